@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! Finding the peers of an Erlang node, and keeping the mesh joined.

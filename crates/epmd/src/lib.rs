@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! An EPMD client and server on tokio.

@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! A running Erlang distribution node on tokio.

@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! The Erlang distribution protocol as a sans-IO state machine.

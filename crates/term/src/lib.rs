@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! Erlang terms and the external term format.

@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! A Rust-native Erlang distribution node.
