@@ -1,0 +1,181 @@
+use bytes::{Buf, BufMut, BytesMut};
+
+use super::ResponseError;
+
+/// `ALIVE2_X_RESP` (118) or `ALIVE2_RESP` (121): whether the node is registered, and its creation.
+///
+/// ```text
+/// 118 | u8 result | u32 creation          the node speaks version 6
+/// 121 | u8 result | u16 creation (1..3)   it does not
+/// ```
+///
+/// It must be sent in one write: OTP's client collects only until it has four bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alive2Response {
+    /// Which of the two forms it has.
+    pub width: CreationWidth,
+    /// What EPMD decided.
+    pub outcome: Alive2Outcome,
+}
+
+/// The form of an [`Alive2Response`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreationWidth {
+    /// Tag 121, a creation of 16 bits.
+    Narrow,
+    /// Tag 118, a creation of 32 bits.
+    Wide,
+}
+
+/// What EPMD decided about a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alive2Outcome {
+    /// The name is the node's while the connection stays open.
+    Registered {
+        /// Tells this life of the name from earlier ones.
+        creation: u32,
+    },
+    /// The name is taken or can't be taken.
+    Refused {
+        /// EPMD's result byte, 1 in all known versions.
+        code: u8,
+    },
+}
+
+/// What stands where the creation would in a refusal.
+const NO_CREATION: u32 = 99;
+
+impl Alive2Response {
+    /// The first byte of the wide form, `v`.
+    pub const TAG_WIDE: u8 = 118;
+
+    /// The first byte of the narrow form, `y`.
+    pub const TAG_NARROW: u8 = 121;
+
+    /// The answer for a node that is registered, in the form that fits the node's highest version.
+    ///
+    /// The narrow form holds `creation` as 1, 2 or 3, like OTP's EPMD does.
+    pub fn registered(highest_version: u16, creation: u32) -> Self {
+        let width = CreationWidth::of(highest_version);
+        let creation = match width {
+            CreationWidth::Wide => creation,
+            CreationWidth::Narrow => creation % 3 + 1,
+        };
+        Self {
+            width,
+            outcome: Alive2Outcome::Registered { creation },
+        }
+    }
+
+    /// The answer for a node that is not registered, in the form that fits the node's highest version.
+    pub fn refused(highest_version: u16) -> Self {
+        Self {
+            width: CreationWidth::of(highest_version),
+            outcome: Alive2Outcome::Refused { code: 1 },
+        }
+    }
+
+    /// Takes one answer off the front of `input`, or leaves it alone and returns `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// The first byte is neither tag.
+    pub fn read(input: &mut BytesMut) -> Result<Option<Self>, ResponseError> {
+        let Some(&tag) = input.first() else {
+            return Ok(None);
+        };
+        let (width, length) = match tag {
+            Self::TAG_WIDE => (CreationWidth::Wide, 6),
+            Self::TAG_NARROW => (CreationWidth::Narrow, 4),
+            tag => {
+                return Err(ResponseError::UnknownTag {
+                    request: "ALIVE2_REQ",
+                    tag,
+                });
+            }
+        };
+        if input.len() < length {
+            return Ok(None);
+        }
+        let mut fields = input.split_to(length);
+        fields.advance(1);
+        let code = fields.get_u8();
+        let creation = match width {
+            CreationWidth::Wide => fields.get_u32(),
+            CreationWidth::Narrow => u32::from(fields.get_u16()),
+        };
+        let outcome = match code {
+            0 => Alive2Outcome::Registered { creation },
+            code => Alive2Outcome::Refused { code },
+        };
+        Ok(Some(Self { width, outcome }))
+    }
+
+    /// The answer's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let (code, creation) = match self.outcome {
+            Alive2Outcome::Registered { creation } => (0, creation),
+            Alive2Outcome::Refused { code } => (code, NO_CREATION),
+        };
+        let mut out = Vec::with_capacity(6);
+        match self.width {
+            CreationWidth::Wide => {
+                out.put_slice(&[Self::TAG_WIDE, code]);
+                out.put_u32(creation);
+            }
+            CreationWidth::Narrow => {
+                out.put_slice(&[Self::TAG_NARROW, code]);
+                out.put_u16(creation as u16);
+            }
+        }
+        out
+    }
+}
+
+impl CreationWidth {
+    /// The form for a node whose highest distribution protocol version is `highest_version`.
+    pub fn of(highest_version: u16) -> Self {
+        if highest_version >= 6 {
+            Self::Wide
+        } else {
+            Self::Narrow
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn both_ways(bytes: &[u8], response: Alive2Response) {
+        assert_eq!(response.encode(), bytes);
+        for split in 0..bytes.len() {
+            let mut input = BytesMut::from(&bytes[..split]);
+            assert_eq!(Alive2Response::read(&mut input), Ok(None));
+            input.extend_from_slice(&bytes[split..]);
+            assert_eq!(Alive2Response::read(&mut input), Ok(Some(response)));
+            assert!(input.is_empty());
+        }
+    }
+
+    #[test]
+    fn as_epmd_of_otp_25_answers() {
+        both_ways(
+            b"v\x00k\x01\xdan",
+            Alive2Response::registered(6, 0x6b01_da6e),
+        );
+        both_ways(b"v\x01\x00\x00\x00c", Alive2Response::refused(6));
+        // The creation after 0x6b01da8b, for a node that speaks version 5 only.
+        both_ways(b"y\x00\x00\x02", Alive2Response::registered(5, 0x6b01_da8c));
+    }
+
+    #[test]
+    fn another_tag_is_an_error_at_once() {
+        assert_eq!(
+            Alive2Response::read(&mut BytesMut::from(&b"H"[..])),
+            Err(ResponseError::UnknownTag {
+                request: "ALIVE2_REQ",
+                tag: b'H'
+            })
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! The messages of EPMD, the Erlang port mapper daemon, both ways and without I/O.
+//!
+//! A node registers its name and port with [`Alive2Request`] and keeps the connection open as its lease;
+//! whoever wants to reach it asks with [`PortPlease2Request`]. Every request is a two-byte length and a body
+//! that starts with a tag; no answer has a length, and those to `NAMES`, `DUMP`, `KILL` and `STOP` end when
+//! the connection closes.
+//!
+//! | request | tag | answer |
+//! |---|---|---|
+//! | [`Alive2Request`] | 120 | [`Alive2Response`], then the connection stays open |
+//! | [`PortPlease2Request`] | 122 | [`PortPlease2Response`] |
+//! | [`NamesRequest`] | 110 | [`NamesResponse`] |
+//! | [`DumpRequest`] | 100 | [`DumpResponse`] |
+//! | [`KillRequest`] | 107 | [`KillResponse`] |
+//! | [`StopRequest`] | 115 | [`StopResponse`] |
+//!
+//! A server reads with [`Request::read`]; a client encodes one request and reads the answer with the answer's
+//! own `read` (incremental) or `decode` (answers that end with the connection).
+//!
+//! See [EPMD Protocol](https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html#epmd-protocol).
+//!
+//! ```
+//! use peerl_proto::epmd::{AliveName, PortPlease2Request, PortPlease2Response};
+//!
+//! let request = PortPlease2Request { name: AliveName::new("alfa")? };
+//! assert_eq!(request.encode(), b"\x00\x05zalfa");
+//!
+//! let mut input = bytes::BytesMut::from(&b"w\x01"[..]);
+//! assert_eq!(PortPlease2Response::read(&mut input)?, Some(PortPlease2Response::Unknown));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod alive2_request;
+pub use alive2_request::Alive2Request;
+mod alive2_response;
+pub use alive2_response::{Alive2Outcome, Alive2Response, CreationWidth};
+mod alive_name;
+pub use alive_name::{AliveName, NameError};
+mod dump_request;
+pub use dump_request::DumpRequest;
+mod dump_response;
+pub use dump_response::{DumpEntry, DumpResponse, DumpState};
+mod kill_request;
+pub use kill_request::KillRequest;
+mod kill_response;
+pub use kill_response::KillResponse;
+mod names_request;
+pub use names_request::NamesRequest;
+mod names_response;
+pub use names_response::{NameEntry, NamesResponse};
+mod node_info;
+pub use node_info::{NodeInfo, NodeInfoError, NodeType, TransportProtocol};
+mod port_please2_request;
+pub use port_please2_request::PortPlease2Request;
+mod port_please2_response;
+pub use port_please2_response::PortPlease2Response;
+mod request;
+pub use request::{Request, RequestError};
+mod response;
+pub use response::ResponseError;
+mod stop_request;
+pub use stop_request::StopRequest;
+mod stop_response;
+pub use stop_response::StopResponse;
+
+/// The port that EPMD listens on unless `ERL_EPMD_PORT` says otherwise.
+pub const DEFAULT_PORT: u16 = 4369;
+
+/// The highest distribution protocol version that OTP 23 and later offer.
+pub const HIGHEST_VERSION: u16 = 6;
+
+/// The lowest distribution protocol version that OTP 25 to 29 offer.
+pub const LOWEST_VERSION: u16 = 5;
+
+/// The longest request body in bytes that EPMD takes, measured on the `epmd` of OTP 25.
+pub const MAX_REQUEST: usize = 3057;

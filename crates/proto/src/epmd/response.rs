@@ -1,0 +1,42 @@
+use super::NodeInfoError;
+
+/// Why an answer cannot be understood. It is EPMD's fault, or what listens there is no EPMD.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// The first byte is not the tag of an answer to the request.
+    #[error("an answer with tag {tag} is no answer to {request}")]
+    UnknownTag {
+        /// The request's name in Erlang's documentation.
+        request: &'static str,
+        /// That byte.
+        tag: u8,
+    },
+    /// The answer ends too early.
+    #[error("the answer to {request} is cut short")]
+    Truncated {
+        /// The request's name in Erlang's documentation.
+        request: &'static str,
+    },
+    /// The text of the answer is not one of those that EPMD gives.
+    #[error("the answer to {request} is {text:?}")]
+    UnknownText {
+        /// The request's name in Erlang's documentation.
+        request: &'static str,
+        /// The first 64 bytes of it.
+        text: String,
+    },
+    /// EPMD describes a node in a way that can't be right.
+    #[error(transparent)]
+    NodeInfo(#[from] NodeInfoError),
+}
+
+impl ResponseError {
+    pub(super) fn unknown_text(request: &'static str, bytes: &[u8]) -> Self {
+        let shown = &bytes[..bytes.len().min(64)];
+        Self::UnknownText {
+            request,
+            text: String::from_utf8_lossy(shown).into_owned(),
+        }
+    }
+}
