@@ -1,0 +1,52 @@
+//! Fixtures for tests against the real thing: BEAM nodes, EPMD, and the `peerl` binary.
+//!
+//! Everything a fixture starts listens on 127.0.0.1 on a port of its own, lives in a temporary home directory, and is
+//! killed with its whole process group when the fixture is dropped, or when the test process dies in whatever way.
+//! A missing tool is a panic that names the command which installs it.
+//!
+//! ```no_run
+//! use peerl_test_support::{Beam, Epmd, Otp};
+//!
+//! let epmd = Epmd::start();
+//! let erlang = Beam::erlang(Otp::V25).epmd(&epmd).start();
+//! let elixir = Beam::elixir(Otp::V25).epmd(&epmd).hidden().start();
+//!
+//! assert_eq!(erlang.eval("lists:sum([1, 2, 3])").unwrap(), "6");
+//! assert_eq!(elixir.eval_elixir("Enum.sum([1, 2, 3])").unwrap(), "6");
+//! assert!(erlang.ping(elixir.name()));
+//! ```
+//!
+//! The calls block. In a test whose own runtime must go on meanwhile (a BEAM that calls the node under test), use
+//! the `_async` ones.
+
+#![forbid(unsafe_code)]
+
+mod beam;
+pub use beam::{Beam, BeamBuilder, COOKIE, StartError};
+
+mod control;
+pub use control::EvalError;
+
+mod epmd;
+pub use epmd::Epmd;
+
+mod exit_watch;
+
+mod name;
+pub use name::unique_name;
+
+mod otp;
+pub use otp::{Otp, matrix};
+
+mod output;
+
+mod peerl;
+pub use peerl::{peerl_binary, peerl_command};
+
+mod port;
+pub use port::{free_port, free_ports};
+
+mod process;
+pub use process::ProcessGuard;
+
+mod tool;

@@ -1,0 +1,78 @@
+//! The OTP releases under test, and how their programs are started.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::tool;
+
+/// A release of Erlang/OTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Otp {
+    /// OTP 25 with Elixir 1.14, installed on the machine (Debian 12).
+    V25,
+    /// OTP 27 with Elixir 1.18, in a root directory of its own (Debian 13).
+    V27,
+    /// OTP 29 with a newer Elixir, in a root directory of its own (Debian sid).
+    V29,
+}
+
+/// The releases that an interop test goes through: OTP 25 alone, or all of them when `PEERL_OTP_MATRIX=1`.
+pub fn matrix() -> Vec<Otp> {
+    match std::env::var("PEERL_OTP_MATRIX").as_deref() {
+        Ok("1") => vec![Otp::V25, Otp::V27, Otp::V29],
+        _ => vec![Otp::V25],
+    }
+}
+
+impl Otp {
+    /// The number of the release, as in `erlang:system_info(otp_release)`.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::V25 => 25,
+            Self::V27 => 27,
+            Self::V29 => 29,
+        }
+    }
+
+    /// A command that runs a program of this release with file descriptors 3 and 4 as the command's own standard
+    /// input and output; the program's standard input is empty and its standard output is its standard error.
+    pub(crate) fn command(self, program: &str) -> Command {
+        const CONTROL_STREAMS: &str = "exec 3<&0 4>&1 1>&2 </dev/null";
+        let Some(root) = self.root() else {
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", &format!("{CONTROL_STREAMS}; exec \"$@\""), "sh"])
+                .arg(tool::require(program));
+            return command;
+        };
+        assert!(
+            root.join("usr/bin").join(program).exists(),
+            "this test needs OTP {} in {}: run PEERL_OTP_MATRIX=1 scripts/setup-tests (as root)",
+            self.number(),
+            root.display()
+        );
+        // The mounts are in a name space of their own and vanish with the node, so that deleting the root directory
+        // is never dangerous. /tmp is shared, for the files that a test hands to its nodes.
+        let script = format!(
+            "set -e; root=$1; shift; for directory in /dev /proc /tmp; do mount --rbind $directory \"$root$directory\"; \
+             done; {CONTROL_STREAMS}; exec chroot \"$root\" \"$@\""
+        );
+        let mut command = Command::new(tool::require("unshare"));
+        command
+            .args(["--mount", "sh", "-c", &script, "sh"])
+            .arg(root)
+            .arg(program);
+        command
+    }
+
+    /// The root directory in which this release is installed; `None` for the machine's own.
+    fn root(self) -> Option<PathBuf> {
+        if self == Self::V25 {
+            return None;
+        }
+        let cache = std::env::var_os("PEERL_OTP_CACHE")
+            .map(PathBuf::from)
+            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"));
+        Some(cache.join(format!("otp{}", self.number())))
+    }
+}
