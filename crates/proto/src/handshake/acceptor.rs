@@ -1,0 +1,503 @@
+//! The side that accepted the TCP connection.
+
+use super::{
+    Established, HandshakeError, LocalNode,
+    message::{
+        Challenge, ChallengeAck, ChallengeReply, Complement, SendName, Status, StatusReply,
+        node_name,
+    },
+};
+use crate::{cookie::Cookie, flags::DistributionFlags, node_name::NodeName};
+
+/// Waits for the caller to say who it is.
+#[derive(Debug)]
+pub struct ExpectName {
+    local: LocalNode,
+}
+
+/// Who calls. It waits for this node's decision.
+#[derive(Debug)]
+#[must_use]
+pub enum Introduced {
+    /// A node with a name.
+    Named(Caller),
+    /// A node that wants to be given a name.
+    Dynamic(NamelessCaller),
+}
+
+/// A caller refused because it lacks a mandatory flag.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub error: HandshakeError,
+    /// The `not_allowed` status to send before closing, where the protocol has one.
+    pub farewell: Option<Vec<u8>>,
+}
+
+impl From<Refused> for HandshakeError {
+    fn from(refused: Refused) -> Self {
+        refused.error
+    }
+}
+
+impl From<HandshakeError> for Refused {
+    fn from(error: HandshakeError) -> Self {
+        Refused {
+            error,
+            farewell: None,
+        }
+    }
+}
+
+impl ExpectName {
+    /// Begins a handshake on an accepted connection.
+    pub fn new(local: LocalNode) -> Self {
+        ExpectName { local }
+    }
+
+    /// Takes the name message.
+    pub fn receive(self, message: &[u8]) -> Result<Introduced, Refused> {
+        let SendName {
+            flags,
+            creation,
+            name,
+            old,
+        } = SendName::parse(message)?;
+        // An old-style caller sends the high half of its flags later.
+        let required = if old {
+            low_half(self.local.required)
+        } else {
+            self.local.required
+        };
+        let missing = flags.missing_mandatory(required);
+        if !missing.is_empty() {
+            let peer = name.chars().take(NodeName::MAX_CHARACTERS).collect();
+            let farewell = status(&self.local, &Status::NotAllowed);
+            return Err(Refused {
+                error: HandshakeError::MissingFlags { peer, missing },
+                farewell: Some(farewell),
+            });
+        }
+        if flags.contains(DistributionFlags::NAME_ME) && !old {
+            // The host becomes part of a name that we make, so it must be fit for one.
+            node_name(&format!("x@{name}"))?;
+            return Ok(Introduced::Dynamic(NamelessCaller {
+                local: self.local,
+                host: name.to_owned(),
+                flags,
+            }));
+        }
+        let name = node_name(name)?;
+        Ok(Introduced::Named(Caller {
+            local: self.local,
+            name,
+            flags,
+            creation,
+            old,
+        }))
+    }
+
+    /// The error for a connection that the peer closed in this state.
+    pub fn closed(self) -> HandshakeError {
+        HandshakeError::Closed {
+            probably: "it only looked whether the port is open",
+        }
+    }
+}
+
+/// A node that calls by its name.
+#[derive(Debug)]
+pub struct Caller {
+    local: LocalNode,
+    name: NodeName,
+    flags: DistributionFlags,
+    creation: u32,
+    old: bool,
+}
+
+impl Caller {
+    /// Takes another cookie than the node's for this peer, as `erlang:set_cookie/2` does.
+    pub fn use_cookie(&mut self, cookie: Cookie) {
+        self.local.cookie = cookie;
+    }
+
+    /// The caller's name. It is not proved yet.
+    pub fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    /// The caller's flags.
+    pub fn flags(&self) -> DistributionFlags {
+        self.flags
+    }
+
+    /// `ok`: goes on. `challenge` is 32 bits that nobody can foresee.
+    pub fn accept(self, challenge: u32) -> (ExpectReply, Vec<u8>) {
+        let out = status(&self.local, &Status::Ok);
+        self.challenge(challenge, out)
+    }
+
+    /// `ok_simultaneous`: goes on, and this node gives up its own attempt to connect to the caller.
+    pub fn accept_simultaneous(self, challenge: u32) -> (ExpectReply, Vec<u8>) {
+        let out = status(&self.local, &Status::OkSimultaneous);
+        self.challenge(challenge, out)
+    }
+
+    /// `alive`: asks whether this connection replaces the one that is up already.
+    pub fn ask_alive(self) -> (ExpectAliveAnswer, Vec<u8>) {
+        let out = status(&self.local, &Status::Alive);
+        (ExpectAliveAnswer { caller: self }, out)
+    }
+
+    /// `nok`: this node's own attempt to connect to the caller wins. Close after sending the bytes.
+    pub fn yield_to_ours(self) -> Vec<u8> {
+        status(&self.local, &Status::Nok)
+    }
+
+    /// `not_allowed`: the caller is not welcome. Close after sending the bytes.
+    pub fn refuse(self) -> Vec<u8> {
+        status(&self.local, &Status::NotAllowed)
+    }
+
+    fn challenge(self, challenge: u32, mut out: Vec<u8>) -> (ExpectReply, Vec<u8>) {
+        put_challenge(&self.local, self.local.flags, challenge, &mut out);
+        let state = ExpectReply {
+            local: self.local,
+            name: self.name,
+            flags: self.flags,
+            creation: self.creation,
+            complement_due: self.old,
+            challenge,
+        };
+        (state, out)
+    }
+}
+
+/// A node that calls without a name and wants one.
+#[derive(Debug)]
+pub struct NamelessCaller {
+    local: LocalNode,
+    host: String,
+    flags: DistributionFlags,
+}
+
+impl NamelessCaller {
+    /// The host that the name must have.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The caller's flags.
+    pub fn flags(&self) -> DistributionFlags {
+        self.flags
+    }
+
+    /// `named:`: gives the caller the name `name@host` and a creation, and goes on. OTP takes a base-36 number for the
+    /// name that it doesn't give twice. The connection will be hidden.
+    pub fn give_name(
+        self,
+        name: &str,
+        creation: u32,
+        challenge: u32,
+    ) -> Result<(ExpectReply, Vec<u8>), crate::node_name::NodeNameError> {
+        let name = NodeName::new(&format!("{name}@{}", self.host))?;
+        let mut out = status(
+            &self.local,
+            &Status::Named {
+                name: name.as_str(),
+                creation,
+            },
+        );
+        let flags =
+            self.local.flags.difference(DistributionFlags::PUBLISHED) | DistributionFlags::NAME_ME;
+        put_challenge(&self.local, flags, challenge, &mut out);
+        let flags = self.flags.difference(DistributionFlags::PUBLISHED);
+        let state = ExpectReply {
+            local: self.local,
+            name,
+            flags,
+            creation,
+            complement_due: false,
+            challenge,
+        };
+        Ok((state, out))
+    }
+
+    /// `not_allowed`: the caller is not welcome. Close after sending the bytes.
+    pub fn refuse(self) -> Vec<u8> {
+        status(&self.local, &Status::NotAllowed)
+    }
+}
+
+/// Waits for the caller to say whether the connection that is up already is dead.
+#[derive(Debug)]
+pub struct ExpectAliveAnswer {
+    caller: Caller,
+}
+
+/// Which connection counts.
+#[derive(Debug)]
+#[must_use]
+pub enum AliveAnswer {
+    /// This one. The old one is to be ended when the handshake is done, *before* the acknowledgement is sent; until
+    /// then the caller hasn't proved that it knows the cookie.
+    Replace(ExpectReply, Vec<u8>),
+    /// The old one: close this one.
+    KeepOld,
+}
+
+impl ExpectAliveAnswer {
+    /// Takes the answer. `challenge` is 32 bits that nobody can foresee.
+    pub fn receive(self, message: &[u8], challenge: u32) -> Result<AliveAnswer, HandshakeError> {
+        if !StatusReply::parse(message)?.replace {
+            return Ok(AliveAnswer::KeepOld);
+        }
+        let (state, out) = self.caller.challenge(challenge, Vec::new());
+        Ok(AliveAnswer::Replace(state, out))
+    }
+
+    /// The error for a connection that the peer closed in this state.
+    pub fn closed(self) -> HandshakeError {
+        HandshakeError::Closed {
+            probably: "its older connection to this node is well",
+        }
+    }
+}
+
+/// Waits for the caller's proof that it knows the cookie.
+#[derive(Debug)]
+pub struct ExpectReply {
+    local: LocalNode,
+    name: NodeName,
+    flags: DistributionFlags,
+    creation: u32,
+    complement_due: bool,
+    challenge: u32,
+}
+
+/// How far the caller's proof is.
+#[derive(Debug)]
+#[must_use]
+pub enum AfterReply {
+    /// An old-style caller has sent the rest of its name message; the proof is still due.
+    Complemented(ExpectReply),
+    /// The caller knows the cookie. The connection is up as soon as the bytes are sent; frames follow.
+    Established(Established, Vec<u8>),
+}
+
+impl ExpectReply {
+    /// Takes the reply (or, of an old-style caller, the complement before it).
+    pub fn receive(mut self, message: &[u8]) -> Result<AfterReply, HandshakeError> {
+        if self.complement_due {
+            let Complement {
+                flags_high,
+                creation,
+            } = Complement::parse(message)?;
+            self.flags |= DistributionFlags::from_bits_retain(u64::from(flags_high) << 32);
+            self.creation = creation;
+            self.complement_due = false;
+            let missing = self.flags.missing_mandatory(self.local.required);
+            if !missing.is_empty() {
+                return Err(HandshakeError::MissingFlags {
+                    peer: self.name.to_string(),
+                    missing,
+                });
+            }
+            return Ok(AfterReply::Complemented(self));
+        }
+        let reply = ChallengeReply::parse(message)?;
+        if !self.local.cookie.proves(self.challenge, &reply.digest) {
+            return Err(HandshakeError::CookieMismatch { peer: self.name });
+        }
+        let mut out = Vec::new();
+        let digest = self.local.cookie.digest(reply.challenge);
+        self.local
+            .framing
+            .message(&mut out, |out| ChallengeAck { digest }.write(out));
+        let established = Established {
+            peer: self.name,
+            creation: self.creation,
+            flags: self.local.flags.negotiate(self.flags),
+            peer_flags: self.flags,
+        };
+        Ok(AfterReply::Established(established, out))
+    }
+
+    /// The error for a connection that the peer closed in this state.
+    pub fn closed(self) -> HandshakeError {
+        HandshakeError::Closed {
+            probably: "it wanted another node's name or more capabilities than this node has",
+        }
+    }
+}
+
+fn low_half(flags: DistributionFlags) -> DistributionFlags {
+    DistributionFlags::from_bits_retain(flags.bits() & u64::from(u32::MAX))
+}
+
+fn status(local: &LocalNode, status: &Status<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    local.framing.message(&mut out, |out| status.write(out));
+    out
+}
+
+fn put_challenge(local: &LocalNode, flags: DistributionFlags, challenge: u32, out: &mut Vec<u8>) {
+    local.framing.message(out, |out| {
+        Challenge {
+            flags,
+            challenge,
+            creation: local.creation,
+            name: local.name.as_str(),
+        }
+        .write(out)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{hex, local, name, unframed};
+
+    /// Two OTP 29 nodes, cookie `c`; captured between them.
+    const NAME: &str = "001a 4e 0000006d07df7fbd 6b01cd65 000b 61403132372e302e302e31";
+    const STATUS_AND_CHALLENGE: &str =
+        "0003 736f6b 001e 4e 0000006d07df7fbd e2972c8a 6b01cd64 000b 62403132372e302e302e31";
+    const REPLY: &str = "0015 72 9d0c86c4 56be76b7e4978c777edf131afbf84655";
+    const ACK: &str = "0011 61 153c26b94bdf409082ea88a5a8522929";
+
+    fn b() -> LocalNode {
+        LocalNode {
+            creation: 0x6b01_cd64,
+            ..local("b@127.0.0.1")
+        }
+    }
+
+    fn caller() -> Caller {
+        match ExpectName::new(b()).receive(&unframed(NAME)).unwrap() {
+            Introduced::Named(caller) => caller,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_two_otp_29_nodes() {
+        let (state, out) = caller().accept(0xe297_2c8a);
+        assert_eq!(out, hex(STATUS_AND_CHALLENGE));
+        let Ok(AfterReply::Established(established, out)) = state.receive(&unframed(REPLY)) else {
+            panic!()
+        };
+        assert_eq!(out, hex(ACK));
+        assert_eq!(established.peer, "a@127.0.0.1");
+        assert_eq!(established.creation, 0x6b01_cd65);
+        assert_eq!(established.flags, DistributionFlags::FULL_MEMBER);
+        assert!(established.is_visible());
+    }
+
+    #[test]
+    fn a_wrong_proof() {
+        let (state, _) = caller().accept(1);
+        assert_eq!(
+            state.receive(&unframed(REPLY)).unwrap_err(),
+            HandshakeError::CookieMismatch {
+                peer: name("a@127.0.0.1")
+            }
+        );
+        let mut caller = caller();
+        caller.use_cookie(Cookie::new("other").unwrap());
+        assert!(
+            caller
+                .accept(0xe297_2c8a)
+                .0
+                .receive(&unframed(REPLY))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn every_status() {
+        assert!(
+            caller()
+                .accept_simultaneous(1)
+                .1
+                .starts_with(b"\0\x10sok_simultaneous\0\x1eN")
+        );
+        assert_eq!(caller().yield_to_ours(), b"\0\x04snok");
+        assert_eq!(caller().refuse(), b"\0\x0csnot_allowed");
+        let alive = || {
+            let (state, out) = caller().ask_alive();
+            assert_eq!(out, b"\0\x06salive");
+            state
+        };
+        assert!(matches!(
+            alive().receive(b"sfalse", 1),
+            Ok(AliveAnswer::KeepOld)
+        ));
+        let Ok(AliveAnswer::Replace(_, out)) = alive().receive(b"strue", 0xe297_2c8a) else {
+            panic!()
+        };
+        assert_eq!(out, hex(&STATUS_AND_CHALLENGE[12..]));
+        assert!(alive().receive(b"sperhaps", 1).is_err());
+    }
+
+    #[test]
+    fn missing_flags_are_answered() {
+        let message = hex("4e 0000006d03df7bbd 6b01cd65 0003 614068");
+        let refused = ExpectName::new(b()).receive(&message).unwrap_err();
+        assert_eq!(
+            refused.farewell.as_deref(),
+            Some(&b"\0\x0csnot_allowed"[..])
+        );
+        assert!(matches!(refused.error, HandshakeError::MissingFlags { .. }));
+    }
+
+    #[test]
+    fn old_style_name_and_complement() {
+        let message = hex("6e 0005 07df7fbd 614068");
+        let Introduced::Named(caller) = ExpectName::new(b()).receive(&message).unwrap() else {
+            panic!()
+        };
+        let (state, _) = caller.accept(0xe297_2c8a);
+        let Ok(AfterReply::Complemented(state)) = state.receive(&hex("63 0000000d 6b01cd65"))
+        else {
+            panic!()
+        };
+        let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else {
+            panic!()
+        };
+        assert_eq!(established.flags.bits(), 0xd_07df_7fbd);
+        assert_eq!(established.creation, 0x6b01_cd65);
+    }
+
+    #[test]
+    fn dynamic_name() {
+        let message = hex("4e 0000006f07df7fbc 00000000 0001 68");
+        let Introduced::Dynamic(caller) = ExpectName::new(b()).receive(&message).unwrap() else {
+            panic!()
+        };
+        assert_eq!(caller.host(), "h");
+        let (state, out) = caller.give_name("3J", 7, 0xe297_2c8a).unwrap();
+        assert!(out.starts_with(b"\0\x11snamed:\0\x043J@h\0\0\0\x07"));
+        assert_eq!(out[21..][..9], hex("4e 0000006f07df7fbc")[..]);
+        let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else {
+            panic!()
+        };
+        assert_eq!(established.peer, "3J@h");
+        assert_eq!(established.creation, 7);
+        assert!(!established.is_visible());
+    }
+
+    #[test]
+    fn bad_names() {
+        for name in [
+            "0001 61",
+            "0003 406868",
+            "0003 614000",
+            "0005 6140624063",
+            "0009 614068",
+            "0002 ffff",
+        ] {
+            let message = hex(&format!("4e 0000006d07df7fbd 6b01cd65 {name}"));
+            assert!(ExpectName::new(b()).receive(&message).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Which connection counts when there are several attempts between the same two nodes.
+//!
+//! Two nodes that know each other may connect to each other at the same moment, and a node whose connection broke
+//! unnoticed by its peer comes back while the peer still thinks that it is connected. A [`PeerSlot`] knows the attempts
+//! with one peer and answers as OTP's `net_kernel` does:
+//!
+//! - an attempt of ours is pending and the peer calls: the node with the greater name insists on its own attempt
+//!   (`nok`), the other gives its own up (`ok_simultaneous`);
+//! - the connection is up and the peer calls: it is asked (`alive`) whether it means to replace it;
+//! - a third attempt while one is replacing already: closed without a word.
+//!
+//! Erlang docs: *Distribution Protocol*, section "Distribution Handshake", steps 3 and 4.
+
+use crate::node_name::NodeName;
+
+/// Names one connection or attempt; the caller chooses the numbers and never gives one twice for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptId(pub u64);
+
+/// The attempts and the connection with one peer.
+#[derive(Clone, Debug, Default)]
+pub struct PeerSlot {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Idle,
+    /// We dialled.
+    Outgoing(AttemptId),
+    /// We dialled and were told to wait for the peer's own attempt.
+    Awaiting(AttemptId),
+    /// The peer dialled.
+    Incoming(AttemptId),
+    /// The connection is up, and perhaps a new one is about to replace it.
+    Up {
+        connection: AttemptId,
+        replacing: Option<AttemptId>,
+    },
+}
+
+/// What to do when something wants a connection to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum DialVerdict {
+    /// Dial.
+    Dial,
+    /// An attempt is under way; its outcome is this one's too.
+    Wait(AttemptId),
+    /// The connection is up.
+    Up(AttemptId),
+}
+
+/// What to answer a peer that calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum CallVerdict {
+    /// [`accept`](super::acceptor::Caller::accept); if the peer has an older attempt pending, that one is dead.
+    Accept {
+        /// The peer's older attempt, to be dropped.
+        stale: Option<AttemptId>,
+    },
+    /// [`accept_simultaneous`](super::acceptor::Caller::accept_simultaneous), and drop our own attempt.
+    AcceptSimultaneous {
+        /// Our own attempt.
+        ours: AttemptId,
+    },
+    /// [`yield_to_ours`](super::acceptor::Caller::yield_to_ours).
+    Yield,
+    /// [`ask_alive`](super::acceptor::Caller::ask_alive).
+    AskAlive,
+    /// Close without a word.
+    Close,
+}
+
+/// What to do with a handshake that ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum UpVerdict {
+    /// The connection is up.
+    Up,
+    /// The connection is up; end the old one first (its `nodedown` comes before the new `nodeup`), and only then
+    /// send the acknowledgement.
+    Replaces(AttemptId),
+    /// Another attempt has taken this one's place: close it.
+    Superseded,
+}
+
+/// What the end of an attempt or connection means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum ClosedVerdict {
+    /// The connection was up: the node is down.
+    NodeDown,
+    /// The attempt to connect failed; nothing else is under way.
+    Failed,
+    /// The attempt counted no more, or the connection stays up.
+    Nothing,
+}
+
+impl PeerSlot {
+    /// No connection, no attempt.
+    pub fn new() -> Self {
+        PeerSlot::default()
+    }
+
+    /// Something here wants a connection; `attempt` names it if it is to be dialled.
+    pub fn dial(&mut self, attempt: AttemptId) -> DialVerdict {
+        match self.state {
+            State::Idle => {
+                self.state = State::Outgoing(attempt);
+                DialVerdict::Dial
+            }
+            State::Outgoing(pending) | State::Awaiting(pending) | State::Incoming(pending) => {
+                DialVerdict::Wait(pending)
+            }
+            State::Up { connection, .. } => DialVerdict::Up(connection),
+        }
+    }
+
+    /// The peer `theirs` has called this node, `ours`, on the new connection `attempt`.
+    pub fn call(&mut self, attempt: AttemptId, ours: &NodeName, theirs: &NodeName) -> CallVerdict {
+        match self.state {
+            State::Idle | State::Awaiting(_) => {
+                self.state = State::Incoming(attempt);
+                CallVerdict::Accept { stale: None }
+            }
+            State::Incoming(stale) => {
+                self.state = State::Incoming(attempt);
+                CallVerdict::Accept { stale: Some(stale) }
+            }
+            State::Outgoing(_) if ours > theirs => CallVerdict::Yield,
+            State::Outgoing(pending) => {
+                self.state = State::Incoming(attempt);
+                CallVerdict::AcceptSimultaneous { ours: pending }
+            }
+            State::Up {
+                replacing: Some(_), ..
+            } => CallVerdict::Close,
+            State::Up {
+                connection,
+                replacing: None,
+            } => {
+                self.state = State::Up {
+                    connection,
+                    replacing: Some(attempt),
+                };
+                CallVerdict::AskAlive
+            }
+        }
+    }
+
+    /// Our attempt was answered `nok`: it is over, but the peer's own attempt is on its way. Should it not come, the
+    /// caller says [`closed`](Self::closed) for the same `attempt` after its set-up time.
+    pub fn yielded(&mut self, attempt: AttemptId) {
+        if self.state == State::Outgoing(attempt) {
+            self.state = State::Awaiting(attempt);
+        }
+    }
+
+    /// Our attempt was answered `alive`: whether it shall [`replace`](super::initiator::AnswerAlive::replace) the
+    /// connection that the peer believes in. It shall, unless there is a better one by now.
+    pub fn replaces(&self, attempt: AttemptId) -> bool {
+        self.state == State::Outgoing(attempt)
+    }
+
+    /// The handshake of `attempt` has ended well.
+    pub fn established(&mut self, attempt: AttemptId) -> UpVerdict {
+        match self.state {
+            State::Outgoing(pending) | State::Incoming(pending) if pending == attempt => {
+                self.state = State::Up {
+                    connection: attempt,
+                    replacing: None,
+                };
+                UpVerdict::Up
+            }
+            State::Up {
+                connection,
+                replacing: Some(new),
+            } if new == attempt => {
+                self.state = State::Up {
+                    connection: attempt,
+                    replacing: None,
+                };
+                UpVerdict::Replaces(connection)
+            }
+            _ => UpVerdict::Superseded,
+        }
+    }
+
+    /// The connection or attempt has ended, for whatever reason.
+    pub fn closed(&mut self, attempt: AttemptId) -> ClosedVerdict {
+        match self.state {
+            State::Outgoing(pending) | State::Awaiting(pending) | State::Incoming(pending)
+                if pending == attempt =>
+            {
+                self.state = State::Idle;
+                ClosedVerdict::Failed
+            }
+            State::Up {
+                connection,
+                replacing,
+            } if connection == attempt => {
+                // The one that was to replace it needs no leave any more.
+                self.state = replacing.map_or(State::Idle, State::Incoming);
+                ClosedVerdict::NodeDown
+            }
+            State::Up {
+                connection,
+                replacing: Some(new),
+            } if new == attempt => {
+                self.state = State::Up {
+                    connection,
+                    replacing: None,
+                };
+                ClosedVerdict::Nothing
+            }
+            _ => ClosedVerdict::Nothing,
+        }
+    }
+
+    /// The connection that is up.
+    pub fn up(&self) -> Option<AttemptId> {
+        match self.state {
+            State::Up { connection, .. } => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is known, so that the slot can be forgotten.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::name;
+
+    const ONE: AttemptId = AttemptId(1);
+    const TWO: AttemptId = AttemptId(2);
+    const THREE: AttemptId = AttemptId(3);
+
+    #[test]
+    fn the_greater_name_insists() {
+        let (a, b) = (name("a@h"), name("b@h"));
+        let mut at_b = PeerSlot::new();
+        assert_eq!(at_b.dial(ONE), DialVerdict::Dial);
+        assert_eq!(at_b.call(TWO, &b, &a), CallVerdict::Yield);
+        assert_eq!(at_b.closed(TWO), ClosedVerdict::Nothing);
+        assert_eq!(at_b.established(ONE), UpVerdict::Up);
+
+        let mut at_a = PeerSlot::new();
+        assert_eq!(at_a.dial(ONE), DialVerdict::Dial);
+        assert_eq!(
+            at_a.call(TWO, &a, &b),
+            CallVerdict::AcceptSimultaneous { ours: ONE }
+        );
+        at_a.yielded(ONE);
+        assert_eq!(at_a.closed(ONE), ClosedVerdict::Nothing);
+        assert_eq!(at_a.established(TWO), UpVerdict::Up);
+        assert_eq!(at_a.up(), Some(TWO));
+    }
+
+    #[test]
+    fn after_nok_the_peer_comes_or_not() {
+        let (a, b) = (name("a@h"), name("b@h"));
+        let mut slot = PeerSlot::new();
+        let _ = slot.dial(ONE);
+        slot.yielded(ONE);
+        assert_eq!(slot.dial(TWO), DialVerdict::Wait(ONE));
+        assert_eq!(
+            slot.call(THREE, &a, &b),
+            CallVerdict::Accept { stale: None }
+        );
+        assert_eq!(slot.closed(ONE), ClosedVerdict::Nothing);
+
+        let mut slot = PeerSlot::new();
+        let _ = slot.dial(ONE);
+        slot.yielded(ONE);
+        assert_eq!(slot.closed(ONE), ClosedVerdict::Failed);
+        assert!(slot.is_idle());
+    }
+
+    #[test]
+    fn a_peer_that_comes_back() {
+        let (a, b) = (name("a@h"), name("b@h"));
+        let mut slot = PeerSlot::new();
+        let _ = slot.call(ONE, &a, &b);
+        assert_eq!(slot.established(ONE), UpVerdict::Up);
+        assert_eq!(slot.call(TWO, &a, &b), CallVerdict::AskAlive);
+        assert_eq!(slot.call(THREE, &a, &b), CallVerdict::Close);
+        assert_eq!(slot.established(TWO), UpVerdict::Replaces(ONE));
+        assert_eq!(slot.closed(ONE), ClosedVerdict::Nothing);
+        assert_eq!(slot.up(), Some(TWO));
+        assert_eq!(slot.closed(TWO), ClosedVerdict::NodeDown);
+    }
+
+    #[test]
+    fn the_old_connection_breaks_while_it_is_replaced() {
+        let (a, b) = (name("a@h"), name("b@h"));
+        let mut slot = PeerSlot::new();
+        let _ = slot.call(ONE, &a, &b);
+        let _ = slot.established(ONE);
+        let _ = slot.call(TWO, &a, &b);
+        assert_eq!(slot.closed(ONE), ClosedVerdict::NodeDown);
+        assert_eq!(slot.established(TWO), UpVerdict::Up);
+    }
+
+    #[test]
+    fn the_answer_to_alive() {
+        let (a, b) = (name("a@h"), name("b@h"));
+        let mut slot = PeerSlot::new();
+        let _ = slot.dial(ONE);
+        assert!(slot.replaces(ONE));
+        let _ = slot.call(TWO, &a, &b);
+        let _ = slot.established(TWO);
+        assert!(!slot.replaces(ONE));
+        assert_eq!(slot.established(ONE), UpVerdict::Superseded);
+    }
+}

@@ -1,0 +1,112 @@
+//! Lengths in front of handshake messages.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::HandshakeError;
+
+/// How wide the length in front of a handshake message is.
+///
+/// Plain TCP has 16 bits until the handshake is over; TLS has 32 bits from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// `u16` length: plain TCP.
+    #[default]
+    Short,
+    /// `u32` length: TLS.
+    Long,
+}
+
+impl Framing {
+    /// Appends one message to `out`: a gap for the length, what `write` writes, then the length filled in.
+    pub(super) fn message(self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = out.len();
+        out.resize(start + self.prefix(), 0);
+        write(out);
+        let length = out.len() - start - self.prefix();
+        // Messages made here hold a node name at most, far below 64 KiB.
+        match self {
+            Framing::Short => out[start..start + 2].copy_from_slice(&(length as u16).to_be_bytes()),
+            Framing::Long => out[start..start + 4].copy_from_slice(&(length as u32).to_be_bytes()),
+        }
+    }
+
+    fn prefix(self) -> usize {
+        match self {
+            Framing::Short => 2,
+            Framing::Long => 4,
+        }
+    }
+}
+
+/// Cuts a byte stream into handshake messages.
+///
+/// Bytes after the last message of the handshake stay in the buffer: they are the first frame of the connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HandshakeReader {
+    framing: Framing,
+}
+
+impl HandshakeReader {
+    /// The longest message accepted. A name of 255 characters needs about 1,040 bytes; a peer that is not
+    /// authenticated yet must not make us hold more.
+    pub const MAX_MESSAGE: usize = 2048;
+
+    /// A reader for the given framing.
+    pub fn new(framing: Framing) -> Self {
+        HandshakeReader { framing }
+    }
+
+    /// Takes the next whole message (without its length) from the front of `buffer`, or `None` while it is incomplete.
+    pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, HandshakeError> {
+        let prefix = self.framing.prefix();
+        if buffer.len() < prefix {
+            return Ok(None);
+        }
+        let length = buffer[..prefix]
+            .iter()
+            .fold(0usize, |length, &byte| length << 8 | usize::from(byte));
+        if length > Self::MAX_MESSAGE {
+            return Err(HandshakeError::MessageTooLong { length });
+        }
+        if buffer.len() < prefix + length {
+            return Ok(None);
+        }
+        buffer.advance(prefix);
+        Ok(Some(buffer.split_to(length).freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_widths() {
+        for (framing, wire) in [
+            (Framing::Short, &b"\0\x03sok\0"[..]),
+            (Framing::Long, &b"\0\0\0\x03sok\0"[..]),
+        ] {
+            let mut out = Vec::new();
+            framing.message(&mut out, |out| out.extend_from_slice(b"sok"));
+            assert_eq!(out, wire[..wire.len() - 1]);
+            let reader = HandshakeReader::new(framing);
+            let mut buffer = BytesMut::new();
+            for &byte in &wire[..wire.len() - 2] {
+                buffer.extend_from_slice(&[byte]);
+                assert_eq!(reader.next(&mut buffer).unwrap(), None);
+            }
+            buffer.extend_from_slice(&wire[wire.len() - 2..]);
+            assert_eq!(reader.next(&mut buffer).unwrap().unwrap(), "sok");
+            assert_eq!(&buffer[..], b"\0", "what follows stays");
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_refused_before_it_is_there() {
+        let mut buffer = BytesMut::from(&[0xff, 0xff][..]);
+        assert_eq!(
+            HandshakeReader::new(Framing::Short).next(&mut buffer),
+            Err(HandshakeError::MessageTooLong { length: 0xffff })
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! The name of a node, `name@host`.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// A validated node name: exactly one `@` with text on both sides, at most 255 characters, no NUL.
+///
+/// Clones are cheap. Names order as their atoms do in Erlang, which decides simultaneous connection attempts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeName {
+    text: Arc<str>,
+}
+
+impl NodeName {
+    /// The longest name in characters; a node name is an atom.
+    pub const MAX_CHARACTERS: usize = 255;
+
+    /// Checks `text` and makes a name of it.
+    pub fn new(text: &str) -> Result<Self, NodeNameError> {
+        let (name, host) = text.split_once('@').ok_or(NodeNameError::NoHost)?;
+        if name.is_empty() {
+            return Err(NodeNameError::EmptyName);
+        }
+        if host.is_empty() {
+            return Err(NodeNameError::EmptyHost);
+        }
+        if host.contains('@') {
+            return Err(NodeNameError::TwoHosts);
+        }
+        if text.contains('\0') {
+            return Err(NodeNameError::Nul);
+        }
+        if text.chars().nth(Self::MAX_CHARACTERS).is_some() {
+            return Err(NodeNameError::TooLong);
+        }
+        Ok(NodeName { text: text.into() })
+    }
+
+    /// The part before the `@`: what EPMD knows the node as.
+    pub fn name(&self) -> &str {
+        self.text.split_once('@').map_or("", |(name, _)| name)
+    }
+
+    /// The part after the `@`: the host to resolve.
+    pub fn host(&self) -> &str {
+        self.text.split_once('@').map_or("", |(_, host)| host)
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = NodeNameError;
+
+    fn from_str(text: &str) -> Result<Self, NodeNameError> {
+        NodeName::new(text)
+    }
+}
+
+impl TryFrom<&str> for NodeName {
+    type Error = NodeNameError;
+
+    fn try_from(text: &str) -> Result<Self, NodeNameError> {
+        NodeName::new(text)
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl AsRef<str> for NodeName {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq<str> for NodeName {
+    fn eq(&self, other: &str) -> bool {
+        *self.text == *other
+    }
+}
+
+impl PartialEq<&str> for NodeName {
+    fn eq(&self, other: &&str) -> bool {
+        *self.text == **other
+    }
+}
+
+/// Why a text is not a node name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeNameError {
+    /// There is no `@`.
+    #[error("a node name needs a host: name@host")]
+    NoHost,
+    /// There is nothing before the `@`.
+    #[error("a node name needs a name before the @")]
+    EmptyName,
+    /// There is nothing after the `@`.
+    #[error("a node name needs a host after the @")]
+    EmptyHost,
+    /// There is more than one `@`.
+    #[error("a node name has only one @")]
+    TwoHosts,
+    /// There is a NUL character.
+    #[error("a node name can't contain a NUL character")]
+    Nul,
+    /// It is longer than 255 characters.
+    #[error("a node name has at most 255 characters")]
+    TooLong,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts() {
+        let name: NodeName = "worker@10.0.0.7".parse().unwrap();
+        assert_eq!((name.name(), name.host()), ("worker", "10.0.0.7"));
+        assert_eq!(name, "worker@10.0.0.7");
+    }
+
+    #[test]
+    fn refusals() {
+        let refused = |text: &str| NodeName::new(text).unwrap_err();
+        assert_eq!(refused("worker"), NodeNameError::NoHost);
+        assert_eq!(refused("@host"), NodeNameError::EmptyName);
+        assert_eq!(refused("w@"), NodeNameError::EmptyHost);
+        assert_eq!(refused("w@h@h"), NodeNameError::TwoHosts);
+        assert_eq!(refused("w\0@h"), NodeNameError::Nul);
+        assert_eq!(
+            refused(&format!("w@{}", "é".repeat(254))),
+            NodeNameError::TooLong
+        );
+        assert!(NodeName::new(&format!("w@{}", "é".repeat(253))).is_ok());
+    }
+}
