@@ -255,6 +255,19 @@ impl Beam {
         self.0.home.path()
     }
 
+    /// Waits for the node to end by itself.
+    ///
+    /// # Panics
+    ///
+    /// When the time is over.
+    pub fn wait_for_end(&self, limit: Duration) {
+        assert!(
+            self.0.group.wait(limit).is_some(),
+            "{} did not end within {limit:?}",
+            self.name()
+        );
+    }
+
     /// True until the operating system process has ended.
     pub fn is_running(&self) -> bool {
         self.0.group.wait(Duration::ZERO).is_none()

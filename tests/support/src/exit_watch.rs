@@ -17,7 +17,7 @@ while read -r operation group; do
         remove) groups="${groups%% $group *} ${groups#* $group }" ;;
     esac
 done
-for group in $groups; do kill -9 -- "-$group"; done
+for group in $groups; do kill -9 "-$group"; done
 "#;
 
 static WATCH: Mutex<Option<Child>> = Mutex::new(None);

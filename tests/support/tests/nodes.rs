@@ -101,7 +101,7 @@ fn evaluation_reports_exceptions_syntax_and_time() {
     assert!(beam.log().contains("to the log"));
     assert_eq!(beam.eval("halt()"), Err(EvalError::Ended));
     assert_eq!(beam.eval("1"), Err(EvalError::Ended));
-    assert!(!beam.is_running());
+    beam.wait_for_end(A_WHILE);
 }
 
 #[test]
