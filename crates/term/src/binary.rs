@@ -1,0 +1,162 @@
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+/// A sequence of bytes.
+///
+/// Up to [`Binary::INLINE`] bytes are held in place. Larger ones own their bytes, or share a buffer with the
+/// frame they came in, which makes cloning them free.
+#[derive(Clone)]
+pub struct Binary(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline { len: u8, bytes: [u8; Binary::INLINE] },
+    Owned(Box<[u8]>),
+    Shared(Box<Bytes>),
+}
+
+impl Binary {
+    /// The most bytes that need no allocation.
+    pub const INLINE: usize = 22;
+
+    /// The fewest bytes for which a decoded binary shares the received buffer. Smaller ones are copied, so
+    /// that a few bytes do not keep a whole frame in memory.
+    pub const SHARED: usize = 4096;
+
+    /// Makes a binary by copying the bytes.
+    pub fn copy_from_slice(bytes: &[u8]) -> Self {
+        if bytes.len() <= Self::INLINE {
+            let mut inline = [0; Self::INLINE];
+            inline[..bytes.len()].copy_from_slice(bytes);
+            Self(Repr::Inline { len: bytes.len() as u8, bytes: inline })
+        } else {
+            Self(Repr::Owned(bytes.into()))
+        }
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Repr::Owned(bytes) => bytes,
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The buffer that the binary shares with others, if it does.
+    pub fn as_shared(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Shared(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Turns the binary into shareable bytes, without a copy unless it is a small one.
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Repr::Inline { len, bytes } => Bytes::copy_from_slice(&bytes[..usize::from(len)]),
+            Repr::Owned(bytes) => Bytes::from(bytes),
+            Repr::Shared(bytes) => *bytes,
+        }
+    }
+
+    /// The bytes as text, if they are UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(self.as_slice()).ok()
+    }
+}
+
+impl Default for Binary {
+    fn default() -> Self {
+        Self::copy_from_slice(&[])
+    }
+}
+
+impl Deref for Binary {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl AsRef<[u8]> for Binary {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl PartialEq for Binary {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Binary {}
+
+impl PartialOrd for Binary {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Binary {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl Hash for Binary {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
+
+impl fmt::Debug for Binary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.as_slice().escape_ascii())
+    }
+}
+
+impl From<Bytes> for Binary {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.len() <= Self::INLINE { Self::copy_from_slice(&bytes) } else { Self(Repr::Shared(Box::new(bytes))) }
+    }
+}
+
+impl From<Vec<u8>> for Binary {
+    fn from(bytes: Vec<u8>) -> Self {
+        if bytes.len() <= Self::INLINE {
+            Self::copy_from_slice(&bytes)
+        } else {
+            Self(Repr::Owned(bytes.into_boxed_slice()))
+        }
+    }
+}
+
+impl From<String> for Binary {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<&[u8]> for Binary {
+    fn from(bytes: &[u8]) -> Self {
+        Self::copy_from_slice(bytes)
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Binary {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::copy_from_slice(bytes)
+    }
+}
+
+impl From<&str> for Binary {
+    fn from(text: &str) -> Self {
+        Self::copy_from_slice(text.as_bytes())
+    }
+}

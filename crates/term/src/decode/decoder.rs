@@ -1,0 +1,425 @@
+use std::str;
+
+use bytes::Bytes;
+use num_bigint::{BigInt, Sign};
+
+use super::{DecodeError, DecodeErrorKind, Limits};
+use crate::{Atom, AtomTable, Binary, Pid, Port, Reference, Tag};
+
+/// Reads terms from a buffer, one after another, into whatever type the caller wants.
+///
+/// The buffer holds terms without a version byte, as in a distribution frame. Counts are checked against the
+/// bytes that are really there before anything is allocated for them.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    input: &'a [u8],
+    shared: Option<&'a Bytes>,
+    atoms: &'a AtomTable,
+    position: usize,
+    elements_left: usize,
+    over_limit: bool,
+}
+
+impl<'a> Decoder<'a> {
+    /// Starts at the beginning of a buffer, which large binaries will share.
+    pub fn new(input: &'a Bytes, atoms: &'a AtomTable, limits: &Limits) -> Self {
+        Self { shared: Some(input), ..Self::from_slice(input, atoms, limits) }
+    }
+
+    /// Starts at the beginning of a slice; every binary will be a copy.
+    pub fn from_slice(input: &'a [u8], atoms: &'a AtomTable, limits: &Limits) -> Self {
+        Self {
+            input,
+            shared: None,
+            atoms,
+            position: 0,
+            elements_left: limits.elements,
+            over_limit: input.len() > limits.bytes,
+        }
+    }
+
+    /// The offset of the next byte.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// How many bytes are left.
+    pub fn remaining(&self) -> usize {
+        self.input.len() - self.position
+    }
+
+    /// Says whether all bytes have been read.
+    pub fn is_empty(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The tag of the next term.
+    ///
+    /// # Errors
+    /// If there are no more bytes, or the input is over the limit.
+    #[inline]
+    pub fn peek_tag(&self) -> Result<Tag, DecodeError> {
+        if self.over_limit {
+            return Err(self.error(self.position, DecodeErrorKind::TooManyBytes));
+        }
+        match self.input.get(self.position) {
+            Some(tag) => Ok(Tag(*tag)),
+            None => Err(self.error(self.position, DecodeErrorKind::Truncated)),
+        }
+    }
+
+    /// Reads an atom.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed atom.
+    #[inline]
+    pub fn atom(&mut self) -> Result<Atom, DecodeError> {
+        let at = self.position;
+        let tag = self.tag()?;
+        self.atom_after(tag, at)
+    }
+
+    /// Reads an integer that fits 64 bits.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed integer of that size.
+    #[inline]
+    pub fn integer(&mut self) -> Result<i64, DecodeError> {
+        let at = self.position;
+        match self.tag()? {
+            Tag::SMALL_INTEGER_EXT => Ok(i64::from(self.u8(at)?)),
+            Tag::INTEGER_EXT => Ok(i64::from(self.u32(at)?.cast_signed())),
+            tag @ (Tag::SMALL_BIG_EXT | Tag::LARGE_BIG_EXT) => {
+                let (negative, bytes) = self.big(tag, at)?;
+                small_of_big(negative, bytes).ok_or_else(|| self.error(at, DecodeErrorKind::IntegerRange))
+            }
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    /// Reads an unsigned integer that fits 64 bits.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed integer of that size.
+    pub fn unsigned(&mut self) -> Result<u64, DecodeError> {
+        let at = self.position;
+        if let Tag::SMALL_BIG_EXT = self.peek_tag()? {
+            let tag = self.tag()?;
+            let (negative, bytes) = self.big(tag, at)?;
+            return match unsigned_of_big(bytes) {
+                Some(value) if !negative || value == 0 => Ok(value),
+                _ => Err(self.error(at, DecodeErrorKind::IntegerRange)),
+            };
+        }
+        let value = self.integer()?;
+        u64::try_from(value).map_err(|_| self.error(at, DecodeErrorKind::IntegerRange))
+    }
+
+    /// Reads a pid.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed pid.
+    #[inline]
+    pub fn pid(&mut self) -> Result<Pid, DecodeError> {
+        let at = self.position;
+        let tag = self.tag()?;
+        self.pid_after(tag, at)
+    }
+
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed reference.
+    #[inline]
+    pub fn reference(&mut self) -> Result<Reference, DecodeError> {
+        let at = self.position;
+        let tag = self.tag()?;
+        self.reference_after(tag, at)
+    }
+
+    /// Reads what comes before a tuple's elements; gives their number.
+    ///
+    /// # Errors
+    /// If the next term is not a tuple, or has more elements than there are bytes left.
+    #[inline]
+    pub fn tuple_header(&mut self) -> Result<usize, DecodeError> {
+        let at = self.position;
+        let arity = match self.tag()? {
+            Tag::SMALL_TUPLE_EXT => usize::from(self.u8(at)?),
+            Tag::LARGE_TUPLE_EXT => self.u32(at)? as usize,
+            _ => return Err(self.unexpected(at)),
+        };
+        self.claim(at, arity, 0)?;
+        Ok(arity)
+    }
+
+    /// Reads what comes before a list's elements; gives their number. If that is not zero, a tail follows the
+    /// elements. A list in the form of a string ([`Tag::STRING_EXT`]) is not read by this.
+    ///
+    /// # Errors
+    /// If the next term is not a list, or has more elements than there are bytes left.
+    #[inline]
+    pub fn list_header(&mut self) -> Result<usize, DecodeError> {
+        let at = self.position;
+        match self.tag()? {
+            Tag::NIL_EXT => Ok(0),
+            Tag::LIST_EXT => {
+                let len = self.u32(at)? as usize;
+                self.claim(at, len, 0)?;
+                Ok(len)
+            }
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    /// Reads the empty list.
+    ///
+    /// # Errors
+    /// If the next term is not the empty list.
+    #[inline]
+    pub fn nil(&mut self) -> Result<(), DecodeError> {
+        let at = self.position;
+        match self.tag()? {
+            Tag::NIL_EXT => Ok(()),
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    /// Reads what comes before a map's keys and values; gives the number of pairs.
+    ///
+    /// # Errors
+    /// If the next term is not a map, or has more pairs than there are bytes left.
+    #[inline]
+    pub fn map_header(&mut self) -> Result<usize, DecodeError> {
+        let at = self.position;
+        match self.tag()? {
+            Tag::MAP_EXT => {
+                let pairs = self.u32(at)? as usize;
+                self.claim(at, pairs.saturating_mul(2), 0)?;
+                Ok(pairs)
+            }
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    /// Passes over bytes.
+    ///
+    /// # Errors
+    /// If there are not as many.
+    pub fn skip(&mut self, count: usize) -> Result<(), DecodeError> {
+        self.take(count, self.position).map(drop)
+    }
+
+    /// Checks that nothing is left.
+    ///
+    /// # Errors
+    /// If there are more bytes.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        if self.is_empty() { Ok(()) } else { Err(self.error(self.position, DecodeErrorKind::Trailing)) }
+    }
+
+    /// An error about the term whose tag is at this offset.
+    #[cold]
+    pub(super) fn error(&self, at: usize, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError::new(at, Tag(self.input.get(at).copied().unwrap_or(0)), kind)
+    }
+
+    /// The error that the term at this offset is of another kind than the caller wants.
+    #[cold]
+    pub(crate) fn unexpected(&self, at: usize) -> DecodeError {
+        self.error(at, DecodeErrorKind::Unexpected)
+    }
+
+    #[inline(always)]
+    pub(super) fn tag(&mut self) -> Result<Tag, DecodeError> {
+        let tag = self.peek_tag()?;
+        self.position += 1;
+        Ok(tag)
+    }
+
+    #[inline(always)]
+    pub(super) fn take(&mut self, count: usize, at: usize) -> Result<&'a [u8], DecodeError> {
+        let input: &'a [u8] = self.input;
+        match input[self.position..].get(..count) {
+            Some(bytes) => {
+                self.position += count;
+                Ok(bytes)
+            }
+            None => Err(self.error(at, DecodeErrorKind::Truncated)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn array<const N: usize>(&mut self, at: usize) -> Result<[u8; N], DecodeError> {
+        let input: &'a [u8] = self.input;
+        match input[self.position..].first_chunk::<N>() {
+            Some(bytes) => {
+                self.position += N;
+                Ok(*bytes)
+            }
+            None => Err(self.error(at, DecodeErrorKind::Truncated)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn u8(&mut self, at: usize) -> Result<u8, DecodeError> {
+        self.array::<1>(at).map(|[byte]| byte)
+    }
+
+    #[inline(always)]
+    pub(super) fn u16(&mut self, at: usize) -> Result<u16, DecodeError> {
+        self.array(at).map(u16::from_be_bytes)
+    }
+
+    #[inline(always)]
+    pub(super) fn u32(&mut self, at: usize) -> Result<u32, DecodeError> {
+        self.array(at).map(u32::from_be_bytes)
+    }
+
+    #[inline(always)]
+    pub(super) fn u64(&mut self, at: usize) -> Result<u64, DecodeError> {
+        self.array(at).map(u64::from_be_bytes)
+    }
+
+    /// Checks that `count` more elements can be there at all, each having at least one byte, besides the
+    /// `owed` ones that enclosing terms still wait for. So what is allocated ahead is bounded by the input,
+    /// however deeply counts are nested.
+    #[inline]
+    pub(super) fn claim(&mut self, at: usize, count: usize, owed: usize) -> Result<(), DecodeError> {
+        if count.saturating_add(owed) > self.remaining() {
+            return Err(self.error(at, DecodeErrorKind::Truncated));
+        }
+        match self.elements_left.checked_sub(count) {
+            Some(left) => {
+                self.elements_left = left;
+                Ok(())
+            }
+            None => Err(self.error(at, DecodeErrorKind::TooManyElements)),
+        }
+    }
+
+    #[inline]
+    pub(super) fn atom_after(&mut self, tag: Tag, at: usize) -> Result<Atom, DecodeError> {
+        match tag {
+            Tag::SMALL_ATOM_UTF8_EXT => {
+                let len = usize::from(self.u8(at)?);
+                self.atom_utf8(len, at)
+            }
+            Tag::ATOM_CACHE_REF => {
+                let position = self.u8(at)?;
+                self.atoms.get(position).cloned().ok_or_else(|| self.error(at, DecodeErrorKind::AtomReference))
+            }
+            Tag::ATOM_UTF8_EXT => {
+                let len = usize::from(self.u16(at)?);
+                self.atom_utf8(len, at)
+            }
+            Tag::SMALL_ATOM_EXT => {
+                let len = usize::from(self.u8(at)?);
+                self.atom_latin1(len, at)
+            }
+            Tag::ATOM_EXT => {
+                let len = usize::from(self.u16(at)?);
+                self.atom_latin1(len, at)
+            }
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    #[inline]
+    fn atom_utf8(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
+        let bytes = self.take(len, at)?;
+        let name = str::from_utf8(bytes).map_err(|_| self.error(at, DecodeErrorKind::AtomText))?;
+        Atom::new(name).map_err(|_| self.error(at, DecodeErrorKind::AtomTooLong))
+    }
+
+    fn atom_latin1(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
+        let name: String = self.take(len, at)?.iter().map(|byte| char::from(*byte)).collect();
+        Atom::new(&name).map_err(|_| self.error(at, DecodeErrorKind::AtomTooLong))
+    }
+
+    #[inline]
+    pub(super) fn pid_after(&mut self, tag: Tag, at: usize) -> Result<Pid, DecodeError> {
+        if tag != Tag::NEW_PID_EXT && tag != Tag::PID_EXT {
+            return Err(self.unexpected(at));
+        }
+        let node = self.atom()?;
+        let id = self.u32(at)?;
+        let serial = self.u32(at)?;
+        let creation = if tag == Tag::NEW_PID_EXT { self.u32(at)? } else { u32::from(self.u8(at)?) };
+        Ok(Pid { node, id, serial, creation })
+    }
+
+    pub(super) fn port_after(&mut self, tag: Tag, at: usize) -> Result<Port, DecodeError> {
+        let node = self.atom()?;
+        let id = if tag == Tag::V4_PORT_EXT { self.u64(at)? } else { u64::from(self.u32(at)?) };
+        let creation = if tag == Tag::PORT_EXT { u32::from(self.u8(at)?) } else { self.u32(at)? };
+        Ok(Port { node, id, creation })
+    }
+
+    #[inline]
+    pub(super) fn reference_after(&mut self, tag: Tag, at: usize) -> Result<Reference, DecodeError> {
+        if tag == Tag::REFERENCE_EXT {
+            let node = self.atom()?;
+            let word = self.u32(at)?;
+            let creation = u32::from(self.u8(at)?);
+            return Reference::new(node, creation, &[word])
+                .map_err(|_| self.error(at, DecodeErrorKind::ReferenceWords));
+        }
+        if tag != Tag::NEWER_REFERENCE_EXT && tag != Tag::NEW_REFERENCE_EXT {
+            return Err(self.unexpected(at));
+        }
+        let len = usize::from(self.u16(at)?);
+        if !(1..=Reference::MAX_WORDS).contains(&len) {
+            return Err(self.error(at, DecodeErrorKind::ReferenceWords));
+        }
+        let node = self.atom()?;
+        let creation = if tag == Tag::NEWER_REFERENCE_EXT { self.u32(at)? } else { u32::from(self.u8(at)?) };
+        let mut words = [0; Reference::MAX_WORDS];
+        for word in &mut words[..len] {
+            *word = self.u32(at)?;
+        }
+        Reference::new(node, creation, &words[..len]).map_err(|_| self.error(at, DecodeErrorKind::ReferenceWords))
+    }
+
+    /// Reads a big integer after its tag: whether it is negative, and its magnitude, least significant byte
+    /// first.
+    pub(super) fn big(&mut self, tag: Tag, at: usize) -> Result<(bool, &'a [u8]), DecodeError> {
+        let len = if tag == Tag::SMALL_BIG_EXT { usize::from(self.u8(at)?) } else { self.u32(at)? as usize };
+        let negative = self.u8(at)? != 0;
+        Ok((negative, self.take(len, at)?))
+    }
+
+    /// Reads the bytes of a binary after its tag.
+    #[inline]
+    pub(super) fn binary_after(&mut self, at: usize) -> Result<Binary, DecodeError> {
+        let len = self.u32(at)? as usize;
+        let start = self.position;
+        let bytes = self.take(len, at)?;
+        Ok(match self.shared {
+            Some(shared) if len >= Binary::SHARED => Binary::from(shared.slice(start..start + len)),
+            _ => Binary::copy_from_slice(bytes),
+        })
+    }
+}
+
+/// The value of a magnitude that fits an `i64`.
+#[inline]
+pub(super) fn small_of_big(negative: bool, bytes: &[u8]) -> Option<i64> {
+    let magnitude = unsigned_of_big(bytes)?;
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+}
+
+#[inline]
+fn unsigned_of_big(bytes: &[u8]) -> Option<u64> {
+    let (low, high) = bytes.split_at(bytes.len().min(8));
+    if high.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    let mut all = [0; 8];
+    all[..low.len()].copy_from_slice(low);
+    Some(u64::from_le_bytes(all))
+}
+
+pub(super) fn big_integer(negative: bool, bytes: &[u8]) -> BigInt {
+    BigInt::from_bytes_le(if negative { Sign::Minus } else { Sign::Plus }, bytes)
+}

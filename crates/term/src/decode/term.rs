@@ -1,0 +1,314 @@
+use std::mem;
+use std::str;
+
+use super::decoder::{big_integer, small_of_big};
+use super::{DecodeError, DecodeErrorKind, Decoder};
+use crate::{Atom, BitString, ExternalFun, Float, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
+
+impl Decoder<'_> {
+    /// Reads any term.
+    ///
+    /// # Errors
+    /// If the next term is not well-formed, or over the limits.
+    pub fn term(&mut self) -> Result<Term, DecodeError> {
+        let at = self.position();
+        let tag = self.tag()?;
+        let mut current = match self.open(tag, at, 0)? {
+            Step::Leaf(term) => return Ok(term),
+            Step::Open(open) => open,
+        };
+        // The enclosing compound terms, and how many elements they still wait for.
+        let mut outer: Vec<Open> = Vec::new();
+        let mut owed = 0;
+        loop {
+            while current.missing > 0 {
+                current.missing -= 1;
+                let at = self.position();
+                let tag = self.tag()?;
+                match self.open(tag, at, owed + current.missing)? {
+                    Step::Leaf(term) => current.elements.push(term),
+                    Step::Open(inner) => {
+                        owed += current.missing;
+                        outer.push(mem::replace(&mut current, inner));
+                    }
+                }
+            }
+            if let Kind::List = current.kind
+                && self.tail(&mut current, owed)?
+            {
+                continue;
+            }
+            let term = self.close(current)?;
+            match outer.pop() {
+                Some(enclosing) => {
+                    current = enclosing;
+                    owed -= current.missing;
+                    current.elements.push(term);
+                }
+                None => return Ok(term),
+            }
+        }
+    }
+
+    /// Passes over any term without building it; gives the bytes that it has.
+    ///
+    /// # Errors
+    /// If the next term is not well-formed.
+    pub fn skip_term(&mut self) -> Result<usize, DecodeError> {
+        let start = self.position();
+        let mut missing: usize = 1;
+        while missing > 0 {
+            missing -= 1;
+            let at = self.position();
+            let inside = match self.tag()? {
+                Tag::SMALL_TUPLE_EXT => usize::from(self.u8(at)?),
+                Tag::LARGE_TUPLE_EXT => self.u32(at)? as usize,
+                Tag::LIST_EXT => (self.u32(at)? as usize).saturating_add(1),
+                Tag::MAP_EXT => (self.u32(at)? as usize).saturating_mul(2),
+                Tag::BINARY_EXT => {
+                    let len = self.u32(at)? as usize;
+                    self.take(len, at)?;
+                    0
+                }
+                Tag::BIT_BINARY_EXT => {
+                    let len = self.u32(at)? as usize;
+                    self.take(len.saturating_add(1), at)?;
+                    0
+                }
+                Tag::STRING_EXT => {
+                    let len = usize::from(self.u16(at)?);
+                    self.take(len, at)?;
+                    0
+                }
+                Tag::NEW_FUN_EXT => {
+                    // Size, arity, unique and index; then the number of free variables, and before those
+                    // the module, two integers and a pid.
+                    self.take(4 + 1 + 16 + 4, at)?;
+                    (self.u32(at)? as usize).saturating_add(4)
+                }
+                Tag::RECORD_EXT => {
+                    let fields = self.u32(at)? as usize;
+                    self.u8(at)?;
+                    fields.saturating_mul(2).saturating_add(2)
+                }
+                tag => {
+                    self.leaf(tag, at)?;
+                    0
+                }
+            };
+            missing = missing.saturating_add(inside);
+            if missing > self.remaining() {
+                return Err(self.error(at, DecodeErrorKind::Truncated));
+            }
+        }
+        Ok(self.position() - start)
+    }
+
+    /// Reads a whole leaf, or what comes before the elements of a compound term.
+    #[inline(always)]
+    fn open(&mut self, tag: Tag, at: usize, owed: usize) -> Result<Step, DecodeError> {
+        let (kind, missing) = match tag {
+            Tag::SMALL_INTEGER_EXT => return Ok(Step::Leaf(Term::Integer(i64::from(self.u8(at)?)))),
+            Tag::SMALL_TUPLE_EXT => (Kind::Tuple, usize::from(self.u8(at)?)),
+            Tag::LIST_EXT => (Kind::List, self.u32(at)? as usize),
+            Tag::MAP_EXT => (Kind::Map(at), (self.u32(at)? as usize).saturating_mul(2)),
+            Tag::LARGE_TUPLE_EXT => (Kind::Tuple, self.u32(at)? as usize),
+            Tag::NEW_FUN_EXT => self.fun_header(at)?,
+            Tag::RECORD_EXT => self.record_header(at, owed)?,
+            tag => return self.leaf(tag, at).map(Step::Leaf),
+        };
+        self.claim(at, missing, owed)?;
+        Ok(Step::Open(Open { kind, missing, elements: Vec::with_capacity(missing) }))
+    }
+
+    /// Reads the tail of a list. Says whether there are more elements to read: those of a list in the tail,
+    /// which go on in the same vector, or an improper tail.
+    fn tail(&mut self, list: &mut Open, owed: usize) -> Result<bool, DecodeError> {
+        let at = self.position();
+        match self.peek_tag()? {
+            Tag::NIL_EXT => {
+                self.tag()?;
+                Ok(false)
+            }
+            Tag::LIST_EXT => {
+                self.tag()?;
+                list.missing = self.u32(at)? as usize;
+                self.claim(at, list.missing, owed)?;
+                list.elements.reserve(list.missing);
+                Ok(true)
+            }
+            Tag::STRING_EXT => {
+                self.tag()?;
+                self.string(at, &mut list.elements)?;
+                Ok(false)
+            }
+            _ if list.elements.is_empty() => {
+                // A list of no elements and a tail is the tail: the BEAM reads it so.
+                list.kind = Kind::OnlyTail;
+                list.missing = 1;
+                Ok(true)
+            }
+            _ => {
+                list.kind = Kind::ImproperList;
+                list.missing = 1;
+                self.claim(at, 1, owed)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn close(&mut self, done: Open) -> Result<Term, DecodeError> {
+        let mut elements = done.elements;
+        Ok(match done.kind {
+            Kind::Tuple => Term::Tuple(elements.into()),
+            Kind::List => Term::List(elements.into()),
+            Kind::OnlyTail => elements.pop().unwrap_or_else(Term::nil),
+            Kind::ImproperList => match elements.pop() {
+                Some(tail @ (Term::List(_) | Term::ImproperList(_))) => Term::list_with_tail(elements, tail),
+                tail => {
+                    elements.extend(tail);
+                    Term::ImproperList(ImproperList(elements.into()))
+                }
+            },
+            Kind::Map(at) => {
+                Term::Map(Map::from_flat(elements).map_err(|_| self.error(at, DecodeErrorKind::DuplicateKey))?)
+            }
+            Kind::Fun(mut fun) => {
+                fun.free_variables = elements.into();
+                Term::LocalFun(fun)
+            }
+            Kind::Record(mut record) => {
+                record.values = elements.into();
+                Term::Record(record)
+            }
+        })
+    }
+
+    /// Reads a term that has no terms inside, or only a fixed number of simple ones.
+    #[inline]
+    fn leaf(&mut self, tag: Tag, at: usize) -> Result<Term, DecodeError> {
+        Ok(match tag {
+            Tag::SMALL_INTEGER_EXT => Term::Integer(i64::from(self.u8(at)?)),
+            Tag::INTEGER_EXT => Term::Integer(i64::from(self.u32(at)?.cast_signed())),
+            Tag::SMALL_ATOM_UTF8_EXT
+            | Tag::ATOM_CACHE_REF
+            | Tag::ATOM_UTF8_EXT
+            | Tag::SMALL_ATOM_EXT
+            | Tag::ATOM_EXT => Term::Atom(self.atom_after(tag, at)?),
+            Tag::BINARY_EXT => Term::Binary(self.binary_after(at)?),
+            Tag::NIL_EXT => Term::nil(),
+            Tag::NEW_FLOAT_EXT => {
+                let bits = self.u64(at)?;
+                self.float(f64::from_bits(bits), at)?
+            }
+            Tag::STRING_EXT => {
+                let mut elements = Vec::new();
+                self.string(at, &mut elements)?;
+                Term::List(elements.into())
+            }
+            Tag::SMALL_BIG_EXT | Tag::LARGE_BIG_EXT => {
+                let (negative, bytes) = self.big(tag, at)?;
+                match small_of_big(negative, bytes) {
+                    Some(small) => Term::Integer(small),
+                    None => Term::from(big_integer(negative, bytes)),
+                }
+            }
+            Tag::NEW_PID_EXT | Tag::PID_EXT => Term::from(self.pid_after(tag, at)?),
+            Tag::NEWER_REFERENCE_EXT | Tag::NEW_REFERENCE_EXT | Tag::REFERENCE_EXT => {
+                Term::from(self.reference_after(tag, at)?)
+            }
+            Tag::NEW_PORT_EXT | Tag::PORT_EXT | Tag::V4_PORT_EXT => Term::from(self.port_after(tag, at)?),
+            Tag::EXPORT_EXT => {
+                let (module, function) = (self.atom()?, self.atom()?);
+                let arity = u8::try_from(self.integer()?).map_err(|_| self.error(at, DecodeErrorKind::IntegerRange))?;
+                Term::from(ExternalFun { module, function, arity })
+            }
+            Tag::BIT_BINARY_EXT => self.bit_string(at)?,
+            Tag::FLOAT_EXT => {
+                let text = self.take(31, at)?;
+                let text = str::from_utf8(text).unwrap_or("").trim_end_matches('\0');
+                let value = text.trim().parse().map_err(|_| self.error(at, DecodeErrorKind::Float))?;
+                self.float(value, at)?
+            }
+            _ => return Err(self.error(at, DecodeErrorKind::UnknownTag)),
+        })
+    }
+
+    fn float(&self, value: f64, at: usize) -> Result<Term, DecodeError> {
+        Float::new(value).map(Term::Float).ok_or_else(|| self.error(at, DecodeErrorKind::Float))
+    }
+
+    /// Reads the bytes of a `STRING_EXT`, which are a list of integers.
+    fn string(&mut self, at: usize, elements: &mut Vec<Term>) -> Result<(), DecodeError> {
+        let len = usize::from(self.u16(at)?);
+        self.claim(at, len, 0)?;
+        elements.extend(self.take(len, at)?.iter().map(|byte| Term::Integer(i64::from(*byte))));
+        Ok(())
+    }
+
+    fn bit_string(&mut self, at: usize) -> Result<Term, DecodeError> {
+        let len = self.u32(at)? as usize;
+        let bits = self.u8(at)?;
+        let bytes = self.take(len, at)?;
+        match bits {
+            8 if len > 0 => Ok(Term::binary(bytes)),
+            0 if len == 0 => Ok(Term::binary(bytes)),
+            _ => match BitString::new(bytes, bits) {
+                Ok(bits) => Ok(Term::from(bits)),
+                Err(_) => Err(self.error(at, DecodeErrorKind::BitCount)),
+            },
+        }
+    }
+
+    fn fun_header(&mut self, at: usize) -> Result<(Kind, usize), DecodeError> {
+        // The size that is stated is not needed: the parts say where the fun ends.
+        self.u32(at)?;
+        let arity = self.u8(at)?;
+        let unique = self.array(at)?;
+        let index = self.u32(at)?;
+        let free = self.u32(at)? as usize;
+        let module = self.atom()?;
+        let old_index = self.integer()?;
+        let old_unique = self.integer()?;
+        let pid: Pid = self.pid()?;
+        let fun =
+            LocalFun { arity, unique, index, module, old_index, old_unique, pid, free_variables: Default::default() };
+        Ok((Kind::Fun(Box::new(fun)), free))
+    }
+
+    fn record_header(&mut self, at: usize, owed: usize) -> Result<(Kind, usize), DecodeError> {
+        let fields = self.u32(at)? as usize;
+        let exported = self.u8(at)? & 1 == 1;
+        let (module, name) = (self.atom()?, self.atom()?);
+        self.claim(at, fields, owed.saturating_add(fields))?;
+        let keys = (0..fields).map(|_| self.atom()).collect::<Result<Box<[Atom]>, _>>()?;
+        let record = Record { exported, module, name, keys, values: Default::default() };
+        Ok((Kind::Record(Box::new(record)), fields))
+    }
+}
+
+/// What the next tag gives.
+enum Step {
+    Leaf(Term),
+    Open(Open),
+}
+
+/// A compound term of which elements are missing.
+struct Open {
+    kind: Kind,
+    missing: usize,
+    elements: Vec<Term>,
+}
+
+enum Kind {
+    Tuple,
+    List,
+    /// A list that has its elements, and waits for its tail.
+    ImproperList,
+    /// A list that has no elements, and waits for its tail.
+    OnlyTail,
+    /// A map, with the offset of its tag.
+    Map(usize),
+    Fun(Box<LocalFun>),
+    Record(Box<Record>),
+}

@@ -1,0 +1,416 @@
+//! Writing terms in the external term format, byte for byte as OTP does with `minor_version` 2.
+//!
+//! These functions write without the version byte 131, straight into a [`Sink`]: what goes on a connection
+//! is encoded where it is queued.
+
+use std::slice;
+
+use bytes::Bytes;
+use num_bigint::{BigInt, Sign};
+
+use crate::tag::VERSION;
+use crate::{Atom, BitString, ExternalFun, LocalFun, Pid, Port, Record, Reference, Tag, Term};
+
+/// Where encoded bytes go.
+pub trait Sink {
+    /// Appends bytes.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// How many bytes have been appended.
+    fn position(&self) -> usize;
+
+    /// Replaces the four bytes at a position that has been written.
+    fn patch_u32(&mut self, position: usize, value: u32);
+
+    /// Appends the bytes of a shared buffer. A sink that can hold on to it need not copy.
+    fn put_shared(&mut self, bytes: &Bytes) {
+        self.put(bytes);
+    }
+
+    /// Appends one byte.
+    fn put_u8(&mut self, value: u8) {
+        self.put(&[value]);
+    }
+
+    /// Appends two bytes, the most significant first.
+    fn put_u16(&mut self, value: u16) {
+        self.put(&value.to_be_bytes());
+    }
+
+    /// Appends four bytes, the most significant first.
+    fn put_u32(&mut self, value: u32) {
+        self.put(&value.to_be_bytes());
+    }
+
+    /// Appends eight bytes, the most significant first.
+    fn put_u64(&mut self, value: u64) {
+        self.put(&value.to_be_bytes());
+    }
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn position(&self) -> usize {
+        self.len()
+    }
+
+    fn patch_u32(&mut self, position: usize, value: u32) {
+        self[position..position + 4].copy_from_slice(&value.to_be_bytes());
+    }
+
+    #[inline]
+    fn put_u8(&mut self, value: u8) {
+        self.push(value);
+    }
+}
+
+impl Term {
+    /// Encodes the term with the version byte 131, as `term_to_binary/1` does.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        term(self, &mut bytes);
+        bytes
+    }
+}
+
+/// Writes any term.
+pub fn term<S: Sink>(term: &Term, sink: &mut S) {
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let Some(mut current) = head(term, sink) else { return };
+    loop {
+        match current.rest.next() {
+            Some(term) => {
+                if let Some(inner) = head(term, sink) {
+                    open.push(std::mem::replace(&mut current, inner));
+                }
+            }
+            None => {
+                match current.end {
+                    End::Nothing => {}
+                    End::Nil => nil(sink),
+                    End::FunSize(at) => sink.patch_u32(at, (sink.position() - at) as u32),
+                }
+                match open.pop() {
+                    Some(outer) => current = outer,
+                    None => return,
+                }
+            }
+        }
+    }
+}
+
+/// A compound term whose elements are being written.
+struct Open<'a> {
+    rest: slice::Iter<'a, Term>,
+    end: End,
+}
+
+/// What is due when the elements are written.
+enum End {
+    Nothing,
+    /// The tail of a proper list.
+    Nil,
+    /// The size of a fun, at this position.
+    FunSize(usize),
+}
+
+/// Writes a term, or what comes before its elements, which it then gives back.
+#[inline]
+fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
+    let elements = match term {
+        Term::Integer(value) => {
+            integer(*value, sink);
+            return None;
+        }
+        Term::Atom(name) => {
+            atom(name, sink);
+            return None;
+        }
+        Term::Binary(bytes) => {
+            match bytes.as_shared() {
+                Some(shared) => shared_binary(shared, sink),
+                None => binary(bytes, sink),
+            }
+            return None;
+        }
+        Term::Float(value) => {
+            float(value.get(), sink);
+            return None;
+        }
+        Term::Tuple(elements) => {
+            tuple_header(elements.len(), sink);
+            &elements[..]
+        }
+        Term::List(elements) => {
+            if elements.is_empty() {
+                nil(sink);
+                return None;
+            }
+            if is_string(elements) {
+                sink.put_u8(Tag::STRING_EXT.0);
+                sink.put_u16(elements.len() as u16);
+                for byte in elements.iter().filter_map(Term::as_integer) {
+                    sink.put_u8(byte as u8);
+                }
+                return None;
+            }
+            list_header(elements.len(), sink);
+            return Some(Open { rest: elements.iter(), end: End::Nil });
+        }
+        Term::Map(map) => {
+            map_header(map.len(), sink);
+            &map.0
+        }
+        Term::ImproperList(list) => {
+            list_header(list.elements().len(), sink);
+            &list.0
+        }
+        Term::BigInteger(value) => {
+            big_integer(value.get(), sink);
+            return None;
+        }
+        Term::BitString(bits) => {
+            bit_string(bits, sink);
+            return None;
+        }
+        Term::Pid(value) => {
+            pid(value, sink);
+            return None;
+        }
+        Term::Port(value) => {
+            port(value, sink);
+            return None;
+        }
+        Term::Reference(value) => {
+            reference(value, sink);
+            return None;
+        }
+        Term::ExternalFun(value) => {
+            external_fun(value, sink);
+            return None;
+        }
+        Term::LocalFun(fun) => {
+            let size_at = fun_header(fun, sink);
+            return Some(Open { rest: fun.free_variables.iter(), end: End::FunSize(size_at) });
+        }
+        Term::Record(record) => {
+            record_header(record, sink);
+            &record.values
+        }
+    };
+    Some(Open { rest: elements.iter(), end: End::Nothing })
+}
+
+fn is_string(elements: &[Term]) -> bool {
+    elements.len() <= usize::from(u16::MAX)
+        && elements.iter().all(|element| matches!(element, Term::Integer(value) if (0..=255).contains(value)))
+}
+
+/// Writes an integer.
+#[inline]
+pub fn integer<S: Sink>(value: i64, sink: &mut S) {
+    if let Ok(byte) = u8::try_from(value) {
+        sink.put(&[Tag::SMALL_INTEGER_EXT.0, byte]);
+    } else if let Ok(int) = i32::try_from(value) {
+        let [a, b, c, d] = int.to_be_bytes();
+        sink.put(&[Tag::INTEGER_EXT.0, a, b, c, d]);
+    } else {
+        let magnitude = value.unsigned_abs();
+        let len = 8 - magnitude.leading_zeros() as usize / 8;
+        sink.put(&[Tag::SMALL_BIG_EXT.0, len as u8, u8::from(value < 0)]);
+        sink.put(&magnitude.to_le_bytes()[..len]);
+    }
+}
+
+/// Writes an unsigned integer.
+#[inline]
+pub fn unsigned<S: Sink>(value: u64, sink: &mut S) {
+    match i64::try_from(value) {
+        Ok(value) => integer(value, sink),
+        Err(_) => {
+            sink.put(&[Tag::SMALL_BIG_EXT.0, 8, 0]);
+            sink.put(&value.to_le_bytes());
+        }
+    }
+}
+
+/// Writes an integer of any size.
+pub fn big_integer<S: Sink>(value: &BigInt, sink: &mut S) {
+    if let Ok(small) = i64::try_from(value) {
+        return integer(small, sink);
+    }
+    let (sign, bytes) = value.to_bytes_le();
+    let sign = u8::from(sign == Sign::Minus);
+    match u8::try_from(bytes.len()) {
+        Ok(len) => sink.put(&[Tag::SMALL_BIG_EXT.0, len, sign]),
+        Err(_) => {
+            sink.put_u8(Tag::LARGE_BIG_EXT.0);
+            sink.put_u32(bytes.len() as u32);
+            sink.put_u8(sign);
+        }
+    }
+    sink.put(&bytes);
+}
+
+/// Writes a finite float.
+#[inline]
+pub fn float<S: Sink>(value: f64, sink: &mut S) {
+    let mut bytes = [Tag::NEW_FLOAT_EXT.0; 9];
+    bytes[1..].copy_from_slice(&value.to_be_bytes());
+    sink.put(&bytes);
+}
+
+/// Writes an atom by its name.
+#[inline]
+pub fn atom<S: Sink>(atom: &Atom, sink: &mut S) {
+    atom_name(atom.as_str(), sink);
+}
+
+/// Writes an atom whose name is known to be short enough for one.
+#[inline]
+pub(crate) fn atom_name<S: Sink>(name: &str, sink: &mut S) {
+    match u8::try_from(name.len()) {
+        Ok(len) => sink.put(&[Tag::SMALL_ATOM_UTF8_EXT.0, len]),
+        Err(_) => {
+            sink.put_u8(Tag::ATOM_UTF8_EXT.0);
+            sink.put_u16(name.len() as u16);
+        }
+    }
+    sink.put(name.as_bytes());
+}
+
+/// Writes a binary.
+#[inline]
+pub fn binary<S: Sink>(bytes: &[u8], sink: &mut S) {
+    binary_header(bytes.len(), sink);
+    sink.put(bytes);
+}
+
+/// Writes a binary that lies in a shared buffer.
+pub fn shared_binary<S: Sink>(bytes: &Bytes, sink: &mut S) {
+    binary_header(bytes.len(), sink);
+    sink.put_shared(bytes);
+}
+
+/// Writes what comes before a binary's bytes.
+#[inline]
+pub fn binary_header<S: Sink>(len: usize, sink: &mut S) {
+    sink.put_u8(Tag::BINARY_EXT.0);
+    sink.put_u32(len as u32);
+}
+
+/// Writes a bit string.
+pub fn bit_string<S: Sink>(bits: &BitString, sink: &mut S) {
+    sink.put_u8(Tag::BIT_BINARY_EXT.0);
+    sink.put_u32(bits.bytes().len() as u32);
+    sink.put_u8(bits.last_bits());
+    sink.put(bits.bytes());
+}
+
+/// Writes a pid.
+#[inline]
+pub fn pid<S: Sink>(pid: &Pid, sink: &mut S) {
+    sink.put_u8(Tag::NEW_PID_EXT.0);
+    atom(&pid.node, sink);
+    sink.put_u32(pid.id);
+    sink.put_u32(pid.serial);
+    sink.put_u32(pid.creation);
+}
+
+/// Writes a port; one with a small id in the older form, as OTP 25 does.
+pub fn port<S: Sink>(port: &Port, sink: &mut S) {
+    const OLD_IDS: u64 = 1 << 28;
+    if port.id < OLD_IDS {
+        sink.put_u8(Tag::NEW_PORT_EXT.0);
+        atom(&port.node, sink);
+        sink.put_u32(port.id as u32);
+    } else {
+        sink.put_u8(Tag::V4_PORT_EXT.0);
+        atom(&port.node, sink);
+        sink.put_u64(port.id);
+    }
+    sink.put_u32(port.creation);
+}
+
+/// Writes a reference.
+#[inline]
+pub fn reference<S: Sink>(reference: &Reference, sink: &mut S) {
+    sink.put_u8(Tag::NEWER_REFERENCE_EXT.0);
+    sink.put_u16(reference.words().len() as u16);
+    atom(reference.node(), sink);
+    sink.put_u32(reference.creation());
+    for word in reference.words() {
+        sink.put_u32(*word);
+    }
+}
+
+/// Writes `fun M:F/A`.
+pub fn external_fun<S: Sink>(fun: &ExternalFun, sink: &mut S) {
+    sink.put_u8(Tag::EXPORT_EXT.0);
+    atom(&fun.module, sink);
+    atom(&fun.function, sink);
+    integer(i64::from(fun.arity), sink);
+}
+
+/// Writes what comes before a tuple's elements.
+#[inline]
+pub fn tuple_header<S: Sink>(arity: usize, sink: &mut S) {
+    match u8::try_from(arity) {
+        Ok(arity) => sink.put(&[Tag::SMALL_TUPLE_EXT.0, arity]),
+        Err(_) => {
+            sink.put_u8(Tag::LARGE_TUPLE_EXT.0);
+            sink.put_u32(arity as u32);
+        }
+    }
+}
+
+/// Writes what comes before a list's elements; the tail follows them.
+#[inline]
+pub fn list_header<S: Sink>(len: usize, sink: &mut S) {
+    sink.put_u8(Tag::LIST_EXT.0);
+    sink.put_u32(len as u32);
+}
+
+/// Writes what comes before a map's keys and values.
+#[inline]
+pub fn map_header<S: Sink>(len: usize, sink: &mut S) {
+    sink.put_u8(Tag::MAP_EXT.0);
+    sink.put_u32(len as u32);
+}
+
+/// Writes the empty list, which also ends a proper one.
+#[inline]
+pub fn nil<S: Sink>(sink: &mut S) {
+    sink.put_u8(Tag::NIL_EXT.0);
+}
+
+/// Writes a fun up to its free variables, and gives back where its size has to go.
+fn fun_header<S: Sink>(fun: &LocalFun, sink: &mut S) -> usize {
+    sink.put_u8(Tag::NEW_FUN_EXT.0);
+    let size_at = sink.position();
+    sink.put_u32(0);
+    sink.put_u8(fun.arity);
+    sink.put(&fun.unique);
+    sink.put_u32(fun.index);
+    sink.put_u32(fun.free_variables.len() as u32);
+    atom(&fun.module, sink);
+    integer(fun.old_index, sink);
+    integer(fun.old_unique, sink);
+    pid(&fun.pid, sink);
+    size_at
+}
+
+fn record_header<S: Sink>(record: &Record, sink: &mut S) {
+    sink.put_u8(Tag::RECORD_EXT.0);
+    sink.put_u32(record.keys.len() as u32);
+    sink.put_u8(u8::from(record.exported));
+    atom(&record.module, sink);
+    atom(&record.name, sink);
+    for key in &record.keys {
+        atom(key, sink);
+    }
+}

@@ -1,0 +1,17 @@
+use crate::Atom;
+
+/// The identifier of a process, on any node.
+///
+/// Two pids are the same process only if all four parts are equal: another `creation` is another incarnation
+/// of the node. (erl_ext_dist, `NEW_PID_EXT`.)
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pid {
+    /// The name of the node where the process lives, as `name@host`.
+    pub node: Atom,
+    /// The process's number.
+    pub id: u32,
+    /// Counts how often the numbers have been used up.
+    pub serial: u32,
+    /// The incarnation of the node.
+    pub creation: u32,
+}

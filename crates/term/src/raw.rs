@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Atom, DecodeError, Decoder, Limits, Term, encode};
+
+/// The atoms of one distribution header, which `ATOM_CACHE_REF` tags in its message name by position.
+#[derive(Debug, Clone, Default)]
+pub struct AtomTable(Option<Arc<[Atom]>>);
+
+impl AtomTable {
+    /// The table of a message without a header: no atom can be named by position.
+    pub const fn empty() -> Self {
+        Self(None)
+    }
+
+    /// The atom at a position.
+    pub fn get(&self, position: u8) -> Option<&Atom> {
+        self.0.as_ref()?.get(usize::from(position))
+    }
+}
+
+impl FromIterator<Atom> for AtomTable {
+    fn from_iter<I: IntoIterator<Item = Atom>>(atoms: I) -> Self {
+        let atoms: Arc<[Atom]> = atoms.into_iter().collect();
+        Self((!atoms.is_empty()).then_some(atoms))
+    }
+}
+
+/// A term that has arrived but is not decoded yet. Whoever wants it decodes it, once, into what they want.
+#[derive(Debug, Clone)]
+pub struct RawTerm {
+    bytes: Bytes,
+    atoms: AtomTable,
+}
+
+impl RawTerm {
+    /// Wraps an encoded term without the version byte 131, and the atoms of its distribution header.
+    pub fn new(bytes: Bytes, atoms: AtomTable) -> Self {
+        Self { bytes, atoms }
+    }
+
+    /// Encodes a term.
+    pub fn encoded_from(term: &Term) -> Self {
+        let mut bytes = Vec::new();
+        encode::term(term, &mut bytes);
+        Self::new(bytes.into(), AtomTable::empty())
+    }
+
+    /// The encoded term, without the version byte.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The atoms that the encoded term names by position.
+    pub fn atoms(&self) -> &AtomTable {
+        &self.atoms
+    }
+
+    /// Decodes the term within the default limits.
+    ///
+    /// # Errors
+    /// If the bytes are not one well-formed term.
+    pub fn decode(&self) -> Result<Term, DecodeError> {
+        self.decode_with(&Limits::default())
+    }
+
+    /// Decodes the term.
+    ///
+    /// # Errors
+    /// If the bytes are not one well-formed term within the limits.
+    pub fn decode_with(&self, limits: &Limits) -> Result<Term, DecodeError> {
+        let mut decoder = Decoder::new(&self.bytes, &self.atoms, limits);
+        let term = decoder.term()?;
+        decoder.finish()?;
+        Ok(term)
+    }
+}

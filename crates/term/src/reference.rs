@@ -1,0 +1,73 @@
+use std::hash::{Hash, Hasher};
+
+use crate::Atom;
+
+/// A reference: a value that is unique among all connected nodes.
+///
+/// It has 1 to 5 words; missing words count as zero. (erl_ext_dist, `NEWER_REFERENCE_EXT`.)
+#[derive(Debug, Clone)]
+pub struct Reference {
+    node: Atom,
+    creation: u32,
+    len: u8,
+    words: [u32; Self::MAX_WORDS],
+}
+
+/// The number of words is not 1 to 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a reference has 1 to {} words", Reference::MAX_WORDS)]
+pub struct ReferenceError;
+
+impl Reference {
+    /// The most words that a reference may have.
+    pub const MAX_WORDS: usize = 5;
+
+    /// Makes a reference.
+    ///
+    /// # Errors
+    /// If the number of words is not 1 to 5.
+    pub fn new(node: Atom, creation: u32, words: &[u32]) -> Result<Self, ReferenceError> {
+        if !(1..=Self::MAX_WORDS).contains(&words.len()) {
+            return Err(ReferenceError);
+        }
+        let mut all = [0; Self::MAX_WORDS];
+        all[..words.len()].copy_from_slice(words);
+        Ok(Self { node, creation, len: words.len() as u8, words: all })
+    }
+
+    /// The name of the node that made the reference.
+    pub fn node(&self) -> &Atom {
+        &self.node
+    }
+
+    /// The incarnation of that node.
+    pub fn creation(&self) -> u32 {
+        self.creation
+    }
+
+    /// The words, least significant first.
+    pub fn words(&self) -> &[u32] {
+        &self.words[..usize::from(self.len)]
+    }
+
+    /// All five words, the missing ones as zero.
+    pub(crate) fn padded(&self) -> &[u32; Self::MAX_WORDS] {
+        &self.words
+    }
+}
+
+impl PartialEq for Reference {
+    fn eq(&self, other: &Self) -> bool {
+        self.words == other.words && self.creation == other.creation && self.node == other.node
+    }
+}
+
+impl Eq for Reference {}
+
+impl Hash for Reference {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.words.hash(state);
+        self.creation.hash(state);
+        self.node.hash(state);
+    }
+}

@@ -1,0 +1,8 @@
+use crate::Term;
+use crate::elements::Elements;
+
+/// A tuple: a fixed number of terms, which it dereferences to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Tuple(pub(crate) Elements);
+
+sequence!(Tuple);
