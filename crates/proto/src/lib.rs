@@ -7,8 +7,10 @@
 pub mod cookie;
 pub mod epmd;
 pub mod flags;
+pub mod frame;
 pub mod handshake;
 pub mod node_name;
+pub mod tick;
 
 #[cfg(test)]
 mod test_support;
