@@ -11,7 +11,7 @@ use super::{AliveName, ResponseError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DumpResponse {
     /// The port that EPMD listens on.
-    pub epmd_port: u32,
+    pub epmd_port: u16,
     /// The registered names, the last one first, then those no longer in use, the oldest first.
     pub entries: Vec<DumpEntry>,
     /// How many entries could not be understood.
@@ -43,7 +43,7 @@ pub enum DumpState {
 
 impl DumpResponse {
     /// An answer with these entries.
-    pub fn new(epmd_port: u32, entries: Vec<DumpEntry>) -> Self {
+    pub fn new(epmd_port: u16, entries: Vec<DumpEntry>) -> Self {
         Self {
             epmd_port,
             entries,
@@ -54,12 +54,16 @@ impl DumpResponse {
     /// Decodes all bytes that came until EPMD closed the connection.
     ///
     /// # Errors
-    /// There are fewer than four bytes, or the last entry was cut short.
+    /// There are fewer than four bytes, they are no port, or the last entry was cut short.
     pub fn decode(mut answer: &[u8]) -> Result<Self, ResponseError> {
         const CUT: ResponseError = ResponseError::Truncated {
             request: "DUMP_REQ",
         };
         let epmd_port = answer.try_get_u32().map_err(|_| CUT)?;
+        let epmd_port = u16::try_from(epmd_port).map_err(|_| ResponseError::NoPort {
+            request: "DUMP_REQ",
+            number: epmd_port,
+        })?;
         let mut response = Self::new(epmd_port, Vec::new());
         let Some(entries) = answer.strip_suffix(b"\n\0") else {
             return if answer.is_empty() {
@@ -80,7 +84,7 @@ impl DumpResponse {
     /// The answer's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4 + self.entries.len() * 64);
-        out.put_u32(self.epmd_port);
+        out.put_u32(self.epmd_port.into());
         for DumpEntry {
             state,
             name,

@@ -10,7 +10,7 @@ use super::{AliveName, ResponseError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamesResponse {
     /// The port that EPMD listens on.
-    pub epmd_port: u32,
+    pub epmd_port: u16,
     /// The nodes, the one registered last first.
     pub names: Vec<NameEntry>,
     /// How many lines could not be understood. Any local process can register a name that breaks a line of
@@ -30,7 +30,7 @@ pub struct NameEntry {
 
 impl NamesResponse {
     /// An answer with these nodes.
-    pub fn new(epmd_port: u32, names: Vec<NameEntry>) -> Self {
+    pub fn new(epmd_port: u16, names: Vec<NameEntry>) -> Self {
         Self {
             epmd_port,
             names,
@@ -41,12 +41,16 @@ impl NamesResponse {
     /// Decodes all bytes that came until EPMD closed the connection.
     ///
     /// # Errors
-    /// There are fewer than four bytes, or the text does not end with a line's end: it was cut short.
+    /// There are fewer than four bytes, they are no port, or the text does not end with a line's end: it was cut short.
     pub fn decode(mut answer: &[u8]) -> Result<Self, ResponseError> {
         const CUT: ResponseError = ResponseError::Truncated {
             request: "NAMES_REQ",
         };
         let epmd_port = answer.try_get_u32().map_err(|_| CUT)?;
+        let epmd_port = u16::try_from(epmd_port).map_err(|_| ResponseError::NoPort {
+            request: "NAMES_REQ",
+            number: epmd_port,
+        })?;
         let mut response = Self::new(epmd_port, Vec::new());
         let Some(lines) = answer.strip_suffix(b"\n") else {
             return if answer.is_empty() {
@@ -67,7 +71,7 @@ impl NamesResponse {
     /// The answer's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4 + self.names.len() * 32);
-        out.put_u32(self.epmd_port);
+        out.put_u32(self.epmd_port.into());
         for NameEntry { name, port } in &self.names {
             out.extend_from_slice(format!("name {name} at port {port}\n").as_bytes());
         }
@@ -118,6 +122,19 @@ mod tests {
         let response = NamesResponse::decode(answer).unwrap();
         assert_eq!(response.names, [entry("alfa", 33505)]);
         assert_eq!(response.unreadable, 3);
+    }
+
+    #[test]
+    fn a_web_server_is_no_epmd() {
+        let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+        let number = u32::from_be_bytes(*b"HTTP");
+        assert_eq!(
+            NamesResponse::decode(answer),
+            Err(ResponseError::NoPort {
+                request: "NAMES_REQ",
+                number
+            })
+        );
     }
 
     #[test]

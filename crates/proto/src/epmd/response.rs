@@ -18,6 +18,14 @@ pub enum ResponseError {
         /// The request's name in Erlang's documentation.
         request: &'static str,
     },
+    /// The answer should start with EPMD's port and does not.
+    #[error("the answer to {request} starts with {number}, which is no port")]
+    NoPort {
+        /// The request's name in Erlang's documentation.
+        request: &'static str,
+        /// The number that it starts with.
+        number: u32,
+    },
     /// The text of the answer is not one of those that EPMD gives.
     #[error("the answer to {request} is {text:?}")]
     UnknownText {

@@ -1,0 +1,319 @@
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use erl_dist::epmd::{EpmdClient, EpmdError, NodeEntry};
+use peerl_proto::epmd::{
+    AliveName, DumpEntry, DumpRequest, DumpResponse, KillRequest, KillResponse, NameEntry,
+    NamesRequest, NamesResponse, NodeInfo, NodeType, ResponseError, StopRequest, StopResponse,
+    TransportProtocol,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio_util::compat::Compat;
+
+use crate::lease::Lease;
+use crate::wire::{TooLong, Wire};
+use crate::{Error, Registration, environment};
+
+/// A client of the EPMD of one host.
+///
+/// Each request has a connection of its own, as EPMD wants it, and a time-out for all of it, from the look-up
+/// of the host's address to the last byte of the answer. Requests can be dropped at any point.
+#[derive(Debug, Clone)]
+pub struct Client {
+    host: String,
+    port: u16,
+    timeout: Duration,
+    answer_limit: usize,
+}
+
+impl Client {
+    /// How long a request may take unless said otherwise; the same as in OTP's client.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// How many bytes an answer may have unless said otherwise: room for a thousand of the longest names.
+    pub const DEFAULT_ANSWER_LIMIT: usize = 1 << 20;
+
+    /// A client of the EPMD that listens at `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        Self::at(address.ip().to_string(), address.port())
+    }
+
+    /// A client of the EPMD of `host`, a name or an IP address. The name is resolved anew for each request.
+    pub fn at(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            timeout: Self::DEFAULT_TIMEOUT,
+            answer_limit: Self::DEFAULT_ANSWER_LIMIT,
+        }
+    }
+
+    /// A client of this host's EPMD, as `ERL_EPMD_PORT` and `ERL_EPMD_ADDRESS` describe it.
+    ///
+    /// # Errors
+    /// [`Error::BadEnvironment`] when one of the two makes no sense.
+    pub fn from_env() -> Result<Self, Error> {
+        let address = SocketAddr::new(environment::loopback()?, environment::port()?);
+        Ok(Self::new(address))
+    }
+
+    /// A client of the EPMD of another host, with the same port and limits.
+    pub fn for_host(&self, host: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Sets how long a request may take.
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Sets how many bytes an answer may have.
+    pub fn with_answer_limit(self, answer_limit: usize) -> Self {
+        Self {
+            answer_limit,
+            ..self
+        }
+    }
+
+    /// The name or IP address of EPMD's host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port of EPMD.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Registers a node; EPMD takes that from its own host only.
+    ///
+    /// The node stays registered until the [`Lease`] is released or dropped. Must be called on a tokio runtime,
+    /// as the lease keeps a task there.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] when another node has the name, [`Error::NoEpmd`] when nothing answers, and what
+    /// else can go wrong on a connection.
+    pub async fn register(&self, node: Registration) -> Result<Lease, Error> {
+        let (stream, creation) = self.claim(&node).await?;
+        Ok(Lease::new(self.clone(), node, stream, creation))
+    }
+
+    /// Asks where the node `name` is; `name` is the part of the node's name before the `@`.
+    ///
+    /// # Errors
+    /// [`Error::BadName`] when no node can have the name, and what can go wrong on a connection. That no node
+    /// has the name is no error.
+    pub async fn lookup(&self, name: &str) -> Result<Option<NodeInfo>, Error> {
+        const REQUEST: &str = "PORT_PLEASE2_REQ";
+        let name = alive_name(name)?;
+        let asked = async {
+            let client = EpmdClient::new(self.connect().await?);
+            let entry = client.get_node(&name).await;
+            match entry.map_err(|error| self.explain(error, REQUEST))? {
+                None => Ok(None),
+                Some(entry) if entry.name == *name => self.node_info(entry).map(Some),
+                Some(entry) => Err(self.malformed(format!("it answers about {:?}", entry.name))),
+            }
+        };
+        self.in_time(REQUEST, asked).await
+    }
+
+    /// Asks for the names and ports of all registered nodes, the one registered last first.
+    ///
+    /// # Errors
+    /// [`Error::AnswerTooLarge`] when there are more names than fit, and what can go wrong on a connection.
+    pub async fn names(&self) -> Result<Vec<NameEntry>, Error> {
+        // Not `erl_dist`'s: it fails as a whole on one strange line, which any process of the host can register.
+        let answer = self.ask("NAMES_REQ", NamesRequest.encode()).await?;
+        Ok(self.parsed(NamesResponse::decode(&answer))?.names)
+    }
+
+    /// Asks for all names that EPMD remembers; EPMD answers that to its own host only.
+    ///
+    /// # Errors
+    /// See [`Client::names`].
+    pub async fn dump(&self) -> Result<Vec<DumpEntry>, Error> {
+        // Not `erl_dist`'s: it gives the text.
+        let answer = self.ask("DUMP_REQ", DumpRequest.encode()).await?;
+        Ok(self.parsed(DumpResponse::decode(&answer))?.entries)
+    }
+
+    /// Asks EPMD to end; EPMD takes that from its own host only.
+    ///
+    /// # Errors
+    /// What can go wrong on a connection. A refusal is no error.
+    pub async fn kill(&self) -> Result<KillResponse, Error> {
+        // Not `erl_dist`'s: it gives the text.
+        let answer = self.ask("KILL_REQ", KillRequest.encode()).await?;
+        self.parsed(KillResponse::decode(&answer))
+    }
+
+    /// Asks EPMD to unregister a node by force; EPMD takes that from its own host only, and only with
+    /// `ERL_EPMD_RELAXED_COMMAND_CHECK`.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when EPMD does not take it, and what else can go wrong on a connection.
+    pub async fn stop(&self, name: &str) -> Result<StopResponse, Error> {
+        // Not `erl_dist`'s: it has no such request.
+        let name = alive_name(name)?;
+        let answer = self.ask("STOP_REQ", StopRequest { name }.encode()).await?;
+        self.parsed(StopResponse::decode(&answer))
+    }
+
+    /// Registers a node and gives the connection that keeps it registered, and the creation.
+    pub(crate) async fn claim(&self, node: &NodeInfo) -> Result<(TcpStream, u32), Error> {
+        const REQUEST: &str = "ALIVE2_REQ";
+        let entry = NodeEntry {
+            name: node.name.to_string(),
+            port: node.port,
+            node_type: node.node_type.0.into(),
+            protocol: node.protocol.0.into(),
+            highest_version: node.highest_version,
+            lowest_version: node.lowest_version,
+            extra: node.extra().to_vec(),
+        };
+        let claimed = async {
+            let client = EpmdClient::new(self.connect().await?);
+            match client.register(entry).await {
+                Ok((wire, creation)) => Ok((wire.into_inner().into_stream(), creation.get())),
+                Err(EpmdError::RegisterNodeError { .. }) => Err(Error::NameTaken {
+                    address: self.to_string(),
+                    name: node.name.clone(),
+                }),
+                Err(error) => Err(self.explain(error, REQUEST)),
+            }
+        };
+        self.in_time(REQUEST, claimed).await
+    }
+
+    /// Sends a request and reads until EPMD closes the connection.
+    async fn ask(&self, request: &'static str, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let asked = async {
+            let mut wire = self.connect().await?.into_inner();
+            let mut answer = Vec::new();
+            let exchanged = async {
+                wire.write_all(&bytes).await?;
+                wire.flush().await?;
+                wire.read_to_end(&mut answer).await
+            };
+            match exchanged.await {
+                Ok(0) => Err(Error::Closed {
+                    address: self.to_string(),
+                    request,
+                }),
+                Ok(_) => Ok(answer),
+                Err(error) => Err(self.explain_io(error, request)),
+            }
+        };
+        self.in_time(request, asked).await
+    }
+
+    async fn connect(&self) -> Result<Compat<Wire>, Error> {
+        let resolved = lookup_host((self.host.as_str(), self.port)).await;
+        let mut addresses: Vec<SocketAddr> = resolved
+            .map_err(|source| Error::UnknownHost {
+                host: self.host.clone(),
+                source,
+            })?
+            .collect();
+        // The daemon listens on IPv4 in almost all installations, while `localhost` resolves to `::1` first.
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        let connected = async {
+            let stream = TcpStream::connect(addresses.as_slice()).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        };
+        match connected.await {
+            Ok(stream) => Ok(Wire::new(stream, self.answer_limit)),
+            Err(source) => Err(Error::NoEpmd {
+                address: self.to_string(),
+                source,
+            }),
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        request: &'static str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(done) => done,
+            Err(_) => Err(Error::TimedOut {
+                address: self.to_string(),
+                request,
+                after: self.timeout,
+            }),
+        }
+    }
+
+    fn node_info(&self, entry: NodeEntry) -> Result<NodeInfo, Error> {
+        let name = AliveName::new(&entry.name).map_err(|error| self.malformed(error))?;
+        let mut node = NodeInfo::new(name, entry.port);
+        node.node_type = NodeType(entry.node_type.into());
+        node.protocol = TransportProtocol(entry.protocol.into());
+        node.highest_version = entry.highest_version;
+        node.lowest_version = entry.lowest_version;
+        node.with_extra(Bytes::from(entry.extra))
+            .map_err(|error| self.malformed(error))
+    }
+
+    fn parsed<T>(&self, response: Result<T, ResponseError>) -> Result<T, Error> {
+        response.map_err(|error| self.malformed(error))
+    }
+
+    fn explain(&self, error: EpmdError, request: &'static str) -> Error {
+        match error {
+            EpmdError::Io(source) => self.explain_io(source, request),
+            other => self.malformed(other),
+        }
+    }
+
+    fn explain_io(&self, source: io::Error, request: &'static str) -> Error {
+        let address = self.to_string();
+        match source.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => Error::Closed { address, request },
+            io::ErrorKind::InvalidData => self.malformed(source),
+            _ if TooLong::is_in(&source) => Error::AnswerTooLarge {
+                address,
+                limit: self.answer_limit,
+            },
+            _ => Error::Broken { address, source },
+        }
+    }
+
+    fn malformed(&self, reason: impl fmt::Display) -> Error {
+        Error::Malformed {
+            address: self.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// The host and port, as in `127.0.0.1:4369` or `[::1]:4369`.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            write!(f, "[{host}]:{port}")
+        } else {
+            write!(f, "{host}:{port}")
+        }
+    }
+}
+
+fn alive_name(name: &str) -> Result<AliveName, Error> {
+    AliveName::new(name).map_err(|reason| Error::BadName {
+        name: name.to_owned(),
+        reason,
+    })
+}

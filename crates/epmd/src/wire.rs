@@ -1,0 +1,88 @@
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+
+/// A connection to EPMD as `erl_dist` needs it: its many small writes go out as one when it flushes, and EPMD
+/// can't send more than a limit (it could state, or just send, more than there is memory for).
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: BufWriter<TcpStream>,
+    left: usize,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream, limit: usize) -> Compat<Self> {
+        let stream = BufWriter::new(stream);
+        Self {
+            stream,
+            left: limit,
+        }
+        .compat()
+    }
+
+    /// The connection, once everything written was flushed.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // One byte more than allowed tells an answer that is too long from one that just fits.
+        let room = buf.remaining().min(self.left.saturating_add(1));
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        match self.left.checked_sub(read) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Err(io::Error::other(TooLong))),
+        }
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The error inside the [`io::Error`] that a [`Wire`] gives when EPMD sends more than its limit.
+#[derive(Debug)]
+pub(crate) struct TooLong;
+
+impl TooLong {
+    pub(crate) fn is_in(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer is longer than the limit")
+    }
+}
+
+impl std::error::Error for TooLong {}
