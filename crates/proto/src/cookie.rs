@@ -21,10 +21,8 @@ impl Cookie {
         if text.is_empty() {
             return Err(CookieError::Empty);
         }
-        let bytes: Box<[u8]> = text
-            .chars()
-            .map(|c| u8::try_from(c).map_err(|_| CookieError::NotLatin1))
-            .collect::<Result<_, _>>()?;
+        let bytes: Box<[u8]> =
+            text.chars().map(|c| u8::try_from(c).map_err(|_| CookieError::NotLatin1)).collect::<Result<_, _>>()?;
         if bytes.len() > 255 {
             return Err(CookieError::TooLong);
         }
@@ -86,10 +84,7 @@ mod tests {
 
     #[test]
     fn never_shown() {
-        assert_eq!(
-            format!("{:?}", Cookie::new("secret").unwrap()),
-            "Cookie(..)"
-        );
+        assert_eq!(format!("{:?}", Cookie::new("secret").unwrap()), "Cookie(..)");
     }
 
     #[test]

@@ -119,11 +119,7 @@ impl DistributionFlags {
 
     /// Adds what [`Self::MANDATORY_25_DIGEST`] stands for, as every receiver does before it looks at a peer's flags.
     pub fn expand_digest(self) -> Self {
-        if self.contains(Self::MANDATORY_25_DIGEST) {
-            self | Self::MANDATORY_25
-        } else {
-            self
-        }
+        if self.contains(Self::MANDATORY_25_DIGEST) { self | Self::MANDATORY_25 } else { self }
     }
 
     /// The flags of `mandatory` that these (with their digest expanded) lack.
@@ -147,10 +143,7 @@ mod tests {
         let otp25 = DistributionFlags::from_bits_retain(0x0D_07DF_7FBD);
         let otp29 = DistributionFlags::from_bits_retain(0x6D_07DF_7FBD);
         assert_eq!(DistributionFlags::FULL_MEMBER, otp29);
-        assert_eq!(
-            otp29.difference(otp25),
-            DistributionFlags::ALTACT_SIG | DistributionFlags::NATIVE_RECORDS
-        );
+        assert_eq!(otp29.difference(otp25), DistributionFlags::ALTACT_SIG | DistributionFlags::NATIVE_RECORDS);
         assert_eq!(otp29.negotiate(otp25), otp25);
         assert_eq!(DistributionFlags::HIDDEN.bits(), 0x6D_07DF_7FBC);
     }
@@ -160,11 +153,7 @@ mod tests {
         assert_eq!(DistributionFlags::MANDATORY_25.bits(), 0x107_0F94);
         assert_eq!(DistributionFlags::MANDATORY_26.bits(), 0x4_0307_0F94);
         let digest = DistributionFlags::from_bits_retain(0x400_0000);
-        assert!(
-            digest
-                .missing_mandatory(DistributionFlags::MANDATORY_25)
-                .is_empty()
-        );
+        assert!(digest.missing_mandatory(DistributionFlags::MANDATORY_25).is_empty());
         assert_eq!(
             digest.missing_mandatory(DistributionFlags::MANDATORY_26),
             DistributionFlags::V4_NC | DistributionFlags::UNLINK_ID

@@ -72,10 +72,7 @@ impl FrameReader {
         };
         let length = u32::from_be_bytes(prefix) as usize;
         if length > self.limit {
-            return Err(FrameTooLong {
-                length,
-                limit: self.limit,
-            });
+            return Err(FrameTooLong { length, limit: self.limit });
         }
         Ok(Some(length))
     }
@@ -105,15 +102,9 @@ mod tests {
     fn frames_and_ticks() {
         let mut buffer = BytesMut::from(&b"\0\0\0\x02hi\0\0\0\0\0\0\0\x03wor"[..]);
         let reader = FrameReader::default();
-        assert_eq!(
-            reader.next(&mut buffer),
-            Ok(Some(Frame::Data(Bytes::from_static(b"hi"))))
-        );
+        assert_eq!(reader.next(&mut buffer), Ok(Some(Frame::Data(Bytes::from_static(b"hi")))));
         assert_eq!(reader.next(&mut buffer), Ok(Some(Frame::Tick)));
-        assert_eq!(
-            reader.next(&mut buffer),
-            Ok(Some(Frame::Data(Bytes::from_static(b"wor"))))
-        );
+        assert_eq!(reader.next(&mut buffer), Ok(Some(Frame::Data(Bytes::from_static(b"wor")))));
         assert_eq!(reader.next(&mut buffer), Ok(None));
         buffer.extend_from_slice(b"\0\0\0\x02h");
         assert_eq!(reader.next(&mut buffer), Ok(None));
@@ -123,10 +114,7 @@ mod tests {
     #[test]
     fn a_frame_above_the_limit_is_refused_by_its_length() {
         let mut buffer = BytesMut::from(&[0, 0, 1, 1][..]);
-        let refused = FrameTooLong {
-            length: 257,
-            limit: 256,
-        };
+        let refused = FrameTooLong { length: 257, limit: 256 };
         assert_eq!(FrameReader::new(256).next(&mut buffer), Err(refused));
     }
 

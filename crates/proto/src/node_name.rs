@@ -1,18 +1,21 @@
 //! The name of a node, `name@host`.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr};
+
+use peerl_term::Atom;
 
 /// A validated node name: exactly one `@` with text on both sides, at most 255 characters, no NUL.
 ///
 /// Clones are cheap. Names order as their atoms do in Erlang, which decides simultaneous connection attempts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName {
-    text: Arc<str>,
+    /// Checked, so it has exactly one `@`.
+    atom: Atom,
 }
 
 impl NodeName {
     /// The longest name in characters; a node name is an atom.
-    pub const MAX_CHARACTERS: usize = 255;
+    pub const MAX_CHARACTERS: usize = Atom::MAX_CHARACTERS;
 
     /// Checks `text` and makes a name of it.
     pub fn new(text: &str) -> Result<Self, NodeNameError> {
@@ -29,25 +32,34 @@ impl NodeName {
         if text.contains('\0') {
             return Err(NodeNameError::Nul);
         }
-        if text.chars().nth(Self::MAX_CHARACTERS).is_some() {
-            return Err(NodeNameError::TooLong);
-        }
-        Ok(NodeName { text: text.into() })
+        let atom = Atom::new(text).map_err(|_| NodeNameError::TooLong)?;
+        Ok(NodeName { atom })
     }
 
     /// The part before the `@`: what EPMD knows the node as.
     pub fn name(&self) -> &str {
-        self.text.split_once('@').map_or("", |(name, _)| name)
+        self.atom.split_once('@').map_or("", |(name, _)| name)
     }
 
     /// The part after the `@`: the host to resolve.
     pub fn host(&self) -> &str {
-        self.text.split_once('@').map_or("", |(_, host)| host)
+        self.atom.split_once('@').map_or("", |(_, host)| host)
     }
 
     /// The whole name.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.atom.as_str()
+    }
+
+    /// The name as the atom that stands in pids.
+    pub fn as_atom(&self) -> &Atom {
+        &self.atom
+    }
+}
+
+impl From<NodeName> for Atom {
+    fn from(name: NodeName) -> Atom {
+        name.atom
     }
 }
 
@@ -69,31 +81,31 @@ impl TryFrom<&str> for NodeName {
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl AsRef<str> for NodeName {
     fn as_ref(&self) -> &str {
-        &self.text
+        self.as_str()
     }
 }
 
 impl PartialEq<str> for NodeName {
     fn eq(&self, other: &str) -> bool {
-        *self.text == *other
+        *self.as_str() == *other
     }
 }
 
 impl PartialEq<&str> for NodeName {
     fn eq(&self, other: &&str) -> bool {
-        *self.text == **other
+        *self.as_str() == **other
     }
 }
 
@@ -140,10 +152,7 @@ mod tests {
         assert_eq!(refused("w@"), NodeNameError::EmptyHost);
         assert_eq!(refused("w@h@h"), NodeNameError::TwoHosts);
         assert_eq!(refused("w\0@h"), NodeNameError::Nul);
-        assert_eq!(
-            refused(&format!("w@{}", "é".repeat(254))),
-            NodeNameError::TooLong
-        );
+        assert_eq!(refused(&format!("w@{}", "é".repeat(254))), NodeNameError::TooLong);
         assert!(NodeName::new(&format!("w@{}", "é".repeat(253))).is_ok());
     }
 }

@@ -45,13 +45,7 @@ impl TickTimer {
     /// Starts the timer of a connection that has just come up. `intensity` is at least 1.
     pub fn new(now: Instant, tick_time: Duration, intensity: u32) -> Self {
         let interval = tick_time / intensity.max(1);
-        TickTimer {
-            tick_time,
-            interval,
-            last_read: now,
-            last_write: now,
-            echo: false,
-        }
+        TickTimer { tick_time, interval, last_read: now, last_write: now, echo: false }
     }
 
     /// Bytes have arrived.
@@ -103,14 +97,7 @@ mod tests {
 
     fn timer() -> (Instant, TickTimer) {
         let start = Instant::now();
-        (
-            start,
-            TickTimer::new(
-                start,
-                TickTimer::DEFAULT_TICK_TIME,
-                TickTimer::DEFAULT_INTENSITY,
-            ),
-        )
+        (start, TickTimer::new(start, TickTimer::DEFAULT_TICK_TIME, TickTimer::DEFAULT_INTENSITY))
     }
 
     #[test]

@@ -2,10 +2,7 @@
 
 use super::{
     Established, HandshakeError, LocalNode,
-    message::{
-        Challenge, ChallengeAck, ChallengeReply, Complement, SendName, Status, StatusReply,
-        node_name,
-    },
+    message::{Challenge, ChallengeAck, ChallengeReply, Complement, SendName, Status, StatusReply, node_name},
 };
 use crate::{cookie::Cookie, flags::DistributionFlags, node_name::NodeName};
 
@@ -42,10 +39,7 @@ impl From<Refused> for HandshakeError {
 
 impl From<HandshakeError> for Refused {
     fn from(error: HandshakeError) -> Self {
-        Refused {
-            error,
-            farewell: None,
-        }
+        Refused { error, farewell: None }
     }
 }
 
@@ -57,51 +51,27 @@ impl ExpectName {
 
     /// Takes the name message.
     pub fn receive(self, message: &[u8]) -> Result<Introduced, Refused> {
-        let SendName {
-            flags,
-            creation,
-            name,
-            old,
-        } = SendName::parse(message)?;
+        let SendName { flags, creation, name, old } = SendName::parse(message)?;
         // An old-style caller sends the high half of its flags later.
-        let required = if old {
-            low_half(self.local.required)
-        } else {
-            self.local.required
-        };
+        let required = if old { low_half(self.local.required) } else { self.local.required };
         let missing = flags.missing_mandatory(required);
         if !missing.is_empty() {
             let peer = name.chars().take(NodeName::MAX_CHARACTERS).collect();
             let farewell = status(&self.local, &Status::NotAllowed);
-            return Err(Refused {
-                error: HandshakeError::MissingFlags { peer, missing },
-                farewell: Some(farewell),
-            });
+            return Err(Refused { error: HandshakeError::MissingFlags { peer, missing }, farewell: Some(farewell) });
         }
         if flags.contains(DistributionFlags::NAME_ME) && !old {
             // The host becomes part of a name that we make, so it must be fit for one.
             node_name(&format!("x@{name}"))?;
-            return Ok(Introduced::Dynamic(NamelessCaller {
-                local: self.local,
-                host: name.to_owned(),
-                flags,
-            }));
+            return Ok(Introduced::Dynamic(NamelessCaller { local: self.local, host: name.to_owned(), flags }));
         }
         let name = node_name(name)?;
-        Ok(Introduced::Named(Caller {
-            local: self.local,
-            name,
-            flags,
-            creation,
-            old,
-        }))
+        Ok(Introduced::Named(Caller { local: self.local, name, flags, creation, old }))
     }
 
     /// The error for a connection that the peer closed in this state.
     pub fn closed(self) -> HandshakeError {
-        HandshakeError::Closed {
-            probably: "it only looked whether the port is open",
-        }
+        HandshakeError::Closed { probably: "it only looked whether the port is open" }
     }
 }
 
@@ -201,25 +171,11 @@ impl NamelessCaller {
         challenge: u32,
     ) -> Result<(ExpectReply, Vec<u8>), crate::node_name::NodeNameError> {
         let name = NodeName::new(&format!("{name}@{}", self.host))?;
-        let mut out = status(
-            &self.local,
-            &Status::Named {
-                name: name.as_str(),
-                creation,
-            },
-        );
-        let flags =
-            self.local.flags.difference(DistributionFlags::PUBLISHED) | DistributionFlags::NAME_ME;
+        let mut out = status(&self.local, &Status::Named { name: name.as_str(), creation });
+        let flags = self.local.flags.difference(DistributionFlags::PUBLISHED) | DistributionFlags::NAME_ME;
         put_challenge(&self.local, flags, challenge, &mut out);
         let flags = self.flags.difference(DistributionFlags::PUBLISHED);
-        let state = ExpectReply {
-            local: self.local,
-            name,
-            flags,
-            creation,
-            complement_due: false,
-            challenge,
-        };
+        let state = ExpectReply { local: self.local, name, flags, creation, complement_due: false, challenge };
         Ok((state, out))
     }
 
@@ -258,9 +214,7 @@ impl ExpectAliveAnswer {
 
     /// The error for a connection that the peer closed in this state.
     pub fn closed(self) -> HandshakeError {
-        HandshakeError::Closed {
-            probably: "its older connection to this node is well",
-        }
+        HandshakeError::Closed { probably: "its older connection to this node is well" }
     }
 }
 
@@ -289,19 +243,13 @@ impl ExpectReply {
     /// Takes the reply (or, of an old-style caller, the complement before it).
     pub fn receive(mut self, message: &[u8]) -> Result<AfterReply, HandshakeError> {
         if self.complement_due {
-            let Complement {
-                flags_high,
-                creation,
-            } = Complement::parse(message)?;
+            let Complement { flags_high, creation } = Complement::parse(message)?;
             self.flags |= DistributionFlags::from_bits_retain(u64::from(flags_high) << 32);
             self.creation = creation;
             self.complement_due = false;
             let missing = self.flags.missing_mandatory(self.local.required);
             if !missing.is_empty() {
-                return Err(HandshakeError::MissingFlags {
-                    peer: self.name.to_string(),
-                    missing,
-                });
+                return Err(HandshakeError::MissingFlags { peer: self.name.to_string(), missing });
             }
             return Ok(AfterReply::Complemented(self));
         }
@@ -311,9 +259,7 @@ impl ExpectReply {
         }
         let mut out = Vec::new();
         let digest = self.local.cookie.digest(reply.challenge);
-        self.local
-            .framing
-            .message(&mut out, |out| ChallengeAck { digest }.write(out));
+        self.local.framing.message(&mut out, |out| ChallengeAck { digest }.write(out));
         let established = Established {
             peer: self.name,
             creation: self.creation,
@@ -325,9 +271,7 @@ impl ExpectReply {
 
     /// The error for a connection that the peer closed in this state.
     pub fn closed(self) -> HandshakeError {
-        HandshakeError::Closed {
-            probably: "it wanted another node's name or more capabilities than this node has",
-        }
+        HandshakeError::Closed { probably: "it wanted another node's name or more capabilities than this node has" }
     }
 }
 
@@ -343,13 +287,7 @@ fn status(local: &LocalNode, status: &Status<'_>) -> Vec<u8> {
 
 fn put_challenge(local: &LocalNode, flags: DistributionFlags, challenge: u32, out: &mut Vec<u8>) {
     local.framing.message(out, |out| {
-        Challenge {
-            flags,
-            challenge,
-            creation: local.creation,
-            name: local.name.as_str(),
-        }
-        .write(out)
+        Challenge { flags, challenge, creation: local.creation, name: local.name.as_str() }.write(out)
     });
 }
 
@@ -366,10 +304,7 @@ mod tests {
     const ACK: &str = "0011 61 153c26b94bdf409082ea88a5a8522929";
 
     fn b() -> LocalNode {
-        LocalNode {
-            creation: 0x6b01_cd64,
-            ..local("b@127.0.0.1")
-        }
+        LocalNode { creation: 0x6b01_cd64, ..local("b@127.0.0.1") }
     }
 
     fn caller() -> Caller {
@@ -383,9 +318,7 @@ mod tests {
     fn the_bytes_of_two_otp_29_nodes() {
         let (state, out) = caller().accept(0xe297_2c8a);
         assert_eq!(out, hex(STATUS_AND_CHALLENGE));
-        let Ok(AfterReply::Established(established, out)) = state.receive(&unframed(REPLY)) else {
-            panic!()
-        };
+        let Ok(AfterReply::Established(established, out)) = state.receive(&unframed(REPLY)) else { panic!() };
         assert_eq!(out, hex(ACK));
         assert_eq!(established.peer, "a@127.0.0.1");
         assert_eq!(established.creation, 0x6b01_cd65);
@@ -398,29 +331,16 @@ mod tests {
         let (state, _) = caller().accept(1);
         assert_eq!(
             state.receive(&unframed(REPLY)).unwrap_err(),
-            HandshakeError::CookieMismatch {
-                peer: name("a@127.0.0.1")
-            }
+            HandshakeError::CookieMismatch { peer: name("a@127.0.0.1") }
         );
         let mut caller = caller();
         caller.use_cookie(Cookie::new("other").unwrap());
-        assert!(
-            caller
-                .accept(0xe297_2c8a)
-                .0
-                .receive(&unframed(REPLY))
-                .is_err()
-        );
+        assert!(caller.accept(0xe297_2c8a).0.receive(&unframed(REPLY)).is_err());
     }
 
     #[test]
     fn every_status() {
-        assert!(
-            caller()
-                .accept_simultaneous(1)
-                .1
-                .starts_with(b"\0\x10sok_simultaneous\0\x1eN")
-        );
+        assert!(caller().accept_simultaneous(1).1.starts_with(b"\0\x10sok_simultaneous\0\x1eN"));
         assert_eq!(caller().yield_to_ours(), b"\0\x04snok");
         assert_eq!(caller().refuse(), b"\0\x0csnot_allowed");
         let alive = || {
@@ -428,13 +348,8 @@ mod tests {
             assert_eq!(out, b"\0\x06salive");
             state
         };
-        assert!(matches!(
-            alive().receive(b"sfalse", 1),
-            Ok(AliveAnswer::KeepOld)
-        ));
-        let Ok(AliveAnswer::Replace(_, out)) = alive().receive(b"strue", 0xe297_2c8a) else {
-            panic!()
-        };
+        assert!(matches!(alive().receive(b"sfalse", 1), Ok(AliveAnswer::KeepOld)));
+        let Ok(AliveAnswer::Replace(_, out)) = alive().receive(b"strue", 0xe297_2c8a) else { panic!() };
         assert_eq!(out, hex(&STATUS_AND_CHALLENGE[12..]));
         assert!(alive().receive(b"sperhaps", 1).is_err());
     }
@@ -443,27 +358,17 @@ mod tests {
     fn missing_flags_are_answered() {
         let message = hex("4e 0000006d03df7bbd 6b01cd65 0003 614068");
         let refused = ExpectName::new(b()).receive(&message).unwrap_err();
-        assert_eq!(
-            refused.farewell.as_deref(),
-            Some(&b"\0\x0csnot_allowed"[..])
-        );
+        assert_eq!(refused.farewell.as_deref(), Some(&b"\0\x0csnot_allowed"[..]));
         assert!(matches!(refused.error, HandshakeError::MissingFlags { .. }));
     }
 
     #[test]
     fn old_style_name_and_complement() {
         let message = hex("6e 0005 07df7fbd 614068");
-        let Introduced::Named(caller) = ExpectName::new(b()).receive(&message).unwrap() else {
-            panic!()
-        };
+        let Introduced::Named(caller) = ExpectName::new(b()).receive(&message).unwrap() else { panic!() };
         let (state, _) = caller.accept(0xe297_2c8a);
-        let Ok(AfterReply::Complemented(state)) = state.receive(&hex("63 0000000d 6b01cd65"))
-        else {
-            panic!()
-        };
-        let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else {
-            panic!()
-        };
+        let Ok(AfterReply::Complemented(state)) = state.receive(&hex("63 0000000d 6b01cd65")) else { panic!() };
+        let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else { panic!() };
         assert_eq!(established.flags.bits(), 0xd_07df_7fbd);
         assert_eq!(established.creation, 0x6b01_cd65);
     }
@@ -471,16 +376,12 @@ mod tests {
     #[test]
     fn dynamic_name() {
         let message = hex("4e 0000006f07df7fbc 00000000 0001 68");
-        let Introduced::Dynamic(caller) = ExpectName::new(b()).receive(&message).unwrap() else {
-            panic!()
-        };
+        let Introduced::Dynamic(caller) = ExpectName::new(b()).receive(&message).unwrap() else { panic!() };
         assert_eq!(caller.host(), "h");
         let (state, out) = caller.give_name("3J", 7, 0xe297_2c8a).unwrap();
         assert!(out.starts_with(b"\0\x11snamed:\0\x043J@h\0\0\0\x07"));
         assert_eq!(out[21..][..9], hex("4e 0000006f07df7fbc")[..]);
-        let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else {
-            panic!()
-        };
+        let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else { panic!() };
         assert_eq!(established.peer, "3J@h");
         assert_eq!(established.creation, 7);
         assert!(!established.is_visible());
@@ -488,14 +389,7 @@ mod tests {
 
     #[test]
     fn bad_names() {
-        for name in [
-            "0001 61",
-            "0003 406868",
-            "0003 614000",
-            "0005 6140624063",
-            "0009 614068",
-            "0002 ffff",
-        ] {
+        for name in ["0001 61", "0003 406868", "0003 614000", "0005 6140624063", "0009 614068", "0002 ffff"] {
             let message = hex(&format!("4e 0000006d07df7fbd 6b01cd65 {name}"));
             assert!(ExpectName::new(b()).receive(&message).is_err(), "{name}");
         }

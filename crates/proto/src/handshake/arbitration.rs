@@ -34,10 +34,7 @@ enum State {
     /// The peer dialled.
     Incoming(AttemptId),
     /// The connection is up, and perhaps a new one is about to replace it.
-    Up {
-        connection: AttemptId,
-        replacing: Option<AttemptId>,
-    },
+    Up { connection: AttemptId, replacing: Option<AttemptId> },
 }
 
 /// What to do when something wants a connection to the peer.
@@ -135,17 +132,9 @@ impl PeerSlot {
                 self.state = State::Incoming(attempt);
                 CallVerdict::AcceptSimultaneous { ours: pending }
             }
-            State::Up {
-                replacing: Some(_), ..
-            } => CallVerdict::Close,
-            State::Up {
-                connection,
-                replacing: None,
-            } => {
-                self.state = State::Up {
-                    connection,
-                    replacing: Some(attempt),
-                };
+            State::Up { replacing: Some(_), .. } => CallVerdict::Close,
+            State::Up { connection, replacing: None } => {
+                self.state = State::Up { connection, replacing: Some(attempt) };
                 CallVerdict::AskAlive
             }
         }
@@ -169,20 +158,11 @@ impl PeerSlot {
     pub fn established(&mut self, attempt: AttemptId) -> UpVerdict {
         match self.state {
             State::Outgoing(pending) | State::Incoming(pending) if pending == attempt => {
-                self.state = State::Up {
-                    connection: attempt,
-                    replacing: None,
-                };
+                self.state = State::Up { connection: attempt, replacing: None };
                 UpVerdict::Up
             }
-            State::Up {
-                connection,
-                replacing: Some(new),
-            } if new == attempt => {
-                self.state = State::Up {
-                    connection: attempt,
-                    replacing: None,
-                };
+            State::Up { connection, replacing: Some(new) } if new == attempt => {
+                self.state = State::Up { connection: attempt, replacing: None };
                 UpVerdict::Replaces(connection)
             }
             _ => UpVerdict::Superseded,
@@ -192,28 +172,17 @@ impl PeerSlot {
     /// The connection or attempt has ended, for whatever reason.
     pub fn closed(&mut self, attempt: AttemptId) -> ClosedVerdict {
         match self.state {
-            State::Outgoing(pending) | State::Awaiting(pending) | State::Incoming(pending)
-                if pending == attempt =>
-            {
+            State::Outgoing(pending) | State::Awaiting(pending) | State::Incoming(pending) if pending == attempt => {
                 self.state = State::Idle;
                 ClosedVerdict::Failed
             }
-            State::Up {
-                connection,
-                replacing,
-            } if connection == attempt => {
+            State::Up { connection, replacing } if connection == attempt => {
                 // The one that was to replace it needs no leave any more.
                 self.state = replacing.map_or(State::Idle, State::Incoming);
                 ClosedVerdict::NodeDown
             }
-            State::Up {
-                connection,
-                replacing: Some(new),
-            } if new == attempt => {
-                self.state = State::Up {
-                    connection,
-                    replacing: None,
-                };
+            State::Up { connection, replacing: Some(new) } if new == attempt => {
+                self.state = State::Up { connection, replacing: None };
                 ClosedVerdict::Nothing
             }
             _ => ClosedVerdict::Nothing,
@@ -254,10 +223,7 @@ mod tests {
 
         let mut at_a = PeerSlot::new();
         assert_eq!(at_a.dial(ONE), DialVerdict::Dial);
-        assert_eq!(
-            at_a.call(TWO, &a, &b),
-            CallVerdict::AcceptSimultaneous { ours: ONE }
-        );
+        assert_eq!(at_a.call(TWO, &a, &b), CallVerdict::AcceptSimultaneous { ours: ONE });
         at_a.yielded(ONE);
         assert_eq!(at_a.closed(ONE), ClosedVerdict::Nothing);
         assert_eq!(at_a.established(TWO), UpVerdict::Up);
@@ -271,10 +237,7 @@ mod tests {
         let _ = slot.dial(ONE);
         slot.yielded(ONE);
         assert_eq!(slot.dial(TWO), DialVerdict::Wait(ONE));
-        assert_eq!(
-            slot.call(THREE, &a, &b),
-            CallVerdict::Accept { stale: None }
-        );
+        assert_eq!(slot.call(THREE, &a, &b), CallVerdict::Accept { stale: None });
         assert_eq!(slot.closed(ONE), ClosedVerdict::Nothing);
 
         let mut slot = PeerSlot::new();

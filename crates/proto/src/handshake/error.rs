@@ -114,9 +114,7 @@ impl HandshakeError {
             | Self::PeerName(_)
             | Self::Naming { .. } => Fault::Peer,
             Self::MissingFlags { .. } => Fault::Incompatible,
-            Self::WrongName { .. } | Self::NotAllowed { .. } | Self::CookieMismatch { .. } => {
-                Fault::Configuration
-            }
+            Self::WrongName { .. } | Self::NotAllowed { .. } | Self::CookieMismatch { .. } => Fault::Configuration,
             Self::Closed { .. } | Self::Timeout { .. } => Fault::Transport,
         }
     }

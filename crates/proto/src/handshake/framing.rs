@@ -62,9 +62,7 @@ impl HandshakeReader {
         if buffer.len() < prefix {
             return Ok(None);
         }
-        let length = buffer[..prefix]
-            .iter()
-            .fold(0usize, |length, &byte| length << 8 | usize::from(byte));
+        let length = buffer[..prefix].iter().fold(0usize, |length, &byte| length << 8 | usize::from(byte));
         if length > Self::MAX_MESSAGE {
             return Err(HandshakeError::MessageTooLong { length });
         }
@@ -82,10 +80,7 @@ mod tests {
 
     #[test]
     fn both_widths() {
-        for (framing, wire) in [
-            (Framing::Short, &b"\0\x03sok\0"[..]),
-            (Framing::Long, &b"\0\0\0\x03sok\0"[..]),
-        ] {
+        for (framing, wire) in [(Framing::Short, &b"\0\x03sok\0"[..]), (Framing::Long, &b"\0\0\0\x03sok\0"[..])] {
             let mut out = Vec::new();
             framing.message(&mut out, |out| out.extend_from_slice(b"sok"));
             assert_eq!(out, wire[..wire.len() - 1]);

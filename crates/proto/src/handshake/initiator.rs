@@ -10,22 +10,10 @@ use crate::{cookie::Cookie, flags::DistributionFlags, node_name::NodeName};
 pub fn start(local: LocalNode, peer: NodeName) -> (ExpectStatus, Vec<u8>) {
     let mut out = Vec::new();
     local.framing.message(&mut out, |out| {
-        let name = SendName {
-            flags: local.flags,
-            creation: local.creation,
-            name: local.name.as_str(),
-            old: false,
-        };
+        let name = SendName { flags: local.flags, creation: local.creation, name: local.name.as_str(), old: false };
         name.write(out)
     });
-    (
-        ExpectStatus {
-            local,
-            peer,
-            dynamic: false,
-        },
-        out,
-    )
+    (ExpectStatus { local, peer, dynamic: false }, out)
 }
 
 /// Begins a handshake in which the peer gives this node its name ("dynamic node name", flag
@@ -38,22 +26,9 @@ pub fn start_dynamic(mut local: LocalNode, peer: NodeName) -> (ExpectStatus, Vec
     let mut out = Vec::new();
     local.framing.message(&mut out, |out| {
         let flags = local.flags | DistributionFlags::NAME_ME;
-        SendName {
-            flags,
-            creation: 0,
-            name: local.name.host(),
-            old: false,
-        }
-        .write(out)
+        SendName { flags, creation: 0, name: local.name.host(), old: false }.write(out)
     });
-    (
-        ExpectStatus {
-            local,
-            peer,
-            dynamic: true,
-        },
-        out,
-    )
+    (ExpectStatus { local, peer, dynamic: true }, out)
 }
 
 /// Waits for the acceptor's status.
@@ -86,17 +61,11 @@ impl ExpectStatus {
                 let name = node_name(name)?;
                 if !self.dynamic {
                     let what = "it gave a name to a node that has one";
-                    return Err(HandshakeError::Naming {
-                        peer: self.peer,
-                        what,
-                    });
+                    return Err(HandshakeError::Naming { peer: self.peer, what });
                 }
                 if name.host() != self.local.name.host() {
                     let what = "it gave a name on another host";
-                    return Err(HandshakeError::Naming {
-                        peer: self.peer,
-                        what,
-                    });
+                    return Err(HandshakeError::Naming { peer: self.peer, what });
                 }
                 self.local.name = name;
                 self.local.creation = creation;
@@ -104,31 +73,21 @@ impl ExpectStatus {
             }
             _ if self.dynamic => {
                 let what = "it gave no name to a node that asked for one";
-                Err(HandshakeError::Naming {
-                    peer: self.peer,
-                    what,
-                })
+                Err(HandshakeError::Naming { peer: self.peer, what })
             }
             Status::Ok | Status::OkSimultaneous => Ok(AfterStatus::Proceed(self.proceed())),
             Status::Nok => Ok(AfterStatus::Yield),
-            Status::Alive => Ok(AfterStatus::Alive(AnswerAlive {
-                next: self.proceed(),
-            })),
+            Status::Alive => Ok(AfterStatus::Alive(AnswerAlive { next: self.proceed() })),
         }
     }
 
     /// The error for a connection that the peer closed in this state.
     pub fn closed(self) -> HandshakeError {
-        HandshakeError::Closed {
-            probably: "it is no Erlang node, or it is shutting down",
-        }
+        HandshakeError::Closed { probably: "it is no Erlang node, or it is shutting down" }
     }
 
     fn proceed(self) -> ExpectChallenge {
-        ExpectChallenge {
-            local: self.local,
-            peer: self.peer,
-        }
+        ExpectChallenge { local: self.local, peer: self.peer }
     }
 }
 
@@ -152,10 +111,7 @@ impl AnswerAlive {
 
     fn answer(&self, replace: bool) -> Vec<u8> {
         let mut out = Vec::new();
-        self.next
-            .local
-            .framing
-            .message(&mut out, |out| StatusReply { replace }.write(out));
+        self.next.local.framing.message(&mut out, |out| StatusReply { replace }.write(out));
         out
     }
 }
@@ -169,45 +125,26 @@ pub struct ExpectChallenge {
 
 impl ExpectChallenge {
     /// Takes the challenge message and answers it. `challenge` is this node's own: 32 bits that nobody can foresee.
-    pub fn receive(
-        self,
-        message: &[u8],
-        challenge: u32,
-    ) -> Result<(ExpectAck, Vec<u8>), HandshakeError> {
+    pub fn receive(self, message: &[u8], challenge: u32) -> Result<(ExpectAck, Vec<u8>), HandshakeError> {
         let theirs = Challenge::parse(message)?;
         if theirs.name != self.peer.as_str() {
             let answered = theirs.name.chars().take(NodeName::MAX_CHARACTERS).collect();
-            return Err(HandshakeError::WrongName {
-                dialled: self.peer,
-                answered,
-            });
+            return Err(HandshakeError::WrongName { dialled: self.peer, answered });
         }
         let missing = theirs.flags.missing_mandatory(self.local.required);
         if !missing.is_empty() {
-            return Err(HandshakeError::MissingFlags {
-                peer: self.peer.to_string(),
-                missing,
-            });
+            return Err(HandshakeError::MissingFlags { peer: self.peer.to_string(), missing });
         }
         let mut out = Vec::new();
         let digest = self.local.cookie.digest(theirs.challenge);
-        self.local.framing.message(&mut out, |out| {
-            ChallengeReply { challenge, digest }.write(out)
-        });
+        self.local.framing.message(&mut out, |out| ChallengeReply { challenge, digest }.write(out));
         let established = Established {
             peer: self.peer,
             creation: theirs.creation,
             flags: self.local.flags.negotiate(theirs.flags),
             peer_flags: theirs.flags,
         };
-        Ok((
-            ExpectAck {
-                cookie: self.local.cookie,
-                challenge,
-                established,
-            },
-            out,
-        ))
+        Ok((ExpectAck { cookie: self.local.cookie, challenge, established }, out))
     }
 
     /// This node's name: the one that the peer gave, if it was asked to.
@@ -222,9 +159,7 @@ impl ExpectChallenge {
 
     /// The error for a connection that the peer closed in this state.
     pub fn closed(self) -> HandshakeError {
-        HandshakeError::Closed {
-            probably: "another connection with this node got ahead, or it is shutting down",
-        }
+        HandshakeError::Closed { probably: "another connection with this node got ahead, or it is shutting down" }
     }
 }
 
@@ -241,18 +176,14 @@ impl ExpectAck {
     pub fn receive(self, message: &[u8]) -> Result<Established, HandshakeError> {
         let ack = ChallengeAck::parse(message)?;
         if !self.cookie.proves(self.challenge, &ack.digest) {
-            return Err(HandshakeError::CookieMismatch {
-                peer: self.established.peer,
-            });
+            return Err(HandshakeError::CookieMismatch { peer: self.established.peer });
         }
         Ok(self.established)
     }
 
     /// The error for a connection that the peer closed in this state: it says nothing when our cookie is wrong.
     pub fn closed(self) -> HandshakeError {
-        HandshakeError::CookieMismatch {
-            peer: self.established.peer,
-        }
+        HandshakeError::CookieMismatch { peer: self.established.peer }
     }
 }
 
@@ -266,11 +197,9 @@ mod tests {
 
     /// Two OTP 25 nodes, hidden, cookie `c`; captured between them.
     mod captured {
-        pub(super) const NAME: &str =
-            "001a 4e 0000000d07df7fbc 000003ea 000b 61403132372e302e302e31";
+        pub(super) const NAME: &str = "001a 4e 0000000d07df7fbc 000003ea 000b 61403132372e302e302e31";
         pub(super) const STATUS: &str = "0003 736f6b";
-        pub(super) const CHALLENGE: &str =
-            "001e 4e 0000000d07df7fbc d8c7e10b 000003e9 000b 62403132372e302e302e31";
+        pub(super) const CHALLENGE: &str = "001e 4e 0000000d07df7fbc d8c7e10b 000003e9 000b 62403132372e302e302e31";
         pub(super) const REPLY: &str = "0015 72 425c7596 439640b97d61e0a68f9eaa1589065d1d";
         pub(super) const ACK: &str = "0011 61 25bfd194b9667f01d25d6cb518cc27f2";
     }
@@ -293,9 +222,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_two_otp_25_nodes() {
-        let (state, out) = challenged()
-            .receive(&unframed(captured::CHALLENGE), 0x425c_7596)
-            .unwrap();
+        let (state, out) = challenged().receive(&unframed(captured::CHALLENGE), 0x425c_7596).unwrap();
         assert_eq!(out, hex(captured::REPLY));
         let established = state.receive(&unframed(captured::ACK)).unwrap();
         assert_eq!(established.peer, "b@127.0.0.1");
@@ -306,39 +233,24 @@ mod tests {
 
     #[test]
     fn a_wrong_proof() {
-        let (state, _) = challenged()
-            .receive(&unframed(captured::CHALLENGE), 0x425c_7597)
-            .unwrap();
+        let (state, _) = challenged().receive(&unframed(captured::CHALLENGE), 0x425c_7597).unwrap();
         let error = state.receive(&unframed(captured::ACK)).unwrap_err();
-        assert_eq!(
-            error,
-            HandshakeError::CookieMismatch {
-                peer: name("b@127.0.0.1")
-            }
-        );
+        assert_eq!(error, HandshakeError::CookieMismatch { peer: name("b@127.0.0.1") });
         assert_eq!(error.fault(), Fault::Configuration);
     }
 
     #[test]
     fn another_node_answers() {
-        let message =
-            unframed("001e 4e 0000000d07df7fbc d8c7e10b 000003e9 000b 63403132372e302e302e31");
+        let message = unframed("001e 4e 0000000d07df7fbc d8c7e10b 000003e9 000b 63403132372e302e302e31");
         let error = challenged().receive(&message, 1).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "b@127.0.0.1 answered as c@127.0.0.1; the address belongs to another node"
-        );
+        assert_eq!(error.to_string(), "b@127.0.0.1 answered as c@127.0.0.1; the address belongs to another node");
     }
 
     #[test]
     fn missing_flags() {
-        let message =
-            unframed("001e 4e 0000000d03df7bbc d8c7e10b 000003e9 000b 62403132372e302e302e31");
+        let message = unframed("001e 4e 0000000d03df7bbc d8c7e10b 000003e9 000b 62403132372e302e302e31");
         let error = challenged().receive(&message, 1).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "b@127.0.0.1 lacks what this node requires: BIT_BINARIES"
-        );
+        assert_eq!(error.to_string(), "b@127.0.0.1 lacks what this node requires: BIT_BINARIES");
         assert_eq!(error.fault(), Fault::Incompatible);
     }
 
@@ -346,37 +258,16 @@ mod tests {
     fn every_status() {
         let receive = |status: &[u8]| start(local("a@h"), name("b@h")).0.receive(status);
         assert!(matches!(receive(b"sok"), Ok(AfterStatus::Proceed(_))));
-        assert!(matches!(
-            receive(b"sok_simultaneous"),
-            Ok(AfterStatus::Proceed(_))
-        ));
+        assert!(matches!(receive(b"sok_simultaneous"), Ok(AfterStatus::Proceed(_))));
         assert!(matches!(receive(b"snok"), Ok(AfterStatus::Yield)));
-        assert_eq!(
-            receive(b"snot_allowed").unwrap_err(),
-            HandshakeError::NotAllowed { peer: name("b@h") }
-        );
-        assert_eq!(
-            receive(b"sgaga").unwrap_err(),
-            HandshakeError::UnknownStatus {
-                status: "gaga".into()
-            }
-        );
-        assert!(matches!(
-            receive(b"snamed:\0\x03x@h\0\0\0\x05"),
-            Err(HandshakeError::Naming { .. })
-        ));
-        assert!(matches!(
-            receive(b""),
-            Err(HandshakeError::Unexpected { tag: None, .. })
-        ));
+        assert_eq!(receive(b"snot_allowed").unwrap_err(), HandshakeError::NotAllowed { peer: name("b@h") });
+        assert_eq!(receive(b"sgaga").unwrap_err(), HandshakeError::UnknownStatus { status: "gaga".into() });
+        assert!(matches!(receive(b"snamed:\0\x03x@h\0\0\0\x05"), Err(HandshakeError::Naming { .. })));
+        assert!(matches!(receive(b""), Err(HandshakeError::Unexpected { tag: None, .. })));
 
-        let Ok(AfterStatus::Alive(state)) = receive(b"salive") else {
-            panic!()
-        };
+        let Ok(AfterStatus::Alive(state)) = receive(b"salive") else { panic!() };
         assert_eq!(state.keep_old(), b"\0\x06sfalse");
-        let Ok(AfterStatus::Alive(state)) = receive(b"salive") else {
-            panic!()
-        };
+        let Ok(AfterStatus::Alive(state)) = receive(b"salive") else { panic!() };
         assert_eq!(state.replace().1, b"\0\x05strue");
     }
 
@@ -385,26 +276,12 @@ mod tests {
         let begin = || start_dynamic(local("undefined@h"), name("b@h"));
         let (state, out) = begin();
         assert_eq!(out, hex("0010 4e 0000006f07df7fbc 00000000 0001 68"));
-        let Ok(AfterStatus::Proceed(state)) = state.receive(b"snamed:\0\x033@h\0\0\0\x07") else {
-            panic!()
-        };
-        assert_eq!(
-            (state.local_name().as_str(), state.local_creation()),
-            ("3@h", 7)
-        );
+        let Ok(AfterStatus::Proceed(state)) = state.receive(b"snamed:\0\x033@h\0\0\0\x07") else { panic!() };
+        assert_eq!((state.local_name().as_str(), state.local_creation()), ("3@h", 7));
 
-        assert!(matches!(
-            begin().0.receive(b"sok"),
-            Err(HandshakeError::Naming { .. })
-        ));
-        assert!(matches!(
-            begin().0.receive(b"snamed:\0\x033@i\0\0\0\x07"),
-            Err(HandshakeError::Naming { .. })
-        ));
-        assert!(matches!(
-            begin().0.receive(b"snamed:\0\x093@i\0\0\0\x07"),
-            Err(HandshakeError::Malformed { .. })
-        ));
+        assert!(matches!(begin().0.receive(b"sok"), Err(HandshakeError::Naming { .. })));
+        assert!(matches!(begin().0.receive(b"snamed:\0\x033@i\0\0\0\x07"), Err(HandshakeError::Naming { .. })));
+        assert!(matches!(begin().0.receive(b"snamed:\0\x093@i\0\0\0\x07"), Err(HandshakeError::Malformed { .. })));
     }
 
     #[test]

@@ -24,34 +24,18 @@ impl<'a> SendName<'a> {
                 let creation = fields.u32()?;
                 let name = fields.counted_text()?;
                 // Bytes after the name are left for future use.
-                Ok(SendName {
-                    flags,
-                    creation,
-                    name,
-                    old: false,
-                })
+                Ok(SendName { flags, creation, name, old: false })
             }
             b'n' => {
                 let version = fields.take(2)?;
                 if version != [0, 5] {
-                    return Err(HandshakeError::Malformed {
-                        message: "name",
-                        what: "a version other than 5",
-                    });
+                    return Err(HandshakeError::Malformed { message: "name", what: "a version other than 5" });
                 }
                 let flags = DistributionFlags::from_bits_retain(u64::from(fields.u32()?));
                 let name = text(fields.rest(), "name")?;
-                Ok(SendName {
-                    flags,
-                    creation: 0,
-                    name,
-                    old: true,
-                })
+                Ok(SendName { flags, creation: 0, name, old: true })
             }
-            tag => Err(HandshakeError::Unexpected {
-                expected: "name",
-                tag: Some(tag),
-            }),
+            tag => Err(HandshakeError::Unexpected { expected: "name", tag: Some(tag) }),
         }
     }
 
@@ -87,15 +71,11 @@ impl<'a> Status<'a> {
             b"alive" => Status::Alive,
             _ => {
                 let Some(named) = status.strip_prefix(b"named:") else {
-                    let status =
-                        String::from_utf8_lossy(&status[..status.len().min(40)]).into_owned();
+                    let status = String::from_utf8_lossy(&status[..status.len().min(40)]).into_owned();
                     return Err(HandshakeError::UnknownStatus { status });
                 };
                 let mut fields = Fields::of(named, "status");
-                Status::Named {
-                    name: fields.counted_text()?,
-                    creation: fields.u32()?,
-                }
+                Status::Named { name: fields.counted_text()?, creation: fields.u32()? }
             }
         })
     }
@@ -129,10 +109,7 @@ impl StatusReply {
         match fields.rest() {
             b"true" => Ok(StatusReply { replace: true }),
             b"false" => Ok(StatusReply { replace: false }),
-            _ => Err(HandshakeError::Malformed {
-                message: "answer to alive",
-                what: "neither true nor false",
-            }),
+            _ => Err(HandshakeError::Malformed { message: "answer to alive", what: "neither true nor false" }),
         }
     }
 
@@ -180,10 +157,7 @@ impl Complement {
     pub(super) fn parse(message: &[u8]) -> Result<Self, HandshakeError> {
         let mut fields = Fields::of(message, "complement");
         fields.tag(b'c')?;
-        Ok(Complement {
-            flags_high: fields.u32()?,
-            creation: fields.u32()?,
-        })
+        Ok(Complement { flags_high: fields.u32()?, creation: fields.u32()? })
     }
 }
 
@@ -197,10 +171,7 @@ impl ChallengeReply {
     pub(super) fn parse(message: &[u8]) -> Result<Self, HandshakeError> {
         let mut fields = Fields::of(message, "challenge reply");
         fields.tag(b'r')?;
-        let reply = ChallengeReply {
-            challenge: fields.u32()?,
-            digest: fields.digest()?,
-        };
+        let reply = ChallengeReply { challenge: fields.u32()?, digest: fields.digest()? };
         fields.end()?;
         Ok(reply)
     }
@@ -221,9 +192,7 @@ impl ChallengeAck {
     pub(super) fn parse(message: &[u8]) -> Result<Self, HandshakeError> {
         let mut fields = Fields::of(message, "challenge acknowledgement");
         fields.tag(b'a')?;
-        let ack = ChallengeAck {
-            digest: fields.digest()?,
-        };
+        let ack = ChallengeAck { digest: fields.digest()? };
         fields.end()?;
         Ok(ack)
     }
@@ -246,10 +215,7 @@ fn put_counted_text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn text<'a>(bytes: &'a [u8], message: &'static str) -> Result<&'a str, HandshakeError> {
-    std::str::from_utf8(bytes).map_err(|_| HandshakeError::Malformed {
-        message,
-        what: "a name that is not UTF-8",
-    })
+    std::str::from_utf8(bytes).map_err(|_| HandshakeError::Malformed { message, what: "a name that is not UTF-8" })
 }
 
 /// A cursor over one message.
@@ -269,21 +235,15 @@ impl<'a> Fields<'a> {
                 self.bytes = rest;
                 Ok(())
             }
-            other => Err(HandshakeError::Unexpected {
-                expected: self.message,
-                tag: other.map(|(&tag, _)| tag),
-            }),
+            other => Err(HandshakeError::Unexpected { expected: self.message, tag: other.map(|(&tag, _)| tag) }),
         }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], HandshakeError> {
-        let (taken, rest) =
-            self.bytes
-                .split_at_checked(count)
-                .ok_or(HandshakeError::Malformed {
-                    message: self.message,
-                    what: "too few bytes",
-                })?;
+        let (taken, rest) = self
+            .bytes
+            .split_at_checked(count)
+            .ok_or(HandshakeError::Malformed { message: self.message, what: "too few bytes" })?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -303,8 +263,7 @@ impl<'a> Fields<'a> {
     }
 
     fn flags(&mut self) -> Result<DistributionFlags, HandshakeError> {
-        self.array()
-            .map(|bits| DistributionFlags::from_bits_retain(u64::from_be_bytes(bits)))
+        self.array().map(|bits| DistributionFlags::from_bits_retain(u64::from_be_bytes(bits)))
     }
 
     fn digest(&mut self) -> Result<[u8; 16], HandshakeError> {
@@ -324,9 +283,6 @@ impl<'a> Fields<'a> {
         if self.bytes.is_empty() {
             return Ok(());
         }
-        Err(HandshakeError::Malformed {
-            message: self.message,
-            what: "bytes after its end",
-        })
+        Err(HandshakeError::Malformed { message: self.message, what: "bytes after its end" })
     }
 }

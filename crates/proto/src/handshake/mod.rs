@@ -53,14 +53,7 @@ pub struct LocalNode {
 impl LocalNode {
     /// A node on plain TCP that takes peers from OTP 25 on.
     pub fn new(name: NodeName, creation: u32, flags: DistributionFlags, cookie: Cookie) -> Self {
-        LocalNode {
-            name,
-            creation,
-            flags,
-            required: DistributionFlags::MANDATORY_25,
-            cookie,
-            framing: Framing::Short,
-        }
+        LocalNode { name, creation, flags, required: DistributionFlags::MANDATORY_25, cookie, framing: Framing::Short }
     }
 }
 

@@ -15,10 +15,7 @@ impl SetupTimer {
 
     /// Starts the time for the first step.
     pub fn start(now: Instant, step: Duration) -> Self {
-        SetupTimer {
-            step,
-            deadline: now + step,
-        }
+        SetupTimer { step, deadline: now + step }
     }
 
     /// Starts the time for the next step.

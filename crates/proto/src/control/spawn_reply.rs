@@ -1,0 +1,41 @@
+//! `SPAWN_REPLY`.
+
+use peerl_term::{Atom, Pid, Reference};
+
+use super::{SpawnReplyFlags, control_message};
+
+control_message! {
+    /// The answer to a [`SpawnRequest`](super::SpawnRequest).
+    ///
+    /// `{31, Ref, To, Flags, PidOrReason}`. Erlang docs: *Distribution Protocol*, `SPAWN_REPLY`.
+    SpawnReply = 31, no_payload {
+        /// The request answered.
+        reference: Reference,
+        /// The process that asked.
+        to: Pid,
+        /// What was set up for the new process.
+        flags: SpawnReplyFlags,
+        /// The new process, or why there is none: `badopt`, `system_limit` or `notsup`.
+        result: Result<Pid, Atom>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{a, a_ref, assert_wire, b};
+
+    /// OTP 25 to OTP 25.
+    #[test]
+    fn wire() {
+        assert_wire(
+            "6805 611f 5a 0003 770b 61403132372e302e302e31 000003ea 00001e77 1fc40002 37228ae9 58 770b 61403132372e302e302e31 00000009 00000000 000003ea 6103 58 770b 62403132372e302e302e31 00000059 00000000 000003e9",
+            SpawnReply {
+                reference: a_ref([0x1e77, 0x1fc40002, 0x37228ae9]),
+                to: a(9),
+                flags: SpawnReplyFlags::LINK | SpawnReplyFlags::MONITOR,
+                result: Ok(b(0x59)),
+            },
+        );
+    }
+}

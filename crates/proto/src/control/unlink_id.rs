@@ -1,0 +1,34 @@
+//! `UNLINK_ID`.
+
+use peerl_term::Pid;
+
+use super::control_message;
+
+control_message! {
+    /// A link is taken away. The receiver answers with an [`UnlinkIdAck`](super::UnlinkIdAck), whether there was a link or not.
+    ///
+    /// `{35, Id, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK_ID`.
+    UnlinkId = 35, no_payload {
+        /// The number of this unlink: not 0, and unique among those of the two processes that await their acknowledgement.
+        id: u64,
+        /// The process that unlinks.
+        from: Pid,
+        /// The process that it was linked to.
+        to: Pid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{a, assert_wire, b};
+
+    /// OTP 25 to OTP 25.
+    #[test]
+    fn wire() {
+        assert_wire(
+            "6804 6123 6104 58 770b 61403132372e302e302e31 00000009 00000000 000003ea 58 770b 62403132372e302e302e31 00000058 00000000 000003e9",
+            UnlinkId { id: 4, from: a(9), to: b(0x58) },
+        );
+    }
+}
