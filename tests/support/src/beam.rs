@@ -79,10 +79,7 @@ impl Beam {
         bindings: &[(&str, &[u8])],
         limit: Duration,
     ) -> Result<String, EvalError> {
-        self.0
-            .control
-            .request(Request::Text, &with_dot(expression), bindings, limit)
-            .map(into_text)
+        self.0.control.request(Request::Text, &with_dot(expression), bindings, limit).map(into_text)
     }
 
     /// Like [`eval_with`](Self::eval_with), but the value in external term format, as `term_to_binary/1` makes it.
@@ -96,9 +93,7 @@ impl Beam {
         bindings: &[(&str, &[u8])],
         limit: Duration,
     ) -> Result<Vec<u8>, EvalError> {
-        self.0
-            .control
-            .request(Request::External, &with_dot(expression), bindings, limit)
+        self.0.control.request(Request::External, &with_dot(expression), bindings, limit)
     }
 
     /// Evaluates Elixir expressions in the node and gives the last value as `inspect` shows it.
@@ -115,15 +110,8 @@ impl Beam {
     /// # Errors
     ///
     /// The exception, no answer within the limit, or the node's end.
-    pub fn eval_elixir_within(
-        &self,
-        expression: &str,
-        limit: Duration,
-    ) -> Result<String, EvalError> {
-        self.0
-            .control
-            .request(Request::Elixir, expression, &[], limit)
-            .map(into_text)
+    pub fn eval_elixir_within(&self, expression: &str, limit: Duration) -> Result<String, EvalError> {
+        self.0.control.request(Request::Elixir, expression, &[], limit).map(into_text)
     }
 
     /// Like [`eval`](Self::eval), without blocking the runtime of the calling test.
@@ -159,10 +147,7 @@ impl Beam {
     ///
     /// The compiler's (as an exception), or the node's end.
     pub fn load_module(&self, source: &str) -> Result<(), EvalError> {
-        self.0
-            .control
-            .request(Request::Module, source, &[], EVAL_LIMIT)
-            .map(drop)
+        self.0.control.request(Request::Module, source, &[], EVAL_LIMIT).map(drop)
     }
 
     /// True if `net_adm:ping/1` of the other node gives `pong`.
@@ -171,9 +156,7 @@ impl Beam {
     ///
     /// When it gives no answer at all.
     pub fn ping(&self, node: &str) -> bool {
-        self.eval(&format!("net_adm:ping('{node}')"))
-            .expect("net_adm:ping answers")
-            == "pong"
+        self.eval(&format!("net_adm:ping('{node}')")).expect("net_adm:ping answers") == "pong"
     }
 
     /// Evaluates the expression again and again until its value is the expected text.
@@ -188,11 +171,7 @@ impl Beam {
             if value.as_deref() == Ok(expected) {
                 return;
             }
-            assert!(
-                Instant::now() < end,
-                "{expression} on {} is {value:?}, not {expected}",
-                self.name()
-            );
+            assert!(Instant::now() < end, "{expression} on {} is {value:?}, not {expected}", self.name());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -261,11 +240,7 @@ impl Beam {
     ///
     /// When the time is over.
     pub fn wait_for_end(&self, limit: Duration) {
-        assert!(
-            self.0.group.wait(limit).is_some(),
-            "{} did not end within {limit:?}",
-            self.name()
-        );
+        assert!(self.0.group.wait(limit).is_some(), "{} did not end within {limit:?}", self.name());
     }
 
     /// True until the operating system process has ended.
@@ -284,12 +259,7 @@ impl Drop for Running {
         self.group.kill();
         if std::thread::panicking() {
             self.log.wait_for_end(Duration::from_secs(1));
-            eprintln!(
-                "---- output of {} (OTP {})\n{}\n----",
-                self.name,
-                self.otp.number(),
-                self.log.text()
-            );
+            eprintln!("---- output of {} (OTP {})\n{}\n----", self.name, self.otp.number(), self.log.text());
         }
     }
 }
@@ -398,8 +368,7 @@ impl BeamBuilder {
     /// (`-erl_epmd_port`; both are the same for nodes that differ only by host).
     pub fn without_epmd(self, listen: u16, peers: u16) -> Self {
         let listen = listen.to_string();
-        self.args(["-kernel", "erl_epmd_node_listen_port", &listen])
-            .args(["-erl_epmd_port", &peers.to_string()])
+        self.args(["-kernel", "erl_epmd_node_listen_port", &listen]).args(["-erl_epmd_port", &peers.to_string()])
     }
 
     /// A further argument of `erl` (for an Elixir node one without spaces).
@@ -454,10 +423,7 @@ impl BeamBuilder {
             Language::Erlang => {
                 let mut command = self.otp.command("erl");
                 // The control loop comes last: the node is up when it answers.
-                command
-                    .args(["-boot", "no_dot_erlang"])
-                    .args(flags)
-                    .args(["-eval", control::LOOP]);
+                command.args(["-boot", "no_dot_erlang"]).args(flags).args(["-eval", control::LOOP]);
                 command
             }
             Language::Elixir => {
@@ -471,19 +437,12 @@ impl BeamBuilder {
                 command
             }
         };
-        let control_env = command
-            .get_envs()
-            .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)));
-        let control_env: Vec<_> = control_env
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect();
+        let control_env = command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)));
+        let control_env: Vec<_> = control_env.filter_map(|(name, value)| Some((name, value?))).collect();
         command
             .env_clear()
             .envs(control_env)
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", home.path())
             .env("LANG", "C.UTF-8")
             .env("ERL_CRASH_DUMP_SECONDS", "0")
@@ -494,45 +453,23 @@ impl BeamBuilder {
         // Port 1 has no EPMD, and never the machine's own on 4369.
         command.env("ERL_EPMD_PORT", self.epmd_port.unwrap_or(1).to_string());
 
-        let group = Group::spawn(&mut command)
-            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let group = Group::spawn(&mut command).unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let log = Output::default();
         let (pipe, stream) = group.with_child(|child| {
             log.collect(child.stderr.take().expect("stderr is piped"));
-            (
-                child.stdin.take().expect("stdin is piped"),
-                child.stdout.take().expect("stdout is piped"),
-            )
+            (child.stdin.take().expect("stdin is piped"), child.stdout.take().expect("stdout is piped"))
         });
         let (control, greeting) = Control::new(pipe, stream);
         let greeting = control::await_answer(&greeting, START_LIMIT).map_err(|reason| {
             group.kill();
             log.wait_for_end(Duration::from_secs(1));
-            StartError {
-                name: name.clone(),
-                otp: self.otp,
-                reason,
-                log: log.text(),
-            }
+            StartError { name: name.clone(), otp: self.otp, reason, log: log.text() }
         })?;
 
         let greeting = into_text(greeting);
-        let (node, release) = greeting
-            .split_once('\n')
-            .expect("the greeting has two lines");
-        assert_eq!(
-            release,
-            self.otp.number().to_string(),
-            "{name} runs on another OTP: run scripts/setup-tests"
-        );
-        Ok(Beam(Arc::new(Running {
-            name: node.to_owned(),
-            otp: self.otp,
-            control,
-            log,
-            group,
-            home,
-        })))
+        let (node, release) = greeting.split_once('\n').expect("the greeting has two lines");
+        assert_eq!(release, self.otp.number().to_string(), "{name} runs on another OTP: run scripts/setup-tests");
+        Ok(Beam(Arc::new(Running { name: node.to_owned(), otp: self.otp, control, log, group, home })))
     }
 
     /// The node's full name and the flags of the emulator.
@@ -542,22 +479,10 @@ impl BeamBuilder {
             Names::Short => ("-sname", "localhost"),
             Names::None => ("", "nohost"),
         };
-        let name = if self.name.contains('@') {
-            self.name.clone()
-        } else {
-            format!("{}@{host}", self.name)
-        };
+        let name = if self.name.contains('@') { self.name.clone() } else { format!("{}@{host}", self.name) };
         // One scheduler that does not spin, since many nodes share few cores.
-        let mut flags: Vec<&str> = vec![
-            "-noinput", "+S", "1:1", "+SDio", "1", "+sbwt", "none", "+sbwtdio", "none",
-        ];
-        flags.extend([
-            "-start_epmd",
-            "false",
-            "-kernel",
-            "inet_dist_use_interface",
-            "{127,0,0,1}",
-        ]);
+        let mut flags: Vec<&str> = vec!["-noinput", "+S", "1:1", "+SDio", "1", "+sbwt", "none", "+sbwtdio", "none"];
+        flags.extend(["-start_epmd", "false", "-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
         flags.extend(["-kernel", "logger_level", "notice"]);
         if self.names != Names::None {
             flags.extend([switch, &name, "-setcookie", &self.cookie]);
@@ -570,11 +495,7 @@ impl BeamBuilder {
 
 fn with_dot(expression: &str) -> String {
     let expression = expression.trim_end();
-    if expression.ends_with('.') {
-        expression.to_owned()
-    } else {
-        format!("{expression}\n.")
-    }
+    if expression.ends_with('.') { expression.to_owned() } else { format!("{expression}\n.") }
 }
 
 fn into_text(bytes: Vec<u8>) -> String {

@@ -65,14 +65,7 @@ impl Control {
             read_answers(stream, &answers);
             lock(&answers).take();
         });
-        (
-            Self {
-                pipe: Mutex::new(pipe),
-                pending,
-                next: AtomicU64::new(1),
-            },
-            greeting,
-        )
+        (Self { pipe: Mutex::new(pipe), pending, next: AtomicU64::new(1) }, greeting)
     }
 
     /// Has something done and waits for the answer. The bindings are names of variables with values in external
@@ -86,10 +79,7 @@ impl Control {
     ) -> Result<Vec<u8>, EvalError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = sync_channel(1);
-        lock(&self.pending)
-            .as_mut()
-            .ok_or(EvalError::Ended)?
-            .insert(id, sender);
+        lock(&self.pending).as_mut().ok_or(EvalError::Ended)?.insert(id, sender);
 
         let mut frame = vec![0; 4];
         frame.extend_from_slice(&id.to_be_bytes());
@@ -103,13 +93,7 @@ impl Control {
         let length = u32::try_from(frame.len() - 4).expect("less than 4 GiB");
         frame[..4].copy_from_slice(&length.to_be_bytes());
 
-        if self
-            .pipe
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write_all(&frame)
-            .is_err()
-        {
+        if self.pipe.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame).is_err() {
             return Err(EvalError::Ended);
         }
         await_answer(&answer, limit)
@@ -118,20 +102,14 @@ impl Control {
 
 /// Waits for an answer.
 pub(crate) fn await_answer(answer: &Receiver<Answer>, limit: Duration) -> Answer {
-    answer
-        .recv_timeout(limit)
-        .unwrap_or_else(|error| match error {
-            RecvTimeoutError::Timeout => Err(EvalError::TimedOut(limit)),
-            RecvTimeoutError::Disconnected => Err(EvalError::Ended),
-        })
+    answer.recv_timeout(limit).unwrap_or_else(|error| match error {
+        RecvTimeoutError::Timeout => Err(EvalError::TimedOut(limit)),
+        RecvTimeoutError::Disconnected => Err(EvalError::Ended),
+    })
 }
 
 fn put_with_length(frame: &mut Vec<u8>, bytes: &[u8]) {
-    frame.extend_from_slice(
-        &u32::try_from(bytes.len())
-            .expect("less than 4 GiB")
-            .to_be_bytes(),
-    );
+    frame.extend_from_slice(&u32::try_from(bytes.len()).expect("less than 4 GiB").to_be_bytes());
     frame.extend_from_slice(bytes);
 }
 
@@ -151,17 +129,11 @@ fn read_answers(mut stream: ChildStdout, pending: &Mutex<Pending>) {
             _ => {
                 let text = String::from_utf8_lossy(body);
                 let (class, reason) = text.split_once('\n').unwrap_or(("error", &text));
-                Err(EvalError::Exception {
-                    class: class.to_owned(),
-                    reason: reason.to_owned(),
-                })
+                Err(EvalError::Exception { class: class.to_owned(), reason: reason.to_owned() })
             }
         };
         // Nobody waits any more for an answer that comes after its time.
-        if let Some(sender) = lock(pending)
-            .as_mut()
-            .and_then(|pending| pending.remove(&id))
-        {
+        if let Some(sender) = lock(pending).as_mut().and_then(|pending| pending.remove(&id)) {
             let _ = sender.send(answer);
         }
     }

@@ -34,11 +34,7 @@ impl Epmd {
     ///
     /// When it is not installed or does not answer.
     pub fn start_on(port: u16) -> Self {
-        let epmd = Self {
-            port,
-            group: Mutex::new(None),
-            log: Output::default(),
-        };
+        let epmd = Self { port, group: Mutex::new(None), log: Output::default() };
         epmd.restart();
         epmd
     }
@@ -77,19 +73,12 @@ impl Epmd {
             .stderr(Stdio::piped());
         let started = Group::spawn(&mut command).expect("epmd starts");
         started.with_child(|child| {
-            self.log
-                .collect(child.stdout.take().expect("stdout is piped"));
-            self.log
-                .collect(child.stderr.take().expect("stderr is piped"));
+            self.log.collect(child.stdout.take().expect("stdout is piped"));
+            self.log.collect(child.stderr.take().expect("stderr is piped"));
         });
         let end = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(self.address()).is_err() {
-            assert!(
-                Instant::now() < end,
-                "epmd does not listen on port {}: {}",
-                self.port,
-                self.log.text()
-            );
+            assert!(Instant::now() < end, "epmd does not listen on port {}: {}", self.port, self.log.text());
             std::thread::sleep(Duration::from_millis(2));
         }
         *group = Some(started);

@@ -33,9 +33,7 @@ pub(crate) fn remove(group: u32) {
 }
 
 fn tell(operation: &str, group: u32) {
-    let mut watch = WATCH
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut watch = WATCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let shell = watch.get_or_insert_with(start);
     let pipe = shell.stdin.as_mut().expect("stdin is piped");
     // A watch that is gone can't be helped; the fixtures still end their processes when dropped.
@@ -61,31 +59,15 @@ mod tests {
 
     #[test]
     fn the_end_of_the_pipe_ends_the_groups_that_are_left() {
-        let mut sleepers = [(); 3].map(|()| {
-            Command::new("sleep")
-                .arg("2")
-                .process_group(0)
-                .spawn()
-                .expect("sleep starts")
-        });
+        let mut sleepers =
+            [(); 3].map(|()| Command::new("sleep").arg("2").process_group(0).spawn().expect("sleep starts"));
         let [first, second, third] = [0, 1, 2].map(|number| sleepers[number].id());
         let mut watch = start();
         let commands = format!("add {first}\nadd {second}\nadd {third}\nremove {second}\n");
-        watch
-            .stdin
-            .take()
-            .expect("stdin is piped")
-            .write_all(commands.as_bytes())
-            .expect("the watch reads");
+        watch.stdin.take().expect("stdin is piped").write_all(commands.as_bytes()).expect("the watch reads");
         watch.wait().expect("the watch ends");
 
-        let ends = sleepers
-            .each_mut()
-            .map(|sleeper| sleeper.wait().expect("it ends").signal());
-        assert_eq!(
-            ends,
-            [Some(9), None, Some(9)],
-            "the one in the middle was removed"
-        );
+        let ends = sleepers.each_mut().map(|sleeper| sleeper.wait().expect("it ends").signal());
+        assert_eq!(ends, [Some(9), None, Some(9)], "the one in the middle was removed");
     }
 }

@@ -40,9 +40,7 @@ impl Otp {
         const CONTROL_STREAMS: &str = "exec 3<&0 4>&1 1>&2 </dev/null";
         let Some(root) = self.root() else {
             let mut command = Command::new("sh");
-            command
-                .args(["-c", &format!("{CONTROL_STREAMS}; exec \"$@\""), "sh"])
-                .arg(tool::require(program));
+            command.args(["-c", &format!("{CONTROL_STREAMS}; exec \"$@\""), "sh"]).arg(tool::require(program));
             return command;
         };
         assert!(
@@ -58,10 +56,7 @@ impl Otp {
              done; {CONTROL_STREAMS}; exec chroot \"$root\" \"$@\""
         );
         let mut command = Command::new(tool::require("unshare"));
-        command
-            .args(["--mount", "sh", "-c", &script, "sh"])
-            .arg(root)
-            .arg(program);
+        command.args(["--mount", "sh", "-c", &script, "sh"]).arg(root).arg(program);
         command
     }
 

@@ -53,19 +53,12 @@ impl Output {
     }
 
     /// Waits for the first whole line that the test accepts; `None` when the stream has ended or the time is over.
-    pub(crate) fn wait_for_line(
-        &self,
-        accept: impl Fn(&str) -> bool,
-        limit: Duration,
-    ) -> Option<String> {
+    pub(crate) fn wait_for_line(&self, accept: impl Fn(&str) -> bool, limit: Duration) -> Option<String> {
         let end = Instant::now() + limit;
         let mut seen = 0;
         let mut collected = self.lock();
         loop {
-            while let Some(length) = collected.bytes[seen..]
-                .iter()
-                .position(|&byte| byte == b'\n')
-            {
+            while let Some(length) = collected.bytes[seen..].iter().position(|&byte| byte == b'\n') {
                 let line = String::from_utf8_lossy(&collected.bytes[seen..seen + length]);
                 if accept(&line) {
                     return Some(line.into_owned());
@@ -76,28 +69,17 @@ impl Output {
             if collected.streams == 0 {
                 return None;
             }
-            collected = self
-                .0
-                .grown
-                .wait_timeout(collected, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            collected = self.0.grown.wait_timeout(collected, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Waits until all streams have ended, or the time is over.
     pub(crate) fn wait_for_end(&self, limit: Duration) {
         let collected = self.lock();
-        let _ = self
-            .0
-            .grown
-            .wait_timeout_while(collected, limit, |collected| collected.streams > 0);
+        let _ = self.0.grown.wait_timeout_while(collected, limit, |collected| collected.streams > 0);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Collected> {
-        self.0
-            .collected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

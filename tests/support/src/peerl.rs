@@ -25,10 +25,7 @@ pub fn peerl_binary() -> &'static Path {
 pub fn peerl_command() -> Command {
     let mut command = Command::new(peerl_binary());
     for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("PEERL_") || name.starts_with("ERL_"))
-        {
+        if name.to_str().is_some_and(|name| name.starts_with("PEERL_") || name.starts_with("ERL_")) {
             command.env_remove(name);
         }
     }
@@ -38,32 +35,15 @@ pub fn peerl_command() -> Command {
 fn build() -> PathBuf {
     // A test is at TARGET/PROFILE/deps/NAME.
     let test = std::env::current_exe().expect("a test knows its own path");
-    let directory = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("a test lies in a target directory");
+    let directory = test.parent().and_then(Path::parent).expect("a test lies in a target directory");
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,
     };
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "peerl-cli",
-            "--bin",
-            "peerl",
-            "--profile",
-            profile,
-        ])
+        .args(["build", "--quiet", "--package", "peerl-cli", "--bin", "peerl", "--profile", profile])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .env(
-            "CARGO_TARGET_DIR",
-            directory
-                .parent()
-                .expect("a profile lies in a target directory"),
-        )
+        .env("CARGO_TARGET_DIR", directory.parent().expect("a profile lies in a target directory"))
         .status()
         .expect("cargo starts");
     assert!(status.success(), "the peerl binary does not build");

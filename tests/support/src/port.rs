@@ -46,22 +46,16 @@ fn try_take(port: u16) -> Option<File> {
     let directory = std::env::temp_dir().join("peerl-test-ports");
     let open = || {
         std::fs::create_dir_all(&directory)?;
-        File::options()
-            .create(true)
-            .append(true)
-            .open(directory.join(port.to_string()))
+        File::options().create(true).append(true).open(directory.join(port.to_string()))
     };
-    let lock =
-        open().unwrap_or_else(|error| panic!("no lock file in {}: {error}", directory.display()));
+    let lock = open().unwrap_or_else(|error| panic!("no lock file in {}: {error}", directory.display()));
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return None,
         Err(TryLockError::Error(error)) => panic!("no lock on port {port}: {error}"),
     }
     // Somebody outside the tests may listen there.
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-        .ok()
-        .map(|_| lock)
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok().map(|_| lock)
 }
 
 #[cfg(test)]

@@ -23,10 +23,7 @@ impl Group {
         let child = command.process_group(0).spawn()?;
         let pid = child.id();
         exit_watch::add(pid);
-        Ok(Self {
-            child: Mutex::new(child),
-            pid,
-        })
+        Ok(Self { child: Mutex::new(child), pid })
     }
 
     pub(crate) fn with_child<T>(&self, work: impl FnOnce(&mut Child) -> T) -> T {
@@ -106,23 +103,14 @@ impl ProcessGuard {
     /// When the program can't be started.
     pub fn spawn(command: &mut Command) -> Self {
         let label = format!("{command:?}");
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let group =
-            Group::spawn(command).unwrap_or_else(|error| panic!("{label} does not start: {error}"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let group = Group::spawn(command).unwrap_or_else(|error| panic!("{label} does not start: {error}"));
         let (stdout, stderr) = (Output::default(), Output::default());
         group.with_child(|child| {
             stdout.collect(child.stdout.take().expect("stdout is piped"));
             stderr.collect(child.stderr.take().expect("stderr is piped"));
         });
-        Self {
-            label,
-            group,
-            stdout,
-            stderr,
-        }
+        Self { label, group, stdout, stderr }
     }
 
     /// Writes to the standard input and closes it.
@@ -131,13 +119,8 @@ impl ProcessGuard {
     ///
     /// When called twice, or the process does not read.
     pub fn write_stdin(&self, bytes: &[u8]) {
-        let mut stdin = self
-            .group
-            .with_child(|child| child.stdin.take())
-            .expect("stdin is still open");
-        stdin
-            .write_all(bytes)
-            .expect("the process reads its standard input");
+        let mut stdin = self.group.with_child(|child| child.stdin.take()).expect("stdin is still open");
+        stdin.write_all(bytes).expect("the process reads its standard input");
     }
 
     /// Waits for a line on the standard output that contains `part`, and gives the whole line.
@@ -148,12 +131,7 @@ impl ProcessGuard {
     pub fn wait_for_line(&self, part: &str, limit: Duration) -> String {
         self.stdout
             .wait_for_line(|line| line.contains(part), limit)
-            .unwrap_or_else(|| {
-                panic!(
-                    "{} did not print a line with {part:?} within {limit:?}",
-                    self.label
-                )
-            })
+            .unwrap_or_else(|| panic!("{} did not print a line with {part:?} within {limit:?}", self.label))
     }
 
     /// Waits for a line on the standard error that contains `part`, and gives the whole line.
@@ -173,10 +151,7 @@ impl ProcessGuard {
     ///
     /// When the time is over.
     pub fn wait(&self, limit: Duration) -> ExitStatus {
-        let status = self
-            .group
-            .wait(limit)
-            .unwrap_or_else(|| panic!("{} did not end within {limit:?}", self.label));
+        let status = self.group.wait(limit).unwrap_or_else(|| panic!("{} did not end within {limit:?}", self.label));
         self.stdout.wait_for_end(Duration::from_secs(1));
         self.stderr.wait_for_end(Duration::from_secs(1));
         status
@@ -240,12 +215,7 @@ impl Drop for ProcessGuard {
         if std::thread::panicking() {
             self.stdout.wait_for_end(Duration::from_secs(1));
             self.stderr.wait_for_end(Duration::from_secs(1));
-            eprintln!(
-                "---- {}: stdout\n{}\n---- stderr\n{}\n----",
-                self.label,
-                self.stdout.text(),
-                self.stderr.text()
-            );
+            eprintln!("---- {}: stdout\n{}\n---- stderr\n{}\n----", self.label, self.stdout.text(), self.stderr.text());
         }
     }
 }
@@ -256,9 +226,7 @@ mod tests {
 
     #[test]
     fn output_is_collected_and_lines_are_waited_for() {
-        let process = ProcessGuard::spawn(
-            Command::new("sh").args(["-c", "echo one; read x; echo got $x; exit 3"]),
-        );
+        let process = ProcessGuard::spawn(Command::new("sh").args(["-c", "echo one; read x; echo got $x; exit 3"]));
         assert_eq!(process.wait_for_line("one", Duration::from_secs(10)), "one");
         process.write_stdin(b"two\n");
         assert_eq!(process.wait(Duration::from_secs(10)).code(), Some(3));
@@ -268,13 +236,9 @@ mod tests {
 
     #[test]
     fn drop_kills_the_children_too() {
-        let process =
-            ProcessGuard::spawn(Command::new("sh").args(["-c", "sleep 1000 & echo $!; wait"]));
+        let process = ProcessGuard::spawn(Command::new("sh").args(["-c", "sleep 1000 & echo $!; wait"]));
         let child = process.wait_for_line("", Duration::from_secs(10));
-        let alive = || {
-            std::fs::read_to_string(format!("/proc/{child}/stat"))
-                .is_ok_and(|stat| !stat.contains(") Z "))
-        };
+        let alive = || std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
         assert!(alive());
         drop(process);
         let end = Instant::now() + Duration::from_secs(10);
