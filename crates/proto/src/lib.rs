@@ -4,6 +4,7 @@
 //! Nothing here opens a socket, starts a task, reads a clock or draws a random number: bytes, instants and challenges
 //! are handed in; bytes and events come out.
 
+pub mod channel;
 pub mod control;
 pub mod cookie;
 pub mod epmd;

@@ -31,17 +31,12 @@ impl Alive2Request {
 
     /// Decodes what follows the tag; bytes after the extra field are ignored, as by OTP's EPMD.
     pub(super) fn decode(mut fields: &[u8]) -> Result<Self, RequestError> {
-        let raw = RawNodeInfo::split(&mut fields).ok_or(RequestError::Truncated {
-            request: "ALIVE2_REQ",
-        })?;
+        let raw = RawNodeInfo::split(&mut fields).ok_or(RequestError::Truncated { request: "ALIVE2_REQ" })?;
         match raw.judge() {
             Ok(node) => Ok(Self { node }),
             // OTP's EPMD gives no answer to this one.
             Err(NodeInfoError::Name(NameError::Nul)) => Err(NameError::Nul.into()),
-            Err(reason) => Err(RequestError::Refused {
-                highest_version: raw.highest_version,
-                reason,
-            }),
+            Err(reason) => Err(RequestError::Refused { highest_version: raw.highest_version, reason }),
         }
     }
 }
@@ -56,9 +51,7 @@ mod tests {
 
     #[test]
     fn as_erl_sends_it() {
-        let request = Alive2Request {
-            node: NodeInfo::new(AliveName::new("alfa").unwrap(), 33505),
-        };
+        let request = Alive2Request { node: NodeInfo::new(AliveName::new("alfa").unwrap(), 33505) };
         assert_eq!(request.encode(), ALFA);
         assert_eq!(Request::decode(&ALFA[2..]), Ok(Request::Alive2(request)));
     }
@@ -77,10 +70,7 @@ mod tests {
     fn bad_names_get_the_answer_that_epmd_gives() {
         let refusal = |body: &[u8]| Request::decode(body).unwrap_err().refusal();
         let not_utf8 = refusal(b"x\xff\xffH\x00\x00\x06\x00\x06\x00\x01\xff\x00\x00");
-        assert_eq!(
-            not_utf8.map(|answer| answer.encode()),
-            Some(b"v\x01\x00\x00\x00\x63".to_vec())
-        );
+        assert_eq!(not_utf8.map(|answer| answer.encode()), Some(b"v\x01\x00\x00\x00\x63".to_vec()));
         let nul = refusal(b"x\xff\xffH\x00\x00\x06\x00\x06\x00\x03a\x00b\x00\x00");
         assert_eq!(nul, None);
         let cut = refusal(b"x\xff\xffH\x00\x00\x06\x00\x06\xff\xffalfa\x00\x00");

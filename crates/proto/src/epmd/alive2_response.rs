@@ -61,18 +61,12 @@ impl Alive2Response {
             CreationWidth::Wide => creation,
             CreationWidth::Narrow => creation % 3 + 1,
         };
-        Self {
-            width,
-            outcome: Alive2Outcome::Registered { creation },
-        }
+        Self { width, outcome: Alive2Outcome::Registered { creation } }
     }
 
     /// The answer for a node that is not registered, in the form that fits the node's highest version.
     pub fn refused(highest_version: u16) -> Self {
-        Self {
-            width: CreationWidth::of(highest_version),
-            outcome: Alive2Outcome::Refused { code: 1 },
-        }
+        Self { width: CreationWidth::of(highest_version), outcome: Alive2Outcome::Refused { code: 1 } }
     }
 
     /// Takes one answer off the front of `input`, or leaves it alone and returns `None` when more bytes are needed.
@@ -87,10 +81,7 @@ impl Alive2Response {
             Self::TAG_WIDE => (CreationWidth::Wide, 6),
             Self::TAG_NARROW => (CreationWidth::Narrow, 4),
             tag => {
-                return Err(ResponseError::UnknownTag {
-                    request: "ALIVE2_REQ",
-                    tag,
-                });
+                return Err(ResponseError::UnknownTag { request: "ALIVE2_REQ", tag });
             }
         };
         if input.len() < length {
@@ -134,11 +125,7 @@ impl Alive2Response {
 impl CreationWidth {
     /// The form for a node whose highest distribution protocol version is `highest_version`.
     pub fn of(highest_version: u16) -> Self {
-        if highest_version >= 6 {
-            Self::Wide
-        } else {
-            Self::Narrow
-        }
+        if highest_version >= 6 { Self::Wide } else { Self::Narrow }
     }
 }
 
@@ -159,10 +146,7 @@ mod tests {
 
     #[test]
     fn as_epmd_of_otp_25_answers() {
-        both_ways(
-            b"v\x00k\x01\xdan",
-            Alive2Response::registered(6, 0x6b01_da6e),
-        );
+        both_ways(b"v\x00k\x01\xdan", Alive2Response::registered(6, 0x6b01_da6e));
         both_ways(b"v\x01\x00\x00\x00c", Alive2Response::refused(6));
         // The creation after 0x6b01da8b, for a node that speaks version 5 only.
         both_ways(b"y\x00\x00\x02", Alive2Response::registered(5, 0x6b01_da8c));
@@ -172,10 +156,7 @@ mod tests {
     fn another_tag_is_an_error_at_once() {
         assert_eq!(
             Alive2Response::read(&mut BytesMut::from(&b"H"[..])),
-            Err(ResponseError::UnknownTag {
-                request: "ALIVE2_REQ",
-                tag: b'H'
-            })
+            Err(ResponseError::UnknownTag { request: "ALIVE2_REQ", tag: b'H' })
         );
     }
 }

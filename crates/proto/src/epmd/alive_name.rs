@@ -151,22 +151,13 @@ mod tests {
     fn length_is_counted_in_characters() {
         let longest = "å".repeat(255);
         assert_eq!(AliveName::new(&longest).unwrap(), longest.as_str());
-        assert_eq!(
-            AliveName::new(&"å".repeat(256)),
-            Err(NameError::TooLong { characters: 256 })
-        );
+        assert_eq!(AliveName::new(&"å".repeat(256)), Err(NameError::TooLong { characters: 256 }));
     }
 
     #[test]
     fn names_that_would_forge_the_names_list_are_refused() {
-        assert_eq!(
-            AliveName::new("x at port 1\nname y"),
-            Err(NameError::Unprintable { character: ' ' })
-        );
-        assert_eq!(
-            AliveName::new("x\ny"),
-            Err(NameError::Unprintable { character: '\n' })
-        );
+        assert_eq!(AliveName::new("x at port 1\nname y"), Err(NameError::Unprintable { character: ' ' }));
+        assert_eq!(AliveName::new("x\ny"), Err(NameError::Unprintable { character: '\n' }));
         assert_eq!(AliveName::from_bytes(b"a\0b"), Err(NameError::Nul));
         assert_eq!(AliveName::from_bytes(b"\xff"), Err(NameError::NotUtf8));
         assert_eq!(AliveName::from_bytes(b""), Err(NameError::Empty));

@@ -44,11 +44,7 @@ pub enum DumpState {
 impl DumpResponse {
     /// An answer with these entries.
     pub fn new(epmd_port: u16, entries: Vec<DumpEntry>) -> Self {
-        Self {
-            epmd_port,
-            entries,
-            unreadable: 0,
-        }
+        Self { epmd_port, entries, unreadable: 0 }
     }
 
     /// Decodes all bytes that came until EPMD closed the connection.
@@ -56,21 +52,13 @@ impl DumpResponse {
     /// # Errors
     /// There are fewer than four bytes, they are no port, or the last entry was cut short.
     pub fn decode(mut answer: &[u8]) -> Result<Self, ResponseError> {
-        const CUT: ResponseError = ResponseError::Truncated {
-            request: "DUMP_REQ",
-        };
+        const CUT: ResponseError = ResponseError::Truncated { request: "DUMP_REQ" };
         let epmd_port = answer.try_get_u32().map_err(|_| CUT)?;
-        let epmd_port = u16::try_from(epmd_port).map_err(|_| ResponseError::NoPort {
-            request: "DUMP_REQ",
-            number: epmd_port,
-        })?;
+        let epmd_port =
+            u16::try_from(epmd_port).map_err(|_| ResponseError::NoPort { request: "DUMP_REQ", number: epmd_port })?;
         let mut response = Self::new(epmd_port, Vec::new());
         let Some(entries) = answer.strip_suffix(b"\n\0") else {
-            return if answer.is_empty() {
-                Ok(response)
-            } else {
-                Err(CUT)
-            };
+            return if answer.is_empty() { Ok(response) } else { Err(CUT) };
         };
         for entry in entries.split(|&byte| byte == 0) {
             match DumpEntry::parse(entry) {
@@ -85,13 +73,7 @@ impl DumpResponse {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4 + self.entries.len() * 64);
         out.put_u32(self.epmd_port.into());
-        for DumpEntry {
-            state,
-            name,
-            port,
-            fd,
-        } in &self.entries
-        {
+        for DumpEntry { state, name, port, fd } in &self.entries {
             let line = match state {
                 DumpState::Active => {
                     format!("active name     <{name}> at port {port}, fd = {fd}\n\0")
@@ -109,12 +91,7 @@ impl DumpResponse {
 impl DumpEntry {
     /// An entry with these fields.
     pub fn new(state: DumpState, name: AliveName, port: u16, fd: u64) -> Self {
-        Self {
-            state,
-            name,
-            port,
-            fd,
-        }
+        Self { state, name, port, fd }
     }
 
     fn parse(entry: &[u8]) -> Option<Self> {
@@ -128,12 +105,7 @@ impl DumpEntry {
         };
         let (name, rest) = rest.rsplit_once(before_port)?;
         let (port, fd) = rest.split_once(", fd = ")?;
-        Some(Self {
-            state,
-            name: AliveName::new(name).ok()?,
-            port: port.parse().ok()?,
-            fd: fd.parse().ok()?,
-        })
+        Some(Self { state, name: AliveName::new(name).ok()?, port: port.parse().ok()?, fd: fd.parse().ok()? })
     }
 }
 
@@ -157,8 +129,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_makes_no_sense_is_counted() {
-        let bytes =
-            b"\x00\x00\xab\x0fnonsense\n\x00active name     <alfa> at port 33505, fd = 5\n\x00";
+        let bytes = b"\x00\x00\xab\x0fnonsense\n\x00active name     <alfa> at port 33505, fd = 5\n\x00";
         let response = DumpResponse::decode(bytes).unwrap();
         assert_eq!((response.entries.len(), response.unreadable), (1, 1));
     }

@@ -41,10 +41,7 @@ mod tests {
 
     #[test]
     fn as_epmd_of_otp_25_answers() {
-        for (bytes, response) in [
-            (b"OK", KillResponse::Ending),
-            (b"NO", KillResponse::Refused),
-        ] {
+        for (bytes, response) in [(b"OK", KillResponse::Ending), (b"NO", KillResponse::Refused)] {
             assert_eq!(response.encode(), bytes);
             assert_eq!(KillResponse::decode(bytes), Ok(response));
         }

@@ -31,11 +31,7 @@ pub struct NameEntry {
 impl NamesResponse {
     /// An answer with these nodes.
     pub fn new(epmd_port: u16, names: Vec<NameEntry>) -> Self {
-        Self {
-            epmd_port,
-            names,
-            unreadable: 0,
-        }
+        Self { epmd_port, names, unreadable: 0 }
     }
 
     /// Decodes all bytes that came until EPMD closed the connection.
@@ -43,21 +39,13 @@ impl NamesResponse {
     /// # Errors
     /// There are fewer than four bytes, they are no port, or the text does not end with a line's end: it was cut short.
     pub fn decode(mut answer: &[u8]) -> Result<Self, ResponseError> {
-        const CUT: ResponseError = ResponseError::Truncated {
-            request: "NAMES_REQ",
-        };
+        const CUT: ResponseError = ResponseError::Truncated { request: "NAMES_REQ" };
         let epmd_port = answer.try_get_u32().map_err(|_| CUT)?;
-        let epmd_port = u16::try_from(epmd_port).map_err(|_| ResponseError::NoPort {
-            request: "NAMES_REQ",
-            number: epmd_port,
-        })?;
+        let epmd_port =
+            u16::try_from(epmd_port).map_err(|_| ResponseError::NoPort { request: "NAMES_REQ", number: epmd_port })?;
         let mut response = Self::new(epmd_port, Vec::new());
         let Some(lines) = answer.strip_suffix(b"\n") else {
-            return if answer.is_empty() {
-                Ok(response)
-            } else {
-                Err(CUT)
-            };
+            return if answer.is_empty() { Ok(response) } else { Err(CUT) };
         };
         for line in lines.split(|&byte| byte == b'\n') {
             match NameEntry::parse(line) {
@@ -88,10 +76,7 @@ impl NameEntry {
     fn parse(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line).ok()?;
         let (name, port) = line.strip_prefix("name ")?.split_once(" at port ")?;
-        Some(Self {
-            name: AliveName::new(name).ok()?,
-            port: port.parse().ok()?,
-        })
+        Some(Self { name: AliveName::new(name).ok()?, port: port.parse().ok()? })
     }
 }
 
@@ -128,13 +113,7 @@ mod tests {
     fn a_web_server_is_no_epmd() {
         let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
         let number = u32::from_be_bytes(*b"HTTP");
-        assert_eq!(
-            NamesResponse::decode(answer),
-            Err(ResponseError::NoPort {
-                request: "NAMES_REQ",
-                number
-            })
-        );
+        assert_eq!(NamesResponse::decode(answer), Err(ResponseError::NoPort { request: "NAMES_REQ", number }));
     }
 
     #[test]

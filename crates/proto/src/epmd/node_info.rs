@@ -49,9 +49,7 @@ impl NodeInfo {
     /// They are more than [`NodeInfo::MAX_EXTRA`].
     pub fn with_extra(self, extra: Bytes) -> Result<Self, NodeInfoError> {
         if extra.len() > Self::MAX_EXTRA {
-            return Err(NodeInfoError::ExtraTooLong {
-                length: extra.len(),
-            });
+            return Err(NodeInfoError::ExtraTooLong { length: extra.len() });
         }
         Ok(Self { extra, ..self })
     }

@@ -24,9 +24,7 @@ impl PortPlease2Request {
     /// Decodes what follows the tag; one NUL at the end is ignored, as by OTP's EPMD.
     pub(super) fn decode(fields: &[u8]) -> Result<Self, RequestError> {
         let name = fields.strip_suffix(&[0]).unwrap_or(fields);
-        Ok(Self {
-            name: AliveName::from_bytes(name)?,
-        })
+        Ok(Self { name: AliveName::from_bytes(name)? })
     }
 }
 
@@ -37,9 +35,7 @@ mod tests {
 
     #[test]
     fn as_erl_sends_it() {
-        let request = PortPlease2Request {
-            name: AliveName::new("alfa").unwrap(),
-        };
+        let request = PortPlease2Request { name: AliveName::new("alfa").unwrap() };
         assert_eq!(request.encode(), b"\x00\x05zalfa");
         let request = Request::PortPlease2(request);
         assert_eq!(Request::decode(b"zalfa"), Ok(request.clone()));

@@ -35,10 +35,7 @@ impl PortPlease2Response {
             return Ok(None);
         };
         if tag != Self::TAG {
-            return Err(ResponseError::UnknownTag {
-                request: "PORT_PLEASE2_REQ",
-                tag,
-            });
+            return Err(ResponseError::UnknownTag { request: "PORT_PLEASE2_REQ", tag });
         }
         let mut fields = fields;
         match fields.split_off_first() {
@@ -57,9 +54,7 @@ impl PortPlease2Response {
                 input.advance(input.len() - left);
                 Ok(Some(Self::Found(node)))
             }
-            None if input.len() >= Self::MAX_BYTES => Err(ResponseError::Truncated {
-                request: "PORT_PLEASE2_REQ",
-            }),
+            None if input.len() >= Self::MAX_BYTES => Err(ResponseError::Truncated { request: "PORT_PLEASE2_REQ" }),
             None => Ok(None),
         }
     }

@@ -1,8 +1,8 @@
 use bytes::{Buf, BytesMut};
 
 use super::{
-    Alive2Request, Alive2Response, DumpRequest, KillRequest, MAX_REQUEST, NameError, NamesRequest,
-    NodeInfoError, PortPlease2Request, StopRequest,
+    Alive2Request, Alive2Response, DumpRequest, KillRequest, MAX_REQUEST, NameError, NamesRequest, NodeInfoError,
+    PortPlease2Request, StopRequest,
 };
 
 /// Any request, as a server reads it from a fresh connection.
@@ -46,9 +46,7 @@ impl Request {
             return Ok(None);
         }
         if have > length {
-            return Err(RequestError::TrailingBytes {
-                count: have - length,
-            });
+            return Err(RequestError::TrailingBytes { count: have - length });
         }
         input.advance(2);
         Self::decode(&input.split_to(length)).map(Some)
@@ -121,9 +119,7 @@ impl RequestError {
     /// The answer that the client gets before the connection is closed; most faults get none.
     pub fn refusal(&self) -> Option<Alive2Response> {
         match self {
-            Self::Refused {
-                highest_version, ..
-            } => Some(Alive2Response::refused(*highest_version)),
+            Self::Refused { highest_version, .. } => Some(Alive2Response::refused(*highest_version)),
             _ => None,
         }
     }
@@ -162,32 +158,18 @@ mod tests {
     fn lengths_are_judged_before_the_body_is_there() {
         let read = |bytes: &[u8]| Request::read(&mut BytesMut::from(bytes));
         assert_eq!(read(&[0, 0]), Err(RequestError::Empty));
-        assert_eq!(
-            read(&[0xff, 0xff]),
-            Err(RequestError::TooLarge { length: 65535 })
-        );
-        assert_eq!(
-            read(&[0x0b, 0xf2]),
-            Err(RequestError::TooLarge { length: 3058 })
-        );
+        assert_eq!(read(&[0xff, 0xff]), Err(RequestError::TooLarge { length: 65535 }));
+        assert_eq!(read(&[0x0b, 0xf2]), Err(RequestError::TooLarge { length: 3058 }));
         assert_eq!(read(&[0x0b, 0xf1]), Ok(None));
-        assert_eq!(
-            read(b"\x00\x01nn"),
-            Err(RequestError::TrailingBytes { count: 1 })
-        );
-        assert_eq!(
-            read(b"\x00\x01\x01"),
-            Err(RequestError::UnknownRequest { tag: 1 })
-        );
+        assert_eq!(read(b"\x00\x01nn"), Err(RequestError::TrailingBytes { count: 1 }));
+        assert_eq!(read(b"\x00\x01\x01"), Err(RequestError::UnknownRequest { tag: 1 }));
     }
 
     #[test]
     fn garbage_never_panics() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut byte = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 56) as u8
         };
         for tag in [100, 107, 110, 115, 120, 122, 0] {

@@ -42,9 +42,6 @@ pub enum ResponseError {
 impl ResponseError {
     pub(super) fn unknown_text(request: &'static str, bytes: &[u8]) -> Self {
         let shown = &bytes[..bytes.len().min(64)];
-        Self::UnknownText {
-            request,
-            text: String::from_utf8_lossy(shown).into_owned(),
-        }
+        Self::UnknownText { request, text: String::from_utf8_lossy(shown).into_owned() }
     }
 }

@@ -24,9 +24,7 @@ impl StopRequest {
     /// Decodes what follows the tag; OTP's EPMD reads the name up to a NUL.
     pub(super) fn decode(fields: &[u8]) -> Result<Self, RequestError> {
         let name = fields.split(|&byte| byte == 0).next().unwrap_or_default();
-        Ok(Self {
-            name: AliveName::from_bytes(name)?,
-        })
+        Ok(Self { name: AliveName::from_bytes(name)? })
     }
 }
 
@@ -37,9 +35,7 @@ mod tests {
 
     #[test]
     fn as_epmd_stop_sends_it() {
-        let request = StopRequest {
-            name: AliveName::new("nobody").unwrap(),
-        };
+        let request = StopRequest { name: AliveName::new("nobody").unwrap() };
         assert_eq!(request.encode(), b"\x00\x07snobody");
         assert_eq!(Request::decode(b"snobody"), Ok(Request::Stop(request)));
         assert!(Request::decode(b"s").is_err());

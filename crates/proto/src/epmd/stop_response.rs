@@ -43,10 +43,8 @@ mod tests {
 
     #[test]
     fn as_epmd_of_otp_25_answers() {
-        let answers: [(&[u8], StopResponse); 2] = [
-            (b"STOPPED", StopResponse::Stopped),
-            (b"NOEXISTSTOPPED", StopResponse::Unknown),
-        ];
+        let answers: [(&[u8], StopResponse); 2] =
+            [(b"STOPPED", StopResponse::Stopped), (b"NOEXISTSTOPPED", StopResponse::Unknown)];
         for (bytes, response) in answers {
             assert_eq!(response.encode(), bytes);
             assert_eq!(StopResponse::decode(bytes), Ok(response));

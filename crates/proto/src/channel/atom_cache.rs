@@ -1,0 +1,177 @@
+//! The receiver's side of the atom cache, and the distribution header that feeds it.
+
+use peerl_term::{Atom, AtomTable};
+
+use super::ChannelError;
+
+/// The atoms that a peer has sent in headers, by the slots that it has put them in.
+///
+/// An idle connection has none; the memory grows with the slots that are really used, up to about 70 KiB.
+#[derive(Debug, Default)]
+pub(super) struct AtomCache {
+    /// Per slot the place of its atom in `atoms`, plus one.
+    places: Option<Box<[u16; SLOTS]>>,
+    atoms: Vec<Atom>,
+    /// The last header that brought nothing new. Peers send runs of messages with the same header, and as long as it
+    /// is the same and the cache is too, its table is.
+    last_header: Vec<u8>,
+    last_table: AtomTable,
+    scratch: Vec<Atom>,
+}
+
+const SLOTS: usize = 2048;
+const NEW_ENTRY: u8 = 8;
+const LONG_ATOMS: u8 = 1;
+
+impl AtomCache {
+    /// Reads the header at the start of `bytes`, from its count of atoms on. Gives the header's atoms and its length.
+    ///
+    /// Erlang docs: *External Term Format*, section "Normal Distribution Header".
+    pub(super) fn read_header(&mut self, bytes: &[u8]) -> Result<(AtomTable, usize), ChannelError> {
+        let &count = bytes.first().ok_or(ChannelError::Header)?;
+        if count == 0 {
+            return Ok((AtomTable::empty(), 1));
+        }
+        if !self.last_header.is_empty() && bytes.starts_with(&self.last_header) {
+            return Ok((self.last_table.clone(), self.last_header.len()));
+        }
+        let count = usize::from(count);
+        let flags = bytes.get(1..count / 2 + 2).ok_or(ChannelError::Header)?;
+        let nibble = |i: usize| flags[i / 2] >> (4 * (i % 2)) & 0xf;
+        let long_atoms = nibble(count) & LONG_ATOMS != 0;
+        let mut rest = Rest(&bytes[1 + flags.len()..]);
+        let mut brings_new = false;
+        self.scratch.clear();
+        for i in 0..count {
+            let slot = u16::from(nibble(i) & 7) << 8 | u16::from(rest.u8()?);
+            let atom = if nibble(i) & NEW_ENTRY == 0 {
+                self.get(slot).ok_or(ChannelError::EmptySlot { slot })?.clone()
+            } else {
+                brings_new = true;
+                let length = if long_atoms { rest.u16()?.into() } else { rest.u8()?.into() };
+                let name = std::str::from_utf8(rest.take(length)?).map_err(|_| ChannelError::Header)?;
+                let atom = Atom::new(name).map_err(|_| ChannelError::Header)?;
+                self.put(slot, atom.clone());
+                atom
+            };
+            self.scratch.push(atom);
+        }
+        let length = bytes.len() - rest.0.len();
+        let table: AtomTable = self.scratch.drain(..).collect();
+        self.last_header.clear();
+        if !brings_new {
+            self.last_header.extend_from_slice(&bytes[..length]);
+            self.last_table = table.clone();
+        }
+        Ok((table, length))
+    }
+
+    fn get(&self, slot: u16) -> Option<&Atom> {
+        let place = self.places.as_ref()?[usize::from(slot)];
+        self.atoms.get(usize::from(place).checked_sub(1)?)
+    }
+
+    fn put(&mut self, slot: u16, atom: Atom) {
+        let places = self.places.get_or_insert_with(|| Box::new([0; SLOTS]));
+        let place = &mut places[usize::from(slot)];
+        match usize::from(*place).checked_sub(1) {
+            Some(place) => self.atoms[place] = atom,
+            None => {
+                self.atoms.push(atom);
+                // At most 2,048.
+                *place = self.atoms.len() as u16;
+            }
+        }
+    }
+}
+
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    #[inline]
+    fn take(&mut self, count: usize) -> Result<&'a [u8], ChannelError> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(ChannelError::Header)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn u8(&mut self) -> Result<u8, ChannelError> {
+        Ok(self.take(1)?[0])
+    }
+
+    #[inline]
+    fn u16(&mut self) -> Result<u16, ChannelError> {
+        let bytes = self.take(2)?;
+        Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::hex;
+
+    fn names(table: &AtomTable) -> Vec<String> {
+        (0..=255).map_while(|i| table.get(i).map(|atom| atom.as_str().to_owned())).collect()
+    }
+
+    /// The first headers of a connection of OTP 25 to OTP 25.
+    #[test]
+    fn captured_headers() {
+        let mut cache = AtomCache::default();
+        let first = hex("04 8fa900 420b61403132372e302e302e31 0500 6c0473696e6b ab046d61726b 68");
+        let (table, length) = cache.read_header(&first).unwrap();
+        assert_eq!(names(&table), ["a@127.0.0.1", "", "sink", "mark"]);
+        assert_eq!(length, first.len() - 1);
+
+        // The second, with a new entry in the middle, then one without any, twice.
+        let second = hex("03 b701 42e1027363 6c 68");
+        let (table, length) = cache.read_header(&second).unwrap();
+        assert_eq!(names(&table), ["a@127.0.0.1", "sc", "sink"]);
+        assert_eq!(length, second.len() - 1);
+        for _ in 0..2 {
+            let (table, length) = cache.read_header(&hex("04 072100 42056cab 68")).unwrap();
+            assert_eq!(names(&table), ["a@127.0.0.1", "", "sink", "mark"]);
+            assert_eq!(length, 8);
+        }
+    }
+
+    #[test]
+    fn a_new_atom_in_a_used_slot() {
+        let mut cache = AtomCache::default();
+        let _ = cache.read_header(&hex("01 08 05 01 61")).unwrap();
+        let same = hex("01 00 05");
+        assert_eq!(names(&cache.read_header(&same).unwrap().0), ["a"]);
+        let _ = cache.read_header(&hex("01 08 05 01 62")).unwrap();
+        assert_eq!(names(&cache.read_header(&same).unwrap().0), ["b"]);
+    }
+
+    #[test]
+    fn long_atoms() {
+        let mut cache = AtomCache::default();
+        let mut header = hex("01 18 05 02ee");
+        header.extend_from_slice("€".repeat(250).as_bytes());
+        let (table, length) = cache.read_header(&header).unwrap();
+        assert_eq!(table.get(0).unwrap().chars().count(), 250);
+        assert_eq!(length, header.len());
+    }
+
+    #[test]
+    fn refusals() {
+        let read = |header: &str| AtomCache::default().read_header(&hex(header)).map(|_| ());
+        assert_eq!(read("01 00 05"), Err(ChannelError::EmptySlot { slot: 5 }));
+        assert_eq!(read("01 07 05"), Err(ChannelError::EmptySlot { slot: 0x705 }));
+        for header in ["", "01", "01 08", "01 08 05", "01 08 05 02 61", "ff 00", "01 08 05 02 c328", "02 88 05 01 61"] {
+            assert_eq!(read(header), Err(ChannelError::Header), "{header}");
+        }
+    }
+
+    #[test]
+    fn an_idle_cache_is_small() {
+        let mut cache = AtomCache::default();
+        let _ = cache.read_header(&[0]).unwrap();
+        assert!(cache.places.is_none() && cache.atoms.capacity() == 0);
+        assert!(size_of::<AtomCache>() <= 128);
+    }
+}

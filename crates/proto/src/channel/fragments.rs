@@ -1,0 +1,145 @@
+//! Cutting large messages into fragments.
+
+use bytes::Bytes;
+
+use super::lead;
+
+/// The frames of one large message, in the order in which they must be sent. Frames of other messages may go between
+/// them.
+///
+/// Erlang docs: *External Term Format*, section "Distribution Header for fragmented messages".
+#[derive(Clone, Debug)]
+pub struct Fragments {
+    sequence: u64,
+    remaining: u64,
+    /// The control message, until the first fragment has it.
+    control: Option<Bytes>,
+    payload: Bytes,
+}
+
+/// One frame of a large message: its bytes are those of `head`, then those of `data`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// The frame's length, header, and (in the first one) the control message.
+    pub head: Bytes,
+    /// A piece of the payload; it shares the payload's memory.
+    pub data: Bytes,
+}
+
+impl Fragments {
+    /// How many bytes of payload a fragment has: as many as OTP puts into one.
+    pub const SIZE: usize = 64 << 10;
+
+    /// `message` has the control message in `control_start..payload_start` and then the payload.
+    pub(super) fn new(sequence: u64, message: Vec<u8>, control_start: usize, payload_start: usize) -> Self {
+        let mut control = Bytes::from(message);
+        let payload = control.split_off(payload_start);
+        let remaining = payload.len().div_ceil(Self::SIZE) as u64;
+        Fragments { sequence, remaining, control: Some(control.slice(control_start..)), payload }
+    }
+
+    /// How many bytes are still to be sent, without headers.
+    pub fn remaining_bytes(&self) -> usize {
+        self.control.as_ref().map_or(0, Bytes::len) + self.payload.len()
+    }
+}
+
+impl Iterator for Fragments {
+    type Item = Fragment;
+
+    fn next(&mut self) -> Option<Fragment> {
+        if self.remaining == 0 {
+            return None;
+        }
+        let data = self.payload.split_to(self.payload.len().min(Self::SIZE));
+        let control = self.control.take();
+        let mut head = Vec::with_capacity(4 + 2 + 16 + 1 + control.as_ref().map_or(0, Bytes::len));
+        head.extend_from_slice(&[0; 4]);
+        let kind = if control.is_some() { lead::FIRST_FRAGMENT } else { lead::FRAGMENT };
+        head.extend_from_slice(&[lead::VERSION, kind]);
+        head.extend_from_slice(&self.sequence.to_be_bytes());
+        head.extend_from_slice(&self.remaining.to_be_bytes());
+        if let Some(control) = control {
+            head.push(0);
+            head.extend_from_slice(&control);
+        }
+        // 64 KiB and a control message.
+        let length = (head.len() - 4 + data.len()) as u32;
+        head[..4].copy_from_slice(&length.to_be_bytes());
+        self.remaining -= 1;
+        Some(Fragment { head: head.into(), data })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        (remaining, Some(remaining))
+    }
+}
+
+impl ExactSizeIterator for Fragments {}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use peerl_term::{Term, encode};
+
+    use super::*;
+    use crate::{
+        channel::{ChannelLimits, Inbound, Message, Outbound},
+        control::RegSend,
+        flags::DistributionFlags,
+        frame::FrameReader,
+        test_support::{a, atom, hex},
+    };
+
+    fn fragments(before: &[u8]) -> Fragments {
+        let message = Term::tuple([Term::atom("big"), Term::binary(vec![b'x'; 200_000])]);
+        let control = RegSend { from: a(9), to: atom("sink") };
+        let mut out = before.to_vec();
+        let fragments = Outbound::new(DistributionFlags::FULL_MEMBER)
+            .encode_or_fragment(&control, |out| encode::term(&message, out), &mut out)
+            .unwrap()
+            .unwrap();
+        assert_eq!(out, before);
+        fragments
+    }
+
+    /// The heads of what OTP 25 sends, but for the number of the sequence. OTP's first fragment has 64 KiB of control
+    /// message and payload together; ours has 64 KiB of payload.
+    #[test]
+    fn heads() {
+        for before in [&b""[..], b"earlier"] {
+            let fragments: Vec<Fragment> = fragments(before).collect();
+            let head = "8345 0000000000000001 0000000000000004 00\
+                        6804610658770b61403132372e302e302e310000000900000000000003ea7700770473696e6b";
+            assert_eq!(fragments[0].head[4..], hex(head));
+            assert_eq!(fragments[0].data[..13], hex("680277036269676d00030d4078"));
+            assert_eq!(fragments[1].head, hex("00010012 8346 0000000000000001 0000000000000003"));
+            assert_eq!(fragments[3].head[4..], hex("8346 0000000000000001 0000000000000001"));
+            assert_eq!(fragments.iter().map(|f| f.data.len()).sum::<usize>(), 200_012);
+            for Fragment { head, data } in fragments {
+                let length = u32::from_be_bytes(*head.first_chunk().unwrap()) as usize;
+                assert_eq!(length + 4, head.len() + data.len());
+            }
+        }
+    }
+
+    #[test]
+    fn come_together_again() {
+        let mut buffer = BytesMut::new();
+        for Fragment { head, data } in fragments(b"") {
+            buffer.extend_from_slice(&head);
+            buffer.extend_from_slice(&data);
+        }
+        let mut inbound = Inbound::new(ChannelLimits::default());
+        let reader = FrameReader::default();
+        let mut messages: Vec<Message> = Vec::new();
+        while let Some(frame) = reader.next(&mut buffer).unwrap() {
+            messages.extend(inbound.receive(frame).unwrap());
+        }
+        assert_eq!(messages.len(), 1);
+        assert_eq!(messages[0].control, RegSend { from: a(9), to: atom("sink") }.into());
+        let payload = messages[0].payload.as_ref().unwrap().decode().unwrap();
+        assert_eq!(payload.as_tuple().unwrap()[1].as_binary().unwrap().len(), 200_000);
+    }
+}

@@ -1,0 +1,196 @@
+//! From frames to messages.
+
+use bytes::{Buf, Bytes};
+use peerl_term::{AtomTable, Decoder, Limits, RawTerm};
+
+use super::{ChannelError, ChannelLimits, Message, atom_cache::AtomCache, lead, reassembly::Reassembly};
+use crate::{
+    control::{Control, ControlMessage},
+    frame::Frame,
+};
+
+/// The receiving side of a connection.
+///
+/// Its memory is that of the atoms that the peer has cached and of the messages whose fragments are on their way;
+/// an idle one takes less than 1 KiB.
+#[derive(Debug)]
+pub struct Inbound {
+    atoms: AtomCache,
+    reassembly: Reassembly,
+}
+
+impl Inbound {
+    /// The receiving side of a connection that has just come up.
+    pub fn new(limits: ChannelLimits) -> Self {
+        Inbound { atoms: AtomCache::default(), reassembly: Reassembly::new(limits) }
+    }
+
+    /// Takes the next frame. Gives a message, unless the frame is a tick or a fragment and not the last one.
+    ///
+    /// Frames of all three kinds (pass-through, with a header, fragments) are understood whatever was negotiated.
+    pub fn receive(&mut self, frame: Frame) -> Result<Option<Message>, ChannelError> {
+        let Frame::Data(frame) = frame else {
+            return Ok(None);
+        };
+        match *frame {
+            [lead::VERSION, lead::HEADER, ref header @ ..] => {
+                let (atoms, length) = self.atoms.read_header(header)?;
+                message(frame, 2 + length, atoms).map(Some)
+            }
+            [lead::PASS_THROUGH, lead::VERSION, ..] => pass_through(frame).map(Some),
+            [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
+                let (sequence, fragment, header) = fragment_ids(rest)?;
+                let (atoms, length) = self.atoms.read_header(header)?;
+                let (control, start) = control(&frame, 2 + 16 + length, &atoms)?;
+                self.reassembly.start(sequence, fragment, control, atoms, from(frame, start))
+            }
+            [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
+                let (sequence, fragment, _) = fragment_ids(rest)?;
+                self.reassembly.go_on(sequence, fragment, &frame[2 + 16..])
+            }
+            _ => Err(ChannelError::UnknownFrame),
+        }
+    }
+
+    /// How many bytes of messages wait for fragments.
+    pub fn waiting_bytes(&self) -> usize {
+        self.reassembly.bytes()
+    }
+}
+
+/// The message in a frame from `start` on.
+fn message(frame: Bytes, start: usize, atoms: AtomTable) -> Result<Message, ChannelError> {
+    let (control, start) = control(&frame, start, &atoms)?;
+    let has_payload = frame.len() > start;
+    if control.has_payload() != has_payload {
+        return Err(ChannelError::Payload { operation: control.operation(), payload: has_payload });
+    }
+    let payload = has_payload.then(|| RawTerm::new(from(frame, start), atoms));
+    Ok(Message { control, payload })
+}
+
+/// A message without a header, where both terms have their version bytes.
+fn pass_through(frame: Bytes) -> Result<Message, ChannelError> {
+    let (control, start) = control(&frame, 2, &AtomTable::empty())?;
+    let has_payload = frame.len() > start;
+    if control.has_payload() != has_payload {
+        return Err(ChannelError::Payload { operation: control.operation(), payload: has_payload });
+    }
+    if !has_payload {
+        return Ok(Message { control, payload: None });
+    }
+    if frame[start] != lead::VERSION || frame.len() == start + 1 {
+        return Err(ChannelError::UnknownFrame);
+    }
+    let payload = RawTerm::new(from(frame, start + 1), AtomTable::empty());
+    Ok(Message { control, payload: Some(payload) })
+}
+
+/// The control message at `start`, and where the payload begins.
+fn control(frame: &Bytes, start: usize, atoms: &AtomTable) -> Result<(ControlMessage, usize), ChannelError> {
+    // The frame's size has its own limit.
+    const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 24, decompressed: 0 };
+    let mut decoder = Decoder::from_slice(&frame[start..], atoms, &LIMITS);
+    let control = ControlMessage::decode(&mut decoder)?;
+    Ok((control, start + decoder.position()))
+}
+
+fn from(mut frame: Bytes, start: usize) -> Bytes {
+    frame.advance(start);
+    frame
+}
+
+fn fragment_ids(bytes: &[u8]) -> Result<(u64, u64, &[u8]), ChannelError> {
+    let (sequence, rest) = bytes.split_first_chunk().ok_or(ChannelError::Header)?;
+    let (fragment, rest) = rest.split_first_chunk().ok_or(ChannelError::Header)?;
+    Ok((u64::from_be_bytes(*sequence), u64::from_be_bytes(*fragment), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_term::Term;
+
+    use super::*;
+    use crate::{
+        control::{RegSend, SendSender, SpawnReply},
+        test_support::{a, atom, b, hex},
+    };
+
+    fn receive(inbound: &mut Inbound, frame: &str) -> Result<Option<Message>, ChannelError> {
+        inbound.receive(Frame::Data(hex(frame).into()))
+    }
+
+    /// OTP 25 to OTP 25, frames of one connection.
+    #[test]
+    fn captured_with_atom_cache() {
+        let mut inbound = Inbound::new(ChannelLimits::default());
+        let first = "8344048fa900420b61403132372e302e302e3105006c0473696e6bab046d61726b6804610658520000000009\
+                     00000000000003ea52015202680252036b0005737061776e";
+        let message = receive(&mut inbound, first).unwrap().unwrap();
+        assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
+        let payload = message.payload.unwrap().decode().unwrap();
+        assert_eq!(payload, Term::tuple([Term::atom("mark"), Term::charlist("spawn")]));
+
+        let fourth = "83440407210042056cab680461065852000000000900000000000003ea52015202680252036b000473656e64";
+        let message = receive(&mut inbound, fourth).unwrap().unwrap();
+        assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
+        let payload = message.payload.unwrap().decode().unwrap();
+        assert_eq!(payload, Term::tuple([Term::atom("mark"), Term::charlist("send")]));
+    }
+
+    /// OTP 25 to OTP 25 that was told that the peer has no atom cache but takes fragments.
+    #[test]
+    fn captured_with_inline_atoms() {
+        let mut inbound = Inbound::new(ChannelLimits::default());
+        let frame = "8344006803611658770b61403132372e302e302e310000000900000000000003ea58770b62403132372e302e302e31\
+                     0000005800000000000003e9770568656c6c6f";
+        let message = receive(&mut inbound, frame).unwrap().unwrap();
+        assert_eq!(message.control, SendSender { from: a(9), to: b(0x58) }.into());
+        assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("hello"));
+    }
+
+    /// OTP 25 to OTP 25 that was told that the peer has neither.
+    #[test]
+    fn captured_pass_through() {
+        let mut inbound = Inbound::new(ChannelLimits::default());
+        let frame = "70836804610658770b61403132372e302e302e310000000900000000000003ea7700770473696e6b83770568656c6c6f";
+        let message = receive(&mut inbound, frame).unwrap().unwrap();
+        assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
+        assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("hello"));
+
+        let frame = "70836805611f5a0003770b61403132372e302e302e31000003ea00035b1d9fb40001f32d45d558770b614031\
+                     32372e302e302e310000000900000000000003ea610058770b62403132372e302e302e310000005800000000000003e9";
+        let message = receive(&mut inbound, frame).unwrap().unwrap();
+        assert!(matches!(message.control, ControlMessage::SpawnReply(SpawnReply { result: Ok(_), .. })));
+        assert!(message.payload.is_none());
+    }
+
+    #[test]
+    fn ticks_are_no_messages() {
+        assert!(Inbound::new(ChannelLimits::default()).receive(Frame::Tick).unwrap().is_none());
+    }
+
+    #[test]
+    fn refusals() {
+        let link = "6803610158770b61403132372e302e302e310000000900000000000003ea\
+                    58770b62403132372e302e302e310000005800000000000003e9";
+        let send = "6803611658770b61403132372e302e302e310000000900000000000003ea\
+                    58770b62403132372e302e302e310000005800000000000003e9";
+        let refused = |frame: String| receive(&mut Inbound::new(ChannelLimits::default()), &frame).unwrap_err();
+        assert_eq!(refused("83".into()), ChannelError::UnknownFrame);
+        assert_eq!(refused("8350".into()), ChannelError::UnknownFrame);
+        assert_eq!(refused("7084".into()), ChannelError::UnknownFrame);
+        assert_eq!(refused(format!("7083{send}84")), ChannelError::UnknownFrame);
+        assert_eq!(refused(format!("7083{send}83")), ChannelError::UnknownFrame);
+        assert_eq!(refused(format!("834400{link}6a")), ChannelError::Payload { operation: 1, payload: true });
+        assert_eq!(refused(format!("834400{send}")), ChannelError::Payload { operation: 22, payload: false });
+        assert!(matches!(refused("834400680161636a".into()), ChannelError::Control(_)));
+        assert_eq!(refused("834500".into()), ChannelError::Header);
+        assert_eq!(refused("834600".into()), ChannelError::Header);
+    }
+
+    #[test]
+    fn an_idle_one_is_small() {
+        assert!(size_of::<Inbound>() < 1024);
+    }
+}

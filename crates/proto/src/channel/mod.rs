@@ -1,0 +1,123 @@
+//! A connection after its handshake: frames in, messages out, and back.
+//!
+//! ```text
+//!   Frame ──▶ Inbound { header with atom cache ─▶ ControlMessage ─▶ reassembly } ──▶ Message
+//!   Control + payload ──▶ Outbound ──▶ bytes of a frame, or Fragments
+//! ```
+//!
+//! Erlang docs: *Distribution Protocol*, section "Protocol between Connected Nodes"; *External Term Format*, sections
+//! "Distribution Header" and "Distribution Header for fragmented messages".
+
+mod atom_cache;
+mod fragments;
+mod inbound;
+mod outbound;
+mod reassembly;
+
+pub use fragments::{Fragment, Fragments};
+pub use inbound::Inbound;
+pub use outbound::{MessageTooLarge, Outbound};
+
+use peerl_term::RawTerm;
+
+use crate::control::{ControlError, ControlMessage};
+
+/// A control message with its payload, which is not decoded yet.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What it is about.
+    pub control: ControlMessage,
+    /// The second term, of those control messages that have one. It shares the frame's memory.
+    pub payload: Option<RawTerm>,
+}
+
+/// What an [`Inbound`] accepts. Reaching a limit ends the connection.
+///
+/// The peer knows the cookie, but may run amok; a limit keeps it from taking this node's memory along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelLimits {
+    /// The most bytes of one message put together from fragments.
+    pub message: usize,
+    /// The most bytes of all messages that wait for fragments.
+    pub reassembly: usize,
+    /// The most messages that wait for fragments at a time.
+    pub sequences: usize,
+}
+
+impl Default for ChannelLimits {
+    /// 256 MiB a message, 512 MiB of 4,096 messages waiting.
+    fn default() -> Self {
+        ChannelLimits { message: 256 << 20, reassembly: 512 << 20, sequences: 4096 }
+    }
+}
+
+/// Why a frame can't be taken. The connection can't go on after any of these: what the peer thinks is in our atom
+/// cache, or on its way in fragments, isn't. OTP closes it too.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// The frame starts with bytes that no frame starts with.
+    #[error("unknown kind of frame")]
+    UnknownFrame,
+    /// The distribution header is cut short, or an atom in it is none.
+    #[error("malformed distribution header")]
+    Header,
+    /// The distribution header refers to an atom that was never sent.
+    #[error("reference to the empty slot {slot} of the atom cache")]
+    EmptySlot {
+        /// The slot.
+        slot: u16,
+    },
+    /// The control message is none.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The control message must have a payload and has none, or the other way round.
+    #[error("operation {operation} {}", if *.payload { "with a payload" } else { "without its payload" })]
+    Payload {
+        /// The operation.
+        operation: u8,
+        /// Whether there is one.
+        payload: bool,
+    },
+    /// A fragment comes out of order, or doubly, or numbered 0.
+    #[error("fragment {fragment} of sequence {sequence} out of order")]
+    FragmentOrder {
+        /// The sequence.
+        sequence: u64,
+        /// The fragment.
+        fragment: u64,
+    },
+    /// A message is larger than [`ChannelLimits::message`].
+    #[error("a fragmented message is larger than {limit} bytes")]
+    MessageTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// More than [`ChannelLimits::reassembly`] bytes wait for fragments.
+    #[error("more than {limit} bytes wait for fragments")]
+    ReassemblyFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// More than [`ChannelLimits::sequences`] messages wait for fragments.
+    #[error("more than {limit} messages wait for fragments")]
+    TooManySequences {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// The bytes that frames start with.
+mod lead {
+    /// `PASS_THROUGH`: no header.
+    pub(super) const PASS_THROUGH: u8 = 112;
+    /// The version of the external term format.
+    pub(super) const VERSION: u8 = 131;
+    /// After [`VERSION`]: a distribution header.
+    pub(super) const HEADER: u8 = 68;
+    /// After [`VERSION`]: a distribution header and the first fragment.
+    pub(super) const FIRST_FRAGMENT: u8 = 69;
+    /// After [`VERSION`]: a later fragment.
+    pub(super) const FRAGMENT: u8 = 70;
+}
