@@ -102,6 +102,7 @@ mod record;
 mod reference;
 mod tag;
 mod term;
+pub mod text;
 mod tuple;
 
 pub use atom::{Atom, AtomError};

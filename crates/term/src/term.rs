@@ -365,9 +365,3 @@ impl Term {
         }
     }
 }
-
-impl std::fmt::Debug for Term {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Term({:?})", self.encode())
-    }
-}

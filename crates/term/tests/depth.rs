@@ -4,6 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hash;
 
 use bytes::Bytes;
+use peerl_term::text::{elixir, erlang};
 use peerl_term::{Limits, Term};
 
 const DEPTH: usize = 1_000_000;
@@ -30,6 +31,9 @@ fn live_through(wire: Bytes) {
         let mut hasher = DefaultHasher::new();
         twin.hash(&mut hasher);
         drop(twin);
+        for text in [erlang::display(&term).to_string(), elixir::display(&term).to_string(), format!("{term:?}")] {
+            assert!(text.len() >= DEPTH);
+        }
         drop(term);
     });
     thread.unwrap().join().unwrap();

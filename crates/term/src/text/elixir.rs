@@ -1,0 +1,18 @@
+//! Elixir syntax.
+//!
+//! What a BEAM prints without naming its node is written here with it, so that it can be read again:
+//!
+//! | term | text |
+//! |---|---|
+//! | pid | `#PID<node@host.id.serial.creation>` |
+//! | port | `#Port<node@host.id.creation>` |
+//! | reference | `#Reference<node@host.word.word.word.creation>`, 1 to 5 words |
+//! | external fun | `&Enum.map/2`, `&:lists.map/2` |
+//! | record (OTP 29) | `#Record<module.name, key: 1>` |
+//! | local fun | `#Function<index.unique/arity in module>`, only to be looked at |
+//!
+//! Names inside `#...<>` are quoted where they have to be: `#PID<"w@127.0.0.1".38.0.1700000000>`.
+
+mod print;
+
+pub use print::{Display, display};

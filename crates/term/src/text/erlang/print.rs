@@ -1,0 +1,218 @@
+use std::fmt::{self, Formatter, Write};
+use std::slice;
+
+use crate::text::number::write_float;
+use crate::text::print::{Notation, escape, is_printable, printable_text, write};
+use crate::{Atom, Term};
+
+/// Shows a term in Erlang syntax, on one line, as `io:format("~0tp")` does.
+///
+/// ```
+/// use peerl_term::{Term, text::erlang};
+///
+/// let term = Term::tuple([Term::atom("ok"), Term::from("page"), Term::charlist("text"), Term::from(1)]);
+/// assert_eq!(erlang::display(&term).to_string(), r#"{ok,<<"page">>,"text",1}"#);
+/// ```
+pub fn display(term: &Term) -> Display<'_> {
+    Display(term)
+}
+
+/// A term, to be shown in Erlang syntax. Made by [`display`].
+#[derive(Debug, Clone, Copy)]
+pub struct Display<'a>(&'a Term);
+
+impl fmt::Display for Display<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write::<Erlang>(self.0, f)
+    }
+}
+
+/// Shows the term in Erlang syntax.
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write::<Erlang>(self, f)
+    }
+}
+
+/// Shows the term in Erlang syntax.
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write::<Erlang>(self, f)
+    }
+}
+
+struct Erlang;
+
+struct Open<'a> {
+    rest: slice::Iter<'a, Term>,
+    written: usize,
+    kind: Kind<'a>,
+}
+
+enum Kind<'a> {
+    Tuple,
+    List,
+    /// A list whose last element is its tail.
+    Improper,
+    /// Keys and values in turn.
+    Map,
+    Record(slice::Iter<'a, Atom>),
+}
+
+impl Notation for Erlang {
+    type Open<'a> = Open<'a>;
+
+    fn begin<'a>(term: &'a Term, f: &mut Formatter<'_>) -> Result<Option<Open<'a>>, fmt::Error> {
+        let open = |elements: &'a [Term], kind| Ok(Some(Open { rest: elements.iter(), written: 0, kind }));
+        match term {
+            Term::Integer(value) => write!(f, "{value}")?,
+            Term::BigInteger(value) => write!(f, "{}", value.get())?,
+            Term::Float(value) => write_float(value.get(), f)?,
+            Term::Atom(atom) => write!(f, "{atom}")?,
+            Term::Binary(bytes) => write_binary(bytes, f)?,
+            Term::BitString(bits) => {
+                f.write_str("<<")?;
+                let (last, whole) = bits.bytes().split_last().ok_or(fmt::Error)?;
+                for byte in whole {
+                    write!(f, "{byte},")?;
+                }
+                write!(f, "{}:{}>>", last >> (8 - bits.last_bits()), bits.last_bits())?;
+            }
+            Term::Pid(pid) => write!(f, "#Pid<{}.{}.{}.{}>", pid.node, pid.id, pid.serial, pid.creation)?,
+            Term::Port(port) => write!(f, "#Port<{}.{}.{}>", port.node, port.id, port.creation)?,
+            Term::Reference(reference) => {
+                write!(f, "#Ref<{}.", reference.node())?;
+                for word in reference.words() {
+                    write!(f, "{word}.")?;
+                }
+                write!(f, "{}>", reference.creation())?;
+            }
+            Term::ExternalFun(fun) => write!(f, "fun {}:{}/{}", fun.module, fun.function, fun.arity)?,
+            Term::LocalFun(fun) => write!(f, "#Fun<{}.{}.{}>", fun.module, fun.old_index, fun.old_unique)?,
+            Term::Tuple(elements) => {
+                f.write_str("{")?;
+                return open(elements, Kind::Tuple);
+            }
+            Term::List(elements) => match printable_text(elements) {
+                Some(text) => write_quoted(&text, f)?,
+                None => {
+                    f.write_str("[")?;
+                    return open(elements, Kind::List);
+                }
+            },
+            Term::ImproperList(list) => {
+                f.write_str("[")?;
+                return open(&list.0, Kind::Improper);
+            }
+            Term::Map(map) => {
+                f.write_str("#{")?;
+                return open(&map.0, Kind::Map);
+            }
+            Term::Record(record) => {
+                write!(f, "#{}:{}{{", record.module, record.name)?;
+                return open(&record.values, Kind::Record(record.keys.iter()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn advance<'a>(open: &mut Self::Open<'a>, f: &mut Formatter<'_>) -> Result<Option<&'a Term>, fmt::Error> {
+        let Some(term) = open.rest.next() else {
+            f.write_str(match open.kind {
+                Kind::Tuple | Kind::Map | Kind::Record(_) => "}",
+                Kind::List | Kind::Improper => "]",
+            })?;
+            return Ok(None);
+        };
+        let is_value = matches!(open.kind, Kind::Map) && open.written % 2 == 1;
+        let is_tail = matches!(open.kind, Kind::Improper) && open.rest.len() == 0;
+        match () {
+            () if is_value => f.write_str(" => ")?,
+            () if is_tail => f.write_str("|")?,
+            () if open.written > 0 => f.write_str(",")?,
+            () => {}
+        }
+        if let Kind::Record(keys) = &mut open.kind
+            && let Some(key) = keys.next()
+        {
+            write!(f, "{key} = ")?;
+        }
+        open.written += 1;
+        Ok(Some(term))
+    }
+}
+
+fn write_binary(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
+    f.write_str("<<")?;
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && text.chars().all(is_printable) => {
+            write_quoted(text, f)?;
+            if !text.is_ascii() {
+                f.write_str("/utf8")?;
+            }
+        }
+        _ => {
+            for (index, byte) in bytes.iter().enumerate() {
+                write!(f, "{}{byte}", if index > 0 { "," } else { "" })?;
+            }
+        }
+    }
+    f.write_str(">>")
+}
+
+/// Writes printable text as a string.
+fn write_quoted(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
+    f.write_char('"')?;
+    for c in text.chars() {
+        match escape(c) {
+            Some(escaped) => f.write_str(escaped)?,
+            None => f.write_char(c)?,
+        }
+    }
+    f.write_char('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BigInt, BitString, ExternalFun, Pid, Port, Record, Reference};
+
+    fn shown(term: impl Into<Term>) -> String {
+        term.into().to_string()
+    }
+
+    #[test]
+    fn every_kind_is_shown() {
+        let node = Atom::from_static("w@127.0.0.1");
+        assert_eq!(shown(-7), "-7");
+        assert_eq!(shown(BigInt::from(1u8) << 70), "1180591620717411303424");
+        assert_eq!(shown(Term::float(1e10).unwrap()), "1.0e10");
+        assert_eq!(shown(Term::atom("Ok")), "'Ok'");
+        assert_eq!(shown("a\"\\\n"), r#"<<"a\"\\\n">>"#);
+        assert_eq!(shown("é"), r#"<<"é"/utf8>>"#);
+        assert_eq!(shown(Term::binary(b"\xe9\x00")), "<<233,0>>");
+        assert_eq!(shown(""), "<<>>");
+        assert_eq!(shown(BitString::new([1, 0xa0], 3).unwrap()), "<<1,5:3>>");
+        assert_eq!(shown(Pid { node: node.clone(), id: 38, serial: 0, creation: 9 }), "#Pid<'w@127.0.0.1'.38.0.9>");
+        assert_eq!(
+            shown(Port { node: node.clone(), id: 1 << 40, creation: 9 }),
+            "#Port<'w@127.0.0.1'.1099511627776.9>"
+        );
+        assert_eq!(shown(Reference::new(Atom::from_static("a@h"), 9, &[1, 2, 3]).unwrap()), "#Ref<a@h.1.2.3.9>");
+        let fun = ExternalFun { module: "lists".parse().unwrap(), function: "Map".parse().unwrap(), arity: 2 };
+        assert_eq!(shown(fun), "fun lists:'Map'/2");
+        assert_eq!(shown(Term::list_with_tail([Term::from(1), Term::from(2)], Term::atom("c"))), "[1,2|c]");
+        assert_eq!(
+            shown(Term::map([(Term::atom("k"), Term::map([])), (Term::from(1), Term::nil())])),
+            "#{1 => [],k => #{}}"
+        );
+        assert_eq!(shown(Term::list([Term::from(7), Term::tuple([])])), "[7,{}]");
+        assert_eq!(shown(Term::charlist("日\t")), "\"日\\t\"");
+        let record = Record::new(
+            Atom::from_static("nr"),
+            Atom::from_static("point"),
+            [(Atom::from_static("x"), Term::from(5)), (Atom::from_static("y"), Term::atom("b"))],
+        );
+        assert_eq!(shown(record), "#nr:point{x = 5,y = b}");
+    }
+}
