@@ -1,2 +1,41 @@
 #![forbid(unsafe_code)]
 //! Finding the peers of an Erlang node, and keeping the mesh joined.
+//!
+//! ```text
+//!  Strategy ──peers──▶ Reconciler ──connect──▶ Mesh (a peerl_node::Node)
+//!  who they are         what is missing          who is connected
+//! ```
+//!
+//! * A [`Strategy`] answers one question: which nodes should be my peers now? [`strategy`] has those that are
+//!   built in; [`Spec`] makes them of text (`epmd:10.0.0.1,10.0.0.2`) or of a configuration file.
+//! * The [`Reconciler`] asks again and again, and connects what is new. It only ever adds: a poll that fails or
+//!   comes back empty, or a peer that is no longer listed, never ends a connection that is healthy.
+//!
+//! What this crate does not do: speak the distribution protocol, or decide that a connection is dead. That is the
+//! node's part.
+//!
+//! ```
+//! use peerl_discovery::Spec;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let spec: Spec = "static:a@127.0.0.1,b@127.0.0.1".parse()?;
+//! let peers = spec.build()?.discover().await?;
+//! assert_eq!(peers.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+pub use backoff::Backoff;
+mod mesh;
+pub use mesh::{Mesh, MeshError};
+mod mesh_event;
+pub use mesh_event::MeshEvent;
+mod reconciler;
+pub use reconciler::{Reconciler, Running};
+mod spec;
+pub use spec::{Spec, SpecError};
+pub mod strategy;
+pub use strategy::{Peers, Strategy, StrategyError};
+
+pub use peerl_proto::node_name::NodeName;

@@ -1,0 +1,59 @@
+//! How long to wait before the next attempt.
+
+use std::time::Duration;
+
+/// Waiting times that double with each failure, up to a limit, each a random half to whole of that, so that nodes
+/// that lost a peer at the same moment do not all come back at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backoff {
+    /// The time after the first failure.
+    pub first: Duration,
+    /// The longest time.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    /// From half a second to half a minute.
+    fn default() -> Self {
+        Self { first: Duration::from_millis(500), longest: Duration::from_secs(30) }
+    }
+}
+
+impl Backoff {
+    /// Makes one of its two bounds.
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest: longest.max(first) }
+    }
+
+    /// The time to wait after so many failures in a row; none after none.
+    pub fn delay(&self, failures: u32) -> Duration {
+        let Some(doublings) = failures.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let factor = 2_u32.saturating_pow(doublings);
+        jitter(self.first.saturating_mul(factor).min(self.longest))
+    }
+}
+
+/// A random half to whole of the time.
+pub(crate) fn jitter(time: Duration) -> Duration {
+    time.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_the_limit_and_is_never_the_same_for_all() {
+        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(20));
+        assert_eq!(backoff.delay(0), Duration::ZERO);
+        for (failures, whole) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 20), (1000, 20)] {
+            let whole = Duration::from_secs(whole);
+            let delays: Vec<_> = (0..64).map(|_| backoff.delay(failures)).collect();
+            assert!(delays.iter().all(|delay| (whole / 2..=whole).contains(delay)));
+            assert!(delays.iter().any(|delay| *delay != delays[0]));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What the reconciler needs of a node.
+
+use std::collections::BTreeSet;
+
+use futures::future::BoxFuture;
+use peerl_proto::node_name::NodeName;
+
+/// Why a peer could not be connected.
+pub type MeshError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A node that can be asked whom it is connected with, and told to connect: a running node, or a fake in a test.
+pub trait Mesh: Send + Sync + 'static {
+    /// The node's own name, which is not a peer.
+    fn name(&self) -> NodeName;
+
+    /// The peers with which a connection is up now.
+    fn connected(&self) -> BTreeSet<NodeName>;
+
+    /// Connects to the peer; `Ok` if the connection is up, whoever opened it.
+    fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
+}

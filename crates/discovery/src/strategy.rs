@@ -1,0 +1,45 @@
+//! Who the peers are: the trait, and the strategies that are built in.
+
+use std::collections::BTreeSet;
+
+use futures::future::BoxFuture;
+use peerl_proto::node_name::NodeName;
+
+mod epmd;
+pub use epmd::EpmdNames;
+mod static_list;
+pub use static_list::StaticList;
+
+/// The nodes that a strategy found.
+pub type Peers = BTreeSet<NodeName>;
+
+/// A way to find the peers of a node.
+pub trait Strategy: Send + Sync + 'static {
+    /// What it is, for people: `epmd:10.0.0.1`.
+    fn name(&self) -> &str;
+
+    /// Finds the peers as they are now. The own node may be among them.
+    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>>;
+}
+
+/// Why a strategy found nothing out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StrategyError {
+    /// No EPMD answered at any of the hosts.
+    #[error("no EPMD answered: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Epmd {
+        /// What was wrong at each host.
+        errors: Vec<peerl_epmd::Error>,
+    },
+    /// The strategy did not answer in time.
+    #[error("no answer within {}", humane(.0))]
+    TimedOut(std::time::Duration),
+    /// A strategy of another crate failed.
+    #[error("{0}")]
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn humane(time: &std::time::Duration) -> String {
+    format!("{time:?}")
+}

@@ -1,0 +1,105 @@
+//! All nodes that are registered at some hosts.
+
+use futures::future::{BoxFuture, join_all};
+use peerl_epmd::Client;
+use peerl_proto::node_name::NodeName;
+
+use super::{Peers, Strategy, StrategyError};
+
+/// The strategy `epmd`: asks the EPMD of each host for its names. A name `n` at the host `h` is the node `n@h`.
+///
+/// A host that does not answer is left out, with a warning in the log, as long as another one answers.
+#[derive(Clone, Debug)]
+pub struct EpmdNames {
+    name: String,
+    clients: Vec<Client>,
+}
+
+impl EpmdNames {
+    /// Asks the EPMD at each of these hosts, at the port where they are all expected to be.
+    pub fn new(hosts: impl IntoIterator<Item = impl Into<String>>, port: u16) -> Self {
+        Self::with_clients(hosts.into_iter().map(|host| Client::at(host, port)).collect())
+    }
+
+    /// Asks each of these. The clients' hosts are the hosts of the nodes.
+    pub fn with_clients(clients: Vec<Client>) -> Self {
+        let hosts: Vec<&str> = clients.iter().map(Client::host).collect();
+        Self { name: format!("epmd:{}", hosts.join(",")), clients }
+    }
+}
+
+impl Strategy for EpmdNames {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+        Box::pin(async move {
+            let answers = join_all(self.clients.iter().map(Client::names)).await;
+            let (mut peers, mut errors) = (Peers::new(), Vec::new());
+            for (client, answer) in self.clients.iter().zip(answers) {
+                match answer {
+                    // What EPMD calls a name may be no name of a node; nobody could connect to it.
+                    Ok(entries) => peers.extend(
+                        entries
+                            .iter()
+                            .filter_map(|entry| NodeName::new(&format!("{}@{}", entry.name, client.host())).ok()),
+                    ),
+                    Err(error) => errors.push(error),
+                }
+            }
+            if !errors.is_empty() && errors.len() == self.clients.len() {
+                return Err(StrategyError::Epmd { errors });
+            }
+            for error in errors {
+                tracing::warn!(strategy = self.name, %error, "a host is left out");
+            }
+            Ok(peers)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// An EPMD that answers every request with these names.
+    async fn epmd_with(names: &'static str) -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 3];
+                stream.read_exact(&mut request).await.unwrap();
+                assert_eq!(request, [0, 1, 110]);
+                stream.write_all(&u32::from(port).to_be_bytes()).await.unwrap();
+                stream.write_all(names.as_bytes()).await.unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn names_become_nodes_of_the_host() {
+        let port = epmd_with("name a at port 9100\nname b_2 at port 9101\n").await;
+        let strategy = EpmdNames::new(["127.0.0.1"], port);
+        assert_eq!(strategy.name(), "epmd:127.0.0.1");
+        let peers = strategy.discover().await.unwrap();
+        assert_eq!(peers.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["a@127.0.0.1", "b_2@127.0.0.1"]);
+    }
+
+    #[tokio::test]
+    async fn one_host_that_answers_is_enough_and_none_is_an_error() {
+        let port = epmd_with("name a at port 9100\n").await;
+        let unused = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+        let dead = || Client::at("127.0.0.1", unused);
+        let some = EpmdNames::with_clients(vec![dead(), Client::at("localhost", port)]);
+        let peers = some.discover().await.unwrap();
+        assert_eq!(peers.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["a@localhost"]);
+        let error = EpmdNames::with_clients(vec![dead()]).discover().await.unwrap_err();
+        assert!(error.to_string().contains(&unused.to_string()), "{error}");
+    }
+}
