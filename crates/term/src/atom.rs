@@ -40,6 +40,12 @@ impl Atom {
         Self(CompactString::const_new(name))
     }
 
+    /// Makes an atom of a name that is known to be short enough.
+    #[inline]
+    pub(crate) fn from_checked(name: &str) -> Self {
+        Self(CompactString::new(name))
+    }
+
     /// The atom's name, unquoted.
     pub fn as_str(&self) -> &str {
         &self.0

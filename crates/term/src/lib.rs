@@ -100,6 +100,7 @@ mod port;
 mod raw;
 mod record;
 mod reference;
+pub mod serde;
 mod tag;
 mod term;
 pub mod text;

@@ -14,6 +14,12 @@ impl AtomTable {
         Self(None)
     }
 
+    /// The table of a message without a header, to borrow.
+    pub(crate) fn none() -> &'static Self {
+        static NONE: AtomTable = AtomTable::empty();
+        &NONE
+    }
+
     /// The atom at a position.
     pub fn get(&self, position: u8) -> Option<&Atom> {
         self.0.as_ref()?.get(usize::from(position))

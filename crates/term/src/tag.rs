@@ -87,6 +87,21 @@ tags! {
     V4_PORT_EXT = 120,
 }
 
+impl Tag {
+    /// Says whether an atom follows, in any of its forms.
+    #[inline]
+    pub(crate) fn is_atom(self) -> bool {
+        matches!(
+            self,
+            Self::SMALL_ATOM_UTF8_EXT
+                | Self::ATOM_CACHE_REF
+                | Self::ATOM_UTF8_EXT
+                | Self::SMALL_ATOM_EXT
+                | Self::ATOM_EXT
+        )
+    }
+}
+
 /// The byte before every term outside a distribution frame.
 pub(crate) const VERSION: u8 = 131;
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::str;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use crate::{Atom, AtomTable, Binary, Pid, Port, Reference, Tag};
 ///
 /// The buffer holds terms without a version byte, as in a distribution frame. Counts are checked against the
 /// bytes that are really there before anything is allocated for them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decoder<'a> {
     input: &'a [u8],
     shared: Option<&'a Bytes>,
@@ -79,6 +80,22 @@ impl<'a> Decoder<'a> {
         self.atom_after(tag, at)
     }
 
+    /// Reads an atom's name, which is borrowed unless it is in an old encoding.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed atom.
+    #[inline]
+    pub fn atom_name(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+        let at = self.position;
+        let len = match self.tag()? {
+            Tag::SMALL_ATOM_UTF8_EXT => usize::from(self.u8(at)?),
+            Tag::ATOM_UTF8_EXT => usize::from(self.u16(at)?),
+            Tag::ATOM_CACHE_REF => return self.cached_atom(at).map(|atom| Cow::Borrowed(atom.as_str())),
+            tag => return self.atom_after(tag, at).map(|atom| Cow::Owned(atom.as_str().to_owned())),
+        };
+        self.utf8_name(len, at).map(Cow::Borrowed)
+    }
+
     /// Reads an integer that fits 64 bits.
     ///
     /// # Errors
@@ -113,6 +130,69 @@ impl<'a> Decoder<'a> {
         }
         let value = self.integer()?;
         u64::try_from(value).map_err(|_| self.error(at, DecodeErrorKind::IntegerRange))
+    }
+
+    /// Reads a float.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed float.
+    #[inline]
+    pub fn float(&mut self) -> Result<f64, DecodeError> {
+        let at = self.position;
+        let value = match self.tag()? {
+            Tag::NEW_FLOAT_EXT => f64::from_bits(self.u64(at)?),
+            Tag::FLOAT_EXT => self.float_text(at)?,
+            _ => return Err(self.unexpected(at)),
+        };
+        if value.is_finite() { Ok(value) } else { Err(self.error(at, DecodeErrorKind::Float)) }
+    }
+
+    /// Reads a binary, and lends its bytes.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed binary.
+    #[inline]
+    pub fn binary(&mut self) -> Result<&'a [u8], DecodeError> {
+        let at = self.position;
+        match self.tag()? {
+            Tag::BINARY_EXT => {
+                let len = self.u32(at)? as usize;
+                self.take(len, at)
+            }
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    /// Reads a list of bytes in the form of a string ([`Tag::STRING_EXT`]), and lends its bytes.
+    ///
+    /// # Errors
+    /// If the next term is not a list in that form.
+    #[inline]
+    pub fn string(&mut self) -> Result<&'a [u8], DecodeError> {
+        let at = self.position;
+        match self.tag()? {
+            Tag::STRING_EXT => {
+                let len = usize::from(self.u16(at)?);
+                self.claim(at, len, 0)?;
+                self.take(len, at)
+            }
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    /// Reads what comes before a native record's values; gives the names of its fields.
+    pub(crate) fn record_keys(&mut self) -> Result<Vec<Cow<'a, str>>, DecodeError> {
+        let at = self.position;
+        if self.tag()? != Tag::RECORD_EXT {
+            return Err(self.unexpected(at));
+        }
+        let fields = self.u32(at)? as usize;
+        self.u8(at)?;
+        for _module_and_name in 0..2 {
+            self.atom_name()?;
+        }
+        self.claim(at, fields, fields)?;
+        (0..fields).map(|_| self.atom_name()).collect()
     }
 
     /// Reads a pid.
@@ -305,10 +385,7 @@ impl<'a> Decoder<'a> {
                 let len = usize::from(self.u8(at)?);
                 self.atom_utf8(len, at)
             }
-            Tag::ATOM_CACHE_REF => {
-                let position = self.u8(at)?;
-                self.atoms.get(position).cloned().ok_or_else(|| self.error(at, DecodeErrorKind::AtomReference))
-            }
+            Tag::ATOM_CACHE_REF => self.cached_atom(at).cloned(),
             Tag::ATOM_UTF8_EXT => {
                 let len = usize::from(self.u16(at)?);
                 self.atom_utf8(len, at)
@@ -327,9 +404,22 @@ impl<'a> Decoder<'a> {
 
     #[inline]
     fn atom_utf8(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
-        let bytes = self.take(len, at)?;
-        let name = str::from_utf8(bytes).map_err(|_| self.error(at, DecodeErrorKind::AtomText))?;
-        Atom::new(name).map_err(|_| self.error(at, DecodeErrorKind::AtomTooLong))
+        self.utf8_name(len, at).map(Atom::from_checked)
+    }
+
+    /// Reads the name of an atom, and checks that it may be one.
+    #[inline]
+    fn utf8_name(&mut self, len: usize, at: usize) -> Result<&'a str, DecodeError> {
+        let name = str::from_utf8(self.take(len, at)?).map_err(|_| self.error(at, DecodeErrorKind::AtomText))?;
+        if len > Atom::MAX_CHARACTERS && name.chars().count() > Atom::MAX_CHARACTERS {
+            return Err(self.error(at, DecodeErrorKind::AtomTooLong));
+        }
+        Ok(name)
+    }
+
+    fn cached_atom(&mut self, at: usize) -> Result<&'a Atom, DecodeError> {
+        let (position, atoms) = (self.u8(at)?, self.atoms);
+        atoms.get(position).ok_or_else(|| self.error(at, DecodeErrorKind::AtomReference))
     }
 
     fn atom_latin1(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
@@ -387,6 +477,11 @@ impl<'a> Decoder<'a> {
         let len = if tag == Tag::SMALL_BIG_EXT { usize::from(self.u8(at)?) } else { self.u32(at)? as usize };
         let negative = self.u8(at)? != 0;
         Ok((negative, self.take(len, at)?))
+    }
+
+    pub(super) fn float_text(&mut self, at: usize) -> Result<f64, DecodeError> {
+        let text = str::from_utf8(self.take(31, at)?).unwrap_or("").trim_end_matches('\0');
+        text.trim().parse().map_err(|_| self.error(at, DecodeErrorKind::Float))
     }
 
     /// Reads the bytes of a binary after its tag.

@@ -1,5 +1,4 @@
 use std::mem;
-use std::str;
 
 use super::decoder::{big_integer, small_of_big};
 use super::{DecodeError, DecodeErrorKind, Decoder};
@@ -139,7 +138,7 @@ impl Decoder<'_> {
             }
             Tag::STRING_EXT => {
                 self.tag()?;
-                self.string(at, &mut list.elements)?;
+                self.string_elements(at, &mut list.elements)?;
                 Ok(false)
             }
             _ if list.elements.is_empty() => {
@@ -199,11 +198,11 @@ impl Decoder<'_> {
             Tag::NIL_EXT => Term::nil(),
             Tag::NEW_FLOAT_EXT => {
                 let bits = self.u64(at)?;
-                self.float(f64::from_bits(bits), at)?
+                self.finite(f64::from_bits(bits), at)?
             }
             Tag::STRING_EXT => {
                 let mut elements = Vec::new();
-                self.string(at, &mut elements)?;
+                self.string_elements(at, &mut elements)?;
                 Term::List(elements.into())
             }
             Tag::SMALL_BIG_EXT | Tag::LARGE_BIG_EXT => {
@@ -225,21 +224,19 @@ impl Decoder<'_> {
             }
             Tag::BIT_BINARY_EXT => self.bit_string(at)?,
             Tag::FLOAT_EXT => {
-                let text = self.take(31, at)?;
-                let text = str::from_utf8(text).unwrap_or("").trim_end_matches('\0');
-                let value = text.trim().parse().map_err(|_| self.error(at, DecodeErrorKind::Float))?;
-                self.float(value, at)?
+                let value = self.float_text(at)?;
+                self.finite(value, at)?
             }
             _ => return Err(self.error(at, DecodeErrorKind::UnknownTag)),
         })
     }
 
-    fn float(&self, value: f64, at: usize) -> Result<Term, DecodeError> {
+    fn finite(&self, value: f64, at: usize) -> Result<Term, DecodeError> {
         Float::new(value).map(Term::Float).ok_or_else(|| self.error(at, DecodeErrorKind::Float))
     }
 
     /// Reads the bytes of a `STRING_EXT`, which are a list of integers.
-    fn string(&mut self, at: usize, elements: &mut Vec<Term>) -> Result<(), DecodeError> {
+    fn string_elements(&mut self, at: usize, elements: &mut Vec<Term>) -> Result<(), DecodeError> {
         let len = usize::from(self.u16(at)?);
         self.claim(at, len, 0)?;
         elements.extend(self.take(len, at)?.iter().map(|byte| Term::Integer(i64::from(*byte))));

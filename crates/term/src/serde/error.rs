@@ -1,0 +1,98 @@
+use std::fmt;
+
+use serde::{de, ser};
+
+use crate::DecodeError;
+
+/// Why a value cannot be written as a term, or a term cannot be read as a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are not a well-formed term, or over the limits.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The type's implementation refuses the value: what serde says, and the offset of the term it is about.
+    #[error("{message}{}", At(*.offset))]
+    Message {
+        /// What is wrong.
+        message: Box<str>,
+        /// The offset of the term's tag; none when writing.
+        offset: Option<usize>,
+    },
+    /// A list that is read as a sequence has a last tail other than `[]`.
+    #[error("improper list at byte {offset}")]
+    ImproperList {
+        /// The offset of the tail.
+        offset: usize,
+    },
+    /// The values are nested deeper than [`Options::depth`](super::Options::depth) allows.
+    #[error("nested too deep{}", At(*.offset))]
+    TooDeep {
+        /// The offset of the term's tag; none when writing.
+        offset: Option<usize>,
+    },
+    /// A float is infinite or not a number, which no Erlang float is.
+    #[error("a float that is not finite cannot be a term")]
+    Float,
+    /// A name of a field or a variant is too long for an atom.
+    #[error("a name of more than 255 characters cannot be an atom")]
+    AtomTooLong,
+    /// A sequence, a map or a binary is longer than the 32 bits that the format has for it.
+    #[error("too long for the external term format")]
+    TooLong,
+}
+
+impl Error {
+    /// Adds the place to a message that has none yet.
+    #[cold]
+    pub(super) fn at(self, offset: usize) -> Self {
+        match self {
+            Self::Message { message, offset: None } => Self::Message { message, offset: Some(offset) },
+            other => other,
+        }
+    }
+
+    /// The offset of the tag of the term that is wrong, if reading and known.
+    pub fn offset(&self) -> Option<usize> {
+        match self {
+            Self::Decode(error) => Some(error.offset),
+            Self::Message { offset, .. } | Self::TooDeep { offset } => *offset,
+            Self::ImproperList { offset } => Some(*offset),
+            _ => None,
+        }
+    }
+
+    /// The error that something else than a sequence is to be written as a list of arguments.
+    #[cold]
+    pub(super) fn not_arguments() -> Self {
+        Self::message("not a sequence of arguments")
+    }
+
+    #[cold]
+    fn message(message: impl fmt::Display) -> Self {
+        Self::Message { message: message.to_string().into(), offset: None }
+    }
+}
+
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::message(message)
+    }
+}
+
+impl ser::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::message(message)
+    }
+}
+
+struct At(Option<usize>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(offset) => write!(f, " at byte {offset}"),
+            None => Ok(()),
+        }
+    }
+}
