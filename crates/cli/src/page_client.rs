@@ -1,0 +1,295 @@
+//! Fetching a page and hashing it while it streams by.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use std::{error, fmt, io};
+
+use reqwest::header::LOCATION;
+use reqwest::{Client, Response, Url};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Fetches pages by HTTP and HTTPS. Clones share their connections; nothing is set up before the first page.
+///
+/// Proxies are taken from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), certificates from the operating
+/// system (or `SSL_CERT_FILE`). Bodies are hashed as the server sends them: no compression is asked for.
+#[derive(Clone, Default)]
+pub struct PageClient {
+    http: Arc<OnceLock<Client>>,
+}
+
+/// What a fetch may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimits {
+    /// The time for all of it.
+    pub timeout: Duration,
+    /// The size of the body.
+    pub max_bytes: u64,
+    /// The redirects that are followed; the answer of one more is an error.
+    pub redirects: Redirects,
+}
+
+/// What is done with an answer that points elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirects {
+    /// It is followed, so many times.
+    Follow(u8),
+    /// It is the answer.
+    Keep,
+}
+
+impl PageLimits {
+    /// The most redirects that are followed.
+    pub const MAX_REDIRECTS: u8 = 10;
+}
+
+impl Default for PageLimits {
+    /// A minute, 16 GiB, and ten redirects.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            max_bytes: 16 << 30,
+            redirects: Redirects::Follow(Self::MAX_REDIRECTS),
+        }
+    }
+}
+
+/// A page that was fetched as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// The HTTP status of the last answer.
+    pub status: u16,
+    /// The SHA-256 sum of its body.
+    pub sha256: Sum,
+    /// The size of its body.
+    pub bytes: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// A SHA-256 sum, shown in lower-case hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sum(pub [u8; 32]);
+
+impl Sum {
+    /// The sum of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The sum in upper-case hexadecimal, as Elixir's `Base.encode16/1` writes it.
+    pub fn to_upper_hex(&self) -> String {
+        self.to_string().to_ascii_uppercase()
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl PageClient {
+    /// Makes a client.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Fetches a page and gives the sum of its body, whatever the status. The body is never held in memory.
+    ///
+    /// # Errors
+    /// If the URL is none of HTTP or HTTPS, the server does not answer with a whole body, or a limit is reached.
+    pub async fn checksum(&self, url: &str, limits: PageLimits) -> Result<Page, PageError> {
+        let start = Instant::now();
+        let url = parse(url)?;
+        let work = async {
+            let response = self.get(url, limits.redirects).await?;
+            let status = response.status().as_u16();
+            let (sha256, bytes) = hash_body(response, limits.max_bytes).await?;
+            Ok(Page { status, sha256, bytes, elapsed: start.elapsed() })
+        };
+        match tokio::time::timeout(limits.timeout, work).await {
+            Ok(result) => result,
+            Err(_) => Err(PageError::TimedOut(limits.timeout)),
+        }
+    }
+
+    async fn get(&self, mut url: Url, redirects: Redirects) -> Result<Response, PageError> {
+        let mut followed = 0;
+        loop {
+            let response = self.http()?.get(url.clone()).send().await.map_err(PageError::transport)?;
+            let location = match redirects {
+                Redirects::Follow(_) if response.status().is_redirection() => response.headers().get(LOCATION),
+                _ => None,
+            };
+            let (Redirects::Follow(most), Some(location)) = (redirects, location) else {
+                return Ok(response);
+            };
+            if followed == most {
+                return Err(PageError::TooManyRedirects(most));
+            }
+            followed += 1;
+            let target = String::from_utf8_lossy(location.as_bytes()).into_owned();
+            let next = url.join(&target).map_err(|_| PageError::BadUrl(target.clone()))?;
+            url = checked(next, &target)?;
+        }
+    }
+
+    fn http(&self) -> Result<&Client, PageError> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
+        let client = build_client().map_err(PageError::transport)?;
+        Ok(self.http.get_or_init(|| client))
+    }
+}
+
+fn build_client() -> reqwest::Result<Client> {
+    // Someone else may have chosen a provider already; any is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        Client::builder()
+            .user_agent(concat!("peerl/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .pool_max_idle_per_host(16)
+            .pool_idle_timeout(Duration::from_secs(30))
+    };
+    builder().build().or_else(|error| {
+        // A machine without any certificates can still fetch by HTTP; by HTTPS it trusts nobody.
+        tracing::warn!(%error, "no certificates of the operating system; HTTPS will not work");
+        let trust_nobody = rustls::ClientConfig::builder()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        builder().tls_backend_preconfigured(trust_nobody).build()
+    })
+}
+
+async fn hash_body(mut response: Response, max_bytes: u64) -> Result<(Sum, u64), PageError> {
+    // A server that says that it has too much need not send it.
+    if response.content_length().is_some_and(|length| length > max_bytes) {
+        return Err(PageError::TooLarge(max_bytes));
+    }
+    let (mut hash, mut bytes) = (Sha256::new(), 0_u64);
+    while let Some(chunk) = response.chunk().await.map_err(PageError::transport)? {
+        bytes += chunk.len() as u64;
+        if bytes > max_bytes {
+            return Err(PageError::TooLarge(max_bytes));
+        }
+        hash.update(&chunk);
+    }
+    Ok((Sum(hash.finalize().into()), bytes))
+}
+
+fn parse(text: &str) -> Result<Url, PageError> {
+    let url = Url::parse(text.trim()).map_err(|_| PageError::BadUrl(text.to_owned()))?;
+    checked(url, text)
+}
+
+fn checked(url: Url, text: &str) -> Result<Url, PageError> {
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        _ => Err(PageError::BadUrl(text.to_owned())),
+    }
+}
+
+/// Why a page could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PageError {
+    /// The text is not a URL, or one of another scheme.
+    #[error("not an http or https URL: {0:?}")]
+    BadUrl(String),
+    /// There was no whole answer in time.
+    #[error("no whole answer within {}", humantime::format_duration(*.0))]
+    TimedOut(Duration),
+    /// The body is larger than allowed.
+    #[error("larger than {0} bytes")]
+    TooLarge(u64),
+    /// It points elsewhere again and again.
+    #[error("more than {0} redirects")]
+    TooManyRedirects(u8),
+    /// The conversation with the server failed.
+    #[error("{message}")]
+    Transport {
+        /// The reason in the words of Erlang's sockets.
+        reason: &'static str,
+        /// What failed.
+        message: String,
+    },
+}
+
+impl PageError {
+    /// The reason as an atom: in the words of Erlang's sockets where they have one (`econnrefused`, `nxdomain`,
+    /// `timeout`, `closed` …).
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::BadUrl(_) => "badurl",
+            Self::TimedOut(_) => "timeout",
+            Self::TooLarge(_) => "toolarge",
+            Self::TooManyRedirects(_) => "toomanyredirects",
+            Self::Transport { reason, .. } => reason,
+        }
+    }
+
+    fn transport(error: reqwest::Error) -> Self {
+        let reason = reason(&error);
+        // The outer errors only say that sending failed, and repeat the URL, which may hold a password.
+        let innermost = causes(&error).last().map_or_else(String::new, ToString::to_string);
+        let message = match reason {
+            "nxdomain" => format!("the host has no address ({innermost})"),
+            "timeout" => "the server does not answer".to_owned(),
+            "tls_alert" => format!("no trusted TLS connection ({innermost})"),
+            _ => innermost,
+        };
+        Self::Transport { reason, message }
+    }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn error::Error + 'static)), |error| {
+        match error.downcast_ref::<io::Error>() {
+            Some(io) if io.get_ref().is_some() => io.get_ref().map(|inner| inner as &(dyn error::Error + 'static)),
+            _ => error.source(),
+        }
+    })
+}
+
+fn reason(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "timeout";
+    }
+    let mut reason = if error.is_body() || error.is_decode() { "closed" } else { "failed" };
+    for cause in causes(error) {
+        if cause.is::<rustls::Error>() {
+            return "tls_alert";
+        }
+        // The resolver's error is of a private kind.
+        if cause.to_string().starts_with("dns error") {
+            return "nxdomain";
+        }
+        if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
+            reason = if hyper.is_parse() { "badanswer" } else { "closed" };
+        }
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            reason = match io.kind() {
+                io::ErrorKind::ConnectionRefused => "econnrefused",
+                io::ErrorKind::ConnectionReset => "econnreset",
+                io::ErrorKind::ConnectionAborted => "econnaborted",
+                io::ErrorKind::HostUnreachable => "ehostunreach",
+                io::ErrorKind::NetworkUnreachable => "enetunreach",
+                io::ErrorKind::AddrNotAvailable => "eaddrnotavail",
+                io::ErrorKind::TimedOut => "etimedout",
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "closed",
+                _ => reason,
+            };
+        }
+    }
+    reason
+}
