@@ -1,0 +1,85 @@
+//! How a command fails: one line for people, and an exit code for scripts.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a command failed, what can be done about it, and the exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    status: Status,
+}
+
+/// The exit codes of `peerl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// All is well.
+    Success = 0,
+    /// The command failed.
+    Failed = 1,
+    /// A part of the work failed.
+    Partial = 2,
+    /// The command line, the environment or the configuration file makes no sense (`EX_USAGE`).
+    Usage = 64,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+impl Failure {
+    /// The command failed.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None, status: Status::Failed }
+    }
+
+    /// The user asked for something that makes no sense.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self { status: Status::Usage, ..Self::new(message) }
+    }
+
+    /// Says what can be done about it.
+    pub fn hint(self, hint: impl fmt::Display) -> Self {
+        Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// The exit code.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+}
+
+/// One line, whatever the message holds.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.message))?;
+        match &self.hint {
+            Some(hint) => write!(f, " (hint: {})", one_line(hint)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+fn one_line(text: &str) -> String {
+    let words = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    words.collect::<Vec<_>>().join("; ").replace(|c: char| c.is_control(), " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_one_line() {
+        let failure = Failure::usage("no\n  such thing\u{1b}[2J").hint("try\nthis");
+        assert_eq!(failure.to_string(), "no; such thing [2J (hint: try; this)");
+        assert_eq!(failure.status(), Status::Usage);
+        assert_eq!(Failure::new("x").to_string(), "x");
+    }
+}

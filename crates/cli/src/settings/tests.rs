@@ -1,0 +1,94 @@
+use super::*;
+
+fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(flags: &Settings, environment: &[(&str, &str)], file: &str) -> Result<Settings, Failure> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("peerl.toml");
+    std::fs::write(&path, file).unwrap();
+    Settings::load(flags, variables(environment), Some(&path))
+}
+
+fn refused(environment: &[(&str, &str)], file: &str) -> String {
+    let failure = load(&Settings::default(), environment, file).unwrap_err();
+    assert_eq!(failure.status(), crate::failure::Status::Usage);
+    failure.to_string()
+}
+
+#[test]
+fn flags_over_environment_over_file_over_defaults() {
+    let file = "cookie = 'f'\nlisten = '127.0.0.1'\ndist_port = 9100\nepmd = 'none'\nformat = 'json'\n";
+    let environment =
+        [("PEERL_COOKIE", "1234"), ("PEERL_DIST_PORT", "9100-9110"), ("PEERL_HIDDEN", "1"), ("HOME", "/")];
+    let flags = Settings { epmd: Some(EpmdChoice::Embedded), ..Settings::default() };
+    let settings = load(&flags, &environment, file).unwrap();
+    let expected = Settings {
+        cookie: Some("1234".to_owned()),
+        listen: Some("127.0.0.1".parse().unwrap()),
+        dist_port: Some(PortRange { first: 9100, last: 9110 }),
+        epmd: Some(EpmdChoice::Embedded),
+        format: Some(Format::Json),
+        hidden: Some(true),
+        ..Settings::default()
+    };
+    assert_eq!(settings, expected);
+    assert_eq!(load(&Settings::default(), &[], "").unwrap(), Settings::default());
+}
+
+#[test]
+fn of_two_ways_to_say_one_thing_the_higher_layer_counts() {
+    let flags = Settings { sname: Some("a".into()), verbose: 1, ..Settings::default() };
+    let settings = load(&flags, &[("PEERL_COOKIE_FILE", "/c")], "name = 'b@h.x'\ncookie = 'c'\nquiet = 1\n").unwrap();
+    assert_eq!((settings.name, settings.sname), (None, Some("a".into())));
+    assert_eq!((settings.cookie, settings.cookie_file), (None, Some("/c".into())));
+    assert_eq!((settings.verbose, settings.quiet), (1, 0));
+}
+
+#[test]
+fn discovery_from_both() {
+    let from = |environment: &[(&str, &str)], file| {
+        let specs = load(&Settings::default(), environment, file).unwrap().discover.unwrap();
+        specs.iter().map(|spec| spec.build().unwrap().name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(from(&[("PEERL_DISCOVER", "static:a@h epmd:h1")], ""), ["static:a@h", "epmd:h1"]);
+    assert_eq!(
+        from(&[], "discover = ['epmd:h1', { strategy = 'static', nodes = ['a@h'] }]"),
+        ["epmd:h1", "static:a@h"]
+    );
+    assert_eq!(from(&[], "discover = 'epmd:h1'"), ["epmd:h1"]);
+}
+
+#[test]
+fn mistakes_are_named() {
+    assert!(refused(&[], "cokie = 'x'").contains("cokie"));
+    assert!(refused(&[], "format = 'yaml'").contains("yaml"));
+    assert!(refused(&[], "dist_port = 70000").contains("dist_port"));
+    assert!(refused(&[], "discover = ['ec3:x']").contains("ec3"));
+    assert!(refused(&[], "this is not toml").contains("peerl.toml"));
+    assert!(refused(&[], "name = 'a@b.c'\nsname = 'a'").contains("both"));
+    let port = refused(&[("PEERL_DIST_PORT", "9110-9100")], "");
+    assert!(port.contains("PEERL_DIST_PORT") && port.contains("9110-9100"), "{port}");
+    assert!(refused(&[("PEERL_HIDDEN", "perhaps")], "").contains("perhaps"));
+    let none = Settings::load(&Settings::default(), [], Some(Path::new("/no/such/file.toml"))).unwrap_err();
+    assert!(none.to_string().contains("/no/such/file.toml"));
+}
+
+#[test]
+fn ports_and_times() {
+    let ports = |text: &str| text.parse::<PortRange>().map(|range| (range.first, range.last));
+    assert_eq!(ports("0"), Ok((0, 0)));
+    assert_eq!(ports("9100-9110"), Ok((9100, 9110)));
+    for wrong in ["", "x", "65536", "0-9", "2-1", "1-2-3", "-1"] {
+        assert!(ports(wrong).is_err(), "{wrong}");
+    }
+    let time = |text: &str| text.parse::<Span>().map(|span| span.0);
+    assert_eq!(time("30s"), Ok(Duration::from_secs(30)));
+    assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
+    assert_eq!(time("2.5"), Ok(Duration::from_millis(2500)));
+    for wrong in ["", "0", "0s", "-1", "NaN", "inf", "soon"] {
+        assert!(time(wrong).is_err(), "{wrong}");
+    }
+    assert!(time("999999999999999y").map_or(true, |time| time < Duration::from_secs(1 << 30)));
+}
