@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use erl_dist::epmd::{EpmdClient, EpmdError, NodeEntry};
 use peerl_proto::epmd::{
-    AliveName, DumpEntry, DumpRequest, DumpResponse, KillRequest, KillResponse, NameEntry,
-    NamesRequest, NamesResponse, NodeInfo, NodeType, ResponseError, StopRequest, StopResponse,
-    TransportProtocol,
+    AliveName, DumpEntry, DumpRequest, DumpResponse, KillRequest, KillResponse, NameEntry, NamesRequest, NamesResponse,
+    NodeInfo, NodeType, ResponseError, StopRequest, StopResponse, TransportProtocol,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -44,12 +43,7 @@ impl Client {
 
     /// A client of the EPMD of `host`, a name or an IP address. The name is resolved anew for each request.
     pub fn at(host: impl Into<String>, port: u16) -> Self {
-        Self {
-            host: host.into(),
-            port,
-            timeout: Self::DEFAULT_TIMEOUT,
-            answer_limit: Self::DEFAULT_ANSWER_LIMIT,
-        }
+        Self { host: host.into(), port, timeout: Self::DEFAULT_TIMEOUT, answer_limit: Self::DEFAULT_ANSWER_LIMIT }
     }
 
     /// A client of this host's EPMD, as `ERL_EPMD_PORT` and `ERL_EPMD_ADDRESS` describe it.
@@ -63,10 +57,7 @@ impl Client {
 
     /// A client of the EPMD of another host, with the same port and limits.
     pub fn for_host(&self, host: impl Into<String>) -> Self {
-        Self {
-            host: host.into(),
-            ..self.clone()
-        }
+        Self { host: host.into(), ..self.clone() }
     }
 
     /// Sets how long a request may take.
@@ -76,10 +67,7 @@ impl Client {
 
     /// Sets how many bytes an answer may have.
     pub fn with_answer_limit(self, answer_limit: usize) -> Self {
-        Self {
-            answer_limit,
-            ..self
-        }
+        Self { answer_limit, ..self }
     }
 
     /// The name or IP address of EPMD's host.
@@ -183,10 +171,9 @@ impl Client {
             let client = EpmdClient::new(self.connect().await?);
             match client.register(entry).await {
                 Ok((wire, creation)) => Ok((wire.into_inner().into_stream(), creation.get())),
-                Err(EpmdError::RegisterNodeError { .. }) => Err(Error::NameTaken {
-                    address: self.to_string(),
-                    name: node.name.clone(),
-                }),
+                Err(EpmdError::RegisterNodeError { .. }) => {
+                    Err(Error::NameTaken { address: self.to_string(), name: node.name.clone() })
+                }
                 Err(error) => Err(self.explain(error, REQUEST)),
             }
         };
@@ -204,10 +191,7 @@ impl Client {
                 wire.read_to_end(&mut answer).await
             };
             match exchanged.await {
-                Ok(0) => Err(Error::Closed {
-                    address: self.to_string(),
-                    request,
-                }),
+                Ok(0) => Err(Error::Closed { address: self.to_string(), request }),
                 Ok(_) => Ok(answer),
                 Err(error) => Err(self.explain_io(error, request)),
             }
@@ -217,12 +201,8 @@ impl Client {
 
     async fn connect(&self) -> Result<Compat<Wire>, Error> {
         let resolved = lookup_host((self.host.as_str(), self.port)).await;
-        let mut addresses: Vec<SocketAddr> = resolved
-            .map_err(|source| Error::UnknownHost {
-                host: self.host.clone(),
-                source,
-            })?
-            .collect();
+        let mut addresses: Vec<SocketAddr> =
+            resolved.map_err(|source| Error::UnknownHost { host: self.host.clone(), source })?.collect();
         // The daemon listens on IPv4 in almost all installations, while `localhost` resolves to `::1` first.
         addresses.sort_by_key(SocketAddr::is_ipv6);
         let connected = async {
@@ -232,10 +212,7 @@ impl Client {
         };
         match connected.await {
             Ok(stream) => Ok(Wire::new(stream, self.answer_limit)),
-            Err(source) => Err(Error::NoEpmd {
-                address: self.to_string(),
-                source,
-            }),
+            Err(source) => Err(Error::NoEpmd { address: self.to_string(), source }),
         }
     }
 
@@ -246,11 +223,7 @@ impl Client {
     ) -> Result<T, Error> {
         match tokio::time::timeout(self.timeout, work).await {
             Ok(done) => done,
-            Err(_) => Err(Error::TimedOut {
-                address: self.to_string(),
-                request,
-                after: self.timeout,
-            }),
+            Err(_) => Err(Error::TimedOut { address: self.to_string(), request, after: self.timeout }),
         }
     }
 
@@ -261,8 +234,7 @@ impl Client {
         node.protocol = TransportProtocol(entry.protocol.into());
         node.highest_version = entry.highest_version;
         node.lowest_version = entry.lowest_version;
-        node.with_extra(Bytes::from(entry.extra))
-            .map_err(|error| self.malformed(error))
+        node.with_extra(Bytes::from(entry.extra)).map_err(|error| self.malformed(error))
     }
 
     fn parsed<T>(&self, response: Result<T, ResponseError>) -> Result<T, Error> {
@@ -279,23 +251,17 @@ impl Client {
     fn explain_io(&self, source: io::Error, request: &'static str) -> Error {
         let address = self.to_string();
         match source.kind() {
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe => Error::Closed { address, request },
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                Error::Closed { address, request }
+            }
             io::ErrorKind::InvalidData => self.malformed(source),
-            _ if TooLong::is_in(&source) => Error::AnswerTooLarge {
-                address,
-                limit: self.answer_limit,
-            },
+            _ if TooLong::is_in(&source) => Error::AnswerTooLarge { address, limit: self.answer_limit },
             _ => Error::Broken { address, source },
         }
     }
 
     fn malformed(&self, reason: impl fmt::Display) -> Error {
-        Error::Malformed {
-            address: self.to_string(),
-            reason: reason.to_string(),
-        }
+        Error::Malformed { address: self.to_string(), reason: reason.to_string() }
     }
 }
 
@@ -303,17 +269,10 @@ impl Client {
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, .. } = self;
-        if host.contains(':') {
-            write!(f, "[{host}]:{port}")
-        } else {
-            write!(f, "{host}:{port}")
-        }
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 
 fn alive_name(name: &str) -> Result<AliveName, Error> {
-    AliveName::new(name).map_err(|reason| Error::BadName {
-        name: name.to_owned(),
-        reason,
-    })
+    AliveName::new(name).map_err(|reason| Error::BadName { name: name.to_owned(), reason })
 }

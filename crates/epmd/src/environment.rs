@@ -1,7 +1,7 @@
 //! The environment variables that `erl` and `epmd` read.
 
 use std::env;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::{DEFAULT_PORT, Error};
 
@@ -41,6 +41,17 @@ pub fn loopback() -> Result<IpAddr, Error> {
     Ok(loopback_among(&addresses()?))
 }
 
+/// The addresses that an EPMD of this host should listen on: those of `ERL_EPMD_ADDRESS` and a loopback address,
+/// or all addresses of the host when it is not set; the port is `ERL_EPMD_PORT`.
+///
+/// # Errors
+/// [`Error::BadEnvironment`] when one of the two makes no sense.
+pub fn listen_addresses() -> Result<Vec<SocketAddr>, Error> {
+    let port = port()?;
+    let addresses = listen_among(addresses()?);
+    Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
 /// Whether `ERL_EPMD_RELAXED_COMMAND_CHECK` is there.
 pub fn relaxed_command_check() -> bool {
     env::var_os(RELAXED_COMMAND_CHECK).is_some()
@@ -50,11 +61,9 @@ fn variable(name: &'static str) -> Result<Option<String>, Error> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(value)) => Err(Error::BadEnvironment {
-            variable: name,
-            value: value.to_string_lossy().into_owned(),
-            expected: "text",
-        }),
+        Err(env::VarError::NotUnicode(value)) => {
+            Err(Error::BadEnvironment { variable: name, value: value.to_string_lossy().into_owned(), expected: "text" })
+        }
     }
 }
 
@@ -63,11 +72,9 @@ fn parse_port(value: Option<&str>) -> Result<u16, Error> {
         return Ok(DEFAULT_PORT);
     };
     match value.trim().parse() {
-        Ok(0) | Err(_) => Err(Error::BadEnvironment {
-            variable: PORT,
-            value: value.to_owned(),
-            expected: "a port from 1 to 65535",
-        }),
+        Ok(0) | Err(_) => {
+            Err(Error::BadEnvironment { variable: PORT, value: value.to_owned(), expected: "a port from 1 to 65535" })
+        }
         Ok(port) => Ok(port),
     }
 }
@@ -87,12 +94,18 @@ fn parse_addresses(value: Option<&str>) -> Result<Vec<IpAddr>, Error> {
         .collect()
 }
 
-fn loopback_among(addresses: &[IpAddr]) -> IpAddr {
+fn listen_among(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    if addresses.is_empty() {
+        return vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    }
+    if !addresses.iter().any(IpAddr::is_loopback) {
+        addresses.push(Ipv4Addr::LOCALHOST.into());
+    }
     addresses
-        .iter()
-        .copied()
-        .find(IpAddr::is_loopback)
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn loopback_among(addresses: &[IpAddr]) -> IpAddr {
+    addresses.iter().copied().find(IpAddr::is_loopback).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 #[cfg(test)]
@@ -116,5 +129,12 @@ mod tests {
         assert_eq!(loopback(Some("10.0.0.7,127.0.0.2")).unwrap(), "127.0.0.2");
         assert_eq!(loopback(Some("::1")).unwrap(), "::1");
         assert!(loopback(Some("localhost")).is_err());
+        let listen = |value| {
+            let addresses = listen_among(parse_addresses(value).unwrap());
+            addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(listen(None), ["0.0.0.0", "::"]);
+        assert_eq!(listen(Some("10.0.0.7")), ["10.0.0.7", "127.0.0.1"]);
+        assert_eq!(listen(Some("::1,10.0.0.7")), ["::1", "10.0.0.7"]);
     }
 }

@@ -60,9 +60,7 @@ pub enum Error {
         name: AliveName,
     },
     /// What answers does not speak EPMD's protocol. Correct the port.
-    #[error(
-        "what answers at {address} does not speak EPMD's protocol ({reason}): check that EPMD has that port"
-    )]
+    #[error("what answers at {address} does not speak EPMD's protocol ({reason}): check that EPMD has that port")]
     Malformed {
         /// The host and port that were tried.
         address: String,

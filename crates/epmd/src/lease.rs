@@ -1,13 +1,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::wire::end_of;
 use crate::{Client, Error, Registration};
 
 /// How long after a failed attempt the next one starts. A new EPMD must know the node within two seconds.
@@ -49,26 +50,11 @@ pub enum LeaseState {
 
 impl Lease {
     /// Keeps `stream`, on which `node` has been registered, on a task of its own.
-    pub(crate) fn new(
-        client: Client,
-        node: Registration,
-        stream: TcpStream,
-        creation: u32,
-    ) -> Self {
+    pub(crate) fn new(client: Client, node: Registration, stream: TcpStream, creation: u32) -> Self {
         let (state, states) = watch::channel(LeaseState::Held);
         let (release, released) = oneshot::channel();
-        let keeper = Keeper {
-            client: client.with_timeout(ATTEMPT),
-            node: node.clone(),
-            state,
-        };
-        Self {
-            node,
-            creation,
-            states,
-            release,
-            keeper: tokio::spawn(keeper.keep(stream, released)),
-        }
+        let keeper = Keeper { client: client.with_timeout(ATTEMPT), node: node.clone(), state };
+        Self { node, creation, states, release, keeper: tokio::spawn(keeper.keep(stream, released)) }
     }
 
     /// Unregisters the node and waits, for at most a second, until EPMD has noticed.
@@ -125,6 +111,7 @@ impl Keeper {
                     say_goodbye(stream).await;
                     break;
                 }
+                // EPMD never sends anything on it; if it does, the protocol is lost.
                 () = end_of(&mut stream) => {}
             }
             drop(stream);
@@ -150,19 +137,13 @@ impl Keeper {
                         Error::NameTaken { .. } => LeaseState::Taken,
                         _ => LeaseState::Lost,
                     };
-                    self.state
-                        .send_if_modified(|now| std::mem::replace(now, state) != state);
+                    self.state.send_if_modified(|now| std::mem::replace(now, state) != state);
                     debug!(name = %self.node.name, %error, "can't register with EPMD again yet");
                 }
             }
             sleep(RETRY_AFTER).await;
         }
     }
-}
-
-/// Waits until EPMD closes the lease. It never sends anything on it; if it does, the protocol is lost.
-async fn end_of(stream: &mut TcpStream) {
-    let _ = stream.read(&mut [0]).await;
 }
 
 /// Closes the lease and waits until EPMD does so too: then it has unregistered the node.

@@ -38,11 +38,13 @@ mod error;
 pub use error::Error;
 mod lease;
 pub use lease::{Lease, LeaseState};
+mod server;
+pub use server::{CommandCheck, Config, End, Server, ServerHandle};
 mod wire;
 
 pub use peerl_proto::epmd::{
-    AliveName, DEFAULT_PORT, DumpEntry, DumpState, KillResponse, NameEntry, NameError, NodeInfo,
-    NodeType, StopResponse, TransportProtocol,
+    AliveName, DEFAULT_PORT, DumpEntry, DumpState, KillResponse, NameEntry, NameError, NodeInfo, NodeType,
+    StopResponse, TransportProtocol,
 };
 
 /// What a node tells EPMD about itself: the same that EPMD then tells others.

@@ -3,7 +3,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
@@ -18,11 +18,7 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(stream: TcpStream, limit: usize) -> Compat<Self> {
         let stream = BufWriter::new(stream);
-        Self {
-            stream,
-            left: limit,
-        }
-        .compat()
+        Self { stream, left: limit }.compat()
     }
 
     /// The connection, once everything written was flushed.
@@ -32,11 +28,7 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // One byte more than allowed tells an answer that is too long from one that just fits.
         let room = buf.remaining().min(self.left.saturating_add(1));
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
@@ -52,11 +44,7 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -86,3 +74,8 @@ impl fmt::Display for TooLong {
 }
 
 impl std::error::Error for TooLong {}
+
+/// Waits until the other side of a lease closes it, or sends anything: either ends the registration.
+pub(crate) async fn end_of(lease: &mut TcpStream) {
+    let _ = lease.read(&mut [0]).await;
+}

@@ -5,39 +5,22 @@ mod support;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use peerl_epmd::{
-    AliveName, Client, DumpState, Error, KillResponse, LeaseState, NodeType, Registration,
-    StopResponse,
-};
-use support::{PATIENCE, RealEpmd, client, free_port, local, until};
+use peerl_epmd::{Client, DumpState, Error, KillResponse, LeaseState, NodeType, StopResponse};
+use peerl_test_support::{Epmd, free_port};
+use support::{PATIENCE, client, installed, local, node, reaches, tool, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-
-fn node(name: &str, port: u16) -> Registration {
-    Registration::new(AliveName::new(name).unwrap(), port)
-}
-
-async fn reaches(states: &mut watch::Receiver<LeaseState>, wanted: LeaseState) {
-    timeout(PATIENCE, states.wait_for(|state| *state == wanted))
-        .await
-        .unwrap_or_else(|_| panic!("never {wanted:?}"))
-        .expect("the lease lives");
-}
 
 #[tokio::test]
 async fn registers_looks_up_lists_and_releases() {
-    let epmd = RealEpmd::start().await;
-    let client = epmd.client();
+    let epmd = Epmd::start();
+    let client = client(epmd.port());
     assert_eq!(client.names().await.unwrap(), []);
     assert_eq!(client.lookup("alfa").await.unwrap(), None);
 
     let alfa = node("alfa", 9101);
-    let beta = node("bêta", 9102)
-        .with_type(NodeType::HIDDEN)
-        .with_extra(b"more".to_vec().into())
-        .unwrap();
+    let beta = node("bêta", 9102).with_type(NodeType::HIDDEN).with_extra(b"more".to_vec().into()).unwrap();
     let alfa_lease = client.register(alfa.clone()).await.unwrap();
     let beta_lease = client.register(beta.clone()).await.unwrap();
     assert!(alfa_lease.creation() > 3, "a creation of 32 bits");
@@ -55,53 +38,43 @@ async fn registers_looks_up_lists_and_releases() {
     assert_eq!(client.lookup("bêta").await.unwrap(), None);
 
     drop(alfa_lease);
-    until("alfa unregistered", async || {
-        client.lookup("alfa").await.unwrap().is_none()
-    })
-    .await;
+    until("alfa unregistered", async || client.lookup("alfa").await.unwrap().is_none()).await;
 }
 
 #[tokio::test]
 async fn the_creation_grows_from_life_to_life() {
-    let epmd = RealEpmd::start().await;
-    let first = epmd.client().register(node("alfa", 9101)).await.unwrap();
+    let epmd = Epmd::start();
+    let first = client(epmd.port()).register(node("alfa", 9101)).await.unwrap();
     let creation = first.creation();
     first.release().await;
-    let second = epmd.client().register(node("alfa", 9101)).await.unwrap();
+    let second = client(epmd.port()).register(node("alfa", 9101)).await.unwrap();
     assert_eq!(second.creation(), creation + 1);
 }
 
 #[tokio::test]
 async fn a_taken_name_is_told_apart() {
-    let epmd = RealEpmd::start().await;
-    let _lease = epmd.client().register(node("alfa", 9101)).await.unwrap();
-    let error = epmd
-        .client()
-        .register(node("alfa", 9102))
-        .await
-        .unwrap_err();
+    let epmd = Epmd::start();
+    let _lease = client(epmd.port()).register(node("alfa", 9101)).await.unwrap();
+    let error = client(epmd.port()).register(node("alfa", 9102)).await.unwrap_err();
     assert!(matches!(&error, Error::NameTaken { name, .. } if *name == "alfa"));
     assert!(error.to_string().contains("choose another name"), "{error}");
 }
 
 #[tokio::test]
 async fn epmd_dies_and_comes_back() {
-    let epmd = RealEpmd::start().await;
-    let port = epmd.port;
-    let lease = epmd.client().register(node("alfa", 9101)).await.unwrap();
+    let epmd = Epmd::start();
+    let port = epmd.port();
+    let lease = client(epmd.port()).register(node("alfa", 9101)).await.unwrap();
     let creation = lease.creation();
     let mut states = lease.states();
-    epmd.kill().await;
+    epmd.kill();
     reaches(&mut states, LeaseState::Lost).await;
     sleep(Duration::from_millis(1700)).await;
 
-    let epmd = RealEpmd::start_on(port, &[]).await;
+    let epmd = Epmd::start_on(port);
     let back = Instant::now();
-    let client = epmd.client();
-    until("alfa registered again", async || {
-        client.lookup("alfa").await.unwrap().is_some()
-    })
-    .await;
+    let client = client(epmd.port());
+    until("alfa registered again", async || client.lookup("alfa").await.unwrap().is_some()).await;
     let waited = back.elapsed();
     assert!(waited < Duration::from_secs(2), "took {waited:?}");
     reaches(&mut states, LeaseState::Held).await;
@@ -112,11 +85,11 @@ async fn epmd_dies_and_comes_back() {
 
 #[tokio::test]
 async fn a_name_lost_to_another_node_is_won_back_when_that_ends() {
-    let epmd = RealEpmd::start().await;
-    let port = epmd.port;
-    let lease = epmd.client().register(node("alfa", 9101)).await.unwrap();
+    let epmd = Epmd::start();
+    let port = epmd.port();
+    let lease = client(epmd.port()).register(node("alfa", 9101)).await.unwrap();
     let mut states = lease.states();
-    epmd.kill().await;
+    epmd.kill();
     reaches(&mut states, LeaseState::Lost).await;
 
     // The thief listens on EPMD's port itself: it says that the name is taken.
@@ -133,53 +106,58 @@ async fn a_name_lost_to_another_node_is_won_back_when_that_ends() {
     thief.abort();
     let _ = thief.await;
 
-    let epmd = RealEpmd::start_on(port, &[]).await;
+    let epmd = Epmd::start_on(port);
     reaches(&mut states, LeaseState::Held).await;
-    assert!(epmd.client().lookup("alfa").await.unwrap().is_some());
+    assert!(client(epmd.port()).lookup("alfa").await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn dropping_the_lease_ends_the_attempts() {
-    let epmd = RealEpmd::start().await;
-    let port = epmd.port;
-    let lease = epmd.client().register(node("alfa", 9101)).await.unwrap();
+    let epmd = Epmd::start();
+    let port = epmd.port();
+    let lease = client(epmd.port()).register(node("alfa", 9101)).await.unwrap();
     let mut states = lease.states();
-    epmd.kill().await;
+    epmd.kill();
     reaches(&mut states, LeaseState::Lost).await;
     drop(lease);
     reaches(&mut states, LeaseState::Released).await;
-    let epmd = RealEpmd::start_on(port, &[]).await;
+    let epmd = Epmd::start_on(port);
     sleep(Duration::from_millis(1500)).await;
-    assert_eq!(epmd.client().names().await.unwrap(), []);
+    assert_eq!(client(epmd.port()).names().await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn dump_stop_and_kill() {
-    let strict = RealEpmd::start().await;
-    let lease = strict.client().register(node("alfa", 9101)).await.unwrap();
-    assert_eq!(strict.client().kill().await.unwrap(), KillResponse::Refused);
-    let refused = strict.client().stop("alfa").await;
+    let strict = Epmd::start();
+    let lease = client(strict.port()).register(node("alfa", 9101)).await.unwrap();
+    assert_eq!(client(strict.port()).kill().await.unwrap(), KillResponse::Refused);
+    let refused = client(strict.port()).stop("alfa").await;
     assert!(matches!(refused, Err(Error::Closed { .. })), "{refused:?}");
     lease.release().await;
-    let dump = strict.client().dump().await.unwrap();
+    let dump = client(strict.port()).dump().await.unwrap();
     assert_eq!(dump.len(), 1);
     assert_eq!((dump[0].state, dump[0].port), (DumpState::Old, 9101));
-    assert_eq!(strict.client().kill().await.unwrap(), KillResponse::Ending);
+    assert_eq!(client(strict.port()).kill().await.unwrap(), KillResponse::Ending);
 
-    let relaxed = RealEpmd::start_relaxed().await;
-    let lease = relaxed.client().register(node("alfa", 9101)).await.unwrap();
+    let port = free_port();
+    let mut epmd = tool("epmd", port);
+    let _epmd = installed(epmd.arg("-relaxed_command_check").spawn(), "epmd");
+    let relaxed = client(port);
+    until("epmd runs", async || relaxed.names().await.is_ok()).await;
+    let lease = relaxed.register(node("alfa", 9101)).await.unwrap();
     let mut states = lease.states();
-    let unknown = relaxed.client().stop("nobody").await.unwrap();
+    let unknown = relaxed.stop("nobody").await.unwrap();
     assert_eq!(unknown, StopResponse::Unknown);
-    let stopped = relaxed.client().stop("alfa").await.unwrap();
+    let stopped = relaxed.stop("alfa").await.unwrap();
     assert_eq!(stopped, StopResponse::Stopped);
-    reaches(&mut states, LeaseState::Lost).await;
+    // The lease is won back at once, so that `Lost` itself may not be seen.
+    timeout(PATIENCE, states.changed()).await.unwrap().unwrap();
     reaches(&mut states, LeaseState::Held).await;
 }
 
 #[tokio::test]
 async fn no_epmd() {
-    let port = free_port().await;
+    let port = free_port();
     let error = client(port).names().await.unwrap_err();
     let Error::NoEpmd { source, .. } = &error else {
         panic!("{error}");
@@ -188,18 +166,13 @@ async fn no_epmd() {
     assert!(error.to_string().contains("epmd -daemon"), "{error}");
     let refused = client(port).register(node("alfa", 9101)).await;
     assert!(matches!(refused, Err(Error::NoEpmd { .. })));
-    let unknown = Client::at("no such host.invalid", port)
-        .lookup("alfa")
-        .await;
-    assert!(
-        matches!(unknown, Err(Error::UnknownHost { .. })),
-        "{unknown:?}"
-    );
+    let unknown = Client::at("no such host.invalid", port).lookup("alfa").await;
+    assert!(matches!(unknown, Err(Error::UnknownHost { .. })), "{unknown:?}");
 }
 
 #[tokio::test]
 async fn names_that_no_node_can_have_are_not_asked_for() {
-    let client = client(free_port().await);
+    let client = client(free_port());
     for name in ["", "a b", "a\0b", &"x".repeat(256)] {
         let error = client.lookup(name).await.unwrap_err();
         assert!(matches!(error, Error::BadName { .. }), "{name:?}: {error}");
@@ -209,18 +182,14 @@ async fn names_that_no_node_can_have_are_not_asked_for() {
 #[tokio::test]
 async fn a_listener_that_never_answers() {
     let listener = TcpListener::bind(local(0)).await.unwrap();
-    let client =
-        Client::new(listener.local_addr().unwrap()).with_timeout(Duration::from_millis(200));
+    let client = Client::new(listener.local_addr().unwrap()).with_timeout(Duration::from_millis(200));
     let start = Instant::now();
     let lookup = client.lookup("alfa").await;
     assert!(matches!(lookup, Err(Error::TimedOut { .. })), "{lookup:?}");
     let names = client.names().await;
     assert!(matches!(names, Err(Error::TimedOut { .. })), "{names:?}");
     let register = client.register(node("alfa", 9101)).await;
-    assert!(
-        matches!(register, Err(Error::TimedOut { .. })),
-        "{register:?}"
-    );
+    assert!(matches!(register, Err(Error::TimedOut { .. })), "{register:?}");
     assert!(start.elapsed() < Duration::from_secs(2));
 }
 
@@ -248,10 +217,7 @@ async fn a_listener_that_closes_at_once() {
     let names = client.names().await;
     assert!(matches!(names, Err(Error::Closed { .. })), "{names:?}");
     let register = client.register(node("alfa", 9101)).await;
-    assert!(
-        matches!(register, Err(Error::Closed { .. })),
-        "{register:?}"
-    );
+    assert!(matches!(register, Err(Error::Closed { .. })), "{register:?}");
 }
 
 #[tokio::test]
@@ -267,10 +233,7 @@ async fn a_listener_that_speaks_something_else() {
     let names = client.names().await;
     assert!(matches!(names, Err(Error::Malformed { .. })), "{names:?}");
     let register = client.register(node("alfa", 9101)).await;
-    assert!(
-        matches!(register, Err(Error::Malformed { .. })),
-        "{register:?}"
-    );
+    assert!(matches!(register, Err(Error::Malformed { .. })), "{register:?}");
 }
 
 #[tokio::test]
@@ -295,33 +258,17 @@ async fn an_answer_without_end() {
     })
     .await;
     let names = client.names().await;
-    assert!(
-        matches!(names, Err(Error::AnswerTooLarge { .. })),
-        "{names:?}"
-    );
+    assert!(matches!(names, Err(Error::AnswerTooLarge { .. })), "{names:?}");
     // An answer that just fits the limit is taken.
     let fits = hostile(async |mut stream| {
         let mut request = [0; 64];
         let _ = stream.read(&mut request).await;
-        let _ = stream
-            .write_all(b"\x00\x00\x11\x11name alfa at port 9101\n")
-            .await;
+        let _ = stream.write_all(b"\x00\x00\x11\x11name alfa at port 9101\n").await;
     })
     .await;
-    assert_eq!(
-        fits.clone()
-            .with_answer_limit(27)
-            .names()
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(fits.clone().with_answer_limit(27).names().await.unwrap().len(), 1);
     let names = fits.with_answer_limit(26).names().await;
-    assert!(
-        matches!(names, Err(Error::AnswerTooLarge { .. })),
-        "{names:?}"
-    );
+    assert!(matches!(names, Err(Error::AnswerTooLarge { .. })), "{names:?}");
 }
 
 /// A client of a listener that does `misdeed` to every connection.

@@ -34,8 +34,8 @@ impl Alive2Request {
         let raw = RawNodeInfo::split(&mut fields).ok_or(RequestError::Truncated { request: "ALIVE2_REQ" })?;
         match raw.judge() {
             Ok(node) => Ok(Self { node }),
-            // OTP's EPMD gives no answer to this one.
-            Err(NodeInfoError::Name(NameError::Nul)) => Err(NameError::Nul.into()),
+            // OTP's EPMD gives no answer to these two.
+            Err(NodeInfoError::Name(reason @ (NameError::Nul | NameError::Empty))) => Err(reason.into()),
             Err(reason) => Err(RequestError::Refused { highest_version: raw.highest_version, reason }),
         }
     }
@@ -73,6 +73,8 @@ mod tests {
         assert_eq!(not_utf8.map(|answer| answer.encode()), Some(b"v\x01\x00\x00\x00\x63".to_vec()));
         let nul = refusal(b"x\xff\xffH\x00\x00\x06\x00\x06\x00\x03a\x00b\x00\x00");
         assert_eq!(nul, None);
+        let empty = refusal(b"x\xff\xffH\x00\x00\x06\x00\x06\x00\x00\x00\x00");
+        assert_eq!(empty, None);
         let cut = refusal(b"x\xff\xffH\x00\x00\x06\x00\x06\xff\xffalfa\x00\x00");
         assert_eq!(cut, None);
     }

@@ -1,0 +1,91 @@
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::Poll;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::debug;
+
+use crate::Error;
+
+/// The sockets that a server listens on, at least one.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    /// Who is asked first next time, so that a flood at one address does not starve the others.
+    turn: usize,
+}
+
+impl Listeners {
+    pub(super) fn bind(addresses: impl IntoIterator<Item = SocketAddr>) -> Result<Self, Error> {
+        let mut bound = Self { listeners: Vec::new(), addresses: Vec::new(), turn: 0 };
+        for mut address in addresses {
+            if let Some(first) = bound.addresses.first() {
+                address.set_port(first.port());
+            }
+            if !bound.addresses.contains(&address) {
+                bound.add(address)?;
+            }
+        }
+        match bound.addresses.is_empty() {
+            true => Err(Error::NoAddress),
+            false => Ok(bound),
+        }
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub(super) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.turn = (self.turn + 1) % self.listeners.len();
+        let (later, first) = self.listeners.split_at(self.turn);
+        poll_fn(|cx| {
+            first
+                .iter()
+                .chain(later)
+                .map(|listener| listener.poll_accept(cx))
+                .find(Poll::is_ready)
+                .unwrap_or(Poll::Pending)
+        })
+        .await
+    }
+
+    fn add(&mut self, address: SocketAddr) -> Result<(), Error> {
+        let listening = listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match listening {
+            Ok((address, listener)) => {
+                self.addresses.push(address);
+                self.listeners.push(listener);
+                Ok(())
+            }
+            Err(source) if source.kind() == io::ErrorKind::AddrInUse => Err(Error::AddressInUse { address }),
+            Err(source) if is_any_ipv6(address) && !self.addresses.is_empty() => {
+                debug!(%source, "this host has no IPv6");
+                Ok(())
+            }
+            Err(source) => Err(Error::Bind { address, source }),
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // So that `0.0.0.0` and `::` can be listened on both.
+        socket.set_only_v6(true)?;
+    }
+    // A restarted EPMD must get its port back at once. On Windows the option means something else.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn is_any_ipv6(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
+}

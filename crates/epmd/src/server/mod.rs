@@ -1,0 +1,264 @@
+//! An EPMD in place of the daemon `epmd`.
+
+mod config;
+pub use config::{CommandCheck, Config};
+mod listeners;
+mod registry;
+mod session;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use crate::Error;
+use listeners::Listeners;
+use registry::Registry;
+use session::Session;
+
+/// How long a shutdown waits for answers that are being written.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long the server accepts nothing after the system has refused it a connection, usually because it has no
+/// more file descriptors; trying at once again would take a whole processor.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// An EPMD that listens, and serves once [`run`](Server::run) or [`spawn`](Server::spawn) is called.
+///
+/// It takes the place of the daemon `epmd` for `erl`, `epmd -names` and every other client: the same answers to
+/// the same requests, with these differences, all of them limits:
+///
+/// * a request must have arrived whole within [`Config::idle`], however slowly it drips;
+/// * names with white space or control characters, which would forge lines of the names list, are refused;
+/// * [`Config::connections`] and [`Config::names`] bound what it holds; clients of other hosts can take at most
+///   half of the connections, so that they can't keep the nodes of this host from registering.
+///
+/// As with `epmd`, only clients of this host may register, dump, kill and stop.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Listeners,
+    shared: Arc<Shared>,
+}
+
+/// Why a [`Server`] has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The program that runs the server wanted it.
+    ShutDown,
+    /// A client of this host has sent `KILL_REQ`, as `epmd -kill` does.
+    Killed,
+}
+
+impl Server {
+    /// Listens on all `addresses`. Port 0 stands for a free port, the same for all addresses.
+    ///
+    /// An IPv6 address that stands for all addresses of the host is left out where the host has no IPv6.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`] when another EPMD runs there already, [`Error::Bind`] when an address is not of
+    /// this host.
+    pub async fn bind(addresses: impl IntoIterator<Item = SocketAddr>, config: Config) -> Result<Self, Error> {
+        let listeners = Listeners::bind(addresses)?;
+        let port = listeners.addresses()[0].port();
+        Ok(Self {
+            listeners,
+            shared: Arc::new(Shared {
+                slots: Arc::new(Semaphore::new(config.connections)),
+                // At least one, so that a server with one connection serves other hosts too.
+                remote_slots: Arc::new(Semaphore::new(config.connections.div_ceil(2))),
+                registry: Mutex::new(Registry::new(config.names)),
+                stopping: watch::Sender::new(None),
+                config,
+                port,
+            }),
+        })
+    }
+
+    /// The first address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listeners.addresses()[0]
+    }
+
+    /// All addresses that it listens on.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        self.listeners.addresses()
+    }
+
+    /// Serves until a client kills it. All registrations end when the future is dropped.
+    pub async fn run(self) -> End {
+        let Self { listeners, shared } = self;
+        shared.run(listeners).await
+    }
+
+    /// Serves on a task of its own.
+    pub fn spawn(self) -> ServerHandle {
+        let addresses = self.listeners.addresses().to_vec();
+        let shared = Arc::clone(&self.shared);
+        ServerHandle { addresses, shared, task: tokio::spawn(self.run()) }
+    }
+}
+
+/// A [`Server`] that serves on a task of its own; dropping this ends it without waiting.
+#[derive(Debug)]
+pub struct ServerHandle {
+    addresses: Vec<SocketAddr>,
+    shared: Arc<Shared>,
+    task: JoinHandle<End>,
+}
+
+impl ServerHandle {
+    /// Ends the server: it accepts nothing more, finishes the answers that it is writing, and closes the
+    /// connections of the registered nodes, who will look for a new EPMD.
+    pub async fn shutdown(mut self) {
+        self.shared.stop(End::ShutDown);
+        self.wait().await;
+    }
+
+    /// Waits until the server has ended, whoever ended it.
+    pub async fn wait(&mut self) -> End {
+        if self.task.is_finished() {
+            return self.shared.end();
+        }
+        // A task that was cancelled with its runtime has been shut down, too.
+        (&mut self.task).await.unwrap_or(End::ShutDown)
+    }
+
+    /// The first address that the server listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// All addresses that the server listens on.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether the server still serves.
+    pub fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+impl Drop for ServerHandle {
+    fn drop(&mut self) {
+        self.shared.stop(End::ShutDown);
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    port: u16,
+    registry: Mutex<Registry>,
+    slots: Arc<Semaphore>,
+    remote_slots: Arc<Semaphore>,
+    stopping: watch::Sender<Option<End>>,
+}
+
+impl Shared {
+    async fn run(self: Arc<Self>, mut listeners: Listeners) -> End {
+        info!(addresses = ?listeners.addresses(), "EPMD listens");
+        let mut stopped = std::pin::pin!(self.stopped());
+        let mut sessions = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                Some(_) = sessions.join_next() => {}
+                accepted = listeners.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        if let Some(session) = self.admit(stream, peer) {
+                            sessions.spawn(session.serve());
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) => {
+                        warn!(%error, "EPMD can't accept a connection");
+                        sleep(ACCEPT_AGAIN).await;
+                    }
+                },
+            }
+        }
+        drop(listeners);
+        let finished = async { while sessions.join_next().await.is_some() {} };
+        if timeout(GRACE, finished).await.is_err() {
+            debug!("EPMD ends with answers not read by its clients");
+        }
+        self.end()
+    }
+
+    /// Makes a session of a connection if there is room for one more.
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> Option<Session> {
+        let local = stream.local_addr().ok()?;
+        let is_local = is_local(peer, local);
+        let remote_slot = match is_local {
+            true => None,
+            false => Some(self.slot(&self.remote_slots, peer)?),
+        };
+        let slot = self.slot(&self.slots, peer)?;
+        Some(Session::new(Arc::clone(self), stream, peer, is_local, (slot, remote_slot)))
+    }
+
+    fn slot(&self, slots: &Arc<Semaphore>, peer: SocketAddr) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let slot = Arc::clone(slots).try_acquire_owned().ok();
+        if slot.is_none() {
+            warn!(%peer, "EPMD has too many connections and closes a new one");
+        }
+        slot
+    }
+
+    fn stop(&self, end: End) {
+        self.stopping.send_if_modified(|stopping| {
+            let first = stopping.is_none();
+            stopping.get_or_insert(end);
+            first
+        });
+    }
+
+    /// Waits until the server is to end.
+    async fn stopped(&self) {
+        let _ = self.stopping.subscribe().wait_for(Option::is_some).await;
+    }
+
+    fn end(&self) -> End {
+        self.stopping.borrow().unwrap_or(End::ShutDown)
+    }
+
+    fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Whether a client is of this host: it comes from a loopback address, or from the address that it called.
+fn is_local(peer: SocketAddr, local: SocketAddr) -> bool {
+    let (peer, local) = (peer.ip().to_canonical(), local.ip().to_canonical());
+    peer.is_loopback() || peer == local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_this_host() {
+        let local = |peer: &str, local: &str| {
+            let address = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 4369);
+            is_local(address(peer), address(local))
+        };
+        assert!(local("127.0.0.1", "127.0.0.1"));
+        assert!(local("127.1.2.3", "127.0.0.1"));
+        assert!(local("::1", "::1"));
+        assert!(local("::ffff:127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(local("10.0.0.7", "10.0.0.7"));
+        assert!(!local("10.0.0.8", "10.0.0.7"));
+        assert!(!local("::ffff:10.0.0.8", "10.0.0.7"));
+    }
+}
