@@ -42,12 +42,11 @@ pub fn loopback() -> Result<IpAddr, Error> {
 }
 
 /// The addresses that an EPMD of this host should listen on: those of `ERL_EPMD_ADDRESS` and a loopback address,
-/// or all addresses of the host when it is not set; the port is `ERL_EPMD_PORT`.
+/// or all addresses of the host when it is not set.
 ///
 /// # Errors
-/// [`Error::BadEnvironment`] when one of the two makes no sense.
-pub fn listen_addresses() -> Result<Vec<SocketAddr>, Error> {
-    let port = port()?;
+/// See [`addresses`].
+pub fn listen_addresses(port: u16) -> Result<Vec<SocketAddr>, Error> {
     let addresses = listen_among(addresses()?);
     Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }

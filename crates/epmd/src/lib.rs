@@ -17,9 +17,12 @@
 //! and start the daemon `epmd` as `erl` does.
 //!
 //! ```no_run
-//! use peerl_epmd::{Client, Registration};
+//! use peerl_epmd::{Client, Config, Registration, Server, environment};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let addresses = environment::listen_addresses(environment::port()?)?;
+//! let server = Server::bind(addresses, Config::from_env()).await?.spawn();
+//!
 //! let client = Client::from_env()?;
 //! let lease = client.register(Registration::new("alfa".parse()?, 9100)).await?;
 //! println!("registered, creation {}", lease.creation());
@@ -27,6 +30,7 @@
 //!     println!("beta listens on port {}", beta.port);
 //! }
 //! lease.release().await;
+//! server.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
