@@ -24,6 +24,7 @@ impl Atom {
     ///
     /// # Errors
     /// If the name has more than 255 characters.
+    #[inline]
     pub fn new(name: &str) -> Result<Self, AtomError> {
         if name.len() > Self::MAX_CHARACTERS && name.chars().count() > Self::MAX_CHARACTERS {
             return Err(AtomError);
@@ -35,6 +36,7 @@ impl Atom {
     ///
     /// # Panics
     /// If the name has more than 255 bytes; in a `const`, that is a compile error.
+    #[inline]
     pub const fn from_static(name: &'static str) -> Self {
         assert!(name.len() <= Self::MAX_CHARACTERS);
         Self(CompactString::const_new(name))
@@ -47,6 +49,7 @@ impl Atom {
     }
 
     /// The atom's name, unquoted.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,6 +58,7 @@ impl Atom {
 impl Deref for Atom {
     type Target = str;
 
+    #[inline]
     fn deref(&self) -> &str {
         &self.0
     }
@@ -67,18 +71,21 @@ impl AsRef<str> for Atom {
 }
 
 impl Borrow<str> for Atom {
+    #[inline]
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
 impl PartialEq<str> for Atom {
+    #[inline]
     fn eq(&self, other: &str) -> bool {
         self.0 == *other
     }
 }
 
 impl PartialEq<&str> for Atom {
+    #[inline]
     fn eq(&self, other: &&str) -> bool {
         self.0 == **other
     }

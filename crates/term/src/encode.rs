@@ -33,16 +33,19 @@ pub trait Sink {
     }
 
     /// Appends two bytes, the most significant first.
+    #[inline]
     fn put_u16(&mut self, value: u16) {
         self.put(&value.to_be_bytes());
     }
 
     /// Appends four bytes, the most significant first.
+    #[inline]
     fn put_u32(&mut self, value: u32) {
         self.put(&value.to_be_bytes());
     }
 
     /// Appends eight bytes, the most significant first.
+    #[inline]
     fn put_u64(&mut self, value: u64) {
         self.put(&value.to_be_bytes());
     }
@@ -54,6 +57,7 @@ impl Sink for Vec<u8> {
         self.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn position(&self) -> usize {
         self.len()
     }

@@ -10,6 +10,7 @@ pub struct AtomTable(Option<Arc<[Atom]>>);
 
 impl AtomTable {
     /// The table of a message without a header: no atom can be named by position.
+    #[inline]
     pub const fn empty() -> Self {
         Self(None)
     }
@@ -21,6 +22,7 @@ impl AtomTable {
     }
 
     /// The atom at a position.
+    #[inline]
     pub fn get(&self, position: u8) -> Option<&Atom> {
         self.0.as_ref()?.get(usize::from(position))
     }
@@ -42,6 +44,7 @@ pub struct RawTerm {
 
 impl RawTerm {
     /// Wraps an encoded term without the version byte 131, and the atoms of its distribution header.
+    #[inline]
     pub fn new(bytes: Bytes, atoms: AtomTable) -> Self {
         Self { bytes, atoms }
     }
@@ -54,11 +57,13 @@ impl RawTerm {
     }
 
     /// The encoded term, without the version byte.
+    #[inline]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
     /// The atoms that the encoded term names by position.
+    #[inline]
     pub fn atoms(&self) -> &AtomTable {
         &self.atoms
     }

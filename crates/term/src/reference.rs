@@ -26,6 +26,7 @@ impl Reference {
     ///
     /// # Errors
     /// If the number of words is not 1 to 5.
+    #[inline]
     pub fn new(node: Atom, creation: u32, words: &[u32]) -> Result<Self, ReferenceError> {
         if !(1..=Self::MAX_WORDS).contains(&words.len()) {
             return Err(ReferenceError);
@@ -36,16 +37,19 @@ impl Reference {
     }
 
     /// The name of the node that made the reference.
+    #[inline]
     pub fn node(&self) -> &Atom {
         &self.node
     }
 
     /// The incarnation of that node.
+    #[inline]
     pub fn creation(&self) -> u32 {
         self.creation
     }
 
     /// The words, least significant first.
+    #[inline]
     pub fn words(&self) -> &[u32] {
         &self.words[..usize::from(self.len)]
     }

@@ -23,11 +23,13 @@ pub struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// Starts at the beginning of a buffer, which large binaries will share.
+    #[inline]
     pub fn new(input: &'a Bytes, atoms: &'a AtomTable, limits: &Limits) -> Self {
         Self { shared: Some(input), ..Self::from_slice(input, atoms, limits) }
     }
 
     /// Starts at the beginning of a slice; every binary will be a copy.
+    #[inline]
     pub fn from_slice(input: &'a [u8], atoms: &'a AtomTable, limits: &Limits) -> Self {
         Self {
             input,
@@ -40,16 +42,19 @@ impl<'a> Decoder<'a> {
     }
 
     /// The offset of the next byte.
+    #[inline]
     pub fn position(&self) -> usize {
         self.position
     }
 
     /// How many bytes are left.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.input.len() - self.position
     }
 
     /// Says whether all bytes have been read.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.remaining() == 0
     }
@@ -118,6 +123,7 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// If the next term is not a well-formed integer of that size.
+    #[inline]
     pub fn unsigned(&mut self) -> Result<u64, DecodeError> {
         let at = self.position;
         if let Tag::SMALL_BIG_EXT = self.peek_tag()? {
@@ -294,6 +300,7 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// If there are more bytes.
+    #[inline]
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.is_empty() { Ok(()) } else { Err(self.error(self.position, DecodeErrorKind::Trailing)) }
     }
