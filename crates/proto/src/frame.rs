@@ -39,6 +39,7 @@ impl FrameReader {
     ///
     /// A frame shares the buffer's memory. An announced frame above the limit is an error at once, before its bytes
     /// arrive; the connection is then to be closed, since the stream can't be read on.
+    #[inline]
     pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLong> {
         let Some(length) = self.announced(buffer)? else {
             return Ok(None);
@@ -46,11 +47,13 @@ impl FrameReader {
         if buffer.len() - 4 < length {
             return Ok(None);
         }
-        buffer.advance(4);
         if length == 0 {
+            buffer.advance(4);
             return Ok(Some(Frame::Tick));
         }
-        Ok(Some(Frame::Data(buffer.split_to(length).freeze())))
+        let mut frame = buffer.split_to(4 + length).freeze();
+        frame.advance(4);
+        Ok(Some(Frame::Data(frame)))
     }
 
     /// Makes room in `buffer` for the next read.
@@ -66,6 +69,7 @@ impl FrameReader {
         buffer.reserve(missing.min(arrived).max(Self::READ_STEP));
     }
 
+    #[inline]
     fn announced(&self, buffer: &BytesMut) -> Result<Option<usize>, FrameTooLong> {
         let Some(&prefix) = buffer.first_chunk::<4>() else {
             return Ok(None);

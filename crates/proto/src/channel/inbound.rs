@@ -59,6 +59,7 @@ impl Inbound {
 }
 
 /// The message in a frame from `start` on.
+#[inline(always)]
 fn message(frame: Bytes, start: usize, atoms: AtomTable) -> Result<Message, ChannelError> {
     let (control, start) = control(&frame, start, &atoms)?;
     let has_payload = frame.len() > start;
@@ -87,6 +88,7 @@ fn pass_through(frame: Bytes) -> Result<Message, ChannelError> {
 }
 
 /// The control message at `start`, and where the payload begins.
+#[inline(always)]
 fn control(frame: &Bytes, start: usize, atoms: &AtomTable) -> Result<(ControlMessage, usize), ChannelError> {
     // The frame's size has its own limit.
     const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 24, decompressed: 0 };
@@ -95,6 +97,7 @@ fn control(frame: &Bytes, start: usize, atoms: &AtomTable) -> Result<(ControlMes
     Ok((control, start + decoder.position()))
 }
 
+#[inline]
 fn from(mut frame: Bytes, start: usize) -> Bytes {
     frame.advance(start);
     frame

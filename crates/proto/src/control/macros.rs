@@ -101,7 +101,7 @@ macro_rules! control_message {
         impl $crate::control::macros::Operation for $name {
             const OPERATION: u8 = $operation;
 
-            #[inline]
+            #[inline(always)]
             fn decode_elements(
                 $decoder: &mut peerl_term::Decoder<'_>,
                 arity: usize,
@@ -137,6 +137,7 @@ macro_rules! control_messages {
 
         impl ControlMessage {
             /// Reads a control message, and leaves the decoder at the payload.
+            #[inline(always)]
             pub fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
                 let arity = decoder.tuple_header()?;
                 let operation = decoder.unsigned()?;
@@ -167,6 +168,7 @@ macro_rules! control_messages {
                 }
             }
 
+            #[inline]
             fn encode<S: Sink>(&self, sink: &mut S) {
                 match self {
                     $(ControlMessage::$name(message) => message.encode(sink),)*
