@@ -1,6 +1,6 @@
 //! What was found in the crates that peerl could have been built on, each finding as an assertion on the crate itself.
 //!
-//! A failure here is good news: the crate has been mended, and docs/prior-art.md, and perhaps peerl's use of the
+//! A failure here is good news: the crate has been mended, and what docs/ says of it, and perhaps peerl's use of the
 //! crate, want a second look.
 
 use std::io;
