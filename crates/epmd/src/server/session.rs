@@ -204,3 +204,70 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Result<Reques
 fn now() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::super::{Config, Server};
+    use super::*;
+
+    /// The answer to a request that comes from another host, which a test can't be on.
+    async fn answer_to_a_stranger(server: &Server, request: &[u8]) -> Vec<u8> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let shared = Arc::clone(&server.shared);
+        let slot = Arc::clone(&shared.slots).try_acquire_owned().unwrap();
+        let session = tokio::spawn(Session::new(shared, stream, peer, false, (slot, None)).serve());
+        client.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        session.await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn strangers_may_only_ask() {
+        let config = Config { command_check: CommandCheck::Relaxed, ..Config::default() };
+        let server = Server::bind(["127.0.0.1:0".parse().unwrap()], config).await.unwrap();
+        let node = NodeInfo::new(AliveName::new("alfa").unwrap(), 9101);
+        let _held = server.shared.registry().register(node, 5).unwrap();
+        let forbidden: [&[u8]; 5] = [
+            b"\x00\x11x\x82\xe1M\x00\x00\x06\x00\x05\x00\x04beta\x00\x00",
+            b"\x00\x0ex\x82\xe1M\x00\x00\x06\x00\x05\x00\x01\xff\x00\x00",
+            b"\x00\x01d",
+            b"\x00\x01k",
+            b"\x00\x05salfa",
+        ];
+        for request in forbidden {
+            assert_eq!(answer_to_a_stranger(&server, request).await, b"", "{request:?}");
+        }
+        assert_eq!(server.shared.registry().names().len(), 1);
+        assert_eq!(*server.shared.stopping.borrow(), None);
+        let names = answer_to_a_stranger(&server, b"\x00\x01n").await;
+        assert_eq!(names[4..], *b"name alfa at port 9101\n");
+        let place = answer_to_a_stranger(&server, b"\x00\x05zalfa").await;
+        assert_eq!(place[..4], *b"w\x00\x23\x8d");
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_half_of_the_places() {
+        let config = Config { connections: 4, ..Config::default() };
+        let server = Server::bind(["127.0.0.1:0".parse().unwrap()], config).await.unwrap();
+        let stranger = "192.0.2.1:4000".parse().unwrap();
+        let neighbour = "127.0.0.1:4000".parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut admitted = Vec::new();
+        for (peer, expected) in [(stranger, 2), (neighbour, 4)] {
+            for _ in 0..5 {
+                let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                admitted.extend(server.shared.admit(stream, peer));
+            }
+            assert_eq!(admitted.len(), expected);
+        }
+        admitted.clear();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(server.shared.admit(stream, stranger).is_some(), "the places are free again");
+    }
+}
