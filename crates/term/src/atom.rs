@@ -157,7 +157,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// The reserved words of Erlang (Reference Manual, "Reserved Words").
-const RESERVED: &[&str] = &[
+pub(crate) const RESERVED: &[&str] = &[
     "after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case", "catch", "cond", "div",
     "else", "end", "fun", "if", "let", "maybe", "not", "of", "or", "orelse", "receive", "rem", "try", "when", "xor",
 ];

@@ -1,15 +1,29 @@
 //! Terms as text: Erlang and Elixir syntax, calls written in either, and JSON.
 //!
 //! ```
-//! use peerl_term::Term;
-//! use peerl_term::text::{elixir, erlang};
+//! use peerl_term::text::{Syntax, elixir, erlang};
 //!
-//! let term = Term::tuple([Term::atom("ok"), Term::map([(Term::atom("status"), Term::from(200))])]);
-//! assert_eq!(erlang::display(&term).to_string(), "{ok,#{status => 200}}");
-//! assert_eq!(elixir::display(&term).to_string(), "{:ok, %{status: 200}}");
+//! let term = erlang::parse(r#"{ok, <<"page">>, #{status => 16#C8}}"#)?;
+//! assert_eq!(elixir::display(&term).to_string(), r#"{:ok, "page", %{status: 200}}"#);
+//! assert_eq!(elixir::parse(r#"{:ok, "page", %{status: 200}}"#)?, term);
+//!
+//! let call = Syntax::detect_call(":lists.reverse([1, 2])").parse_call(":lists.reverse([1, 2])")?;
+//! assert_eq!((&*call.module, &*call.function), ("lists", "reverse"));
+//! # Ok::<(), peerl_term::text::ParseError>(())
 //! ```
 
+mod call;
 pub mod elixir;
 pub mod erlang;
+mod error;
 mod number;
 mod print;
+mod program;
+mod reader;
+mod segment;
+mod source;
+mod syntax;
+
+pub use call::{Call, Template};
+pub use error::ParseError;
+pub use syntax::Syntax;

@@ -31,9 +31,9 @@ fn live_through(wire: Bytes) {
         let mut hasher = DefaultHasher::new();
         twin.hash(&mut hasher);
         drop(twin);
-        for text in [erlang::display(&term).to_string(), elixir::display(&term).to_string(), format!("{term:?}")] {
-            assert!(text.len() >= DEPTH);
-        }
+        assert_eq!(erlang::parse(&erlang::display(&term).to_string()).as_ref(), Ok(&term));
+        assert_eq!(elixir::parse(&elixir::display(&term).to_string()).as_ref(), Ok(&term));
+        assert!(format!("{term:?}").len() >= DEPTH);
         drop(term);
     });
     thread.unwrap().join().unwrap();
@@ -75,4 +75,17 @@ fn nested_counts_do_not_multiply_what_is_allocated() {
         wire.extend_from_slice(&(level * 5).to_be_bytes());
     }
     assert!(Term::decode_with(&wire.into(), &Limits::default()).is_err());
+}
+
+#[test]
+fn text_that_never_closes_is_an_error_at_any_depth() {
+    let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(|| {
+        for open in ["[", "{", "#{", "#{a=>", "[1|", "#m:r{a={"] {
+            assert!(erlang::parse(&open.repeat(DEPTH / 5)).is_err());
+        }
+        for open in ["[", "{", "%{", "%{a: ", "[1|", "%A{a: [b: ", "#Record<a.b, c: "] {
+            assert!(elixir::parse(&open.repeat(DEPTH / 5)).is_err());
+        }
+    });
+    thread.unwrap().join().unwrap();
 }

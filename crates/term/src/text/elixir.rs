@@ -13,6 +13,9 @@
 //!
 //! Names inside `#...<>` are quoted where they have to be: `#PID<"w@127.0.0.1".38.0.1700000000>`.
 
+mod parse;
 mod print;
+mod quoted;
 
+pub use parse::{parse, parse_call, parse_template};
 pub use print::{Display, display};

@@ -13,6 +13,8 @@
 //!
 //! Node names are atoms in Erlang syntax: `#Pid<'w@127.0.0.1'.38.0.1700000000>`.
 
+mod parse;
 mod print;
 
+pub use parse::{parse, parse_call, parse_template};
 pub use print::{Display, display};
