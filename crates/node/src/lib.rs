@@ -1,2 +1,64 @@
 #![forbid(unsafe_code)]
 //! A running Erlang distribution node on tokio.
+//!
+//! ```text
+//!   socket ─▶ reader task ─▶ frames ─▶ messages ─▶ router ─▶ mailboxes, calls, links and monitors, exports
+//!   socket ◀─ writer task ◀─ outbox ◀────────────────────── whoever sends
+//! ```
+//!
+//! A [`Node`] is a member of the cluster that BEAM nodes cannot tell from their own kind: they ping it, see it in
+//! `nodes()`, and call it with `rpc` and `erpc`. It calls them with [`Node::call`], and serves them the functions
+//! that are [exported](Node::export), and no others.
+//!
+//! ```no_run
+//! use peerl_node::{Exception, Mfa, Node};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::builder("rust@127.0.0.1").cookie("secret").start().await?;
+//! node.export("greeter", "greet", 1, |(name,): (String,)| async move { Ok::<_, Exception>(format!("hello {name}")) })?;
+//! let peer = "beam@127.0.0.1".parse()?;
+//! let reversed: Vec<u8> = node.call(&peer, Mfa::new("lists", "reverse", (vec![1, 2, 3],))?).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it does not do yet: `global` and `pg`, TLS, and code that moves between nodes.
+
+mod accept;
+mod builder;
+mod connection;
+mod cookie_file;
+mod dial;
+mod epmd;
+mod event;
+mod exception;
+mod export;
+mod exports;
+mod format;
+mod handshake;
+mod identity;
+mod mfa;
+mod node;
+mod peers;
+mod process;
+mod reason;
+mod router;
+mod rpc;
+mod signals;
+mod system;
+
+pub use builder::{NodeBuilder, StartError};
+pub use cookie_file::{CookieFileError, read_cookie};
+pub use dial::ConnectError;
+pub use epmd::Epmd;
+pub use event::{NodeDownReason, NodeEvent, Visibility};
+pub use exception::{Class, Exception};
+pub use mfa::{Mfa, MfaError};
+pub use node::{Limits, Node, Nodes};
+pub use peerl_proto::cookie::{Cookie, CookieError};
+pub use peerl_proto::node_name::{NodeName, NodeNameError};
+pub use peerl_term::{Atom, Pid, Reference, Term};
+pub use process::{
+    Destination, Down, Ended, Exit, MailboxPolicy, Message, Monitored, Overflow, Process, RegisterError, SendError,
+};
+pub use rpc::{Call, CallError, Caller, GenCall, GenRequest, ReplyError};

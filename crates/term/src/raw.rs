@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Atom, DecodeError, Decoder, Limits, Term, encode};
+use crate::encode::{self, Sink};
+use crate::{Atom, DecodeError, Decoder, Limits, Term};
 
 /// The atoms of one distribution header, which `ATOM_CACHE_REF` tags in its message name by position.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +67,15 @@ impl RawTerm {
     #[inline]
     pub fn atoms(&self) -> &AtomTable {
         &self.atoms
+    }
+
+    /// Writes the term. Atoms that it names by position are written out.
+    pub fn encode<S: Sink>(&self, sink: &mut S) {
+        match &self.atoms {
+            AtomTable(None) => sink.put_shared(&self.bytes),
+            // What has come in a frame is decoded by somebody before it is passed on; if it is malformed, nobody wants it.
+            AtomTable(Some(_)) => encode::term(&self.decode().unwrap_or_else(|_| Term::nil()), sink),
+        }
     }
 
     /// Decodes the term within the default limits.

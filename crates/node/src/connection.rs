@@ -1,0 +1,77 @@
+//! A connection that is up: one task reads it, one writes it.
+
+mod calls;
+mod outbox;
+mod reader;
+mod signals;
+mod writer;
+
+pub(crate) use calls::{Answer, Calls};
+pub(crate) use outbox::{Outbox, SendError};
+pub(crate) use reader::read;
+pub(crate) use writer::write;
+
+use parking_lot::Mutex;
+use std::time::Instant;
+
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::handshake::Established;
+use peerl_proto::handshake::arbitration::AttemptId;
+use peerl_proto::node_name::NodeName;
+use peerl_proto::tick::TickTimer;
+use peerl_term::Atom;
+use tokio_util::sync::CancellationToken;
+
+use crate::Visibility;
+
+/// What the node knows of one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: AttemptId,
+    pub(crate) peer: NodeName,
+    pub(crate) atom: Atom,
+    pub(crate) creation: u32,
+    pub(crate) flags: DistributionFlags,
+    pub(crate) outbox: Outbox,
+    pub(crate) calls: Calls,
+    pub(crate) ticks: Mutex<TickTimer>,
+    /// Ends both tasks.
+    pub(crate) closed: CancellationToken,
+}
+
+impl Connection {
+    pub(crate) fn new(id: AttemptId, atom: Atom, established: &Established, ticks: TickTimer) -> Self {
+        Self {
+            id,
+            peer: established.peer.clone(),
+            atom,
+            creation: established.creation,
+            flags: established.flags,
+            outbox: Outbox::new(established.flags),
+            calls: Calls::default(),
+            ticks: Mutex::new(ticks),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// Ends the connection: both tasks stop, nothing can be sent. Says whether this was the first to end it.
+    pub(crate) fn close(&self) -> bool {
+        let first = self.outbox.close();
+        self.closed.cancel();
+        first
+    }
+
+    pub(crate) fn visibility(&self) -> Visibility {
+        if self.flags.contains(DistributionFlags::PUBLISHED) { Visibility::Visible } else { Visibility::Hidden }
+    }
+
+    /// Something has been read, now.
+    pub(crate) fn has_read(&self) {
+        self.ticks.lock().read(Instant::now());
+    }
+
+    /// Something has been written, now.
+    pub(crate) fn has_written(&self) {
+        self.ticks.lock().wrote(Instant::now());
+    }
+}

@@ -1,0 +1,103 @@
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::Mutex;
+use peerl_term::{Atom, Pid, RawTerm};
+use tokio::sync::oneshot;
+
+/// What a request to the peer is waiting for.
+#[derive(Debug)]
+struct Pending {
+    answer: oneshot::Sender<Answer>,
+    /// The process that the peer has spawned for the request.
+    spawned: Option<Pid>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The process that was spawned, or is monitored, ended with this reason.
+    Down(RawTerm),
+    /// The peer refused to spawn.
+    NotSpawned(Atom),
+    /// The reply to a `gen` call: `{Tag, Reply}`.
+    Reply(RawTerm),
+    /// The connection ended first.
+    Disconnected,
+}
+
+/// The requests that this node has made on one connection, by the number of their reference.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    pending: HashMap<u64, Pending>,
+    /// Requests that nobody waits for any more, whose spawned process is not known yet.
+    abandoned: HashSet<u64>,
+    closed: bool,
+}
+
+impl Calls {
+    /// Begins to wait. Nothing is waited for on a connection that has ended.
+    pub(crate) fn start(&self, number: u64) -> Option<oneshot::Receiver<Answer>> {
+        let mut table = self.0.lock();
+        if table.closed {
+            return None;
+        }
+        let (answer, receiver) = oneshot::channel();
+        table.pending.insert(number, Pending { answer, spawned: None });
+        Some(receiver)
+    }
+
+    /// The peer has spawned a process. Says whether nobody waits for it any more, so that its monitor must go.
+    pub(crate) fn spawned(&self, number: u64, pid: &Pid) -> bool {
+        let mut table = self.0.lock();
+        if let Some(pending) = table.pending.get_mut(&number) {
+            pending.spawned = Some(pid.clone());
+            return false;
+        }
+        table.abandoned.remove(&number)
+    }
+
+    /// Ends the wait with an answer.
+    pub(crate) fn answer(&self, number: u64, answer: Answer) {
+        let mut table = self.0.lock();
+        let pending = table.pending.remove(&number);
+        if pending.is_none() {
+            table.abandoned.remove(&number);
+        }
+        drop(table);
+        if let Some(pending) = pending {
+            // Whoever waited may have gone in this moment.
+            let _ = pending.answer.send(answer);
+        }
+    }
+
+    /// Ends the wait without an answer. Gives the process whose monitor is to be removed, if it is known;
+    /// if it is not, [`spawned`](Self::spawned) will tell.
+    pub(crate) fn abandon_spawn(&self, number: u64) -> Option<Pid> {
+        let mut table = self.0.lock();
+        let pending = table.pending.remove(&number)?;
+        if pending.spawned.is_none() {
+            table.abandoned.insert(number);
+        }
+        pending.spawned
+    }
+
+    /// Ends the wait for a reply. Says whether there still was one.
+    pub(crate) fn abandon(&self, number: u64) -> bool {
+        self.0.lock().pending.remove(&number).is_some()
+    }
+
+    /// Ends all waiting: the connection has ended.
+    pub(crate) fn close(&self) {
+        let mut table = self.0.lock();
+        table.closed = true;
+        table.abandoned.clear();
+        let pending = std::mem::take(&mut table.pending);
+        drop(table);
+        for (_, pending) in pending {
+            let _ = pending.answer.send(Answer::Disconnected);
+        }
+    }
+}

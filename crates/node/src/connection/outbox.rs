@@ -1,0 +1,247 @@
+//! What waits to be written to a connection.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use peerl_proto::channel::{Fragment, Fragments, Outbound};
+use peerl_proto::control::Control;
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::frame::TICK;
+use peerl_term::Pid;
+use tokio::sync::Notify;
+
+use crate::identity::pid_number;
+
+/// The queue between those who send and the task that writes.
+///
+/// Senders encode straight into one buffer, which the writer takes whole: everything that has been sent since its
+/// last write goes out with one system call. A large message waits apart, and goes out fragment by fragment between
+/// the small ones; but what its sender sends after it waits behind it, since signals between two processes must
+/// arrive in their order.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    /// There is something to write.
+    filled: Notify,
+    /// There is room again.
+    drained: Notify,
+}
+
+#[derive(Debug)]
+struct Queue {
+    channel: Outbound,
+    buffer: Vec<u8>,
+    /// One lane for each sender with a large message under way, served in turn.
+    lanes: VecDeque<Lane>,
+    lane_bytes: usize,
+    closed: bool,
+}
+
+/// What one sender has sent since its large message that is still under way.
+#[derive(Debug)]
+struct Lane {
+    sender: u64,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Large(Fragments),
+    Frame(Vec<u8>),
+}
+
+/// Why something cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SendError {
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Closed,
+    /// More than [`Outbox::LIMIT`] bytes are queued: the peer does not read.
+    #[error("the peer does not read what is sent to it")]
+    Full,
+    /// The message is beyond what a frame can hold, and the peer takes no fragments.
+    #[error("the message is too large for this peer")]
+    TooLarge,
+}
+
+/// What the writer writes next.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) fragment: Option<Fragment>,
+}
+
+impl Outbox {
+    /// From this many queued bytes on, senders wait: as many as a BEAM lets queue (`+zdbbl`).
+    pub(crate) const BUSY: usize = 1 << 20;
+
+    /// The most bytes that may be queued by those who cannot wait: signals that the node itself makes. A peer that
+    /// asks and never reads is disconnected when they reach it. One message alone may be larger.
+    pub(crate) const LIMIT: usize = 256 << 20;
+
+    /// A buffer that has grown beyond this is given back when it is empty.
+    const KEPT: usize = 256 << 10;
+
+    pub(crate) fn new(flags: DistributionFlags) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                channel: Outbound::new(flags),
+                buffer: Vec::new(),
+                lanes: VecDeque::new(),
+                lane_bytes: 0,
+                closed: false,
+            }),
+            filled: Notify::new(),
+            drained: Notify::new(),
+        }
+    }
+
+    /// Queues a message; `payload` appends the payload, if the message has one.
+    pub(crate) fn send(
+        &self,
+        from: &Pid,
+        control: &impl Control,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), SendError> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(SendError::Closed);
+        }
+        if queue.bytes() > Self::LIMIT {
+            return Err(SendError::Full);
+        }
+        let was_empty = queue.is_empty();
+        queue.add(pid_number(from), control, payload)?;
+        drop(queue);
+        if was_empty {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Queues a tick, unless there is something to write anyway.
+    pub(crate) fn tick(&self) {
+        let mut queue = self.queue.lock();
+        if !queue.closed && queue.is_empty() {
+            queue.buffer.extend_from_slice(&TICK);
+            drop(queue);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until the connection is not busy. Whoever sends on behalf of a user waits here first.
+    pub(crate) async fn ready(&self) -> Result<(), SendError> {
+        loop {
+            let drained = {
+                let queue = self.queue.lock();
+                if queue.closed {
+                    return Err(SendError::Closed);
+                }
+                if queue.bytes() < Self::BUSY {
+                    return Ok(());
+                }
+                self.drained.notified()
+            };
+            drained.await;
+        }
+    }
+
+    /// Waits until there is something to write.
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. Says whether there was
+    /// something.
+    pub(crate) fn take(&self, batch: &mut Batch) -> bool {
+        batch.buffer.clear();
+        if batch.buffer.capacity() > Self::KEPT {
+            batch.buffer = Vec::new();
+        }
+        let mut queue = self.queue.lock();
+        let was_busy = queue.bytes() >= Self::BUSY;
+        std::mem::swap(&mut queue.buffer, &mut batch.buffer);
+        batch.fragment = queue.next_fragment();
+        let is_free = was_busy && queue.bytes() < Self::BUSY;
+        drop(queue);
+        if is_free {
+            self.drained.notify_waiters();
+        }
+        !batch.buffer.is_empty() || batch.fragment.is_some()
+    }
+
+    /// Ends the queue: nothing can be sent any more. Says whether this was the first to end it.
+    pub(crate) fn close(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let first = !std::mem::replace(&mut queue.closed, true);
+        queue.buffer = Vec::new();
+        queue.lanes = VecDeque::new();
+        drop(queue);
+        self.drained.notify_waiters();
+        self.filled.notify_one();
+        first
+    }
+
+    /// Says whether everything has been taken for writing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.lock().is_empty()
+    }
+}
+
+impl Queue {
+    fn add(
+        &mut self,
+        sender: u64,
+        control: &impl Control,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), SendError> {
+        let too_large = |_| SendError::TooLarge;
+        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == sender) {
+            let mut frame = Vec::new();
+            let fragments = self.channel.encode_or_fragment(control, payload, &mut frame).map_err(too_large)?;
+            self.lane_bytes += fragments.as_ref().map_or(frame.len(), Fragments::remaining_bytes);
+            lane.waiting.push_back(fragments.map_or(Waiting::Frame(frame), Waiting::Large));
+            return Ok(());
+        }
+        if let Some(fragments) =
+            self.channel.encode_or_fragment(control, payload, &mut self.buffer).map_err(too_large)?
+        {
+            self.lane_bytes += fragments.remaining_bytes();
+            self.lanes.push_back(Lane { sender, waiting: [Waiting::Large(fragments)].into() });
+        }
+        Ok(())
+    }
+
+    /// The next fragment of the lane whose turn it is. Whole frames that have waited in it go into the buffer.
+    fn next_fragment(&mut self) -> Option<Fragment> {
+        while let Some(mut lane) = self.lanes.pop_front() {
+            while let Some(waiting) = lane.waiting.front_mut() {
+                match waiting {
+                    Waiting::Large(fragments) => {
+                        let before = fragments.remaining_bytes();
+                        let fragment = fragments.next();
+                        self.lane_bytes -= before - fragments.remaining_bytes();
+                        if fragment.is_some() {
+                            self.lanes.push_back(lane);
+                            return fragment;
+                        }
+                    }
+                    Waiting::Frame(frame) => {
+                        self.lane_bytes -= frame.len();
+                        self.buffer.append(frame);
+                    }
+                }
+                lane.waiting.pop_front();
+            }
+        }
+        None
+    }
+
+    fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.lanes.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.buffer.len() + self.lane_bytes
+    }
+}

@@ -1,0 +1,124 @@
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use peerl_proto::channel::Inbound;
+use peerl_proto::frame::{Frame, FrameReader};
+use peerl_proto::tick::TickAction;
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::Connection;
+use crate::NodeDownReason;
+use crate::node::Inner;
+use crate::router::Routed;
+
+/// The room for the first bytes that arrive on a quiet connection.
+const FIRST_READ: usize = 4 << 10;
+
+/// The most room for one read. It grows to this as long as reads fill it.
+const LARGEST_READ: usize = 256 << 10;
+
+/// Reads messages and routes them, until the connection ends.
+pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, socket: OwnedReadHalf, buffer: BytesMut) {
+    let reason = tokio::select! {
+        biased;
+        () = connection.closed.cancelled() => return,
+        reason = read_until_broken(&node, &connection, &socket, buffer) => reason,
+    };
+    node.bring_down(&connection, reason);
+}
+
+async fn read_until_broken(
+    node: &Arc<Inner>,
+    connection: &Arc<Connection>,
+    socket: &OwnedReadHalf,
+    mut buffer: BytesMut,
+) -> NodeDownReason {
+    let frames = FrameReader::new(node.limits.frame);
+    let mut inbound = Inbound::new(node.limits.channel);
+    let mut room = FIRST_READ;
+    loop {
+        loop {
+            match frames.next(&mut buffer) {
+                Ok(None) => break,
+                Ok(Some(Frame::Tick)) => answer_tick(connection),
+                Ok(Some(frame)) => match inbound.receive(frame) {
+                    Ok(None) => {}
+                    Ok(Some(message)) => match node.route(connection, message) {
+                        Ok(Routed::Done) => {}
+                        Ok(Routed::Full(process, message)) => {
+                            wait_for_room(connection, &process, message).await;
+                        }
+                        Err(violation) => return NodeDownReason::Protocol(violation.to_string()),
+                    },
+                    Err(error) => return NodeDownReason::Protocol(error.to_string()),
+                },
+                Err(error) => return NodeDownReason::Protocol(error.to_string()),
+            }
+        }
+        // A connection that waits for its next message holds no buffer.
+        if buffer.is_empty() {
+            buffer = BytesMut::new();
+            if let Err(error) = socket.readable().await {
+                return lost(&error);
+            }
+        }
+        reserve(&mut buffer, room);
+        let free = buffer.capacity() - buffer.len();
+        match read_some(socket, &mut buffer).await {
+            Ok(0) => return NodeDownReason::ConnectionClosed,
+            Ok(count) if count == free => room = (room * 2).min(LARGEST_READ),
+            Ok(count) if count < room / 4 => room = (room / 2).max(FIRST_READ),
+            Ok(_) => {}
+            Err(error) => return lost(&error),
+        }
+        connection.has_read();
+    }
+}
+
+async fn read_some(socket: &OwnedReadHalf, buffer: &mut BytesMut) -> io::Result<usize> {
+    loop {
+        match socket.try_read_buf(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
+            result => return result,
+        }
+    }
+}
+
+/// Makes room for a read: as a rule the usual room, and more only in step with what has arrived of a large frame.
+fn reserve(buffer: &mut BytesMut, room: usize) {
+    let announced = buffer.first_chunk::<4>().map_or(0, |length| u32::from_be_bytes(*length) as usize + 4);
+    let missing = announced.saturating_sub(buffer.len());
+    buffer.reserve(missing.min(buffer.len()).max(room));
+}
+
+fn lost(error: &io::Error) -> NodeDownReason {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => NodeDownReason::ConnectionClosed,
+        io::ErrorKind::TimedOut => NodeDownReason::NetTickTimeout,
+        _ => NodeDownReason::Io(error.to_string()),
+    }
+}
+
+fn answer_tick(connection: &Connection) {
+    let now = Instant::now();
+    let answer = {
+        let mut ticks = connection.ticks.lock();
+        ticks.read_tick(now);
+        ticks.poll(now) == TickAction::SendTick
+    };
+    if answer {
+        connection.outbox.tick();
+    }
+}
+
+/// Waits until a process has taken messages from its full mailbox. The peer is not to be taken for dead meanwhile,
+/// because its ticks are not read.
+async fn wait_for_room(connection: &Connection, process: &crate::process::Core, mut message: crate::process::Message) {
+    while let Err((refused, _)) = process.deliver(message) {
+        message = refused;
+        let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;
+        connection.has_read();
+    }
+}

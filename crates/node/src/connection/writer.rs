@@ -1,0 +1,75 @@
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use peerl_proto::tick::TickAction;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::Connection;
+use super::outbox::Batch;
+use crate::NodeDownReason;
+use crate::node::Inner;
+
+/// Writes what is queued, and ticks when nothing is, until the connection ends.
+pub(crate) async fn write(node: Arc<Inner>, connection: Arc<Connection>, mut socket: OwnedWriteHalf) {
+    let reason = tokio::select! {
+        biased;
+        () = connection.closed.cancelled() => return,
+        reason = write_until_broken(&connection, &mut socket) => reason,
+    };
+    node.bring_down(&connection, reason);
+}
+
+async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf) -> NodeDownReason {
+    let mut batch = Batch::default();
+    let deadline = connection.ticks.lock().deadline();
+    let tick = tokio::time::sleep_until(deadline.into());
+    tokio::pin!(tick);
+    loop {
+        while connection.outbox.take(&mut batch) {
+            if let Err(error) = write_batch(socket, &mut batch).await {
+                return match error.kind() {
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => NodeDownReason::ConnectionClosed,
+                    _ => NodeDownReason::Io(error.to_string()),
+                };
+            }
+            connection.has_written();
+        }
+        tokio::select! {
+            biased;
+            () = connection.outbox.filled() => {}
+            () = &mut tick => {
+                let now = Instant::now();
+                let (action, deadline) = {
+                    let ticks = connection.ticks.lock();
+                    (ticks.poll(now), ticks.deadline())
+                };
+                match action {
+                    TickAction::PeerDead => return NodeDownReason::NetTickTimeout,
+                    TickAction::SendTick => {
+                        connection.outbox.tick();
+                        tick.as_mut().reset((now + Duration::from_millis(50)).into());
+                    }
+                    TickAction::Wait => tick.as_mut().reset(deadline.into()),
+                }
+            }
+        }
+    }
+}
+
+/// Writes the frames that were queued, and a fragment of a large message, with one call if the socket takes them.
+async fn write_batch(socket: &mut OwnedWriteHalf, batch: &mut Batch) -> io::Result<()> {
+    let Some(fragment) = batch.fragment.take() else { return socket.write_all(&batch.buffer).await };
+    let parts: [&[u8]; 3] = [&batch.buffer, &fragment.head, &fragment.data];
+    let mut slices = parts.map(IoSlice::new);
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match socket.write_vectored(rest).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut rest, written),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! The file that holds a user's cookie, as OTP reads and makes it (kernel, module `auth`).
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use peerl_proto::cookie::{Cookie, CookieError};
+
+/// Why there is no cookie.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CookieFileError {
+    /// The user has no home directory, so there is no place for the file.
+    #[error("there is no home directory to look for .erlang.cookie in; give a cookie, or set PEERL_COOKIE or HOME")]
+    NoHome,
+    /// Others than the owner may read the file.
+    #[error("Cookie file {} must be accessible by owner only (chmod 400 it)", path.display())]
+    Accessible {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be read or made.
+    #[error("cannot read the cookie file {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The file's content is not a cookie.
+    #[error("the cookie in {} is bad: {source}", path.display())]
+    Cookie {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: CookieError,
+    },
+}
+
+/// The environment variable that holds the cookie.
+pub(crate) const VARIABLE: &str = "PEERL_COOKIE";
+
+/// Finds the cookie: in `PEERL_COOKIE`, else in `~/.erlang.cookie`, which is made if it is not there.
+pub(crate) fn find() -> Result<Cookie, CookieFileError> {
+    if let Some(text) = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()) {
+        return Cookie::new(&text).map_err(|source| CookieFileError::Cookie { path: VARIABLE.into(), source });
+    }
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).ok_or(CookieFileError::NoHome)?;
+    read_or_make(&home.join(".erlang.cookie"))
+}
+
+/// Reads a cookie file, which only its owner may be able to read.
+///
+/// # Errors
+/// If the file is not there, others than its owner may access it, or it holds no cookie.
+pub fn read_cookie(path: &Path) -> Result<Cookie, CookieFileError> {
+    let io = |source| CookieFileError::Io { path: path.into(), source };
+    let metadata = fs::metadata(path).map_err(io)?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(CookieFileError::Accessible { path: path.into() });
+    }
+    let text = fs::read_to_string(path).map_err(io)?;
+    let text = text.trim_end_matches(['\n', '\r', ' ', '\t']);
+    Cookie::new(text).map_err(|source| CookieFileError::Cookie { path: path.into(), source })
+}
+
+fn read_or_make(path: &Path) -> Result<Cookie, CookieFileError> {
+    match make(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(source) => return Err(CookieFileError::Io { path: path.into(), source }),
+    }
+    read_cookie(path)
+}
+
+/// Makes the file with 20 random capital letters and mode 0400, as OTP does.
+fn make(path: &Path) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
+    let mut random = [0; 20];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    // 256 is not a multiple of 26; the bias is no help to whoever guesses among 26^20.
+    file.write_all(&random.map(|byte| b'A' + byte % 26))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_once_and_read_again() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(".erlang.cookie");
+        let made = read_or_make(&path).unwrap();
+        assert_eq!(read_or_make(&path).unwrap(), made);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
+        assert_eq!(fs::read(&path).unwrap().len(), 20);
+    }
+
+    #[test]
+    fn refused_if_others_may_read_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("cookie");
+        fs::write(&path, "secret\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        let error = read_cookie(&path).unwrap_err();
+        assert!(error.to_string().contains("must be accessible by owner only"), "{error}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert_eq!(read_cookie(&path).unwrap(), Cookie::new("secret").unwrap());
+    }
+}

@@ -1,0 +1,133 @@
+//! Finding a peer's port and connecting to it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use peerl_proto::handshake::arbitration::{AttemptId, UpVerdict};
+use peerl_proto::handshake::{Established, HandshakeError, LocalNode, SetupTimer};
+use peerl_proto::node_name::NodeName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::handshake::{self, Initiated};
+use crate::node::Inner;
+
+/// Why there is no connection to a peer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The node to connect to is this node.
+    #[error("{0} is this node itself")]
+    Myself(NodeName),
+    /// This node has a long name and the peer a short one, or the other way round: OTP nodes refuse such a pair.
+    #[error("{ours} and {peer} cannot connect: one has a long host name and the other a short one")]
+    NameKind {
+        /// This node.
+        ours: NodeName,
+        /// The peer.
+        peer: NodeName,
+    },
+    /// The EPMD at the peer's host does not answer.
+    #[error("cannot ask EPMD about {peer}: {source}")]
+    Epmd {
+        /// The peer.
+        peer: NodeName,
+        /// What went wrong.
+        source: Arc<peerl_epmd::Error>,
+    },
+    /// The EPMD at the peer's host does not know the name.
+    #[error("EPMD at {} knows no node {}", .0.host(), .0.name())]
+    UnknownNode(NodeName),
+    /// The peer's host cannot be found, or does not answer at the port.
+    #[error("cannot connect to {peer} at port {port}: {source}")]
+    Io {
+        /// The peer.
+        peer: NodeName,
+        /// The port that it listens on.
+        port: u16,
+        /// What went wrong.
+        source: Arc<io::Error>,
+    },
+    /// The handshake failed.
+    #[error("{peer} did not accept the connection: {source}")]
+    Handshake {
+        /// The peer.
+        peer: NodeName,
+        /// What went wrong.
+        source: HandshakeError,
+    },
+    /// The connection ended at once, or the node is shutting down.
+    #[error("the connection ended before it was used")]
+    Disconnected,
+}
+
+/// Tries to connect, and brings the connection up.
+pub(crate) async fn attempt(node: Arc<Inner>, peer: NodeName, attempt: AttemptId) {
+    let error = match connect(&node, &peer, attempt).await {
+        Ok(Some(connected)) => {
+            let Connected { stream, buffer, established } = connected;
+            match node.peers.established(&peer, attempt) {
+                UpVerdict::Up => return node.bring_up(attempt, stream, buffer, established),
+                UpVerdict::Replaces(_) | UpVerdict::Superseded => ConnectError::Disconnected,
+            }
+        }
+        Ok(None) => {
+            // The peer's own attempt wins, and should be here any moment.
+            node.peers.yielded(&peer, attempt);
+            tokio::time::sleep(SetupTimer::DEFAULT_STEP).await;
+            ConnectError::Disconnected
+        }
+        Err(error) => {
+            tracing::debug!(%peer, %error, "cannot connect");
+            error
+        }
+    };
+    node.peers.closed(&peer, attempt, Some(error));
+}
+
+struct Connected {
+    stream: TcpStream,
+    buffer: BytesMut,
+    established: Established,
+}
+
+async fn connect(node: &Inner, peer: &NodeName, attempt: AttemptId) -> Result<Option<Connected>, ConnectError> {
+    let port = node.epmd.port_of(peer).await?;
+    let io = |source: io::Error| ConnectError::Io { peer: peer.clone(), port, source: Arc::new(source) };
+    let mut stream = timeout(SetupTimer::DEFAULT_STEP, open(peer.host(), port))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(io)?;
+    let local = LocalNode::new(node.identity.name.clone(), node.identity.creation, node.flags, node.cookie_for(peer));
+    let mut buffer = BytesMut::new();
+    let replaces = || node.peers.replaces(peer, attempt);
+    let refused = |source| ConnectError::Handshake { peer: peer.clone(), source };
+    match handshake::initiate(&mut stream, &mut buffer, local, peer.clone(), replaces).await {
+        Ok(Initiated::Established(established)) => Ok(Some(Connected { stream, buffer, established })),
+        Ok(Initiated::Yielded) => Ok(None),
+        Ok(Initiated::KeptOld) => Err(ConnectError::Disconnected),
+        Err(handshake::Error::Io(source)) => Err(io(source)),
+        Err(handshake::Error::Handshake(source)) => Err(refused(source)),
+    }
+}
+
+/// Tries the addresses of a host one after another.
+async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    let each = Duration::from_secs(3).max(SetupTimer::DEFAULT_STEP / addresses.len().max(1) as u32);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}

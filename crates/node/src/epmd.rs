@@ -1,0 +1,109 @@
+//! How the node is found: through an EPMD that runs, one that it runs itself, or none.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use peerl_epmd::{Client, Lease, NodeType, Registration, Server, ServerHandle};
+use peerl_proto::node_name::NodeName;
+
+use crate::StartError;
+use crate::dial::ConnectError;
+
+/// Which EPMD the node uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Epmd {
+    /// The one that runs on this host; if none does, the node runs one itself.
+    #[default]
+    Auto,
+    /// The one that runs on this host. It is an error if none does.
+    External,
+    /// One that the node runs itself. It is an error if another is in its place.
+    Embedded,
+    /// None. Every peer is expected to listen on this port, as `erl -erl_epmd_port` has it.
+    None {
+        /// The port of all peers.
+        port: u16,
+    },
+}
+
+/// The node's relation to EPMD while it runs.
+#[derive(Debug)]
+pub(crate) struct PortMapper {
+    client: Client,
+    fixed_port: Option<u16>,
+    lease: Mutex<Option<Lease>>,
+    server: Mutex<Option<ServerHandle>>,
+}
+
+impl PortMapper {
+    /// Finds or starts EPMD, and registers the node. Gives the node's creation.
+    pub(crate) async fn register(
+        epmd: Epmd,
+        client: Client,
+        name: &NodeName,
+        port: u16,
+    ) -> Result<(Self, Option<u32>), StartError> {
+        let mut mapper = Self { client, fixed_port: None, lease: Mutex::new(None), server: Mutex::new(None) };
+        let embedded = match epmd {
+            Epmd::None { port } => {
+                mapper.fixed_port = Some(port);
+                return Ok((mapper, None));
+            }
+            Epmd::External => false,
+            Epmd::Embedded => true,
+            Epmd::Auto => match mapper.client.names().await {
+                Ok(_) => false,
+                Err(peerl_epmd::Error::NoEpmd { .. }) => true,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if embedded {
+            *mapper.server.lock() = Some(serve(&mapper.client).await?);
+        }
+        // BEAM nodes register as ordinary nodes even when they are hidden; so does this one.
+        let alive = name.name().parse().map_err(StartError::AliveName)?;
+        let registration = Registration::new(alive, port).with_type(NodeType::NORMAL);
+        let lease = mapper.client.register(registration).await?;
+        let creation = lease.creation();
+        *mapper.lease.lock() = Some(lease);
+        Ok((mapper, Some(creation)))
+    }
+
+    /// The port on which a peer listens.
+    pub(crate) async fn port_of(&self, peer: &NodeName) -> Result<u16, ConnectError> {
+        if let Some(port) = self.fixed_port {
+            return Ok(port);
+        }
+        match self.client.for_host(peer.host()).lookup(peer.name()).await {
+            Ok(Some(found)) => Ok(found.port),
+            Ok(None) => Err(ConnectError::UnknownNode(peer.clone())),
+            Err(source) => Err(ConnectError::Epmd { peer: peer.clone(), source: Arc::new(source) }),
+        }
+    }
+
+    /// Gives the name back, and stops the EPMD that the node runs.
+    pub(crate) async fn release(&self) {
+        let lease = self.lease.lock().take();
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        let server = self.server.lock().take();
+        if let Some(server) = server {
+            server.shutdown().await;
+        }
+    }
+
+    /// The address of the EPMD that the node runs, if it runs one.
+    pub(crate) fn embedded_address(&self) -> Option<SocketAddr> {
+        self.server.lock().as_ref().map(ServerHandle::local_addr)
+    }
+}
+
+async fn serve(client: &Client) -> Result<ServerHandle, StartError> {
+    let address = format!("{}:{}", client.host(), client.port());
+    let addresses: Vec<SocketAddr> = peerl_epmd::environment::listen_addresses(client.port())?;
+    tracing::info!(%address, "no EPMD runs here: starting one");
+    Ok(Server::bind(addresses, peerl_epmd::Config::from_env()).await?.spawn())
+}

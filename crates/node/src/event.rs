@@ -1,0 +1,61 @@
+use peerl_proto::node_name::NodeName;
+
+/// Whether a node shows itself in the `nodes()` of its peers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Visibility {
+    /// An ordinary member.
+    #[default]
+    Visible,
+    /// A node as `erl -hidden` starts: it is in `nodes(hidden)`, and its peers tell nobody of it.
+    Hidden,
+}
+
+/// What has become of a connection; what `net_kernel:monitor_nodes/1` tells on the BEAM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// A node is connected.
+    NodeUp {
+        /// Its name.
+        node: NodeName,
+        /// Whether the connection shows in `nodes()`.
+        visibility: Visibility,
+    },
+    /// A node is connected no longer.
+    NodeDown {
+        /// Its name.
+        node: NodeName,
+        /// Why.
+        reason: NodeDownReason,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeDownReason {
+    /// The peer closed the connection, or its host did.
+    #[error("connection closed")]
+    ConnectionClosed,
+    /// The connection failed.
+    #[error("connection failed: {0}")]
+    Io(String),
+    /// Nothing was heard of the peer for the tick time.
+    #[error("the peer was silent for the whole net tick time")]
+    NetTickTimeout,
+    /// This node closed the connection.
+    #[error("disconnected")]
+    Disconnect,
+    /// The peer connected anew.
+    #[error("replaced by a new connection of the same node")]
+    Replaced,
+    /// The peer broke the protocol.
+    #[error("protocol violation: {0}")]
+    Protocol(String),
+    /// The peer did not read what it asked for.
+    #[error("the peer does not read: too much is queued for it")]
+    Congested,
+    /// This node is shutting down.
+    #[error("this node is shutting down")]
+    Shutdown,
+}

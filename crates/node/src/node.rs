@@ -1,0 +1,363 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use parking_lot::RwLock;
+use peerl_proto::channel::ChannelLimits;
+use peerl_proto::cookie::Cookie;
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::frame::FrameReader;
+use peerl_proto::handshake::Established;
+use peerl_proto::handshake::arbitration::AttemptId;
+use peerl_proto::node_name::NodeName;
+use peerl_proto::tick::TickTimer;
+use peerl_term::{Atom, Pid};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::{self, Connection};
+use crate::dial::{self, ConnectError};
+use crate::epmd::PortMapper;
+use crate::exports::Exports;
+use crate::identity::Identity;
+use crate::peers::{Peers, Wish};
+use crate::process::ProcessTable;
+use crate::rpc::Served;
+use crate::system::Output;
+use crate::{NodeDownReason, NodeEvent, Visibility, accept, system};
+
+/// A running node of an Erlang cluster.
+///
+/// Clones are handles to the same node. When the last one is dropped the node stops, as after
+/// [`shutdown`](Self::shutdown).
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) inner: Arc<Inner>,
+    _stop: Arc<StopOnDrop>,
+}
+
+/// What all tasks of a node share.
+pub(crate) struct Inner {
+    pub(crate) identity: Identity,
+    pub(crate) port: u16,
+    pub(crate) visibility: Visibility,
+    pub(crate) flags: DistributionFlags,
+    pub(crate) cookie: Cookie,
+    cookies: RwLock<HashMap<NodeName, Cookie>>,
+    pub(crate) epmd: PortMapper,
+    pub(crate) net_ticktime: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) peers: Peers,
+    pub(crate) processes: ProcessTable,
+    pub(crate) exports: Exports,
+    pub(crate) served: Served,
+    pub(crate) draining: AtomicBool,
+    /// The pid in whose name the node itself makes requests. It is no process: answers to it are matched by their
+    /// reference.
+    pub(crate) requester: Pid,
+    events: broadcast::Sender<NodeEvent>,
+    pub(crate) stopped: CancellationToken,
+    pub(crate) started: Instant,
+    group_leader: OnceLock<Pid>,
+    output: Option<Output>,
+}
+
+/// What a node accepts from a peer before it ends the connection. A peer knows the cookie, but may run amok.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a frame. Peers that cut large messages into fragments stay far below.
+    pub frame: usize,
+    /// Of messages in fragments.
+    pub channel: ChannelLimits,
+    /// The most calls of peers that are served at a time; more are refused with `system_limit`.
+    pub calls: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame: FrameReader::DEFAULT_LIMIT, channel: ChannelLimits::default(), calls: 1 << 18 }
+    }
+}
+
+/// What a node is started with.
+pub(crate) struct Settings {
+    pub(crate) identity: Identity,
+    pub(crate) port: u16,
+    pub(crate) visibility: Visibility,
+    pub(crate) flags: DistributionFlags,
+    pub(crate) cookie: Cookie,
+    pub(crate) epmd: PortMapper,
+    pub(crate) net_ticktime: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) output: Option<Output>,
+}
+
+/// Which nodes [`Node::nodes`] gives, as `erlang:nodes/1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Nodes {
+    /// Those that are connected and visible: `nodes()`.
+    Visible,
+    /// Those that are connected and hidden.
+    Hidden,
+    /// All that are connected.
+    Connected,
+    /// This node.
+    This,
+}
+
+struct StopOnDrop(Arc<Inner>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Node").field(&self.inner.identity.name).finish()
+    }
+}
+
+impl Node {
+    pub(crate) fn run(settings: Settings, listener: TcpListener) -> Self {
+        let requester = settings.identity.next_pid();
+        let inner = Arc::new(Inner {
+            identity: settings.identity,
+            port: settings.port,
+            visibility: settings.visibility,
+            flags: settings.flags,
+            cookie: settings.cookie,
+            cookies: RwLock::default(),
+            epmd: settings.epmd,
+            net_ticktime: settings.net_ticktime,
+            limits: settings.limits,
+            peers: Peers::default(),
+            processes: ProcessTable::default(),
+            exports: Exports::default(),
+            served: Served::default(),
+            draining: AtomicBool::new(false),
+            requester,
+            events: broadcast::channel(1024).0,
+            stopped: CancellationToken::new(),
+            started: Instant::now(),
+            group_leader: OnceLock::new(),
+            output: settings.output,
+        });
+        let node = Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner };
+        system::start(&node.inner);
+        tokio::spawn(accept::listen(node.inner.clone(), listener));
+        node
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &NodeName {
+        &self.inner.identity.name
+    }
+
+    /// The port that the node listens on.
+    pub fn port(&self) -> u16 {
+        self.inner.port
+    }
+
+    /// Which incarnation of the name this node is.
+    pub fn creation(&self) -> u32 {
+        self.inner.identity.creation
+    }
+
+    /// Whether the node shows in the `nodes()` of its peers.
+    pub fn visibility(&self) -> Visibility {
+        self.inner.visibility
+    }
+
+    /// The address of the EPMD that the node runs itself, if it does.
+    pub fn embedded_epmd(&self) -> Option<std::net::SocketAddr> {
+        self.inner.epmd.embedded_address()
+    }
+
+    /// How long the node has been running.
+    pub fn uptime(&self) -> Duration {
+        self.inner.started.elapsed()
+    }
+
+    /// The number of processes, those included that serve calls of peers.
+    pub fn process_count(&self) -> usize {
+        self.inner.processes.len()
+    }
+
+    /// The names that processes of this node have registered.
+    pub fn registered(&self) -> Vec<Atom> {
+        self.inner.processes.registered()
+    }
+
+    /// Uses another cookie than the node's own for one peer, as `erlang:set_cookie/2` does.
+    pub fn set_cookie(&self, peer: NodeName, cookie: Cookie) {
+        self.inner.cookies.write().insert(peer, cookie);
+    }
+
+    /// Connects to a peer, unless it is connected already.
+    ///
+    /// # Errors
+    /// If the peer cannot be found or reached, or the handshake fails.
+    pub async fn connect(&self, peer: &NodeName) -> Result<(), ConnectError> {
+        self.inner.connect(peer).await.map(drop)
+    }
+
+    /// Ends the connection to a peer. Says whether there was one. The peer may connect again.
+    pub fn disconnect(&self, peer: &NodeName) -> bool {
+        let connection = self.inner.peers.get(peer.as_str());
+        if let Some(connection) = &connection {
+            self.inner.bring_down(connection, NodeDownReason::Disconnect);
+        }
+        connection.is_some()
+    }
+
+    /// The names of the connected nodes, sorted.
+    pub fn nodes(&self, which: Nodes) -> Vec<NodeName> {
+        if which == Nodes::This {
+            return vec![self.name().clone()];
+        }
+        let mut nodes: Vec<NodeName> = self
+            .inner
+            .peers
+            .all()
+            .into_iter()
+            .filter(|connection| match which {
+                Nodes::Visible => connection.visibility() == Visibility::Visible,
+                Nodes::Hidden => connection.visibility() == Visibility::Hidden,
+                _ => true,
+            })
+            .map(|connection| connection.peer.clone())
+            .collect();
+        nodes.sort();
+        nodes
+    }
+
+    /// What becomes of connections from now on. A receiver that lags behind more than 1,024 events misses some.
+    pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
+        self.inner.events.subscribe()
+    }
+
+    /// Stops the node: gives its name back to EPMD, and ends all connections. What is queued for the peers is
+    /// still written, if they take it within a second.
+    pub async fn shutdown(&self) {
+        self.inner.epmd.release().await;
+        let flushed = async {
+            while self.inner.peers.all().iter().any(|connection| !connection.outbox.is_empty()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), flushed).await;
+        self.inner.stop();
+    }
+}
+
+impl Inner {
+    /// The cookie for a peer.
+    pub(crate) fn cookie_for(&self, peer: &NodeName) -> Cookie {
+        self.cookies.read().get(peer).unwrap_or(&self.cookie).clone()
+    }
+
+    /// A creation for a peer that wants to be given a name.
+    pub(crate) fn random_creation(&self) -> u32 {
+        crate::builder::random_creation().unwrap_or(self.identity.creation)
+    }
+
+    /// The connection to a peer; a new one if there is none.
+    pub(crate) async fn connect(self: &Arc<Self>, peer: &NodeName) -> Result<Arc<Connection>, ConnectError> {
+        if let Some(connection) = self.peers.get(peer.as_str()) {
+            return Ok(connection);
+        }
+        if *peer == self.identity.name {
+            return Err(ConnectError::Myself(peer.clone()));
+        }
+        if self.stopped.is_cancelled() {
+            return Err(ConnectError::Disconnected);
+        }
+        let wish = self.peers.wish(peer, |attempt, cancelled| {
+            let (node, peer) = (self.clone(), peer.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = cancelled.cancelled() => {}
+                    () = dial::attempt(node, peer, attempt) => {}
+                }
+            });
+        });
+        match wish {
+            Wish::Up(connection) => Ok(connection),
+            Wish::Wait(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
+        }
+    }
+
+    /// Starts the tasks of a connection whose handshake has ended well, and shows it to everybody.
+    pub(crate) fn bring_up(
+        self: &Arc<Self>,
+        attempt: AttemptId,
+        stream: TcpStream,
+        buffer: BytesMut,
+        established: Established,
+    ) {
+        // A name that came through the handshake fits an atom.
+        let Ok(atom) = Atom::new(established.peer.as_str()) else { return };
+        let ticks = TickTimer::new(Instant::now(), self.net_ticktime, TickTimer::DEFAULT_INTENSITY);
+        let connection = Arc::new(Connection::new(attempt, atom, &established, ticks));
+        tracing::info!(peer = %connection.peer, visibility = ?connection.visibility(), "node up");
+        // Whoever sees the event finds the node connected; what the node sends is read after it.
+        self.peers.publish(&connection);
+        let event = NodeEvent::NodeUp { node: connection.peer.clone(), visibility: connection.visibility() };
+        let _ = self.events.send(event);
+        let (read_half, write_half) = stream.into_split();
+        tokio::spawn(connection::write(self.clone(), connection.clone(), write_half));
+        tokio::spawn(connection::read(self.clone(), connection.clone(), read_half, buffer));
+        if self.stopped.is_cancelled() {
+            self.bring_down(&connection, NodeDownReason::Shutdown);
+        }
+    }
+
+    /// Ends a connection; only the first caller does anything. When this returns, all processes know that the node
+    /// is gone, and nobody finds the connection any more.
+    pub(crate) fn bring_down(&self, connection: &Arc<Connection>, reason: NodeDownReason) {
+        if !connection.close() {
+            return;
+        }
+        tracing::info!(peer = %connection.peer, %reason, "node down");
+        connection.calls.close();
+        self.node_gone(&connection.peer);
+        self.peers.hide(connection);
+        let _ = self.events.send(NodeEvent::NodeDown { node: connection.peer.clone(), reason });
+        self.peers.closed(&connection.peer, connection.id, None);
+    }
+
+    /// The process that gets what is printed by those who work for this node.
+    pub(crate) fn group_leader(&self) -> Pid {
+        self.group_leader.get().unwrap_or(&self.requester).clone()
+    }
+
+    pub(crate) fn set_group_leader(&self, pid: Pid) {
+        let _ = self.group_leader.set(pid);
+    }
+
+    /// Does with printed text what the node was set up to do.
+    pub(crate) fn print(&self, text: &str) {
+        match &self.output {
+            Some(output) => output(text),
+            None => tracing::info!(target: "peerl::output", "{}", text.trim_end()),
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.cancel();
+        self.peers.abort_attempts();
+        for connection in self.peers.all() {
+            self.bring_down(&connection, NodeDownReason::Shutdown);
+        }
+        for process in self.processes.all() {
+            self.end(&process, &crate::reason::atom("shutdown"));
+        }
+    }
+}

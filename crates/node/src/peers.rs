@@ -1,0 +1,178 @@
+//! The attempts to connect and the connections, a slot for each peer; and who waits for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, DialVerdict, PeerSlot, UpVerdict};
+use peerl_proto::node_name::NodeName;
+use peerl_term::Atom;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::Connection;
+use crate::dial::ConnectError;
+
+/// What waits for a connection.
+pub(crate) type Waiter = oneshot::Receiver<Result<Arc<Connection>, ConnectError>>;
+
+#[derive(Default)]
+pub(crate) struct Peers {
+    slots: Mutex<HashMap<NodeName, Slot>>,
+    /// The connections that are up, by the atom of the peer's name: what every send looks up, without a lock.
+    up: ArcSwap<HashMap<Atom, Arc<Connection>>>,
+    next_attempt: AtomicU64,
+}
+
+#[derive(Default)]
+struct Slot {
+    arbitration: PeerSlot,
+    waiters: Vec<oneshot::Sender<Result<Arc<Connection>, ConnectError>>>,
+    /// What ends the task of an attempt that counts no more.
+    attempts: HashMap<AttemptId, CancellationToken>,
+}
+
+/// How a wish for a connection is met.
+pub(crate) enum Wish {
+    Up(Arc<Connection>),
+    Wait(Waiter),
+}
+
+impl Peers {
+    pub(crate) fn next_attempt(&self) -> AttemptId {
+        AttemptId(self.next_attempt.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The connection to a peer, if it is up.
+    pub(crate) fn get(&self, peer: &str) -> Option<Arc<Connection>> {
+        self.up.load().get(peer).cloned()
+    }
+
+    /// All connections that are up.
+    pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
+        self.up.load().values().cloned().collect()
+    }
+
+    /// Something here wants a connection. If none is up or under way, `dial` starts an attempt.
+    pub(crate) fn wish(&self, peer: &NodeName, dial: impl FnOnce(AttemptId, CancellationToken)) -> Wish {
+        let mut slots = self.slots.lock();
+        let slot = slots.entry(peer.clone()).or_default();
+        let attempt = self.next_attempt();
+        match slot.arbitration.dial(attempt) {
+            DialVerdict::Up(_) => {
+                if let Some(connection) = self.get(peer.as_str()) {
+                    return Wish::Up(connection);
+                }
+            }
+            DialVerdict::Wait(_) => {}
+            DialVerdict::Dial => {
+                let cancelled = CancellationToken::new();
+                slot.attempts.insert(attempt, cancelled.clone());
+                dial(attempt, cancelled);
+            }
+        }
+        let (sender, receiver) = oneshot::channel();
+        slot.waiters.push(sender);
+        Wish::Wait(receiver)
+    }
+
+    /// A peer calls on a new connection; the token ends the task that conducts the handshake.
+    pub(crate) fn call(
+        &self,
+        attempt: AttemptId,
+        ours: &NodeName,
+        theirs: &NodeName,
+        cancelled: &CancellationToken,
+    ) -> CallVerdict {
+        let mut slots = self.slots.lock();
+        let slot = slots.entry(theirs.clone()).or_default();
+        let verdict = slot.arbitration.call(attempt, ours, theirs);
+        let dropped = match verdict {
+            CallVerdict::Accept { stale } => stale,
+            CallVerdict::AcceptSimultaneous { ours } => Some(ours),
+            CallVerdict::Yield | CallVerdict::Close => return verdict,
+            CallVerdict::AskAlive => None,
+        };
+        if let Some(attempt) = dropped.and_then(|dropped| slot.attempts.remove(&dropped)) {
+            attempt.cancel();
+        }
+        slot.attempts.insert(attempt, cancelled.clone());
+        verdict
+    }
+
+    /// Our attempt was told to wait for the peer's own.
+    pub(crate) fn yielded(&self, peer: &NodeName, attempt: AttemptId) {
+        if let Some(slot) = self.slots.lock().get_mut(peer) {
+            slot.arbitration.yielded(attempt);
+        }
+    }
+
+    /// Whether our attempt shall replace the connection that the peer believes in.
+    pub(crate) fn replaces(&self, peer: &NodeName, attempt: AttemptId) -> bool {
+        self.slots.lock().get(peer).is_some_and(|slot| slot.arbitration.replaces(attempt))
+    }
+
+    /// The handshake of an attempt has ended well.
+    pub(crate) fn established(&self, peer: &NodeName, attempt: AttemptId) -> UpVerdict {
+        let mut slots = self.slots.lock();
+        let Some(slot) = slots.get_mut(peer) else { return UpVerdict::Superseded };
+        slot.attempts.remove(&attempt);
+        slot.arbitration.established(attempt)
+    }
+
+    /// Shows the connection to everybody, and to those who waited for it.
+    pub(crate) fn publish(&self, connection: &Arc<Connection>) {
+        self.up.rcu(|up| {
+            let mut up = HashMap::clone(up);
+            up.insert(connection.atom.clone(), connection.clone());
+            up
+        });
+        let mut slots = self.slots.lock();
+        if let Some(slot) = slots.get_mut(&connection.peer) {
+            for waiter in slot.waiters.drain(..) {
+                let _ = waiter.send(Ok(connection.clone()));
+            }
+        }
+    }
+
+    /// Hides a connection that has ended, unless another has taken its place.
+    pub(crate) fn hide(&self, connection: &Arc<Connection>) {
+        self.up.rcu(|up| {
+            let mut up = HashMap::clone(up);
+            if up.get(&connection.atom).is_some_and(|other| other.id == connection.id) {
+                up.remove(&connection.atom);
+            }
+            up
+        });
+    }
+
+    /// A connection or an attempt has ended; whoever waited for it is told the error.
+    pub(crate) fn closed(&self, peer: &NodeName, attempt: AttemptId, error: Option<ConnectError>) {
+        let mut slots = self.slots.lock();
+        let Some(slot) = slots.get_mut(peer) else { return };
+        slot.attempts.remove(&attempt);
+        let _ = slot.arbitration.closed(attempt);
+        if !slot.arbitration.is_idle() {
+            return;
+        }
+        if !slot.waiters.is_empty() {
+            let error = error.unwrap_or(ConnectError::Disconnected);
+            for waiter in slot.waiters.drain(..) {
+                let _ = waiter.send(Err(error.clone()));
+            }
+        }
+        // Names that nobody ever connects from would fill the table: an idle slot goes.
+        slots.remove(peer);
+    }
+
+    /// Ends all attempts.
+    pub(crate) fn abort_attempts(&self) {
+        for slot in self.slots.lock().values_mut() {
+            for (_, attempt) in slot.attempts.drain() {
+                attempt.cancel();
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Local processes: what has a pid on this node, and can be sent to, linked to and monitored.
+
+mod core;
+mod handle;
+mod link;
+mod mailbox;
+mod message;
+mod table;
+
+pub(crate) use self::core::{Core, Remains, Watcher};
+pub(crate) use handle::Payload;
+pub use handle::{Destination, Ended, Process, RegisterError, SendError};
+pub(crate) use link::Links;
+pub(crate) use mailbox::Mailbox;
+pub use mailbox::{MailboxPolicy, Overflow};
+pub use message::{Down, Exit, Message, Monitored};
+pub(crate) use table::ProcessTable;

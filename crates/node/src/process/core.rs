@@ -1,0 +1,150 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use peerl_term::{Atom, Pid, RawTerm, Reference};
+use tokio::sync::Notify;
+
+use super::{Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
+
+/// What the node knows of one of its processes.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) pid: Pid,
+    state: Mutex<State>,
+    /// A message has come, or the process has ended.
+    arrived: Notify,
+    /// A message has been taken, or the process has ended.
+    room: Notify,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) trap_exit: bool,
+    pub(crate) links: Links,
+    /// Who monitors this process.
+    pub(crate) watchers: HashMap<Reference, Watcher>,
+    /// The watcher that asked for this process to be spawned; apart, so that a remote call needs no table.
+    pub(crate) spawner: Option<(Reference, Pid)>,
+    /// Whom this process monitors.
+    pub(crate) watched: HashMap<Reference, Monitored>,
+    pub(crate) names: Vec<Atom>,
+    pub(crate) group_leader: Option<Pid>,
+    ended: Option<RawTerm>,
+}
+
+/// A monitor on this process.
+#[derive(Debug, Clone)]
+pub(crate) struct Watcher {
+    pub(crate) pid: Pid,
+    /// The name by which the process was found, if it was by name: the watcher is told of the name.
+    pub(crate) name: Option<Atom>,
+}
+
+/// What a process leaves behind.
+pub(crate) struct Remains {
+    pub(crate) links: Vec<Pid>,
+    pub(crate) watchers: Vec<(Reference, Watcher)>,
+    pub(crate) watched: Vec<(Reference, Monitored)>,
+    pub(crate) names: Vec<Atom>,
+}
+
+impl Core {
+    pub(crate) fn new(pid: Pid, policy: MailboxPolicy) -> Arc<Self> {
+        Arc::new(Self {
+            pid,
+            state: Mutex::new(State {
+                mailbox: Mailbox::new(policy),
+                trap_exit: false,
+                links: Links::default(),
+                watchers: HashMap::new(),
+                spawner: None,
+                watched: HashMap::new(),
+                names: Vec::new(),
+                group_leader: None,
+                ended: None,
+            }),
+            arrived: Notify::new(),
+            room: Notify::new(),
+        })
+    }
+
+    /// The state of a process that has not ended.
+    pub(crate) fn alive(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        state.ended.is_none().then_some(state)
+    }
+
+    /// Puts a message into the mailbox; gives it back if the mailbox is full. A message to a process that has ended
+    /// vanishes, as in Erlang.
+    pub(crate) fn deliver(&self, message: Message) -> Result<(), (Message, Overflow)> {
+        if let Some(mut state) = self.alive() {
+            state.mailbox.push(message)?;
+        }
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Puts a signal into the mailbox, which must not be lost.
+    pub(crate) fn deliver_signal(&self, message: Message) {
+        if let Some(mut state) = self.alive() {
+            state.mailbox.push_always(message);
+        }
+        self.arrived.notify_one();
+    }
+
+    /// Takes the oldest message, or tells why there will be none.
+    pub(crate) fn take(&self) -> Result<Option<Message>, RawTerm> {
+        let mut state = self.state.lock();
+        if let Some(reason) = &state.ended {
+            return Err(reason.clone());
+        }
+        let message = state.mailbox.pop();
+        drop(state);
+        if message.is_some() {
+            self.room.notify_one();
+        }
+        Ok(message)
+    }
+
+    /// Waits until something may have come.
+    pub(crate) async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Waits until there may be room in the mailbox.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Waits until the process has been ended by a signal; for a process that receives no messages.
+    pub(crate) async fn ended(&self) -> RawTerm {
+        loop {
+            if let Err(reason) = self.take() {
+                return reason;
+            }
+            self.arrival().await;
+        }
+    }
+
+    /// Marks the process as ended. Gives what it leaves behind, to whoever is the first to end it.
+    pub(crate) fn end(&self, reason: &RawTerm) -> Option<Remains> {
+        let mut state = self.alive()?;
+        state.ended = Some(reason.clone());
+        state.mailbox.clear();
+        let mut watchers: Vec<_> = state.watchers.drain().collect();
+        watchers.extend(state.spawner.take().map(|(reference, pid)| (reference, Watcher { pid, name: None })));
+        let remains = Remains {
+            links: state.links.take_where(|_| true),
+            watchers,
+            watched: state.watched.drain().collect(),
+            names: std::mem::take(&mut state.names),
+        };
+        drop(state);
+        self.arrived.notify_one();
+        self.room.notify_waiters();
+        self.room.notify_one();
+        Some(remains)
+    }
+}

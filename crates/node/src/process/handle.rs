@@ -1,0 +1,419 @@
+use std::fmt;
+use std::sync::Arc;
+
+use peerl_proto::control::{ProcessId, RegSend, Send, SendSender};
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
+use serde::Serialize;
+
+use super::{Core, MailboxPolicy, Message, Monitored};
+use crate::dial::ConnectError;
+use crate::node::{Inner, Node};
+use crate::reason;
+use crate::router::Routed;
+
+/// A process of this node: it has a pid and a mailbox, and whoever holds it receives from it.
+///
+/// It ends with reason `normal` when it is dropped, with another by [`exit`](Self::exit), or when an exit signal
+/// reaches it; also when its node stops.
+pub struct Process {
+    inner: Arc<Inner>,
+    core: Arc<Core>,
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Destination {
+    /// A process.
+    Process(Pid),
+    /// The process that has this name on this node.
+    Name(Atom),
+    /// The process that has this name on another node.
+    Remote(Atom, NodeName),
+}
+
+impl From<Pid> for Destination {
+    fn from(pid: Pid) -> Self {
+        Self::Process(pid)
+    }
+}
+
+impl From<&Pid> for Destination {
+    fn from(pid: &Pid) -> Self {
+        Self::Process(pid.clone())
+    }
+}
+
+impl From<(Atom, NodeName)> for Destination {
+    fn from((name, node): (Atom, NodeName)) -> Self {
+        Self::Remote(name, node)
+    }
+}
+
+impl From<(&'static str, &NodeName)> for Destination {
+    fn from((name, node): (&'static str, &NodeName)) -> Self {
+        Self::Remote(Atom::from_static(name), node.clone())
+    }
+}
+
+/// The process has ended; there will be no more messages.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the process has ended: {reason:?}")]
+pub struct Ended {
+    /// The exit reason.
+    pub reason: Term,
+}
+
+/// Why a name cannot be registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("another process has this name, or this process has ended")]
+pub struct RegisterError;
+
+impl Node {
+    /// Starts a process with the usual mailbox.
+    pub fn process(&self) -> Process {
+        self.process_with(MailboxPolicy::default())
+    }
+
+    /// Starts a process.
+    pub fn process_with(&self, policy: MailboxPolicy) -> Process {
+        Process::start(&self.inner, policy)
+    }
+
+    /// The pid of the process that has this name on this node.
+    pub fn whereis(&self, name: &str) -> Option<Pid> {
+        self.inner.processes.whereis(name).map(|process| process.pid.clone())
+    }
+}
+
+impl Process {
+    pub(crate) fn start(inner: &Arc<Inner>, policy: MailboxPolicy) -> Self {
+        let core = Core::new(inner.identity.next_pid(), policy);
+        inner.processes.insert(core.clone());
+        Self { inner: inner.clone(), core }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// The pid.
+    pub fn pid(&self) -> &Pid {
+        &self.core.pid
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// If the process has been ended by an exit signal.
+    pub async fn receive(&mut self) -> Result<Message, Ended> {
+        loop {
+            if let Some(message) = self.try_receive()? {
+                return Ok(message);
+            }
+            self.core.arrival().await;
+        }
+    }
+
+    /// Takes the next message, if there is one.
+    ///
+    /// # Errors
+    /// If the process has been ended by an exit signal.
+    pub fn try_receive(&mut self) -> Result<Option<Message>, Ended> {
+        self.core.take().map_err(|reason| Ended { reason: reason.decode().unwrap_or_else(|_| Term::atom("unknown")) })
+    }
+
+    /// The number of messages in the mailbox.
+    pub fn queued(&self) -> usize {
+        self.core.alive().map_or(0, |state| state.mailbox.len())
+    }
+
+    /// Registers a name; `name` on this node then means this process.
+    ///
+    /// # Errors
+    /// If another process has the name, or this one has ended.
+    pub fn register(&self, name: Atom) -> Result<(), RegisterError> {
+        if self.inner.processes.register(name, &self.core) { Ok(()) } else { Err(RegisterError) }
+    }
+
+    /// Gives a name up. Says whether anyone had it.
+    pub fn unregister(&self, name: &str) -> bool {
+        self.inner.processes.unregister(name)
+    }
+
+    /// Says whether exit signals come as messages, instead of ending the process. At first they don't.
+    pub fn trap_exit(&self, trap: bool) {
+        if let Some(mut state) = self.core.alive() {
+            state.trap_exit = trap;
+        }
+    }
+
+    /// Sends a message. The peer is connected to if it is not; as in Erlang nobody tells whether it arrives.
+    ///
+    /// # Errors
+    /// If the message cannot be encoded, or the peer cannot be reached.
+    pub async fn send(&self, to: impl Into<Destination>, message: &impl Serialize) -> Result<(), SendError> {
+        let mut payload = Vec::new();
+        peerl_term::serde::to_sink(message, &mut payload)?;
+        self.inner.send_from(&self.core.pid, to.into(), Payload::Encoded(payload)).await
+    }
+
+    /// Sends a message that is a term.
+    ///
+    /// # Errors
+    /// If the peer cannot be reached.
+    pub async fn send_term(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
+        self.inner.send_from(&self.core.pid, to.into(), Payload::Term(message)).await
+    }
+
+    /// Monitors a process: when it ends, [`Message::Down`] comes; at once, if it is not there or cannot be reached.
+    pub async fn monitor(&self, target: impl Into<Destination>) -> Reference {
+        let inner = &self.inner;
+        let reference = inner.identity.next_reference();
+        let (object, id) = match target.into() {
+            Destination::Process(pid) => (Monitored::Process(pid.clone()), ProcessId::Pid(pid)),
+            Destination::Name(name) => {
+                (Monitored::Name(name.clone(), inner.identity.name.clone()), ProcessId::Name(name))
+            }
+            Destination::Remote(name, node) => (Monitored::Name(name.clone(), node), ProcessId::Name(name)),
+        };
+        if let Some(mut state) = self.core.alive() {
+            state.watched.insert(reference.clone(), object.clone());
+        }
+        let failed = match inner.place_of(&object) {
+            Place::Here(Some(process)) => {
+                let name = match &object {
+                    Monitored::Name(name, _) => Some(name.clone()),
+                    Monitored::Process(_) => None,
+                };
+                let watcher = super::Watcher { pid: self.core.pid.clone(), name };
+                let inserted = process.alive().map(|mut state| state.watchers.insert(reference.clone(), watcher));
+                inserted.is_none().then_some("noproc")
+            }
+            Place::Here(None) => Some("noproc"),
+            Place::There(node) => match inner.connect(&node).await {
+                Ok(connection) => connection
+                    .send_monitor(self.core.pid.clone(), id, reference.clone())
+                    .is_err()
+                    .then_some("noconnection"),
+                Err(_) => Some("noconnection"),
+            },
+        };
+        if let Some(reason) = failed {
+            inner.monitor_fired(&self.core.pid, &reference, reason::atom(reason));
+        }
+        reference
+    }
+
+    /// Ends a monitor. Says whether it was still there; if not, its [`Message::Down`] has come or is in the mailbox.
+    pub fn demonitor(&self, reference: &Reference) -> bool {
+        let watched = self.core.alive().and_then(|mut state| state.watched.remove(reference));
+        let Some(watched) = watched else { return false };
+        self.inner.stop_watching(&self.core.pid, &watched, reference);
+        true
+    }
+
+    /// Links to a process: when one of the two ends, the other gets an exit signal.
+    pub async fn link(&self, other: &Pid) {
+        let inner = &self.inner;
+        if *other == self.core.pid {
+            return;
+        }
+        let is_new = self.core.alive().is_some_and(|mut state| state.links.link(other.clone()));
+        if !is_new {
+            return;
+        }
+        let failed = match inner.place_of(&Monitored::Process(other.clone())) {
+            Place::Here(Some(process)) => {
+                let linked = process.alive().map(|mut state| state.links.linked_by(self.core.pid.clone()));
+                linked.is_none().then_some("noproc")
+            }
+            Place::Here(None) => Some("noproc"),
+            Place::There(node) => match inner.connect(&node).await {
+                Ok(connection) => {
+                    connection.send_link(self.core.pid.clone(), other.clone()).is_err().then_some("noconnection")
+                }
+                Err(_) => Some("noconnection"),
+            },
+        };
+        if let Some(reason) = failed {
+            let active = self.core.alive().is_some_and(|mut state| state.links.ended(other));
+            if active {
+                inner.exit_signal(&self.core, other.clone(), &reason::atom(reason));
+            }
+        }
+    }
+
+    /// Ends a link.
+    pub fn unlink(&self, other: &Pid) {
+        let inner = &self.inner;
+        let Some(id) = self.core.alive().and_then(|mut state| state.links.unlink(other)) else { return };
+        let acknowledged = match inner.peers.get(&other.node) {
+            Some(connection) => {
+                let _ = connection.send_unlink(id, self.core.pid.clone(), other.clone());
+                // The old form of the message has no acknowledgement.
+                !connection.flags.contains(DistributionFlags::UNLINK_ID)
+            }
+            None => {
+                if let Some(process) = inner.process(other)
+                    && let Some(mut state) = process.alive()
+                {
+                    state.links.unlinked_by(&self.core.pid);
+                }
+                true
+            }
+        };
+        if acknowledged && let Some(mut state) = self.core.alive() {
+            state.links.unlink_acknowledged(other, id);
+        }
+    }
+
+    /// Sends an exit signal to a process, as `exit/2`.
+    pub fn exit_other(&self, other: &Pid, reason: &Term) {
+        let inner = &self.inner;
+        let reason = RawTerm::encoded_from(reason);
+        if let Some(process) = inner.process(other) {
+            inner.exit_request(&process, self.core.pid.clone(), &reason);
+        } else if let Some(connection) = inner.peers.get(&other.node) {
+            let _ = connection.send_exit2(self.core.pid.clone(), other.clone(), &reason);
+        }
+    }
+
+    /// Ends the process with a reason.
+    pub fn exit(self, reason: &Term) {
+        self.inner.end(&self.core, &RawTerm::encoded_from(reason));
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Process").field(self.pid()).finish()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.inner.end(&self.core, &reason::atom("normal"));
+    }
+}
+
+/// Why a message was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message cannot be a term.
+    #[error("the message cannot be encoded: {0}")]
+    Encode(#[from] peerl_term::serde::Error),
+    /// The peer cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection ended, or the message is too large for the peer.
+    #[error("cannot send to {peer}: {what}")]
+    Connection {
+        /// The peer.
+        peer: NodeName,
+        /// What happened.
+        what: String,
+    },
+    /// There is no node of that name.
+    #[error("the pid's node name is not one: {0}")]
+    NodeName(#[from] peerl_proto::node_name::NodeNameError),
+}
+
+/// What is sent, before it is encoded for good.
+pub(crate) enum Payload<'a> {
+    Encoded(Vec<u8>),
+    Term(&'a Term),
+}
+
+impl Payload<'_> {
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Encoded(bytes) if out.is_empty() => *out = bytes,
+            Self::Encoded(bytes) => out.extend_from_slice(&bytes),
+            Self::Term(term) => peerl_term::encode::term(term, out),
+        }
+    }
+
+    fn into_raw(self) -> RawTerm {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        RawTerm::new(bytes.into(), peerl_term::AtomTable::empty())
+    }
+}
+
+/// Where a process is.
+pub(crate) enum Place {
+    Here(Option<Arc<Core>>),
+    There(NodeName),
+}
+
+impl Inner {
+    pub(crate) fn place_of(&self, object: &Monitored) -> Place {
+        match object {
+            Monitored::Process(pid) if pid.node == self.identity.atom => Place::Here(self.process(pid)),
+            Monitored::Process(pid) => NodeName::new(&pid.node).map_or(Place::Here(None), Place::There),
+            Monitored::Name(name, node) if *node == self.identity.name => Place::Here(self.processes.whereis(name)),
+            Monitored::Name(_, node) => Place::There(node.clone()),
+        }
+    }
+
+    pub(crate) async fn send_from(
+        self: &Arc<Self>,
+        from: &Pid,
+        to: Destination,
+        payload: Payload<'_>,
+    ) -> Result<(), SendError> {
+        let (to, node) = match to {
+            Destination::Process(pid) if pid.node == self.identity.atom => {
+                self.send_here(self.process(&pid), payload).await;
+                return Ok(());
+            }
+            Destination::Name(name) => {
+                self.send_here(self.processes.whereis(&name), payload).await;
+                return Ok(());
+            }
+            Destination::Remote(name, node) if node == self.identity.name => {
+                self.send_here(self.processes.whereis(&name), payload).await;
+                return Ok(());
+            }
+            Destination::Process(pid) => {
+                let node = pid.node.clone();
+                (ProcessId::Pid(pid), node)
+            }
+            Destination::Remote(name, node) => {
+                let atom = Atom::new(node.as_str()).map_err(|_| peerl_proto::node_name::NodeNameError::TooLong)?;
+                (ProcessId::Name(name), atom)
+            }
+        };
+        let connection = match self.peers.get(&node) {
+            Some(connection) => connection,
+            None => self.connect(&NodeName::new(&node)?).await?,
+        };
+        let failed = |error: crate::connection::SendError| SendError::Connection {
+            peer: connection.peer.clone(),
+            what: error.to_string(),
+        };
+        connection.outbox.ready().await.map_err(failed)?;
+        let write = |out: &mut Vec<u8>| payload.write(out);
+        match to {
+            ProcessId::Pid(to) if connection.flags.contains(DistributionFlags::SEND_SENDER) => {
+                connection.outbox.send(from, &SendSender { from: from.clone(), to }, write)
+            }
+            ProcessId::Pid(to) => connection.outbox.send(from, &Send { to }, write),
+            ProcessId::Name(to) => connection.outbox.send(from, &RegSend { from: from.clone(), to }, write),
+        }
+        .map_err(failed)
+    }
+
+    async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
+        let Some(process) = process else { return };
+        let mut routed = self.deliver(process, Message::User(payload.into_raw()));
+        while let Routed::Full(process, message) = routed {
+            process.room().await;
+            routed = self.deliver(process, message);
+        }
+    }
+}

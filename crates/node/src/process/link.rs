@@ -1,0 +1,109 @@
+//! Links with processes of other nodes, and the protocol that ends them without races.
+//!
+//! Erlang docs: *Distribution Protocol*, section "New Link Protocol".
+
+use std::collections::HashMap;
+
+use peerl_term::Pid;
+
+/// The links of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    entries: HashMap<Pid, Link>,
+    next_unlink_id: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Active,
+    /// Unlinked, but the other side has not acknowledged it yet; until then its signals may still be of the old link.
+    Unlinking(u64),
+}
+
+impl Links {
+    /// This process links to another. Says whether that one has to be told.
+    pub(crate) fn link(&mut self, other: Pid) -> bool {
+        self.entries.insert(other, Link::Active) != Some(Link::Active)
+    }
+
+    /// This process ends its link to another. Gives the id of the unlink, if there was a link.
+    pub(crate) fn unlink(&mut self, other: &Pid) -> Option<u64> {
+        let link = self.entries.get_mut(other).filter(|link| **link == Link::Active)?;
+        self.next_unlink_id += 1;
+        *link = Link::Unlinking(self.next_unlink_id);
+        Some(self.next_unlink_id)
+    }
+
+    /// Another process links to this one.
+    pub(crate) fn linked_by(&mut self, other: Pid) {
+        self.entries.entry(other).or_insert(Link::Active);
+    }
+
+    /// Another process ends its link to this one.
+    pub(crate) fn unlinked_by(&mut self, other: &Pid) {
+        if self.entries.get(other) == Some(&Link::Active) {
+            self.entries.remove(other);
+        }
+    }
+
+    /// Another process acknowledges this one's unlink.
+    pub(crate) fn unlink_acknowledged(&mut self, other: &Pid, id: u64) {
+        if self.entries.get(other) == Some(&Link::Unlinking(id)) {
+            self.entries.remove(other);
+        }
+    }
+
+    /// A linked process has ended, or its node has gone. Says whether the link was active, so that it counts.
+    pub(crate) fn ended(&mut self, other: &Pid) -> bool {
+        self.entries.remove(other) == Some(Link::Active)
+    }
+
+    /// Takes all entries out of processes for which the predicate holds; gives those that were active.
+    pub(crate) fn take_where(&mut self, mut gone: impl FnMut(&Pid) -> bool) -> Vec<Pid> {
+        self.entries
+            .extract_if(|pid, _| gone(pid))
+            .filter_map(|(pid, link)| (link == Link::Active).then_some(pid))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerl_term::Atom;
+
+    fn other() -> Pid {
+        Pid { node: Atom::from_static("b@h"), id: 1, serial: 0, creation: 9 }
+    }
+
+    #[test]
+    fn a_signal_of_the_old_link_does_not_count_after_an_unlink() {
+        let mut links = Links::default();
+        assert!(links.link(other()));
+        assert!(!links.link(other()));
+        let id = links.unlink(&other()).unwrap();
+        assert_eq!(links.unlink(&other()), None);
+        assert!(!links.ended(&other()));
+        links.unlink_acknowledged(&other(), id);
+        assert_eq!(links.take_where(|_| true), []);
+    }
+
+    #[test]
+    fn a_late_acknowledgement_does_not_end_a_new_link() {
+        let mut links = Links::default();
+        links.link(other());
+        let id = links.unlink(&other()).unwrap();
+        assert!(links.link(other()), "the new link is told to the other side");
+        links.unlink_acknowledged(&other(), id);
+        assert!(links.ended(&other()));
+    }
+
+    #[test]
+    fn a_link_that_crosses_our_unlink_is_ignored() {
+        let mut links = Links::default();
+        links.link(other());
+        links.unlink(&other());
+        links.linked_by(other());
+        assert_eq!(links.take_where(|_| true), []);
+    }
+}

@@ -1,0 +1,77 @@
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference, Term};
+
+/// What a process finds in its mailbox.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Message {
+    /// Something that another process sent. It is decoded by whoever wants it.
+    User(RawTerm),
+    /// A linked process has ended, or another has sent an exit signal; only if this one
+    /// [traps exits](super::Process::trap_exit).
+    Exit(Box<Exit>),
+    /// A monitored process has ended, or was not there, or cannot be reached any more.
+    Down(Box<Down>),
+}
+
+/// An exit signal that was trapped.
+#[derive(Debug, Clone)]
+pub struct Exit {
+    /// The process that ended or sent the signal.
+    pub from: Pid,
+    /// The exit reason.
+    pub reason: RawTerm,
+}
+
+/// The end of something that was monitored.
+#[derive(Debug, Clone)]
+pub struct Down {
+    /// The monitor.
+    pub reference: Reference,
+    /// What was monitored.
+    pub object: Monitored,
+    /// The exit reason; `noproc` if it was not there, `noconnection` if it cannot be reached.
+    pub reason: RawTerm,
+}
+
+impl Message {
+    /// The message as the term that a BEAM process would have received.
+    ///
+    /// # Errors
+    /// If what was sent is malformed.
+    pub fn into_term(self) -> Result<Term, DecodeError> {
+        Ok(match self {
+            Self::User(payload) => payload.decode()?,
+            Self::Exit(exit) => Term::tuple([Term::atom("EXIT"), exit.from.into(), exit.reason.decode()?]),
+            Self::Down(down) => {
+                let Down { reference, object, reason } = *down;
+                let object = match object {
+                    Monitored::Process(pid) => pid.into(),
+                    Monitored::Name(name, node) => {
+                        Term::tuple([name.into(), Atom::new(node.as_str()).map_or_else(|_| Term::nil(), Term::from)])
+                    }
+                };
+                Term::tuple([Term::atom("DOWN"), reference.into(), Term::atom("process"), object, reason.decode()?])
+            }
+        })
+    }
+
+    /// About how many bytes of memory the message takes.
+    pub(crate) fn size(&self) -> usize {
+        let payload = match self {
+            Self::User(payload) => payload,
+            Self::Exit(exit) => &exit.reason,
+            Self::Down(down) => &down.reason,
+        };
+        size_of::<Self>() + payload.bytes().len()
+    }
+}
+
+/// What a monitor watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Monitored {
+    /// A process.
+    Process(Pid),
+    /// The process that had this name on this node when the monitor was made.
+    Name(Atom, NodeName),
+}

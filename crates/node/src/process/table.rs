@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use peerl_term::{Atom, Pid};
+
+use super::Core;
+use crate::identity::{Identity, pid_number};
+
+/// The processes of the node, and the names that they have registered.
+#[derive(Debug, Default)]
+pub(crate) struct ProcessTable {
+    processes: DashMap<u64, Arc<Core>>,
+    names: DashMap<Atom, Arc<Core>>,
+}
+
+impl ProcessTable {
+    pub(crate) fn insert(&self, process: Arc<Core>) {
+        self.processes.insert(pid_number(&process.pid), process);
+    }
+
+    pub(crate) fn remove(&self, pid: &Pid, names: &[Atom]) {
+        self.processes.remove(&pid_number(pid));
+        for name in names {
+            self.names.remove_if(name, |_, process| process.pid == *pid);
+        }
+    }
+
+    /// The process with this pid, if the pid is of this incarnation of the node.
+    pub(crate) fn get(&self, identity: &Identity, pid: &Pid) -> Option<Arc<Core>> {
+        if !identity.is_local(pid) {
+            return None;
+        }
+        self.processes.get(&pid_number(pid)).map(|entry| entry.value().clone())
+    }
+
+    /// The process that has registered the name.
+    pub(crate) fn whereis(&self, name: &str) -> Option<Arc<Core>> {
+        self.names.get(name).map(|entry| entry.value().clone())
+    }
+
+    /// Gives the process a name, unless another has it or the process has ended.
+    pub(crate) fn register(&self, name: Atom, process: &Arc<Core>) -> bool {
+        match self.names.entry(name) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                let Some(mut state) = process.alive() else { return false };
+                state.names.push(entry.key().clone());
+                entry.insert(process.clone());
+                true
+            }
+        }
+    }
+
+    pub(crate) fn unregister(&self, name: &str) -> bool {
+        let Some((name, process)) = self.names.remove(name) else { return false };
+        if let Some(mut state) = process.alive() {
+            state.names.retain(|other| *other != name);
+        }
+        true
+    }
+
+    pub(crate) fn registered(&self) -> Vec<Atom> {
+        self.names.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.processes.len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Core>> {
+        self.processes.iter().map(|entry| entry.value().clone()).collect()
+    }
+}

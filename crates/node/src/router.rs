@@ -1,0 +1,297 @@
+//! Where a message goes: to a mailbox, to whoever waits for an answer, to the table of links and monitors, or to the
+//! functions that peers may call.
+
+use std::sync::Arc;
+
+use peerl_proto::channel::Message as Inbound;
+use peerl_proto::control::{ControlMessage, ProcessId, SignalKind, SignalTarget, SpawnReply, SpawnRequest};
+use peerl_term::{DecodeError, Pid, RawTerm, Reference};
+
+use crate::connection::{Answer, Connection, SendError};
+use crate::node::Inner;
+use crate::process::{Core, Message, Overflow, Watcher};
+use crate::reason;
+use crate::rpc;
+
+/// What became of a message.
+pub(crate) enum Routed {
+    Done,
+    /// The mailbox is full, and the process wants the connection to wait.
+    Full(Arc<Core>, Message),
+}
+
+/// What a peer must not do; its connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Violation {
+    #[error("the payload is malformed: {0}")]
+    Payload(#[from] DecodeError),
+    #[error("a message whose payload is missing")]
+    NoPayload,
+    #[error("a {signal} from a process of another node")]
+    Foreign { signal: &'static str },
+    #[error("an unlink with id 0")]
+    UnlinkZero,
+    #[error(transparent)]
+    Congested(#[from] SendError),
+}
+
+impl Inner {
+    /// Carries a message of a peer to where it belongs.
+    pub(crate) fn route(self: &Arc<Self>, connection: &Arc<Connection>, message: Inbound) -> Result<Routed, Violation> {
+        let payload = message.payload;
+        match message.control {
+            ControlMessage::SendSender(send) => return Ok(self.route_message(connection, &send.to, payload)),
+            ControlMessage::Send(send) => return Ok(self.route_message(connection, &send.to, payload)),
+            ControlMessage::SendTt(send) => return Ok(self.route_message(connection, &send.to, payload)),
+            ControlMessage::SendSenderTt(send) => return Ok(self.route_message(connection, &send.to, payload)),
+            ControlMessage::RegSend(send) => return Ok(self.route_named(&send.to, payload)),
+            ControlMessage::RegSendTt(send) => return Ok(self.route_named(&send.to, payload)),
+            ControlMessage::AliasSend(send) => self.route_alias(connection, &send.to, payload),
+            ControlMessage::AliasSendTt(send) => self.route_alias(connection, &send.to, payload),
+            ControlMessage::AltactSigSend(signal) => match (signal.kind, signal.to) {
+                (SignalKind::Message, SignalTarget::Pid(to)) => {
+                    return Ok(self.route_message(connection, &to, payload));
+                }
+                (SignalKind::Message, SignalTarget::Name(to)) => return Ok(self.route_named(&to, payload)),
+                (SignalKind::Message, SignalTarget::Alias(to)) => self.route_alias(connection, &to, payload),
+                (SignalKind::Exit, SignalTarget::Pid(to)) => self.exit_by(signal.from, &to, required(payload)?),
+                // Aliases are of requests here, which no exit signal ends; a name is sent no exit signal.
+                (SignalKind::Exit, SignalTarget::Alias(_) | SignalTarget::Name(_)) => {}
+            },
+            ControlMessage::SpawnRequest(request) => rpc::serve(self, connection, *request, required(payload)?)?,
+            ControlMessage::SpawnRequestTt(request) => {
+                let request = *request;
+                let request = SpawnRequest {
+                    reference: request.reference,
+                    from: request.from,
+                    group_leader: request.group_leader,
+                    function: request.function,
+                    options: request.options,
+                };
+                rpc::serve(self, connection, request, required(payload)?)?;
+            }
+            ControlMessage::SpawnReply(reply) => self.spawned(connection, reply)?,
+            ControlMessage::SpawnReplyTt(reply) => {
+                let reply =
+                    SpawnReply { reference: reply.reference, to: reply.to, flags: reply.flags, result: reply.result };
+                self.spawned(connection, reply)?;
+            }
+            ControlMessage::PayloadMonitorPExit(down) => {
+                self.down(connection, down.from, &down.to, &down.reference, required(payload)?);
+            }
+            ControlMessage::MonitorPExit(down) => {
+                let reason = RawTerm::encoded_from(&down.reason);
+                self.down(connection, down.from, &down.to, &down.reference, reason);
+            }
+            ControlMessage::MonitorP(monitor) => {
+                self.monitored_by(connection, monitor.from, monitor.to, monitor.reference)?
+            }
+            ControlMessage::DemonitorP(demonitor) => self.demonitored_by(&demonitor.to, &demonitor.reference),
+            ControlMessage::Link(link) => self.linked_by(connection, link.from, link.to)?,
+            ControlMessage::UnlinkId(unlink) => {
+                if unlink.id == 0 {
+                    return Err(Violation::UnlinkZero);
+                }
+                self.unlinked_by(connection, unlink.id, unlink.from, unlink.to)?;
+            }
+            ControlMessage::Unlink(unlink) => {
+                if let Some(process) = self.process(&unlink.to)
+                    && let Some(mut state) = process.alive()
+                {
+                    state.links.unlinked_by(&unlink.from);
+                }
+            }
+            ControlMessage::UnlinkIdAck(ack) => {
+                if let Some(process) = self.process(&ack.to)
+                    && let Some(mut state) = process.alive()
+                {
+                    state.links.unlink_acknowledged(&ack.from, ack.id);
+                }
+            }
+            ControlMessage::PayloadExit(exit) => self.link_broken(&exit.from, &exit.to, &required(payload)?),
+            ControlMessage::PayloadExitTt(exit) => self.link_broken(&exit.from, &exit.to, &required(payload)?),
+            ControlMessage::Exit(exit) => {
+                self.link_broken(&exit.from, &exit.to, &RawTerm::encoded_from(&exit.reason));
+            }
+            ControlMessage::ExitTt(exit) => {
+                self.link_broken(&exit.from, &exit.to, &RawTerm::encoded_from(&exit.reason));
+            }
+            ControlMessage::PayloadExit2(exit) => self.exit_by(exit.from, &exit.to, required(payload)?),
+            ControlMessage::PayloadExit2Tt(exit) => self.exit_by(exit.from, &exit.to, required(payload)?),
+            ControlMessage::Exit2(exit) => self.exit_by(exit.from, &exit.to, RawTerm::encoded_from(&exit.reason)),
+            ControlMessage::Exit2Tt(exit) => self.exit_by(exit.from, &exit.to, RawTerm::encoded_from(&exit.reason)),
+            ControlMessage::GroupLeader(change) => {
+                if let Some(process) = self.process(&change.to)
+                    && let Some(mut state) = process.alive()
+                {
+                    state.group_leader = Some(change.from);
+                }
+            }
+            other => tracing::debug!(?other, "ignored a control message of a later release"),
+        }
+        Ok(Routed::Done)
+    }
+
+    fn route_message(&self, connection: &Connection, to: &Pid, payload: Option<RawTerm>) -> Routed {
+        let Some(payload) = payload else { return Routed::Done };
+        if *to == self.requester {
+            self.reply_by_tag(connection, payload);
+            return Routed::Done;
+        }
+        match self.process(to) {
+            Some(process) => self.deliver(process, Message::User(payload)),
+            None => Routed::Done,
+        }
+    }
+
+    fn route_named(&self, to: &str, payload: Option<RawTerm>) -> Routed {
+        match (self.processes.whereis(to), payload) {
+            (Some(process), Some(payload)) => self.deliver(process, Message::User(payload)),
+            _ => Routed::Done,
+        }
+    }
+
+    /// Puts a message into a mailbox, or does what the process wants done if that is full.
+    pub(crate) fn deliver(&self, process: Arc<Core>, message: Message) -> Routed {
+        match process.deliver(message) {
+            Ok(()) => Routed::Done,
+            Err((message, Overflow::Wait)) => Routed::Full(process, message),
+            Err((_, Overflow::Drop)) => {
+                tracing::warn!(pid = ?process.pid, "dropped a message: the mailbox is full");
+                Routed::Done
+            }
+            Err((_, Overflow::Exit)) => {
+                tracing::error!(pid = ?process.pid, "ended a process: its mailbox is full");
+                self.end(&process, &reason::atom("mailbox_overflow"));
+                Routed::Done
+            }
+        }
+    }
+
+    /// An alias of this node is the reference of a request that waits for its reply.
+    fn route_alias(&self, connection: &Connection, to: &Reference, payload: Option<RawTerm>) {
+        if let (Some(number), Some(payload)) = (self.identity.reference_number(to), payload) {
+            connection.calls.answer(number, Answer::Reply(payload));
+        }
+    }
+
+    /// A reply that was sent to the pid of the one who asked, not to the alias: the tag in it names the request.
+    fn reply_by_tag(&self, connection: &Connection, payload: RawTerm) {
+        if let Some(reference) = rpc::reply_tag(&payload)
+            && let Some(number) = self.identity.reference_number(&reference)
+        {
+            connection.calls.answer(number, Answer::Reply(payload));
+        }
+    }
+
+    fn spawned(&self, connection: &Connection, reply: SpawnReply) -> Result<(), Violation> {
+        let Some(number) = self.identity.reference_number(&reply.reference) else { return Ok(()) };
+        match reply.result {
+            Ok(pid) => {
+                if connection.calls.spawned(number, &pid) {
+                    connection.send_demonitor(self.requester.clone(), ProcessId::Pid(pid), reply.reference)?;
+                }
+            }
+            Err(error) => connection.calls.answer(number, Answer::NotSpawned(error)),
+        }
+        Ok(())
+    }
+
+    fn down(&self, connection: &Connection, from: ProcessId, to: &Pid, reference: &Reference, reason: RawTerm) {
+        if *to == self.requester {
+            if let Some(number) = self.identity.reference_number(reference) {
+                connection.calls.answer(number, Answer::Down(reason));
+            }
+            return;
+        }
+        let _ = from;
+        self.monitor_fired(to, reference, reason);
+    }
+
+    fn monitored_by(
+        &self,
+        connection: &Connection,
+        from: Pid,
+        to: ProcessId,
+        reference: Reference,
+    ) -> Result<(), Violation> {
+        if from.node != connection.atom {
+            return Err(Violation::Foreign { signal: "monitor" });
+        }
+        let (process, name) = match &to {
+            ProcessId::Pid(pid) => (self.process(pid), None),
+            ProcessId::Name(name) => (self.processes.whereis(name), Some(name.clone())),
+        };
+        if let Some(process) = process
+            && let Some(mut state) = process.alive()
+        {
+            state.watchers.insert(reference, Watcher { pid: from, name });
+            return Ok(());
+        }
+        Ok(connection.send_down(&self.requester, to, from, reference, &reason::atom("noproc"))?)
+    }
+
+    fn demonitored_by(&self, to: &ProcessId, reference: &Reference) {
+        let process = match to {
+            ProcessId::Pid(pid) => self.process(pid),
+            ProcessId::Name(name) => self.processes.whereis(name),
+        };
+        if let Some(process) = process
+            && let Some(mut state) = process.alive()
+        {
+            if state.spawner.as_ref().is_some_and(|(spawn, _)| spawn == reference) {
+                state.spawner = None;
+            } else {
+                state.watchers.remove(reference);
+            }
+        }
+    }
+
+    fn linked_by(&self, connection: &Connection, from: Pid, to: Pid) -> Result<(), Violation> {
+        if from.node != connection.atom {
+            return Err(Violation::Foreign { signal: "link" });
+        }
+        if let Some(process) = self.process(&to)
+            && let Some(mut state) = process.alive()
+        {
+            state.links.linked_by(from);
+            return Ok(());
+        }
+        Ok(connection.send_exit(to, from, &reason::atom("noproc"))?)
+    }
+
+    /// The acknowledgement goes out before anything that the process sends from now on.
+    fn unlinked_by(&self, connection: &Connection, id: u64, from: Pid, to: Pid) -> Result<(), Violation> {
+        if from.node != connection.atom || from.creation != connection.creation {
+            return Ok(());
+        }
+        let process = self.process(&to);
+        let mut state = process.as_ref().and_then(|process| process.alive());
+        if let Some(state) = &mut state {
+            state.links.unlinked_by(&from);
+        }
+        let ack = peerl_proto::control::UnlinkIdAck { id, from: to, to: from };
+        Ok(connection.outbox.send(&ack.from, &ack, |_| {})?)
+    }
+
+    /// A linked process of the peer has ended.
+    fn link_broken(&self, from: &Pid, to: &Pid, reason: &RawTerm) {
+        if let Some(process) = self.process(to) {
+            let active = process.alive().is_some_and(|mut state| state.links.ended(from));
+            if active {
+                self.exit_signal(&process, from.clone(), reason);
+            }
+        }
+    }
+
+    /// A process of the peer calls `exit(To, Reason)`.
+    fn exit_by(&self, from: Pid, to: &Pid, reason: RawTerm) {
+        if let Some(process) = self.process(to) {
+            self.exit_request(&process, from, &reason);
+        }
+    }
+}
+
+fn required(payload: Option<RawTerm>) -> Result<RawTerm, Violation> {
+    payload.ok_or(Violation::NoPayload)
+}

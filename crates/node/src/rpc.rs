@@ -1,0 +1,15 @@
+//! Calls between nodes, as `erpc`, `rpc` and `gen` make them.
+
+mod apply;
+mod call;
+mod generic;
+mod multicall;
+mod outcome;
+mod serve;
+
+pub(crate) use apply::apply;
+pub use call::{Call, CallError};
+pub(crate) use generic::reply_tag;
+pub use generic::{Caller, GenCall, GenRequest, ReplyError};
+pub(crate) use outcome::{Reply, badrpc};
+pub(crate) use serve::{Served, serve};

@@ -1,0 +1,238 @@
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use peerl_proto::control::{self, ProcessId, SpawnRequest};
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Atom, AtomTable, RawTerm, Reference, Term, encode};
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::{Reply, apply};
+use crate::connection::{Answer, Connection};
+use crate::dial::ConnectError;
+use crate::exception::Exception;
+use crate::mfa::Mfa;
+use crate::node::{Inner, Node};
+
+/// Why a call gave no value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The peer cannot be reached. The call was not made.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection ended before the answer came. The call may have been made or not.
+    #[error("the connection to the node ended before the answer came")]
+    NodeDown,
+    /// The answer did not come in time. What was called goes on, but nobody waits for it.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The function ended in an exception.
+    #[error("the function failed with {0}")]
+    Exception(#[from] Exception),
+    /// The process in which the function ran was ended by a signal with this reason.
+    #[error("the process that made the call was ended: {0:?}")]
+    Signal(Term),
+    /// The peer's `erpc` refused the call.
+    #[error("the call was refused: {0:?}")]
+    Erpc(Term),
+    /// The peer did not spawn a process for the call: `system_limit` if it is busy or shutting down, `notsup` if it
+    /// cannot.
+    #[error("the node did not take the call: {0}")]
+    NotSpawned(Atom),
+    /// The value is not of the type that was asked for.
+    #[error("the result is not of the expected type: {0}")]
+    Decode(#[from] peerl_term::serde::Error),
+    /// What the peer sent is malformed.
+    #[error("the answer is malformed: {0}")]
+    Malformed(#[from] peerl_term::DecodeError),
+    /// The call cannot be sent: it is too large for the peer, or the peer does not read.
+    #[error("the call cannot be sent: {0}")]
+    Send(String),
+}
+
+/// A call that is about to be made. It is made when it is awaited.
+///
+/// Dropping the future gives the call up: the peer is told that nobody waits for its end.
+#[must_use = "a call is made when it is awaited"]
+#[derive(Debug)]
+pub struct Call<T> {
+    node: Node,
+    peer: NodeName,
+    mfa: Mfa,
+    timeout: Option<Duration>,
+    result: PhantomData<fn() -> T>,
+}
+
+impl Node {
+    /// Calls a function on a peer and waits for its value, as `erpc:call/4`. The peer is connected to if it is not.
+    ///
+    /// The value is any type that can be deserialized from it; [`Term`] takes every value.
+    pub fn call<T: DeserializeOwned>(&self, peer: &NodeName, mfa: Mfa) -> Call<T> {
+        Call { node: self.clone(), peer: peer.clone(), mfa, timeout: None, result: PhantomData }
+    }
+
+    /// Has a peer call a function, and does not wait for it, as `erpc:cast/4`.
+    ///
+    /// # Errors
+    /// If the peer cannot be reached. Whether the function ran is not told.
+    pub async fn cast(&self, peer: &NodeName, mfa: Mfa) -> Result<(), CallError> {
+        self.inner.cast(peer, &mfa).await
+    }
+
+    /// Asks a peer whether it lives and takes us for authentic, as `net_adm:ping/1`. Gives the round-trip time.
+    ///
+    /// # Errors
+    /// If the peer cannot be reached or does not answer; the BEAM's `pang`.
+    pub async fn ping(&self, peer: &NodeName) -> Result<Duration, CallError> {
+        self.inner.connect(peer).await?;
+        let started = std::time::Instant::now();
+        let question = Term::tuple([Term::atom("is_auth"), self.inner.identity.atom.clone().into()]);
+        let answer: Atom = self.gen_call(("net_kernel", peer), &question).await?;
+        if answer == "yes" { Ok(started.elapsed()) } else { Err(CallError::Erpc(answer.into())) }
+    }
+}
+
+impl<T> Call<T> {
+    /// Sets how long to wait. Without this the wait lasts as long as the connection.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
+    type Output = Result<T, CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let made = make::<T>(&self.node.inner, &self.peer, &self.mfa);
+            within(self.timeout, made).await
+        })
+    }
+}
+
+/// Waits for a call no longer than its time-out.
+pub(crate) async fn within<T>(
+    timeout: Option<Duration>,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    match timeout {
+        None => call.await,
+        Some(timeout) => tokio::time::timeout(timeout, call).await.unwrap_or(Err(CallError::Timeout(timeout))),
+    }
+}
+
+async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa) -> Result<T, CallError> {
+    if *peer == node.identity.name {
+        let outcome = apply(node, mfa.module().clone(), mfa.function().clone(), mfa.arguments().clone()).await;
+        let value = RawTerm::new(outcome?.into(), AtomTable::empty());
+        return Ok(peerl_term::serde::from_raw(&value)?);
+    }
+    let connection = match node.peers.get(peer.as_str()) {
+        Some(connection) => connection,
+        None => node.connect(peer).await?,
+    };
+    if !connection.flags.contains(DistributionFlags::SPAWN) {
+        return Err(CallError::NotSpawned(Atom::from_static("notsup")));
+    }
+    if connection.outbox.ready().await.is_err() {
+        return Err(CallError::NodeDown);
+    }
+    let number = node.identity.next_reference_number();
+    let reference = node.identity.reference(number);
+    let mut pending = Pending::start(node, &connection, number)?;
+    let request = node.spawn_request(&reference, "execute_call", 4, Term::list([Term::atom("monitor")]));
+    let sent = connection.outbox.send(&node.requester, &request, |out| {
+        encode::list_header(4, out);
+        encode::reference(&reference, out);
+        mfa.encode(out);
+        encode::nil(out);
+    });
+    sent.map_err(not_sent)?;
+    match pending.answer().await {
+        Answer::Down(reason) => Reply { reference: &reference, reason }.into_value(),
+        Answer::NotSpawned(error) => Err(CallError::NotSpawned(error)),
+        Answer::Disconnected | Answer::Reply(_) => Err(CallError::NodeDown),
+    }
+}
+
+pub(crate) fn not_sent(error: crate::connection::SendError) -> CallError {
+    match error {
+        crate::connection::SendError::Closed => CallError::NodeDown,
+        other => CallError::Send(other.to_string()),
+    }
+}
+
+impl Inner {
+    async fn cast(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<(), CallError> {
+        if *peer == self.identity.name {
+            let (node, mfa) = (self.clone(), mfa.clone());
+            tokio::spawn(async move {
+                let _ = apply(&node, mfa.module().clone(), mfa.function().clone(), mfa.arguments().clone()).await;
+            });
+            return Ok(());
+        }
+        let connection = self.connect(peer).await?;
+        if connection.outbox.ready().await.is_err() {
+            return Err(CallError::NodeDown);
+        }
+        let reference = self.identity.next_reference();
+        let request = self.spawn_request(&reference, "execute_cast", 3, Term::nil());
+        let sent = connection.outbox.send(&self.requester, &request, |out| {
+            encode::list_header(3, out);
+            mfa.encode(out);
+            encode::nil(out);
+        });
+        sent.map_err(not_sent)
+    }
+
+    fn spawn_request(&self, reference: &Reference, function: &'static str, arity: u32, options: Term) -> SpawnRequest {
+        SpawnRequest {
+            reference: reference.clone(),
+            from: self.requester.clone(),
+            group_leader: self.group_leader(),
+            function: control::Mfa { module: Atom::from_static("erpc"), function: Atom::from_static(function), arity },
+            options,
+        }
+    }
+}
+
+/// A call that is under way. If it is dropped before the answer, the peer is told that nobody waits.
+struct Pending<'a> {
+    node: &'a Inner,
+    connection: &'a Connection,
+    number: u64,
+    answer: oneshot::Receiver<Answer>,
+    answered: bool,
+}
+
+impl<'a> Pending<'a> {
+    fn start(node: &'a Inner, connection: &'a Connection, number: u64) -> Result<Self, CallError> {
+        let answer = connection.calls.start(number).ok_or(CallError::NodeDown)?;
+        Ok(Self { node, connection, number, answer, answered: false })
+    }
+
+    async fn answer(&mut self) -> Answer {
+        let answer = (&mut self.answer).await.unwrap_or(Answer::Disconnected);
+        self.answered = true;
+        answer
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        if let Some(spawned) = self.connection.calls.abandon_spawn(self.number) {
+            let reference = self.node.identity.reference(self.number);
+            let _ = self.connection.send_demonitor(self.node.requester.clone(), ProcessId::Pid(spawned), reference);
+        }
+    }
+}

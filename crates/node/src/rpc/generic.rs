@@ -1,0 +1,262 @@
+//! The call of `gen_server` and its kin, from both sides.
+//!
+//! Erlang docs: *OTP Design Principles*; the messages themselves are those of stdlib's module `gen`.
+
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use peerl_proto::control::{
+    AliasSend, AltactSigSend, Priority, ProcessId, RegSend, SendSender, SignalKind, SignalTarget,
+};
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Term, encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::CallError;
+use super::call::{not_sent, within};
+use crate::connection::{Answer, Connection};
+use crate::dial::ConnectError;
+use crate::node::{Inner, Node};
+use crate::process::{Destination, Message, Process};
+
+/// A `gen_server:call` that is about to be made. It is made when it is awaited.
+#[must_use = "a call is made when it is awaited"]
+#[derive(Debug)]
+pub struct GenCall<T> {
+    node: Node,
+    to: Destination,
+    request: Result<Vec<u8>, peerl_term::serde::Error>,
+    timeout: Option<Duration>,
+    reply: PhantomData<fn() -> T>,
+}
+
+impl Node {
+    /// Calls a `gen_server` (or whatever else answers `gen` calls) of a peer, as `gen_server:call/2`.
+    pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
+        let mut encoded = Vec::new();
+        let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded);
+        GenCall { node: self.clone(), to: to.into(), request, timeout: None, reply: PhantomData }
+    }
+}
+
+impl<T> GenCall<T> {
+    /// Sets how long to wait. Without this the wait lasts as long as the connection and the called process.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
+    type Output = Result<T, CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let request = self.request?;
+            within(self.timeout, make::<T>(&self.node.inner, self.to, &request)).await
+        })
+    }
+}
+
+async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: &[u8]) -> Result<T, CallError> {
+    let myself = || CallError::Connect(ConnectError::Myself(node.identity.name.clone()));
+    let (peer, target) = match to {
+        Destination::Process(pid) => {
+            let peer = NodeName::new(&pid.node).map_err(|_| myself())?;
+            (peer, ProcessId::Pid(pid))
+        }
+        Destination::Remote(name, peer) => (peer, ProcessId::Name(name)),
+        Destination::Name(_) => return Err(myself()),
+    };
+    let connection = node.connect(&peer).await?;
+    if connection.outbox.ready().await.is_err() {
+        return Err(CallError::NodeDown);
+    }
+    let number = node.identity.next_reference_number();
+    let reference = node.identity.reference(number);
+    let answer = connection.calls.start(number).ok_or(CallError::NodeDown)?;
+    let guard = Waiting { node, connection: &connection, number, target: &target };
+    connection.send_monitor(node.requester.clone(), target.clone(), reference.clone()).map_err(not_sent)?;
+    let alias = connection.flags.contains(DistributionFlags::ALIAS);
+    let write = |out: &mut Vec<u8>| {
+        encode::tuple_header(3, out);
+        encode::atom(&Atom::from_static("$gen_call"), out);
+        encode::tuple_header(2, out);
+        encode::pid(&node.requester, out);
+        if alias {
+            encode::list_header(1, out);
+            encode::atom(&Atom::from_static("alias"), out);
+        }
+        encode::reference(&reference, out);
+        out.extend_from_slice(request);
+    };
+    let from = node.requester.clone();
+    let sent = match &target {
+        ProcessId::Pid(to) => connection.outbox.send(&node.requester, &SendSender { from, to: to.clone() }, write),
+        ProcessId::Name(to) => connection.outbox.send(&node.requester, &RegSend { from, to: to.clone() }, write),
+    };
+    sent.map_err(not_sent)?;
+    let answer = answer.await.unwrap_or(Answer::Disconnected);
+    match answer {
+        Answer::Reply(reply) => {
+            guard.demonitor();
+            std::mem::forget(guard);
+            value(&reply)
+        }
+        Answer::Down(reason) => {
+            std::mem::forget(guard);
+            Err(CallError::Signal(reason.decode()?))
+        }
+        Answer::Disconnected | Answer::NotSpawned(_) => Err(CallError::NodeDown),
+    }
+}
+
+/// The reply in `{Tag, Reply}`.
+fn value<T: DeserializeOwned>(reply: &RawTerm) -> Result<T, CallError> {
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(reply.bytes(), reply.atoms(), &limits);
+    decoder.tuple_header()?;
+    decoder.skip_term()?;
+    Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?)
+}
+
+/// A call that is under way. If it is dropped before the answer, its monitor is removed.
+struct Waiting<'a> {
+    node: &'a Inner,
+    connection: &'a Connection,
+    number: u64,
+    target: &'a ProcessId,
+}
+
+impl Waiting<'_> {
+    fn demonitor(&self) {
+        let reference = self.node.identity.reference(self.number);
+        let _ = self.connection.send_demonitor(self.node.requester.clone(), self.target.clone(), reference);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.connection.calls.abandon(self.number) {
+            self.demonitor();
+        }
+    }
+}
+
+/// The reference in the tag of `{Tag, Reply}`, in whatever form the tag is: the reference itself, `[alias | Ref]`,
+/// `[[alias | Ref] | _]`, or `{Ref, Node}`.
+pub(crate) fn reply_tag(payload: &RawTerm) -> Option<Reference> {
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(payload.bytes(), payload.atoms(), &limits);
+    (decoder.tuple_header().ok()? == 2).then_some(())?;
+    let tag = decoder.term().ok()?;
+    alias_tag(&tag).or_else(|| match &tag {
+        Term::Reference(reference) => Some((**reference).clone()),
+        Term::Tuple(pair) => pair.first()?.as_reference().cloned(),
+        _ => None,
+    })
+}
+
+/// The alias in a tag, if the reply is to be sent to one.
+fn alias_tag(tag: &Term) -> Option<Reference> {
+    let Term::ImproperList(list) = tag else { return None };
+    match (list.elements(), list.tail()) {
+        ([first], Term::Reference(alias)) if first.is_atom("alias") => Some((**alias).clone()),
+        ([inner @ Term::ImproperList(_)], Term::Reference(_)) => alias_tag(inner),
+        _ => None,
+    }
+}
+
+/// A call that a process of this node has received: `{'$gen_call', From, Request}`.
+#[derive(Debug, Clone)]
+pub struct GenRequest {
+    /// Who called, to be answered with [`Process::reply`].
+    pub from: Caller,
+    /// What is asked.
+    pub request: Term,
+}
+
+/// Who has made a `gen` call, and how the reply is to be marked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The process that waits.
+    pub pid: Pid,
+    /// What the reply carries, so that the caller knows which call it answers.
+    pub tag: Term,
+}
+
+impl GenRequest {
+    /// Takes a message for a `gen` call; gives it back if it is none.
+    ///
+    /// # Errors
+    /// The message, if it is not `{'$gen_call', {Pid, Tag}, Request}`.
+    pub fn from_term(message: Term) -> Result<Self, Term> {
+        match &message {
+            Term::Tuple(parts) => match &parts[..] {
+                [kind, Term::Tuple(from), request] if kind.is_atom("$gen_call") => match &from[..] {
+                    [Term::Pid(pid), tag] => {
+                        Ok(Self { from: Caller { pid: (**pid).clone(), tag: tag.clone() }, request: request.clone() })
+                    }
+                    _ => Err(message),
+                },
+                _ => Err(message),
+            },
+            _ => Err(message),
+        }
+    }
+}
+
+/// Why a reply was not sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the reply cannot be encoded: {0}")]
+pub struct ReplyError(#[from] peerl_term::serde::Error);
+
+impl Process {
+    /// Answers a `gen` call. A caller that has gone or given up gets nothing, and nobody is told.
+    ///
+    /// # Errors
+    /// If the reply cannot be a term.
+    pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
+        let mut encoded = Vec::new();
+        encode::tuple_header(2, &mut encoded);
+        encode::term(&to.tag, &mut encoded);
+        peerl_term::serde::to_sink(reply, &mut encoded)?;
+        self.inner().reply_from(self.pid(), to, encoded);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
+    pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Vec<u8>) {
+        if let Some(process) = self.process(&to.pid) {
+            let message = RawTerm::new(message.into(), peerl_term::AtomTable::empty());
+            let _ = process.deliver(Message::User(message));
+            return;
+        }
+        let Some(connection) = self.peers.get(&to.pid.node) else { return };
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&message);
+        let _ = match alias_tag(&to.tag) {
+            Some(alias) if connection.flags.contains(DistributionFlags::ALTACT_SIG) => {
+                let signal = AltactSigSend {
+                    priority: Priority::Ordinary,
+                    kind: SignalKind::Message,
+                    from: from.clone(),
+                    to: SignalTarget::Alias(alias),
+                    token: None,
+                };
+                connection.outbox.send(from, &signal, write)
+            }
+            Some(alias) if connection.flags.contains(DistributionFlags::ALIAS) => {
+                connection.outbox.send(from, &AliasSend { from: from.clone(), to: alias }, write)
+            }
+            _ => connection.outbox.send(from, &SendSender { from: from.clone(), to: to.pid.clone() }, write),
+        };
+    }
+}

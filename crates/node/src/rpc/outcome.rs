@@ -1,0 +1,106 @@
+//! The outcome of a call, in the forms in which it travels.
+
+use peerl_term::{AtomTable, Decoder, Limits, RawTerm, Reference, Term, encode};
+use serde::de::DeserializeOwned;
+
+use super::CallError;
+use crate::exception::{Class, Exception};
+use crate::exports::Outcome;
+
+/// The exit reason of the process that has made a call for `erpc`: `{Res, return, Value}` and its kin.
+pub(super) fn erpc_reason(result: &Term, outcome: Outcome) -> RawTerm {
+    let mut out = Vec::new();
+    let mut head = |arity, kind: &'static str| {
+        encode::tuple_header(arity, &mut out);
+        encode::term(result, &mut out);
+        encode::term(&Term::atom(kind), &mut out);
+    };
+    match outcome {
+        Ok(value) => {
+            head(3, "return");
+            out.extend_from_slice(&value);
+        }
+        Err(Exception { class, reason, stack }) => match class {
+            Class::Throw => {
+                head(3, "throw");
+                encode::term(&reason, &mut out);
+            }
+            Class::Exit => {
+                head(3, "exit");
+                encode::term(&reason, &mut out);
+            }
+            Class::Error => {
+                head(4, "error");
+                encode::term(&reason, &mut out);
+                encode::term(&stack, &mut out);
+            }
+        },
+    }
+    RawTerm::new(out.into(), AtomTable::empty())
+}
+
+/// `{Res, error, {erpc, badarg}}`: the arguments cannot be of a call.
+pub(super) fn erpc_badarg(result: Term) -> RawTerm {
+    let reason = Term::tuple([Term::atom("erpc"), Term::atom("badarg")]);
+    RawTerm::encoded_from(&Term::tuple([result, Term::atom("error"), reason]))
+}
+
+/// The exit reason of a process whose function has ended so.
+pub(super) fn exit_reason(outcome: Outcome) -> RawTerm {
+    match outcome {
+        Ok(_) => crate::reason::atom("normal"),
+        Err(Exception { class: Class::Exit, reason, .. }) => RawTerm::encoded_from(&reason),
+        Err(Exception { class: Class::Error, reason, stack }) => RawTerm::encoded_from(&Term::tuple([reason, stack])),
+        Err(Exception { class: Class::Throw, reason, stack }) => {
+            let reason = Term::tuple([Term::atom("nocatch"), reason]);
+            RawTerm::encoded_from(&Term::tuple([reason, stack]))
+        }
+    }
+}
+
+/// What `rpc:call` makes of an exception: `{badrpc, {'EXIT', Reason}}`; a thrown value is a value.
+pub(crate) fn badrpc(exception: Exception) -> Term {
+    let exit = |reason| Term::tuple([Term::atom("badrpc"), Term::tuple([Term::atom("EXIT"), reason])]);
+    match exception.class {
+        Class::Throw => exception.reason,
+        Class::Exit => exit(exception.reason),
+        Class::Error => exit(Term::tuple([exception.reason, exception.stack])),
+    }
+}
+
+/// The answer to a call that this node has made: the exit reason of the process that the peer has spawned for it.
+pub(crate) struct Reply<'a> {
+    pub(crate) reference: &'a Reference,
+    pub(crate) reason: RawTerm,
+}
+
+impl Reply<'_> {
+    /// Takes the value out, or the exception.
+    pub(crate) fn into_value<T: DeserializeOwned>(self) -> Result<T, CallError> {
+        let limits = Limits::default();
+        let mut decoder = Decoder::new(self.reason.bytes(), self.reason.atoms(), &limits);
+        let of_call = |decoder: &mut Decoder<'_>| -> Option<String> {
+            let arity = decoder.tuple_header().ok()?;
+            (3..=4).contains(&arity).then_some(())?;
+            (decoder.reference().ok()? == *self.reference).then_some(())?;
+            Some(decoder.atom().ok()?.as_str().to_owned())
+        };
+        match of_call(&mut decoder).as_deref() {
+            Some("return") => {
+                let value = T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?;
+                Ok(value)
+            }
+            Some("throw") => Err(Exception::throw(decoder.term()?).into()),
+            Some("exit") => Err(Exception::exit(decoder.term()?).into()),
+            Some("error") => {
+                let reason = decoder.term()?;
+                if decoder.is_empty() {
+                    return Err(CallError::Erpc(reason));
+                }
+                let stack = decoder.term()?;
+                Err(Exception { stack, ..Exception::error(reason) }.into())
+            }
+            _ => Err(CallError::Signal(self.reason.decode()?)),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `rex`: the server of `rpc`. Calls by `rpc:call` come as spawn requests nowadays; what is left to it are blocking
+//! calls, server broadcasts, and the calls of C nodes.
+
+use std::sync::Arc;
+
+use peerl_term::{Atom, AtomTable, RawTerm, Term, encode};
+
+use crate::node::Inner;
+use crate::process::{Destination, Message, Payload, Process};
+use crate::rpc::{GenRequest, apply, badrpc};
+
+pub(super) fn start(node: &Arc<Inner>) {
+    let mut process = Process::start(node, Default::default());
+    // Nobody else can have the name yet.
+    let _ = process.register(Atom::from_static("rex"));
+    tokio::spawn(async move {
+        while let Ok(message) = process.receive().await {
+            let Message::User(payload) = message else { continue };
+            let Ok(message) = payload.decode() else { continue };
+            match GenRequest::from_term(message) {
+                Ok(call) => answer_call(&process, call),
+                Err(message) => answer_message(&process, message),
+            }
+        }
+    });
+}
+
+/// `{block_call, Module, Function, Arguments, GroupLeader}`, and the old `{call, …}`.
+fn answer_call(process: &Process, call: GenRequest) {
+    let Some(function) = call.request.as_tuple().and_then(|parts| function(parts, &["block_call", "call"])) else {
+        return;
+    };
+    let (node, pid) = (process.inner().clone(), process.pid().clone());
+    tokio::spawn(async move {
+        let value = evaluate(&node, function).await;
+        let reply = Term::tuple([call.from.tag.clone(), value]);
+        let mut encoded = Vec::new();
+        encode::term(&reply, &mut encoded);
+        node.reply_from(&pid, &call.from, encoded);
+    });
+}
+
+fn answer_message(process: &Process, message: Term) {
+    let Some(parts) = message.as_tuple() else { return };
+    match parts {
+        // A peer asks which optional features this node has.
+        [Term::Pid(from), request] if request.is_atom("features_request") => {
+            let name = process.inner().identity.atom.clone();
+            let reply = Term::tuple([Term::atom("features_reply"), name.into(), Term::list([Term::atom("erpc")])]);
+            send(process, Destination::from(&**from), reply);
+        }
+        // `rpc:sbcast`: deliver, and say whether the name is there.
+        [Term::Pid(from), Term::Tuple(request)] => match &request[..] {
+            [kind, Term::Atom(name), message] if kind.is_atom("sbcast") => {
+                let node = Term::from(process.inner().identity.atom.clone());
+                let found = process.inner().processes.whereis(name).is_some();
+                let result = if found {
+                    send(process, Destination::Name(name.clone()), message.clone());
+                    node.clone()
+                } else {
+                    Term::tuple([Term::atom("nonexisting_name"), name.clone().into()])
+                };
+                send(process, Destination::from(&**from), Term::tuple([Term::atom("rex"), node, result]));
+            }
+            [kind, Term::Atom(name), message] if kind.is_atom("send") => {
+                let message = Term::tuple([Term::Pid(from.clone()), message.clone()]);
+                send(process, Destination::Name(name.clone()), message);
+            }
+            request => {
+                // A C node's call; the value goes to the process that asked.
+                let Some(function) = function(request, &["call"]) else { return };
+                let (node, to, pid) = (process.inner().clone(), (**from).clone(), process.pid().clone());
+                tokio::spawn(async move {
+                    let value = evaluate(&node, function).await;
+                    let reply = Term::tuple([Term::atom("rex"), value]);
+                    let _ = node.send_from(&pid, to.into(), Payload::Term(&reply)).await;
+                });
+            }
+        },
+        [kind, Term::Tuple(request)] if kind.is_atom("$gen_cast") => {
+            let Some(function) = function(request, &["cast"]) else { return };
+            let node = process.inner().clone();
+            tokio::spawn(async move {
+                evaluate(&node, function).await;
+            });
+        }
+        _ => {}
+    }
+}
+
+struct Function {
+    module: Atom,
+    function: Atom,
+    arguments: RawTerm,
+}
+
+/// The function in `{Kind, Module, Function, Arguments, GroupLeader}`.
+fn function(parts: &[Term], kinds: &[&str]) -> Option<Function> {
+    match parts {
+        [kind, Term::Atom(module), Term::Atom(function), arguments, _]
+            if kinds.iter().any(|name| kind.is_atom(name)) =>
+        {
+            Some(Function {
+                module: module.clone(),
+                function: function.clone(),
+                arguments: RawTerm::encoded_from(arguments),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The value, or `{badrpc, Reason}`.
+async fn evaluate(node: &Arc<Inner>, function: Function) -> Term {
+    match apply(node, function.module, function.function, function.arguments).await {
+        Ok(value) => {
+            let value = RawTerm::new(value.into(), AtomTable::empty());
+            value.decode().unwrap_or_else(|_| Term::atom("badarg"))
+        }
+        Err(exception) => badrpc(exception),
+    }
+}
+
+fn send(process: &Process, to: Destination, message: Term) {
+    let (node, pid) = (process.inner().clone(), process.pid().clone());
+    tokio::spawn(async move {
+        let _ = node.send_from(&pid, to, Payload::Term(&message)).await;
+    });
+}
