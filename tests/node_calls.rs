@@ -69,7 +69,7 @@ async fn a_peerl_node_calls_beam_nodes() {
             (0..1000u32).map(|n| node.call::<u32>(&peer, Mfa::new("erlang", "+", (n, 1)).unwrap()).into_future());
         let sums: Vec<u32> = join_all(many).await.into_iter().map(Result::unwrap).collect();
         assert_eq!(sums, (1..=1000).collect::<Vec<_>>());
-        assert_eq!(node.nodes(Nodes::Visible), []);
+        assert!(node.nodes(Nodes::Visible).is_empty());
         assert_eq!(node.nodes(Nodes::Hidden), [peer]);
         drop(beam);
     }
