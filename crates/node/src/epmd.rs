@@ -21,6 +21,9 @@ pub enum Epmd {
     External,
     /// One that the node runs itself. It is an error if another is in its place.
     Embedded,
+    /// The one of each peer's host, to find the peer; this node itself is registered nowhere. For a node that others
+    /// need not find.
+    Unregistered,
     /// None. Every peer is expected to listen on this port, as `erl -erl_epmd_port` has it.
     None {
         /// The port of all peers.
@@ -51,6 +54,7 @@ impl PortMapper {
                 mapper.fixed_port = Some(port);
                 return Ok((mapper, None));
             }
+            Epmd::Unregistered => return Ok((mapper, None)),
             Epmd::External => false,
             Epmd::Embedded => true,
             Epmd::Auto => match mapper.client.names().await {
