@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::BoxFuture;
+use peerl_node::{Node, Nodes};
 use peerl_proto::node_name::NodeName;
 
 /// Why a peer could not be connected.
@@ -18,4 +19,18 @@ pub trait Mesh: Send + Sync + 'static {
 
     /// Connects to the peer; `Ok` if the connection is up, whoever opened it.
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
+}
+
+impl Mesh for Node {
+    fn name(&self) -> NodeName {
+        Node::name(self).clone()
+    }
+
+    fn connected(&self) -> BTreeSet<NodeName> {
+        self.nodes(Nodes::Connected).into_iter().collect()
+    }
+
+    fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
+        Box::pin(async move { Node::connect(self, &peer).await.map_err(MeshError::from) })
+    }
 }
