@@ -1,0 +1,43 @@
+//! The functions that a worker serves.
+
+use peerl_node::{Exception, Node};
+use peerl_term::{Atom, AtomError, Term};
+
+use crate::page_client::PageClient;
+
+mod cluster_scrape;
+mod crypto;
+mod erlang;
+mod iodata;
+mod page;
+mod peerl;
+mod timer;
+
+/// What a function gives.
+type Outcome = Result<Term, Exception>;
+
+/// Makes all functions of a worker callable at this node.
+pub fn register(node: &Node) -> Result<(), AtomError> {
+    let pages = PageClient::new();
+    page::register(node, &pages)?;
+    cluster_scrape::register(node, &pages)?;
+    crypto::register(node)?;
+    erlang::register(node)?;
+    timer::register(node)?;
+    peerl::register(node)
+}
+
+/// Whether each text that may come as a binary or as a charlist came as one, and which.
+fn text(term: &Term) -> Option<String> {
+    match term {
+        Term::Binary(bytes) => bytes.as_str().map(str::to_owned),
+        Term::List(list) => list.to_text(),
+        _ => None,
+    }
+}
+
+/// The node's name as an atom.
+fn node_atom(node: &Node) -> Term {
+    // A node name has at most as many characters as an atom.
+    Atom::new(node.name().as_str()).map_or_else(|_| Term::atom("undefined"), Term::Atom)
+}

@@ -1,0 +1,55 @@
+//! `ClusterScrape.PageController.fetch/1`: the function of an Elixir application that peerl's workers can stand in for.
+
+use std::time::Duration;
+
+use peerl_node::{Exception, Node};
+use peerl_term::{AtomError, Term};
+
+use super::{Outcome, text};
+use crate::page_client::{PageClient, PageError, PageLimits, Redirects};
+
+/// `'Elixir.ClusterScrape.PageController':fetch(Url)`, with the values that the original gives: `{ok, Url, Sum}` with
+/// the sum in upper-case hexadecimal if the status is 200, `{error, Url, <<"URL Not Found">>}` if it is 404,
+/// `{error, Url, Reason}` with an atom if the page could not be fetched, else `{error, Url, <<"Other failure">>}`.
+/// Like the original it follows no redirects. The URL is given back as it came.
+pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
+    let client = pages.clone();
+    node.export("Elixir.ClusterScrape.PageController", "fetch", 1, move |(url,): (Term,)| fetch(client.clone(), url))
+}
+
+async fn fetch(client: PageClient, url: Term) -> Outcome {
+    let address = text(&url).ok_or_else(Exception::badarg)?;
+    let limits = PageLimits { timeout: Duration::from_secs(30), redirects: Redirects::Keep, ..PageLimits::default() };
+    let (tag, what) = match client.checksum(&address, limits).await {
+        Ok(page) if page.status == 200 => ("ok", Term::from(page.sha256.to_upper_hex())),
+        Ok(page) if page.status == 404 => ("error", Term::from("URL Not Found")),
+        Ok(_) => ("error", Term::from("Other failure")),
+        // What the original calls a URL without a scheme that it knows.
+        Err(PageError::BadUrl(_)) => ("error", Term::atom("nxdomain")),
+        Err(error) => ("error", Term::atom(error.reason())),
+    };
+    Ok(Term::tuple([Term::atom(tag), url, what]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page_server::PageServer;
+
+    #[tokio::test]
+    async fn answers_as_the_original() {
+        let server = PageServer::start().await.unwrap();
+        let sum = Term::from(PageServer::expected(3).sha256.to_upper_hex());
+        for (url, tag, what) in [
+            (Term::from(server.url(3)), "ok", sum.clone()),
+            (Term::charlist(&server.url(3)), "ok", sum),
+            (Term::from(server.url(9)), "error", Term::from("URL Not Found")),
+            (Term::from(server.url(5)), "error", Term::from("Other failure")),
+            (Term::from("http://no-such-host.invalid/"), "error", Term::atom("nxdomain")),
+        ] {
+            let value = fetch(PageClient::new(), url.clone()).await;
+            assert_eq!(value, Ok(Term::tuple([Term::atom(tag), url, what])));
+        }
+        assert_eq!(fetch(PageClient::new(), Term::from(1)).await, Err(Exception::badarg()));
+    }
+}

@@ -1,0 +1,143 @@
+//! `erlang`: what the node says of itself.
+
+use std::collections::BTreeSet;
+
+use peerl_node::{Exception, Node, NodeName, Nodes};
+use peerl_term::{Atom, AtomError, Term};
+
+use super::{Outcome, node_atom};
+
+/// `erlang:node/0`, `nodes/0,1`, `memory/0,1` and `system_info/1`, as the shells and tools of the BEAM ask for them.
+pub(super) fn register(node: &Node) -> Result<(), AtomError> {
+    let name = node_atom(node);
+    node.export("erlang", "node", 0, move |_: Vec<Term>| {
+        let name = name.clone();
+        async move { Ok::<_, Exception>(name) }
+    })?;
+    let this = node.clone();
+    node.export("erlang", "nodes", 0, move |_: Vec<Term>| {
+        let nodes = atoms(this.nodes(Nodes::Visible));
+        async move { Ok::<_, Exception>(nodes) }
+    })?;
+    let this = node.clone();
+    node.export("erlang", "nodes", 1, move |(which,): (Term,)| {
+        let nodes = nodes(&this, &which);
+        async move { nodes }
+    })?;
+    node.export("erlang", "memory", 0, |_: Vec<Term>| async { Ok::<_, Exception>(Term::list(memory())) })?;
+    node.export("erlang", "memory", 1, |(which,): (Term,)| async move { memory_of(&which) })?;
+    let this = node.clone();
+    node.export("erlang", "system_info", 1, move |(item,): (Term,)| {
+        let info = system_info(&this, &item);
+        async move { info }
+    })
+}
+
+fn nodes(node: &Node, which: &Term) -> Outcome {
+    let kinds = match which {
+        Term::List(kinds) => kinds,
+        kind => std::slice::from_ref(kind),
+    };
+    let mut found = BTreeSet::new();
+    for kind in kinds {
+        found.extend(match kind.as_atom().map(|kind| kind.as_str()) {
+            Some("visible") => node.nodes(Nodes::Visible),
+            Some("hidden") => node.nodes(Nodes::Hidden),
+            Some("connected") => node.nodes(Nodes::Connected),
+            Some("this") => node.nodes(Nodes::This),
+            Some("known") => [node.nodes(Nodes::This), node.nodes(Nodes::Connected)].concat(),
+            _ => return Err(Exception::badarg()),
+        });
+    }
+    Ok(atoms(found))
+}
+
+fn atoms(nodes: impl IntoIterator<Item = NodeName>) -> Term {
+    Term::list(nodes.into_iter().filter_map(|node| Atom::new(node.as_str()).ok()).map(Term::Atom))
+}
+
+/// The keys of `erlang:memory/0`. There are no atoms, code or tables of a BEAM here: all memory is the system's.
+const MEMORY: [&str; 9] =
+    ["total", "processes", "processes_used", "system", "atom", "atom_used", "binary", "code", "ets"];
+
+fn memory() -> Vec<Term> {
+    let resident = resident_bytes();
+    let bytes = |key| if matches!(key, "total" | "system") { resident } else { 0 };
+    MEMORY.into_iter().map(|key| Term::tuple([Term::atom(key), Term::from(bytes(key))])).collect()
+}
+
+fn memory_of(which: &Term) -> Outcome {
+    let all = memory();
+    let find = |key: &Term| {
+        let pair = all.iter().find(|pair| pair.as_tuple().is_some_and(|pair| pair[0] == *key));
+        pair.cloned().ok_or_else(Exception::badarg)
+    };
+    match which {
+        Term::List(keys) => Ok(Term::list(keys.iter().map(find).collect::<Result<Vec<_>, _>>()?)),
+        key => find(key).map(|pair| pair.as_tuple().map_or_else(Term::nil, |pair| pair[1].clone())),
+    }
+}
+
+/// The memory of this process, where the operating system tells (Linux); else 0.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+fn system_info(node: &Node, item: &Term) -> Outcome {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    if let Some([item, which]) = item.as_tuple() {
+        let known = item.is_atom("wordsize") && (which.is_atom("internal") || which.is_atom("external"));
+        return if known { Ok(Term::from(8)) } else { Err(Exception::badarg()) };
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let value = match item.as_atom().map(|item| item.as_str()) {
+        // The release whose protocol the node speaks; tools of the BEAM read it as a number.
+        Some("otp_release") => Term::charlist("27"),
+        Some("version") => Term::charlist(version),
+        Some("system_version") => Term::charlist(&format!("peerl {version}\n")),
+        Some("system_architecture") => Term::charlist(&format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
+        Some("machine") => Term::charlist("peerl"),
+        Some("process_count") => Term::from(node.process_count()),
+        Some("process_limit") => Term::from(262_144),
+        Some("port_count" | "ets_count" | "atom_count") => Term::from(0),
+        Some("port_limit") => Term::from(65_536),
+        Some("ets_limit") => Term::from(8192),
+        Some("atom_limit") => Term::from(1_048_576),
+        Some(
+            "schedulers"
+            | "schedulers_online"
+            | "logical_processors"
+            | "logical_processors_available"
+            | "logical_processors_online",
+        ) => Term::from(processors),
+        Some("wordsize") => Term::from(8),
+        Some("smp_support" | "threads" | "kernel_poll") => Term::from(true),
+        Some("multi_scheduling") => Term::atom("enabled"),
+        Some("thread_pool_size") => Term::from(processors),
+        Some("dist_buf_busy_limit") => Term::from(1_048_576),
+        Some("creation") => Term::from(node.creation()),
+        Some("start_time") => Term::from(0),
+        _ => return Err(Exception::badarg()),
+    };
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_has_the_keys_that_tools_ask_for() {
+        let total = memory_of(&Term::atom("total")).unwrap().as_integer().unwrap();
+        assert!(cfg!(not(target_os = "linux")) || total > 1_000_000, "{total}");
+        let two = memory_of(&Term::list([Term::atom("ets"), Term::atom("code")])).unwrap();
+        assert_eq!(two.as_list().unwrap().len(), 2);
+        assert_eq!(memory_of(&Term::atom("swap")), Err(Exception::badarg()));
+        assert_eq!(memory().len(), MEMORY.len());
+    }
+}
