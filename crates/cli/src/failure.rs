@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::shutdown::Signal;
+
 /// Why a command failed, what can be done about it, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -23,6 +25,12 @@ pub enum Status {
     Partial = 2,
     /// The command line, the environment or the configuration file makes no sense (`EX_USAGE`).
     Usage = 64,
+    /// The terminal has gone (SIGHUP), in the way of shells.
+    HungUp = 129,
+    /// The user pressed Ctrl-C (SIGINT), in the way of shells.
+    Interrupted = 130,
+    /// Somebody wanted it to end (SIGTERM), in the way of shells.
+    Terminated = 143,
 }
 
 impl From<Status> for ExitCode {
@@ -40,6 +48,31 @@ impl Failure {
     /// The user asked for something that makes no sense.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self { status: Status::Usage, ..Self::new(message) }
+    }
+
+    /// The command failed, and there is nobody to tell: whoever read the output has gone away.
+    pub fn silent() -> Self {
+        Self::new("")
+    }
+
+    /// What went wrong, without the hint.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
+    /// A signal has ended the work.
+    pub fn interrupted(message: impl fmt::Display, signal: Signal) -> Self {
+        let status = match signal {
+            Signal::HangUp => Status::HungUp,
+            Signal::Interrupt => Status::Interrupted,
+            Signal::Terminate => Status::Terminated,
+        };
+        Self { status, ..Self::new(message) }
     }
 
     /// Says what can be done about it.

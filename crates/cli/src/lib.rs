@@ -1,9 +1,30 @@
 #![forbid(unsafe_code)]
 //! The command line `peerl`.
+//!
+//! ```text
+//!   command ──▶ fan_out ──▶ peerl_node    what a command does: one file each in `command`
+//!      │           └──────▶ results ──▶ out_file
+//!      ├──▶ settings, session             what the user wants, and the node that is started for it
+//!      └──▶ output, explain, failure      what the user is told
+//!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
+//!                          └──▶ page_client
+//! ```
 
+mod command;
+pub use command::run;
+
+pub mod checksum;
+pub mod explain;
 pub mod failure;
+pub mod fan_out;
+pub mod function;
+pub mod items;
 pub mod log;
 pub mod out_file;
+pub mod output;
 pub mod page_client;
 pub mod page_server;
+pub mod results;
+pub mod session;
 pub mod settings;
+pub mod shutdown;

@@ -1,4 +1,8 @@
 #![forbid(unsafe_code)]
 //! The binary `peerl`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peerl_cli::run(std::env::args_os()).into()
+}

@@ -1,0 +1,129 @@
+//! The commands, one file each.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::failure::{Failure, Status};
+use crate::log;
+use crate::output::Output;
+use crate::settings::{ConfigFile, Settings};
+
+mod call;
+mod checksum;
+mod completions;
+mod demo;
+mod discover;
+mod epmd;
+mod names;
+mod nodes;
+mod ping;
+mod pmap;
+mod worker;
+
+/// A node of Erlang and Elixir clusters, and the shell's way to them.
+#[derive(Parser, Debug)]
+#[command(name = "peerl", version, max_term_width = 110, after_help = EXAMPLES, disable_help_subcommand = false)]
+struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    config: ConfigFile,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  peerl demo                                            see it work, without any cluster
+  peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5
+  peerl checksum https://example.org --node w1@10.0.0.7
+  peerl call app@10.0.0.5 'erlang:system_info(otp_release)'
+  peerl call app@10.0.0.5 'MyApp.Repo.count(\"users\")'
+
+Each option of every command can also be set by a variable (PEERL_COOKIE, PEERL_DIST_PORT, …) or in peerl.toml.
+Exit codes: 0 all is well, 1 failure, 2 a part of the work failed, 64 usage.";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Demo(demo::Demo),
+    Worker(worker::Worker),
+    Checksum(checksum::Checksum),
+    Call(call::Call),
+    Pmap(pmap::Pmap),
+    Ping(ping::Ping),
+    Names(names::Names),
+    Nodes(nodes::Nodes),
+    Discover(discover::Discover),
+    Epmd(epmd::Epmd),
+    Completions(completions::Completions),
+}
+
+/// Runs the command line, and gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // The reader of the help may have gone away.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Success,
+                _ => Status::Usage,
+            };
+        }
+    };
+    match execute(arguments) {
+        Ok(status) => status,
+        Err(failure) => {
+            if !failure.is_silent() {
+                let _ = writeln!(std::io::stderr(), "peerl: {failure}");
+            }
+            failure.status()
+        }
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<Status, Failure> {
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = Settings::load(&arguments.settings, variables, arguments.config.config.as_deref())?;
+    log::start(settings.verbosity(), settings.log_format.unwrap_or_default());
+    if let Command::Completions(command) = arguments.command {
+        return command.run(&mut Arguments::command());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let status = runtime.block_on(async {
+        let output = Output::new(&settings);
+        match arguments.command {
+            Command::Demo(command) => command.run(&settings, &output).await,
+            Command::Worker(command) => command.run(&settings, &output).await,
+            Command::Checksum(command) => command.run(&settings, &output).await,
+            Command::Call(command) => command.run(&settings, &output).await,
+            Command::Pmap(command) => command.run(&settings, &output).await,
+            Command::Ping(command) => command.run(&settings, &output).await,
+            Command::Names(command) => command.run(&settings, &output).await,
+            Command::Nodes(command) => command.run(&settings, &output).await,
+            Command::Discover(command) => command.run(&settings, &output).await,
+            Command::Epmd(command) => command.run(&settings, &output).await,
+            Command::Completions(_) => Ok(Status::Success),
+        }
+    });
+    // A resolver that hangs in a thread of its own must not keep the command from ending.
+    runtime.shutdown_background();
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,71 @@
+//! `peerl call`: one call.
+
+use clap::Args;
+use peerl_node::{CallError, Mfa, NodeName};
+use peerl_term::Term;
+use peerl_term::text::Syntax;
+
+use crate::explain;
+use crate::failure::{Failure, Status};
+use crate::output::Output;
+use crate::session::{self, Role};
+use crate::settings::{Format, Settings, Span};
+
+/// Call a function of a node, and show its value.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  peerl call app@10.0.0.5 'lists:sum([1, 2, 3])'
+  peerl call app@10.0.0.5 'Enum.sum([1, 2, 3])'
+  peerl call app@10.0.0.5 ':erlang.memory()' --format json
+  peerl call app@10.0.0.5 'application:which_applications()' --timeout 5s
+
+The call is written in Erlang or Elixir, and the value shown in the same syntax unless --format says otherwise.")]
+pub(super) struct Call {
+    /// The node.
+    node: NodeName,
+
+    /// The call: module:function(arguments) or Module.function(arguments).
+    call: String,
+
+    /// How long to wait for the value [default: as long as it takes].
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
+}
+
+impl Call {
+    pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
+        let written = Syntax::detect_call(&self.call);
+        let call = written.parse_call(&self.call).map_err(|error| {
+            Failure::usage(format!("{:?} is no call: {} at column {}", self.call, error.message(), error.column()))
+                .hint("write 'lists:reverse([1,2])' or 'Enum.reverse([1,2])'")
+        })?;
+        let shown = match settings.format() {
+            Format::Erlang => Syntax::Erlang,
+            Format::Elixir => Syntax::Elixir,
+            Format::Text | Format::Json => written,
+        };
+        let node = session::start(settings, Role::Guest, std::slice::from_ref(&self.node)).await?;
+        let name = format!("{}:{}/{}", call.module, call.function, call.arguments.len());
+        let mfa = Mfa::with_terms(call.module, call.function, call.arguments);
+        let mut called = node.call::<Term>(&self.node, mfa);
+        if let Some(Span(time)) = self.timeout {
+            called = called.timeout(time);
+        }
+        let result = called.await;
+        node.shutdown().await;
+        match result {
+            Ok(value) => output.term(&value, shown).map(|()| Status::Success),
+            Err(error) => {
+                let stack = match &error {
+                    CallError::Exception(exception) => explain::stack_lines(&exception.stack, shown),
+                    _ => Vec::new(),
+                };
+                for line in stack {
+                    tracing::info!("in {line}");
+                }
+                Err(explain::call(error, &name, self.node.as_str(), shown))
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `peerl demo`: a whole cluster at work, on this machine only.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use peerl_epmd::{Client, Config, Server};
+use peerl_node::{CallError, Epmd, Node, NodeName, Visibility};
+use peerl_term::Term;
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::checksum::page_call;
+use crate::checksum::ChecksumRecord;
+use crate::failure::{Failure, Status};
+use crate::fan_out::{Answer, Crew, OutOptions, WorkOptions, collect};
+use crate::output::{Output, table};
+use crate::page_server::{Expected, Kind, PageServer};
+use crate::results::Results;
+use crate::settings::{Settings, Span};
+use crate::shutdown;
+
+/// Show a cluster at work on this machine: three workers take the checksums of 200 pages.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  peerl demo
+  peerl demo --format json
+  peerl demo --workers 2 --pages 50
+
+Starts an EPMD, a page server and the workers, each a process of its own, on free ports of 127.0.0.1; spreads the
+work; and compares every sum with one that was reckoned here. Exits with 0 only if all match. Nothing is left behind.")]
+pub(super) struct Demo {
+    /// How many workers.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32))]
+    workers: u16,
+
+    /// How many pages.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pages: u32,
+}
+
+/// How long a worker may take to start on a machine that is busy.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+impl Demo {
+    pub(super) async fn run(self, _: &Settings, output: &Output) -> Result<Status, Failure> {
+        let signal = shutdown::signal()?;
+        tokio::select! {
+            // The processes die with the future that holds them.
+            signal = signal => Err(Failure::interrupted("interrupted; all processes of the demo have been ended", signal)),
+            status = self.work(output) => status,
+        }
+    }
+
+    async fn work(&self, output: &Output) -> Result<Status, Failure> {
+        let start = Instant::now();
+        let pages = PageServer::start().await.map_err(|error| Failure::new(format!("cannot serve pages: {error}")))?;
+        let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+        let epmd = Server::bind(listen, Config::default()).await?.spawn();
+        let cookie = cookie()?;
+        let port = epmd.local_addr().port();
+        output.note(&format!("EPMD at port {port}, {} pages at {}", self.pages, pages.url(0)));
+        let workers = Workers::start(self.workers, port, &cookie).await?;
+        let node = Node::builder(format!("demo_{}@127.0.0.1", std::process::id()))
+            .cookie(cookie)
+            .listen_address(Ipv4Addr::LOCALHOST.into())
+            .visibility(Visibility::Hidden)
+            .epmd(Epmd::Unregistered)
+            .epmd_client(Client::new(epmd.local_addr()))
+            .start()
+            .await?;
+        for (name, child) in &workers.0 {
+            let pid = child.id().map_or_else(String::new, |pid| format!(", process {pid}"));
+            output.note(&format!("worker {name}{pid}"));
+        }
+        let crew = Crew { node, workers: workers.0.iter().map(|(name, _)| name.clone()).collect() };
+        let records = self.fan_out(&crew, &pages, output).await?;
+        crew.node.shutdown().await;
+        workers.stop().await?;
+        epmd.shutdown().await;
+        let took = start.elapsed();
+        let count = self.pages as usize;
+        let expected: Vec<Expected> =
+            tokio::task::spawn_blocking(move || (0..count).map(PageServer::expected).collect())
+                .await
+                .map_err(Failure::new)?;
+        report(&records, &expected, took, output)
+    }
+
+    async fn fan_out(&self, crew: &Crew, pages: &PageServer, output: &Output) -> Result<Vec<ChecksumRecord>, Failure> {
+        let urls: Vec<String> = (0..self.pages as usize).map(|number| pages.url(number)).collect();
+        let mut results = Results::open(urls.iter().map(String::as_str), &OutOptions::default())?;
+        let timeout = Duration::from_secs(30);
+        let work = WorkOptions { concurrency: 8, timeout: Span(timeout + Duration::from_secs(2)), retries: 3 };
+        let answers = crew.map(urls.iter().cloned().enumerate().collect(), page_call(timeout), &work);
+        let record = |answer: Answer<Result<Term, CallError>>| ChecksumRecord::of_call(&urls[answer.index], answer);
+        collect(answers, record, &mut results, &output.progress(urls.len())).await?;
+        Ok(results.into_records())
+    }
+}
+
+/// A cookie that nobody else on this machine knows.
+fn cookie() -> Result<String, Failure> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(Failure::new)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The worker processes; they are killed when this is dropped, and end by themselves if this process is killed.
+struct Workers(Vec<(NodeName, Child)>);
+
+impl Workers {
+    async fn start(count: u16, epmd_port: u16, cookie: &str) -> Result<Self, Failure> {
+        let starting = (1..=count).map(|number| start_worker(number, epmd_port, cookie));
+        Ok(Self(futures::future::try_join_all(starting).await?))
+    }
+
+    /// Lets the workers end as a service manager would.
+    async fn stop(self) -> Result<(), Failure> {
+        for (_, child) in &self.0 {
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+            if let Some(pid) = pid {
+                // One that has died already is found out about below.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
+        for (name, mut child) in self.0 {
+            let ended = tokio::time::timeout(Duration::from_secs(10), child.wait()).await;
+            match ended {
+                Ok(Ok(status)) if status.success() => {}
+                Ok(Ok(status)) => tracing::warn!("the worker {name} ended with {status}"),
+                Ok(Err(error)) => tracing::warn!(%error, "the worker {name} cannot be waited for"),
+                Err(_) => tracing::warn!("the worker {name} does not end, and is killed"),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn start_worker(number: u16, epmd_port: u16, cookie: &str) -> Result<(NodeName, Child), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("cannot start a worker: {error}"));
+    let program = std::env::current_exe().map_err(failed)?;
+    let name = format!("demo_worker_{number}@127.0.0.1");
+    let mut command = Command::new(program);
+    for (variable, _) in std::env::vars_os() {
+        let hinders = variable.to_str().is_some_and(|name| {
+            let name = name.to_ascii_uppercase();
+            name.starts_with("PEERL_") || name.starts_with("ERL_") || name.ends_with("_PROXY")
+        });
+        if hinders {
+            command.env_remove(variable);
+        }
+    }
+    let strategy = "epmd:127.0.0.1";
+    command
+        .args(["worker", "--name", &name, "--listen", "127.0.0.1", "--epmd", "external", "--discover", strategy])
+        .args(["--config", "/dev/null", "--interval", "1s", "--until-eof", "--quiet"])
+        .env("PEERL_COOKIE", cookie)
+        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        // Ctrl-C is for the demo, which then ends its workers.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(failed)?;
+    let mut lines = child.stdout.take().map(|out| BufReader::new(out).lines());
+    let ready = async {
+        match &mut lines {
+            Some(lines) => lines.next_line().await.ok().flatten(),
+            None => None,
+        }
+    };
+    match tokio::time::timeout(START_LIMIT, ready).await {
+        Ok(Some(line)) if line.starts_with("ready ") => {}
+        Ok(_) => return Err(Failure::new(format!("the worker {name} ended instead of getting ready"))),
+        Err(_) => return Err(Failure::new(format!("the worker {name} did not get ready within 30 s"))),
+    }
+    Ok((NodeName::new(&name).map_err(Failure::new)?, child))
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    pages: &'a [ChecksumRecord],
+    nodes: BTreeMap<&'a str, usize>,
+    matching: usize,
+    mismatches: Vec<Mismatch<'a>>,
+    ms: u64,
+}
+
+#[derive(Serialize)]
+struct Mismatch<'a> {
+    url: &'a str,
+    expected: String,
+    got: String,
+}
+
+fn report(
+    records: &[ChecksumRecord],
+    expected: &[Expected],
+    took: Duration,
+    output: &Output,
+) -> Result<Status, Failure> {
+    let mut nodes = BTreeMap::new();
+    for node in records.iter().filter_map(|record| record.node.as_deref()) {
+        *nodes.entry(node).or_insert(0_usize) += 1;
+    }
+    let mismatches: Vec<Mismatch<'_>> = records
+        .iter()
+        .zip(expected)
+        .filter(|(record, expected)| !matches(record, expected))
+        .map(|(record, expected)| Mismatch {
+            url: &record.url,
+            expected: format!("{} {}", expected.status, expected.sha256),
+            got: record.sha256.clone().or(record.error.clone()).unwrap_or_default(),
+        })
+        .collect();
+    let matching = expected.len().min(records.len()) - mismatches.len();
+    let all = matching == expected.len();
+    let report =
+        Report { pages: records, nodes, matching, mismatches, ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) };
+    output.value(&report, || text(&report, expected))?;
+    if !all {
+        return Err(Failure::new(format!("{} of {} pages do not match", expected.len() - matching, expected.len())));
+    }
+    Ok(Status::Success)
+}
+
+/// Whether the outcome is what was reckoned here: the same sum of the same size; or, of a missing page, that it is.
+fn matches(record: &ChecksumRecord, expected: &Expected) -> bool {
+    let status_and_size = record.status == Some(expected.status) && record.bytes == Some(expected.bytes);
+    let sum = match expected.status {
+        200 => record.sha256.as_deref() == Some(expected.sha256.to_string().as_str()) && record.error.is_none(),
+        _ => record.sha256.is_none() && record.error.is_some(),
+    };
+    status_and_size && sum
+}
+
+fn text(report: &Report<'_>, expected: &[Expected]) -> String {
+    let rows = report.pages.iter().zip(expected).enumerate().map(|(number, (record, expected))| {
+        let outcome = record.sha256.as_ref().or(record.error.as_ref()).cloned().unwrap_or_default();
+        let kind = match PageServer::kind(number) {
+            Kind::Usual => "",
+            Kind::Missing => "missing",
+            Kind::Redirect(_) => "redirect",
+            Kind::Slow(_) => "slow",
+            Kind::Large => "20 MB",
+        };
+        let verdict = if matches(record, expected) { "matches" } else { "DIFFERS" };
+        let page = record.url.rsplit_once("/page").map_or(record.url.as_str(), |(_, page)| page);
+        vec![
+            format!("/page{page}"),
+            kind.to_owned(),
+            outcome,
+            record.node.clone().unwrap_or_default(),
+            record.ms.to_string(),
+            verdict.to_owned(),
+        ]
+    });
+    let pages = table(&["PAGE", "KIND", "SHA-256", "NODE", "MS", "LOCAL SUM"], rows);
+    let nodes =
+        table(&["NODE", "PAGES"], report.nodes.iter().map(|(node, pages)| vec![(*node).to_owned(), pages.to_string()]));
+    let verdict =
+        format!("{} of {} pages match the local sums, {} ms in all", report.matching, expected.len(), report.ms);
+    format!("{pages}\n\n{nodes}\n\n{verdict}")
+}

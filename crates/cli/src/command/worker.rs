@@ -1,0 +1,88 @@
+//! `peerl worker`: a member of the cluster that does work.
+
+use std::time::Duration;
+
+use clap::Args;
+use peerl_discovery::Reconciler;
+use peerl_node::Node;
+use serde::Serialize;
+use tokio::io::AsyncReadExt;
+
+use crate::failure::{Failure, Status};
+use crate::fan_out::PeerOptions;
+use crate::function;
+use crate::output::Output;
+use crate::session::{self, Role};
+use crate::settings::{Settings, Span};
+use crate::shutdown;
+
+/// Join a cluster, and serve its nodes peerl's functions.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5
+  peerl worker --sname w1 --node app@box --cookie-file /run/secrets/cookie
+  peerl worker --name w1@10.0.0.7 --dist-port 9100-9110 --format json
+
+Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it takes no new calls, answers those under way,
+gives its name back to EPMD, and exits with 0; a second signal ends it at once.
+`peerl call NODE 'peerl:functions()'` lists what it serves.")]
+pub(super) struct Worker {
+    #[command(flatten)]
+    peers: PeerOptions,
+
+    /// How long calls under way may take after a signal to end.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    drain: Span,
+
+    /// How often discovery is asked.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    interval: Span,
+
+    /// End when the standard input does: when whoever started this worker is gone.
+    #[arg(long, hide = true)]
+    until_eof: bool,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    name: String,
+    port: u16,
+}
+
+impl Worker {
+    pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
+        let strategies = self.peers.strategies(settings)?;
+        let end = shutdown::signal()?;
+        let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
+        function::register(&node).map_err(Failure::new)?;
+        let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).start();
+        let ready = Ready { ready: true, name: node.name().to_string(), port: node.port() };
+        output.value(&ready, || format!("ready {} {}", ready.name, ready.port))?;
+        tokio::select! {
+            signal = end => tracing::info!(?signal, "ending"),
+            () = end_of_input(), if self.until_eof => tracing::info!("whoever started this worker is gone"),
+        }
+        let again = shutdown::signal()?;
+        tokio::select! {
+            () = wind_down(&node, reconciler, self.drain.0) => {}
+            _ = again => tracing::warn!("ending at once"),
+        }
+        node.shutdown().await;
+        Ok(Status::Success)
+    }
+}
+
+/// Lets the calls under way come to their end.
+async fn wind_down(node: &Node, reconciler: peerl_discovery::Running, limit: Duration) {
+    reconciler.stop().await;
+    if tokio::time::timeout(limit, node.drain()).await.is_err() {
+        tracing::warn!("some calls took longer than {} and are given up", humantime::format_duration(limit));
+    }
+}
+
+async fn end_of_input() {
+    let (mut input, mut buffer) = (tokio::io::stdin(), [0; 256]);
+    while input.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
+}

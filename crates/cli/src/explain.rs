@@ -1,0 +1,191 @@
+//! What went wrong, in words for the command line: each class of error with a hint of its own.
+
+use peerl_node::{CallError, Class, ConnectError, CookieFileError, Exception, Node, StartError};
+use peerl_proto::handshake::HandshakeError;
+use peerl_term::Term;
+use peerl_term::text::Syntax;
+
+use crate::failure::Failure;
+use crate::out_file::OutFileError;
+
+const START_EPMD: &str = "start it with `peerl epmd` or `epmd -daemon`, or set ERL_EPMD_PORT to its port";
+
+impl From<peerl_epmd::Error> for Failure {
+    fn from(error: peerl_epmd::Error) -> Self {
+        use peerl_epmd::Error;
+        match error {
+            Error::NoEpmd { address, source } => {
+                Failure::new(format!("no EPMD answers at {address}: {}", os_words(&source))).hint(START_EPMD)
+            }
+            Error::NameTaken { address, name } => {
+                Failure::new(format!("the name {name} is taken: a node that runs has it at the EPMD of {address}"))
+                    .hint("choose another --name or --sname, or end that node; `peerl names` lists them")
+            }
+            Error::UnknownHost { host, source } => {
+                Failure::new(format!("the host {host} has no address: {}", os_words(&source)))
+                    .hint("check the part of the node's name after the @")
+            }
+            Error::BadEnvironment { .. } => Failure::usage(error),
+            other => Failure::new(other),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Epmd(error) => error.into(),
+            StartError::CookieFile(error) => error.into(),
+            StartError::Name(_) | StartError::AliveName(_) => {
+                Failure::usage(error).hint("a node is named NAME@HOST, as worker@10.0.0.7")
+            }
+            StartError::Cookie(_) => Failure::usage(error),
+            StartError::Listen { .. } => {
+                Failure::new(error).hint("choose other ports with --dist-port, or another address with --listen")
+            }
+            other => Failure::new(other),
+        }
+    }
+}
+
+impl From<CookieFileError> for Failure {
+    fn from(error: CookieFileError) -> Self {
+        let hint = match &error {
+            CookieFileError::Accessible { path } => format!("run `chmod 400 {}`", path.display()),
+            _ => "give the cookie with PEERL_COOKIE or --cookie-file".to_owned(),
+        };
+        Failure::new(error).hint(hint)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match &error {
+            ConnectError::NameKind { ours, peer } => Failure::new(format!(
+                "{ours} and {peer} cannot connect: one has a long host name, the other a short one"
+            ))
+            .hint("give this node the same kind of name: --name NAME@HOST.DOMAIN for long ones, --sname NAME for short ones"),
+            ConnectError::Epmd { peer, source } => match &**source {
+                peerl_epmd::Error::NoEpmd { address, source } => {
+                    Failure::new(format!("{peer} cannot be found, since no EPMD answers at {address}: {}", os_words(source)))
+                        .hint(START_EPMD)
+                }
+                peerl_epmd::Error::UnknownHost { host, source } => {
+                    Failure::new(format!("{peer} cannot be found: the host {host} has no address: {}", os_words(source)))
+                        .hint("check the part of the node's name after the @")
+                }
+                other => Failure::new(format!("{peer} cannot be found: {other}")),
+            },
+            ConnectError::UnknownNode(peer) => {
+                Failure::new(format!("there is no node {}: the EPMD at {} does not know it", peer, peer.host()))
+                    .hint(format!("`peerl names {}` lists those that it knows", peer.host()))
+            }
+            ConnectError::Io { peer, port, source } => {
+                Failure::new(format!("{peer} cannot be reached at port {port}: {}", os_words(source)))
+                    .hint("does the node still run, and does a firewall let its port through?")
+            }
+            ConnectError::Handshake { peer, source } => match source {
+                HandshakeError::CookieMismatch { .. } => wrong_cookie(&format!("{peer} has another cookie")),
+                HandshakeError::NotAllowed { .. } => Failure::new(format!("{peer} does not allow this node to connect"))
+                    .hint("it may allow only some nodes (net_kernel:allow/1), or take this one for another; try another --name"),
+                HandshakeError::Closed { .. } => wrong_cookie(&format!("{peer} refused the connection: {source}")),
+                other => Failure::new(format!("{peer} did not accept the connection: {other}")),
+            },
+            _ => Failure::new(error),
+        }
+    }
+}
+
+fn wrong_cookie(message: &str) -> Failure {
+    Failure::new(message)
+        .hint("wrong cookie? give the cluster's with PEERL_COOKIE or --cookie-file; the default is in ~/.erlang.cookie")
+}
+
+impl From<OutFileError> for Failure {
+    fn from(error: OutFileError) -> Self {
+        let failure = Failure::new(&error);
+        match error {
+            OutFileError::NoRecord { .. } => {
+                failure.hint("give --out another name, or leave out --resume to overwrite it")
+            }
+            OutFileError::InUse { .. } => failure.hint("wait for it to end, or give --out another name"),
+            OutFileError::Io { .. } => failure,
+        }
+    }
+}
+
+/// What a call that failed has to say, with terms in the given syntax.
+pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failure {
+    match error {
+        CallError::Connect(error) => error.into(),
+        CallError::NodeDown => Failure::new(format!("the connection to {peer} ended before the answer came"))
+            .hint("the node may have died; its log says more"),
+        CallError::Timeout(time) => {
+            Failure::new(format!("no answer from {peer} within {}", humantime::format_duration(time)))
+                .hint("give it longer with --timeout")
+        }
+        CallError::Exception(exception) if exception.class == Class::Error && exception.reason.is_atom("undef") => {
+            Failure::new(format!("{peer} has no function {called}"))
+                .hint(format!("`peerl call {peer} 'peerl:functions()'` lists those that a peerl worker serves"))
+        }
+        CallError::Exception(exception) => Failure::new(exception_text(&exception, syntax)),
+        CallError::Signal(reason) => {
+            Failure::new(format!("the process that made the call was ended: {}", syntax.display(&reason)))
+        }
+        CallError::Erpc(reason) => Failure::new(format!("{peer} refused the call: {}", syntax.display(&reason))),
+        CallError::NotSpawned(reason) => {
+            Failure::new(format!("{peer} did not take the call: {reason}")).hint("it is busy or shutting down")
+        }
+        other => Failure::new(other),
+    }
+}
+
+/// An exception as the shells of Erlang and Elixir begin theirs.
+pub fn exception_text(exception: &Exception, syntax: Syntax) -> String {
+    let class = match exception.class {
+        Class::Error => "error",
+        Class::Exit => "exit",
+        Class::Throw => "throw",
+    };
+    format!("exception {class}: {}", syntax.display(&exception.reason))
+}
+
+/// The stack of an exception, one call a line.
+pub fn stack_lines(stack: &Term, syntax: Syntax) -> Vec<String> {
+    stack.as_list().unwrap_or_default().iter().map(|frame| syntax.display(frame).to_string()).collect()
+}
+
+/// Connects to the first of these nodes that can be reached, or tells what is wrong with the first.
+///
+/// # Errors
+/// If none can be.
+pub async fn reachable(node: &Node, peers: Vec<peerl_node::NodeName>) -> Result<Vec<peerl_node::NodeName>, Failure> {
+    let attempts = peers.into_iter().map(|peer| async move {
+        let result = node.connect(&peer).await;
+        (peer, result)
+    });
+    let (mut reached, mut first) = (Vec::new(), None);
+    for (peer, result) in futures::future::join_all(attempts).await {
+        match result {
+            Ok(()) => reached.push(peer),
+            Err(error) => {
+                let failure = Failure::from(error);
+                tracing::warn!(node = %peer, "left out: {failure}");
+                first.get_or_insert(failure);
+            }
+        }
+    }
+    match first {
+        Some(failure) if reached.is_empty() => Err(failure),
+        _ => Ok(reached),
+    }
+}
+
+/// The operating system's words without the number of the error.
+fn os_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}

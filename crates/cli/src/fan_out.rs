@@ -1,0 +1,244 @@
+//! Spreading the items of a job over the nodes of a cluster.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use futures::stream::{BoxStream, Stream, StreamExt};
+use indicatif::ProgressBar;
+use peerl_discovery::{Peers, Spec, Strategy};
+use peerl_node::{CallError, Mfa, Node, NodeName};
+use peerl_term::Term;
+
+use crate::explain;
+use crate::failure::Failure;
+use crate::results::{Record, Results};
+use crate::session::{self, Role};
+use crate::settings::{Settings, Span};
+use crate::shutdown;
+
+/// Which nodes have to do with a command.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PeerOptions {
+    /// A node; may be given several times.
+    #[arg(long = "node", value_name = "NODE")]
+    pub nodes: Vec<NodeName>,
+
+    /// A way to find nodes, as `epmd:HOST,…` or `static:NODE,…`; may be given several times [default: `discover` of
+    /// peerl.toml, or PEERL_DISCOVER].
+    #[arg(long, value_name = "STRATEGY")]
+    pub discover: Vec<Spec>,
+}
+
+impl PeerOptions {
+    /// The strategies that are asked for, the nodes that are named being one.
+    ///
+    /// # Errors
+    /// If one makes no sense.
+    pub fn strategies(&self, settings: &Settings) -> Result<Vec<Arc<dyn Strategy>>, Failure> {
+        let mut specs = self.discover.clone();
+        if specs.is_empty() && self.nodes.is_empty() {
+            specs.extend(settings.discover.clone().unwrap_or_default());
+        }
+        if !self.nodes.is_empty() {
+            specs.insert(0, Spec::Static { nodes: self.nodes.iter().map(ToString::to_string).collect() });
+        }
+        specs.iter().map(|spec| spec.build().map_err(Failure::usage)).collect()
+    }
+
+    /// Finds the nodes, once.
+    ///
+    /// # Errors
+    /// If a strategy makes no sense, all fail, or none finds anybody.
+    pub async fn find(&self, settings: &Settings) -> Result<Peers, Failure> {
+        let strategies = self.strategies(settings)?;
+        if strategies.is_empty() {
+            return Err(
+                Failure::usage("no nodes are given").hint("name them with --node, or find them with --discover")
+            );
+        }
+        let answers = strategies.iter().map(|strategy| async { (strategy.name(), strategy.discover().await) });
+        let (mut found, mut first) = (Peers::new(), None);
+        for (name, answer) in futures::future::join_all(answers).await {
+            match answer {
+                Ok(peers) => found.extend(peers),
+                Err(error) => {
+                    tracing::warn!(strategy = name, %error, "discovery failed");
+                    first.get_or_insert_with(|| discovery_failure(name, error));
+                }
+            }
+        }
+        match first {
+            Some(failure) if found.is_empty() => Err(failure),
+            _ if found.is_empty() => {
+                let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
+                Err(Failure::new(format!("no nodes were found by {}", names.join(" ")))
+                    .hint("start some with `peerl worker`, and check with `peerl discover`"))
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+/// Says why a strategy failed.
+pub fn discovery_failure(name: &str, error: peerl_discovery::StrategyError) -> Failure {
+    match error {
+        peerl_discovery::StrategyError::Epmd { errors } if errors.len() == 1 => {
+            errors.into_iter().next().map_or_else(Failure::silent, Failure::from)
+        }
+        error => Failure::new(format!("discovery by {name} failed: {error}")),
+    }
+}
+
+/// How the work is done.
+#[derive(Args, Clone, Debug)]
+pub struct WorkOptions {
+    /// How many items each node works on at a time.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+
+    /// The time that an item may take.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub timeout: Span,
+
+    /// How often an item is given to another node after its node has died.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub retries: u32,
+}
+
+/// Where the results go, apart from the standard output.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OutOptions {
+    /// A file for the results, one JSON object a line, each written as soon as it is there.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Keep what an earlier run has written to the file, and do only what is missing.
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+}
+
+/// An answer for one item.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The item's place in the whole job.
+    pub index: usize,
+    /// The node that gave it.
+    pub node: Option<NodeName>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The value, or why there is none.
+    pub result: T,
+}
+
+/// The nodes that work for a command, and the command's own.
+pub struct Crew {
+    /// The command's node.
+    pub node: Node,
+    /// Those that can be reached.
+    pub workers: Vec<NodeName>,
+}
+
+impl Crew {
+    /// Finds the workers, starts a node, and connects them.
+    ///
+    /// # Errors
+    /// If no worker can be found and reached, or the node cannot be started.
+    pub async fn assemble(settings: &Settings, peers: &PeerOptions) -> Result<Self, Failure> {
+        let mut found: Vec<NodeName> = peers.find(settings).await?.into_iter().collect();
+        let node = session::start(settings, Role::Guest, &found).await?;
+        found.retain(|peer| peer != node.name());
+        let workers = match explain::reachable(&node, found).await {
+            Ok(workers) => workers,
+            Err(failure) => {
+                node.shutdown().await;
+                return Err(failure);
+            }
+        };
+        Ok(Self { node, workers })
+    }
+
+    /// Leaves out the workers that do not serve a function, if those that do can be told; that needs peerl workers.
+    pub async fn keep_those_with(&mut self, module: &str, function: &str, arity: u64) -> Result<(), Failure> {
+        let Ok(question) = Mfa::new("peerl", "functions", ()) else { return Ok(()) };
+        let answers = self.node.multicall::<Vec<(String, String, u64)>>(&self.workers, question).await;
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+        for (worker, answer) in self.workers.drain(..).zip(answers) {
+            let serves = answer.is_ok_and(|functions| {
+                functions.iter().any(|(m, f, a)| (m.as_str(), f.as_str(), *a) == (module, function, arity))
+            });
+            if serves { &mut kept } else { &mut left_out }.push(worker);
+        }
+        if kept.is_empty() {
+            let names: Vec<&str> = left_out.iter().map(NodeName::as_str).collect();
+            return Err(Failure::new(format!("no node serves {module}:{function}/{arity}: {}", names.join(", ")))
+                .hint("start a `peerl worker`, or name another --function"));
+        }
+        for worker in left_out {
+            tracing::warn!(node = %worker, "left out: it does not serve {module}:{function}/{arity}");
+        }
+        self.workers = kept;
+        Ok(())
+    }
+
+    /// Makes a call for each of the items that are given with their places, and gives the answers as they come.
+    pub fn map<I: Send + Sync + 'static>(
+        &self,
+        items: Vec<(usize, I)>,
+        call: impl Fn(&I) -> Mfa + Send + Sync + 'static,
+        work: &WorkOptions,
+    ) -> BoxStream<'static, Answer<Result<Term, CallError>>> {
+        let node = self.node.clone();
+        let workers = self.workers.clone();
+        let timeout = work.timeout.0;
+        futures::stream::iter(items)
+            .map(move |(index, item)| {
+                let (node, worker, mfa) = (node.clone(), workers[index % workers.len()].clone(), call(&item));
+                async move {
+                    let start = std::time::Instant::now();
+                    let result = node.call::<Term>(&worker, mfa).timeout(timeout).await;
+                    Answer { index, node: Some(worker), elapsed: start.elapsed(), result }
+                }
+            })
+            .buffer_unordered(work.concurrency as usize * self.workers.len())
+            .boxed()
+    }
+}
+
+/// Takes the answers as they come, makes records of them, and notes these; until all are there or the user has enough.
+///
+/// # Errors
+/// If a record cannot be written, or the user interrupts.
+pub async fn collect<R: Record, T>(
+    mut answers: impl Stream<Item = Answer<T>> + Unpin,
+    mut record: impl FnMut(Answer<T>) -> R,
+    results: &mut Results<R>,
+    progress: &ProgressBar,
+) -> Result<(), Failure> {
+    let mut interrupted = std::pin::pin!(shutdown::signal()?);
+    let mut failed = 0_u64;
+    loop {
+        tokio::select! {
+            answer = answers.next() => {
+                let Some(answer) = answer else { break };
+                let index = answer.index;
+                let record = record(answer);
+                if record.has_failed() {
+                    failed += 1;
+                    progress.set_message(format!("{failed} failed"));
+                }
+                results.add(index, record)?;
+                progress.inc(1);
+            }
+            signal = &mut interrupted => {
+                progress.abandon();
+                let all = results.done() + results.missing().len();
+                return Err(Failure::interrupted(format!("interrupted with {} of {all} done", results.done()), signal)
+                    .hint("with --out FILE --resume, a later run does the rest"));
+            }
+        }
+    }
+    progress.finish_and_clear();
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The node of a command: its name, its cookie, and where it is registered.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+use peerl_node::{Epmd, Node, NodeName, Visibility, read_cookie};
+
+use crate::failure::Failure;
+use crate::settings::{EpmdChoice, PortRange, Settings};
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is a member of the cluster, which others find and call.
+    Worker,
+    /// It calls others and goes away. It is hidden; unless the user has named it, it is registered nowhere.
+    Guest,
+}
+
+/// Starts the node of a command that has to do with these peers.
+///
+/// # Errors
+/// If the settings make no sense together, or the node cannot be started.
+pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
+    let name = name(settings, role, peers)?;
+    let hidden = role == Role::Guest || settings.hidden.unwrap_or(false);
+    let mut builder = Node::builder(name.as_str())
+        .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })
+        .epmd(epmd(settings, role)?);
+    if let Some(PortRange { first, last }) = settings.dist_port {
+        builder = builder.listen(first..=last);
+    }
+    match settings.listen {
+        Some(address) => builder = builder.listen_address(address),
+        None if role == Role::Guest => builder = builder.listen_address(Ipv4Addr::LOCALHOST.into()),
+        None => {}
+    }
+    if let Some(cookie) = cookie(settings)? {
+        builder = builder.cookie(cookie);
+    }
+    Ok(builder.start().await?)
+}
+
+fn cookie(settings: &Settings) -> Result<Option<String>, Failure> {
+    let Some(path) = &settings.cookie_file else {
+        return Ok(settings.cookie.clone());
+    };
+    read_cookie(path)?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read the cookie file {}: {error}", path.display())))?;
+    Ok(Some(text.trim_end().to_owned()))
+}
+
+fn epmd(settings: &Settings, role: Role) -> Result<Epmd, Failure> {
+    let is_named = settings.name.is_some() || settings.sname.is_some();
+    Ok(match settings.epmd.unwrap_or_default() {
+        EpmdChoice::Auto if role == Role::Guest && !is_named => Epmd::Unregistered,
+        EpmdChoice::Auto => Epmd::Auto,
+        EpmdChoice::External => Epmd::External,
+        EpmdChoice::Embedded => Epmd::Embedded,
+        EpmdChoice::None => match settings.dist_port {
+            Some(PortRange { first, last }) if first == last && first > 0 => Epmd::None { port: first },
+            _ => {
+                return Err(Failure::usage("--epmd none needs the port at which all nodes listen")
+                    .hint("give it with --dist-port N"));
+            }
+        },
+    })
+}
+
+/// The name that the user gave, or one that nobody else has: with a long host if the peers have long ones.
+fn name(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeName, Failure> {
+    let unique = || {
+        let stem = if role == Role::Worker { "worker" } else { "peerl" };
+        format!("{stem}_{}_{:04x}", std::process::id(), fastrand::u16(..))
+    };
+    let text = match (&settings.name, &settings.sname) {
+        (Some(name), _) if name.contains('@') => name.clone(),
+        (Some(name), _) => format!("{name}@{}", long_host(peers)),
+        (None, Some(sname)) if sname.contains('@') => sname.clone(),
+        (None, Some(sname)) => format!("{sname}@{}", short_host()),
+        (None, None) if peers.iter().any(|peer| is_long(peer.host())) => format!("{}@{}", unique(), long_host(peers)),
+        // The one short name that works without any name service.
+        (None, None) if peers.iter().any(|peer| peer.host() == "localhost") => format!("{}@localhost", unique()),
+        (None, None) => format!("{}@{}", unique(), short_host()),
+    };
+    let name = NodeName::new(&text).map_err(|error| {
+        Failure::usage(format!("{text:?} is not a node name: {error}")).hint("use NAME@HOST, as worker@10.0.0.7")
+    })?;
+    match (&settings.name, &settings.sname) {
+        (Some(_), _) if !is_long(name.host()) => {
+            Err(Failure::usage(format!("--name needs a long host name, and {} has no dot", name.host()))
+                .hint("use --sname for short names, or an address as the host"))
+        }
+        (None, Some(_)) if is_long(name.host()) => {
+            Err(Failure::usage(format!("--sname needs a short host name, and {} has a dot", name.host()))
+                .hint("use --name for long names"))
+        }
+        _ => Ok(name),
+    }
+}
+
+/// Whether a host is one of a long name: OTP takes what has a dot for long, and addresses.
+fn is_long(host: &str) -> bool {
+    host.contains('.') || host.parse::<IpAddr>().is_ok()
+}
+
+fn short_host() -> String {
+    let host = host_name();
+    host.split('.').next().filter(|host| !host.is_empty()).unwrap_or("localhost").to_owned()
+}
+
+/// The host's full name, or the address under which this peer, or some host far away, would see it.
+fn long_host(peers: &[NodeName]) -> String {
+    let host = host_name();
+    if peers.is_empty() && host.contains('.') {
+        return host;
+    }
+    let towards = peers.iter().map(NodeName::host).find(|host| is_long(host)).unwrap_or("192.0.2.1");
+    own_address(towards).unwrap_or(Ipv4Addr::LOCALHOST.into()).to_string()
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The address from which packets to a host would go; none is sent.
+fn own_address(host: &str) -> Option<IpAddr> {
+    let address = host.parse::<IpAddr>().ok()?;
+    let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).ok()?;
+    socket.connect((address, 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: Option<&str>, sname: Option<&str>, peer: Option<&str>) -> Result<String, Failure> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let settings = Settings { name: owned(name), sname: owned(sname), ..Settings::default() };
+        let peers: Vec<NodeName> = peer.iter().map(|peer| peer.parse().unwrap()).collect();
+        super::name(&settings, Role::Guest, &peers).map(|name| name.to_string())
+    }
+
+    #[test]
+    fn names_that_are_given_are_checked() {
+        assert_eq!(named(Some("a@10.0.0.1"), None, None).unwrap(), "a@10.0.0.1");
+        assert_eq!(named(None, Some("a@box"), None).unwrap(), "a@box");
+        assert!(named(None, Some("a"), None).unwrap().starts_with("a@"));
+        let hint = |result: Result<String, Failure>| result.unwrap_err().to_string();
+        assert!(hint(named(Some("a@box"), None, None)).contains("--sname"));
+        assert!(hint(named(None, Some("a@box.lan"), None)).contains("--name"));
+        assert!(hint(named(Some("a@b@c.d"), None, None)).contains("NAME@HOST"));
+    }
+
+    #[test]
+    fn names_that_are_made_are_of_the_peers_kind() {
+        let made = |peer| named(None, None, peer).unwrap();
+        assert!(made(Some("a@127.0.0.1")).ends_with("@127.0.0.1"));
+        assert!(made(Some("a@localhost")).ends_with("@localhost"));
+        assert!(!made(Some("a@box")).split('@').nth(1).unwrap().contains('.'));
+        assert!(!made(None).split('@').nth(1).unwrap().contains('.'));
+        assert_ne!(made(None), made(None));
+    }
+
+    #[test]
+    fn no_epmd_needs_a_port() {
+        let settings = Settings { epmd: Some(EpmdChoice::None), ..Settings::default() };
+        assert!(epmd(&settings, Role::Guest).unwrap_err().to_string().contains("--dist-port"));
+        let settings = Settings { dist_port: Some("9100".parse().unwrap()), ..settings };
+        assert_eq!(epmd(&settings, Role::Guest).unwrap(), Epmd::None { port: 9100 });
+    }
+}
