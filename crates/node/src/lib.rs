@@ -61,4 +61,4 @@ pub use peerl_term::{Atom, Pid, Reference, Term};
 pub use process::{
     Destination, Down, Ended, Exit, MailboxPolicy, Message, Monitored, Overflow, Process, RegisterError, SendError,
 };
-pub use rpc::{Call, CallError, Caller, GenCall, GenRequest, ReplyError};
+pub use rpc::{Call, CallError, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};

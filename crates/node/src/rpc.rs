@@ -5,6 +5,7 @@ mod call;
 mod generic;
 mod multicall;
 mod outcome;
+mod pmap;
 mod serve;
 
 pub(crate) use apply::apply;
@@ -12,4 +13,5 @@ pub use call::{Call, CallError};
 pub(crate) use generic::reply_tag;
 pub use generic::{Caller, GenCall, GenRequest, ReplyError};
 pub(crate) use outcome::{Reply, badrpc};
+pub use pmap::{Mapped, Pmap, Workers};
 pub(crate) use serve::{Served, serve};

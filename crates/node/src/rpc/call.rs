@@ -44,6 +44,9 @@ pub enum CallError {
     /// cannot.
     #[error("the node did not take the call: {0}")]
     NotSpawned(Atom),
+    /// No node could be reached for a while; see [`Pmap::patience`](crate::Pmap::patience).
+    #[error("no node could be reached that would make the call")]
+    NobodyToAsk,
     /// The value is not of the type that was asked for.
     #[error("the result is not of the expected type: {0}")]
     Decode(#[from] peerl_term::serde::Error),

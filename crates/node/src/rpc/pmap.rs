@@ -1,0 +1,172 @@
+//! Many calls spread over many nodes.
+
+mod scheduler;
+mod workers;
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use peerl_proto::node_name::NodeName;
+use serde::de::DeserializeOwned;
+
+use scheduler::Scheduler;
+pub use workers::Workers;
+
+use super::CallError;
+use crate::mfa::Mfa;
+use crate::node::Node;
+
+/// A fan-out that is about to be run.
+///
+/// Each item becomes one call, on whichever node has the least to do. What a node has not finished when it dies goes
+/// to the others. Every item is reported exactly once.
+#[must_use = "nothing is called before the stream of `run` is polled"]
+pub struct Pmap<I, F> {
+    node: Node,
+    workers: Workers,
+    call: F,
+    items: BoxStream<'static, I>,
+    settings: Settings,
+}
+
+/// How many results may wait for an earlier one, if they are to come in order.
+const REORDER: usize = 4096;
+
+/// How a fan-out is run.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    window: usize,
+    retries: u32,
+    timeout: Option<Duration>,
+    patience: Duration,
+    order: Order,
+}
+
+/// In which order results are given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Order {
+    /// As they come.
+    #[default]
+    AsCompleted,
+    /// In the order of the items. A slow item holds the later ones back; when 4,096 of them wait for it, no new
+    /// ones are begun.
+    OfItems,
+}
+
+/// What came of one item.
+#[derive(Debug)]
+pub struct Mapped<I, T> {
+    /// The item's place among the items, from 0.
+    pub index: usize,
+    /// The item.
+    pub item: I,
+    /// The node that gave the result, or that was tried last; none if no node could be tried.
+    pub node: Option<NodeName>,
+    /// How long it took, from the first attempt on.
+    pub elapsed: Duration,
+    /// How often the call was made.
+    pub attempts: u32,
+    /// The value, or why there is none.
+    pub result: Result<T, CallError>,
+}
+
+impl Node {
+    /// Calls a function for each item, spread over the workers; `call` says which, with which arguments.
+    ///
+    /// The calls should be such that making one twice does no harm: when a node dies or does not answer in time,
+    /// nobody knows whether it made the call, and another node is asked.
+    pub fn pmap<I, F, L>(&self, workers: impl Into<Workers>, call: F, items: L) -> Pmap<I, F>
+    where
+        F: Fn(&I) -> Mfa + Send + 'static,
+        L: IntoIterator<Item = I>,
+        L::IntoIter: Send + 'static,
+        I: Send + 'static,
+    {
+        self.pmap_stream(workers, call, stream::iter(items))
+    }
+
+    /// As [`pmap`](Self::pmap), of items that come one after another. They are taken when there is a worker for them.
+    pub fn pmap_stream<I, F>(
+        &self,
+        workers: impl Into<Workers>,
+        call: F,
+        items: impl Stream<Item = I> + Send + 'static,
+    ) -> Pmap<I, F>
+    where
+        F: Fn(&I) -> Mfa + Send + 'static,
+        I: Send + 'static,
+    {
+        let settings = Settings {
+            window: 8,
+            retries: 3,
+            timeout: None,
+            patience: Duration::from_secs(10),
+            order: Order::default(),
+        };
+        Pmap { node: self.clone(), workers: workers.into(), call, items: items.boxed(), settings }
+    }
+}
+
+impl<I, F> Pmap<I, F>
+where
+    I: Send + 'static,
+    F: Fn(&I) -> Mfa + Send + 'static,
+{
+    /// Sets how many calls are under way at a node at once; 8 without this.
+    pub fn window(mut self, calls: usize) -> Self {
+        self.settings.window = calls.max(1);
+        self
+    }
+
+    /// Sets how often an item is tried again after its node has died or has not answered in time; 3 without this.
+    /// An exception is a result, and is not tried again.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.settings.retries = retries;
+        self
+    }
+
+    /// Sets how long one attempt may take; without this, as long as the connection to the node lasts.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long to wait while no node can be reached, before the rest is given up; 10 seconds without this.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = patience;
+        self
+    }
+
+    /// Gives results in the order of the items.
+    pub fn ordered(mut self) -> Self {
+        self.settings.order = Order::OfItems;
+        self
+    }
+
+    /// Gives results as they come, which is so without this too.
+    pub fn as_completed(mut self) -> Self {
+        self.settings.order = Order::AsCompleted;
+        self
+    }
+
+    /// Runs it: a stream of what came of each item. Dropping the stream gives up what is under way.
+    pub fn run<T>(self) -> impl Stream<Item = Mapped<I, T>> + Send + 'static
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let (node, timeout) = (self.node, self.settings.timeout);
+        let call = move |peer: &NodeName, mfa: Mfa| {
+            let mut call = node.call::<T>(peer, mfa);
+            if let Some(timeout) = timeout {
+                call = call.timeout(timeout);
+            }
+            call.into_future()
+        };
+        let scheduler = Scheduler::new(self.workers, self.call, call, self.items, self.settings);
+        stream::unfold(scheduler, |mut scheduler| async move {
+            let mapped = scheduler.next().await?;
+            Some((mapped, scheduler))
+        })
+    }
+}
