@@ -2,7 +2,64 @@
 //! The Erlang distribution protocol as a sans-IO state machine.
 //!
 //! Nothing here opens a socket, starts a task, reads a clock or draws a random number: bytes, instants and challenges
-//! are handed in; bytes and events come out.
+//! are handed in; bytes and events come out. Whoever drives it needs a socket for each connection:
+//!
+//! ```text
+//!   epmd       where a node listens, and under which name
+//!   handshake  who is who; several attempts at once (arbitration)
+//!      │
+//!      ▼ Established
+//!   frame ──▶ channel ──▶ control message + payload      received
+//!             channel ◀── control message + payload      sent
+//!   tick       when to show life, and when the peer shows none
+//! ```
+//!
+//! It speaks with OTP 25 and later. It has: visible and hidden nodes, dynamic names, pass-through framing,
+//! distribution headers with the atom cache (receiving; what it sends has its atoms inline), fragments both ways, and
+//! all control messages up to OTP 29. It has not: the handshakes of before OTP 23 (but for their first message, which
+//! OTP 27 still takes too), compressed terms in frames (no OTP sends them), and the node itself: processes, links and
+//! names are those of the crate `peerl-node`.
+//!
+//! A handshake, both sides of it:
+//!
+//! ```
+//! use peerl_proto::{
+//!     cookie::Cookie,
+//!     flags::DistributionFlags,
+//!     handshake::{LocalNode, acceptor::*, initiator::{self, AfterStatus}, HandshakeReader},
+//! };
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = |name: &str| -> Result<_, Box<dyn std::error::Error>> {
+//!     let cookie = Cookie::new("secret")?;
+//!     Ok(LocalNode::new(name.parse()?, 1, DistributionFlags::FULL_MEMBER, cookie))
+//! };
+//! let reader = HandshakeReader::default();
+//! let (mut to_a, mut to_b) = (bytes::BytesMut::new(), bytes::BytesMut::new());
+//!
+//! // a@host calls b@host by name ...
+//! let (a, out) = initiator::start(node("a@host")?, "b@host".parse()?);
+//! to_b.extend_from_slice(&out);
+//! let name = reader.next(&mut to_b)?.ok_or("incomplete")?;
+//! let Introduced::Named(caller) = ExpectName::new(node("b@host")?).receive(&name).map_err(|r| r.error)? else {
+//!     return Err("a@host has a name".into());
+//! };
+//! // ... b@host accepts and challenges it ...
+//! let (b, out) = caller.accept(0x1234_5678);
+//! to_a.extend_from_slice(&out);
+//! let status = reader.next(&mut to_a)?.ok_or("incomplete")?;
+//! let AfterStatus::Proceed(a) = a.receive(&status)? else { return Err("not accepted".into()) };
+//! // ... and each proves that it knows the cookie.
+//! let challenge = reader.next(&mut to_a)?.ok_or("incomplete")?;
+//! let (a, out) = a.receive(&challenge, 0x9abc_def0)?;
+//! to_b.extend_from_slice(&out);
+//! let reply = reader.next(&mut to_b)?.ok_or("incomplete")?;
+//! let AfterReply::Established(at_b, out) = b.receive(&reply)? else { return Err("no reply".into()) };
+//! to_a.extend_from_slice(&out);
+//! let at_a = a.receive(&reader.next(&mut to_a)?.ok_or("incomplete")?)?;
+//! assert_eq!((at_a.peer.as_str(), at_b.peer.as_str()), ("b@host", "a@host"));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod channel;
 pub mod control;

@@ -84,6 +84,8 @@ macro_rules! sequence {
     };
 }
 
+#[cfg(feature = "arbitrary")]
+pub mod arbitrary;
 mod atom;
 mod binary;
 mod bit_string;

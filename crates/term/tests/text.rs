@@ -230,7 +230,7 @@ fn elixir_errors_name_the_place() {
     fails("»\"\"\"\na\"\"\"", "heredocs");
     fails("»~w(a b)", "sigils");
     fails("»\"abc", "not closed");
-    fails("»~c(abc", "not closed");
+    fails("~c»(abc", "not closed");
     fails("%{1 »2}", "`=>`");
     fails("#PID<»0.1.2>", "name of a node");
     fails("»#Function<1.2/3 in m>", "as text");

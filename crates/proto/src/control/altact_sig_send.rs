@@ -137,34 +137,52 @@ mod tests {
     use super::*;
     use crate::{
         control::ControlMessage,
-        test_support::{a, a_ref, assert_wire, b, decode_control, token},
+        test_support::{assert_wire, atom, b, decode_control, token},
     };
 
-    /// Composed after the documentation, of captured parts, with the flags that OTP 29 was seen to send: 4 and 5 for
-    /// messages to aliases, 20 for `exit(Alias, Reason)`, 17 for `exit(Pid, Reason, [priority])`.
+    /// From OTP 29: messages to an alias, ordinary, with priority and traced; `exit(Alias, Reason)`, ordinary and with
+    /// priority; and `exit(Pid, Reason, [priority])`.
     #[test]
     fn wire() {
-        const FROM: &str = "58 770b 62403132372e302e302e31 00000055 00000000 000003e9";
-        const ALIAS: &str = "5a 0003 770b 61403132372e302e302e31 000003ea 00001e7c 1fc50002 37228ae9";
-        const PID: &str = "58 770b 61403132372e302e302e31 00000009 00000000 000003ea";
-        let alias = SignalTarget::Alias(a_ref([0x1e7c, 0x1fc5_0002, 0x3722_8ae9]));
+        const FROM: &str = "58 7718 65726c616e675f31373633335f31403132372e302e302e31 00000059 00000000 7b9874ed";
+        const ALIAS: &str =
+            "5a 0003 7716 706565725f31373633335f32403132372e302e302e32 0000004d 00000006 00000002 00000003";
+        const PID: &str = "58 7716 706565725f31373633335f32403132372e302e302e32 00000009 00000000 0000004d";
+        let from = Pid { node: atom("erlang_17633_1@127.0.0.1"), id: 89, serial: 0, creation: 0x7b98_74ed };
+        let us = atom("peer_17633_2@127.0.0.2");
+        let alias = SignalTarget::Alias(Reference::new(us.clone(), 77, &[6, 2, 3]).unwrap());
         let message = AltactSigSend {
             priority: Priority::Ordinary,
             kind: SignalKind::Message,
-            from: b(0x55),
+            from: from.clone(),
             to: alias,
             token: None,
         };
         assert_wire(&format!("6804 6125 6104 {FROM} {ALIAS}"), message.clone());
         let priority = AltactSigSend { priority: Priority::High, ..message.clone() };
-        assert_wire(&format!("6804 6125 6105 {FROM} {ALIAS}"), priority);
-        let exit = AltactSigSend { kind: SignalKind::Exit, ..message.clone() };
-        assert_wire(&format!("6804 6125 6114 {FROM} {ALIAS}"), exit.clone());
-        let to = SignalTarget::Pid(a(9));
-        let exit = AltactSigSend { priority: Priority::High, to, ..exit };
-        assert_wire(&format!("6804 6125 6111 {FROM} {PID}"), exit);
-        let traced = AltactSigSend { token: Some(token(17, 9, b(0x55), 8)), ..message };
-        assert_wire(&format!("6805 6125 6106 {FROM} {ALIAS} 6805 6100 6111 6109 {FROM} 6108"), traced);
+        assert_wire(&format!("6804 6125 6105 {FROM} {ALIAS}"), priority.clone());
+        let traced = AltactSigSend { token: Some(token(17, 1, from, 0)), ..message.clone() };
+        assert_wire(&format!("6805 6125 6106 {FROM} {ALIAS} 6805 6100 6111 6101 {FROM} 6100"), traced);
+        let exit = AltactSigSend { kind: SignalKind::Exit, ..message };
+        assert_wire(&format!("6804 6125 6114 {FROM} {ALIAS}"), exit);
+        let exit = AltactSigSend { kind: SignalKind::Exit, ..priority };
+        assert_wire(&format!("6804 6125 6115 {FROM} {ALIAS}"), exit.clone());
+        let to = SignalTarget::Pid(Pid { node: us, id: 9, serial: 0, creation: 77 });
+        assert_wire(&format!("6804 6125 6111 {FROM} {PID}"), AltactSigSend { to, ..exit });
+    }
+
+    /// OTP 29 takes it too, but sends to names by `REG_SEND`.
+    #[test]
+    fn to_a_name() {
+        let message = AltactSigSend {
+            priority: Priority::Ordinary,
+            kind: SignalKind::Message,
+            from: b(0x55),
+            to: SignalTarget::Name(atom("sink")),
+            token: None,
+        };
+        let from = "58 770b 62403132372e302e302e31 00000055 00000000 000003e9";
+        assert_wire(&format!("6804 6125 6108 {from} 770473696e6b"), message);
     }
 
     #[test]

@@ -214,7 +214,8 @@ fn hash(source: &mut Source<'_>) -> Result<Begun, ParseError> {
 
 fn identifier<'a>(source: &mut Source<'a>) -> &'a str {
     let start = source.at;
-    source.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '@'));
+    // Beyond ASCII it is not for us to say which characters Elixir allows.
+    source.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '@') || !c.is_ascii() && !c.is_whitespace());
     if matches!(source.peek(), Some('?' | '!')) {
         source.bump();
     }
@@ -274,6 +275,9 @@ fn module(source: &mut Source<'_>) -> Result<Atom, ParseError> {
     match source.peek() {
         Some(':') => atom(source),
         Some(c) if c.is_ascii_uppercase() => alias(source),
+        Some('n' | 't' | 'f') if ["nil.", "true.", "false."].iter().any(|name| source.rest().starts_with(name)) => {
+            name(source)
+        }
         _ => source.expected("a module, as in `MyApp.Module.function(1)` or `:module.function(1)`"),
     }
 }

@@ -96,7 +96,7 @@ impl Notation for Elixir {
             }
             Term::ExternalFun(fun) => {
                 f.write_str("&")?;
-                write_atom(&fun.module, f)?;
+                write_module(&fun.module, f)?;
                 f.write_str(".")?;
                 write_name(&fun.function, f)?;
                 write!(f, "/{}", fun.arity)?;
@@ -210,6 +210,11 @@ fn write_atom(atom: &Atom, f: &mut Formatter<'_>) -> fmt::Result {
     if matches!(atom.as_str(), "nil" | "true" | "false") {
         return f.write_str(atom);
     }
+    write_module(atom, f)
+}
+
+/// Writes an alias, or an atom with its colon.
+fn write_module(atom: &Atom, f: &mut Formatter<'_>) -> fmt::Result {
     if is_alias(atom) {
         return f.write_str(atom.strip_prefix("Elixir.").unwrap_or(atom));
     }
