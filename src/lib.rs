@@ -1,2 +1,41 @@
 #![forbid(unsafe_code)]
-//! A Rust-native Erlang distribution node.
+//! A Rust-native Erlang distribution node: it joins BEAM clusters as a member that Erlang and Elixir nodes cannot
+//! tell from their own kind, calls them, and serves their calls.
+//!
+//! ```text
+//!   peerl                 this facade
+//!   ├─ peerl_discovery    who the peers are; keeping the mesh joined      → [`discovery`]
+//!   ├─ peerl_node         the running node: connections, processes, calls → this module
+//!   ├─ peerl_epmd         EPMD, client and server                         → [`epmd`]
+//!   ├─ peerl_proto        the distribution protocol, without I/O          → [`proto`]
+//!   └─ peerl_term         terms and their external format                 → [`term`]
+//! ```
+//!
+//! A program starts a [`Node`], [calls](Node::call) functions of its peers, [exports](Node::export) functions for
+//! them to call, and spreads work over them with [`pmap`](Node::pmap). [`Process`] is for what has a pid and a
+//! mailbox.
+//!
+//! ```no_run
+//! use peerl::{Exception, Mfa, Node};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::builder("rust@127.0.0.1").cookie("secret").start().await?;
+//! node.export("rust", "double", 1, |(n,): (i64,)| async move { Ok::<_, Exception>(2 * n) })?;
+//! let sum: i64 = node.call(&"beam@127.0.0.1".parse()?, Mfa::new("lists", "sum", (vec![1, 2, 3],))?).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it does: OTP 25 to 29 as peers, visible or hidden; `rpc` and `erpc` both ways; links, monitors, aliases;
+//! `gen` calls both ways; EPMD as client and as server. What it does not do yet: `global`, `pg`, TLS.
+
+pub use peerl_node::*;
+
+pub use peerl_discovery as discovery;
+pub use peerl_epmd as epmd;
+pub use peerl_proto as proto;
+pub use peerl_term as term;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,67 @@
+//! The examples do what they say, with a real BEAM on the other side.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use peerl_test_support::{Beam, COOKIE, Epmd, Otp, ProcessGuard, unique_name};
+
+const A_WHILE: Duration = Duration::from_secs(20);
+
+/// The built example: Cargo puts examples beside the tests.
+fn example(name: &str, epmd: &Epmd) -> Command {
+    let tests = std::env::current_exe().unwrap();
+    let target: PathBuf = tests.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(target.exists(), "{} is missing: run `cargo build --examples`", target.display());
+    let mut command = Command::new(target);
+    command.env("ERL_EPMD_PORT", epmd.port().to_string());
+    command
+}
+
+#[test]
+fn join_and_call() {
+    let epmd = Epmd::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
+    let output = example("join_and_call", &epmd).args([beam.name(), COOKIE]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("it runs OTP 25"), "{printed}");
+    assert!(printed.contains("lists:sort([3, 1, 2]) = [1, 2, 3]"), "{printed}");
+}
+
+#[test]
+fn worker() {
+    let epmd = Epmd::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
+    let name = format!("{}@127.0.0.1", unique_name("worker"));
+    let worker = ProcessGuard::spawn(example("worker", &epmd).args([&name, COOKIE]));
+    worker.wait_for_line("ready", A_WHILE);
+    let counts = beam.eval(&format!("rpc:call('{name}', rust, word_count, [<<\"so it goes\">>])")).unwrap();
+    assert_eq!(counts, "#{<<\"goes\">> => 1,<<\"it\">> => 1,<<\"so\">> => 1}");
+    worker.sigint();
+    assert!(worker.wait(A_WHILE).success());
+}
+
+#[test]
+fn pmap() {
+    let epmd = Epmd::start();
+    let output = example("pmap", &epmd).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("1000 numbers; the longest way to 1 has 178 steps, from 871"), "{printed}");
+}
+
+#[test]
+fn echo_process() {
+    let epmd = Epmd::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
+    let name = format!("{}@127.0.0.1", unique_name("echo"));
+    let echo = ProcessGuard::spawn(example("echo_process", &epmd).args([&name, COOKIE]));
+    echo.wait_for_line("ready", A_WHILE);
+    let answer = beam.eval(&format!("gen_server:call({{echo, '{name}'}}, {{hello, 1}})")).unwrap();
+    assert_eq!(answer, "{echo,{hello,1}}");
+    let echoed = beam.eval(&format!("{{echo, '{name}'}} ! {{self(), hello}}, receive M -> M after 5000 -> none end"));
+    assert_eq!(echoed.unwrap(), "hello");
+    echo.sigint();
+    assert!(echo.wait(A_WHILE).success());
+}
