@@ -1,0 +1,33 @@
+//! The documentation names what there is: each command and each function that a worker serves has its line.
+
+use peerl_test_support::peerl_command;
+
+#[test]
+fn every_command_is_in_the_reference() {
+    let help = peerl_command().arg("help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() > 8, "{help}");
+    let reference = include_str!("../docs/cli.md");
+    for command in commands {
+        assert!(reference.contains(&format!("`peerl {command}")), "docs/cli.md has no line for `peerl {command}`");
+    }
+}
+
+#[test]
+fn every_page_of_the_book_is_there() {
+    let summary = include_str!("../docs/SUMMARY.md");
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let pages: Vec<&str> = summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(pages.len() > 5);
+    for page in pages {
+        assert!(docs.join(page).exists(), "docs/SUMMARY.md names {page}, which is not there");
+    }
+}
