@@ -182,7 +182,7 @@ pub async fn reachable(node: &Node, peers: Vec<peerl_node::NodeName>) -> Result<
 }
 
 /// The operating system's words without the number of the error.
-fn os_words(error: &std::io::Error) -> String {
+pub fn os_words(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),

@@ -8,7 +8,7 @@ use clap::Args;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use indicatif::ProgressBar;
 use peerl_discovery::{Peers, Spec, Strategy};
-use peerl_node::{CallError, Mfa, Node, NodeName};
+use peerl_node::{CallError, Mapped, Mfa, Node, NodeName};
 use peerl_term::Term;
 
 use crate::explain;
@@ -189,19 +189,19 @@ impl Crew {
         call: impl Fn(&I) -> Mfa + Send + Sync + 'static,
         work: &WorkOptions,
     ) -> BoxStream<'static, Answer<Result<Term, CallError>>> {
-        let node = self.node.clone();
-        let workers = self.workers.clone();
-        let timeout = work.timeout.0;
-        futures::stream::iter(items)
-            .map(move |(index, item)| {
-                let (node, worker, mfa) = (node.clone(), workers[index % workers.len()].clone(), call(&item));
-                async move {
-                    let start = std::time::Instant::now();
-                    let result = node.call::<Term>(&worker, mfa).timeout(timeout).await;
-                    Answer { index, node: Some(worker), elapsed: start.elapsed(), result }
-                }
+        self.node
+            .pmap(self.workers.clone(), move |(_, item): &(usize, I)| call(item), items)
+            .window(work.concurrency as usize)
+            .retries(work.retries)
+            .timeout(work.timeout.0)
+            .as_completed()
+            .run::<Term>()
+            .map(|mapped: Mapped<(usize, I), Term>| Answer {
+                index: mapped.item.0,
+                node: mapped.node,
+                elapsed: mapped.elapsed,
+                result: mapped.result,
             })
-            .buffer_unordered(work.concurrency as usize * self.workers.len())
             .boxed()
     }
 }

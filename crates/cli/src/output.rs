@@ -83,7 +83,11 @@ impl Output {
     }
 
     fn as_term<T: Serialize>(&self, value: &T, syntax: Syntax) -> Result<(), Failure> {
-        let term = peerl_term::serde::to_term(value).map_err(Failure::new)?;
+        let options = match syntax {
+            Syntax::Elixir => peerl_term::serde::Options::elixir(),
+            _ => peerl_term::serde::Options::default(),
+        };
+        let term = options.to_term(value).map_err(Failure::new)?;
         print(&syntax.display(&term).to_string())
     }
 }

@@ -9,6 +9,8 @@ use reqwest::{Client, Response, Url};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::explain::os_words;
+
 /// Fetches pages by HTTP and HTTPS. Clones share their connections; nothing is set up before the first page.
 ///
 /// Proxies are taken from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), certificates from the operating
@@ -241,7 +243,11 @@ impl PageError {
     fn transport(error: reqwest::Error) -> Self {
         let reason = reason(&error);
         // The outer errors only say that sending failed, and repeat the URL, which may hold a password.
-        let innermost = causes(&error).last().map_or_else(String::new, ToString::to_string);
+        let innermost =
+            causes(&error).last().map_or_else(String::new, |cause| match cause.downcast_ref::<io::Error>() {
+                Some(error) => os_words(error),
+                None => cause.to_string(),
+            });
         let message = match reason {
             "nxdomain" => format!("the host has no address ({innermost})"),
             "timeout" => "the server does not answer".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-use peerl_node::{Epmd, Node, NodeName, Visibility, read_cookie};
+use peerl_node::{ConnectError, Epmd, Node, NodeName, Visibility, read_cookie};
 
 use crate::failure::Failure;
 use crate::settings::{EpmdChoice, PortRange, Settings};
@@ -22,6 +22,11 @@ pub enum Role {
 /// If the settings make no sense together, or the node cannot be started.
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
     let name = name(settings, role, peers)?;
+    let is_named = settings.name.is_some() || settings.sname.is_some();
+    let other_kind = peers.iter().find(|peer| is_long(peer.host()) != is_long(name.host()));
+    if let (true, Some(peer)) = (is_named, other_kind) {
+        return Err(ConnectError::NameKind { ours: name, peer: peer.clone() }.into());
+    }
     let hidden = role == Role::Guest || settings.hidden.unwrap_or(false);
     let mut builder = Node::builder(name.as_str())
         .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })

@@ -138,7 +138,7 @@ impl Settings {
             }
         }
         let merged = layers.iter().fold(Figment::new(), |all, layer| all.merge(Serialized::defaults(layer)));
-        let settings: Self = merged.extract().map_err(|error| Failure::usage(error))?;
+        let settings: Self = merged.extract().map_err(Failure::usage)?;
         match (&settings.name, &settings.sname, &settings.cookie, &settings.cookie_file) {
             (Some(_), Some(_), ..) => Err(Failure::usage("both `name` and `sname` are set").hint("keep one of them")),
             (_, _, Some(_), Some(_)) => {

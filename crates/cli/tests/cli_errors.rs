@@ -1,0 +1,120 @@
+//! Each class of error tells in one line what to do about it.
+
+mod cluster;
+
+use std::os::unix::fs::PermissionsExt;
+
+use cluster::{A_WHILE, Cluster, run};
+use peerl_test_support::{Beam, Epmd, Otp, free_port};
+
+#[track_caller]
+fn hints(failure: &str, words: &[&str]) {
+    assert!(failure.contains("(hint: "), "{failure}");
+    for word in words {
+        assert!(failure.contains(word), "{word}: {failure}");
+    }
+}
+
+#[test]
+fn wrong_cookie_of_a_worker_and_of_a_beam() {
+    let cluster = Cluster::start();
+    let (_worker, worker) = cluster.worker(&[]);
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    for node in [&worker, beam.name()] {
+        let failure = cluster.run(&["ping", node, "--cookie", "monster"]).failure(1);
+        hints(&failure, &[node, "wrong cookie", "PEERL_COOKIE"]);
+        assert!(!failure.contains("monster"), "the cookie is not shown: {failure}");
+    }
+}
+
+#[test]
+fn a_cookie_file_that_others_can_read() {
+    let cluster = Cluster::start();
+    let file = cluster.write("cookie", "secret");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    hints(&cluster.run(&["ping", "a@127.0.0.1", "--cookie-file", &file]).failure(1), &[&file, "chmod 400"]);
+    hints(&cluster.run(&["ping", "a@127.0.0.1", "--cookie-file", "/no/such"]).failure(1), &["/no/such"]);
+}
+
+#[test]
+fn no_epmd() {
+    let cluster = Cluster::start();
+    let port = free_port().to_string();
+    let without = |arguments: &[&str]| {
+        let mut command = cluster.command(arguments);
+        command.env("ERL_EPMD_PORT", &port);
+        run(command).failure(1)
+    };
+    hints(&without(&["names"]), &[&port, "peerl epmd"]);
+    hints(&without(&["ping", "a@127.0.0.1"]), &["a@127.0.0.1", &port, "peerl epmd"]);
+    hints(&without(&["call", "a@127.0.0.1", "erlang:node()"]), &[&port, "peerl epmd"]);
+    hints(&without(&["discover", "epmd:127.0.0.1"]), &[&port, "peerl epmd"]);
+    hints(&without(&["worker", "--name", "w@127.0.0.1", "--epmd", "external"]), &[&port, "peerl epmd"]);
+}
+
+#[test]
+fn name_taken() {
+    let cluster = Cluster::start();
+    let (_worker, name) = cluster.worker(&[]);
+    hints(&cluster.run(&["worker", "--name", &name]).failure(1), &["taken", "--name", "peerl names"]);
+}
+
+#[test]
+fn unknown_node_host_and_port() {
+    let cluster = Cluster::start();
+    let of_ping = |node: &str| cluster.run(&["ping", node]).failure(1);
+    hints(&of_ping("nobody@127.0.0.1"), &["there is no node nobody@127.0.0.1", "peerl names 127.0.0.1"]);
+    hints(&of_ping("a@no-such-host.invalid"), &["no-such-host.invalid", "after the @"]);
+    // Registered, but it does not listen.
+    let (worker, name) = cluster.worker(&[]);
+    worker.sigstop();
+    let hangs = cluster.run(&["ping", &name, "--timeout", "500ms"]).failure(1);
+    hints(&hangs, &[&name, "--timeout"]);
+}
+
+#[test]
+fn long_and_short_names() {
+    let cluster = Cluster::start();
+    hints(&cluster.run(&["ping", "a@127.0.0.1", "--sname", "me"]).failure(1), &["long", "short", "--name"]);
+    hints(&cluster.run(&["ping", "a@localhost", "--name", "me@127.0.0.1"]).failure(1), &["long", "short", "--sname"]);
+    hints(&cluster.run(&["worker", "--name", "w@box"]).failure(64), &["--sname"]);
+    hints(&cluster.run(&["worker", "--sname", "w@box.lan"]).failure(64), &["--name"]);
+}
+
+#[test]
+fn calls_that_fail() {
+    let cluster = Cluster::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    let call = |call: &str| cluster.run(&["call", beam.name(), call]).failure(1);
+    hints(&call("nomod:f(1)"), &["nomod:f/1"]);
+    assert!(call("erlang:throw({no, 1})").contains("exception throw: {no,1}"));
+    assert!(call("erlang:exit(bye)").contains("exception exit: bye"));
+    assert!(call("erlang:binary_to_integer(<<\"x\">>)").contains("exception error: badarg"));
+    assert!(call(":erlang.error(%{a: 1})").contains("exception error: %{a: 1}"));
+    let slow = cluster.run(&["call", beam.name(), "timer:sleep(60000)", "--timeout", "300ms"]).failure(1);
+    hints(&slow, &["300ms", "--timeout"]);
+    assert!(call("erlang:halt()").contains("ended before the answer"));
+    beam.wait_for_end(A_WHILE);
+}
+
+#[test]
+fn nobody_to_do_the_work() {
+    let cluster = Cluster::start();
+    let url = "http://127.0.0.1:1/";
+    hints(&cluster.run(&["checksum", url]).failure(64), &["--node", "--discover", "--local"]);
+    hints(&cluster.run(&["checksum", url, "--discover", "epmd:127.0.0.1"]).failure(1), &["peerl worker"]);
+    hints(&cluster.run(&["checksum", url, "--node", "nobody@127.0.0.1"]).failure(1), &["nobody@127.0.0.1"]);
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    let failure = cluster.run(&["checksum", url, "--node", beam.name()]).failure(1);
+    hints(&failure, &[beam.name(), "peerl_page:checksum/2", "peerl worker", "--function"]);
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let cluster = Cluster::start();
+    let taken = Epmd::start();
+    let port = taken.port().to_string();
+    let arguments = ["worker", "--name", "w@127.0.0.1", "--listen", "127.0.0.1", "--dist-port", &port];
+    hints(&cluster.run(&arguments).failure(1), &[&port, "--dist-port"]);
+    assert!(cluster.run(&["epmd", "--port", &port, "--address", "127.0.0.1"]).failure(1).contains(&port));
+}

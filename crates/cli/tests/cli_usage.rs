@@ -1,0 +1,110 @@
+//! What the command line says of itself, and of mistakes in using it.
+
+mod cluster;
+
+use cluster::{Cluster, run};
+use peerl_test_support::{free_port, peerl_command};
+
+const COMMANDS: [&str; 11] =
+    ["demo", "worker", "checksum", "call", "pmap", "ping", "names", "nodes", "discover", "epmd", "completions"];
+
+fn peerl(arguments: &[&str]) -> cluster::Ran {
+    let mut command = peerl_command();
+    command.args(arguments).current_dir(std::env::temp_dir()).env("ERL_EPMD_PORT", free_port().to_string());
+    run(command)
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let help = peerl(&["help"]).ok();
+    for command in COMMANDS {
+        assert!(help.contains(command), "{command}");
+        for arguments in [["help", command], [command, "--help"]] {
+            let help = peerl(&arguments).ok();
+            assert!(help.contains("Examples:"), "{command}");
+            assert!(help.contains(&format!("peerl {command}")), "{command}");
+        }
+    }
+    assert!(peerl(&["--version"]).ok().starts_with("peerl 0."));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(peerl(&["completions", shell]).ok().contains("checksum"), "{shell}");
+    }
+}
+
+#[test]
+fn mistakes_are_usage_errors() {
+    for arguments in [
+        &[][..],
+        &["dance"],
+        &["call"],
+        &["call", "nobody", "a:b()"],
+        &["call", "a@127.0.0.1", "lists:reverse("],
+        &["call", "a@127.0.0.1", "not a call"],
+        &["ping"],
+        &["ping", "a@b@c"],
+        &["checksum"],
+        &["checksum", "http://127.0.0.1/"],
+        &["checksum", "http://127.0.0.1/", "--local", "0"],
+        &["checksum", "http://127.0.0.1/", "--local", "1", "--node", "a@127.0.0.1"],
+        &["checksum", "http://127.0.0.1/", "--local", "1", "--resume"],
+        &["checksum", "http://127.0.0.1/", "--local", "1", "--timeout", "soon"],
+        &["checksum", "http://127.0.0.1/", "--node", "a@127.0.0.1", "--function", "m:f/2"],
+        &["pmap", "m:f(_)"],
+        &["pmap", "m:f(1)", "--items", "/dev/null", "--node", "a@127.0.0.1"],
+        &["discover"],
+        &["discover", "ec3:x"],
+        &["worker", "--discover", "static:"],
+        &["worker", "--name", "w@h"],
+        &["worker", "--sname", "w@h.x"],
+        &["worker", "--name", "w@127.0.0.1", "--sname", "w"],
+        &["worker", "--dist-port", "9-1"],
+        &["worker", "--name", "w@127.0.0.1", "--epmd", "none"],
+        &["names", "--format", "yaml"],
+        &["names", "localhost:port"],
+        &["names", "--config", "/no/such/file"],
+        &["completions", "tcsh"],
+    ] {
+        let ran = peerl(arguments);
+        assert_eq!(ran.code, 64, "{arguments:?}: {ran:?}");
+        assert!(ran.out.is_empty() && !ran.err.is_empty(), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn settings_come_from_flags_environment_and_file() {
+    let cluster = Cluster::start();
+    let (_worker, name) = cluster.worker(&[]);
+    cluster.write("peerl.toml", "format = 'json'\ndiscover = ['epmd:127.0.0.1']\n");
+    assert_eq!(cluster.run(&["discover"]).json()[0]["node"], name);
+    let from_environment = |format: &str, more: &[&str]| {
+        let mut command = cluster.command(&[&["discover"], more].concat());
+        command.env("PEERL_FORMAT", format);
+        run(command).ok()
+    };
+    assert!(from_environment("erlang", &[]).starts_with("[#{"));
+    assert!(from_environment("erlang", &["--format", "elixir"]).starts_with("[%{"));
+    let mut command = cluster.command(&["discover"]);
+    command.env("PEERL_FORMAT", "yaml");
+    assert!(run(command).failure(64).contains("PEERL_FORMAT"));
+    let other = cluster.write("other.toml", "cokie = 'x'\n");
+    let failure = cluster.run(&["discover", "--config", &other]).failure(64);
+    assert!(failure.contains("other.toml") && failure.contains("cokie"), "{failure}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_to_shout_about() {
+    let mut command = peerl_command();
+    let mut child = command
+        .args(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
