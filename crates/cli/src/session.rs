@@ -31,7 +31,9 @@ pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Resul
     let mut builder = Node::builder(name.as_str())
         .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })
         .epmd(epmd(settings, role)?);
-    if let Some(PortRange { first, last }) = settings.dist_port {
+    // Without any EPMD, that port is the peers': nobody looks for a guest there.
+    let is_peers_port = role == Role::Guest && settings.epmd == Some(EpmdChoice::None);
+    if let (Some(PortRange { first, last }), false) = (settings.dist_port, is_peers_port) {
         builder = builder.listen(first..=last);
     }
     match settings.listen {

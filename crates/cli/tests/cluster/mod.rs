@@ -14,20 +14,20 @@ use peerl_test_support::{COOKIE, Epmd, ProcessGuard, peerl_command, unique_name}
 use tempfile::TempDir;
 
 /// Long, since the machine may be busy with other tests.
-pub const A_WHILE: Duration = Duration::from_secs(60);
+pub(crate) const A_WHILE: Duration = Duration::from_secs(60);
 
-pub struct Cluster {
-    pub epmd: Epmd,
-    pub home: TempDir,
+pub(crate) struct Cluster {
+    pub(crate) epmd: Epmd,
+    pub(crate) home: TempDir,
 }
 
 impl Cluster {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { epmd: Epmd::start(), home: tempfile::tempdir().unwrap() }
     }
 
     /// `peerl` with these arguments, as a member of this cluster.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = peerl_command();
         command
             .args(arguments)
@@ -38,18 +38,18 @@ impl Cluster {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         run(self.command(arguments))
     }
 
     /// Runs with this on the standard input.
-    pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut command = assert_cmd::Command::from_std(self.command(arguments));
         ended(command.write_stdin(input).timeout(A_WHILE).output().unwrap())
     }
 
     /// A worker that is ready, and its name.
-    pub fn worker(&self, more: &[&str]) -> (ProcessGuard, String) {
+    pub(crate) fn worker(&self, more: &[&str]) -> (ProcessGuard, String) {
         let name = format!("{}@127.0.0.1", unique_name("w"));
         let arguments = [&["worker", "--name", &name, "--listen", "127.0.0.1"], more].concat();
         let worker = ProcessGuard::spawn(&mut self.command(&arguments));
@@ -57,11 +57,11 @@ impl Cluster {
         (worker, name)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
@@ -70,13 +70,13 @@ impl Cluster {
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-pub fn run(command: Command) -> Ran {
+pub(crate) fn run(command: Command) -> Ran {
     ended(assert_cmd::Command::from_std(command).timeout(A_WHILE).output().unwrap())
 }
 
@@ -93,14 +93,14 @@ fn ended(output: Output) -> Ran {
 impl Ran {
     /// The output, if all went well.
     #[track_caller]
-    pub fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
     /// The one line that tells of the failure.
     #[track_caller]
-    pub fn failure(self, code: i32) -> String {
+    pub(crate) fn failure(self, code: i32) -> String {
         assert_eq!(self.code, code, "{self:?}");
         let lines: Vec<&str> = self.err.lines().filter(|line| line.starts_with("peerl: ")).collect();
         assert_eq!(lines.len(), 1, "one line: {self:?}");
@@ -108,18 +108,18 @@ impl Ran {
     }
 
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 /// The records of a results file.
-pub fn records(path: &Path) -> Vec<serde_json::Value> {
+pub(crate) fn records(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-pub fn wait_for_records(path: &Path, count: usize) {
+pub(crate) fn wait_for_records(path: &Path, count: usize) {
     let end = Instant::now() + A_WHILE;
     while records(path).len() < count {
         assert!(Instant::now() < end, "{count} records in {}", path.display());
@@ -130,13 +130,13 @@ pub fn wait_for_records(path: &Path, count: usize) {
 /// Pages that count how often each was asked for: `/MILLISECONDS/NAME` answers with NAME after that time. Other
 /// paths misbehave in the way that they say.
 #[derive(Clone)]
-pub struct Pages {
+pub(crate) struct Pages {
     address: SocketAddr,
     counts: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 impl Pages {
-    pub fn serve() -> Self {
+    pub(crate) fn serve() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let pages = Self { address: listener.local_addr().unwrap(), counts: Arc::default() };
         let serving = pages.clone();
@@ -149,11 +149,11 @@ impl Pages {
         pages
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn count(&self, url: &str) -> usize {
+    pub(crate) fn count(&self, url: &str) -> usize {
         let path = url.strip_prefix(&self.url("")).unwrap();
         *self.counts.lock().unwrap().get(path).unwrap_or(&0)
     }
