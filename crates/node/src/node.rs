@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use peerl_proto::channel::ChannelLimits;
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
@@ -60,6 +60,9 @@ pub(crate) struct Inner {
     /// reference.
     pub(crate) requester: Pid,
     events: broadcast::Sender<NodeEvent>,
+    /// Held from when a connection can be found until its event is sent: nobody who finds it and ends it at once
+    /// gets ahead of that.
+    coming_up: Mutex<()>,
     pub(crate) stopped: CancellationToken,
     pub(crate) started: Instant,
     group_leader: OnceLock<Pid>,
@@ -144,6 +147,7 @@ impl Node {
             draining: AtomicBool::new(false),
             requester,
             events: broadcast::channel(1024).0,
+            coming_up: Mutex::default(),
             stopped: CancellationToken::new(),
             started: Instant::now(),
             group_leader: OnceLock::new(),
@@ -276,6 +280,9 @@ impl Inner {
         if *peer == self.identity.name {
             return Err(ConnectError::Myself(peer.clone()));
         }
+        if is_long(peer) != is_long(&self.identity.name) {
+            return Err(ConnectError::NameKind { ours: self.identity.name.clone(), peer: peer.clone() });
+        }
         if self.stopped.is_cancelled() {
             return Err(ConnectError::Disconnected);
         }
@@ -308,9 +315,12 @@ impl Inner {
         let connection = Arc::new(Connection::new(attempt, atom, &established, ticks));
         tracing::info!(peer = %connection.peer, visibility = ?connection.visibility(), "node up");
         // Whoever sees the event finds the node connected; what the node sends is read after it.
-        self.peers.publish(&connection);
-        let event = NodeEvent::NodeUp { node: connection.peer.clone(), visibility: connection.visibility() };
-        let _ = self.events.send(event);
+        {
+            let _held = self.coming_up.lock();
+            self.peers.publish(&connection);
+            let event = NodeEvent::NodeUp { node: connection.peer.clone(), visibility: connection.visibility() };
+            let _ = self.events.send(event);
+        }
         let (read_half, write_half) = stream.into_split();
         tokio::spawn(connection::write(self.clone(), connection.clone(), write_half));
         tokio::spawn(connection::read(self.clone(), connection.clone(), read_half, buffer));
@@ -329,7 +339,10 @@ impl Inner {
         connection.calls.close();
         self.node_gone(&connection.peer);
         self.peers.hide(connection);
-        let _ = self.events.send(NodeEvent::NodeDown { node: connection.peer.clone(), reason });
+        {
+            let _held = self.coming_up.lock();
+            let _ = self.events.send(NodeEvent::NodeDown { node: connection.peer.clone(), reason });
+        }
         self.peers.closed(&connection.peer, connection.id, None);
     }
 
@@ -360,4 +373,9 @@ impl Inner {
             self.end(&process, &crate::reason::atom("shutdown"));
         }
     }
+}
+
+/// Says whether a name is a long one: its host has a domain, or is an address.
+fn is_long(name: &NodeName) -> bool {
+    name.host().contains(['.', ':'])
 }

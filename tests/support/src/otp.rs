@@ -53,7 +53,7 @@ impl Otp {
         // is never dangerous. /tmp is shared, for the files that a test hands to its nodes.
         let script = format!(
             "set -e; root=$1; shift; for directory in /dev /proc /tmp; do mount --rbind $directory \"$root$directory\"; \
-             done; {CONTROL_STREAMS}; exec chroot \"$root\" \"$@\""
+             done; [ -e \"$root/etc/hosts\" ] || echo 127.0.0.1 localhost > \"$root/etc/hosts\"; {CONTROL_STREAMS}; exec chroot \"$root\" \"$@\""
         );
         let mut command = Command::new(tool::require("unshare"));
         command.args(["--mount", "sh", "-c", &script, "sh"]).arg(root).arg(program);

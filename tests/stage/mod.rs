@@ -1,0 +1,161 @@
+//! An EPMD of its own, and the nodes of one test that are registered with it.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+
+use std::time::Duration;
+
+use peerl_epmd::Client;
+use peerl_node::{Atom, Epmd as Mapper, Exception, Node, NodeBuilder, NodeEvent, NodeName, Process, Term, Visibility};
+use peerl_test_support::{Beam, BeamBuilder, COOKIE, Epmd, Otp, unique_name};
+use tokio::sync::broadcast::Receiver;
+
+/// Longer than anything takes that goes well, on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+pub struct Stage {
+    pub epmd: Epmd,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self { epmd: Epmd::start() }
+    }
+
+    /// A node of ours that is not started yet.
+    pub fn builder(&self) -> NodeBuilder {
+        self.builder_of(&format!("{}@127.0.0.1", unique_name("peerl")))
+    }
+
+    pub fn builder_of(&self, name: &str) -> NodeBuilder {
+        let client = Client::new(self.epmd.address());
+        Node::builder(name).cookie(COOKIE).epmd(Mapper::External).epmd_client(client)
+    }
+
+    /// A visible node of ours.
+    pub async fn node(&self) -> Node {
+        self.builder().start().await.unwrap()
+    }
+
+    pub async fn hidden(&self) -> Node {
+        self.builder().visibility(Visibility::Hidden).start().await.unwrap()
+    }
+
+    pub fn erlang(&self, otp: Otp) -> BeamBuilder {
+        Beam::erlang(otp).epmd(&self.epmd)
+    }
+
+    pub async fn beam(&self, otp: Otp) -> Beam {
+        self.erlang(otp).start_async().await
+    }
+}
+
+pub fn name(beam: &Beam) -> NodeName {
+    beam.name().parse().unwrap()
+}
+
+/// Evaluates the expression on the BEAM, with `NODE` for our node's name.
+pub async fn eval(beam: &Beam, node: &Node, expression: &str) -> String {
+    let expression = expression.replace("NODE", &format!("'{}'", node.name()));
+    match beam.eval_within_async(expression.clone(), Duration::from_secs(60)).await {
+        Ok(value) => value,
+        Err(error) => panic!("{expression}: {error}"),
+    }
+}
+
+/// Evaluates the expression and expects this value.
+#[track_caller]
+pub fn expect(
+    beam: &Beam,
+    node: &Node,
+    expression: &str,
+    value: &'static str,
+) -> impl Future<Output = ()> + Send + 'static {
+    let caller = std::panic::Location::caller();
+    let expression = expression.replace("NODE", &format!("'{}'", node.name()));
+    let found = beam.eval_within_async(expression.clone(), Duration::from_secs(60));
+    async move {
+        let found = found.await;
+        assert_eq!(found.as_deref(), Ok(value), "{expression}, at {caller}");
+    }
+}
+
+/// Waits until the condition holds.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let end = tokio::time::Instant::now() + LIMIT;
+        while !holds() {
+            assert!(tokio::time::Instant::now() < end, "{what} has not come about, at {caller}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// The next event of a connection.
+pub async fn event(events: &mut Receiver<NodeEvent>) -> NodeEvent {
+    tokio::time::timeout(LIMIT, events.recv()).await.expect("an event").unwrap()
+}
+
+/// The next message of a process, as a term.
+pub async fn message(process: &mut Process) -> Term {
+    tokio::time::timeout(LIMIT, process.receive()).await.expect("a message").unwrap().into_term().unwrap()
+}
+
+/// A term in external format, to be bound to a variable of an evaluation.
+pub fn external(term: impl Into<Term>) -> Vec<u8> {
+    term.into().encode()
+}
+
+pub fn atom(name: &str) -> Term {
+    Term::Atom(Atom::new(name).unwrap())
+}
+
+/// The functions that the tests call: `rust:add/2`, `echo/1`, `fail/1`, `sleep/1`.
+pub fn export(node: &Node) {
+    node.export("rust", "add", 2, |(a, b): (i64, i64)| async move { Ok::<_, Exception>(a + b) }).unwrap();
+    node.export("rust", "echo", 1, |(term,): (Term,)| async move { Ok::<_, Exception>(term) }).unwrap();
+    node.export("rust", "fail", 1, |(how,): (Atom,)| async move {
+        Err::<Term, _>(match how.as_str() {
+            "throw" => Exception::throw(Term::atom("ball")),
+            "exit" => Exception::exit(Term::atom("gone")),
+            "panic" => panic!("on purpose"),
+            _ => Exception::error(Term::atom("wrong")),
+        })
+    })
+    .unwrap();
+    node.export("rust", "sleep", 1, |(ms,): (u64,)| async move {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        Ok::<_, Exception>(Atom::from_static("awake"))
+    })
+    .unwrap();
+}
+
+/// Evaluates the expression on the BEAM, with `NODE` for our node's name and these variables.
+pub async fn eval_with<const N: usize>(
+    beam: &Beam,
+    node: &Node,
+    expression: &str,
+    variables: [(&'static str, Term); N],
+) -> String {
+    let expression = expression.replace("NODE", &format!("'{}'", node.name()));
+    let beam = beam.clone();
+    let evaluated = tokio::task::spawn_blocking(move || {
+        let encoded = variables.map(|(name, value)| (name, value.encode()));
+        let bindings = encoded.each_ref().map(|(name, value)| (*name, value.as_slice()));
+        let value = beam.eval_with(&expression, &bindings, Duration::from_secs(60));
+        value.unwrap_or_else(|error| panic!("{expression}: {error}"))
+    });
+    match evaluated.await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// A process of ours that runs in a task: it gets each message as a term, until it ends or is aborted.
+pub fn run(mut process: Process, mut behaviour: impl FnMut(&Process, Term) + Send + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        while let Ok(message) = process.receive().await {
+            behaviour(&process, message.into_term().unwrap());
+        }
+    })
+}
