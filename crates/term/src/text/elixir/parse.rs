@@ -235,13 +235,15 @@ fn name(source: &mut Source<'_>) -> Result<Atom, ParseError> {
     }
 }
 
+/// Reads quoted text as an atom. `inspect` writes characters as `\x93` there, which Elixir itself takes for
+/// bytes; they are characters if they make no sense as bytes.
 fn quoted_atom(source: &mut Source<'_>) -> Result<Atom, ParseError> {
     let start = source.at;
-    let name = String::from_utf8(quoted::quoted(source, Text::Bytes)?);
-    match name {
-        Ok(name) => source.atom(&name, start),
-        Err(_) => source.error_at(start, "the name of an atom is UTF-8"),
-    }
+    let name = String::from_utf8(quoted::quoted(source, Text::Bytes)?).or_else(|_| {
+        source.at = start;
+        Ok(String::from_utf8_lossy(&quoted::quoted(source, Text::Characters)?).into_owned())
+    })?;
+    source.atom(&name, start)
 }
 
 /// Reads `:name`, `:"name"` or `:+`.

@@ -98,7 +98,7 @@ impl Notation for Elixir {
                 f.write_str("&")?;
                 write_module(&fun.module, f)?;
                 f.write_str(".")?;
-                write_name(&fun.function, f)?;
+                write_function(&fun.function, f)?;
                 write!(f, "/{}", fun.arity)?;
             }
             Term::LocalFun(fun) => {
@@ -227,6 +227,12 @@ fn write_name(name: &str, f: &mut Formatter<'_>) -> fmt::Result {
     if is_identifier(name) { f.write_str(name) } else { write_quoted(name, f) }
 }
 
+/// Writes the name of a function after the dot.
+fn write_function(name: &str, f: &mut Formatter<'_>) -> fmt::Result {
+    let is_plain = is_identifier(name) && !name.contains('@') && !name.starts_with(|c: char| c.is_ascii_uppercase());
+    if is_plain { f.write_str(name) } else { write_quoted(name, f) }
+}
+
 /// Says whether the atom is `Elixir` or an alias, as 'Elixir.MyApp.Page'.
 fn is_alias(name: &str) -> bool {
     let segment = |segment: &str| {
@@ -269,11 +275,17 @@ fn write_quoted(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
             ('\u{7}', _) => f.write_str("\\a")?,
             // It would be an interpolation.
             ('#', _) if characters.peek() == Some(&'{') => f.write_str("\\#")?,
-            (c, _) if c.is_control() => write!(f, "\\u{{{:X}}}", u32::from(c))?,
+            (c, _) if c.is_control() || is_bidirectional(c) => write!(f, "\\u{{{:X}}}", u32::from(c))?,
             (c, _) => f.write_char(c)?,
         }
     }
     f.write_char('"')
+}
+
+/// Says whether the character changes the direction of text. Elixir refuses these in source code, which they can make
+/// look like something else.
+fn is_bidirectional(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -323,6 +335,7 @@ mod tests {
         assert_eq!(shown(Term::charlist("a\"b")), "~c\"a\\\"b\"");
         assert_eq!(shown(Term::list([Term::from(955)])), "[955]");
         assert_eq!(shown("é#{x}"), "\"é\\#{x}\"");
+        assert_eq!(shown("a\u{202e}b"), "\"a\\u{202E}b\"");
         assert_eq!(shown(""), "\"\"");
         assert_eq!(shown(Term::binary(&[0, 255])), "<<0, 255>>");
         assert_eq!(shown(BitString::new([1, 0xa0], 3).unwrap()), "<<1, 5::size(3)>>");
