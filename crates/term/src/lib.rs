@@ -90,6 +90,8 @@ mod atom;
 mod binary;
 mod bit_string;
 mod decode;
+#[cfg(feature = "eetf")]
+mod eetf;
 mod elements;
 pub mod encode;
 mod fun;
@@ -108,6 +110,8 @@ mod term;
 pub mod text;
 mod tuple;
 
+#[cfg(feature = "eetf")]
+pub use crate::eetf::ConversionError;
 pub use atom::{Atom, AtomError};
 pub use binary::Binary;
 pub use bit_string::{BitString, BitStringError};

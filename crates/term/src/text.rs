@@ -16,6 +16,8 @@ mod call;
 pub mod elixir;
 pub mod erlang;
 mod error;
+#[cfg(feature = "json")]
+pub mod json;
 mod number;
 mod print;
 mod program;

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use peerl_term::Term;
 use peerl_term::arbitrary::{Kinds, term};
-use peerl_term::text::{Syntax, elixir, erlang};
+use peerl_term::text::{Syntax, elixir, erlang, json};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -76,6 +76,14 @@ proptest! {
             Ok(read) => prop_assert_eq!(read, term),
             Err(error) => prop_assert!(false, "{}", error),
         }
+    }
+
+    #[test]
+    fn json_reads_as_the_same(term in term(Kinds::All)) {
+        let text = json::to_string(&term).unwrap();
+        prop_assert_eq!(json::parse(&text).unwrap(), term.clone());
+        prop_assert_eq!(json::from_value(&json::to_value(&term).unwrap()).unwrap(), term.clone());
+        prop_assert!(json::parse(&json::to_plain_string(&term).unwrap()).is_ok());
     }
 
     #[test]
