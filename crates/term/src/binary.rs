@@ -37,6 +37,19 @@ impl Binary {
         }
     }
 
+    /// Makes a binary of the first `len` of these bytes. To copy them all takes fewer instructions than to
+    /// copy just those.
+    #[inline(always)]
+    pub(crate) fn inline(len: usize, bytes: &[u8; Self::INLINE]) -> Self {
+        debug_assert!(len <= Self::INLINE);
+        let mut inline = [0; Self::INLINE];
+        inline[..8].copy_from_slice(&bytes[..8]);
+        inline[8..16].copy_from_slice(&bytes[8..16]);
+        inline[16..20].copy_from_slice(&bytes[16..20]);
+        inline[20..].copy_from_slice(&bytes[20..]);
+        Self(Repr::Inline { len: len.min(Self::INLINE) as u8, bytes: inline })
+    }
+
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -40,21 +41,27 @@ impl std::fmt::Debug for Elements {
     }
 }
 
-/// Takes nested elements out before they are dropped, so that the stack does not grow with the depth.
+/// Drops nested elements by recursion, which is fast, down to a depth that any stack has room for; what is
+/// deeper is taken out first and waits its turn.
 impl Drop for Elements {
     fn drop(&mut self) {
-        if !is_nested(&self.0) {
+        const DEEP: u32 = 64;
+        thread_local! {
+            static DEPTH: Cell<u32> = const { Cell::new(0) };
+        }
+        if self.0.is_empty() {
+            return;
+        }
+        let depth = DEPTH.get();
+        if depth < DEEP {
+            DEPTH.set(depth + 1);
+            self.0 = Box::default();
+            DEPTH.set(depth);
             return;
         }
         let mut pending = vec![mem::take(&mut self.0)];
-        while let Some(terms) = pending.pop() {
-            for mut term in terms.into_vec() {
-                if let Some(children) = term.children_mut()
-                    && is_nested(children)
-                {
-                    pending.push(mem::take(&mut children.0));
-                }
-            }
+        while let Some(mut terms) = pending.pop() {
+            pending.extend(terms.iter_mut().filter_map(Term::children_mut).map(|children| mem::take(&mut children.0)));
         }
     }
 }

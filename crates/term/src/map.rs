@@ -29,7 +29,10 @@ impl Map {
 
     /// Makes a map of keys and values in turn.
     pub(crate) fn from_flat(flat: Vec<Term>) -> Result<Self, DuplicateKey> {
-        let ascending = |a: &Term, b: &Term| a.compare_keys(b) == Ordering::Less;
+        let ascending = |a: &Term, b: &Term| match (a, b) {
+            (Term::Atom(a), Term::Atom(b)) => a < b,
+            _ => a.compare_keys(b) == Ordering::Less,
+        };
         if flat.chunks_exact(2).zip(flat.chunks_exact(2).skip(1)).all(|(a, b)| ascending(&a[0], &b[0])) {
             return Ok(Self(flat.into()));
         }

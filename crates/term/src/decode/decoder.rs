@@ -14,10 +14,12 @@ use crate::{Atom, AtomTable, Binary, Pid, Port, Reference, Tag};
 #[derive(Debug, Clone)]
 pub struct Decoder<'a> {
     input: &'a [u8],
+    /// The end of the input that has not been read.
+    rest: &'a [u8],
     shared: Option<&'a Bytes>,
     atoms: &'a AtomTable,
-    position: usize,
     elements_left: usize,
+    /// The input is larger than the limit: it counts as empty, and any error says so.
     over_limit: bool,
 }
 
@@ -31,32 +33,27 @@ impl<'a> Decoder<'a> {
     /// Starts at the beginning of a slice; every binary will be a copy.
     #[inline]
     pub fn from_slice(input: &'a [u8], atoms: &'a AtomTable, limits: &Limits) -> Self {
-        Self {
-            input,
-            shared: None,
-            atoms,
-            position: 0,
-            elements_left: limits.elements,
-            over_limit: input.len() > limits.bytes,
-        }
+        let over_limit = input.len() > limits.bytes;
+        let input = if over_limit { &[] } else { input };
+        Self { input, rest: input, shared: None, atoms, elements_left: limits.elements, over_limit }
     }
 
     /// The offset of the next byte.
     #[inline]
     pub fn position(&self) -> usize {
-        self.position
+        self.input.len() - self.rest.len()
     }
 
     /// How many bytes are left.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.input.len() - self.position
+        self.rest.len()
     }
 
     /// Says whether all bytes have been read.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.remaining() == 0
+        self.rest.is_empty()
     }
 
     /// The tag of the next term.
@@ -65,12 +62,9 @@ impl<'a> Decoder<'a> {
     /// If there are no more bytes, or the input is over the limit.
     #[inline]
     pub fn peek_tag(&self) -> Result<Tag, DecodeError> {
-        if self.over_limit {
-            return Err(self.error(self.position, DecodeErrorKind::TooManyBytes));
-        }
-        match self.input.get(self.position) {
+        match self.rest.first() {
             Some(tag) => Ok(Tag(*tag)),
-            None => Err(self.error(self.position, DecodeErrorKind::Truncated)),
+            None => Err(self.error(self.position(), DecodeErrorKind::Truncated)),
         }
     }
 
@@ -80,7 +74,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed atom.
     #[inline]
     pub fn atom(&mut self) -> Result<Atom, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         let tag = self.tag()?;
         self.atom_after(tag, at)
     }
@@ -91,7 +85,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed atom.
     #[inline]
     pub fn atom_name(&mut self) -> Result<Cow<'a, str>, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         let len = match self.tag()? {
             Tag::SMALL_ATOM_UTF8_EXT => usize::from(self.u8(at)?),
             Tag::ATOM_UTF8_EXT => usize::from(self.u16(at)?),
@@ -107,7 +101,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed integer of that size.
     #[inline]
     pub fn integer(&mut self) -> Result<i64, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         match self.tag()? {
             Tag::SMALL_INTEGER_EXT => Ok(i64::from(self.u8(at)?)),
             Tag::INTEGER_EXT => Ok(i64::from(self.u32(at)?.cast_signed())),
@@ -125,7 +119,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed integer of that size.
     #[inline]
     pub fn unsigned(&mut self) -> Result<u64, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         if let Tag::SMALL_BIG_EXT = self.peek_tag()? {
             let tag = self.tag()?;
             let (negative, bytes) = self.big(tag, at)?;
@@ -144,7 +138,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed float.
     #[inline]
     pub fn float(&mut self) -> Result<f64, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         let value = match self.tag()? {
             Tag::NEW_FLOAT_EXT => f64::from_bits(self.u64(at)?),
             Tag::FLOAT_EXT => self.float_text(at)?,
@@ -159,7 +153,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed binary.
     #[inline]
     pub fn binary(&mut self) -> Result<&'a [u8], DecodeError> {
-        let at = self.position;
+        let at = self.position();
         match self.tag()? {
             Tag::BINARY_EXT => {
                 let len = self.u32(at)? as usize;
@@ -175,7 +169,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a list in that form.
     #[inline]
     pub fn string(&mut self) -> Result<&'a [u8], DecodeError> {
-        let at = self.position;
+        let at = self.position();
         match self.tag()? {
             Tag::STRING_EXT => {
                 let len = usize::from(self.u16(at)?);
@@ -188,7 +182,7 @@ impl<'a> Decoder<'a> {
 
     /// Reads what comes before a native record's values; gives the names of its fields.
     pub(crate) fn record_keys(&mut self) -> Result<Vec<Cow<'a, str>>, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         if self.tag()? != Tag::RECORD_EXT {
             return Err(self.unexpected(at));
         }
@@ -207,7 +201,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed pid.
     #[inline]
     pub fn pid(&mut self) -> Result<Pid, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         let tag = self.tag()?;
         self.pid_after(tag, at)
     }
@@ -218,7 +212,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed reference.
     #[inline]
     pub fn reference(&mut self) -> Result<Reference, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         let tag = self.tag()?;
         self.reference_after(tag, at)
     }
@@ -229,7 +223,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a tuple, or has more elements than there are bytes left.
     #[inline]
     pub fn tuple_header(&mut self) -> Result<usize, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         let arity = match self.tag()? {
             Tag::SMALL_TUPLE_EXT => usize::from(self.u8(at)?),
             Tag::LARGE_TUPLE_EXT => self.u32(at)? as usize,
@@ -246,7 +240,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a list, or has more elements than there are bytes left.
     #[inline]
     pub fn list_header(&mut self) -> Result<usize, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         match self.tag()? {
             Tag::NIL_EXT => Ok(0),
             Tag::LIST_EXT => {
@@ -264,7 +258,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not the empty list.
     #[inline]
     pub fn nil(&mut self) -> Result<(), DecodeError> {
-        let at = self.position;
+        let at = self.position();
         match self.tag()? {
             Tag::NIL_EXT => Ok(()),
             _ => Err(self.unexpected(at)),
@@ -277,7 +271,7 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a map, or has more pairs than there are bytes left.
     #[inline]
     pub fn map_header(&mut self) -> Result<usize, DecodeError> {
-        let at = self.position;
+        let at = self.position();
         match self.tag()? {
             Tag::MAP_EXT => {
                 let pairs = self.u32(at)? as usize;
@@ -293,7 +287,7 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// If there are not as many.
     pub fn skip(&mut self, count: usize) -> Result<(), DecodeError> {
-        self.take(count, self.position).map(drop)
+        self.take(count, self.position()).map(drop)
     }
 
     /// Checks that nothing is left.
@@ -302,12 +296,13 @@ impl<'a> Decoder<'a> {
     /// If there are more bytes.
     #[inline]
     pub fn finish(&self) -> Result<(), DecodeError> {
-        if self.is_empty() { Ok(()) } else { Err(self.error(self.position, DecodeErrorKind::Trailing)) }
+        if self.is_empty() { Ok(()) } else { Err(self.error(self.position(), DecodeErrorKind::Trailing)) }
     }
 
     /// An error about the term whose tag is at this offset.
     #[cold]
     pub(super) fn error(&self, at: usize, kind: DecodeErrorKind) -> DecodeError {
+        let kind = if self.over_limit { DecodeErrorKind::TooManyBytes } else { kind };
         DecodeError::new(at, Tag(self.input.get(at).copied().unwrap_or(0)), kind)
     }
 
@@ -319,17 +314,25 @@ impl<'a> Decoder<'a> {
 
     #[inline(always)]
     pub(super) fn tag(&mut self) -> Result<Tag, DecodeError> {
-        let tag = self.peek_tag()?;
-        self.position += 1;
-        Ok(tag)
+        match self.rest {
+            [tag, rest @ ..] => {
+                self.rest = rest;
+                Ok(Tag(*tag))
+            }
+            [] => Err(self.error(self.position(), DecodeErrorKind::Truncated)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn next_is(&self, tag: Tag) -> bool {
+        self.rest.first() == Some(&tag.0)
     }
 
     #[inline(always)]
     pub(super) fn take(&mut self, count: usize, at: usize) -> Result<&'a [u8], DecodeError> {
-        let input: &'a [u8] = self.input;
-        match input[self.position..].get(..count) {
-            Some(bytes) => {
-                self.position += count;
+        match self.rest.split_at_checked(count) {
+            Some((bytes, rest)) => {
+                self.rest = rest;
                 Ok(bytes)
             }
             None => Err(self.error(at, DecodeErrorKind::Truncated)),
@@ -338,10 +341,9 @@ impl<'a> Decoder<'a> {
 
     #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self, at: usize) -> Result<[u8; N], DecodeError> {
-        let input: &'a [u8] = self.input;
-        match input[self.position..].first_chunk::<N>() {
-            Some(bytes) => {
-                self.position += N;
+        match self.rest.split_first_chunk() {
+            Some((bytes, rest)) => {
+                self.rest = rest;
                 Ok(*bytes)
             }
             None => Err(self.error(at, DecodeErrorKind::Truncated)),
@@ -416,7 +418,7 @@ impl<'a> Decoder<'a> {
 
     /// Reads the name of an atom, and checks that it may be one.
     #[inline]
-    fn utf8_name(&mut self, len: usize, at: usize) -> Result<&'a str, DecodeError> {
+    pub(super) fn utf8_name(&mut self, len: usize, at: usize) -> Result<&'a str, DecodeError> {
         let name = str::from_utf8(self.take(len, at)?).map_err(|_| self.error(at, DecodeErrorKind::AtomText))?;
         if len > Atom::MAX_CHARACTERS && name.chars().count() > Atom::MAX_CHARACTERS {
             return Err(self.error(at, DecodeErrorKind::AtomTooLong));
@@ -491,14 +493,24 @@ impl<'a> Decoder<'a> {
         text.trim().parse().map_err(|_| self.error(at, DecodeErrorKind::Float))
     }
 
-    /// Reads the bytes of a binary after its tag.
-    #[inline]
+    /// The next bytes, as many as a binary can hold in place, if there are so many.
+    #[inline(always)]
+    pub(super) fn ahead(&self) -> Option<&'a [u8; Binary::INLINE]> {
+        self.rest.first_chunk()
+    }
+
+    /// Reads a binary after its tag.
     pub(super) fn binary_after(&mut self, at: usize) -> Result<Binary, DecodeError> {
         let len = self.u32(at)? as usize;
-        let start = self.position;
+        self.binary_of(len, at)
+    }
+
+    /// Reads the bytes of a binary.
+    #[inline]
+    pub(super) fn binary_of(&mut self, len: usize, at: usize) -> Result<Binary, DecodeError> {
         let bytes = self.take(len, at)?;
         Ok(match self.shared {
-            Some(shared) if len >= Binary::SHARED => Binary::from(shared.slice(start..start + len)),
+            Some(shared) if len >= Binary::SHARED => Binary::from(shared.slice_ref(bytes)),
             _ => Binary::copy_from_slice(bytes),
         })
     }

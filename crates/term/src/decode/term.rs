@@ -1,8 +1,10 @@
-use std::mem;
+use std::{iter, mem};
 
 use super::decoder::{big_integer, small_of_big};
 use super::{DecodeError, DecodeErrorKind, Decoder};
-use crate::{Atom, BitString, ExternalFun, Float, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
+use crate::{
+    Atom, Binary, BitString, DuplicateKey, ExternalFun, Float, ImproperList, LocalFun, Map, Pid, Record, Tag, Term,
+};
 
 impl Decoder<'_> {
     /// Reads any term.
@@ -12,40 +14,114 @@ impl Decoder<'_> {
     pub fn term(&mut self) -> Result<Term, DecodeError> {
         let at = self.position();
         let tag = self.tag()?;
-        let mut current = match self.open(tag, at, 0)? {
-            Step::Leaf(term) => return Ok(term),
-            Step::Open(open) => open,
-        };
+        let Some(mut current) = self.compound(tag, at, 0)? else { return self.leaf(tag, at) };
         // The enclosing compound terms, and how many elements they still wait for.
         let mut outer: Vec<Open> = Vec::new();
         let mut owed = 0;
         loop {
-            while current.missing > 0 {
-                current.missing -= 1;
-                let at = self.position();
-                let tag = self.tag()?;
-                match self.open(tag, at, owed + current.missing)? {
-                    Step::Leaf(term) => current.elements.push(term),
-                    Step::Open(inner) => {
-                        owed += current.missing;
-                        outer.push(mem::replace(&mut current, inner));
-                    }
-                }
+            if let Some(inner) = self.fill(&mut current, owed)? {
+                owed += current.missing;
+                outer.push(mem::replace(&mut current, inner));
+                continue;
             }
             if let Kind::List = current.kind
                 && self.tail(&mut current, owed)?
             {
                 continue;
             }
-            let term = self.close(current)?;
-            match outer.pop() {
-                Some(enclosing) => {
-                    current = enclosing;
-                    owed -= current.missing;
-                    current.elements.push(term);
-                }
-                None => return Ok(term),
+            let Some(mut enclosing) = outer.pop() else { return self.close(current) };
+            owed -= enclosing.missing;
+            match current.kind {
+                Kind::Tuple => keep(&mut enclosing.elements, || Term::Tuple(current.elements.into())),
+                Kind::List => keep(&mut enclosing.elements, || Term::List(current.elements.into())),
+                _ => enclosing.elements.push(self.close(current)?),
             }
+            current = enclosing;
+        }
+    }
+
+    /// Reads elements until none is missing, or one is a compound term, which it gives back.
+    #[inline(always)]
+    fn fill(&mut self, into: &mut Open, owed: usize) -> Result<Option<Open>, DecodeError> {
+        while into.missing > 0 {
+            let at = self.position();
+            let tag = self.tag()?;
+            match tag {
+                Tag::SMALL_INTEGER_EXT => self.run(tag, at, into, |input, at, elements| {
+                    let value = input.u8(at)?;
+                    keep(elements, || Term::Integer(i64::from(value)));
+                    Ok(())
+                })?,
+                Tag::SMALL_ATOM_UTF8_EXT => self.run(tag, at, into, |input, at, elements| {
+                    let len = usize::from(input.u8(at)?);
+                    let name = input.utf8_name(len, at)?;
+                    keep(elements, || Term::Atom(Atom::from_checked(name)));
+                    Ok(())
+                })?,
+                Tag::BINARY_EXT => self.run(tag, at, into, |input, at, elements| {
+                    let len = input.u32(at)? as usize;
+                    if let Some(start) = input.ahead().filter(|_| len <= Binary::INLINE) {
+                        input.take(len, at)?;
+                        keep(elements, || Term::Binary(Binary::inline(len, start)));
+                    } else {
+                        let bytes = input.binary_of(len, at)?;
+                        keep(elements, || Term::Binary(bytes));
+                    }
+                    Ok(())
+                })?,
+                Tag::INTEGER_EXT => self.run(tag, at, into, |input, at, elements| {
+                    let value = input.u32(at)?.cast_signed();
+                    keep(elements, || Term::Integer(i64::from(value)));
+                    Ok(())
+                })?,
+                Tag::NEW_FLOAT_EXT => self.run(tag, at, into, |input, at, elements| {
+                    let value = f64::from_bits(input.u64(at)?);
+                    let value = input.finite(value, at)?;
+                    keep(elements, || Term::Float(value));
+                    Ok(())
+                })?,
+                Tag::SMALL_BIG_EXT => self.run(tag, at, into, |input, at, elements| {
+                    let (negative, bytes) = input.big(Tag::SMALL_BIG_EXT, at)?;
+                    match small_of_big(negative, bytes) {
+                        Some(value) => keep(elements, || Term::Integer(value)),
+                        None => elements.push(Term::from(big_integer(negative, bytes))),
+                    }
+                    Ok(())
+                })?,
+                Tag::NIL_EXT => self.run(tag, at, into, |_, _, elements| {
+                    keep(elements, Term::nil);
+                    Ok(())
+                })?,
+                tag => {
+                    into.missing -= 1;
+                    match self.compound(tag, at, owed + into.missing)? {
+                        Some(inner) => return Ok(Some(inner)),
+                        None => into.elements.push(self.leaf(tag, at)?),
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads an element after its tag, and those after it that have the same tag: elements of a kind come in
+    /// runs, as lists of numbers or of strings.
+    #[inline(always)]
+    fn run(
+        &mut self,
+        tag: Tag,
+        mut at: usize,
+        into: &mut Open,
+        read: impl Fn(&mut Self, usize, &mut Vec<Term>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        loop {
+            read(self, at, &mut into.elements)?;
+            into.missing -= 1;
+            if into.missing == 0 || !self.next_is(tag) {
+                return Ok(());
+            }
+            at = self.position();
+            self.tag()?;
         }
     }
 
@@ -103,21 +179,20 @@ impl Decoder<'_> {
         Ok(self.position() - start)
     }
 
-    /// Reads a whole leaf, or what comes before the elements of a compound term.
+    /// Reads what comes before the elements of a compound term; nothing if it is another term's tag.
     #[inline(always)]
-    fn open(&mut self, tag: Tag, at: usize, owed: usize) -> Result<Step, DecodeError> {
+    fn compound(&mut self, tag: Tag, at: usize, owed: usize) -> Result<Option<Open>, DecodeError> {
         let (kind, missing) = match tag {
-            Tag::SMALL_INTEGER_EXT => return Ok(Step::Leaf(Term::Integer(i64::from(self.u8(at)?)))),
             Tag::SMALL_TUPLE_EXT => (Kind::Tuple, usize::from(self.u8(at)?)),
             Tag::LIST_EXT => (Kind::List, self.u32(at)? as usize),
-            Tag::MAP_EXT => (Kind::Map(at), (self.u32(at)? as usize).saturating_mul(2)),
+            Tag::MAP_EXT => (Kind::Map, (self.u32(at)? as usize).saturating_mul(2)),
             Tag::LARGE_TUPLE_EXT => (Kind::Tuple, self.u32(at)? as usize),
             Tag::NEW_FUN_EXT => self.fun_header(at)?,
             Tag::RECORD_EXT => self.record_header(at, owed)?,
-            tag => return self.leaf(tag, at).map(Step::Leaf),
+            _ => return Ok(None),
         };
         self.claim(at, missing, owed)?;
-        Ok(Step::Open(Open { kind, missing, elements: Vec::with_capacity(missing) }))
+        Ok(Some(Open { kind, at, missing, elements: Vec::with_capacity(missing) }))
     }
 
     /// Reads the tail of a list. Says whether there are more elements to read: those of a list in the tail,
@@ -169,9 +244,10 @@ impl Decoder<'_> {
                     Term::ImproperList(ImproperList(elements.into()))
                 }
             },
-            Kind::Map(at) => {
-                Term::Map(Map::from_flat(elements).map_err(|_| self.error(at, DecodeErrorKind::DuplicateKey))?)
-            }
+            Kind::Map => match Map::from_flat(elements) {
+                Ok(map) => Term::Map(map),
+                Err(DuplicateKey) => return Err(self.error(done.at, DecodeErrorKind::DuplicateKey)),
+            },
             Kind::Fun(mut fun) => {
                 fun.free_variables = elements.into();
                 Term::LocalFun(fun)
@@ -184,7 +260,6 @@ impl Decoder<'_> {
     }
 
     /// Reads a term that has no terms inside, or only a fixed number of simple ones.
-    #[inline]
     fn leaf(&mut self, tag: Tag, at: usize) -> Result<Term, DecodeError> {
         Ok(match tag {
             Tag::SMALL_INTEGER_EXT => Term::Integer(i64::from(self.u8(at)?)),
@@ -198,7 +273,7 @@ impl Decoder<'_> {
             Tag::NIL_EXT => Term::nil(),
             Tag::NEW_FLOAT_EXT => {
                 let bits = self.u64(at)?;
-                self.finite(f64::from_bits(bits), at)?
+                Term::Float(self.finite(f64::from_bits(bits), at)?)
             }
             Tag::STRING_EXT => {
                 let mut elements = Vec::new();
@@ -225,14 +300,15 @@ impl Decoder<'_> {
             Tag::BIT_BINARY_EXT => self.bit_string(at)?,
             Tag::FLOAT_EXT => {
                 let value = self.float_text(at)?;
-                self.finite(value, at)?
+                Term::Float(self.finite(value, at)?)
             }
             _ => return Err(self.error(at, DecodeErrorKind::UnknownTag)),
         })
     }
 
-    fn finite(&self, value: f64, at: usize) -> Result<Term, DecodeError> {
-        Float::new(value).map(Term::Float).ok_or_else(|| self.error(at, DecodeErrorKind::Float))
+    #[inline]
+    fn finite(&self, value: f64, at: usize) -> Result<Float, DecodeError> {
+        Float::new(value).ok_or_else(|| self.error(at, DecodeErrorKind::Float))
     }
 
     /// Reads the bytes of a `STRING_EXT`, which are a list of integers.
@@ -284,15 +360,18 @@ impl Decoder<'_> {
     }
 }
 
-/// What the next tag gives.
-enum Step {
-    Leaf(Term),
-    Open(Open),
+/// Adds an element that is made right where it is kept. With `push` it would be made on the stack and copied
+/// from there in larger pieces than it was written in, for which the processor has to wait.
+#[inline(always)]
+fn keep(elements: &mut Vec<Term>, make: impl FnOnce() -> Term) {
+    elements.extend(iter::once_with(make));
 }
 
 /// A compound term of which elements are missing.
 struct Open {
     kind: Kind,
+    /// The offset of its tag.
+    at: usize,
     missing: usize,
     elements: Vec<Term>,
 }
@@ -304,8 +383,7 @@ enum Kind {
     ImproperList,
     /// A list that has no elements, and waits for its tail.
     OnlyTail,
-    /// A map, with the offset of its tag.
-    Map(usize),
+    Map,
     Fun(Box<LocalFun>),
     Record(Box<Record>),
 }

@@ -1,0 +1,36 @@
+%% Measures binary_to_term/1 and term_to_binary/1 on request: `decode FILE COUNT` or `encode FILE COUNT` on a
+%% line; the answer is the nanoseconds that COUNT rounds took. Each measurement has a process of its own.
+-module(beam_codec).
+-export([main/0]).
+
+main() ->
+    case io:get_line("") of
+        eof -> halt(0);
+        Line ->
+            [What, File, Count] = string:lexemes(Line, " \n"),
+            {ok, Bytes} = file:read_file(File),
+            io:format("~b~n", [measure(What, Bytes, list_to_integer(Count))]),
+            main()
+    end.
+
+measure(What, Bytes, Count) ->
+    {_, Monitor} = spawn_monitor(fun() ->
+        Term = case What of "decode" -> none; "encode" -> binary_to_term(Bytes) end,
+        Start = erlang:monotonic_time(nanosecond),
+        case What of
+            "decode" -> decode(Bytes, Count);
+            "encode" -> encode(Term, Count)
+        end,
+        exit({took, erlang:monotonic_time(nanosecond) - Start})
+    end),
+    receive {'DOWN', Monitor, _, _, {took, Nanoseconds}} -> Nanoseconds end.
+
+decode(_, 0) -> ok;
+decode(Bytes, Count) ->
+    _ = binary_to_term(Bytes),
+    decode(Bytes, Count - 1).
+
+encode(_, 0) -> ok;
+encode(Term, Count) ->
+    _ = term_to_binary(Term, [{minor_version, 2}]),
+    encode(Term, Count - 1).
