@@ -280,7 +280,7 @@ impl Inner {
         if *peer == self.identity.name {
             return Err(ConnectError::Myself(peer.clone()));
         }
-        if is_long(peer) != is_long(&self.identity.name) {
+        if peer.is_long() != self.identity.name.is_long() {
             return Err(ConnectError::NameKind { ours: self.identity.name.clone(), peer: peer.clone() });
         }
         if self.stopped.is_cancelled() {
@@ -373,9 +373,4 @@ impl Inner {
             self.end(&process, &crate::reason::atom("shutdown"));
         }
     }
-}
-
-/// Says whether a name is a long one: its host has a domain, or is an address.
-fn is_long(name: &NodeName) -> bool {
-    name.host().contains(['.', ':'])
 }

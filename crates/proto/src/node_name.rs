@@ -46,6 +46,12 @@ impl NodeName {
         self.atom.split_once('@').map_or("", |(_, host)| host)
     }
 
+    /// Whether the name is a long one: its host is an address, or has a dot. OTP nodes connect only to nodes whose
+    /// names are of their own kind.
+    pub fn is_long(&self) -> bool {
+        self.host().contains(['.', ':'])
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         self.atom.as_str()
@@ -142,6 +148,13 @@ mod tests {
         let name: NodeName = "worker@10.0.0.7".parse().unwrap();
         assert_eq!((name.name(), name.host()), ("worker", "10.0.0.7"));
         assert_eq!(name, "worker@10.0.0.7");
+    }
+
+    #[test]
+    fn long_and_short() {
+        let is_long = |text: &str| NodeName::new(text).unwrap().is_long();
+        assert!(is_long("a@h.example") && is_long("a@10.0.0.7") && is_long("a@::1"));
+        assert!(!is_long("a.b@h"));
     }
 
     #[test]
