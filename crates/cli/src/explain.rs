@@ -155,10 +155,10 @@ pub fn stack_lines(stack: &Term, syntax: Syntax) -> Vec<String> {
     stack.as_list().unwrap_or_default().iter().map(|frame| syntax.display(frame).to_string()).collect()
 }
 
-/// Connects to the first of these nodes that can be reached, or tells what is wrong with the first.
+/// Connects to those of these nodes that can be reached.
 ///
 /// # Errors
-/// If none can be.
+/// If none can be: what is wrong with the first.
 pub async fn reachable(node: &Node, peers: Vec<peerl_node::NodeName>) -> Result<Vec<peerl_node::NodeName>, Failure> {
     let attempts = peers.into_iter().map(|peer| async move {
         let result = node.connect(&peer).await;

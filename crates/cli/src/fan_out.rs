@@ -1,5 +1,6 @@
 //! Spreading the items of a job over the nodes of a cluster.
 
+use std::future::IntoFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +8,10 @@ use std::time::Duration;
 use clap::Args;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use indicatif::ProgressBar;
-use peerl_discovery::{Peers, Spec, Strategy};
+use peerl_discovery::{MeshEvent, Peers, Reconciler, Running, Spec, Strategy};
 use peerl_node::{CallError, Mapped, Mfa, Node, NodeName};
-use peerl_term::Term;
+use peerl_term::{Atom, Term};
+use tokio::sync::{broadcast, watch};
 
 use crate::explain;
 use crate::failure::Failure;
@@ -136,50 +138,56 @@ pub struct Answer<T> {
 pub struct Crew {
     /// The command's node.
     pub node: Node,
-    /// Those that can be reached.
-    pub workers: Vec<NodeName>,
+    workers: watch::Receiver<Vec<NodeName>>,
+    _recruiting: Option<Running>,
+}
+
+/// A function that a worker must serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Duty {
+    /// The module.
+    pub module: &'static str,
+    /// The function.
+    pub function: &'static str,
+    /// The number of arguments.
+    pub arity: u64,
 }
 
 impl Crew {
-    /// Finds the workers, starts a node, and connects them.
+    /// A crew of nodes that are known.
+    pub fn of(node: Node, workers: Vec<NodeName>) -> Self {
+        Self { node, workers: watch::channel(workers).1, _recruiting: None }
+    }
+
+    /// Finds the workers, starts a node, and connects them. Those that come later join in.
+    ///
+    /// Nodes that do not serve the function are left out; only peerl's workers can tell that they do.
     ///
     /// # Errors
     /// If no worker can be found and reached, or the node cannot be started.
-    pub async fn assemble(settings: &Settings, peers: &PeerOptions) -> Result<Self, Failure> {
+    pub async fn assemble(settings: &Settings, peers: &PeerOptions, duty: Option<Duty>) -> Result<Self, Failure> {
         let mut found: Vec<NodeName> = peers.find(settings).await?.into_iter().collect();
         let node = session::start(settings, Role::Guest, &found).await?;
         found.retain(|peer| peer != node.name());
-        let workers = match explain::reachable(&node, found).await {
-            Ok(workers) => workers,
+        let reconciler = Reconciler::new(node.clone(), peers.strategies(settings)?).interval(Duration::from_secs(2));
+        let events = reconciler.events();
+        let workers = async {
+            let reached = explain::reachable(&node, found).await?;
+            match duty {
+                Some(duty) => keep_those_with(&node, duty, reached).await,
+                None => Ok(reached),
+            }
+        };
+        let workers = match workers.await {
+            Ok(workers) => watch::Sender::new(workers),
             Err(failure) => {
                 node.shutdown().await;
                 return Err(failure);
             }
         };
-        Ok(Self { node, workers })
-    }
-
-    /// Leaves out the workers that do not serve a function, if those that do can be told; that needs peerl workers.
-    pub async fn keep_those_with(&mut self, module: &str, function: &str, arity: u64) -> Result<(), Failure> {
-        let Ok(question) = Mfa::new("peerl", "functions", ()) else { return Ok(()) };
-        let answers = self.node.multicall::<Vec<(String, String, u64)>>(&self.workers, question).await;
-        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
-        for (worker, answer) in self.workers.drain(..).zip(answers) {
-            let serves = answer.is_ok_and(|functions| {
-                functions.iter().any(|(m, f, a)| (m.as_str(), f.as_str(), *a) == (module, function, arity))
-            });
-            if serves { &mut kept } else { &mut left_out }.push(worker);
-        }
-        if kept.is_empty() {
-            let names: Vec<&str> = left_out.iter().map(NodeName::as_str).collect();
-            return Err(Failure::new(format!("no node serves {module}:{function}/{arity}: {}", names.join(", ")))
-                .hint("start a `peerl worker`, or name another --function"));
-        }
-        for worker in left_out {
-            tracing::warn!(node = %worker, "left out: it does not serve {module}:{function}/{arity}");
-        }
-        self.workers = kept;
-        Ok(())
+        let receiver = workers.subscribe();
+        tokio::spawn(recruit(node.clone(), duty, events, workers));
+        Ok(Self { node, workers: receiver, _recruiting: Some(reconciler.start()) })
     }
 
     /// Makes a call for each of the items that are given with their places, and gives the answers as they come.
@@ -204,6 +212,63 @@ impl Crew {
             })
             .boxed()
     }
+}
+
+/// Adds the nodes that appear to the workers, as long as the reconciler runs.
+async fn recruit(
+    node: Node,
+    duty: Option<Duty>,
+    mut events: broadcast::Receiver<MeshEvent>,
+    workers: watch::Sender<Vec<NodeName>>,
+) {
+    loop {
+        let peer = match events.recv().await {
+            Ok(MeshEvent::Connected { peer }) => peer,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        if workers.borrow().contains(&peer) {
+            continue;
+        }
+        let serves = match duty {
+            Some(duty) => serve(&node, duty, std::slice::from_ref(&peer)).await == [true],
+            None => true,
+        };
+        if serves {
+            tracing::info!(node = %peer, "joins in");
+            workers.send_modify(|workers| workers.push(peer));
+        }
+    }
+}
+
+/// Leaves out the workers that do not serve a function.
+async fn keep_those_with(node: &Node, duty: Duty, workers: Vec<NodeName>) -> Result<Vec<NodeName>, Failure> {
+    let Duty { module, function, arity } = duty;
+    let serving = serve(node, duty, &workers).await;
+    let (kept, left_out): (Vec<_>, Vec<_>) = workers.into_iter().zip(serving).partition(|(_, serves)| *serves);
+    if kept.is_empty() {
+        let names: Vec<&str> = left_out.iter().map(|(worker, _)| worker.as_str()).collect();
+        return Err(Failure::new(format!("no node serves {module}:{function}/{arity}: {}", names.join(", ")))
+            .hint("start a `peerl worker`, or name another --function"));
+    }
+    for (worker, _) in left_out {
+        tracing::warn!(node = %worker, "left out: it does not serve {module}:{function}/{arity}");
+    }
+    Ok(kept.into_iter().map(|(worker, _)| worker).collect())
+}
+
+/// Says of each worker whether it serves a function.
+async fn serve(node: &Node, duty: Duty, workers: &[NodeName]) -> Vec<bool> {
+    let functions = Atom::from_static("functions");
+    let question = Mfa::with_terms(Atom::from_static("peerl"), functions, Vec::new());
+    let answers = workers.iter().map(|worker| {
+        let limit = Duration::from_secs(10);
+        node.call::<Vec<(String, String, u64)>>(worker, question.clone()).timeout(limit).into_future()
+    });
+    let serves = |functions: Vec<(String, String, u64)>| {
+        functions.iter().any(|(m, f, a)| (m.as_str(), f.as_str(), *a) == (duty.module, duty.function, duty.arity))
+    };
+    futures::future::join_all(answers).await.into_iter().map(|answer| answer.is_ok_and(serves)).collect()
 }
 
 /// Takes the answers as they come, makes records of them, and notes these; until all are there or the user has enough.

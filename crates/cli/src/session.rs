@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-use peerl_node::{ConnectError, Epmd, Node, NodeName, Visibility, read_cookie};
+use peerl_node::{ConnectError, Epmd, Node, NodeBuilder, NodeName, Visibility, read_cookie};
 
 use crate::failure::Failure;
 use crate::settings::{EpmdChoice, PortRange, Settings};
@@ -21,6 +21,14 @@ pub enum Role {
 /// # Errors
 /// If the settings make no sense together, or the node cannot be started.
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
+    Ok(prepare(settings, role, peers)?.start().await?)
+}
+
+/// Prepares the node of a command that has to do with these peers.
+///
+/// # Errors
+/// If the settings make no sense together.
+pub fn prepare(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
     let name = name(settings, role, peers)?;
     let is_named = settings.name.is_some() || settings.sname.is_some();
     let other_kind = peers.iter().find(|peer| is_long(peer.host()) != is_long(name.host()));
@@ -44,7 +52,7 @@ pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Resul
     if let Some(cookie) = cookie(settings)? {
         builder = builder.cookie(cookie);
     }
-    Ok(builder.start().await?)
+    Ok(builder)
 }
 
 fn cookie(settings: &Settings) -> Result<Option<String>, Failure> {

@@ -284,3 +284,47 @@ fn a_function_of_a_beam_takes_the_sums() {
     assert_eq!(rows[1]["error"], "URL Not Found");
     assert_eq!(rows[0]["node"], beam.name());
 }
+
+#[test]
+fn workers_that_come_later_join_in() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (_first, first_name) = cluster.worker(&[]);
+    let urls: Vec<String> = (0..60).map(|number| pages.url(&format!("/200/p{number}"))).collect();
+    let file = cluster.write("urls.txt", urls.join("\n"));
+    let out = cluster.path("out.jsonl");
+    let arguments = [
+        "checksum",
+        "--file",
+        &file,
+        "--discover",
+        "epmd:127.0.0.1",
+        "--concurrency",
+        "1",
+        "--format",
+        "json",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let running = ProcessGuard::spawn(&mut cluster.command(&arguments));
+    wait_for_records(&out, 2);
+    let (_second, second_name) = cluster.worker(&[]);
+    assert!(running.wait(A_WHILE).success(), "{}", running.stderr());
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&running.stdout()).unwrap();
+    let by = |name: &str| rows.iter().filter(|row| row["node"] == *name).count();
+    assert!(by(&first_name) > 0 && by(&second_name) > 0, "{} {}", by(&first_name), by(&second_name));
+    assert_eq!(by(&first_name) + by(&second_name), urls.len());
+}
+
+#[test]
+fn a_large_page_costs_no_memory() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (worker, name) = cluster.worker(&[]);
+    let url = pages.url("/megabytes/256");
+    let ran = cluster.run(&["checksum", &url, "--node", &name, "--timeout", "60s", "--format", "json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.json()[0]["bytes"], 256 << 20);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 64 * 1024, "{kilobytes} kB");
+}

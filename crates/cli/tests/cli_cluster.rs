@@ -30,6 +30,17 @@ fn call_in_both_syntaxes() {
 }
 
 #[test]
+fn what_the_function_prints_is_shown() {
+    let cluster = Cluster::start();
+    let beam = Beam::elixir(Otp::V25).epmd(&cluster.epmd).start();
+    let call = |arguments: &[&str]| cluster.run(&[&["call", beam.name()], arguments].concat());
+    assert_eq!(call(&["io:format(\"hi ~p~n\", [1])"]).ok(), "hi 1\nok\n");
+    assert_eq!(call(&["IO.write(\"hé\")"]).ok(), "hé\n:ok\n");
+    let ran = call(&["io:format(\"hi~n\")", "--format", "json"]);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("\"ok\"\n", "hi\n"));
+}
+
+#[test]
 fn guests_leave_no_trace_in_the_cluster() {
     let cluster = Cluster::start();
     let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();

@@ -26,6 +26,7 @@ pub struct Reconciler<M> {
     check_interval: Duration,
     backoff: Backoff,
     dials: usize,
+    events: broadcast::Sender<MeshEvent>,
 }
 
 impl<M: Mesh> Reconciler<M> {
@@ -39,6 +40,7 @@ impl<M: Mesh> Reconciler<M> {
             check_interval: Duration::from_secs(1),
             backoff: Backoff::default(),
             dials: 32,
+            events: broadcast::channel(1024).0,
         }
     }
 
@@ -73,12 +75,16 @@ impl<M: Mesh> Reconciler<M> {
         self
     }
 
+    /// What will happen, from the start on. A receiver that falls 1,024 events behind misses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<MeshEvent> {
+        self.events.subscribe()
+    }
+
     /// Starts polling, in a task of the current tokio runtime.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(self) -> Running {
-        let (events, _) = broadcast::channel(1024);
         let (stop, stopped) = oneshot::channel();
         let driver = Driver {
             own_name: self.mesh.name(),
@@ -90,10 +96,10 @@ impl<M: Mesh> Reconciler<M> {
             poll_timeout: self.poll_timeout,
             check_interval: self.check_interval,
             backoff: self.backoff,
-            events: events.clone(),
+            events: self.events.clone(),
             work: FuturesUnordered::new(),
         };
-        Running { events, stop, task: tokio::spawn(driver.run(stopped)) }
+        Running { events: self.events, stop, task: tokio::spawn(driver.run(stopped)) }
     }
 }
 

@@ -1,5 +1,9 @@
 //! `peerl call`: one call.
 
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use clap::Args;
 use peerl_node::{CallError, Mfa, NodeName};
 use peerl_term::Term;
@@ -20,7 +24,8 @@ Examples:
   peerl call app@10.0.0.5 ':erlang.memory()' --format json
   peerl call app@10.0.0.5 'application:which_applications()' --timeout 5s
 
-The call is written in Erlang or Elixir, and the value shown in the same syntax unless --format says otherwise.")]
+The call is written in Erlang or Elixir, and the value shown in the same syntax unless --format says otherwise.
+What the function prints is printed before it.")]
 pub(super) struct Call {
     /// The node.
     node: NodeName,
@@ -45,7 +50,12 @@ impl Call {
             Format::Elixir => Syntax::Elixir,
             Format::Text | Format::Json => written,
         };
-        let node = session::start(settings, Role::Guest, std::slice::from_ref(&self.node)).await?;
+        let printed = Printed { is_text: settings.format() == Format::Text, in_line: Arc::default() };
+        let showing = printed.clone();
+        let node = session::prepare(settings, Role::Guest, std::slice::from_ref(&self.node))?
+            .output(move |text| showing.show(text))
+            .start()
+            .await?;
         let name = format!("{}:{}/{}", call.module, call.function, call.arguments.len());
         let mfa = Mfa::with_terms(call.module, call.function, call.arguments);
         let mut called = node.call::<Term>(&self.node, mfa);
@@ -54,6 +64,7 @@ impl Call {
         }
         let result = called.await;
         node.shutdown().await;
+        printed.end_line();
         match result {
             Ok(value) => output.term(&value, shown).map(|()| Status::Success),
             Err(error) => {
@@ -66,6 +77,33 @@ impl Call {
                 }
                 Err(explain::call(error, &name, self.node.as_str(), shown))
             }
+        }
+    }
+}
+
+/// Shows what the called function prints: in text before the value, on a line of its own; else where it cannot be taken
+/// for the value.
+#[derive(Clone)]
+struct Printed {
+    is_text: bool,
+    in_line: Arc<AtomicBool>,
+}
+
+impl Printed {
+    fn show(&self, text: &str) {
+        // Whoever reads may have gone away; the value will tell.
+        let _ = match self.is_text {
+            true => std::io::stdout().write_all(text.as_bytes()),
+            false => std::io::stderr().write_all(text.as_bytes()),
+        };
+        if !text.is_empty() {
+            self.in_line.store(!text.ends_with('\n'), Ordering::Relaxed);
+        }
+    }
+
+    fn end_line(&self) {
+        if self.in_line.load(Ordering::Relaxed) {
+            self.show("\n");
         }
     }
 }

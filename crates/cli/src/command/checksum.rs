@@ -12,7 +12,7 @@ use peerl_term::text::{Syntax, Template};
 
 use crate::checksum::{ChecksumRecord, ClientAnswer};
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, OutOptions, PeerOptions, WorkOptions, collect};
+use crate::fan_out::{Answer, Crew, Duty, OutOptions, PeerOptions, WorkOptions, collect};
 use crate::items;
 use crate::output::{Output, table};
 use crate::page_client::{PageClient, PageLimits};
@@ -108,7 +108,8 @@ impl Checksum {
         function: Option<Template>,
         missing: Vec<(usize, String)>,
     ) -> Result<(Crew, BoxStream<'static, Answer<Result<Term, CallError>>>), Failure> {
-        let mut crew = Crew::assemble(settings, &self.peers).await?;
+        let duty = function.is_none().then_some(Duty { module: "peerl_page", function: "checksum", arity: 2 });
+        let crew = Crew::assemble(settings, &self.peers, duty).await?;
         let mut work = self.work.clone();
         let answers = match function {
             Some(template) => {
@@ -119,10 +120,6 @@ impl Checksum {
                 crew.map(missing, call, &work)
             }
             None => {
-                if let Err(failure) = crew.keep_those_with("peerl_page", "checksum", 2).await {
-                    crew.node.shutdown().await;
-                    return Err(failure);
-                }
                 let call = page_call(work.timeout.0);
                 work.timeout.0 += GRACE;
                 crew.map(missing, call, &work)

@@ -77,7 +77,7 @@ impl Demo {
             let pid = child.id().map_or_else(String::new, |pid| format!(", process {pid}"));
             output.note(&format!("worker {name}{pid}"));
         }
-        let crew = Crew { node, workers: workers.0.iter().map(|(name, _)| name.clone()).collect() };
+        let crew = Crew::of(node, workers.0.iter().map(|(name, _)| name.clone()).collect());
         let records = self.fan_out(&crew, &pages, output).await?;
         crew.node.shutdown().await;
         workers.stop().await?;

@@ -91,7 +91,7 @@ impl Pmap {
             output.note(&format!("{} of {} were done before", results.done(), names.len()));
         }
         if !missing.is_empty() {
-            let crew = Crew::assemble(settings, &self.peers).await?;
+            let crew = Crew::assemble(settings, &self.peers, None).await?;
             let called = format!("{}:{}", template.module(), template.function());
             let call = move |item: &Term| {
                 let call = template.fill(item);

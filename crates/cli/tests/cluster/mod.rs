@@ -183,6 +183,13 @@ impl Pages {
                 Ok(())
             }
             "garbage" => stream.write_all(&[0xff; 4096]),
+            "megabytes" => {
+                let count: usize = parts.next().and_then(|count| count.parse().ok()).unwrap_or(0);
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", count << 20);
+                let _ = stream.write_all(head.as_bytes());
+                let megabyte = vec![b'm'; 1 << 20];
+                (0..count).try_for_each(|_| stream.write_all(&megabyte))
+            }
             "silence" => {
                 std::thread::sleep(Duration::from_secs(30));
                 Ok(())
