@@ -1,5 +1,6 @@
 %% Measures binary_to_term/1 and term_to_binary/1 on request: `decode FILE COUNT` or `encode FILE COUNT` on a
 %% line; the answer is the nanoseconds that COUNT rounds took. Each measurement has a process of its own.
+%% `rewrite FILE 1` replaces the term in the file by OTP's own encoding of it.
 -module(beam_codec).
 -export([main/0]).
 
@@ -9,11 +10,14 @@ main() ->
         Line ->
             [What, File, Count] = string:lexemes(Line, " \n"),
             {ok, Bytes} = file:read_file(File),
-            io:format("~b~n", [measure(What, Bytes, list_to_integer(Count))]),
+            io:format("~b~n", [measure(What, File, Bytes, list_to_integer(Count))]),
             main()
     end.
 
-measure(What, Bytes, Count) ->
+measure("rewrite", File, Bytes, _) ->
+    ok = file:write_file(File, term_to_binary(binary_to_term(Bytes), [{minor_version, 2}])),
+    0;
+measure(What, _, Bytes, Count) ->
     {_, Monitor} = spawn_monitor(fun() ->
         Term = case What of "decode" -> none; "encode" -> binary_to_term(Bytes) end,
         Start = erlang:monotonic_time(nanosecond),

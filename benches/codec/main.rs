@@ -25,9 +25,12 @@ fn main() {
     let mut decoded = Vec::new();
     let mut encoded = Vec::new();
     let mut records = None;
-    for corpus in corpus::all() {
+    for mut corpus in corpus::all() {
         if wanted.as_ref().is_some_and(|wanted| !corpus.name.contains(wanted)) {
             continue;
+        }
+        if let Some(beam) = &mut beam {
+            corpus.bytes = beam.rewrite(corpus.name, &corpus.bytes).expect("the BEAM answers").into();
         }
         decoded.push(decode(&corpus, beam.as_mut()));
         encoded.push(encode(&corpus, beam.as_mut()));

@@ -75,7 +75,12 @@ impl Sink for Vec<u8> {
 impl Term {
     /// Encodes the term with the version byte 131, as `term_to_binary/1` does.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
+        let mut bytes = Vec::with_capacity(match self {
+            Self::Binary(bytes) => bytes.len() + 6,
+            // Room for small elements; what large ones need comes in few steps.
+            other => 64 + 8 * other.children().map_or(0, <[_]>::len),
+        });
+        bytes.push(VERSION);
         term(self, &mut bytes);
         bytes
     }
@@ -155,11 +160,7 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
                 return None;
             }
             if is_string(elements) {
-                sink.put_u8(Tag::STRING_EXT.0);
-                sink.put_u16(elements.len() as u16);
-                for byte in elements.iter().filter_map(Term::as_integer) {
-                    sink.put_u8(byte as u8);
-                }
+                string(elements, sink);
                 return None;
             }
             list_header(elements.len(), sink);
@@ -212,6 +213,22 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
 fn is_string(elements: &[Term]) -> bool {
     elements.len() <= usize::from(u16::MAX)
         && elements.iter().all(|element| matches!(element, Term::Integer(value) if (0..=255).contains(value)))
+}
+
+/// Writes a list of bytes in the form of a string.
+fn string<S: Sink>(elements: &[Term], sink: &mut S) {
+    sink.put_u8(Tag::STRING_EXT.0);
+    sink.put_u16(elements.len() as u16);
+    let mut piece = [0; 64];
+    for elements in elements.chunks(piece.len()) {
+        for (byte, element) in piece.iter_mut().zip(elements) {
+            *byte = match element {
+                Term::Integer(value) => *value as u8,
+                _ => 0,
+            };
+        }
+        sink.put(&piece[..elements.len()]);
+    }
 }
 
 /// Writes an integer.

@@ -202,6 +202,34 @@ fn compare_bits((a, a_bits): (&[u8], usize), (b, b_bits): (&[u8], usize)) -> Ord
     a[..whole].cmp(&b[..whole]).then_with(|| rest(a).cmp(&rest(b))).then_with(|| a_bits.cmp(&b_bits))
 }
 
+/// A number that is smaller than another term's only if the term is smaller as a key of a map.
+pub(crate) fn order_prefix(key: &Term) -> (u8, u64) {
+    const FLOATS: u8 = 1;
+    const OTHERS: u8 = 2;
+    /// Maps signed numbers to unsigned ones in the same order.
+    const SIGN: u64 = 1 << 63;
+    let beginning = |bytes: &[u8]| {
+        let mut first = [0; 8];
+        let len = bytes.len().min(8);
+        first[..len].copy_from_slice(&bytes[..len]);
+        u64::from_be_bytes(first)
+    };
+    let prefix = match key {
+        Term::Integer(value) => return (0, value.cast_unsigned() ^ SIGN),
+        Term::BigInteger(value) if value.get().sign() == num_bigint::Sign::Minus => return (0, 0),
+        Term::BigInteger(_) => return (0, u64::MAX),
+        Term::Float(value) => {
+            let bits = value.get().to_bits();
+            return (FLOATS, if bits & SIGN == 0 { bits | SIGN } else { !bits });
+        }
+        Term::Atom(name) => beginning(name.as_bytes()),
+        Term::Binary(bytes) => beginning(bytes),
+        Term::BitString(bits) => beginning(bits.bytes()),
+        _ => 0,
+    };
+    (OTHERS + rank(key), prefix)
+}
+
 const NIL: u8 = 9;
 const CONS: u8 = 10;
 

@@ -1,5 +1,7 @@
 use std::{iter, mem};
 
+use smallvec::SmallVec;
+
 use super::decoder::{big_integer, small_of_big};
 use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::{
@@ -16,7 +18,7 @@ impl Decoder<'_> {
         let tag = self.tag()?;
         let Some(mut current) = self.compound(tag, at, 0)? else { return self.leaf(tag, at) };
         // The enclosing compound terms, and how many elements they still wait for.
-        let mut outer: Vec<Open> = Vec::new();
+        let mut outer: SmallVec<[Open; 4]> = SmallVec::new();
         let mut owed = 0;
         loop {
             if let Some(inner) = self.fill(&mut current, owed)? {
@@ -226,6 +228,7 @@ impl Decoder<'_> {
                 list.kind = Kind::ImproperList;
                 list.missing = 1;
                 self.claim(at, 1, owed)?;
+                list.elements.reserve_exact(1);
                 Ok(true)
             }
         }
