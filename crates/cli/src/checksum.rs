@@ -6,7 +6,7 @@ use peerl_term::{Map, Term};
 use serde::{Deserialize, Serialize};
 
 use crate::explain;
-use crate::fan_out::Answer;
+use crate::fan_out::{Answer, is_unanswered};
 use crate::page_client::{Page, PageError, Sum};
 use crate::results::Record;
 
@@ -30,6 +30,9 @@ pub struct ChecksumRecord {
     pub ms: u64,
     /// What went wrong.
     pub error: Option<String>,
+    /// Whether no node could be asked, so that this says nothing of the page.
+    #[serde(skip)]
+    pub unanswered: bool,
 }
 
 impl Record for ChecksumRecord {
@@ -39,6 +42,10 @@ impl Record for ChecksumRecord {
 
     fn has_failed(&self) -> bool {
         self.error.is_some()
+    }
+
+    fn is_answered(&self) -> bool {
+        !self.unanswered
     }
 }
 
@@ -61,6 +68,7 @@ impl ChecksumRecord {
         match answer.result {
             Ok(value) => record.take(&value),
             Err(error) => {
+                record.unanswered = is_unanswered(&error);
                 record.error = Some(explain::call(error, "for it", &peer, Syntax::Erlang).message().to_owned());
             }
         }
@@ -76,6 +84,7 @@ impl ChecksumRecord {
             node: answer.node.as_ref().map(ToString::to_string),
             ms: u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX),
             error: None,
+            unanswered: false,
         }
     }
 

@@ -134,6 +134,12 @@ pub struct Answer<T> {
     pub result: T,
 }
 
+/// Whether no node has answered, so that the error says nothing of the item.
+pub fn is_unanswered(error: &CallError) -> bool {
+    use CallError::{Connect, NobodyToAsk, NodeDown, NotSpawned};
+    matches!(error, Connect(_) | NodeDown | NotSpawned(_) | NobodyToAsk)
+}
+
 /// The nodes that work for a command, and the command's own.
 pub struct Crew {
     /// The command's node.

@@ -16,6 +16,9 @@ pub trait Record: Serialize + DeserializeOwned {
 
     /// Whether something went wrong.
     fn has_failed(&self) -> bool;
+
+    /// Whether any node has answered at all. What nobody answered is not written, so that a later run does it.
+    fn is_answered(&self) -> bool;
 }
 
 /// The results of all items of a job, in the items' order.
@@ -53,7 +56,7 @@ impl<R: Record> Results<R> {
     /// # Errors
     /// If it cannot be written.
     pub fn add(&mut self, index: usize, record: R) -> Result<(), Failure> {
-        if let Some(out) = &mut self.out {
+        if let Some(out) = self.out.as_mut().filter(|_| record.is_answered()) {
             out.write(&record)?;
         }
         if let Some(slot) = self.records.get_mut(index) {
@@ -96,6 +99,10 @@ mod tests {
         fn has_failed(&self) -> bool {
             false
         }
+
+        fn is_answered(&self) -> bool {
+            self.1 > 0
+        }
     }
 
     #[test]
@@ -108,7 +115,8 @@ mod tests {
         results.add(3, Sum("c".into(), 1)).unwrap();
         results.add(2, Sum("a".into(), 2)).unwrap();
         results.add(0, Sum("a".into(), 3)).unwrap();
-        assert_eq!((results.missing(), results.done()), (vec![1, 4], 3));
+        results.add(1, Sum("b".into(), 0)).unwrap();
+        assert_eq!((results.missing(), results.done()), (vec![4], 4));
         drop(results);
         let mut results = Results::<Sum>::open(items, &options).unwrap();
         assert_eq!(results.missing(), [1, 4]);

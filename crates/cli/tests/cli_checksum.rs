@@ -328,3 +328,53 @@ fn a_large_page_costs_no_memory() {
     let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kilobytes < 64 * 1024, "{kilobytes} kB");
 }
+
+#[test]
+fn a_worker_that_dies_and_comes_back_goes_on() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (worker, name) = cluster.worker(&[]);
+    let urls: Vec<String> = (0..30).map(|number| pages.url(&format!("/50/p{number}"))).collect();
+    let file = cluster.write("urls.txt", urls.join("\n"));
+    let out = cluster.path("out.jsonl");
+    let arguments =
+        ["checksum", "--file", &file, "--node", &name, "--concurrency", "2", "--out", out.to_str().unwrap()];
+    let running = ProcessGuard::spawn(&mut cluster.command(&arguments));
+    wait_for_records(&out, 3);
+    worker.kill();
+    worker.wait(A_WHILE);
+    let again = ProcessGuard::spawn(&mut cluster.command(&["worker", "--name", &name, "--listen", "127.0.0.1"]));
+    again.wait_for_line("ready", A_WHILE);
+    assert!(running.wait(A_WHILE).success(), "{}{}", running.stdout(), running.stderr());
+    assert_eq!(records(&out).len(), urls.len());
+}
+
+#[test]
+fn what_nobody_answered_is_done_by_a_later_run() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (worker, name) = cluster.worker(&[]);
+    let urls: Vec<String> = (0..30).map(|number| pages.url(&format!("/50/p{number}"))).collect();
+    let file = cluster.write("urls.txt", urls.join("\n"));
+    let out = cluster.path("out.jsonl");
+    let arguments = [
+        "checksum",
+        "--file",
+        &file,
+        "--node",
+        &name,
+        "--concurrency",
+        "2",
+        "--out",
+        out.to_str().unwrap(),
+        "--resume",
+    ];
+    let running = ProcessGuard::spawn(&mut cluster.command(&arguments));
+    wait_for_records(&out, 3);
+    worker.kill();
+    assert_eq!(running.wait(A_WHILE).code(), Some(2), "{}", running.stderr());
+    let done = records(&out);
+    assert!(done.len() < urls.len() && done.iter().all(|record| record["error"].is_null()), "{done:?}");
+    let again = ProcessGuard::spawn(&mut cluster.command(&["worker", "--name", &name, "--listen", "127.0.0.1"]));
+    again.wait_for_line("ready", A_WHILE);
+    assert_eq!(cluster.run(&arguments).code, 0);
+    assert_eq!(records(&out).len(), urls.len());
+}

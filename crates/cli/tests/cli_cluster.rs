@@ -165,6 +165,35 @@ fn workers_find_each_other_and_come_back() {
 }
 
 #[test]
+fn a_mesh_outlives_its_epmd() {
+    let cluster = Cluster::start();
+    let discover = ["--discover", "epmd:127.0.0.1", "--interval", "200ms"];
+    let (_first, first) = cluster.worker(&discover);
+    let (_second, second) = cluster.worker(&discover);
+    let port = cluster.epmd.port().to_string();
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    beam.wait_for("length(nodes())", "2", A_WHILE);
+    beam.wait_for(&format!("length(rpc:call('{first}', erlang, nodes, []))"), "2", A_WHILE);
+    let seen = || beam.eval(&format!("{{nodes(), rpc:call('{first}', erlang, nodes, [])}}")).unwrap();
+    let before = seen();
+    cluster.epmd.kill();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(seen(), before, "a poll that fails ends no connection");
+    cluster.epmd.restart();
+    let end = Instant::now() + A_WHILE;
+    while cluster.epmd.names().len() < 3 {
+        assert!(Instant::now() < end, "all are registered again at {port}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(seen(), before);
+    // One that starts now is found, too.
+    let (_third, third) = cluster.worker(&discover);
+    for node in [&first, &second] {
+        beam.wait_for(&format!("lists:member('{third}', rpc:call('{node}', erlang, nodes, []))"), "true", A_WHILE);
+    }
+}
+
+#[test]
 fn an_epmd_of_ours_serves_a_cluster() {
     let cluster = Cluster::start();
     let epmd = ProcessGuard::spawn(&mut cluster.command(&["epmd", "--port", "0", "--address", "127.0.0.1"]));

@@ -180,6 +180,9 @@ fn show(records: &[ChecksumRecord], output: &Output) -> Result<Status, Failure> 
     let failed = records.iter().filter(|record| record.has_failed()).count();
     if failed > 0 {
         output.note(&format!("{failed} of {} URLs failed", records.len()));
+        if records.iter().any(|record| !record.is_answered()) {
+            output.note("the workers were gone before the end; with --out FILE --resume, a later run does the rest");
+        }
         return Ok(Status::Partial);
     }
     Ok(Status::Success)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explain;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, OutOptions, PeerOptions, WorkOptions, collect};
+use crate::fan_out::{Answer, Crew, OutOptions, PeerOptions, WorkOptions, collect, is_unanswered};
 use crate::items::{self, Items, ItemsFormat};
 use crate::output::{Output, table};
 use crate::results::{Record, Results};
@@ -57,6 +57,8 @@ struct ItemRecord {
     node: Option<String>,
     ms: u64,
     error: Option<String>,
+    #[serde(skip)]
+    unanswered: bool,
 }
 
 impl Record for ItemRecord {
@@ -66,6 +68,10 @@ impl Record for ItemRecord {
 
     fn has_failed(&self) -> bool {
         self.error.is_some()
+    }
+
+    fn is_answered(&self) -> bool {
+        !self.unanswered
     }
 }
 
@@ -102,12 +108,13 @@ impl Pmap {
             let record = |answer: Answer<Result<Term, CallError>>| {
                 let node = answer.node.as_ref().map(ToString::to_string);
                 let peer = node.as_deref().unwrap_or("the node");
+                let unanswered = answer.result.as_ref().is_err_and(is_unanswered);
                 let (value, error) = match answer.result {
                     Ok(value) => (Some(shown.display(&value).to_string()), None),
                     Err(error) => (None, Some(explain::call(error, &called, peer, shown).message().to_owned())),
                 };
                 let ms = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
-                ItemRecord { item: names[answer.index].clone(), value, node, ms, error }
+                ItemRecord { item: names[answer.index].clone(), value, node, ms, error, unanswered }
             };
             let collected = collect(answers, record, &mut results, &progress).await;
             crew.node.shutdown().await;
@@ -140,6 +147,9 @@ fn show(records: &[ItemRecord], output: &Output) -> Result<Status, Failure> {
     let failed = records.iter().filter(|record| record.has_failed()).count();
     if failed > 0 {
         output.note(&format!("{failed} of {} items failed", records.len()));
+        if records.iter().any(|record| !record.is_answered()) {
+            output.note("the workers were gone before the end; with --out FILE --resume, a later run does the rest");
+        }
         return Ok(Status::Partial);
     }
     Ok(Status::Success)
