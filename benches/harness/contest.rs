@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use super::Settings;
+
+/// What a contestant's turn gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Microseconds; less is better.
+    Micros,
+    /// Calls a second.
+    Calls,
+    /// Messages a second.
+    Messages,
+    /// Megabytes (10^6) a second.
+    Megabytes,
+}
+
+/// What is wanted of a ratio.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// Several programs doing the same. They take turns, so that a noisy machine is noisy to all of them, and what is
+/// compared is the turns of the same round.
+pub(crate) struct Contest<'a> {
+    title: &'static str,
+    measure: Measure,
+    contestants: Vec<Contestant<'a>>,
+    absent: Vec<(&'static str, String)>,
+    targets: Vec<(Bound, &'static str)>,
+}
+
+struct Contestant<'a> {
+    name: &'static str,
+    turn: Box<dyn FnMut(Duration) -> f64 + 'a>,
+    results: Vec<f64>,
+}
+
+/// The contestant that all others are compared with.
+const OURS: &str = "peerl";
+
+impl<'a> Contest<'a> {
+    pub(crate) fn new(title: &'static str, measure: Measure) -> Self {
+        Self { title, measure, contestants: Vec::new(), absent: Vec::new(), targets: Vec::new() }
+    }
+
+    /// Adds a contestant: a turn lasts about as long as it is told, and gives the measure.
+    pub(crate) fn add(&mut self, name: &'static str, turn: impl FnMut(Duration) -> f64 + 'a) {
+        self.contestants.push(Contestant { name, turn: Box::new(turn), results: Vec::new() });
+    }
+
+    /// Notes that a contestant cannot take part, and why.
+    pub(crate) fn absent(&mut self, name: &'static str, why: impl Into<String>) {
+        self.absent.push((name, why.into()));
+    }
+
+    /// What peerl's ratio to another contestant should be.
+    pub(crate) fn target(&mut self, bound: Bound, other: &'static str) {
+        self.targets.push((bound, other));
+    }
+
+    /// Has one round to warm up and then the others, and prints the table.
+    pub(crate) fn run(mut self, settings: &Settings) {
+        for round in 0..=settings.rounds {
+            for contestant in &mut self.contestants {
+                let result = (contestant.turn)(settings.slice);
+                if round > 0 {
+                    contestant.results.push(result);
+                }
+            }
+        }
+        self.print();
+    }
+
+    fn print(&self) {
+        let unit = match self.measure {
+            Measure::Micros => "µs each",
+            Measure::Calls => "calls/s",
+            Measure::Messages => "messages/s",
+            Measure::Megabytes => "MB/s",
+        };
+        println!("\n| {} | {unit} (lowest – highest) | peerl / this |", self.title);
+        println!("|---|---:|---:|");
+        for contestant in &self.contestants {
+            let mut sorted = contestant.results.clone();
+            sorted.sort_by(f64::total_cmp);
+            let ratio = match self.ratio(contestant.name) {
+                Some(ratio) if contestant.name != OURS => format!("{ratio:.2}"),
+                _ => String::new(),
+            };
+            let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
+            println!(
+                "| {} | {} ({} – {}) | {ratio} |",
+                contestant.name,
+                self.number(median(&sorted)),
+                self.number(low),
+                self.number(high)
+            );
+        }
+        for (name, why) in &self.absent {
+            println!("| {name} | {why} | |");
+        }
+        for &(bound, other) in &self.targets {
+            let Some(ratio) = self.ratio(other) else { continue };
+            let (sign, wanted, met) = match bound {
+                Bound::AtMost(wanted) => ("at most", wanted, ratio <= wanted),
+                Bound::AtLeast(wanted) => ("at least", wanted, ratio >= wanted),
+            };
+            let met = if met { "met" } else { "MISSED" };
+            println!("| *target: {sign} {wanted} of {other}* | {met} | {ratio:.2} |");
+        }
+    }
+
+    /// The median over the rounds of what peerl got, divided by what the other got.
+    fn ratio(&self, other: &str) -> Option<f64> {
+        let results = |name: &str| self.contestants.iter().find(|c| c.name == name).map(|c| &c.results);
+        let mut ratios: Vec<f64> =
+            results(OURS)?.iter().zip(results(other)?).map(|(ours, other)| ours / other).collect();
+        ratios.sort_by(f64::total_cmp);
+        Some(median(&ratios))
+    }
+
+    fn number(&self, value: f64) -> String {
+        match self.measure {
+            Measure::Micros => format!("{value:.1}"),
+            Measure::Calls | Measure::Messages | Measure::Megabytes => {
+                let digits = format!("{value:.0}");
+                let groups: Vec<&str> =
+                    digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+                groups.join(",")
+            }
+        }
+    }
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}

@@ -1,0 +1,11 @@
+//! What all benchmarks of the network share: settings, the machine's description, and contests whose rounds are
+//! interleaved.
+#![allow(dead_code, unused_imports, reason = "each benchmark uses a part")]
+
+mod contest;
+mod machine;
+mod settings;
+
+pub(crate) use contest::{Bound, Contest, Measure};
+pub(crate) use machine::describe;
+pub(crate) use settings::Settings;

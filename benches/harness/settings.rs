@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use peerl_test_support::Otp;
+
+/// What the command line says: `cargo bench --bench NAME -- [--rounds N] [--slice SECONDS] [--otp 25|27|29]
+/// [--epmd-port PORT] [--only WORDS]`.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// How often each contestant has its turn.
+    pub(crate) rounds: usize,
+    /// How long a turn is.
+    pub(crate) slice: Duration,
+    /// The release of the BEAM nodes.
+    pub(crate) otp: Otp,
+    /// The port of the benchmark's own EPMD. `edp_node` finds only one on port 4369, and takes part only then.
+    pub(crate) epmd_port: Option<u16>,
+    /// Only the contests whose title contains this.
+    pub(crate) only: Option<String>,
+}
+
+impl Settings {
+    /// # Panics
+    /// If the arguments make no sense.
+    pub(crate) fn from_args() -> Self {
+        let mut settings =
+            Self { rounds: 7, slice: Duration::from_millis(300), otp: Otp::V25, epmd_port: None, only: None };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            if argument == "--bench" {
+                continue;
+            }
+            let value = arguments.next().unwrap_or_else(|| panic!("{argument} needs a value"));
+            match argument.as_str() {
+                "--rounds" => settings.rounds = value.parse().expect("a number of rounds"),
+                "--slice" => settings.slice = Duration::from_secs_f64(value.parse().expect("a time in seconds")),
+                "--otp" => settings.otp = otp(&value),
+                "--epmd-port" => settings.epmd_port = Some(value.parse().expect("a port")),
+                "--only" => settings.only = Some(value),
+                other => panic!("unknown option {other}"),
+            }
+        }
+        settings
+    }
+
+    pub(crate) fn wants(&self, title: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| title.contains(only.as_str()))
+    }
+}
+
+fn otp(number: &str) -> Otp {
+    match number {
+        "25" => Otp::V25,
+        "27" => Otp::V27,
+        "29" => Otp::V29,
+        _ => panic!("OTP 25, 27 or 29"),
+    }
+}

@@ -1,0 +1,17 @@
+//! The programs that take part: BEAM nodes, a worker of ours in a process of its own, a C node, other crates, and a bare
+//! socket.
+#![allow(dead_code, unused_imports, reason = "each benchmark uses a part")]
+
+mod beam;
+mod ei;
+mod raw;
+mod rivals;
+mod stage;
+mod worker;
+
+pub(crate) use beam::{call_rate, name, per_call, send, sink, start_beam, start_epmd, sunk};
+pub(crate) use ei::CNode;
+pub(crate) use raw::Raw;
+pub(crate) use rivals::{EdpNode, ErlRpc};
+pub(crate) use stage::Stage;
+pub(crate) use worker::{Worker, run_if_worker, start_node};

@@ -1,0 +1,160 @@
+//! A worker of ours in a process of its own: the benchmark starts its own program again.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use peerl_epmd::Client;
+use peerl_node::{Atom, Epmd as Mapper, Exception, MailboxPolicy, Mfa, Node, NodeName, Overflow, Term, Visibility};
+use peerl_term::Binary;
+use peerl_test_support::{COOKIE, Epmd, unique_name};
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, oneshot};
+
+const ROLE: &str = "PEERL_BENCH_WORKER";
+
+/// A worker process. It ends when this is dropped, or when the benchmark does.
+pub(crate) struct Worker {
+    name: NodeName,
+    port: u16,
+    raw_port: u16,
+    child: Child,
+}
+
+impl Worker {
+    pub(crate) fn start(epmd: &Epmd) -> Self {
+        let name = format!("{}@127.0.0.1", unique_name("worker"));
+        let mut child = Command::new(std::env::current_exe().expect("a program knows its path"))
+            .env(ROLE, format!("{name} {}", epmd.address()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the worker starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output"))
+            .read_line(&mut line)
+            .expect("it says that it is ready");
+        let mut ports = line.split_whitespace().map(|port| port.parse().expect("a port"));
+        let (port, raw_port) = (ports.next().expect("a port"), ports.next().expect("a second one"));
+        Self { name: name.parse().expect("a name"), port, raw_port, child }
+    }
+
+    pub(crate) fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    /// The port of the node.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A port at which bytes are read and counted: for each connection all of them, until it is shut down for
+    /// writing; the answer is the number.
+    pub(crate) fn raw_port(&self) -> u16 {
+        self.raw_port
+    }
+
+    /// The id of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Starts a process that takes so many messages under the name `sink`.
+    pub(crate) async fn sink(&self, node: &Node, messages: u64) {
+        let started: Atom =
+            node.call(&self.name, Mfa::new("bench", "sink", (messages,)).expect("a call")).await.expect("ok");
+        assert_eq!(started.as_str(), "ok");
+    }
+
+    /// Waits until it has them.
+    pub(crate) async fn sunk(&self, node: &Node, messages: u64) {
+        let taken: u64 = node.call(&self.name, Mfa::new("bench", "sunk", ()).expect("a call")).await.expect("a number");
+        assert_eq!(taken, messages);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves as a worker if this process was started as one; it does not return then until its owner has gone.
+pub(crate) fn run_if_worker() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let (name, epmd) = role.split_once(' ').expect("a name and an address");
+    let runtime = Runtime::new().expect("a runtime");
+    let node = runtime.block_on(start_node(name, epmd.parse().expect("an address"), Visibility::Visible));
+    serve(&node);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    println!("{} {}", node.port(), listener.local_addr().expect("its address").port());
+    std::io::stdout().flush().expect("the owner reads");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || count(stream));
+        }
+    });
+    // The owner's end of the pipe is closed when it ends, in whatever way.
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    std::process::exit(0);
+}
+
+/// A node of this process.
+pub(crate) async fn start_node(name: &str, epmd: SocketAddr, visibility: Visibility) -> Node {
+    Node::builder(name)
+        .cookie(COOKIE)
+        .listen_address(Ipv4Addr::LOCALHOST.into())
+        .epmd(Mapper::External)
+        .epmd_client(Client::new(epmd))
+        .visibility(visibility)
+        .start()
+        .await
+        .expect("the node starts")
+}
+
+fn serve(node: &Node) {
+    let export = "an atom";
+    node.export("bench", "echo", 1, |(x,): (i64,)| async move { Ok::<_, Exception>(x) }).expect(export);
+    node.export("erlang", "byte_size", 1, |(binary,): (Binary,)| async move { Ok::<_, Exception>(binary.len()) })
+        .expect(export);
+    let full: Arc<Mutex<Option<oneshot::Receiver<u64>>>> = Arc::default();
+    let sinks = (node.clone(), full.clone());
+    node.export("bench", "sink", 1, move |(messages,): (u64,)| {
+        let (node, full) = sinks.clone();
+        async move {
+            let (filled, result) = oneshot::channel();
+            *full.lock().await = Some(result);
+            // A sender that is faster than the receiver is slowed down.
+            let policy = MailboxPolicy { overflow: Overflow::Wait, ..MailboxPolicy::default() };
+            let mut sink = node.process_with(policy);
+            sink.register(Atom::from_static("sink")).map_err(|_| Exception::badarg())?;
+            tokio::spawn(async move {
+                for _ in 0..messages {
+                    let Ok(_) = sink.receive().await else { return };
+                }
+                drop(sink);
+                let _ = filled.send(messages);
+            });
+            Ok::<_, Exception>(Atom::from_static("ok"))
+        }
+    })
+    .expect(export);
+    node.export("bench", "sunk", 0, move |_: [Term; 0]| {
+        let full = full.clone();
+        async move {
+            let result = full.lock().await.take().ok_or_else(Exception::badarg)?;
+            result.await.map_err(|_| Exception::badarg())
+        }
+    })
+    .expect(export);
+}
+
+fn count(mut stream: std::net::TcpStream) {
+    let (mut total, mut chunk) = (0u64, vec![0; 256 << 10]);
+    while let Ok(count @ 1..) = stream.read(&mut chunk) {
+        total += count as u64;
+    }
+    let _ = stream.write_all(&total.to_be_bytes());
+}
