@@ -31,7 +31,7 @@ pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Resul
 pub fn prepare(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
     let name = name(settings, role, peers)?;
     let is_named = settings.name.is_some() || settings.sname.is_some();
-    let other_kind = peers.iter().find(|peer| is_long(peer.host()) != is_long(name.host()));
+    let other_kind = peers.iter().find(|peer| peer.is_long() != name.is_long());
     if let (true, Some(peer)) = (is_named, other_kind) {
         return Err(ConnectError::NameKind { ours: name, peer: peer.clone() }.into());
     }
@@ -93,7 +93,7 @@ fn name(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeName,
         (Some(name), _) => format!("{name}@{}", long_host(peers)),
         (None, Some(sname)) if sname.contains('@') => sname.clone(),
         (None, Some(sname)) => format!("{sname}@{}", short_host()),
-        (None, None) if peers.iter().any(|peer| is_long(peer.host())) => format!("{}@{}", unique(), long_host(peers)),
+        (None, None) if peers.iter().any(NodeName::is_long) => format!("{}@{}", unique(), long_host(peers)),
         // The one short name that works without any name service.
         (None, None) if peers.iter().any(|peer| peer.host() == "localhost") => format!("{}@localhost", unique()),
         (None, None) => format!("{}@{}", unique(), short_host()),
@@ -102,21 +102,16 @@ fn name(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeName,
         Failure::usage(format!("{text:?} is not a node name: {error}")).hint("use NAME@HOST, as worker@10.0.0.7")
     })?;
     match (&settings.name, &settings.sname) {
-        (Some(_), _) if !is_long(name.host()) => {
+        (Some(_), _) if !name.is_long() => {
             Err(Failure::usage(format!("--name needs a long host name, and {} has no dot", name.host()))
                 .hint("use --sname for short names, or an address as the host"))
         }
-        (None, Some(_)) if is_long(name.host()) => {
+        (None, Some(_)) if name.is_long() => {
             Err(Failure::usage(format!("--sname needs a short host name, and {} has a dot", name.host()))
                 .hint("use --name for long names"))
         }
         _ => Ok(name),
     }
-}
-
-/// Whether a host is one of a long name: OTP takes what has a dot for long, and addresses.
-fn is_long(host: &str) -> bool {
-    host.contains('.') || host.parse::<IpAddr>().is_ok()
 }
 
 fn short_host() -> String {
@@ -130,7 +125,7 @@ fn long_host(peers: &[NodeName]) -> String {
     if peers.is_empty() && host.contains('.') {
         return host;
     }
-    let towards = peers.iter().map(NodeName::host).find(|host| is_long(host)).unwrap_or("192.0.2.1");
+    let towards = peers.iter().find(|peer| peer.is_long()).map_or("192.0.2.1", NodeName::host);
     own_address(towards).unwrap_or(Ipv4Addr::LOCALHOST.into()).to_string()
 }
 

@@ -28,6 +28,16 @@ fn wrong_cookie_of_a_worker_and_of_a_beam() {
 }
 
 #[test]
+fn a_worker_tells_why_it_cannot_join_and_goes_on() {
+    let cluster = Cluster::start();
+    let (_other, other) = cluster.worker(&[]);
+    let (worker, _) = cluster.worker(&["--cookie", "monster", "--node", &other, "--node", "nobody@127.0.0.1"]);
+    hints(&worker.wait_for_error_line("wrong cookie", A_WHILE), &[&other]);
+    hints(&worker.wait_for_error_line("there is no node nobody@127.0.0.1", A_WHILE), &["peerl names"]);
+    assert!(worker.is_running());
+}
+
+#[test]
 fn a_cookie_file_that_others_can_read() {
     let cluster = Cluster::start();
     let file = cluster.write("cookie", "secret");

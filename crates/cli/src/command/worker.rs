@@ -1,12 +1,14 @@
 //! `peerl worker`: a member of the cluster that does work.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
-use peerl_discovery::Reconciler;
-use peerl_node::Node;
+use peerl_discovery::{MeshEvent, Reconciler};
+use peerl_node::{ConnectError, Node};
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
+use tokio::sync::broadcast;
 
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
@@ -57,7 +59,9 @@ impl Worker {
         let end = shutdown::signal()?;
         let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
         function::register(&node).map_err(Failure::new)?;
-        let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).start();
+        let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
+        tokio::spawn(tell_of_failures(reconciler.events()));
+        let reconciler = reconciler.start();
         let ready = Ready { ready: true, name: node.name().to_string(), port: node.port() };
         output.value(&ready, || format!("ready {} {}", ready.name, ready.port))?;
         tokio::select! {
@@ -79,6 +83,26 @@ async fn wind_down(node: &Node, reconciler: peerl_discovery::Running, limit: Dur
     reconciler.stop().await;
     if tokio::time::timeout(limit, node.drain()).await.is_err() {
         tracing::warn!("some calls took longer than {} and are given up", humantime::format_duration(limit));
+    }
+}
+
+/// Says why a peer cannot be connected, once for each time that it is away.
+async fn tell_of_failures(mut events: broadcast::Receiver<MeshEvent>) {
+    let mut told = HashSet::new();
+    loop {
+        match events.recv().await {
+            Ok(MeshEvent::ConnectFailed { peer, error, .. }) if told.insert(peer.clone()) => {
+                match error.downcast_ref::<ConnectError>() {
+                    Some(error) => tracing::warn!("{}", Failure::from(error.clone())),
+                    None => tracing::warn!("{peer} cannot be connected: {error}"),
+                }
+            }
+            Ok(MeshEvent::Connected { peer } | MeshEvent::Forgotten { peer }) => {
+                told.remove(&peer);
+            }
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
     }
 }
 
