@@ -10,7 +10,7 @@ use std::{
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Message, Outbound},
-    control::{ControlMessage, Mfa, ProcessId, RegSend, SpawnReplyFlags, SpawnRequest},
+    control::{ControlMessage, Mfa, PayloadExit2, ProcessId, RegSend, SpawnReplyFlags, SpawnRequest},
     cookie::Cookie,
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
@@ -355,7 +355,8 @@ fn spawn_and_exit() {
         let spawned = reply.result.unwrap();
 
         let reason = Term::tuple([Term::atom("enough"), Term::from(1)]);
-        peer.write(|outbound, out| outbound.exit2(me.clone(), spawned.clone(), &reason, out).unwrap());
+        let control = PayloadExit2 { from: me.clone(), to: spawned.clone() };
+        peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&reason, out), out).unwrap());
         let Some(Message { control: ControlMessage::PayloadExit(exit), payload: Some(payload) }) = peer.receive()
         else {
             panic!("no exit")

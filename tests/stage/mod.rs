@@ -152,7 +152,10 @@ pub async fn eval_with<const N: usize>(
 }
 
 /// A process of ours that runs in a task: it gets each message as a term, until it ends or is aborted.
-pub fn run(mut process: Process, mut behaviour: impl FnMut(&Process, Term) + Send + 'static) -> tokio::task::JoinHandle<()> {
+pub fn run(
+    mut process: Process,
+    mut behaviour: impl FnMut(&Process, Term) + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while let Ok(message) = process.receive().await {
             behaviour(&process, message.into_term().unwrap());

@@ -14,6 +14,7 @@ pub(crate) use writer::write;
 use parking_lot::Mutex;
 use std::time::Instant;
 
+use peerl_proto::control::Forms;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::Established;
 use peerl_proto::handshake::arbitration::AttemptId;
@@ -32,6 +33,7 @@ pub(crate) struct Connection {
     pub(crate) atom: Atom,
     pub(crate) creation: u32,
     pub(crate) flags: DistributionFlags,
+    pub(crate) forms: Forms,
     pub(crate) outbox: Outbox,
     pub(crate) calls: Calls,
     pub(crate) ticks: Mutex<TickTimer>,
@@ -47,6 +49,7 @@ impl Connection {
             atom,
             creation: established.creation,
             flags: established.flags,
+            forms: Forms::new(established.flags),
             outbox: Outbox::new(established.flags),
             calls: Calls::default(),
             ticks: Mutex::new(ticks),

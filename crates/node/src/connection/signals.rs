@@ -1,10 +1,6 @@
 //! Signals to processes of the peer, in the form that the peer understands.
 
-use peerl_proto::control::{
-    DemonitorP, Exit, Exit2, Link, MonitorP, MonitorPExit, PayloadExit, PayloadExit2, PayloadMonitorPExit, ProcessId,
-    Unlink, UnlinkId,
-};
-use peerl_proto::flags::DistributionFlags;
+use peerl_proto::control::{DemonitorP, Link, MonitorP, ProcessId};
 use peerl_term::{Pid, RawTerm, Reference, Term};
 
 use super::{Connection, SendError};
@@ -12,24 +8,14 @@ use super::{Connection, SendError};
 impl Connection {
     /// A linked process has ended.
     pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
-        if self.flags.contains(DistributionFlags::EXIT_PAYLOAD) {
-            let control = PayloadExit { from, to };
-            self.outbox.send(&control.from, &control, |out| reason.encode(out))
-        } else {
-            let control = Exit { from, to, reason: decoded(reason) };
-            self.outbox.send(&control.from, &control, |_| {})
-        }
+        let control = self.forms.exit(from.clone(), to, || decoded(reason));
+        self.outbox.send(&from, &control, |out| reason.encode(out))
     }
 
     /// `exit(To, Reason)`.
     pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
-        if self.flags.contains(DistributionFlags::EXIT_PAYLOAD) {
-            let control = PayloadExit2 { from, to };
-            self.outbox.send(&control.from, &control, |out| reason.encode(out))
-        } else {
-            let control = Exit2 { from, to, reason: decoded(reason) };
-            self.outbox.send(&control.from, &control, |_| {})
-        }
+        let control = self.forms.exit2(from.clone(), to, || decoded(reason));
+        self.outbox.send(&from, &control, |out| reason.encode(out))
     }
 
     /// A monitored process has ended, or was not there.
@@ -41,13 +27,8 @@ impl Connection {
         reference: Reference,
         reason: &RawTerm,
     ) -> Result<(), SendError> {
-        if self.flags.contains(DistributionFlags::EXIT_PAYLOAD) {
-            let control = PayloadMonitorPExit { from, to, reference };
-            self.outbox.send(sender, &control, |out| reason.encode(out))
-        } else {
-            let control = MonitorPExit { from, to, reference, reason: decoded(reason) };
-            self.outbox.send(sender, &control, |_| {})
-        }
+        let control = self.forms.monitor_exit(from, to, reference, || decoded(reason));
+        self.outbox.send(sender, &control, |out| reason.encode(out))
     }
 
     pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), SendError> {
@@ -56,13 +37,8 @@ impl Connection {
     }
 
     pub(crate) fn send_unlink(&self, id: u64, from: Pid, to: Pid) -> Result<(), SendError> {
-        if self.flags.contains(DistributionFlags::UNLINK_ID) {
-            let control = UnlinkId { id, from, to };
-            self.outbox.send(&control.from, &control, |_| {})
-        } else {
-            let control = Unlink { from, to };
-            self.outbox.send(&control.from, &control, |_| {})
-        }
+        let control = self.forms.unlink(id, from.clone(), to);
+        self.outbox.send(&from, &control, |_| {})
     }
 
     pub(crate) fn send_monitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<(), SendError> {

@@ -13,12 +13,10 @@ mod fragments;
 mod inbound;
 mod outbound;
 mod reassembly;
-mod signals;
 
 pub use fragments::{Fragment, Fragments};
 pub use inbound::Inbound;
 pub use outbound::{MessageTooLarge, Outbound};
-pub use signals::NoAliases;
 
 use peerl_term::RawTerm;
 

@@ -5,6 +5,7 @@
 //! They are read from a frame straight into their structs.
 
 mod field;
+mod forms;
 mod macros;
 
 mod alias_send;
@@ -47,6 +48,7 @@ pub use exit::Exit;
 pub use exit_tt::ExitTt;
 pub use exit2::Exit2;
 pub use exit2_tt::Exit2Tt;
+pub use forms::{Forms, NoAliases};
 pub use group_leader::GroupLeader;
 pub use link::Link;
 pub use monitor_p::MonitorP;
