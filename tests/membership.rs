@@ -12,7 +12,7 @@ use peerl_node::{
 };
 use peerl_proto::handshake::HandshakeError;
 use peerl_test_support::{Epmd, free_ports, matrix, unique_name};
-use stage::{LIMIT, Stage, eval, event, eventually, expect, message, name};
+use stage::{LIMIT, Stage, eval, event, expect, message, name};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_know_each_other() {
@@ -83,7 +83,6 @@ async fn changes_are_told() {
         assert_eq!(why, "[{nodedown_reason,connection_closed}]");
         assert_eq!(event(&mut events).await, up);
         assert_eq!(event(&mut events).await, down(NodeDownReason::Disconnect));
-        assert!(node.nodes(Nodes::Connected).is_empty());
     }
 }
 
@@ -280,6 +279,7 @@ async fn simultaneous_connect() {
         for stem in ["a", "z"] {
             let node = stage.builder_of(&format!("{}@127.0.0.1", unique_name(stem))).start().await.unwrap();
             assert_eq!(stem == "a", *node.name() < peer);
+            let started = std::time::Instant::now();
             for round in 0..ROUNDS {
                 let pinged = eval(&beam, &node, "net_adm:ping(NODE)");
                 let delay = Duration::from_micros((round as u64 * 37) % 1500);
@@ -292,13 +292,15 @@ async fn simultaneous_connect() {
                 connected.unwrap();
                 assert_eq!(node.nodes(Nodes::Connected), [peer.clone()]);
                 expect(&beam, &node, "nodes() =:= [NODE]", "true").await;
-                if round % 2 == 0 {
-                    node.disconnect(&peer);
-                } else {
-                    expect(&beam, &node, "erlang:disconnect_node(NODE)", "true").await;
+                // What the BEAM sends on its own to a new node may come late, and connect again.
+                while !node.nodes(Nodes::Connected).is_empty() || eval(&beam, &node, "nodes()").await != "[]" {
+                    if round % 2 == 0 {
+                        node.disconnect(&peer);
+                    } else {
+                        eval(&beam, &node, "erlang:disconnect_node(NODE)").await;
+                    }
+                    assert!(started.elapsed() < 4 * LIMIT, "the connection does not end in round {round}");
                 }
-                beam.wait_for_async("nodes()", "[]", LIMIT).await;
-                eventually("the end of the connection", || node.nodes(Nodes::Connected).is_empty()).await;
             }
             // No attempt is left over.
             eval(&beam, &node, "net_adm:ping(NODE)").await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use peerl_node::{Atom, Destination, Node, Pid, Process, Term};
 use peerl_test_support::{Beam, matrix};
-use stage::{LIMIT, Stage, atom, eval, eval_with, eventually, expect, message, name};
+use stage::{LIMIT, Stage, atom, eval, eval_with, eventually, expect, message, name, until};
 
 /// A process of the BEAM that sleeps until it is told how to end.
 async fn sleeper(beam: &Beam, process: &mut Process, node: &Node) -> Pid {
@@ -96,17 +96,17 @@ async fn our_processes_monitor_the_beam() {
         // A monitor that was taken back leaves nothing on the BEAM.
         let pid = sleeper(&beam, &mut process, &node).await;
         let reference = process.monitor(&pid).await;
-        let monitored_by = "length(element(2, process_info(P, monitored_by)))";
-        assert_eq!(eval_with(&beam, &node, monitored_by, [("P", pid.clone().into())]).await, "1");
+        let monitored_by = |count| until("length(element(2, process_info(P, monitored_by)))", count);
+        eval_with(&beam, &node, &monitored_by("1"), [("P", pid.clone().into())]).await;
         assert!(process.demonitor(&reference));
         assert!(!process.demonitor(&reference));
         let watched = process.monitor(("init", &name(&beam))).await;
-        assert_eq!(eval_with(&beam, &node, monitored_by, [("P", pid.clone().into())]).await, "0");
+        eval_with(&beam, &node, &monitored_by("0"), [("P", pid.clone().into())]).await;
         // The end of the watcher takes its monitors back.
         let count = "lists:sum([1 || W <- element(2, process_info(whereis(init), monitored_by)), node(W) =/= node()])";
-        expect(&beam, &node, count, "1").await;
+        expect(&beam, &node, &until(count, "1"), "ok").await;
         drop(process);
-        expect(&beam, &node, count, "0").await;
+        expect(&beam, &node, &until(count, "0"), "ok").await;
         drop(watched);
 
         // A node that cannot be reached.

@@ -68,14 +68,19 @@ pub fn expect(
     node: &Node,
     expression: &str,
     value: &'static str,
-) -> impl Future<Output = ()> + Send + 'static {
+) -> impl Future<Output = ()> + Send + use<> {
     let caller = std::panic::Location::caller();
     let expression = expression.replace("NODE", &format!("'{}'", node.name()));
-    let found = beam.eval_within_async(expression.clone(), Duration::from_secs(60));
+    let beam = beam.clone();
     async move {
-        let found = found.await;
+        let found = beam.eval_within_async(expression.clone(), Duration::from_secs(60)).await;
         assert_eq!(found.as_deref(), Ok(value), "{expression}, at {caller}");
     }
+}
+
+/// An expression that waits until another one has this value.
+pub fn until(expression: &str, value: &str) -> String {
+    format!("(fun Until() -> case {expression} of {value} -> ok; _ -> timer:sleep(5), Until() end end)()")
 }
 
 /// Waits until the condition holds.

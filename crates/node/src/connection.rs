@@ -7,7 +7,7 @@ mod signals;
 mod writer;
 
 pub(crate) use calls::{Answer, Calls};
-pub(crate) use outbox::{Outbox, SendError};
+pub(crate) use outbox::{Outbox, SendError, Sender};
 pub(crate) use reader::read;
 pub(crate) use writer::write;
 

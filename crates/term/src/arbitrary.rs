@@ -223,7 +223,8 @@ fn record(kinds: Kinds, inner: BoxedStrategy<Term>) -> impl Strategy<Value = Ter
 }
 
 fn local_fun(inner: BoxedStrategy<Term>) -> impl Strategy<Value = Term> {
-    let numbers = (any::<u8>(), any::<[u8; 16]>(), any::<u32>(), any::<u32>(), any::<u32>());
+    // OTP keeps the old numbers in 32 bits.
+    let numbers = (any::<u8>(), any::<[u8; 16]>(), any::<u32>(), 0..=i32::MAX, any::<i32>());
     (atom(), node(), numbers, vec(inner, 0..4)).prop_map(|(module, node, numbers, free_variables)| {
         let (arity, unique, index, old_index, old_unique) = numbers;
         let fun = LocalFun {
@@ -233,7 +234,7 @@ fn local_fun(inner: BoxedStrategy<Term>) -> impl Strategy<Value = Term> {
             module,
             old_index: i64::from(old_index),
             old_unique: i64::from(old_unique),
-            pid: Pid { node, id: index, serial: 0, creation: old_index },
+            pid: Pid { node, id: index, serial: 0, creation: index },
             free_variables: Elements::from(free_variables),
         };
         fun.into()

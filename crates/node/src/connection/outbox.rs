@@ -23,8 +23,29 @@ pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     /// There is something to write.
     filled: Notify,
-    /// There is room again.
+    /// There is room again for small messages.
+    room: Notify,
+    /// There is room again for large ones.
     drained: Notify,
+}
+
+/// Whose messages must arrive in the order in which they were sent: those of a process, or those of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sender(u64);
+
+impl Sender {
+    /// A call of the node itself. All calls are made in the name of one pid; but they have nothing to do with each
+    /// other, and the small ones are not to wait for the large ones.
+    pub(crate) fn call(number: u64) -> Self {
+        // No pid has this bit: the serial would have to be of 32 bits.
+        Self(number | 1 << 63)
+    }
+}
+
+impl From<&Pid> for Sender {
+    fn from(pid: &Pid) -> Self {
+        Self(pid_number(pid))
+    }
 }
 
 #[derive(Debug)]
@@ -40,7 +61,7 @@ struct Queue {
 /// What one sender has sent since its large message that is still under way.
 #[derive(Debug)]
 struct Lane {
-    sender: u64,
+    sender: Sender,
     waiting: VecDeque<Waiting>,
 }
 
@@ -73,6 +94,7 @@ pub(crate) struct Batch {
 
 impl Outbox {
     /// From this many queued bytes on, senders wait: as many as a BEAM lets queue (`+zdbbl`).
+    /// Small messages wait for small ones only, since they overtake the large.
     pub(crate) const BUSY: usize = 1 << 20;
 
     /// The most bytes that may be queued by those who cannot wait: signals that the node itself makes. A peer that
@@ -92,6 +114,7 @@ impl Outbox {
                 closed: false,
             }),
             filled: Notify::new(),
+            room: Notify::new(),
             drained: Notify::new(),
         }
     }
@@ -99,7 +122,7 @@ impl Outbox {
     /// Queues a message; `payload` appends the payload, if the message has one.
     pub(crate) fn send(
         &self,
-        from: &Pid,
+        from: impl Into<Sender>,
         control: &impl Control,
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SendError> {
@@ -111,7 +134,7 @@ impl Outbox {
             return Err(SendError::Full);
         }
         let was_empty = queue.is_empty();
-        queue.add(pid_number(from), control, payload)?;
+        queue.add(from.into(), control, payload)?;
         drop(queue);
         if was_empty {
             self.filled.notify_one();
@@ -129,20 +152,25 @@ impl Outbox {
         }
     }
 
-    /// Waits until the connection is not busy. Whoever sends on behalf of a user waits here first.
-    pub(crate) async fn ready(&self) -> Result<(), SendError> {
+    /// Waits until the connection is not busy. Whoever sends on behalf of a user waits here first, and says about
+    /// how many bytes are to come.
+    pub(crate) async fn ready(&self, from: impl Into<Sender>, size: usize) -> Result<(), SendError> {
+        let sender = from.into();
         loop {
-            let drained = {
+            let room = {
                 let queue = self.queue.lock();
                 if queue.closed {
                     return Err(SendError::Closed);
                 }
-                if queue.bytes() < Self::BUSY {
+                // What is sent after a large message waits for it; so whoever sends it must wait too.
+                let is_apart = size > Fragments::SIZE || queue.has_lane(sender);
+                let ahead = if is_apart { queue.bytes() } else { queue.buffer.len() };
+                if ahead < Self::BUSY {
                     return Ok(());
                 }
-                self.drained.notified()
+                if is_apart { self.drained.notified() } else { self.room.notified() }
             };
-            drained.await;
+            room.await;
         }
     }
 
@@ -159,11 +187,15 @@ impl Outbox {
             batch.buffer = Vec::new();
         }
         let mut queue = self.queue.lock();
-        let was_busy = queue.bytes() >= Self::BUSY;
-        std::mem::swap(&mut queue.buffer, &mut batch.buffer);
+        let (was_full, was_busy) = (queue.buffer.len() >= Self::BUSY, queue.bytes() >= Self::BUSY);
+        // This first: frames that have waited behind a large message now go into the buffer.
         batch.fragment = queue.next_fragment();
+        std::mem::swap(&mut queue.buffer, &mut batch.buffer);
         let is_free = was_busy && queue.bytes() < Self::BUSY;
         drop(queue);
+        if was_full {
+            self.room.notify_waiters();
+        }
         if is_free {
             self.drained.notify_waiters();
         }
@@ -177,6 +209,7 @@ impl Outbox {
         queue.buffer = Vec::new();
         queue.lanes = VecDeque::new();
         drop(queue);
+        self.room.notify_waiters();
         self.drained.notify_waiters();
         self.filled.notify_one();
         first
@@ -191,7 +224,7 @@ impl Outbox {
 impl Queue {
     fn add(
         &mut self,
-        sender: u64,
+        sender: Sender,
         control: &impl Control,
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SendError> {
@@ -237,11 +270,73 @@ impl Queue {
         None
     }
 
+    fn has_lane(&self, sender: Sender) -> bool {
+        self.lanes.iter().any(|lane| lane.sender == sender)
+    }
+
     fn is_empty(&self) -> bool {
         self.buffer.is_empty() && self.lanes.is_empty()
     }
 
     fn bytes(&self) -> usize {
         self.buffer.len() + self.lane_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use peerl_proto::control::RegSend;
+    use peerl_term::Atom;
+
+    fn pid(id: u32) -> Pid {
+        Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 4 }
+    }
+
+    fn send(outbox: &Outbox, id: u32, byte: u8, size: usize) {
+        let control = RegSend { from: pid(id), to: Atom::from_static("x") };
+        outbox.send(&pid(id), &control, |out| out.resize(out.len() + size, byte)).unwrap();
+    }
+
+    /// What is written, batch by batch: the small messages, and the fragment, by their bytes.
+    fn batches(outbox: &Outbox) -> Vec<(Vec<u8>, Option<u8>)> {
+        let mut batches = Vec::new();
+        let mut batch = Batch::default();
+        while outbox.take(&mut batch) {
+            let small = (1..=9).filter(|byte| batch.buffer.windows(20).any(|bytes| bytes == [*byte; 20])).collect();
+            batches.push((small, batch.fragment.take().map(|fragment| fragment.data[0])));
+        }
+        batches
+    }
+
+    #[test]
+    fn small_messages_overtake_large_ones_of_others() {
+        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER);
+        send(&outbox, 1, 1, 100 << 10);
+        send(&outbox, 2, 2, 20);
+        assert_eq!(batches(&outbox), [(vec![2], Some(1)), (vec![], Some(1))]);
+    }
+
+    #[test]
+    fn the_messages_of_a_sender_keep_their_order() {
+        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER);
+        send(&outbox, 1, 1, 100 << 10);
+        send(&outbox, 1, 2, 20);
+        send(&outbox, 1, 3, 100 << 10);
+        send(&outbox, 1, 4, 20);
+        let expected = [(vec![], Some(1)), (vec![], Some(1)), (vec![2], Some(3)), (vec![], Some(3)), (vec![4], None)];
+        assert_eq!(batches(&outbox), expected);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn only_what_would_wait_behind_a_large_message_has_to_wait_for_it() {
+        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER);
+        send(&outbox, 1, 1, 4 << 20);
+        assert_eq!(outbox.ready(&pid(2), 20).now_or_never(), Some(Ok(())));
+        assert_eq!(outbox.ready(&pid(2), 1 << 20).now_or_never(), None);
+        assert_eq!(outbox.ready(&pid(1), 20).now_or_never(), None);
+        assert_eq!(outbox.ready(Sender::call(1), 20).now_or_never(), Some(Ok(())));
     }
 }

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, RegSend, Send, SendSender};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
@@ -8,6 +9,7 @@ use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
 use serde::Serialize;
 
 use super::{Core, MailboxPolicy, Message, Monitored};
+use crate::connection::Connection;
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
 use crate::reason;
@@ -329,6 +331,14 @@ pub(crate) enum Payload<'a> {
 }
 
 impl Payload<'_> {
+    /// About how many bytes it has; of a large term, just enough to see that it is large.
+    fn size(&self) -> usize {
+        match self {
+            Self::Encoded(bytes) => bytes.len(),
+            Self::Term(term) => size(term),
+        }
+    }
+
     fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::Encoded(bytes) if out.is_empty() => *out = bytes,
@@ -343,6 +353,35 @@ impl Payload<'_> {
         RawTerm::new(bytes.into(), peerl_term::AtomTable::empty())
     }
 }
+
+fn size(term: &Term) -> usize {
+    let mut size = 0;
+    let mut open = vec![term];
+    while let Some(term) = open.pop() {
+        size += 8;
+        match term {
+            Term::Binary(bytes) => size += bytes.len(),
+            Term::BitString(bits) => size += bits.bytes().len(),
+            Term::Tuple(elements) => {
+                size += elements.len();
+                open.extend(elements.iter().take(ENOUGH));
+            }
+            Term::List(elements) => {
+                size += elements.len();
+                open.extend(elements.iter().take(ENOUGH));
+            }
+            Term::Map(map) => open.extend(map.iter().take(ENOUGH).flat_map(|(key, value)| [key, value])),
+            _ => {}
+        }
+        if size > Fragments::SIZE {
+            break;
+        }
+    }
+    size
+}
+
+/// So many elements make a term large, whatever they are.
+const ENOUGH: usize = Fragments::SIZE / 8;
 
 /// Where a process is.
 pub(crate) enum Place {
@@ -392,20 +431,18 @@ impl Inner {
             Some(connection) => connection,
             None => self.connect(&NodeName::new(&node)?).await?,
         };
-        let failed = |error: crate::connection::SendError| SendError::Connection {
-            peer: connection.peer.clone(),
-            what: error.to_string(),
-        };
-        connection.outbox.ready().await.map_err(failed)?;
-        let write = |out: &mut Vec<u8>| payload.write(out);
-        match to {
-            ProcessId::Pid(to) if connection.flags.contains(DistributionFlags::SEND_SENDER) => {
-                connection.outbox.send(from, &SendSender { from: from.clone(), to }, write)
-            }
-            ProcessId::Pid(to) => connection.outbox.send(from, &Send { to }, write),
-            ProcessId::Name(to) => connection.outbox.send(from, &RegSend { from: from.clone(), to }, write),
+        send_on(&connection, from, to, payload).await
+    }
+
+    /// Answers a request that came as a message. Does not connect for it: whoever is gone by now waits no more, and
+    /// a connection that was just ended on purpose is not to come back.
+    pub(crate) async fn answer_from(&self, from: &Pid, to: &Pid, answer: &Term) {
+        if to.node == self.identity.atom {
+            self.send_here(self.process(to), Payload::Term(answer)).await;
+        } else if let Some(connection) = self.peers.get(&to.node) {
+            // A peer that does not read its answers gets none.
+            let _ = send_on(&connection, from, ProcessId::Pid(to.clone()), Payload::Term(answer)).await;
         }
-        .map_err(failed)
     }
 
     async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
@@ -416,4 +453,21 @@ impl Inner {
             routed = self.deliver(process, message);
         }
     }
+}
+
+async fn send_on(connection: &Connection, from: &Pid, to: ProcessId, payload: Payload<'_>) -> Result<(), SendError> {
+    let failed = |error: crate::connection::SendError| SendError::Connection {
+        peer: connection.peer.clone(),
+        what: error.to_string(),
+    };
+    connection.outbox.ready(from, payload.size()).await.map_err(failed)?;
+    let write = |out: &mut Vec<u8>| payload.write(out);
+    match to {
+        ProcessId::Pid(to) if connection.flags.contains(DistributionFlags::SEND_SENDER) => {
+            connection.outbox.send(from, &SendSender { from: from.clone(), to }, write)
+        }
+        ProcessId::Pid(to) => connection.outbox.send(from, &Send { to }, write),
+        ProcessId::Name(to) => connection.outbox.send(from, &RegSend { from: from.clone(), to }, write),
+    }
+    .map_err(failed)
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{Reply, apply};
-use crate::connection::{Answer, Connection};
+use crate::connection::{Answer, Connection, Sender};
 use crate::dial::ConnectError;
 use crate::exception::Exception;
 use crate::mfa::Mfa;
@@ -144,14 +144,15 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa
     if !connection.flags.contains(DistributionFlags::SPAWN) {
         return Err(CallError::NotSpawned(Atom::from_static("notsup")));
     }
-    if connection.outbox.ready().await.is_err() {
+    let number = node.identity.next_reference_number();
+    let sender = Sender::call(number);
+    if connection.outbox.ready(sender, mfa.arguments().bytes().len()).await.is_err() {
         return Err(CallError::NodeDown);
     }
-    let number = node.identity.next_reference_number();
     let reference = node.identity.reference(number);
     let mut pending = Pending::start(node, &connection, number)?;
     let request = node.spawn_request(&reference, "execute_call", 4, Term::list([Term::atom("monitor")]));
-    let sent = connection.outbox.send(&node.requester, &request, |out| {
+    let sent = connection.outbox.send(sender, &request, |out| {
         encode::list_header(4, out);
         encode::reference(&reference, out);
         mfa.encode(out);
@@ -182,12 +183,14 @@ impl Inner {
             return Ok(());
         }
         let connection = self.connect(peer).await?;
-        if connection.outbox.ready().await.is_err() {
+        let number = self.identity.next_reference_number();
+        let sender = Sender::call(number);
+        if connection.outbox.ready(sender, mfa.arguments().bytes().len()).await.is_err() {
             return Err(CallError::NodeDown);
         }
-        let reference = self.identity.next_reference();
+        let reference = self.identity.reference(number);
         let request = self.spawn_request(&reference, "execute_cast", 3, Term::nil());
-        let sent = connection.outbox.send(&self.requester, &request, |out| {
+        let sent = connection.outbox.send(sender, &request, |out| {
             encode::list_header(3, out);
             mfa.encode(out);
             encode::nil(out);

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::CallError;
 use super::call::{not_sent, within};
-use crate::connection::{Answer, Connection};
+use crate::connection::{Answer, Connection, Sender};
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
 use crate::process::{Destination, Message, Process};
@@ -75,10 +75,11 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
         Destination::Name(_) => return Err(myself()),
     };
     let connection = node.connect(&peer).await?;
-    if connection.outbox.ready().await.is_err() {
+    let number = node.identity.next_reference_number();
+    let sender = Sender::call(number);
+    if connection.outbox.ready(sender, request.len()).await.is_err() {
         return Err(CallError::NodeDown);
     }
-    let number = node.identity.next_reference_number();
     let reference = node.identity.reference(number);
     let answer = connection.calls.start(number).ok_or(CallError::NodeDown)?;
     let guard = Waiting { node, connection: &connection, number, target: &target };
@@ -98,8 +99,8 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
     };
     let from = node.requester.clone();
     let sent = match &target {
-        ProcessId::Pid(to) => connection.outbox.send(&node.requester, &SendSender { from, to: to.clone() }, write),
-        ProcessId::Name(to) => connection.outbox.send(&node.requester, &RegSend { from, to: to.clone() }, write),
+        ProcessId::Pid(to) => connection.outbox.send(sender, &SendSender { from, to: to.clone() }, write),
+        ProcessId::Name(to) => connection.outbox.send(sender, &RegSend { from, to: to.clone() }, write),
     };
     sent.map_err(not_sent)?;
     let answer = answer.await.unwrap_or(Answer::Disconnected);

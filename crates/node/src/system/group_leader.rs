@@ -7,7 +7,7 @@ use std::sync::Arc;
 use peerl_term::{Pid, Term};
 
 use crate::node::Inner;
-use crate::process::{Destination, Message, Payload, Process};
+use crate::process::{Message, Process};
 
 /// What is done with text that peers print.
 pub(crate) type Output = Arc<dyn Fn(&str) + Send + Sync>;
@@ -21,8 +21,7 @@ pub(super) fn start(node: &Arc<Inner>) {
             let Ok(message) = payload.decode() else { continue };
             let Some((from, reply_as, request)) = io_request(&message) else { continue };
             let reply = Term::tuple([Term::atom("io_reply"), reply_as, perform(process.inner(), request)]);
-            let to = Destination::Process(from);
-            let _ = process.inner().send_from(process.pid(), to, Payload::Term(&reply)).await;
+            process.inner().answer_from(process.pid(), &from, &reply).await;
         }
     });
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use peerl_term::{Atom, AtomTable, RawTerm, Term, encode};
+use peerl_term::{Atom, AtomTable, Pid, RawTerm, Term, encode};
 
 use crate::node::Inner;
 use crate::process::{Destination, Message, Payload, Process};
@@ -47,7 +47,7 @@ fn answer_message(process: &Process, message: Term) {
         [Term::Pid(from), request] if request.is_atom("features_request") => {
             let name = process.inner().identity.atom.clone();
             let reply = Term::tuple([Term::atom("features_reply"), name.into(), Term::list([Term::atom("erpc")])]);
-            send(process, Destination::from(&**from), reply);
+            answer(process, from, reply);
         }
         // `rpc:sbcast`: deliver, and say whether the name is there.
         [Term::Pid(from), Term::Tuple(request)] => match &request[..] {
@@ -60,7 +60,7 @@ fn answer_message(process: &Process, message: Term) {
                 } else {
                     Term::tuple([Term::atom("nonexisting_name"), name.clone().into()])
                 };
-                send(process, Destination::from(&**from), Term::tuple([Term::atom("rex"), node, result]));
+                answer(process, from, Term::tuple([Term::atom("rex"), node, result]));
             }
             [kind, Term::Atom(name), message] if kind.is_atom("send") => {
                 let message = Term::tuple([Term::Pid(from.clone()), message.clone()]);
@@ -73,7 +73,7 @@ fn answer_message(process: &Process, message: Term) {
                 tokio::spawn(async move {
                     let value = evaluate(&node, function).await;
                     let reply = Term::tuple([Term::atom("rex"), value]);
-                    let _ = node.send_from(&pid, to.into(), Payload::Term(&reply)).await;
+                    node.answer_from(&pid, &to, &reply).await;
                 });
             }
         },
@@ -126,4 +126,9 @@ fn send(process: &Process, to: Destination, message: Term) {
     tokio::spawn(async move {
         let _ = node.send_from(&pid, to, Payload::Term(&message)).await;
     });
+}
+
+fn answer(process: &Process, to: &Pid, answer: Term) {
+    let (node, pid, to) = (process.inner().clone(), process.pid().clone(), to.clone());
+    tokio::spawn(async move { node.answer_from(&pid, &to, &answer).await });
 }

@@ -1,0 +1,170 @@
+//! Messages too large for one write: they arrive whole and in order, and hold up nobody else.
+
+mod stage;
+
+use std::time::Instant;
+
+use futures::future::join_all;
+use peerl_node::{Atom, Exception, Message, Mfa, Term};
+use peerl_test_support::matrix;
+use stage::{LIMIT, Stage, eval, eval_with, export, message, name};
+
+const MIB: usize = 1 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binaries_of_64_mib() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let node = stage.node().await;
+        export(&node);
+        node.export("rust", "is_pattern", 1, |(data,): (Term,)| async move {
+            Ok::<_, Exception>(data.as_binary().is_some_and(|data| **data == *pattern()))
+        })
+        .unwrap();
+        let beam = stage.beam(otp).await;
+        // There and back; who called is us.
+        let data = Term::binary(pattern());
+        let mfa =
+            Mfa::with_terms(Atom::from_static("lists"), Atom::from_static("last"), vec![Term::list([data.clone()])]);
+        let back: Term = node.call(&name(&beam), mfa).timeout(LIMIT).await.unwrap();
+        assert!(back == data);
+
+        // There and back; who called is the BEAM.
+        let call = "B = binary:copy(list_to_binary(lists:seq(0, 250)), 267366),
+                    B =:= erpc:call(NODE, rust, echo, [B]) andalso erpc:call(NODE, rust, is_pattern, [B])";
+        assert_eq!(eval(&beam, &node, call).await, "true");
+    }
+}
+
+/// A little more than 64 MiB, with a period that is no divisor of a fragment's size.
+fn pattern() -> Vec<u8> {
+    let period: Vec<u8> = (0..251).collect();
+    period.repeat(64 * MIB / 251 + 1)
+}
+
+/// What one process sends to another arrives in the order in which it was sent, however large.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn order() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let node = stage.node().await;
+        let beam = stage.beam(otp).await;
+        let mut process = node.process();
+
+        // From the BEAM.
+        let send = "B = binary:copy(<<7>>, 3 bsl 20), [P ! {N, case N rem 3 of 0 -> B; _ -> small end} || N <- lists:seq(1, 20)],
+                    exit(P, last), ok";
+        process.trap_exit(true);
+        eval_with(&beam, &node, send, [("P", process.pid().clone().into())]).await;
+        for n in 1..=20 {
+            let Term::Tuple(numbered) = message(&mut process).await else { panic!() };
+            assert_eq!(numbered[0], Term::from(n));
+            assert_eq!(numbered[1].as_binary().map_or(0, |data| data.len()), if n % 3 == 0 { 3 * MIB } else { 0 });
+        }
+        assert_eq!(message(&mut process).await.as_tuple().unwrap()[2], Term::atom("last"));
+
+        // To the BEAM: messages by pid and by name, a link's end and a monitor's.
+        let collect = "
+            register(collector, spawn(fun() ->
+                process_flag(trap_exit, true), link(P), monitor(process, P), P ! self(),
+                Loop = fun Loop(Seen) -> receive
+                    {N, B} when is_binary(B) -> Loop([{N, byte_size(B)} | Seen]);
+                    {N, small} -> Loop([{N, 0} | Seen]);
+                    {'EXIT', P, Why} -> Loop([{exit, Why} | Seen]);
+                    {'DOWN', _, _, P, Why} -> {lists:reverse(Seen), {down, Why}}
+                end end,
+                Seen = Loop([]),
+                receive {ask, From} -> From ! Seen end
+            end)), ok";
+        eval_with(&beam, &node, collect, [("P", process.pid().clone().into())]).await;
+        let collector = message(&mut process).await.as_pid().unwrap().clone();
+        for n in 1..=20u64 {
+            let content = if n % 3 == 0 { Term::binary(vec![7; 3 * MIB]) } else { Term::atom("small") };
+            let numbered = Term::tuple([Term::from(n), content]);
+            match n % 2 {
+                0 => process.send_term(&collector, &numbered).await.unwrap(),
+                _ => process.send_term(("collector", &name(&beam)), &numbered).await.unwrap(),
+            }
+        }
+        process.send_term(&collector, &Term::tuple([Term::from(21), Term::binary(vec![7; 9 * MIB])])).await.unwrap();
+        process.exit(&Term::atom("done"));
+        let sizes = (1..=20).map(|n| format!("{{{n},{}}}", if n % 3 == 0 { 3 * MIB } else { 0 })).collect::<Vec<_>>();
+        // OTP sends the exit signal before the monitor's message; so do we.
+        let expected = format!("{{[{},{{21,{}}},{{exit,done}}],{{down,done}}}}", sizes.join(","), 9 * MIB);
+        assert_eq!(eval(&beam, &node, "collector ! {ask, self()}, receive S -> S end").await, expected);
+    }
+}
+
+/// Small messages do not wait for a large one of another sender.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_messages_overtake() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let node = stage.node().await;
+        export(&node);
+        let beam = stage.beam(otp).await;
+        let peer = name(&beam);
+
+        // To the BEAM: large ones queue up; calls meanwhile come back before the last large one has arrived.
+        let sink = "register(sink, spawn(fun Loop() -> receive {From, B} when is_binary(B) -> From ! size, Loop() end end)), ok";
+        eval(&beam, &node, sink).await;
+        let mut sender = node.process();
+        let large = Term::tuple([sender.pid().clone().into(), Term::binary(vec![1; 64 * MIB])]);
+        sender.send_term(("sink", &peer), &large).await.unwrap();
+        let started = Instant::now();
+        let answered = join_all(
+            (0..10u32).map(|n| node.call::<u32>(&peer, Mfa::new("erlang", "+", (n, 0)).unwrap()).into_future()),
+        );
+        let (answered, arrived) = tokio::join!(
+            async {
+                let answers = answered.await;
+                (answers, started.elapsed())
+            },
+            async {
+                message(&mut sender).await;
+                started.elapsed()
+            }
+        );
+        assert!(answered.0.iter().all(Result::is_ok));
+        assert!(answered.1 < arrived, "answers after {:?}, the large message after {arrived:?}", answered.1);
+
+        // From the BEAM: its fragments of one sender are read between messages of others.
+        let mut receiver = node.process();
+        let flood = "B = binary:copy(<<1>>, 64 bsl 20), spawn(fun() -> P ! B end), [spawn(fun() -> P ! small end) || _ <- lists:seq(1, 100)], ok";
+        eval_with(&beam, &node, flood, [("P", receiver.pid().clone().into())]).await;
+        let (mut small, mut is_large) = (0, false);
+        while small < 100 || !is_large {
+            let Ok(Message::User(payload)) = tokio::time::timeout(LIMIT, receiver.receive()).await.unwrap() else {
+                panic!()
+            };
+            if payload.bytes().len() > MIB { is_large = true } else { small += 1 }
+        }
+    }
+}
+
+/// Many senders of large messages at once; every one arrives whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_messages() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let node = stage.node().await;
+        export(&node);
+        let beam = stage.beam(otp).await;
+        let peer = name(&beam);
+        let calls = (0..40u8).map(|n| {
+            let data = Term::binary(vec![n; MIB + usize::from(n)]);
+            let mfa = Mfa::with_terms(
+                Atom::from_static("lists"),
+                Atom::from_static("last"),
+                vec![Term::list([data.clone()])],
+            );
+            let call = node.call::<Term>(&peer, mfa).into_future();
+            async move { assert!(call.await.unwrap() == data) }
+        });
+        join_all(calls).await;
+        let calls = "S = self(),
+            [spawn(fun() -> B = binary:copy(<<N>>, (1 bsl 20) + N), S ! (B =:= erpc:call(NODE, rust, echo, [B])) end) || N <- lists:seq(1, 40)],
+            lists:all(fun(B) -> B end, [receive B -> B end || _ <- lists:seq(1, 40)])";
+        assert_eq!(eval(&beam, &node, calls).await, "true");
+    }
+}
