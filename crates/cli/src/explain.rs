@@ -88,6 +88,11 @@ impl From<ConnectError> for Failure {
                 HandshakeError::CookieMismatch { .. } => wrong_cookie(&format!("{peer} has another cookie")),
                 HandshakeError::NotAllowed { .. } => Failure::new(format!("{peer} does not allow this node to connect"))
                     .hint("it may allow only some nodes (net_kernel:allow/1), or take this one for another; try another --name"),
+                HandshakeError::WrongName { dialled, answered } => {
+                    let host = answered.split_once('@').map_or(answered.as_str(), |(_, host)| host);
+                    Failure::new(format!("{dialled} calls itself {answered}"))
+                        .hint(format!("name it so, with the host {host}, also in --discover epmd:{host}"))
+                }
                 HandshakeError::Closed { .. } => wrong_cookie(&format!("{peer} refused the connection: {source}")),
                 other => Failure::new(format!("{peer} did not accept the connection: {other}")),
             },

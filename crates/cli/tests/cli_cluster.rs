@@ -83,46 +83,83 @@ fn ping_names_nodes_and_discover_agree() {
 
 #[test]
 fn a_worker_serves_beams_and_drains_at_sigterm() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let (worker, name) = cluster.worker(&["--node", beam.name(), "--format", "json"]);
+        let ready: serde_json::Value = serde_json::from_str(worker.stdout().lines().next().unwrap()).unwrap();
+        assert_eq!(ready["name"], name);
+        let port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
+        assert!(cluster.epmd.names().contains(&(name.split('@').next().unwrap().to_owned(), port)));
+        beam.wait_for("nodes()", &format!("['{name}']"), A_WHILE);
+
+        let rpc = |call: &str| beam.eval(&format!("rpc:call('{name}', {call})")).unwrap();
+        assert_eq!(rpc("erlang, node, []"), format!("'{name}'"));
+        assert_eq!(rpc("peerl, echo, [{a, \"b\", [1|2], #{}}]"), "{a,\"b\",[1|2],#{}}");
+        assert_eq!(
+            rpc("crypto, hash, [sha256, [\"a\", <<\"bc\">>]]"),
+            beam.eval("crypto:hash(sha256, \"abc\")").unwrap()
+        );
+        assert_eq!(rpc("crypto, hash, [rot13, <<>>]").split(',').take(3).collect::<String>(), "{badrpc{'EXIT'{badarg");
+        assert_eq!(rpc("erlang, nodes, []"), format!("['{}']", beam.name()));
+        assert_eq!(rpc("erlang, nodes, [[this, hidden]]"), format!("['{name}']"));
+        assert_eq!(rpc("os, cmd, [\"id\"]").split(',').take(3).collect::<String>(), "{badrpc{'EXIT'{undef");
+        assert_eq!(
+            beam.eval(&format!(
+                "T = rpc:call('{name}', erlang, memory, []), is_integer(proplists:get_value(total, T))"
+            ))
+            .unwrap(),
+            "true"
+        );
+        assert_eq!(rpc("erlang, system_info, [{wordsize, external}]"), "8");
+        assert_eq!(rpc("timer, sleep, [10]"), "ok");
+        assert!(rpc("peerl, functions, []").contains("{peerl_page,checksum,2}"));
+
+        // A call that is under way when the signal comes is answered; a later one is not taken.
+        let slow = beam.eval_within_async(format!("erpc:call('{name}', timer, sleep, [1500])"), A_WHILE);
+        let slow = std::thread::spawn(move || tokio::runtime::Runtime::new().unwrap().block_on(slow));
+        beam.wait_for(&format!("rpc:call('{name}', erlang, system_info, [process_count]) > 1"), "true", A_WHILE);
+        std::thread::sleep(Duration::from_millis(300));
+        let start = Instant::now();
+        worker.sigterm();
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(rpc("erlang, node, []").contains("badrpc"));
+        assert_eq!(slow.join().unwrap().unwrap(), "ok");
+        assert_eq!(worker.wait(A_WHILE).code(), Some(0), "{}", worker.stderr());
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert_eq!(cluster.epmd.names().len(), 1, "the name is given back");
+        beam.wait_for("nodes()", "[]", A_WHILE);
+    }
+}
+
+#[test]
+fn a_hidden_worker_works_unseen() {
     let cluster = Cluster::start();
     let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
-    let (worker, name) = cluster.worker(&["--node", beam.name(), "--format", "json"]);
-    let ready: serde_json::Value = serde_json::from_str(worker.stdout().lines().next().unwrap()).unwrap();
-    assert_eq!(ready["name"], name);
-    let port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
-    assert!(cluster.epmd.names().contains(&(name.split('@').next().unwrap().to_owned(), port)));
-    beam.wait_for("nodes()", &format!("['{name}']"), A_WHILE);
+    let (_worker, name) = cluster.worker(&["--hidden", "--node", beam.name()]);
+    beam.wait_for("nodes(hidden)", &format!("['{name}']"), A_WHILE);
+    assert_eq!(beam.eval("nodes()").unwrap(), "[]");
+    assert_eq!(beam.eval(&format!("erpc:call('{name}', peerl, echo, [1])")).unwrap(), "1");
+    let row = &cluster.run(&["nodes", beam.name(), "--format", "json"]).json()[1];
+    assert_eq!((row["node"].as_str(), row["kind"].as_str()), (Some(name.as_str()), Some("hidden")));
+}
 
-    let rpc = |call: &str| beam.eval(&format!("rpc:call('{name}', {call})")).unwrap();
-    assert_eq!(rpc("erlang, node, []"), format!("'{name}'"));
-    assert_eq!(rpc("peerl, echo, [{a, \"b\", [1|2], #{}}]"), "{a,\"b\",[1|2],#{}}");
-    assert_eq!(rpc("crypto, hash, [sha256, [\"a\", <<\"bc\">>]]"), beam.eval("crypto:hash(sha256, \"abc\")").unwrap());
-    assert_eq!(rpc("crypto, hash, [rot13, <<>>]").split(',').take(3).collect::<String>(), "{badrpc{'EXIT'{badarg");
-    assert_eq!(rpc("erlang, nodes, []"), format!("['{}']", beam.name()));
-    assert_eq!(rpc("erlang, nodes, [[this, hidden]]"), format!("['{name}']"));
-    assert_eq!(rpc("os, cmd, [\"id\"]").split(',').take(3).collect::<String>(), "{badrpc{'EXIT'{undef");
-    assert_eq!(
-        beam.eval(&format!("T = rpc:call('{name}', erlang, memory, []), is_integer(proplists:get_value(total, T))"))
-            .unwrap(),
-        "true"
-    );
-    assert_eq!(rpc("erlang, system_info, [{wordsize, external}]"), "8");
-    assert_eq!(rpc("timer, sleep, [10]"), "ok");
-    assert!(rpc("peerl, functions, []").contains("{peerl_page,checksum,2}"));
-
-    // A call that is under way when the signal comes is answered; a later one is not taken.
-    let slow = beam.eval_within_async(format!("erpc:call('{name}', timer, sleep, [1500])"), A_WHILE);
-    let slow = std::thread::spawn(move || tokio::runtime::Runtime::new().unwrap().block_on(slow));
-    beam.wait_for(&format!("rpc:call('{name}', erlang, system_info, [process_count]) > 1"), "true", A_WHILE);
-    std::thread::sleep(Duration::from_millis(300));
-    let start = Instant::now();
-    worker.sigterm();
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(rpc("erlang, node, []").contains("badrpc"));
-    assert_eq!(slow.join().unwrap().unwrap(), "ok");
-    assert_eq!(worker.wait(A_WHILE).code(), Some(0), "{}", worker.stderr());
-    assert!(start.elapsed() < Duration::from_secs(10));
-    assert_eq!(cluster.epmd.names().len(), 1, "the name is given back");
-    beam.wait_for("nodes()", "[]", A_WHILE);
+#[test]
+fn the_log_is_text_or_json_and_as_much_as_wanted() {
+    let cluster = Cluster::start();
+    let log = |options: &[&str]| {
+        let (worker, name) = cluster.worker(&[options, &["--node", "nobody@127.0.0.1"]].concat());
+        std::thread::sleep(Duration::from_millis(300));
+        worker.sigterm();
+        assert!(worker.wait(A_WHILE).success(), "{name}");
+        worker.stderr()
+    };
+    assert!(log(&[]).contains("WARN there is no node nobody@127.0.0.1"));
+    assert_eq!(log(&["-q"]), "");
+    assert!(log(&["-vv"]).contains("DEBUG"));
+    let json = log(&["--log-format", "json"]);
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(first["level"], "WARN");
 }
 
 #[test]
@@ -242,23 +279,26 @@ end
 
 #[test]
 fn an_elixir_application_gets_its_work_done_by_workers() {
-    let (cluster, pages) = (Cluster::start(), Pages::serve());
-    let elixir = Beam::elixir(Otp::V25).epmd(&cluster.epmd).start();
-    let discover = ["--discover", "epmd:127.0.0.1"];
-    let _workers = [cluster.worker(&discover), cluster.worker(&discover)];
-    elixir.wait_for("length(nodes())", "2", A_WHILE);
-    elixir.eval_elixir(FETCH_BATCH).unwrap();
-    let urls: Vec<String> = (0..9).map(|number| pages.url(&format!("/10/p{number}"))).collect();
-    let list = urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(", ");
-    let value =
-        elixir.eval_elixir_within(&format!("ClusterScrape.PageController.fetch_batch([{list}])"), A_WHILE).unwrap();
-    // parallel_eval spreads over this node and the two workers, in turn.
-    let by_workers = (0..9).filter(|number| value.contains(&Sum::of(format!("p{number}").as_bytes()).to_upper_hex()));
-    assert_eq!(by_workers.count(), 6, "{value}");
-    assert_eq!(value.matches("\"here\"").count(), 3, "{value}");
-    let missing = elixir.eval_elixir(&format!(
-        ":erpc.call(hd(Node.list), ClusterScrape.PageController, :fetch, [{:?}])",
-        "http://127.0.0.1:1/"
-    ));
-    assert_eq!(missing.unwrap(), "{:error, \"http://127.0.0.1:1/\", :econnrefused}");
+    for otp in matrix() {
+        let (cluster, pages) = (Cluster::start(), Pages::serve());
+        let elixir = Beam::elixir(otp).epmd(&cluster.epmd).start();
+        let discover = ["--discover", "epmd:127.0.0.1"];
+        let _workers = [cluster.worker(&discover), cluster.worker(&discover)];
+        elixir.wait_for("length(nodes())", "2", A_WHILE);
+        elixir.eval_elixir(FETCH_BATCH).unwrap();
+        let urls: Vec<String> = (0..9).map(|number| pages.url(&format!("/10/p{number}"))).collect();
+        let list = urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(", ");
+        let value =
+            elixir.eval_elixir_within(&format!("ClusterScrape.PageController.fetch_batch([{list}])"), A_WHILE).unwrap();
+        // parallel_eval spreads over this node and the two workers, in turn.
+        let by_workers =
+            (0..9).filter(|number| value.contains(&Sum::of(format!("p{number}").as_bytes()).to_upper_hex()));
+        assert_eq!(by_workers.count(), 6, "{value}");
+        assert_eq!(value.matches("\"here\"").count(), 3, "{value}");
+        let missing = elixir.eval_elixir(&format!(
+            ":erpc.call(hd(Node.list), ClusterScrape.PageController, :fetch, [{:?}])",
+            "http://127.0.0.1:1/"
+        ));
+        assert_eq!(missing.unwrap(), "{:error, \"http://127.0.0.1:1/\", :econnrefused}");
+    }
 }

@@ -92,6 +92,14 @@ fn long_and_short_names() {
 }
 
 #[test]
+fn a_node_that_names_its_host_otherwise() {
+    let cluster = Cluster::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    let dialled = beam.name().replace("127.0.0.1", "localhost");
+    hints(&cluster.run(&["ping", &dialled]).failure(1), &[&dialled, beam.name(), "epmd:127.0.0.1"]);
+}
+
+#[test]
 fn calls_that_fail() {
     let cluster = Cluster::start();
     let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
