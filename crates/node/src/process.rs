@@ -1,5 +1,6 @@
 //! Local processes: what has a pid on this node, and can be sent to, linked to and monitored.
 
+mod alias;
 mod core;
 mod handle;
 mod link;
@@ -8,6 +9,7 @@ mod message;
 mod table;
 
 pub(crate) use self::core::{Core, Remains, Watcher};
+pub(crate) use alias::Aliases;
 pub(crate) use handle::Payload;
 pub use handle::{Destination, Ended, Process, RegisterError, SendError};
 pub(crate) use link::Links;

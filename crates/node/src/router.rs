@@ -46,17 +46,24 @@ impl Inner {
             ControlMessage::SendSenderTt(send) => return Ok(self.route_message(connection, &send.to, payload)),
             ControlMessage::RegSend(send) => return Ok(self.route_named(&send.to, payload)),
             ControlMessage::RegSendTt(send) => return Ok(self.route_named(&send.to, payload)),
-            ControlMessage::AliasSend(send) => self.route_alias(connection, &send.to, payload),
-            ControlMessage::AliasSendTt(send) => self.route_alias(connection, &send.to, payload),
+            ControlMessage::AliasSend(send) => return Ok(self.route_alias(connection, &send.to, payload)),
+            ControlMessage::AliasSendTt(send) => return Ok(self.route_alias(connection, &send.to, payload)),
             ControlMessage::AltactSigSend(signal) => match (signal.kind, signal.to) {
                 (SignalKind::Message, SignalTarget::Pid(to)) => {
                     return Ok(self.route_message(connection, &to, payload));
                 }
                 (SignalKind::Message, SignalTarget::Name(to)) => return Ok(self.route_named(&to, payload)),
-                (SignalKind::Message, SignalTarget::Alias(to)) => self.route_alias(connection, &to, payload),
+                (SignalKind::Message, SignalTarget::Alias(to)) => {
+                    return Ok(self.route_alias(connection, &to, payload));
+                }
                 (SignalKind::Exit, SignalTarget::Pid(to)) => self.exit_by(signal.from, &to, required(payload)?),
-                // Aliases are of requests here, which no exit signal ends; a name is sent no exit signal.
-                (SignalKind::Exit, SignalTarget::Alias(_) | SignalTarget::Name(_)) => {}
+                (SignalKind::Exit, SignalTarget::Alias(to)) => {
+                    if let Some(process) = self.process_of_alias(&to) {
+                        self.exit_request(&process, signal.from, &required(payload)?);
+                    }
+                }
+                // A name is sent no exit signal.
+                (SignalKind::Exit, SignalTarget::Name(_)) => {}
             },
             ControlMessage::SpawnRequest(request) => rpc::serve(self, connection, *request, required(payload)?)?,
             ControlMessage::SpawnRequestTt(request) => {
@@ -168,10 +175,15 @@ impl Inner {
         }
     }
 
-    /// An alias of this node is the reference of a request that waits for its reply.
-    fn route_alias(&self, connection: &Connection, to: &Reference, payload: Option<RawTerm>) {
-        if let (Some(number), Some(payload)) = (self.identity.reference_number(to), payload) {
-            connection.calls.answer(number, Answer::Reply(payload));
+    /// An alias of this node is one of a process, or the reference of a request that waits for its reply.
+    fn route_alias(&self, connection: &Connection, to: &Reference, payload: Option<RawTerm>) -> Routed {
+        let (Some(number), Some(payload)) = (self.identity.reference_number(to), payload) else { return Routed::Done };
+        match self.processes.of_alias(number) {
+            Some(process) => self.deliver(process, Message::User(payload)),
+            None => {
+                connection.calls.answer(number, Answer::Reply(payload));
+                Routed::Done
+            }
         }
     }
 

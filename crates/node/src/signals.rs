@@ -20,6 +20,11 @@ impl Inner {
         self.processes.get(&self.identity, pid)
     }
 
+    /// The process that has this alias, if it lives and the alias is of this node.
+    pub(crate) fn process_of_alias(&self, alias: &Reference) -> Option<Arc<Core>> {
+        self.processes.of_alias(self.identity.reference_number(alias)?)
+    }
+
     /// `exit(To, Reason)`: `kill` cannot be trapped, `normal` does nothing to a process that does not trap exits.
     pub(crate) fn exit_request(&self, to: &Arc<Core>, from: Pid, reason: &RawTerm) {
         if reason::is_atom(reason, "kill") {
@@ -45,7 +50,7 @@ impl Inner {
         let mut ending: VecDeque<(Arc<Core>, RawTerm)> = VecDeque::from([(process.clone(), reason.clone())]);
         while let Some((process, reason)) = ending.pop_front() {
             let Some(remains) = process.end(&reason) else { continue };
-            self.processes.remove(&process.pid, &remains.names);
+            self.processes.remove(&process.pid, &remains.names, &remains.aliases);
             self.bury(&process.pid, remains, &reason, &mut ending);
         }
     }

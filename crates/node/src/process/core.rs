@@ -5,7 +5,7 @@ use parking_lot::{Mutex, MutexGuard};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 use tokio::sync::Notify;
 
-use super::{Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
+use super::{Aliases, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
 
 /// What the node knows of one of its processes.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(crate) struct State {
     /// Whom this process monitors.
     pub(crate) watched: HashMap<Reference, Monitored>,
     pub(crate) names: Vec<Atom>,
+    pub(crate) aliases: Aliases,
     pub(crate) group_leader: Option<Pid>,
     ended: Option<RawTerm>,
 }
@@ -48,6 +49,7 @@ pub(crate) struct Remains {
     pub(crate) watchers: Vec<(Reference, Watcher)>,
     pub(crate) watched: Vec<(Reference, Monitored)>,
     pub(crate) names: Vec<Atom>,
+    pub(crate) aliases: Aliases,
 }
 
 impl Core {
@@ -62,6 +64,7 @@ impl Core {
                 spawner: None,
                 watched: HashMap::new(),
                 names: Vec::new(),
+                aliases: Aliases::default(),
                 group_leader: None,
                 ended: None,
             }),
@@ -140,6 +143,7 @@ impl Core {
             watchers,
             watched: state.watched.drain().collect(),
             names: std::mem::take(&mut state.names),
+            aliases: std::mem::take(&mut state.aliases),
         };
         drop(state);
         self.arrived.notify_one();

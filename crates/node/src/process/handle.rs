@@ -97,6 +97,10 @@ impl Process {
         Self { inner: inner.clone(), core }
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
@@ -256,7 +260,7 @@ impl Process {
             Some(connection) => {
                 let _ = connection.send_unlink(id, self.core.pid.clone(), other.clone());
                 // The old form of the message has no acknowledgement.
-                !connection.flags.contains(DistributionFlags::UNLINK_ID)
+                !connection.forms.acknowledges_unlinks()
             }
             None => {
                 if let Some(process) = inner.process(other)
@@ -445,7 +449,7 @@ impl Inner {
         }
     }
 
-    async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
+    pub(super) async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
         let Some(process) = process else { return };
         let mut routed = self.deliver(process, Message::User(payload.into_raw()));
         while let Routed::Full(process, message) = routed {

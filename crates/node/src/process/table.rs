@@ -4,7 +4,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use peerl_term::{Atom, Pid};
 
-use super::Core;
+use super::{Aliases, Core};
 use crate::identity::{Identity, pid_number};
 
 /// The processes of the node, and the names that they have registered.
@@ -12,6 +12,8 @@ use crate::identity::{Identity, pid_number};
 pub(crate) struct ProcessTable {
     processes: DashMap<u64, Arc<Core>>,
     names: DashMap<Atom, Arc<Core>>,
+    /// By the numbers of their references.
+    aliases: DashMap<u64, Arc<Core>>,
 }
 
 impl ProcessTable {
@@ -19,8 +21,11 @@ impl ProcessTable {
         self.processes.insert(pid_number(&process.pid), process);
     }
 
-    pub(crate) fn remove(&self, pid: &Pid, names: &[Atom]) {
+    pub(crate) fn remove(&self, pid: &Pid, names: &[Atom], aliases: &Aliases) {
         self.processes.remove(&pid_number(pid));
+        for number in aliases.iter() {
+            self.aliases.remove(&number);
+        }
         for name in names {
             self.names.remove_if(name, |_, process| process.pid == *pid);
         }
@@ -32,6 +37,19 @@ impl ProcessTable {
             return None;
         }
         self.processes.get(&pid_number(pid)).map(|entry| entry.value().clone())
+    }
+
+    pub(crate) fn add_alias(&self, number: u64, process: Arc<Core>) {
+        self.aliases.insert(number, process);
+    }
+
+    pub(crate) fn remove_alias(&self, number: u64) {
+        self.aliases.remove(&number);
+    }
+
+    /// The process that has the alias.
+    pub(crate) fn of_alias(&self, number: u64) -> Option<Arc<Core>> {
+        self.aliases.get(&number).map(|entry| entry.value().clone())
     }
 
     /// The process that has registered the name.

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use peerl_proto::control::{
-    AliasSend, AltactSigSend, Priority, ProcessId, RegSend, SendSender, SignalKind, SignalTarget,
-};
+use peerl_proto::control::{ProcessId, RegSend, SendSender};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Term, encode};
@@ -243,21 +241,9 @@ impl Inner {
         }
         let Some(connection) = self.peers.get(&to.pid.node) else { return };
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&message);
-        let _ = match alias_tag(&to.tag) {
-            Some(alias) if connection.flags.contains(DistributionFlags::ALTACT_SIG) => {
-                let signal = AltactSigSend {
-                    priority: Priority::Ordinary,
-                    kind: SignalKind::Message,
-                    from: from.clone(),
-                    to: SignalTarget::Alias(alias),
-                    token: None,
-                };
-                connection.outbox.send(from, &signal, write)
-            }
-            Some(alias) if connection.flags.contains(DistributionFlags::ALIAS) => {
-                connection.outbox.send(from, &AliasSend { from: from.clone(), to: alias }, write)
-            }
-            _ => connection.outbox.send(from, &SendSender { from: from.clone(), to: to.pid.clone() }, write),
-        };
+        let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias).ok());
+        let control = to_alias.unwrap_or_else(|| connection.forms.send(from.clone(), to.pid.clone()));
+        // A caller whose connection has ended waits no more.
+        let _ = connection.outbox.send(from, &control, write);
     }
 }

@@ -1,0 +1,78 @@
+//! Aliases: references to which a process lets others send, until it takes them back.
+//!
+//! Erlang docs: *Reference Manual*, section "Process Aliases".
+
+use peerl_proto::node_name::NodeName;
+use peerl_term::Reference;
+use serde::Serialize;
+
+use super::{Payload, Process, SendError};
+use crate::identity::Identity;
+
+/// The aliases of one process, by the numbers of their references.
+#[derive(Debug, Default)]
+pub(crate) struct Aliases(Vec<u64>);
+
+impl Aliases {
+    pub(crate) fn add(&mut self, number: u64) {
+        self.0.push(number);
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) -> bool {
+        let place = self.0.iter().position(|other| *other == number);
+        place.map(|place| self.0.swap_remove(place)).is_some()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
+    }
+}
+
+impl Process {
+    /// Makes an alias: messages sent to it come to this process, as long as it is alive and has not
+    /// [taken it back](Self::unalias). A reply that comes too late to such an address vanishes, instead of lying in the
+    /// mailbox.
+    pub fn alias(&self) -> Reference {
+        let identity: &Identity = &self.inner().identity;
+        let number = identity.next_reference_number();
+        if let Some(mut state) = self.core().alive() {
+            state.aliases.add(number);
+            self.inner().processes.add_alias(number, self.core().clone());
+        }
+        identity.reference(number)
+    }
+
+    /// Sends a message to an alias. The node that made it is connected to if it is not; a message to an alias that is no
+    /// longer one vanishes.
+    ///
+    /// # Errors
+    /// If the message cannot be encoded, or the node cannot be reached or knows no aliases.
+    pub async fn send_to_alias(&self, alias: &Reference, message: &impl Serialize) -> Result<(), SendError> {
+        let mut payload = Vec::new();
+        peerl_term::serde::to_sink(message, &mut payload)?;
+        let inner = self.inner();
+        if *alias.node() == inner.identity.atom {
+            inner.send_here(inner.process_of_alias(alias), Payload::Encoded(payload)).await;
+            return Ok(());
+        }
+        let connection = inner.connect(&NodeName::new(alias.node())?).await?;
+        let failed = |error: &dyn std::error::Error| SendError::Connection {
+            peer: connection.peer.clone(),
+            what: error.to_string(),
+        };
+        let control = connection.forms.alias_send(self.pid().clone(), alias.clone()).map_err(|error| failed(&error))?;
+        connection.outbox.ready(self.pid(), payload.len()).await.map_err(|error| failed(&error))?;
+        let sent = connection.outbox.send(self.pid(), &control, |out| out.extend_from_slice(&payload));
+        sent.map_err(|error| failed(&error))
+    }
+
+    /// Takes an alias back. Says whether it was one of this process.
+    pub fn unalias(&self, alias: &Reference) -> bool {
+        let Some(number) = self.inner().identity.reference_number(alias) else { return false };
+        let removed = self.core().alive().is_some_and(|mut state| state.aliases.remove(number));
+        if removed {
+            self.inner().processes.remove_alias(number);
+        }
+        removed
+    }
+}
