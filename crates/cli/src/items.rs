@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use peerl_term::Term;
-use peerl_term::text::Syntax;
+use peerl_term::text::{Syntax, json};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ pub enum ItemsFormat {
     Erlang,
     /// Elixir terms: one a line, or one list of all.
     Elixir,
-    /// JSON: values one after another, or one array of all.
+    /// JSON: values one after another, or one array of all. Strings are binaries; {"$atom": "ok"} is an atom.
     Json,
 }
 
@@ -99,7 +99,7 @@ impl Items {
             Ok([value]) => vec![value],
             Err(values) => values,
         };
-        let terms = values.iter().map(peerl_term::serde::to_term).collect::<Result<_, _>>().map_err(Failure::new)?;
+        let terms = values.iter().map(json::from_value).collect::<Result<_, _>>().map_err(Failure::usage)?;
         Ok(Self { names: values.iter().map(ToString::to_string).collect(), terms })
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use peerl_term::Term;
-use peerl_term::text::Syntax;
+use peerl_term::text::{self, Syntax};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -22,6 +22,11 @@ impl Output {
     /// Makes an output of the settings.
     pub fn new(settings: &Settings) -> Self {
         Self { format: settings.format(), quiet: settings.quiet > 0 }
+    }
+
+    /// The form of the output.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Prints a value: as the text that is given, as JSON, or as a term.
@@ -51,14 +56,14 @@ impl Output {
         }
     }
 
-    /// Prints a term: as text in the syntax that is given.
+    /// Prints a term: as text in the syntax that is given, or as plain JSON.
     ///
     /// # Errors
     /// If the standard output cannot be written to.
     pub fn term(&self, term: &Term, syntax: Syntax) -> Result<(), Failure> {
         match self.format {
             Format::Text => print(&syntax.display(term).to_string()),
-            Format::Json => print(&json(term)?),
+            Format::Json => print(&text::json::to_plain_string(term).map_err(no_json)?),
             Format::Erlang => print(&Syntax::Erlang.display(term).to_string()),
             Format::Elixir => print(&Syntax::Elixir.display(term).to_string()),
         }
@@ -93,7 +98,11 @@ impl Output {
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::new(format!("the value cannot be shown as JSON: {error}")))
+    serde_json::to_string(value).map_err(no_json)
+}
+
+fn no_json(error: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("the value cannot be shown as JSON: {error}")).hint("use --format erlang")
 }
 
 /// Prints a line, at once.

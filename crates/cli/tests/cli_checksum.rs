@@ -227,10 +227,8 @@ fn pmap_over_a_beam_and_a_worker() {
     let numbers: String = (1..=300).map(|number| format!("{number}\n")).collect();
     let arguments = ["pmap", "String.to_integer(_)", "--items", "-", "--node", beam.name(), "--format", "json"];
     let ran = cluster.run_with(&arguments, numbers.as_bytes());
-    let values = |ran: &cluster::Ran| -> Vec<String> {
-        ran.json().as_array().unwrap().iter().map(|row| row["value"].as_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(values(&ran), (1..=300).map(|number| number.to_string()).collect::<Vec<_>>());
+    let values: Vec<i64> = ran.json().as_array().unwrap().iter().map(|row| row["value"].as_i64().unwrap()).collect();
+    assert_eq!(values, (1..=300).collect::<Vec<_>>());
     // The same function on both; and items that are terms.
     let items = "{a, 1}.\n[1,\n 2].\n<<\"x\">>.\n";
     let arguments = ["pmap", "crypto:hash(sha256, erlang)", "--items", "-", "--node", beam.name()];
@@ -253,8 +251,31 @@ fn pmap_over_a_beam_and_a_worker() {
     let rows = ran.json();
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(rows[0]["error"].as_str().unwrap().contains("badarg"), "{ran:?}");
-    assert!(rows[1]["value"].is_string() && rows[2]["value"].is_string(), "{ran:?}");
+    assert!(rows[1]["value"]["$binary"].is_string() && rows[2]["value"]["$binary"].is_string(), "{ran:?}");
     assert_eq!(rows[1]["item"], "[1,2]");
+    // What was written as JSON is shown as a term again when it is resumed.
+    let out = cluster.path("echoed.jsonl");
+    let items = r#"[{"$tuple": [{"$atom": "ok"}, 1]}, "s", {"k": null}]"#;
+    let arguments = [
+        "pmap",
+        "peerl:echo({_, x})",
+        "--items",
+        "-",
+        "--items-format",
+        "json",
+        "--node",
+        &worker,
+        "--out",
+        out.to_str().unwrap(),
+        "--resume",
+    ];
+    let first = cluster.run_with(&arguments, items.as_bytes()).ok();
+    for shown in ["{{ok,1},x}", "{<<\"s\">>,x}", "{#{<<\"k\">> => nil},x}"] {
+        assert!(first.contains(shown), "{first}");
+    }
+    assert_eq!(cluster.run_with(&arguments, items.as_bytes()).ok(), first);
+    let erlang = cluster.run_with(&[&arguments[..], &["--format", "erlang"]].concat(), items.as_bytes()).ok();
+    assert!(erlang.contains("value => {{ok,1},x}"), "{erlang}");
 }
 
 #[test]

@@ -24,6 +24,10 @@ fn call_in_both_syntaxes() {
         assert_eq!(call(&["String.upcase(\"hé\")"]), "\"HÉ\"");
         assert_eq!(call(&["'Elixir.Enum':sum([1, 2])"]), "3");
         assert_eq!(call(&["maps:from_list([{k, 1}])", "--format", "json"]), "{\"k\":1}");
+        assert_eq!(
+            call(&["erlang:hd([{ok, #{1 => <<255>>}, self, undefined, \"s\"}])", "--format", "json"]),
+            "[\"ok\",{\"1\":{\"$binary\":\"/w==\"}},\"self\",null,[115]]"
+        );
         assert_eq!(call(&["erlang:node()"]), format!("'{}'", beam.name()));
         assert_eq!(call(&["math:pow(2, 0.5)", "--timeout", "10s"]), "1.4142135623730951");
     }

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use peerl_node::{CallError, Mfa};
 use peerl_term::Term;
-use peerl_term::text::{Syntax, Template};
+use peerl_term::text::{Syntax, Template, json};
 use serde::{Deserialize, Serialize};
 
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::fan_out::{Answer, Crew, OutOptions, PeerOptions, WorkOptions, collect, is_unanswered};
 use crate::items::{self, Items, ItemsFormat};
-use crate::output::{Output, table};
+use crate::output::{Output, print, table};
 use crate::results::{Record, Results};
 use crate::settings::{Format, Settings};
 
@@ -52,8 +52,8 @@ pub(super) struct Pmap {
 struct ItemRecord {
     /// The item, as its format writes it.
     item: String,
-    /// The value as a term in the syntax of the call.
-    value: Option<String>,
+    /// The value as JSON, from which the term can be made again.
+    value: Option<serde_json::Value>,
     node: Option<String>,
     ms: u64,
     error: Option<String>,
@@ -110,7 +110,7 @@ impl Pmap {
                 let peer = node.as_deref().unwrap_or("the node");
                 let unanswered = answer.result.as_ref().is_err_and(is_unanswered);
                 let (value, error) = match answer.result {
-                    Ok(value) => (Some(shown.display(&value).to_string()), None),
+                    Ok(value) => (Some(json_of(&value)), None),
                     Err(error) => (None, Some(explain::call(error, &called, peer, shown).message().to_owned())),
                 };
                 let ms = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -120,8 +120,14 @@ impl Pmap {
             crew.node.shutdown().await;
             collected?;
         }
-        show(&results.into_records(), output)
+        show(&results.into_records(), shown, output)
     }
+}
+
+/// A term as JSON; one that is too deep for that, as a text in it.
+fn json_of(value: &Term) -> serde_json::Value {
+    json::to_value(value)
+        .unwrap_or_else(|_| serde_json::json!({ "$erlang": Syntax::Erlang.display(value).to_string() }))
 }
 
 fn template(call: &str, syntax: Syntax) -> Result<Template, Failure> {
@@ -135,15 +141,47 @@ fn template(call: &str, syntax: Syntax) -> Result<Template, Failure> {
     }
 }
 
-fn show(records: &[ItemRecord], output: &Output) -> Result<Status, Failure> {
-    output.rows(records, || {
-        let row = |record: &ItemRecord| {
-            let value = record.value.as_ref().or(record.error.as_ref()).cloned().unwrap_or_default();
-            let node = record.node.clone().unwrap_or_else(|| "-".to_owned());
-            vec![record.item.clone(), value, node, record.ms.to_string()]
-        };
-        table(&["ITEM", "VALUE", "NODE", "MS"], records.iter().map(row))
-    })?;
+/// A row in Erlang or Elixir syntax.
+#[derive(Serialize)]
+struct TermRow<'a> {
+    item: &'a str,
+    value: Option<Term>,
+    node: Option<&'a str>,
+    ms: u64,
+    error: Option<&'a str>,
+}
+
+fn show(records: &[ItemRecord], syntax: Syntax, output: &Output) -> Result<Status, Failure> {
+    let term = |record: &ItemRecord| record.value.as_ref().and_then(|value| json::from_value(value).ok());
+    match output.format() {
+        Format::Json => output.rows(records, String::new)?,
+        Format::Text => {
+            let row = |record: &ItemRecord| {
+                let value = term(record).map(|term| syntax.display(&term).to_string());
+                let node = record.node.clone().unwrap_or_else(|| "-".to_owned());
+                vec![
+                    record.item.clone(),
+                    value.or(record.error.clone()).unwrap_or_default(),
+                    node,
+                    record.ms.to_string(),
+                ]
+            };
+            print(&table(&["ITEM", "VALUE", "NODE", "MS"], records.iter().map(row)))?;
+        }
+        Format::Erlang | Format::Elixir => {
+            let rows: Vec<TermRow<'_>> = records
+                .iter()
+                .map(|record| TermRow {
+                    item: &record.item,
+                    value: term(record),
+                    node: record.node.as_deref(),
+                    ms: record.ms,
+                    error: record.error.as_deref(),
+                })
+                .collect();
+            output.rows(&rows, String::new)?;
+        }
+    }
     let failed = records.iter().filter(|record| record.has_failed()).count();
     if failed > 0 {
         output.note(&format!("{failed} of {} items failed", records.len()));
