@@ -45,7 +45,7 @@ struct Stage {
 /// A BEAM that uses no EPMD: it finds every node on its own port, on the node's host. Ours is 127.0.0.2.
 fn stage(otp: peerl_test_support::Otp) -> Stage {
     let beam_port = free_port();
-    let beam = Beam::erlang(otp).args(["-erl_epmd_port", &beam_port.to_string()]).start();
+    let beam = Beam::erlang(otp).without_epmd(beam_port).start();
     let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), beam_port)).unwrap();
     let name = NodeName::new(&format!("{}@127.0.0.2", unique_name("peer"))).unwrap();
     let local = LocalNode::new(name, 77, DistributionFlags::HIDDEN, Cookie::new(COOKIE).unwrap());

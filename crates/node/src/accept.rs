@@ -1,5 +1,6 @@
 //! Taking the connections that peers open.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,43 +11,73 @@ use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, UpVerdict};
 use peerl_proto::node_name::NodeName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::NodeDownReason;
 use crate::handshake::{self, Accepted, Decision};
 use crate::node::Inner;
 
-/// The most handshakes under way at once: whoever opens connections and says nothing cannot use up the descriptors.
+/// The most handshakes under way at once: whoever opens connections and says nothing cannot use up the descriptors,
+/// nor keep others out.
 const MAX_HANDSHAKES: usize = 256;
 
 /// Takes connections until the node shuts down.
 pub(crate) async fn listen(node: Arc<Inner>, listener: TcpListener) {
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let mut handshakes: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             () = node.stopped.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, address)) => {
+                make_room(&mut handshakes);
                 let node = node.clone();
-                tokio::spawn(async move {
+                let handshake = tokio::spawn(async move {
                     tracing::trace!(%address, "a peer connects");
                     let cancelled = CancellationToken::new();
                     tokio::select! {
                         () = cancelled.cancelled() => {}
                         () = shake_hands(node, stream, &cancelled) => {}
                     }
-                    drop(permit);
                 });
+                handshakes.push_back(handshake.abort_handle());
             }
             Err(error) => {
                 // Most likely the process has no descriptors left; some will be free again.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        }
+    }
+}
+
+/// Forgets handshakes that are over; if there are still too many, the oldest is given up. A node that means it is
+/// done long before it is the oldest of so many.
+fn make_room(handshakes: &mut VecDeque<AbortHandle>) {
+    if handshakes.len() >= MAX_HANDSHAKES {
+        handshakes.retain(|handshake| !handshake.is_finished());
+    }
+    if handshakes.len() >= MAX_HANDSHAKES
+        && let Some(oldest) = handshakes.pop_front()
+    {
+        oldest.abort();
+    }
+}
+
+/// The place of a handshake among the attempts of its peer, once the peer has told its name; it is given back
+/// however the handshake ends.
+struct Place<'a> {
+    node: &'a Inner,
+    attempt: AttemptId,
+    peer: Option<NodeName>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(peer) = &self.peer {
+            self.node.peers.closed(peer, self.attempt, None);
         }
     }
 }
@@ -58,12 +89,12 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
     let attempt = node.peers.next_attempt();
     let mut buffer = BytesMut::new();
     let local = LocalNode::new(node.identity.name.clone(), node.identity.creation, node.flags, node.cookie.clone());
-    let mut caller_name: Option<NodeName> = None;
+    let mut place = Place { node: &node, attempt, peer: None };
     let result = {
         let decide = |caller: &mut Caller| {
             let decision = decide(&node, attempt, caller, cancelled);
             if !matches!(decision, Decision::Yield | Decision::Refuse | Decision::Close) {
-                caller_name = Some(caller.name().clone());
+                place.peer = Some(caller.name().clone());
             }
             decision
         };
@@ -72,24 +103,17 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
     };
     let (established, acknowledgement) = match result {
         Ok(Accepted::Established(established, acknowledgement)) => (established, acknowledgement),
-        Ok(Accepted::Dismissed) => {
-            if let Some(peer) = caller_name {
-                node.peers.closed(&peer, attempt, None);
-            }
-            return;
-        }
+        Ok(Accepted::Dismissed) => return,
         Err(error) => {
-            let peer = caller_name.as_ref().map_or("?", NodeName::as_str);
+            let peer = place.peer.as_ref().map_or("?", NodeName::as_str);
             tracing::warn!(peer, %error, "rejected a connection attempt");
-            if let Some(peer) = caller_name {
-                node.peers.closed(&peer, attempt, None);
-            }
             return;
         }
     };
-    if caller_name.is_none() {
+    if place.peer.is_none() {
         // A peer that was given its name is in no slot yet.
         let _ = node.peers.call(attempt, &node.identity.name, &established.peer, cancelled);
+        place.peer = Some(established.peer.clone());
     }
     match node.peers.established(&established.peer, attempt) {
         UpVerdict::Up => {}
@@ -101,10 +125,12 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
         UpVerdict::Superseded => return,
     }
     match stream.write_all(&acknowledgement).await {
-        Ok(()) => node.bring_up(attempt, stream, buffer, established),
+        Ok(()) => {
+            place.peer = None;
+            node.bring_up(attempt, stream, buffer, established);
+        }
         Err(error) => {
             tracing::debug!(peer = %established.peer, %error, "the peer went away at the end of the handshake");
-            node.peers.closed(&established.peer, attempt, None);
         }
     }
 }

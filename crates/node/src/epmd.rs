@@ -64,7 +64,12 @@ impl PortMapper {
             },
         };
         if embedded {
-            *mapper.server.lock() = Some(serve(&mapper.client).await?);
+            match serve(&mapper.client).await {
+                Ok(server) => *mapper.server.lock() = Some(server),
+                // Another node was looking for EPMD at the same time, and was the first to start one.
+                Err(StartError::Epmd(peerl_epmd::Error::AddressInUse { .. })) if epmd == Epmd::Auto => {}
+                Err(error) => return Err(error),
+            }
         }
         // BEAM nodes register as ordinary nodes even when they are hidden; so does this one.
         let alive = name.name().parse().map_err(StartError::AliveName)?;

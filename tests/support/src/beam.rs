@@ -364,11 +364,10 @@ impl BeamBuilder {
         self
     }
 
-    /// Uses no EPMD: listens on the one port, and looks for every other node there on the other
-    /// (`-erl_epmd_port`; both are the same for nodes that differ only by host).
-    pub fn without_epmd(self, listen: u16, peers: u16) -> Self {
-        let listen = listen.to_string();
-        self.args(["-kernel", "erl_epmd_node_listen_port", &listen]).args(["-erl_epmd_port", &peers.to_string()])
+    /// Uses no EPMD (`-erl_epmd_port`): listens on this port, and expects every other node there too, on the host that
+    /// its name says. So nodes that are to meet this way have different hosts, such as 127.0.0.1 and 127.0.0.2.
+    pub fn without_epmd(self, port: u16) -> Self {
+        self.args(["-erl_epmd_port", &port.to_string()])
     }
 
     /// A further argument of `erl` (for an Elixir node one without spaces).

@@ -1,0 +1,325 @@
+//! Peers that mean harm, or are broken: only their own connection ends, and everybody else is served.
+
+mod stage;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use peerl_node::{Node, NodeDownReason, NodeEvent, Term};
+use peerl_proto::cookie::Cookie;
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::handshake::initiator::{self, AfterStatus};
+use peerl_proto::handshake::{HandshakeReader, LocalNode};
+use peerl_term::{Atom, Pid, Reference};
+use peerl_test_support::{COOKIE, Otp, unique_name};
+use stage::{LIMIT, Stage, event, expect, export};
+
+/// Somebody who knows the cookie, and then does what it likes.
+struct Intruder {
+    socket: TcpStream,
+    name: String,
+}
+
+impl Intruder {
+    fn connect(node: &Node) -> Self {
+        let name = format!("{}@127.0.0.1", unique_name("intruder"));
+        let local =
+            LocalNode::new(name.parse().unwrap(), 9, DistributionFlags::FULL_MEMBER, Cookie::new(COOKIE).unwrap());
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, node.port())).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut buffer = BytesMut::new();
+        let (state, out) = initiator::start(local, node.name().clone());
+        socket.write_all(&out).unwrap();
+        let AfterStatus::Proceed(state) = state.receive(&next(&mut socket, &mut buffer)).unwrap() else { panic!() };
+        let (state, out) = state.receive(&next(&mut socket, &mut buffer), 1).unwrap();
+        socket.write_all(&out).unwrap();
+        state.receive(&next(&mut socket, &mut buffer)).unwrap();
+        Self { socket, name }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid { node: Atom::new(&self.name).unwrap(), id: 1, serial: 0, creation: 9 }
+    }
+
+    /// A frame of a control message and perhaps a payload, as OTP would write it without an atom cache.
+    fn frame(&mut self, control: Term, payload: Option<Term>) {
+        let mut body = vec![131, 68, 0];
+        body.extend_from_slice(&control.encode()[1..]);
+        if let Some(payload) = payload {
+            body.extend_from_slice(&payload.encode()[1..]);
+        }
+        self.bytes(&body);
+    }
+
+    fn bytes(&mut self, body: &[u8]) {
+        self.socket.write_all(&u32::try_from(body.len()).unwrap().to_be_bytes()).unwrap();
+        // The node may have closed already.
+        let _ = self.socket.write_all(body);
+    }
+
+    /// Waits until the node has closed the connection.
+    fn assert_closed(&mut self, what: &str) {
+        let mut chunk = [0; 4096];
+        loop {
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("{what}: {error}"),
+            }
+        }
+    }
+}
+
+fn next(socket: &mut TcpStream, buffer: &mut BytesMut) -> Bytes {
+    loop {
+        if let Some(message) = HandshakeReader::default().next(buffer).unwrap() {
+            return message;
+        }
+        let mut chunk = [0; 4096];
+        let count = socket.read(&mut chunk).unwrap();
+        assert!(count > 0, "the node closed the connection in the handshake");
+        buffer.extend_from_slice(&chunk[..count]);
+    }
+}
+
+/// The frame of a fragment.
+fn fragment(kind: u8, sequence: u64, number: u64, rest: &[u8]) -> Vec<u8> {
+    let mut body = vec![131, kind];
+    body.extend_from_slice(&sequence.to_be_bytes());
+    body.extend_from_slice(&number.to_be_bytes());
+    body.extend_from_slice(rest);
+    body
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_messages() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    export(&node);
+    let beam = stage.beam(Otp::V25).await;
+    expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
+    let target = node.process();
+    let (own, foreign) =
+        (target.pid().clone(), Pid { node: Atom::from_static("somebody@else"), id: 1, serial: 0, creation: 1 });
+    let reference = Reference::new(foreign.node.clone(), 1, &[1, 2, 3]).unwrap();
+
+    type Attack = Box<dyn FnOnce(&mut Intruder) + Send>;
+    let control =
+        |term: Term, payload: Option<Term>| -> Attack { Box::new(move |intruder| intruder.frame(term, payload)) };
+    let body = |bytes: Vec<u8>| -> Attack { Box::new(move |intruder| intruder.bytes(&bytes)) };
+    let send_start = |intruder: &Intruder| {
+        let control = Term::tuple([Term::from(6), intruder.pid().into(), Term::atom(""), Term::atom("rex")]);
+        let mut start = vec![0];
+        start.extend_from_slice(&control.encode()[1..]);
+        start
+    };
+    let attacks: Vec<(&str, Attack)> = vec![
+        ("noise", body(vec![1, 2, 3, 4, 5])),
+        ("a pass-through frame of noise", body(vec![112, 131, 200, 1])),
+        ("an empty message", body(vec![131, 68, 0])),
+        ("a huge length", Box::new(|intruder| intruder.socket.write_all(&[0xff; 8]).unwrap())),
+        ("an atom cache reference to nothing", body(vec![131, 68, 1, 0x07, 5, 104, 1, 82, 0])),
+        ("an unlink with id 0", {
+            let own = own.clone();
+            Box::new(move |i| i.frame(Term::tuple([35.into(), 0.into(), i.pid().into(), own.into()]), None))
+        }),
+        ("a monitor in another's name", {
+            let own = own.clone();
+            control(Term::tuple([19.into(), foreign.clone().into(), own.into(), reference.clone().into()]), None)
+        }),
+        ("a link in another's name", {
+            let own = own.clone();
+            control(Term::tuple([1.into(), foreign.clone().into(), own.into()]), None)
+        }),
+        ("a control message of a wrong arity", control(Term::tuple([6.into()]), None)),
+        ("a control message that is no tuple", control(Term::atom("hello"), None)),
+        ("a fragment without a start", body(fragment(70, 1, 1, &[1, 2, 3]))),
+        ("fragments out of order", {
+            Box::new(move |i| {
+                let start = send_start(i);
+                i.bytes(&fragment(69, 5, 4, &start));
+                i.bytes(&fragment(70, 5, 2, &[1, 2, 3]));
+            })
+        }),
+        ("a message of more fragments than anybody needs", {
+            Box::new(move |i| {
+                let start = send_start(i);
+                i.bytes(&fragment(69, 5, u64::MAX, &start));
+                i.bytes(&fragment(70, 5, 1, &[1, 2, 3]));
+            })
+        }),
+        ("a spawn without arguments", {
+            Box::new(move |i| {
+                let (pid, reference) = (i.pid(), Reference::new(i.pid().node, 9, &[1]).unwrap());
+                let mfa = Term::tuple([Term::atom("erpc"), Term::atom("execute_call"), 4.into()]);
+                i.frame(
+                    Term::tuple([29.into(), reference.into(), pid.clone().into(), pid.into(), mfa, Term::nil()]),
+                    None,
+                );
+            })
+        }),
+    ];
+    let mut events = node.events();
+    for (what, attack) in attacks {
+        let attacked = node.clone();
+        let name = tokio::task::spawn_blocking(move || {
+            let mut intruder = Intruder::connect(&attacked);
+            attack(&mut intruder);
+            intruder.assert_closed(what);
+            intruder.name
+        });
+        let name = name.await.unwrap();
+        assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { node, .. } if node.as_str() == name));
+        let NodeEvent::NodeDown { node: down, reason } = event(&mut events).await else { panic!("{what}") };
+        assert_eq!(down.as_str(), name);
+        assert!(matches!(reason, NodeDownReason::Protocol(_)), "{what}: {reason:?}");
+        expect(&beam, &node, "erpc:call(NODE, rust, add, [1, 2])", "3").await;
+    }
+    // The BEAM has been connected all the time.
+    assert!(events.try_recv().is_err());
+}
+
+/// What is strange but not wrong: no reason to end anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strange_messages() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    export(&node);
+    let target = node.process();
+    let own = target.pid().clone();
+    let strange = node.clone();
+    let answered = tokio::task::spawn_blocking(move || {
+        let mut intruder = Intruder::connect(&strange);
+        let (pid, me) = (intruder.pid(), intruder.pid());
+        let reference = Reference::new(pid.node.clone(), 9, &[1, 2, 3, 4, 5]).unwrap();
+        let stale = Pid { creation: own.creation ^ 1, ..own.clone() };
+        let to_rex = |payload: Term| {
+            (Term::tuple([6.into(), me.clone().into(), Term::atom(""), Term::atom("rex")]), Some(payload))
+        };
+        let messages = [
+            // To nobody, to an old incarnation; answers to questions that nobody asked.
+            (Term::tuple([22.into(), pid.clone().into(), stale.clone().into()]), Some(Term::nil())),
+            (Term::tuple([33.into(), pid.clone().into(), reference.clone().into()]), Some(Term::nil())),
+            (
+                Term::tuple([28.into(), pid.clone().into(), own.clone().into(), reference.clone().into()]),
+                Some(Term::nil()),
+            ),
+            (
+                Term::tuple([31.into(), reference.clone().into(), own.clone().into(), 0.into(), pid.clone().into()]),
+                None,
+            ),
+            (Term::tuple([24.into(), pid.clone().into(), own.clone().into()]), Some(Term::atom("no_link"))),
+            (Term::tuple([36.into(), 7.into(), pid.clone().into(), own.clone().into()]), None),
+            (Term::tuple([20.into(), pid.clone().into(), own.clone().into(), reference.clone().into()]), None),
+            (Term::tuple([35.into(), 7.into(), pid.clone().into(), own.clone().into()]), None),
+            // Nonsense for those who serve.
+            to_rex(Term::from(7)),
+            to_rex(Term::tuple([me.clone().into(), Term::tuple([Term::atom("call")])])),
+            to_rex(Term::tuple([Term::atom("$gen_call"), Term::from(1), Term::from(2)])),
+            (
+                Term::tuple([
+                    29.into(),
+                    reference.clone().into(),
+                    pid.clone().into(),
+                    pid.clone().into(),
+                    Term::tuple([Term::atom("erpc"), Term::atom("execute_call"), 4.into()]),
+                    Term::nil(),
+                ]),
+                Some(Term::from(7)),
+            ),
+            (
+                Term::tuple([
+                    29.into(),
+                    reference.clone().into(),
+                    pid.clone().into(),
+                    pid.clone().into(),
+                    Term::tuple([Term::atom("rust"), Term::atom("add"), 2.into()]),
+                    Term::atom("no_list"),
+                ]),
+                Some(Term::nil()),
+            ),
+        ];
+        for (control, payload) in messages {
+            intruder.frame(control, payload);
+        }
+        // Bytes behind a payload: whoever would read the message does not.
+        let mut body = vec![131, 68, 0];
+        body.extend_from_slice(&to_rex(Term::nil()).0.encode()[1..]);
+        body.extend_from_slice(&[106, 106, 106]);
+        intruder.bytes(&body);
+        // A ping is still answered.
+        let tag = Reference::new(pid.node.clone(), 9, &[77]).unwrap();
+        let is_auth = Term::tuple([Term::atom("is_auth"), pid.node.clone().into()]);
+        let from = Term::tuple([pid.clone().into(), tag.into()]);
+        let ping = Term::tuple([Term::atom("$gen_call"), from, is_auth]);
+        intruder.frame(Term::tuple([6.into(), pid.into(), Term::atom(""), Term::atom("net_kernel")]), Some(ping));
+        let mut seen = Vec::new();
+        let mut chunk = [0; 4096];
+        while !seen.windows(5).any(|bytes| bytes == [119, 3, b'y', b'e', b's']) {
+            let count = intruder.socket.read(&mut chunk).unwrap();
+            assert!(count > 0, "the node closed the connection");
+            seen.extend_from_slice(&chunk[..count]);
+        }
+    });
+    answered.await.unwrap();
+    assert!(node.whereis("rex").is_some());
+    drop(target);
+}
+
+/// Whoever connects and says nothing, or stops in the handshake, keeps nobody out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    let port = node.port();
+    let scanner = tokio::task::spawn_blocking(move || {
+        let name = |n: usize| {
+            let name = format!("half{n}@127.0.0.1");
+            let mut message = vec![b'N'];
+            message.extend_from_slice(&DistributionFlags::FULL_MEMBER.bits().to_be_bytes());
+            message.extend_from_slice(&7u32.to_be_bytes());
+            message.extend_from_slice(&(name.len() as u16).to_be_bytes());
+            message.extend_from_slice(name.as_bytes());
+            let mut framed = (message.len() as u16).to_be_bytes().to_vec();
+            framed.extend(message);
+            framed
+        };
+        let mut sockets: Vec<TcpStream> = Vec::new();
+        for n in 0..400 {
+            let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            match n % 4 {
+                0 => {}
+                1 => socket.write_all(&[0]).unwrap(),
+                2 => socket.write_all(&name(n)).unwrap(),
+                _ => socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap(),
+            }
+            sockets.push(socket);
+        }
+        sockets
+    });
+    let sockets = scanner.await.unwrap();
+    let beam = stage.beam(Otp::V25).await;
+    let started = Instant::now();
+    expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // The oldest had to go (a quarter went at once, for what they said); the others will, when their time for the handshake is over.
+    let closed = tokio::task::spawn_blocking(move || {
+        for mut socket in sockets.into_iter().take(40) {
+            socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+            let mut chunk = [0; 1024];
+            loop {
+                match socket.read(&mut chunk) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    });
+    closed.await.unwrap();
+    assert_eq!(node.nodes(peerl_node::Nodes::Connected).len(), 1);
+}
