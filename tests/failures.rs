@@ -161,12 +161,20 @@ async fn stop_a_peer(stage: &Stage, otp: Otp) {
 
     beam.sigstop();
     let stopped = Instant::now();
+    // Something is being written when it stops, and cannot be.
+    let process = node.process();
+    let to = peer.clone();
+    let flooding = tokio::spawn(async move {
+        let data = Term::binary(vec![0; 60 << 10]);
+        while process.send_term(("sink", &to), &data).await.is_ok() {}
+    });
     assert_eq!(
         event(&mut events).await,
         NodeEvent::NodeDown { node: peer.clone(), reason: NodeDownReason::NetTickTimeout }
     );
     assert!(matches!(call.await.unwrap(), Err(CallError::NodeDown)));
     let elapsed = stopped.elapsed();
+    flooding.abort();
     assert!(elapsed > Duration::from_millis(900) && elapsed < Duration::from_secs(8), "{elapsed:?}");
 
     // It goes on, sees that its connection has ended, and can be reached again.

@@ -78,6 +78,11 @@ impl TickTimer {
         }
     }
 
+    /// When the peer is dead, if nothing is read until then. For whoever is busy writing, and has no ticks to send.
+    pub fn silence(&self) -> Instant {
+        self.last_read + self.tick_time
+    }
+
     /// When to [`poll`](Self::poll) next, if nothing is read or written until then.
     pub fn deadline(&self) -> Instant {
         if self.echo {

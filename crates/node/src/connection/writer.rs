@@ -28,7 +28,13 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
     tokio::pin!(tick);
     loop {
         while connection.outbox.take(&mut batch) {
-            if let Err(error) = write_batch(socket, &mut batch).await {
+            let written = tokio::select! {
+                biased;
+                written = write_batch(socket, &mut batch) => written,
+                // A peer that hangs does not read either.
+                () = silence(connection) => return NodeDownReason::NetTickTimeout,
+            };
+            if let Err(error) = written {
                 return match error.kind() {
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => NodeDownReason::ConnectionClosed,
                     _ => NodeDownReason::Io(error.to_string()),
@@ -55,6 +61,17 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
                 }
             }
         }
+    }
+}
+
+/// Waits until the peer has been silent for too long.
+async fn silence(connection: &Connection) {
+    loop {
+        let end = connection.ticks.lock().silence();
+        if end <= Instant::now() {
+            return;
+        }
+        tokio::time::sleep_until(end.into()).await;
     }
 }
 
