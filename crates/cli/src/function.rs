@@ -27,7 +27,7 @@ pub fn register(node: &Node) -> Result<(), AtomError> {
     peerl::register(node)
 }
 
-/// Whether each text that may come as a binary or as a charlist came as one, and which.
+/// The text of a binary or of a charlist.
 fn text(term: &Term) -> Option<String> {
     match term {
         Term::Binary(bytes) => bytes.as_str().map(str::to_owned),
