@@ -48,6 +48,12 @@ impl Atom {
         Self(CompactString::new(name))
     }
 
+    /// Says whether the name is held in place.
+    #[inline(always)]
+    pub(crate) fn is_inline(&self) -> bool {
+        !self.0.is_heap_allocated()
+    }
+
     /// The atom's name, unquoted.
     #[inline]
     pub fn as_str(&self) -> &str {

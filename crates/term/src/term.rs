@@ -167,6 +167,12 @@ impl Term {
         }
     }
 
+    /// Says whether there is nothing to free when the term goes.
+    #[inline(always)]
+    pub(crate) fn is_inline(&self) -> bool {
+        matches!(self, Self::Integer(_) | Self::Float(_)) || matches!(self, Self::Atom(atom) if atom.is_inline())
+    }
+
     /// The terms inside a compound term, whatever its kind; the keys and values of a map in turn, the tail of
     /// an improper list last.
     pub(crate) fn children(&self) -> Option<&[Term]> {

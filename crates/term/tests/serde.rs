@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use peerl_term::serde::{
-    Absent, AcceptedAbsent, Charlists, Error, Options, from_bytes, from_raw, from_slice, from_term, list_to_sink,
-    to_sink, to_term, to_vec,
+    Absent, AcceptedAbsent, Charlists, Error, ErrorKind, Options, from_bytes, from_raw, from_slice, from_term,
+    list_to_sink, to_sink, to_term, to_vec,
 };
 use peerl_term::{
     Atom, AtomTable, BigInt, Binary, BitString, DecodeErrorKind, ExternalFun, Pid, Port, RawTerm, Reference, Term,
@@ -73,7 +73,7 @@ fn numbers() {
     both_ways(-0.0f64, Term::float(-0.0).unwrap());
     both_ways(0.5f32, Term::float(0.5).unwrap());
     assert_eq!(read::<f64>(Term::from(2)), 2.0);
-    assert_eq!(to_vec(&f64::NAN), Err(Error::Float));
+    assert_eq!(to_vec(&f64::NAN), Err(ErrorKind::Float.into()));
     assert_eq!(refused::<u8>(Term::from(256)), "invalid value: integer `256`, expected u8 at byte 0");
     assert_eq!(refused::<u8>(a("x")), "invalid type: string \"x\", expected u8 at byte 0");
     assert!(refused::<u128>(Term::from(BigInt::from(1) << 128)).starts_with("invalid type: integer of more than"));
@@ -186,6 +186,20 @@ fn structs_and_maps() {
     assert!(refused::<Point>(map([("x", Term::from(1))])).contains("missing field `Y`"));
     let flags: HashMap<String, bool> = read(Term::list([a("verbose")]));
     assert!(flags["verbose"]);
+}
+
+#[test]
+fn maps_in_a_row_may_have_their_keys_in_any_order() {
+    let (x, y) = (b"\x77\x01x\x61\x01", b"\x77\x01Y\x61\x02");
+    let unknown = b"\x77\x01z\x6a";
+    let orders: [&[&[u8]]; 5] = [&[x, y], &[y, x], &[unknown, x, y], &[x, unknown, y], &[x, y]];
+    let mut wire = vec![131, 108, 0, 0, 0, orders.len() as u8];
+    for pairs in orders {
+        wire.extend_from_slice(&[116, 0, 0, 0, pairs.len() as u8]);
+        wire.extend(pairs.concat());
+    }
+    wire.push(106);
+    assert_eq!(from_slice::<Vec<Point>>(&wire).unwrap(), vec![Point { x: 1, y: 2.0 }; 5]);
 }
 
 #[test]
@@ -392,11 +406,13 @@ fn errors_keep_the_place() {
     let error = from_slice::<(u8, u8, Point)>(&wire).unwrap_err();
     assert_eq!(error.offset(), Some(5));
     let error = from_slice::<(u8, String, Point)>(&wire[..12]).unwrap_err();
-    assert!(matches!(error, Error::Decode(error) if error.kind == DecodeErrorKind::Truncated && error.offset == 11));
+    assert!(
+        matches!(error.kind(), ErrorKind::Decode(error) if error.kind == DecodeErrorKind::Truncated && error.offset == 11)
+    );
     let mut longer = wire.clone();
     longer.push(0);
     let error = from_slice::<(u8, String, Point)>(&longer).unwrap_err();
-    assert!(matches!(error, Error::Decode(error) if error.kind == DecodeErrorKind::Trailing));
+    assert!(matches!(error.kind(), ErrorKind::Decode(error) if error.kind == DecodeErrorKind::Trailing));
     assert_eq!(from_slice::<u8>(b"\x82").unwrap_err().offset(), Some(0));
 }
 
@@ -410,7 +426,7 @@ fn depth_is_bounded_and_what_is_ignored_is_not() {
     }
     deep.push(106);
     deep.resize(deep.len() + 1_000_000, 106);
-    assert_eq!(from_slice::<Nested>(&deep).unwrap_err(), Error::TooDeep { offset: Some(1 + 128 * 5) });
+    assert_eq!(from_slice::<Nested>(&deep).unwrap_err(), ErrorKind::TooDeep { offset: Some(1 + 128 * 5) }.into());
     assert!(from_slice::<serde_json::Value>(&deep).is_err());
     from_slice::<IgnoredAny>(&deep).unwrap();
     let term: Term = from_slice(&deep).unwrap();
@@ -420,5 +436,5 @@ fn depth_is_bounded_and_what_is_ignored_is_not() {
     for _ in 0..200 {
         deep = Nested(vec![deep]);
     }
-    assert_eq!(to_vec(&deep).unwrap_err(), Error::TooDeep { offset: None });
+    assert_eq!(to_vec(&deep).unwrap_err(), ErrorKind::TooDeep { offset: None }.into());
 }

@@ -180,6 +180,22 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Reads the next term if it is an atom of this name in the usual encoding. Compares bytes only: there is
+    /// no need to look whether they are text.
+    #[inline(always)]
+    pub(crate) fn atom_if(&mut self, name: &str) -> bool {
+        if let [tag, len, rest @ ..] = self.rest
+            && Tag(*tag) == Tag::SMALL_ATOM_UTF8_EXT
+            && usize::from(*len) == name.len()
+            && let Some((bytes, rest)) = rest.split_at_checked(name.len())
+            && bytes == name.as_bytes()
+        {
+            self.rest = rest;
+            return true;
+        }
+        false
+    }
+
     /// Reads what comes before a native record's values; gives the names of its fields.
     pub(crate) fn record_keys(&mut self) -> Result<Vec<Cow<'a, str>>, DecodeError> {
         let at = self.position();

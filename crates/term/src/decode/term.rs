@@ -1,6 +1,6 @@
-use std::{iter, mem};
+use std::iter;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::decoder::{big_integer, small_of_big};
 use super::{DecodeError, DecodeErrorKind, Decoder};
@@ -16,30 +16,39 @@ impl Decoder<'_> {
     pub fn term(&mut self) -> Result<Term, DecodeError> {
         let at = self.position();
         let tag = self.tag()?;
-        let Some(mut current) = self.compound(tag, at, 0)? else { return self.leaf(tag, at) };
-        // The enclosing compound terms, and how many elements they still wait for.
-        let mut outer: SmallVec<[Open; 4]> = SmallVec::new();
+        let Some(root) = self.compound(tag, at, 0)? else {
+            let mut root = Vec::with_capacity(1);
+            self.leaf(tag, at, &mut root)?;
+            return root.pop().ok_or_else(|| self.unexpected(at));
+        };
+        // The innermost is last; the enclosing ones wait for so many elements together.
+        let mut open: SmallVec<[Open; 4]> = smallvec![root];
         let mut owed = 0;
-        loop {
-            if let Some(inner) = self.fill(&mut current, owed)? {
+        while let Some(current) = open.last_mut() {
+            if let Some(inner) = self.fill(current, owed)? {
                 owed += current.missing;
-                outer.push(mem::replace(&mut current, inner));
+                open.push(inner);
                 continue;
             }
             if let Kind::List = current.kind
-                && self.tail(&mut current, owed)?
+                && self.tail(current, owed)?
             {
                 continue;
             }
-            let Some(mut enclosing) = outer.pop() else { return self.close(current) };
+            let Some(done) = open.pop() else { break };
+            let Some(enclosing) = open.last_mut() else { return self.close(done) };
             owed -= enclosing.missing;
-            match current.kind {
-                Kind::Tuple => keep(&mut enclosing.elements, || Term::Tuple(current.elements.into())),
-                Kind::List => keep(&mut enclosing.elements, || Term::List(current.elements.into())),
-                _ => enclosing.elements.push(self.close(current)?),
+            match done.kind {
+                Kind::Tuple => keep(&mut enclosing.elements, || Term::Tuple(done.elements.into())),
+                Kind::List => keep(&mut enclosing.elements, || Term::List(done.elements.into())),
+                Kind::Map => {
+                    let map = self.map(done.at, done.elements)?;
+                    keep(&mut enclosing.elements, || Term::Map(map));
+                }
+                _ => enclosing.elements.push(self.close(done)?),
             }
-            current = enclosing;
         }
+        Err(self.error(at, DecodeErrorKind::Truncated))
     }
 
     /// Reads elements until none is missing, or one is a compound term, which it gives back.
@@ -98,7 +107,7 @@ impl Decoder<'_> {
                     into.missing -= 1;
                     match self.compound(tag, at, owed + into.missing)? {
                         Some(inner) => return Ok(Some(inner)),
-                        None => into.elements.push(self.leaf(tag, at)?),
+                        None => self.leaf(tag, at, &mut into.elements)?,
                     }
                 }
             }
@@ -133,11 +142,13 @@ impl Decoder<'_> {
     /// If the next term is not well-formed.
     pub fn skip_term(&mut self) -> Result<usize, DecodeError> {
         let start = self.position();
+        let mut passed = Vec::new();
         let mut missing: usize = 1;
         while missing > 0 {
             missing -= 1;
             let at = self.position();
-            let inside = match self.tag()? {
+            let tag = self.tag()?;
+            let inside = match tag {
                 Tag::SMALL_TUPLE_EXT => usize::from(self.u8(at)?),
                 Tag::LARGE_TUPLE_EXT => self.u32(at)? as usize,
                 Tag::LIST_EXT => (self.u32(at)? as usize).saturating_add(1),
@@ -168,8 +179,26 @@ impl Decoder<'_> {
                     self.u8(at)?;
                     fields.saturating_mul(2).saturating_add(2)
                 }
+                Tag::SMALL_INTEGER_EXT => {
+                    self.u8(at)?;
+                    0
+                }
+                Tag::INTEGER_EXT => {
+                    self.u32(at)?;
+                    0
+                }
+                Tag::SMALL_BIG_EXT | Tag::LARGE_BIG_EXT => {
+                    self.big(tag, at)?;
+                    0
+                }
+                Tag::SMALL_ATOM_UTF8_EXT => {
+                    let len = usize::from(self.u8(at)?);
+                    self.utf8_name(len, at)?;
+                    0
+                }
                 tag => {
-                    self.leaf(tag, at)?;
+                    self.leaf(tag, at, &mut passed)?;
+                    passed.clear();
                     0
                 }
             };
@@ -247,10 +276,7 @@ impl Decoder<'_> {
                     Term::ImproperList(ImproperList(elements.into()))
                 }
             },
-            Kind::Map => match Map::from_flat(elements) {
-                Ok(map) => Term::Map(map),
-                Err(DuplicateKey) => return Err(self.error(done.at, DecodeErrorKind::DuplicateKey)),
-            },
+            Kind::Map => Term::Map(self.map(done.at, elements)?),
             Kind::Fun(mut fun) => {
                 fun.free_variables = elements.into();
                 Term::LocalFun(fun)
@@ -262,51 +288,69 @@ impl Decoder<'_> {
         })
     }
 
-    /// Reads a term that has no terms inside, or only a fixed number of simple ones.
-    fn leaf(&mut self, tag: Tag, at: usize) -> Result<Term, DecodeError> {
-        Ok(match tag {
-            Tag::SMALL_INTEGER_EXT => Term::Integer(i64::from(self.u8(at)?)),
-            Tag::INTEGER_EXT => Term::Integer(i64::from(self.u32(at)?.cast_signed())),
+    fn map(&self, at: usize, elements: Vec<Term>) -> Result<Map, DecodeError> {
+        Map::from_flat(elements).map_err(|DuplicateKey| self.error(at, DecodeErrorKind::DuplicateKey))
+    }
+
+    /// Reads a term that has no terms inside, or only a fixed number of simple ones, and adds it to others.
+    fn leaf(&mut self, tag: Tag, at: usize, to: &mut Vec<Term>) -> Result<(), DecodeError> {
+        match tag {
+            Tag::SMALL_INTEGER_EXT => {
+                let value = self.u8(at)?;
+                keep(to, || Term::Integer(i64::from(value)));
+            }
+            Tag::INTEGER_EXT => {
+                let value = self.u32(at)?.cast_signed();
+                keep(to, || Term::Integer(i64::from(value)));
+            }
             Tag::SMALL_ATOM_UTF8_EXT
             | Tag::ATOM_CACHE_REF
             | Tag::ATOM_UTF8_EXT
             | Tag::SMALL_ATOM_EXT
-            | Tag::ATOM_EXT => Term::Atom(self.atom_after(tag, at)?),
-            Tag::BINARY_EXT => Term::Binary(self.binary_after(at)?),
-            Tag::NIL_EXT => Term::nil(),
-            Tag::NEW_FLOAT_EXT => {
-                let bits = self.u64(at)?;
-                Term::Float(self.finite(f64::from_bits(bits), at)?)
+            | Tag::ATOM_EXT => {
+                let atom = self.atom_after(tag, at)?;
+                keep(to, || Term::Atom(atom));
+            }
+            Tag::BINARY_EXT => {
+                let bytes = self.binary_after(at)?;
+                keep(to, || Term::Binary(bytes));
+            }
+            Tag::NIL_EXT => keep(to, Term::nil),
+            Tag::NEW_FLOAT_EXT | Tag::FLOAT_EXT => {
+                let value = if tag == Tag::FLOAT_EXT { self.float_text(at)? } else { f64::from_bits(self.u64(at)?) };
+                let value = self.finite(value, at)?;
+                keep(to, || Term::Float(value));
             }
             Tag::STRING_EXT => {
                 let mut elements = Vec::new();
                 self.string_elements(at, &mut elements)?;
-                Term::List(elements.into())
+                keep(to, || Term::List(elements.into()));
             }
             Tag::SMALL_BIG_EXT | Tag::LARGE_BIG_EXT => {
                 let (negative, bytes) = self.big(tag, at)?;
                 match small_of_big(negative, bytes) {
-                    Some(small) => Term::Integer(small),
-                    None => Term::from(big_integer(negative, bytes)),
+                    Some(small) => keep(to, || Term::Integer(small)),
+                    None => to.push(Term::from(big_integer(negative, bytes))),
                 }
             }
-            Tag::NEW_PID_EXT | Tag::PID_EXT => Term::from(self.pid_after(tag, at)?),
-            Tag::NEWER_REFERENCE_EXT | Tag::NEW_REFERENCE_EXT | Tag::REFERENCE_EXT => {
-                Term::from(self.reference_after(tag, at)?)
+            Tag::NEW_PID_EXT | Tag::PID_EXT => {
+                let pid = Box::new(self.pid_after(tag, at)?);
+                keep(to, || Term::Pid(pid));
             }
-            Tag::NEW_PORT_EXT | Tag::PORT_EXT | Tag::V4_PORT_EXT => Term::from(self.port_after(tag, at)?),
+            Tag::NEWER_REFERENCE_EXT | Tag::NEW_REFERENCE_EXT | Tag::REFERENCE_EXT => {
+                let reference = Box::new(self.reference_after(tag, at)?);
+                keep(to, || Term::Reference(reference));
+            }
+            Tag::NEW_PORT_EXT | Tag::PORT_EXT | Tag::V4_PORT_EXT => to.push(Term::from(self.port_after(tag, at)?)),
             Tag::EXPORT_EXT => {
                 let (module, function) = (self.atom()?, self.atom()?);
                 let arity = u8::try_from(self.integer()?).map_err(|_| self.error(at, DecodeErrorKind::IntegerRange))?;
-                Term::from(ExternalFun { module, function, arity })
+                to.push(Term::from(ExternalFun { module, function, arity }));
             }
-            Tag::BIT_BINARY_EXT => self.bit_string(at)?,
-            Tag::FLOAT_EXT => {
-                let value = self.float_text(at)?;
-                Term::Float(self.finite(value, at)?)
-            }
+            Tag::BIT_BINARY_EXT => to.push(self.bit_string(at)?),
             _ => return Err(self.error(at, DecodeErrorKind::UnknownTag)),
-        })
+        }
+        Ok(())
     }
 
     #[inline]

@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use num_traits::ToPrimitive;
 use serde::de::{self, Unexpected, Visitor};
 
-use super::sequence::{Bytes, Fields, ListElements, Pairs, Properties, TupleElements, Variant};
-use super::{Absent, AcceptedAbsent, Charlists, Error, Options, native};
+use super::sequence::{Bytes, Fields, ListElements, Pairs, Properties, StructPairs, TupleElements, Variant};
+use super::{Absent, AcceptedAbsent, Charlists, Error, ErrorKind, Options, native};
 use crate::{Decoder, Tag, Term};
 
 /// Reads values from a [`Decoder`], one term each.
@@ -13,6 +13,8 @@ pub struct Deserializer<'d, 'de> {
     pub(super) decoder: &'d mut Decoder<'de>,
     options: Options,
     depth_left: usize,
+    /// For the first keys of a map, the field that the key at the same place had in the map before.
+    pub(super) field_places: [u8; 16],
 }
 
 impl<'d, 'de> Deserializer<'d, 'de> {
@@ -23,13 +25,13 @@ impl<'d, 'de> Deserializer<'d, 'de> {
 
     /// Reads from where the decoder stands. The limits are the decoder's.
     pub fn with_options(decoder: &'d mut Decoder<'de>, options: &Options) -> Self {
-        Self { decoder, options: *options, depth_left: options.depth }
+        Self { decoder, options: *options, depth_left: options.depth, field_places: [0; 16] }
     }
 
     /// Reads what is inside a compound term, whose tag is at the offset.
     #[inline]
     fn nested<T>(&mut self, at: usize, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        self.depth_left = self.depth_left.checked_sub(1).ok_or(Error::TooDeep { offset: Some(at) })?;
+        self.depth_left = self.depth_left.checked_sub(1).ok_or(ErrorKind::TooDeep { offset: Some(at) })?;
         let value = read(self).map_err(|error| error.at(at))?;
         self.depth_left += 1;
         Ok(value)
@@ -67,10 +69,7 @@ impl<'d, 'de> Deserializer<'d, 'de> {
         self.nested(at, |de| {
             let mut pairs = Pairs { de, left: pairs };
             let value = visitor.visit_map(&mut pairs)?;
-            match pairs.left {
-                0 => Ok(value),
-                _ => Err(de::Error::custom("map of too many pairs")),
-            }
+            pairs.finish(value)
         })
     }
 
@@ -159,9 +158,16 @@ impl<'d, 'de> Deserializer<'d, 'de> {
     }
 
     fn is_absent(&self, name: &str) -> bool {
+        self.absent_names().contains(&name)
+    }
+
+    /// The names of the atoms that are read as `None`.
+    #[inline]
+    fn absent_names(&self) -> &'static [&'static str] {
         match (self.options.accepted, self.options.absent) {
-            (AcceptedAbsent::Either, _) => name == "undefined" || name == "nil",
-            (AcceptedAbsent::AsWritten, absent) => name == Absent::name(absent),
+            (AcceptedAbsent::Either, _) => &["undefined", "nil"],
+            (AcceptedAbsent::AsWritten, Absent::Undefined) => &["undefined"],
+            (AcceptedAbsent::AsWritten, Absent::Nil) => &["nil"],
         }
     }
 
@@ -212,11 +218,22 @@ macro_rules! deserialize_as {
 impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
     type Error = Error;
 
-    deserialize_as!(deserialize_any deserialize_bool => any);
+    deserialize_as!(deserialize_any => any);
     deserialize_as!(deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 => number);
     deserialize_as!(deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 => number);
     deserialize_as!(deserialize_f32 deserialize_f64 => number);
     deserialize_as!(deserialize_str deserialize_string => text);
+
+    #[inline]
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.decoder.atom_if("true") {
+            visitor.visit_bool(true)
+        } else if self.decoder.atom_if("false") {
+            visitor.visit_bool(false)
+        } else {
+            self.any(visitor)
+        }
+    }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let at = self.decoder.position();
@@ -249,7 +266,12 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.decoder.peek_tag()?.is_atom() {
+        let tag = self.decoder.peek_tag()?;
+        if tag == Tag::SMALL_ATOM_UTF8_EXT {
+            if self.absent_names().iter().any(|name| self.decoder.atom_if(name)) {
+                return visitor.visit_none();
+            }
+        } else if tag.is_atom() {
             let before = self.decoder.clone();
             let name = self.decoder.atom_name()?;
             if self.is_absent(&name) {
@@ -343,16 +365,25 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
+        let at = self.decoder.position();
+        if self.decoder.peek_tag()? != Tag::MAP_EXT {
+            return self.deserialize_map(visitor);
+        }
+        let left = self.decoder.map_header()?;
+        self.nested(at, |de| {
+            let mut pairs = StructPairs { pairs: Pairs { de, left }, fields, read: 0 };
+            let value = visitor.visit_map(&mut pairs)?;
+            pairs.pairs.finish(value)
+        })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         name: &'static str,
-        _: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         let at = self.decoder.position();
@@ -363,10 +394,13 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
         let Some(values) = values else {
             return Err(<Error as de::Error>::invalid_type(Unexpected::Other("empty tuple"), &visitor).at(at));
         };
-        let variant = match (name, self.variant_name()?) {
-            ("Result", variant) if variant == "ok" => Cow::Borrowed("Ok"),
-            ("Result", variant) if variant == "error" => Cow::Borrowed("Err"),
-            (_, variant) => variant,
+        let variant = match variants.iter().find(|name| self.decoder.atom_if(name)) {
+            Some(name) => Cow::Borrowed(*name),
+            None => match (name, self.variant_name()?) {
+                ("Result", variant) if variant == "ok" => Cow::Borrowed("Ok"),
+                ("Result", variant) if variant == "error" => Cow::Borrowed("Err"),
+                (_, variant) => variant,
+            },
         };
         self.nested(at, |de| visitor.visit_enum(Variant { de, name: variant, values }))
     }

@@ -4,10 +4,17 @@ use serde::{de, ser};
 
 use crate::DecodeError;
 
+/// A value cannot be written as a term, or a term cannot be read as a value; [`Error::kind`] says why.
+///
+/// It is boxed because every step of serde returns a result: small ones stay in registers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<ErrorKind>);
+
 /// Why a value cannot be written as a term, or a term cannot be read as a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ErrorKind {
     /// The bytes are not a well-formed term, or over the limits.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -43,23 +50,28 @@ pub enum Error {
 }
 
 impl Error {
-    /// Adds the place to a message that has none yet.
-    #[cold]
-    pub(super) fn at(self, offset: usize) -> Self {
-        match self {
-            Self::Message { message, offset: None } => Self::Message { message, offset: Some(offset) },
-            other => other,
-        }
+    /// What is wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0
     }
 
     /// The offset of the tag of the term that is wrong, if reading and known.
     pub fn offset(&self) -> Option<usize> {
-        match self {
-            Self::Decode(error) => Some(error.offset),
-            Self::Message { offset, .. } | Self::TooDeep { offset } => *offset,
-            Self::ImproperList { offset } => Some(*offset),
+        match &*self.0 {
+            ErrorKind::Decode(error) => Some(error.offset),
+            ErrorKind::Message { offset, .. } | ErrorKind::TooDeep { offset } => *offset,
+            ErrorKind::ImproperList { offset } => Some(*offset),
             _ => None,
         }
+    }
+
+    /// Adds the place to a message that has none yet.
+    #[cold]
+    pub(super) fn at(mut self, place: usize) -> Self {
+        if let ErrorKind::Message { offset: offset @ None, .. } = &mut *self.0 {
+            *offset = Some(place);
+        }
+        self
     }
 
     /// The error that something else than a sequence is to be written as a list of arguments.
@@ -70,7 +82,21 @@ impl Error {
 
     #[cold]
     fn message(message: impl fmt::Display) -> Self {
-        Self::Message { message: message.to_string().into(), offset: None }
+        ErrorKind::Message { message: message.to_string().into(), offset: None }.into()
+    }
+}
+
+impl From<ErrorKind> for Error {
+    #[cold]
+    fn from(kind: ErrorKind) -> Self {
+        Self(Box::new(kind))
+    }
+}
+
+impl From<DecodeError> for Error {
+    #[cold]
+    fn from(error: DecodeError) -> Self {
+        ErrorKind::Decode(error).into()
     }
 }
 

@@ -76,7 +76,7 @@ use serde::ser::Serialize;
 use crate::{RawTerm, Sink, Term};
 
 pub use deserializer::Deserializer;
-pub use error::Error;
+pub use error::{Error, ErrorKind};
 pub use options::{Absent, AcceptedAbsent, Charlists, Options};
 pub use serializer::Serializer;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer, U8Deserializer};
 use serde::de::{self, DeserializeSeed, Deserializer as _, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use super::{Deserializer, Error};
+use super::{Deserializer, Error, ErrorKind};
 use crate::Tag;
 
 /// The elements of a tuple.
@@ -61,7 +61,7 @@ impl<'s, 'd, 'de> ListElements<'s, 'd, 'de> {
                     self.open = false;
                 }
                 Tag::LIST_EXT => self.left = self.de.decoder.list_header()?,
-                _ => return Err(Error::ImproperList { offset: self.de.decoder.position() }),
+                _ => return Err(ErrorKind::ImproperList { offset: self.de.decoder.position() }.into()),
             }
         }
         Ok(self.left > 0 || !self.bytes.is_empty())
@@ -119,10 +119,73 @@ impl<'de> SeqAccess<'de> for Bytes<'de> {
     }
 }
 
+/// The pairs of a map that is read into a struct.
+///
+/// Keys are compared with the names of the fields as bytes, which spares the check that they are text. Maps of
+/// a kind have their keys in the same order, so the place of a key tells the field: of two structs in a row,
+/// the second one's keys are found at the first try.
+pub(super) struct StructPairs<'s, 'd, 'de> {
+    pub(super) pairs: Pairs<'s, 'd, 'de>,
+    pub(super) fields: &'static [&'static str],
+    /// How many keys have been read.
+    pub(super) read: usize,
+}
+
+impl<'de> StructPairs<'_, '_, 'de> {
+    /// Reads a key that is an atom with the name of a field.
+    #[inline]
+    fn field(&mut self) -> Option<&'static str> {
+        let de = &mut *self.pairs.de;
+        let mut unplaced = 0;
+        let place = de.field_places.get_mut(self.read).unwrap_or(&mut unplaced);
+        self.read += 1;
+        if let Some(name) = self.fields.get(usize::from(*place))
+            && de.decoder.atom_if(name)
+        {
+            return Some(name);
+        }
+        let field = self.fields.iter().position(|name| de.decoder.atom_if(name))?;
+        *place = u8::try_from(field).unwrap_or(0);
+        Some(self.fields[field])
+    }
+}
+
+impl<'de> MapAccess<'de> for StructPairs<'_, '_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        if self.pairs.left > 0
+            && let Some(name) = self.field()
+        {
+            self.pairs.left -= 1;
+            return seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some);
+        }
+        self.pairs.next_key_seed(seed)
+    }
+
+    #[inline]
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        self.pairs.next_value_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.pairs.size_hint()
+    }
+}
+
 /// The pairs of a map.
 pub(super) struct Pairs<'s, 'd, 'de> {
     pub(super) de: &'s mut Deserializer<'d, 'de>,
     pub(super) left: usize,
+}
+
+impl Pairs<'_, '_, '_> {
+    /// Checks that the visitor has taken all pairs.
+    #[inline]
+    pub(super) fn finish<T>(&self, value: T) -> Result<T, Error> {
+        if self.left == 0 { Ok(value) } else { Err(de::Error::custom("map of too many pairs")) }
+    }
 }
 
 impl<'de> MapAccess<'de> for Pairs<'_, '_, 'de> {

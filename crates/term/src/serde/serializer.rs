@@ -5,7 +5,7 @@ use serde::ser::{
 };
 
 use super::native::{self, NativeSerializer};
-use super::{Error, Options};
+use super::{Error, ErrorKind, Options};
 use crate::{Atom, Sink, encode};
 
 /// Writes values into a [`Sink`], one term each, without the version byte.
@@ -35,7 +35,7 @@ impl<'a, S: Sink> Serializer<'a, S> {
 
     #[inline]
     fn enter(&mut self) -> Result<Shape, Error> {
-        self.depth_left = self.depth_left.checked_sub(1).ok_or(Error::TooDeep { offset: None })?;
+        self.depth_left = self.depth_left.checked_sub(1).ok_or(ErrorKind::TooDeep { offset: None })?;
         Ok(std::mem::take(&mut self.shape))
     }
 
@@ -50,7 +50,7 @@ impl<'a, S: Sink> Serializer<'a, S> {
     #[inline]
     fn name(&mut self, name: &str) -> Result<(), Error> {
         if name.len() > Atom::MAX_CHARACTERS && name.chars().count() > Atom::MAX_CHARACTERS {
-            return Err(Error::AtomTooLong);
+            return Err(ErrorKind::AtomTooLong.into());
         }
         encode::atom_name(name, self.sink);
         Ok(())
@@ -88,7 +88,7 @@ fn tag_of<'n>(name: &str, variant: &'n str) -> &'n str {
 }
 
 fn length(len: usize) -> Result<usize, Error> {
-    u32::try_from(len).map(|_| len).map_err(|_| Error::TooLong)
+    u32::try_from(len).map(|_| len).map_err(|_| ErrorKind::TooLong.into())
 }
 
 /// A compound term that is being written.
@@ -137,7 +137,7 @@ impl<S: Sink> Compound<'_, '_, S> {
         if let Some(header) = self.header
             && self.written != self.stated
         {
-            let written = u32::try_from(self.written).map_err(|_| Error::TooLong)?;
+            let written = u32::try_from(self.written).map_err(|_| ErrorKind::TooLong)?;
             self.to.sink.patch_u32(header + 1, written);
         }
         if self.kind == Kind::List {
@@ -220,7 +220,7 @@ impl<'s, 'a, S: Sink> ser::Serializer for &'s mut Serializer<'a, S> {
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
         if !value.is_finite() {
-            return Err(Error::Float);
+            return Err(ErrorKind::Float.into());
         }
         encode::float(value, self.sink);
         Ok(())
