@@ -157,7 +157,7 @@ async fn stop_a_peer(stage: &Stage, otp: Otp) {
     let call = tokio::spawn(node.call::<Term>(&peer, sleep()).into_future());
     // As long as it ticks it is not taken for dead, though it has nothing to say.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(node.nodes(Nodes::Connected), [peer.clone()]);
+    assert_eq!(node.nodes(Nodes::Connected), std::slice::from_ref(&peer));
 
     beam.sigstop();
     let stopped = Instant::now();

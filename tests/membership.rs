@@ -30,8 +30,8 @@ async fn nodes_know_each_other() {
         expect(&beam, &hidden, "length(nodes(connected))", "2").await;
         expect(&beam, &hidden, "net_adm:ping(NODE)", "pong").await;
         for (node, shown) in [(&visible, Nodes::Visible), (&hidden, Nodes::Hidden)] {
-            assert_eq!(node.nodes(shown), [peer.clone()]);
-            assert_eq!(node.nodes(Nodes::Connected), [peer.clone()]);
+            assert_eq!(node.nodes(shown), std::slice::from_ref(&peer));
+            assert_eq!(node.nodes(Nodes::Connected), std::slice::from_ref(&peer));
             assert_eq!(node.nodes(Nodes::This), [node.name().clone()]);
         }
         assert!(visible.nodes(Nodes::Hidden).is_empty());
@@ -292,7 +292,7 @@ async fn simultaneous_connect() {
                 let (pinged, connected) = tokio::join!(pinged, connected);
                 assert_eq!(pinged, "pong", "round {round}");
                 connected.unwrap();
-                assert_eq!(node.nodes(Nodes::Connected), [peer.clone()]);
+                assert_eq!(node.nodes(Nodes::Connected), std::slice::from_ref(&peer));
                 expect(&beam, &node, "nodes() =:= [NODE]", "true").await;
                 // What the BEAM sends on its own to a new node may come late, and connect again.
                 while !node.nodes(Nodes::Connected).is_empty() || eval(&beam, &node, "nodes()").await != "[]" {

@@ -336,8 +336,7 @@ async fn drain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_limit() {
     let stage = Stage::new();
-    let mut limits = peerl_node::Limits::default();
-    limits.calls = 10;
+    let limits = peerl_node::Limits { calls: 10, ..Default::default() };
     for otp in matrix() {
         let node = stage.builder().limits(limits).start().await.unwrap();
         export(&node);
