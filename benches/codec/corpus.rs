@@ -58,7 +58,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         ("small message", small_message()),
         ("mixed", mixed(&mut random)),
         (RECORDS, peerl_term::serde::to_term(&accounts(&mut random)).expect("accounts are terms")),
-        (BINARY, Term::binary((0..8 << 20).map(|i| (i * 31 >> 3) as u8).collect::<Vec<u8>>())),
+        (BINARY, Term::binary((0..8 << 20).map(|i| ((i * 31) >> 3) as u8).collect::<Vec<u8>>())),
         ("integers", integers(&mut random)),
         ("floats", floats(&mut random)),
         ("maps", maps(&mut random)),
