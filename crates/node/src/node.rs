@@ -347,8 +347,8 @@ impl Inner {
     }
 
     /// The process that gets what is printed by those who work for this node.
-    pub(crate) fn group_leader(&self) -> Pid {
-        self.group_leader.get().unwrap_or(&self.requester).clone()
+    pub(crate) fn group_leader(&self) -> &Pid {
+        self.group_leader.get().unwrap_or(&self.requester)
     }
 
     pub(crate) fn set_group_leader(&self, pid: Pid) {

@@ -11,11 +11,13 @@ use crate::connection::{Answer, Connection, SendError};
 use crate::node::Inner;
 use crate::process::{Core, Message, Overflow, Watcher};
 use crate::reason;
-use crate::rpc;
+use crate::rpc::{self, Spawn};
 
 /// What became of a message.
 pub(crate) enum Routed {
     Done,
+    /// A process is to be spawned.
+    Spawn(Spawn),
     /// The mailbox is full, and the process wants the connection to wait.
     Full(Arc<Core>, Message),
 }
@@ -65,7 +67,9 @@ impl Inner {
                 // A name is sent no exit signal.
                 (SignalKind::Exit, SignalTarget::Name(_)) => {}
             },
-            ControlMessage::SpawnRequest(request) => rpc::serve(self, connection, *request, required(payload)?)?,
+            ControlMessage::SpawnRequest(request) => {
+                return self.spawn(connection, *request, required(payload)?);
+            }
             ControlMessage::SpawnRequestTt(request) => {
                 let request = *request;
                 let request = SpawnRequest {
@@ -75,7 +79,7 @@ impl Inner {
                     function: request.function,
                     options: request.options,
                 };
-                rpc::serve(self, connection, request, required(payload)?)?;
+                return self.spawn(connection, request, required(payload)?);
             }
             ControlMessage::SpawnReply(reply) => self.spawned(connection, reply)?,
             ControlMessage::SpawnReplyTt(reply) => {
@@ -137,6 +141,15 @@ impl Inner {
             other => tracing::debug!(?other, "ignored a control message of a later release"),
         }
         Ok(Routed::Done)
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        connection: &Connection,
+        request: SpawnRequest,
+        arguments: RawTerm,
+    ) -> Result<Routed, Violation> {
+        Ok(rpc::take_spawn(self, connection, request, arguments)?.map_or(Routed::Done, Routed::Spawn))
     }
 
     fn route_message(&self, connection: &Connection, to: &Pid, payload: Option<RawTerm>) -> Routed {

@@ -55,6 +55,8 @@ struct Queue {
     /// One lane for each sender with a large message under way, served in turn.
     lanes: VecDeque<Lane>,
     lane_bytes: usize,
+    /// How many messages have been queued since the writer took the last ones.
+    messages: usize,
     closed: bool,
 }
 
@@ -90,6 +92,8 @@ pub(crate) enum SendError {
 pub(crate) struct Batch {
     pub(crate) buffer: Vec<u8>,
     pub(crate) fragment: Option<Fragment>,
+    /// How many messages were queued since the last batch.
+    pub(crate) messages: usize,
 }
 
 impl Outbox {
@@ -111,6 +115,7 @@ impl Outbox {
                 buffer: Vec::new(),
                 lanes: VecDeque::new(),
                 lane_bytes: 0,
+                messages: 0,
                 closed: false,
             }),
             filled: Notify::new(),
@@ -191,6 +196,7 @@ impl Outbox {
         // This first: frames that have waited behind a large message now go into the buffer.
         batch.fragment = queue.next_fragment();
         std::mem::swap(&mut queue.buffer, &mut batch.buffer);
+        batch.messages = std::mem::take(&mut queue.messages);
         let is_free = was_busy && queue.bytes() < Self::BUSY;
         drop(queue);
         if was_full {
@@ -229,6 +235,7 @@ impl Queue {
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SendError> {
         let too_large = |_| SendError::TooLarge;
+        self.messages += 1;
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == sender) {
             let mut frame = Vec::new();
             let fragments = self.channel.encode_or_fragment(control, payload, &mut frame).map_err(too_large)?;

@@ -12,6 +12,7 @@ use super::Connection;
 use crate::NodeDownReason;
 use crate::node::Inner;
 use crate::router::Routed;
+use crate::rpc;
 
 /// The room for the first bytes that arrive on a quiet connection.
 const FIRST_READ: usize = 4 << 10;
@@ -38,6 +39,7 @@ async fn read_until_broken(
     let frames = FrameReader::new(node.limits.frame);
     let mut inbound = Inbound::new(node.limits.channel);
     let mut room = FIRST_READ;
+    let mut spawns = Vec::new();
     loop {
         loop {
             match frames.next(&mut buffer) {
@@ -47,7 +49,10 @@ async fn read_until_broken(
                     Ok(None) => {}
                     Ok(Some(message)) => match node.route(connection, message) {
                         Ok(Routed::Done) => {}
+                        Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
                         Ok(Routed::Full(process, message)) => {
+                            // Perhaps they are what the process waits for.
+                            rpc::serve(node, connection, &mut spawns);
                             wait_for_room(connection, &process, message).await;
                         }
                         Err(violation) => return NodeDownReason::Protocol(violation.to_string()),
@@ -57,6 +62,7 @@ async fn read_until_broken(
                 Err(error) => return NodeDownReason::Protocol(error.to_string()),
             }
         }
+        rpc::serve(node, connection, &mut spawns);
         // A connection that waits for its next message holds no buffer.
         if buffer.is_empty() {
             buffer = BytesMut::new();

@@ -26,6 +26,7 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
     let deadline = connection.ticks.lock().deadline();
     let tick = tokio::time::sleep_until(deadline.into());
     tokio::pin!(tick);
+    let mut crowded = false;
     loop {
         while connection.outbox.take(&mut batch) {
             let written = tokio::select! {
@@ -41,10 +42,16 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
                 };
             }
             connection.has_written();
+            crowded = batch.messages > 1;
         }
         tokio::select! {
             biased;
-            () = connection.outbox.filled() => {}
+            () = connection.outbox.filled() => {
+                // Where many send, the others have their turn first, and all is written with one call.
+                if crowded {
+                    tokio::task::yield_now().await;
+                }
+            }
             () = &mut tick => {
                 let now = Instant::now();
                 let (action, deadline) = {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use peerl_proto::control::{self, ProcessId, SpawnRequest};
+use peerl_proto::control::{Control, ProcessId};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, AtomTable, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, AtomTable, Pid, RawTerm, Reference, Sink, Term, encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -151,7 +151,7 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa
     }
     let reference = node.identity.reference(number);
     let mut pending = Pending::start(node, &connection, number)?;
-    let request = node.spawn_request(&reference, "execute_call", 4, Term::list([Term::atom("monitor")]));
+    let request = node.spawn_request(&reference, "execute_call", 4, &["monitor"]);
     let sent = connection.outbox.send(sender, &request, |out| {
         encode::list_header(4, out);
         encode::reference(&reference, out);
@@ -189,7 +189,7 @@ impl Inner {
             return Err(CallError::NodeDown);
         }
         let reference = self.identity.reference(number);
-        let request = self.spawn_request(&reference, "execute_cast", 3, Term::nil());
+        let request = self.spawn_request(&reference, "execute_cast", 3, &[]);
         let sent = connection.outbox.send(sender, &request, |out| {
             encode::list_header(3, out);
             mfa.encode(out);
@@ -198,14 +198,53 @@ impl Inner {
         sent.map_err(not_sent)
     }
 
-    fn spawn_request(&self, reference: &Reference, function: &'static str, arity: u32, options: Term) -> SpawnRequest {
-        SpawnRequest {
-            reference: reference.clone(),
-            from: self.requester.clone(),
-            group_leader: self.group_leader(),
-            function: control::Mfa { module: Atom::from_static("erpc"), function: Atom::from_static(function), arity },
-            options,
+    fn spawn_request<'a>(
+        &'a self,
+        reference: &'a Reference,
+        function: &'static str,
+        arity: u8,
+        options: &'static [&'static str],
+    ) -> ErpcRequest<'a> {
+        ErpcRequest { reference, from: &self.requester, group_leader: self.group_leader(), function, arity, options }
+    }
+}
+
+/// A [`SpawnRequest`](peerl_proto::control::SpawnRequest) of a function of `erpc`, made of what is there already.
+struct ErpcRequest<'a> {
+    reference: &'a Reference,
+    from: &'a Pid,
+    group_leader: &'a Pid,
+    function: &'static str,
+    arity: u8,
+    options: &'static [&'static str],
+}
+
+impl Control for ErpcRequest<'_> {
+    fn operation(&self) -> u8 {
+        29
+    }
+
+    fn has_payload(&self) -> bool {
+        true
+    }
+
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        encode::tuple_header(6, sink);
+        encode::integer(self.operation().into(), sink);
+        encode::reference(self.reference, sink);
+        encode::pid(self.from, sink);
+        encode::pid(self.group_leader, sink);
+        encode::tuple_header(3, sink);
+        encode::atom(&Atom::from_static("erpc"), sink);
+        encode::atom(&Atom::from_static(self.function), sink);
+        encode::integer(self.arity.into(), sink);
+        if !self.options.is_empty() {
+            encode::list_header(self.options.len(), sink);
+            for option in self.options {
+                encode::atom(&Atom::from_static(option), sink);
+            }
         }
+        encode::nil(sink);
     }
 }
 

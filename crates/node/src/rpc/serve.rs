@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use peerl_proto::control::{SpawnReply, SpawnReplyFlags, SpawnRequest};
-use peerl_term::{Atom, DecodeError, Decoder, Limits, RawTerm, Term};
+use futures::FutureExt;
+use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
+use peerl_term::{Atom, DecodeError, Decoder, Limits, Pid, RawTerm, Reference, Term};
 use tokio::sync::Notify;
 
 use super::apply;
@@ -40,74 +41,139 @@ impl Node {
     }
 }
 
-/// Spawns a process for a peer: for a call by `erpc`, or to run an exported function.
+/// A call of a peer, until it has been answered.
+struct Active(Arc<Inner>);
+
+impl Active {
+    fn new(node: &Arc<Inner>) -> Self {
+        node.served.active.fetch_add(1, Ordering::Relaxed);
+        Self(node.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let served = &self.0.served;
+        served.active.fetch_sub(1, Ordering::SeqCst);
+        if self.0.draining.load(Ordering::Relaxed) {
+            served.ended.notify_waiters();
+        }
+    }
+}
+
+/// A process that a peer wants spawned.
+pub(crate) struct Spawn {
+    request: SpawnRequest,
+    options: SpawnOptions,
+    arguments: RawTerm,
+    active: Active,
+}
+
+/// Takes a request to spawn a process: for a call by `erpc`, or to run an exported function. Refuses what cannot be
+/// taken.
 ///
 /// The peer always gets a reply, and, if it asked for a link or a monitor, the exit reason after it.
-pub(crate) fn serve(
+pub(crate) fn take_spawn(
     node: &Arc<Inner>,
-    connection: &Arc<Connection>,
+    connection: &Connection,
     request: SpawnRequest,
     arguments: RawTerm,
-) -> Result<(), SendError> {
+) -> Result<Option<Spawn>, SendError> {
     let refused = match request.spawn_options() {
-        Err(_) => Some("badopt"),
-        Ok(_) if node.draining.load(Ordering::Relaxed) => Some("system_limit"),
-        Ok(_) if node.served.active.load(Ordering::Relaxed) >= node.limits.calls => Some("system_limit"),
-        Ok(_) => None,
+        Err(_) => "badopt",
+        Ok(_) if node.draining.load(Ordering::Relaxed) => "system_limit",
+        Ok(_) if node.served.active.load(Ordering::Relaxed) >= node.limits.calls => "system_limit",
+        Ok(options) => {
+            return Ok(Some(Spawn { request, options, arguments, active: Active::new(node) }));
+        }
     };
-    let options = request.spawn_options().unwrap_or_default();
-    if let Some(reason) = refused {
-        let reply = SpawnReply {
-            reference: request.reference,
-            to: request.from,
-            flags: SpawnReplyFlags::empty(),
-            result: Err(Atom::from_static(reason)),
-        };
-        return connection.outbox.send(&node.requester, &reply, |_| {});
+    let reply = SpawnReply {
+        reference: request.reference,
+        to: request.from,
+        flags: SpawnReplyFlags::empty(),
+        result: Err(Atom::from_static(refused)),
+    };
+    connection.outbox.send(&node.requester, &reply, |_| {})?;
+    Ok(None)
+}
+
+/// Runs the functions of requests that came together, in one task: most have their value at once, and their answers
+/// are written together. One that has to wait goes on in a task of its own.
+pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
+    if spawns.is_empty() {
+        return;
     }
-    let process = Core::new(node.identity.next_pid(), MailboxPolicy::default());
-    let mut flags = SpawnReplyFlags::empty();
-    if let Some(mut state) = process.alive() {
-        if options.link {
-            flags |= SpawnReplyFlags::LINK;
-            state.links.linked_by(request.from.clone());
-        }
-        if options.monitor {
-            flags |= SpawnReplyFlags::MONITOR;
-            state.spawner = Some((request.reference.clone(), request.from.clone()));
-        }
-        state.group_leader = Some(request.group_leader);
-    }
-    node.processes.insert(process.clone());
-    let reply = SpawnReply { reference: request.reference, to: request.from, flags, result: Ok(process.pid.clone()) };
-    connection.outbox.send(&process.pid, &reply, |_| {})?;
-    node.served.active.fetch_add(1, Ordering::Relaxed);
-    let (node, function) = (node.clone(), request.function);
+    let spawns = std::mem::take(spawns);
+    let (node, connection) = (node.clone(), connection.clone());
     tokio::spawn(async move {
-        let reason = tokio::select! {
-            biased;
-            reason = run(&node, function.module, function.function, arguments) => reason,
-            // Ended by a signal: what runs is dropped.
-            reason = process.ended() => reason,
-        };
-        node.end(&process, &reason);
-        node.served.active.fetch_sub(1, Ordering::SeqCst);
-        if node.draining.load(Ordering::Relaxed) {
-            node.served.ended.notify_waiters();
+        for spawn in spawns {
+            start(&node, &connection, spawn);
         }
     });
-    Ok(())
+}
+
+fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
+    let Spawn { request, options, arguments, active } = spawn;
+    let mut running = Box::pin(run(node.clone(), request.function.module, request.function.function, arguments));
+    let first = if options.link { None } else { (&mut running).now_or_never() };
+    let Some(reason) = first else {
+        let process = Core::new(node.identity.next_pid(), MailboxPolicy::default());
+        if let Some(mut state) = process.alive() {
+            if options.link {
+                state.links.linked_by(request.from.clone());
+            }
+            if options.monitor {
+                state.spawner = Some((request.reference.clone(), request.from.clone()));
+            }
+            state.group_leader = Some(request.group_leader);
+        }
+        node.processes.insert(process.clone());
+        // What cannot be sent is settled by the end of the connection.
+        let _ = connection.outbox.send(
+            &process.pid,
+            &spawned(request.reference, request.from, options, &process.pid),
+            |_| {},
+        );
+        tokio::spawn(go_on(active, process, running));
+        return;
+    };
+    // Nobody has seen the process: its end is all there is to tell.
+    let pid = node.identity.next_pid();
+    let reply = spawned(request.reference, request.from, options, &pid);
+    let _ = connection.outbox.send(&pid, &reply, |_| {});
+    if options.monitor {
+        let SpawnReply { reference, to, .. } = reply;
+        let _ = connection.send_down(&pid, ProcessId::Pid(pid.clone()), to, reference, &reason);
+    }
+}
+
+fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: &Pid) -> SpawnReply {
+    let mut flags = SpawnReplyFlags::empty();
+    flags.set(SpawnReplyFlags::LINK, options.link);
+    flags.set(SpawnReplyFlags::MONITOR, options.monitor);
+    SpawnReply { reference, to, flags, result: Ok(pid.clone()) }
+}
+
+/// Waits for a function that did not have its value at once.
+async fn go_on(active: Active, process: Arc<Core>, running: impl Future<Output = RawTerm>) {
+    let reason = tokio::select! {
+        biased;
+        reason = running => reason,
+        // Ended by a signal: what runs is dropped.
+        reason = process.ended() => reason,
+    };
+    active.0.end(&process, &reason);
 }
 
 /// Runs what the process was spawned for; gives its exit reason.
-async fn run(node: &Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm) -> RawTerm {
+async fn run(node: Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm) -> RawTerm {
     match (module.as_str(), function.as_str()) {
         ("erpc", "execute_call") => match Execution::parse(&arguments, true) {
             Ok(call) => {
                 let result = call.result.unwrap_or_else(Term::nil);
                 match call.function {
                     Some((module, function, arguments)) => {
-                        erpc_reason(&result, apply(node, module, function, arguments).await)
+                        erpc_reason(&result, apply(&node, module, function, arguments).await)
                     }
                     None => erpc_badarg(result),
                 }
@@ -116,14 +182,14 @@ async fn run(node: &Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm
         },
         ("erpc", "execute_cast") => match Execution::parse(&arguments, false) {
             Ok(Execution { function: Some((module, function, arguments)), .. }) => {
-                if let Err(exception) = apply(node, module, function, arguments).await {
+                if let Err(exception) = apply(&node, module, function, arguments).await {
                     tracing::warn!(%exception, "a cast function failed");
                 }
                 crate::reason::atom("normal")
             }
             _ => crate::reason::atom("badarg"),
         },
-        _ => exit_reason(apply(node, module, function, arguments).await),
+        _ => exit_reason(apply(&node, module, function, arguments).await),
     }
 }
 
