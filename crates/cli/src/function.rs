@@ -1,6 +1,6 @@
 //! The functions that a worker serves.
 
-use peerl_node::{Exception, Node};
+use peerl_node::{Exception, Node, WeakNode};
 use peerl_term::{Atom, AtomError, Term};
 
 use crate::page_client::PageClient;
@@ -40,4 +40,9 @@ fn text(term: &Term) -> Option<String> {
 fn node_atom(node: &Node) -> Term {
     // A node name has at most as many characters as an atom.
     Atom::new(node.name().as_str()).map_or_else(|_| Term::atom("undefined"), Term::Atom)
+}
+
+/// The node that exports a function, of which the function holds no more than this: else it would keep the node running.
+fn running(node: &WeakNode) -> Result<Node, Exception> {
+    node.upgrade().ok_or_else(|| Exception::exit(Term::atom("shutdown")))
 }

@@ -54,7 +54,7 @@ pub use epmd::Epmd;
 pub use event::{NodeDownReason, NodeEvent, Visibility};
 pub use exception::{Class, Exception};
 pub use mfa::{Mfa, MfaError};
-pub use node::{Limits, Node, Nodes};
+pub use node::{Limits, Node, Nodes, WeakNode};
 pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -113,6 +113,18 @@ pub enum Nodes {
     This,
 }
 
+/// A handle that does not keep the node running: what an exported function holds of the node that exports it.
+#[derive(Clone)]
+pub struct WeakNode(Weak<StopOnDrop>);
+
+impl WeakNode {
+    /// The node, if it still runs.
+    pub fn upgrade(&self) -> Option<Node> {
+        let stop = self.0.upgrade()?;
+        Some(Node { inner: stop.0.clone(), _stop: stop })
+    }
+}
+
 struct StopOnDrop(Arc<Inner>);
 
 impl Drop for StopOnDrop {
@@ -157,6 +169,11 @@ impl Node {
         system::start(&node.inner);
         tokio::spawn(accept::listen(node.inner.clone(), listener));
         node
+    }
+
+    /// A handle that does not keep the node running.
+    pub fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self._stop))
     }
 
     /// The node's name.

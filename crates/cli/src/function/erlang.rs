@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use peerl_node::{Exception, Node, NodeName, Nodes};
+
+use super::running;
 use peerl_term::{Atom, AtomError, Term};
 
 use super::{Outcome, node_atom};
@@ -14,21 +16,21 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
         let name = name.clone();
         async move { Ok::<_, Exception>(name) }
     })?;
-    let this = node.clone();
+    let this = node.downgrade();
     node.export("erlang", "nodes", 0, move |_: Vec<Term>| {
-        let nodes = atoms(this.nodes(Nodes::Visible));
-        async move { Ok::<_, Exception>(nodes) }
+        let nodes = running(&this).map(|node| atoms(node.nodes(Nodes::Visible)));
+        async move { nodes }
     })?;
-    let this = node.clone();
+    let this = node.downgrade();
     node.export("erlang", "nodes", 1, move |(which,): (Term,)| {
-        let nodes = nodes(&this, &which);
+        let nodes = running(&this).and_then(|node| nodes(&node, &which));
         async move { nodes }
     })?;
     node.export("erlang", "memory", 0, |_: Vec<Term>| async { Ok::<_, Exception>(Term::list(memory())) })?;
     node.export("erlang", "memory", 1, |(which,): (Term,)| async move { memory_of(&which) })?;
-    let this = node.clone();
+    let this = node.downgrade();
     node.export("erlang", "system_info", 1, move |(item,): (Term,)| {
-        let info = system_info(&this, &item);
+        let info = running(&this).and_then(|node| system_info(&node, &item));
         async move { info }
     })
 }
