@@ -5,11 +5,11 @@ mod stage;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use peerl_epmd::Client;
+use peerl_epmd::{Client, Registration};
 use peerl_node::{
     Atom, CallError, ConnectError, Epmd as Mapper, Mfa, Node, NodeDownReason, NodeEvent, Nodes, Process, Term,
 };
-use peerl_test_support::{COOKIE, Otp, ProcessGuard, matrix, unique_name};
+use peerl_test_support::{COOKIE, Epmd, Otp, ProcessGuard, matrix, unique_name};
 use stage::{LIMIT, Stage, eval_with, event, eventually, expect, export, message, name};
 
 fn sleep() -> Mfa {
@@ -79,17 +79,8 @@ async fn our_death() {
     let stage = Stage::new();
     for otp in matrix() {
         let beam = stage.beam(otp).await;
-        // The program is this test itself.
         let own_name = format!("{}@127.0.0.1", unique_name("mortal"));
-        let mut program = Command::new(std::env::current_exe().unwrap());
-        program.args(["--exact", "mortal", "--ignored", "--nocapture"]);
-        program.env("MORTAL_NAME", &own_name).env("MORTAL_EPMD", stage.epmd.address().to_string());
-        let program = ProcessGuard::spawn(&mut program);
-        let program = tokio::task::spawn_blocking(move || {
-            program.wait_for_line("mortal is up", LIMIT);
-            program
-        });
-        let program = program.await.unwrap();
+        let program = mortal_program(&own_name, &stage).await;
         let watch = "
             ok = net_kernel:monitor_nodes(true, [nodedown_reason]), pong = net_adm:ping(NODE),
             receive {nodeup, NODE, _} -> ok end,
@@ -116,7 +107,56 @@ async fn our_death() {
     }
 }
 
-/// Not a test: the program that [`our_death`] kills.
+/// A node of ours starts again while the BEAM still believes in the connection of the first, which hangs: it answers
+/// `alive`, and the new node takes the place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_restart_unnoticed() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let beam = stage.beam(otp).await;
+        let own_name = format!("{}@127.0.0.1", unique_name("mortal"));
+        let old = mortal_program(&own_name, &stage).await;
+        let ping = format!("net_adm:ping('{own_name}')");
+        assert_eq!(beam.eval_async(ping).await.unwrap(), "pong");
+        old.sigstop();
+
+        // The old one keeps its name at the EPMD; the new one finds the BEAM through another.
+        let other_epmd = Epmd::start();
+        let beam_port = beam.eval_async(
+            "{port, P, _} = erl_epmd:port_please(hd(string:split(atom_to_list(node()), \"@\")), {127,0,0,1}), P",
+        );
+        let registration =
+            Registration::new(name(&beam).name().parse().unwrap(), beam_port.await.unwrap().parse().unwrap());
+        let client = Client::new(other_epmd.address());
+        let _lease = client.register(registration).await.unwrap();
+        let new = Node::builder(&own_name).cookie(COOKIE).epmd(Mapper::External).epmd_client(client);
+        let new = new.start().await.unwrap();
+        export(&new);
+        let watch = format!(
+            "ok = net_kernel:monitor_nodes(true), register(watcher, self()), receive {{nodedown, '{own_name}'}} -> ok end,
+             receive {{nodeup, '{own_name}'}} -> rpc:call('{own_name}', rust, add, [1, 2]) end"
+        );
+        let watched = tokio::spawn(beam.eval_within_async(watch, LIMIT));
+        beam.wait_for_async("is_pid(whereis(watcher))", "true", LIMIT).await;
+        new.ping(&name(&beam)).await.unwrap();
+        assert_eq!(watched.await.unwrap().unwrap(), "3");
+        old.kill();
+    }
+}
+
+async fn mortal_program(own_name: &str, stage: &Stage) -> ProcessGuard {
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.args(["--exact", "mortal", "--ignored", "--nocapture"]);
+    program.env("MORTAL_NAME", own_name).env("MORTAL_EPMD", stage.epmd.address().to_string());
+    let program = ProcessGuard::spawn(&mut program);
+    let up = tokio::task::spawn_blocking(move || {
+        program.wait_for_line("mortal is up", LIMIT);
+        program
+    });
+    up.await.unwrap()
+}
+
+/// Not a test: the program, with a node of ours, that others kill or stop.
 #[ignore = "run by another test"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mortal() {

@@ -230,6 +230,33 @@ async fn restart_under_the_same_name() {
     }
 }
 
+/// A node whose last handle is dropped is gone for everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_nodes_are_gone() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let beam = stage.beam(otp).await;
+        let node = stage.node().await;
+        let process = node.process();
+        let clone = node.clone();
+        node.ping(&name(&beam)).await.unwrap();
+        drop(node);
+        expect(&beam, &clone, "net_adm:ping(NODE)", "pong").await;
+        drop(clone);
+        beam.wait_for_async("nodes()", "[]", LIMIT).await;
+        // The process has ended, but whoever holds it may still ask.
+        let mut process = process;
+        assert!(process.receive().await.is_err());
+        let client = Client::new(stage.epmd.address());
+        let end = std::time::Instant::now() + LIMIT;
+        while client.names().await.unwrap().len() > 1 {
+            assert!(std::time::Instant::now() < end, "the name stays");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        beam.stop();
+    }
+}
+
 /// A BEAM starts again while this node still has the connection of the first: `alive` is asked and answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_restarts_unnoticed() {

@@ -104,6 +104,12 @@ impl PortMapper {
         }
     }
 
+    /// Gives the name back soon, and ends the EPMD that the node runs, without waiting.
+    pub(crate) fn abandon(&self) {
+        drop(self.lease.lock().take());
+        drop(self.server.lock().take());
+    }
+
     /// The address of the EPMD that the node runs, if it runs one.
     pub(crate) fn embedded_address(&self) -> Option<SocketAddr> {
         self.server.lock().as_ref().map(ServerHandle::local_addr)

@@ -382,6 +382,7 @@ impl Inner {
 
     fn stop(&self) {
         self.stopped.cancel();
+        self.epmd.abandon();
         self.peers.abort_attempts();
         for connection in self.peers.all() {
             self.bring_down(&connection, NodeDownReason::Shutdown);
