@@ -77,11 +77,10 @@ impl Mfa {
         &self.arguments
     }
 
-    /// Writes `Module, Function, Arguments`.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// Writes `Module, Function`.
+    pub(crate) fn encode_function(&self, out: &mut Vec<u8>) {
         encode::atom(&self.module, out);
         encode::atom(&self.function, out);
-        out.extend_from_slice(self.arguments.bytes());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use peerl_proto::channel::{Fragment, Fragments, Outbound};
 use peerl_proto::control::Control;
@@ -91,7 +92,8 @@ pub(crate) enum SendError {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) buffer: Vec<u8>,
-    pub(crate) fragment: Option<Fragment>,
+    /// Of large messages, to be written after the buffer.
+    pub(crate) fragments: Vec<Fragment>,
     /// How many messages were queued since the last batch.
     pub(crate) messages: usize,
 }
@@ -105,7 +107,7 @@ impl Outbox {
     /// asks and never reads is disconnected when they reach it. One message alone may be larger.
     pub(crate) const LIMIT: usize = 256 << 20;
 
-    /// A buffer that has grown beyond this is given back when it is empty.
+    /// A buffer that has grown beyond this is given back when there is nothing more to write.
     const KEPT: usize = 256 << 10;
 
     pub(crate) fn new(flags: DistributionFlags) -> Self {
@@ -132,14 +134,39 @@ impl Outbox {
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SendError> {
         let mut queue = self.queue.lock();
-        if queue.closed {
-            return Err(SendError::Closed);
-        }
-        if queue.bytes() > Self::LIMIT {
-            return Err(SendError::Full);
-        }
+        queue.check()?;
         let was_empty = queue.is_empty();
         queue.add(from.into(), control, payload)?;
+        drop(queue);
+        if was_empty {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Queues a message whose payload is what `start` writes, then `payload`, then `end`. A large `payload` is not
+    /// copied.
+    pub(crate) fn send_parts(
+        &self,
+        from: impl Into<Sender>,
+        control: &impl Control,
+        start: impl FnOnce(&mut Vec<u8>),
+        payload: &Bytes,
+        end: &'static [u8],
+    ) -> Result<(), SendError> {
+        let mut queue = self.queue.lock();
+        if payload.len() <= Fragments::SIZE || !queue.channel.supports(DistributionFlags::FRAGMENTS) {
+            drop(queue);
+            return self.send(from, control, |out| {
+                start(out);
+                out.extend_from_slice(payload);
+                out.extend_from_slice(end);
+            });
+        }
+        queue.check()?;
+        let was_empty = queue.is_empty();
+        let fragments = queue.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end));
+        queue.add_large(from.into(), fragments);
         drop(queue);
         if was_empty {
             self.filled.notify_one();
@@ -188,24 +215,29 @@ impl Outbox {
     /// something.
     pub(crate) fn take(&self, batch: &mut Batch) -> bool {
         batch.buffer.clear();
-        if batch.buffer.capacity() > Self::KEPT {
-            batch.buffer = Vec::new();
-        }
+        batch.fragments.clear();
         let mut queue = self.queue.lock();
         let (was_full, was_busy) = (queue.buffer.len() >= Self::BUSY, queue.bytes() >= Self::BUSY);
         // This first: frames that have waited behind a large message now go into the buffer.
-        batch.fragment = queue.next_fragment();
+        queue.next_fragments(&mut batch.fragments);
         std::mem::swap(&mut queue.buffer, &mut batch.buffer);
         batch.messages = std::mem::take(&mut queue.messages);
         let is_free = was_busy && queue.bytes() < Self::BUSY;
+        let is_idle = batch.buffer.is_empty() && batch.fragments.is_empty();
+        if is_idle && queue.buffer.capacity() > Self::KEPT {
+            queue.buffer = Vec::new();
+        }
         drop(queue);
+        if is_idle && batch.buffer.capacity() > Self::KEPT {
+            batch.buffer = Vec::new();
+        }
         if was_full {
             self.room.notify_waiters();
         }
         if is_free {
             self.drained.notify_waiters();
         }
-        !batch.buffer.is_empty() || batch.fragment.is_some()
+        !is_idle
     }
 
     /// Ends the queue: nothing can be sent any more. Says whether this was the first to end it.
@@ -228,6 +260,16 @@ impl Outbox {
 }
 
 impl Queue {
+    fn check(&self) -> Result<(), SendError> {
+        if self.closed {
+            return Err(SendError::Closed);
+        }
+        if self.bytes() > Outbox::LIMIT {
+            return Err(SendError::Full);
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         sender: Sender,
@@ -246,14 +288,35 @@ impl Queue {
         if let Some(fragments) =
             self.channel.encode_or_fragment(control, payload, &mut self.buffer).map_err(too_large)?
         {
-            self.lane_bytes += fragments.remaining_bytes();
-            self.lanes.push_back(Lane { sender, waiting: [Waiting::Large(fragments)].into() });
+            self.add_large(sender, fragments);
         }
         Ok(())
     }
 
-    /// The next fragment of the lane whose turn it is. Whole frames that have waited in it go into the buffer.
-    fn next_fragment(&mut self) -> Option<Fragment> {
+    fn add_large(&mut self, sender: Sender, fragments: Fragments) {
+        self.lane_bytes += fragments.remaining_bytes();
+        match self.lanes.iter_mut().find(|lane| lane.sender == sender) {
+            Some(lane) => lane.waiting.push_back(Waiting::Large(fragments)),
+            None => self.lanes.push_back(Lane { sender, waiting: [Waiting::Large(fragments)].into() }),
+        }
+    }
+
+    /// The fragments of one write: of each lane in turn, up to the end of a message, since what its lane has waiting
+    /// behind it belongs into the next write.
+    fn next_fragments(&mut self, fragments: &mut Vec<Fragment>) {
+        const AT_A_TIME: usize = 4;
+        while fragments.len() < AT_A_TIME
+            && let Some((fragment, ends)) = self.next_fragment()
+        {
+            fragments.push(fragment);
+            if ends {
+                break;
+            }
+        }
+    }
+
+    /// The next fragment of the lane whose turn it is, and whether it is the last of its message. Whole frames that have waited in it go into the buffer.
+    fn next_fragment(&mut self) -> Option<(Fragment, bool)> {
         while let Some(mut lane) = self.lanes.pop_front() {
             while let Some(waiting) = lane.waiting.front_mut() {
                 match waiting {
@@ -261,9 +324,10 @@ impl Queue {
                         let before = fragments.remaining_bytes();
                         let fragment = fragments.next();
                         self.lane_bytes -= before - fragments.remaining_bytes();
-                        if fragment.is_some() {
+                        if let Some(fragment) = fragment {
+                            let ends = fragments.len() == 0;
                             self.lanes.push_back(lane);
-                            return fragment;
+                            return Some((fragment, ends));
                         }
                     }
                     Waiting::Frame(frame) => {
@@ -306,13 +370,13 @@ mod tests {
         outbox.send(&pid(id), &control, |out| out.resize(out.len() + size, byte)).unwrap();
     }
 
-    /// What is written, batch by batch: the small messages, and the fragment, by their bytes.
-    fn batches(outbox: &Outbox) -> Vec<(Vec<u8>, Option<u8>)> {
+    /// What is written, batch by batch: the small messages, and the fragments, by their bytes.
+    fn batches(outbox: &Outbox) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut batches = Vec::new();
         let mut batch = Batch::default();
         while outbox.take(&mut batch) {
             let small = (1..=9).filter(|byte| batch.buffer.windows(20).any(|bytes| bytes == [*byte; 20])).collect();
-            batches.push((small, batch.fragment.take().map(|fragment| fragment.data[0])));
+            batches.push((small, batch.fragments.iter().map(|fragment| fragment.data[0]).collect()));
         }
         batches
     }
@@ -322,7 +386,7 @@ mod tests {
         let outbox = Outbox::new(DistributionFlags::FULL_MEMBER);
         send(&outbox, 1, 1, 100 << 10);
         send(&outbox, 2, 2, 20);
-        assert_eq!(batches(&outbox), [(vec![2], Some(1)), (vec![], Some(1))]);
+        assert_eq!(batches(&outbox), [(vec![2], vec![1, 1])]);
     }
 
     #[test]
@@ -332,7 +396,7 @@ mod tests {
         send(&outbox, 1, 2, 20);
         send(&outbox, 1, 3, 100 << 10);
         send(&outbox, 1, 4, 20);
-        let expected = [(vec![], Some(1)), (vec![], Some(1)), (vec![2], Some(3)), (vec![], Some(3)), (vec![4], None)];
+        let expected = [(vec![], vec![1, 1]), (vec![2], vec![3, 3]), (vec![4], vec![])];
         assert_eq!(batches(&outbox), expected);
         assert!(outbox.is_empty());
     }

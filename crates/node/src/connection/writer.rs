@@ -31,7 +31,7 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
         while connection.outbox.take(&mut batch) {
             let written = tokio::select! {
                 biased;
-                written = write_batch(socket, &mut batch) => written,
+                written = write_batch(socket, &batch) => written,
                 // A peer that hangs does not read either.
                 () = silence(connection) => return NodeDownReason::NetTickTimeout,
             };
@@ -82,11 +82,13 @@ async fn silence(connection: &Connection) {
     }
 }
 
-/// Writes the frames that were queued, and a fragment of a large message, with one call if the socket takes them.
-async fn write_batch(socket: &mut OwnedWriteHalf, batch: &mut Batch) -> io::Result<()> {
-    let Some(fragment) = batch.fragment.take() else { return socket.write_all(&batch.buffer).await };
-    let parts: [&[u8]; 3] = [&batch.buffer, &fragment.head, &fragment.data];
-    let mut slices = parts.map(IoSlice::new);
+/// Writes the frames that were queued, and fragments of large messages, with one call if the socket takes them.
+async fn write_batch(socket: &mut OwnedWriteHalf, batch: &Batch) -> io::Result<()> {
+    if batch.fragments.is_empty() {
+        return socket.write_all(&batch.buffer).await;
+    }
+    let fragments = batch.fragments.iter().flat_map(|fragment| [&fragment.head[..], &fragment.data[..]]);
+    let mut slices: Vec<IoSlice<'_>> = std::iter::once(&batch.buffer[..]).chain(fragments).map(IoSlice::new).collect();
     let mut rest = &mut slices[..];
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use peerl_proto::control::{Control, ProcessId};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, AtomTable, Pid, RawTerm, Reference, Sink, Term, encode};
+use peerl_term::{Atom, AtomTable, Pid, RawTerm, Reference, Sink, Tag, Term, encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -152,12 +152,12 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa
     let reference = node.identity.reference(number);
     let mut pending = Pending::start(node, &connection, number)?;
     let request = node.spawn_request(&reference, "execute_call", 4, &["monitor"]);
-    let sent = connection.outbox.send(sender, &request, |out| {
+    let start = |out: &mut Vec<u8>| {
         encode::list_header(4, out);
         encode::reference(&reference, out);
-        mfa.encode(out);
-        encode::nil(out);
-    });
+        mfa.encode_function(out);
+    };
+    let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments().bytes(), &[Tag::NIL_EXT.0]);
     sent.map_err(not_sent)?;
     match pending.answer().await {
         Answer::Down(reason) => Reply { reference: &reference, reason }.into_value(),
@@ -190,11 +190,11 @@ impl Inner {
         }
         let reference = self.identity.reference(number);
         let request = self.spawn_request(&reference, "execute_cast", 3, &[]);
-        let sent = connection.outbox.send(sender, &request, |out| {
+        let start = |out: &mut Vec<u8>| {
             encode::list_header(3, out);
-            mfa.encode(out);
-            encode::nil(out);
-        });
+            mfa.encode_function(out);
+        };
+        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments().bytes(), &[Tag::NIL_EXT.0]);
         sent.map_err(not_sent)
     }
 

@@ -12,9 +12,11 @@ use super::lead;
 pub struct Fragments {
     sequence: u64,
     remaining: u64,
-    /// The control message, until the first fragment has it.
+    /// The control message, until the first fragment has it, and what of the payload was written with it.
     control: Option<Bytes>,
     payload: Bytes,
+    /// The end of the payload: the last fragment, if there is one.
+    end: Bytes,
 }
 
 /// One frame of a large message: its bytes are those of `head`, then those of `data`.
@@ -35,12 +37,18 @@ impl Fragments {
         let mut control = Bytes::from(message);
         let payload = control.split_off(payload_start);
         let remaining = payload.len().div_ceil(Self::SIZE) as u64;
-        Fragments { sequence, remaining, control: Some(control.slice(control_start..)), payload }
+        Fragments { sequence, remaining, control: Some(control.slice(control_start..)), payload, end: Bytes::new() }
+    }
+
+    /// The payload is what `start` has after the control message, then `payload`, then `end`; nothing is copied.
+    pub(super) fn of_parts(sequence: u64, start: Vec<u8>, payload: Bytes, end: Bytes) -> Self {
+        let remaining = payload.len().div_ceil(Self::SIZE).max(1) as u64 + u64::from(!end.is_empty());
+        Fragments { sequence, remaining, control: Some(start.into()), payload, end }
     }
 
     /// How many bytes are still to be sent, without headers.
     pub fn remaining_bytes(&self) -> usize {
-        self.control.as_ref().map_or(0, Bytes::len) + self.payload.len()
+        self.control.as_ref().map_or(0, Bytes::len) + self.payload.len() + self.end.len()
     }
 }
 
@@ -51,8 +59,11 @@ impl Iterator for Fragments {
         if self.remaining == 0 {
             return None;
         }
-        let data = self.payload.split_to(self.payload.len().min(Self::SIZE));
         let control = self.control.take();
+        let data = match self.payload.len() {
+            0 if control.is_none() => std::mem::take(&mut self.end),
+            left => self.payload.split_to(left.min(Self::SIZE)),
+        };
         let mut head = Vec::with_capacity(4 + 2 + 16 + 1 + control.as_ref().map_or(0, Bytes::len));
         head.extend_from_slice(&[0; 4]);
         let kind = if control.is_some() { lead::FIRST_FRAGMENT } else { lead::FRAGMENT };
@@ -121,6 +132,37 @@ mod tests {
                 let length = u32::from_be_bytes(*head.first_chunk().unwrap()) as usize;
                 assert_eq!(length + 4, head.len() + data.len());
             }
+        }
+    }
+
+    #[test]
+    fn parts_come_together_again() {
+        let control = RegSend { from: a(9), to: atom("sink") };
+        let large = Bytes::from(vec![b'x'; 200_000]);
+        for size in [0, 1, Fragments::SIZE, 200_000] {
+            let mut outbound = Outbound::new(DistributionFlags::FULL_MEMBER);
+            let start = |out: &mut Vec<u8>| {
+                encode::list_header(1, out);
+                encode::binary_header(size, out);
+            };
+            let fragments = outbound.fragment_parts(&control, start, large.slice(..size), Bytes::from_static(&[106]));
+            assert_eq!(fragments.len(), size.div_ceil(Fragments::SIZE).max(1) + 1);
+            let bytes = fragments.remaining_bytes();
+            let frames: Vec<Fragment> = fragments.collect();
+            assert_eq!(frames.len(), size.div_ceil(Fragments::SIZE).max(1) + 1);
+            let mut inbound = Inbound::new(ChannelLimits::default());
+            let mut buffer = BytesMut::new();
+            for Fragment { head, data } in frames {
+                buffer.extend_from_slice(&head);
+                buffer.extend_from_slice(&data);
+            }
+            assert!(bytes < buffer.len() && bytes > size);
+            let mut message = None;
+            while let Some(frame) = FrameReader::default().next(&mut buffer).unwrap() {
+                message = inbound.receive(frame).unwrap();
+            }
+            let payload = message.unwrap().payload.unwrap().decode().unwrap();
+            assert_eq!(payload, Term::list([Term::binary(vec![b'x'; size])]));
         }
     }
 

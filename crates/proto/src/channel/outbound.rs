@@ -1,5 +1,7 @@
 //! From messages to frames.
 
+use bytes::Bytes;
+
 use super::{Fragments, lead};
 use crate::{control::Control, flags::DistributionFlags};
 
@@ -87,6 +89,22 @@ impl Outbound {
         let message = if start == 0 { std::mem::take(out) } else { out.split_off(start) };
         let head = HEADER_WITHOUT_ATOMS.len() + 4;
         Ok(Some(Fragments::new(self.sequence(), message, head, payload_start - start)))
+    }
+
+    /// The fragments of a message whose payload is what `start` writes, then `payload`, then `end`. `payload` is not
+    /// copied. Only for a peer that takes fragments.
+    pub fn fragment_parts(
+        &mut self,
+        control: &impl Control,
+        start: impl FnOnce(&mut Vec<u8>),
+        payload: Bytes,
+        end: Bytes,
+    ) -> Fragments {
+        debug_assert!(control.has_payload() && self.supports(DistributionFlags::FRAGMENTS));
+        let mut head = Vec::new();
+        control.encode(&mut head);
+        start(&mut head);
+        Fragments::of_parts(self.sequence(), head, payload, end)
     }
 
     /// Whether the peer and we have all of these capabilities.
