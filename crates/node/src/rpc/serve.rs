@@ -1,7 +1,8 @@
 //! Calls that peers make of this node.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
@@ -19,6 +20,25 @@ use crate::process::{Core, MailboxPolicy};
 pub(crate) struct Served {
     active: AtomicUsize,
     ended: Notify,
+    /// Until when each call gets a task of its own, in milliseconds since the node started.
+    apart_until: AtomicU64,
+}
+
+impl Served {
+    /// A function that takes longer than this to its value, or to its first wait, computes for long.
+    const LONG: Duration = Duration::from_micros(200);
+
+    /// For how long calls are kept apart after that.
+    const APART: Duration = Duration::from_secs(1);
+
+    fn apart(&self, node: &Inner) -> bool {
+        self.apart_until.load(Ordering::Relaxed) > node.started.elapsed().as_millis() as u64
+    }
+
+    fn keep_apart(&self, node: &Inner) {
+        let until = node.started.elapsed() + Self::APART;
+        self.apart_until.store(until.as_millis() as u64, Ordering::Relaxed);
+    }
 }
 
 impl Node {
@@ -99,6 +119,9 @@ pub(crate) fn take_spawn(
 
 /// Runs the functions of requests that came together, in one task: most have their value at once, and their answers
 /// are written together. One that has to wait goes on in a task of its own.
+///
+/// A function that computes for long holds up those that came with it. So when one has, each gets a task of its own for
+/// a while, and they run on whichever cores are free.
 pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
     if spawns.is_empty() {
         return;
@@ -107,7 +130,16 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
     let (node, connection) = (node.clone(), connection.clone());
     tokio::spawn(async move {
         for spawn in spawns {
+            if node.served.apart(&node) {
+                let (node, connection) = (node.clone(), connection.clone());
+                tokio::spawn(async move { start(&node, &connection, spawn) });
+                continue;
+            }
+            let began = Instant::now();
             start(&node, &connection, spawn);
+            if began.elapsed() > Served::LONG {
+                node.served.keep_apart(&node);
+            }
         }
     });
 }
