@@ -3,13 +3,17 @@
 mod stage;
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use peerl_epmd::{Client, Registration};
 use peerl_node::{
-    Atom, CallError, ConnectError, Epmd as Mapper, Mfa, Node, NodeDownReason, NodeEvent, Nodes, Process, Term,
+    Atom, CallError, ConnectError, Epmd as Mapper, Exception, Limits, Mfa, Node, NodeDownReason, NodeEvent, Nodes,
+    Process, Term,
 };
 use peerl_test_support::{COOKIE, Epmd, Otp, ProcessGuard, matrix, unique_name};
+use tokio::sync::Semaphore;
+
 use stage::{LIMIT, Stage, eval_with, event, eventually, expect, export, message, name};
 
 fn sleep() -> Mfa {
@@ -292,4 +296,36 @@ async fn a_peer_that_does_not_read() {
     expect(&other, &node, "erpc:call(NODE, rust, add, [1, 2])", "3").await;
     stopped.sigcont();
     node.ping(&peer).await.unwrap();
+}
+
+/// A peer that asks for more than it reads is given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_asks_and_does_not_read() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let limits = Limits { queued: 8 << 20, ..Limits::default() };
+        let node = stage.builder().limits(limits).start().await.unwrap();
+        let (asked, stopped) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (count, wait) = (asked.clone(), stopped.clone());
+        node.export("rust", "big", 0, move |(): ()| {
+            let (count, wait) = (count.clone(), wait.clone());
+            async move {
+                count.add_permits(1);
+                let _ = wait.acquire().await.unwrap();
+                Ok::<_, Exception>(Term::binary(vec![7; 1 << 20]))
+            }
+        })
+        .unwrap();
+        let beam = stage.beam(otp).await;
+        let mut events = node.events();
+        expect(&beam, &node, "[erpc:send_request(NODE, rust, big, []) || _ <- lists:seq(1, 50)], ok", "ok").await;
+        assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
+        let _ = asked.acquire_many(50).await.unwrap();
+        beam.sigstop();
+        stopped.add_permits(50);
+        let down = NodeEvent::NodeDown { node: name(&beam), reason: NodeDownReason::Congested };
+        assert_eq!(event(&mut events).await, down);
+        beam.sigcont();
+        node.ping(&name(&beam)).await.unwrap();
+    }
 }

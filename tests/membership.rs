@@ -338,6 +338,33 @@ async fn simultaneous_connect() {
     }
 }
 
+/// Whoever ends a connection, or sees it end, may connect again at once, though the peer may not have noticed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connecting_again_at_once() {
+    let stage = Stage::new();
+    let other = stage.node().await;
+    for otp in matrix() {
+        let node = stage.node().await;
+        let beam = stage.beam(otp).await;
+        for peer in [name(&beam), other.name().clone()] {
+            for _ in 0..50 {
+                node.ping(&peer).await.unwrap();
+                node.disconnect(&peer);
+            }
+            let mut events = node.events();
+            node.ping(&peer).await.unwrap();
+            while !matches!(event(&mut events).await, NodeEvent::NodeUp { .. }) {}
+            if peer == name(&beam) {
+                expect(&beam, &node, "erlang:disconnect_node(NODE)", "true").await;
+            } else {
+                other.disconnect(node.name());
+            }
+            while !matches!(event(&mut events).await, NodeEvent::NodeDown { .. }) {}
+            node.ping(&peer).await.unwrap();
+        }
+    }
+}
+
 /// Many wish for the same connection: one is made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_connection_for_all_who_wish() {

@@ -23,7 +23,7 @@ use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
-use crate::Visibility;
+use crate::{Limits, Visibility};
 
 /// What the node knows of one connection.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: AttemptId, atom: Atom, established: &Established, ticks: TickTimer) -> Self {
+    pub(crate) fn new(id: AttemptId, atom: Atom, established: &Established, ticks: TickTimer, limits: &Limits) -> Self {
         Self {
             id,
             peer: established.peer.clone(),
@@ -50,7 +50,7 @@ impl Connection {
             creation: established.creation,
             flags: established.flags,
             forms: Forms::new(established.flags),
-            outbox: Outbox::new(established.flags),
+            outbox: Outbox::new(established.flags, limits.queued),
             calls: Calls::default(),
             ticks: Mutex::new(ticks),
             closed: CancellationToken::new(),

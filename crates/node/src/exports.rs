@@ -67,10 +67,12 @@ impl Exports {
         Fut: Future<Output = Result<R, Exception>> + Send + 'static,
     {
         let callable: Arc<Callable> = Arc::new(move |arguments: RawTerm| {
-            let arguments = match peerl_term::serde::from_raw::<A>(&arguments) {
-                Ok(arguments) => arguments,
-                Err(_) => return futures::future::ready(Err(Exception::badarg())).boxed(),
+            let read = match peerl_term::serde::from_raw::<A>(&arguments) {
+                // The tuple of no arguments is `()`, which is no list for serde.
+                Err(_) if arity == 0 => peerl_term::serde::from_raw::<A>(&crate::reason::atom("ok")),
+                read => read,
             };
+            let Ok(arguments) = read else { return futures::future::ready(Err(Exception::badarg())).boxed() };
             handler(arguments)
                 .map(|result| {
                     let mut encoded = Vec::new();

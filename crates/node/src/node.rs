@@ -78,11 +78,14 @@ pub struct Limits {
     pub channel: ChannelLimits,
     /// The most calls of peers that are served at a time; more are refused with `system_limit`.
     pub calls: usize,
+    /// The most bytes that may wait to be written to a peer that asks and does not read the answers. One message alone
+    /// may be larger.
+    pub queued: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame: FrameReader::DEFAULT_LIMIT, channel: ChannelLimits::default(), calls: 1 << 18 }
+        Self { frame: FrameReader::DEFAULT_LIMIT, channel: ChannelLimits::default(), calls: 1 << 18, queued: 256 << 20 }
     }
 }
 
@@ -329,7 +332,7 @@ impl Inner {
         // A name that came through the handshake fits an atom.
         let Ok(atom) = Atom::new(established.peer.as_str()) else { return };
         let ticks = TickTimer::new(Instant::now(), self.net_ticktime, TickTimer::DEFAULT_INTENSITY);
-        let connection = Arc::new(Connection::new(attempt, atom, &established, ticks));
+        let connection = Arc::new(Connection::new(attempt, atom, &established, ticks, &self.limits));
         tracing::info!(peer = %connection.peer, visibility = ?connection.visibility(), "node up");
         // Whoever sees the event finds the node connected; what the node sends is read after it.
         {
@@ -355,12 +358,9 @@ impl Inner {
         tracing::info!(peer = %connection.peer, %reason, "node down");
         connection.calls.close();
         self.node_gone(&connection.peer);
-        self.peers.hide(connection);
-        {
-            let _held = self.coming_up.lock();
-            let _ = self.events.send(NodeEvent::NodeDown { node: connection.peer.clone(), reason });
-        }
-        self.peers.closed(&connection.peer, connection.id, None);
+        let _held = self.coming_up.lock();
+        self.peers.down(connection);
+        let _ = self.events.send(NodeEvent::NodeDown { node: connection.peer.clone(), reason });
     }
 
     /// The process that gets what is printed by those who work for this node.

@@ -137,8 +137,10 @@ impl Peers {
         }
     }
 
-    /// Hides a connection that has ended, unless another has taken its place.
-    pub(crate) fn hide(&self, connection: &Arc<Connection>) {
+    /// A connection has ended. It is hidden, and its place is free, in one step: whoever wants a connection from now on
+    /// dials, and does not wait for one that is no more.
+    pub(crate) fn down(&self, connection: &Arc<Connection>) {
+        let mut slots = self.slots.lock();
         self.up.rcu(|up| {
             let mut up = HashMap::clone(up);
             if up.get(&connection.atom).is_some_and(|other| other.id == connection.id) {
@@ -146,25 +148,12 @@ impl Peers {
             }
             up
         });
+        close(&mut slots, &connection.peer, connection.id, None);
     }
 
-    /// A connection or an attempt has ended; whoever waited for it is told the error.
+    /// An attempt has ended; whoever waited for it is told the error.
     pub(crate) fn closed(&self, peer: &NodeName, attempt: AttemptId, error: Option<ConnectError>) {
-        let mut slots = self.slots.lock();
-        let Some(slot) = slots.get_mut(peer) else { return };
-        slot.attempts.remove(&attempt);
-        let _ = slot.arbitration.closed(attempt);
-        if !slot.arbitration.is_idle() {
-            return;
-        }
-        if !slot.waiters.is_empty() {
-            let error = error.unwrap_or(ConnectError::Disconnected);
-            for waiter in slot.waiters.drain(..) {
-                let _ = waiter.send(Err(error.clone()));
-            }
-        }
-        // Names that nobody ever connects from would fill the table: an idle slot goes.
-        slots.remove(peer);
+        close(&mut self.slots.lock(), peer, attempt, error);
     }
 
     /// Ends all attempts.
@@ -175,4 +164,21 @@ impl Peers {
             }
         }
     }
+}
+
+fn close(slots: &mut HashMap<NodeName, Slot>, peer: &NodeName, attempt: AttemptId, error: Option<ConnectError>) {
+    let Some(slot) = slots.get_mut(peer) else { return };
+    slot.attempts.remove(&attempt);
+    let _ = slot.arbitration.closed(attempt);
+    if !slot.arbitration.is_idle() {
+        return;
+    }
+    if !slot.waiters.is_empty() {
+        let error = error.unwrap_or(ConnectError::Disconnected);
+        for waiter in slot.waiters.drain(..) {
+            let _ = waiter.send(Err(error.clone()));
+        }
+    }
+    // Names that nobody ever connects from would fill the table: an idle slot goes.
+    slots.remove(peer);
 }

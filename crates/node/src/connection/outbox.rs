@@ -28,6 +28,9 @@ pub(crate) struct Outbox {
     room: Notify,
     /// There is room again for large ones.
     drained: Notify,
+    /// Something could not be queued any more.
+    overflowed: Notify,
+    limit: usize,
 }
 
 /// Whose messages must arrive in the order in which they were sent: those of a process, or those of one call.
@@ -80,7 +83,7 @@ pub(crate) enum SendError {
     /// The connection has ended.
     #[error("the connection has ended")]
     Closed,
-    /// More than [`Outbox::LIMIT`] bytes are queued: the peer does not read.
+    /// More than [`Limits::queued`](crate::Limits) bytes are queued: the peer does not read.
     #[error("the peer does not read what is sent to it")]
     Full,
     /// The message is beyond what a frame can hold, and the peer takes no fragments.
@@ -103,14 +106,10 @@ impl Outbox {
     /// Small messages wait for small ones only, since they overtake the large.
     pub(crate) const BUSY: usize = 1 << 20;
 
-    /// The most bytes that may be queued by those who cannot wait: signals that the node itself makes. A peer that
-    /// asks and never reads is disconnected when they reach it. One message alone may be larger.
-    pub(crate) const LIMIT: usize = 256 << 20;
-
     /// A buffer that has grown beyond this is given back when there is nothing more to write.
     const KEPT: usize = 256 << 10;
 
-    pub(crate) fn new(flags: DistributionFlags) -> Self {
+    pub(crate) fn new(flags: DistributionFlags, limit: usize) -> Self {
         Self {
             queue: Mutex::new(Queue {
                 channel: Outbound::new(flags),
@@ -123,6 +122,8 @@ impl Outbox {
             filled: Notify::new(),
             room: Notify::new(),
             drained: Notify::new(),
+            overflowed: Notify::new(),
+            limit,
         }
     }
 
@@ -134,7 +135,7 @@ impl Outbox {
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SendError> {
         let mut queue = self.queue.lock();
-        queue.check()?;
+        self.check(&queue)?;
         let was_empty = queue.is_empty();
         queue.add(from.into(), control, payload)?;
         drop(queue);
@@ -163,13 +164,25 @@ impl Outbox {
                 out.extend_from_slice(end);
             });
         }
-        queue.check()?;
+        self.check(&queue)?;
         let was_empty = queue.is_empty();
         let fragments = queue.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end));
         queue.add_large(from.into(), fragments);
         drop(queue);
         if was_empty {
             self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Says whether anything may be queued.
+    fn check(&self, queue: &Queue) -> Result<(), SendError> {
+        if queue.closed {
+            return Err(SendError::Closed);
+        }
+        if queue.bytes() > self.limit && queue.bytes_but_the_largest() > self.limit {
+            self.overflowed.notify_one();
+            return Err(SendError::Full);
         }
         Ok(())
     }
@@ -204,6 +217,12 @@ impl Outbox {
             };
             room.await;
         }
+    }
+
+    /// Waits until more is queued than may be, by those who cannot wait: signals that the node itself makes. What is
+    /// lost then is settled by the end of the connection.
+    pub(crate) async fn overflowed(&self) {
+        self.overflowed.notified().await;
     }
 
     /// Waits until there is something to write.
@@ -260,16 +279,6 @@ impl Outbox {
 }
 
 impl Queue {
-    fn check(&self) -> Result<(), SendError> {
-        if self.closed {
-            return Err(SendError::Closed);
-        }
-        if self.bytes() > Outbox::LIMIT {
-            return Err(SendError::Full);
-        }
-        Ok(())
-    }
-
     fn add(
         &mut self,
         sender: Sender,
@@ -352,6 +361,15 @@ impl Queue {
     fn bytes(&self) -> usize {
         self.buffer.len() + self.lane_bytes
     }
+
+    /// The queued bytes without those of the largest message: one alone may be as large as it likes.
+    fn bytes_but_the_largest(&self) -> usize {
+        let largest = self.lanes.iter().filter_map(|lane| match lane.waiting.front() {
+            Some(Waiting::Large(fragments)) => Some(fragments.remaining_bytes()),
+            _ => None,
+        });
+        self.bytes() - largest.max().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -383,7 +401,7 @@ mod tests {
 
     #[test]
     fn small_messages_overtake_large_ones_of_others() {
-        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER);
+        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
         send(&outbox, 1, 1, 100 << 10);
         send(&outbox, 2, 2, 20);
         assert_eq!(batches(&outbox), [(vec![2], vec![1, 1])]);
@@ -391,7 +409,7 @@ mod tests {
 
     #[test]
     fn the_messages_of_a_sender_keep_their_order() {
-        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER);
+        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
         send(&outbox, 1, 1, 100 << 10);
         send(&outbox, 1, 2, 20);
         send(&outbox, 1, 3, 100 << 10);
@@ -403,11 +421,23 @@ mod tests {
 
     #[test]
     fn only_what_would_wait_behind_a_large_message_has_to_wait_for_it() {
-        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER);
+        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
         send(&outbox, 1, 1, 4 << 20);
         assert_eq!(outbox.ready(&pid(2), 20).now_or_never(), Some(Ok(())));
         assert_eq!(outbox.ready(&pid(2), 1 << 20).now_or_never(), None);
         assert_eq!(outbox.ready(&pid(1), 20).now_or_never(), None);
         assert_eq!(outbox.ready(Sender::call(1), 20).now_or_never(), Some(Ok(())));
+    }
+
+    #[test]
+    fn one_large_message_is_no_overflow_but_two_are() {
+        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+        send(&outbox, 1, 1, 4 << 20);
+        send(&outbox, 2, 2, 20);
+        assert_eq!(outbox.overflowed().now_or_never(), None);
+        send(&outbox, 3, 3, 2 << 20);
+        let control = RegSend { from: pid(4), to: Atom::from_static("x") };
+        assert_eq!(outbox.send(&pid(4), &control, |_| {}), Err(SendError::Full));
+        assert_eq!(outbox.overflowed().now_or_never(), Some(()));
     }
 }

@@ -34,6 +34,7 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
                 written = write_batch(socket, &batch) => written,
                 // A peer that hangs does not read either.
                 () = silence(connection) => return NodeDownReason::NetTickTimeout,
+                () = connection.outbox.overflowed() => return NodeDownReason::Congested,
             };
             if let Err(error) = written {
                 return match error.kind() {
