@@ -1,4 +1,5 @@
 use std::cmp::Ordering;
+use std::mem;
 
 use crate::Term;
 use crate::elements::Elements;
@@ -37,16 +38,14 @@ impl Map {
         if flat.chunks_exact(2).zip(flat.chunks_exact(2).skip(1)).all(|(a, b)| ascending(&a[0], &b[0])) {
             return Ok(Self(flat.into()));
         }
-        let mut terms = flat.into_iter();
-        let mut pairs = Vec::with_capacity(terms.len() / 2);
-        while let (Some(key), Some(value)) = (terms.next(), terms.next()) {
-            pairs.push(Some((key, value)));
+        let mut flat = flat;
+        let mut sorted = Vec::with_capacity(flat.len());
+        for place in sorted_places(&flat)? {
+            for term in &mut flat[2 * place..2 * place + 2] {
+                sorted.push(mem::replace(term, Term::Integer(0)));
+            }
         }
-        let mut flat = Vec::with_capacity(2 * pairs.len());
-        for place in sorted_places(&pairs)? {
-            flat.extend(pairs[place].take().into_iter().flat_map(<[Term; 2]>::from));
-        }
-        Ok(Self(flat.into()))
+        Ok(Self(sorted.into()))
     }
 
     /// The number of pairs.
@@ -94,18 +93,14 @@ impl Map {
 ///
 /// What a BEAM sends of a large map is in the order of its hashes. To sort numbers that the keys begin with is
 /// several times faster than to compare the keys themselves, which is left for keys that begin alike.
-fn sorted_places(pairs: &[Option<(Term, Term)>]) -> Result<Vec<usize>, DuplicateKey> {
-    let key = |place: usize| pairs[place].as_ref().map(|(key, _)| key);
+fn sorted_places(flat: &[Term]) -> Result<Vec<usize>, DuplicateKey> {
+    let key = |place: usize| &flat[2 * place];
     let mut order: Vec<((u8, u64), usize)> =
-        (0..pairs.len()).map(|place| (key(place).map_or((0, 0), order_prefix), place)).collect();
-    order.sort_unstable();
+        (0..flat.len() / 2).map(|place| (order_prefix(key(place)), place)).collect();
+    order.sort_unstable_by_key(|(prefix, _)| *prefix);
     for alike in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
-        let compare = |a: usize, b: usize| match (key(a), key(b)) {
-            (Some(a), Some(b)) => a.compare_keys(b),
-            _ => Ordering::Equal,
-        };
-        alike.sort_unstable_by(|a, b| compare(a.1, b.1));
-        if alike.windows(2).any(|pair| compare(pair[0].1, pair[1].1) == Ordering::Equal) {
+        alike.sort_unstable_by(|a, b| key(a.1).compare_keys(key(b.1)));
+        if alike.windows(2).any(|pair| key(pair[0].1) == key(pair[1].1)) {
             return Err(DuplicateKey);
         }
     }

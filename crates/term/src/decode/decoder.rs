@@ -79,7 +79,7 @@ impl<'a> Decoder<'a> {
         self.atom_after(tag, at)
     }
 
-    /// Reads an atom's name, which is borrowed unless it is in an old encoding.
+    /// Reads an atom's name, which is borrowed unless it is in Latin-1 and not in ASCII.
     ///
     /// # Errors
     /// If the next term is not a well-formed atom.
@@ -90,7 +90,15 @@ impl<'a> Decoder<'a> {
             Tag::SMALL_ATOM_UTF8_EXT => usize::from(self.u8(at)?),
             Tag::ATOM_UTF8_EXT => usize::from(self.u16(at)?),
             Tag::ATOM_CACHE_REF => return self.cached_atom(at).map(|atom| Cow::Borrowed(atom.as_str())),
-            tag => return self.atom_after(tag, at).map(|atom| Cow::Owned(atom.as_str().to_owned())),
+            Tag::SMALL_ATOM_EXT => {
+                let len = usize::from(self.u8(at)?);
+                return self.latin1_name(len, at);
+            }
+            Tag::ATOM_EXT => {
+                let len = usize::from(self.u16(at)?);
+                return self.latin1_name(len, at);
+            }
+            _ => return Err(self.unexpected(at)),
         };
         self.utf8_name(len, at).map(Cow::Borrowed)
     }
@@ -417,11 +425,11 @@ impl<'a> Decoder<'a> {
             }
             Tag::SMALL_ATOM_EXT => {
                 let len = usize::from(self.u8(at)?);
-                self.atom_latin1(len, at)
+                self.latin1_name(len, at).map(|name| Atom::from_checked(&name))
             }
             Tag::ATOM_EXT => {
                 let len = usize::from(self.u16(at)?);
-                self.atom_latin1(len, at)
+                self.latin1_name(len, at).map(|name| Atom::from_checked(&name))
             }
             _ => Err(self.unexpected(at)),
         }
@@ -447,9 +455,16 @@ impl<'a> Decoder<'a> {
         atoms.get(position).ok_or_else(|| self.error(at, DecodeErrorKind::AtomReference))
     }
 
-    fn atom_latin1(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
-        let name: String = self.take(len, at)?.iter().map(|byte| char::from(*byte)).collect();
-        Atom::new(&name).map_err(|_| self.error(at, DecodeErrorKind::AtomTooLong))
+    /// Reads the name of an atom in Latin-1; nearly all are ASCII.
+    fn latin1_name(&mut self, len: usize, at: usize) -> Result<Cow<'a, str>, DecodeError> {
+        let bytes = self.take(len, at)?;
+        if len > Atom::MAX_CHARACTERS {
+            return Err(self.error(at, DecodeErrorKind::AtomTooLong));
+        }
+        match str::from_utf8(bytes) {
+            Ok(name) if name.is_ascii() => Ok(Cow::Borrowed(name)),
+            _ => Ok(Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect())),
+        }
     }
 
     #[inline]
