@@ -4,6 +4,8 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
+use crate::atom::in_pieces;
+
 /// A sequence of bytes.
 ///
 /// Up to [`Binary::INLINE`] bytes are held in place. Larger ones own their bytes, or share a buffer with the
@@ -42,12 +44,7 @@ impl Binary {
     #[inline(always)]
     pub(crate) fn inline(len: usize, bytes: &[u8; Self::INLINE]) -> Self {
         debug_assert!(len <= Self::INLINE);
-        let mut inline = [0; Self::INLINE];
-        inline[..8].copy_from_slice(&bytes[..8]);
-        inline[8..16].copy_from_slice(&bytes[8..16]);
-        inline[16..20].copy_from_slice(&bytes[16..20]);
-        inline[20..].copy_from_slice(&bytes[20..]);
-        Self(Repr::Inline { len: len.min(Self::INLINE) as u8, bytes: inline })
+        Self(Repr::Inline { len: len.min(Self::INLINE) as u8, bytes: in_pieces(bytes) })
     }
 
     /// The bytes.

@@ -288,20 +288,25 @@ pub fn float<S: Sink>(value: f64, sink: &mut S) {
 /// Writes an atom by its name.
 #[inline]
 pub fn atom<S: Sink>(atom: &Atom, sink: &mut S) {
-    atom_name(atom.as_str(), sink);
+    name(atom.as_bytes(), sink);
 }
 
 /// Writes an atom whose name is known to be short enough for one.
 #[inline]
-pub(crate) fn atom_name<S: Sink>(name: &str, sink: &mut S) {
-    match u8::try_from(name.len()) {
+pub(crate) fn atom_name<S: Sink>(text: &str, sink: &mut S) {
+    name(text.as_bytes(), sink);
+}
+
+#[inline]
+fn name<S: Sink>(bytes: &[u8], sink: &mut S) {
+    match u8::try_from(bytes.len()) {
         Ok(len) => sink.put(&[Tag::SMALL_ATOM_UTF8_EXT.0, len]),
         Err(_) => {
             sink.put_u8(Tag::ATOM_UTF8_EXT.0);
-            sink.put_u16(name.len() as u16);
+            sink.put_u16(bytes.len() as u16);
         }
     }
-    sink.put(name.as_bytes());
+    sink.put(bytes);
 }
 
 /// Writes a binary.

@@ -436,7 +436,11 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline]
-    fn atom_utf8(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
+    pub(super) fn atom_utf8(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
+        if let Some(start) = self.ascii_ahead(len) {
+            self.take(len, at)?;
+            return Ok(Atom::from_ascii(len, start));
+        }
         self.utf8_name(len, at).map(Atom::from_checked)
     }
 
@@ -528,6 +532,13 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     pub(super) fn ahead(&self) -> Option<&'a [u8; Binary::INLINE]> {
         self.rest.first_chunk()
+    }
+
+    /// The next bytes, as many as an atom can hold in place, if its name is so short, and in ASCII.
+    #[inline(always)]
+    pub(super) fn ascii_ahead(&self, len: usize) -> Option<&'a [u8; Atom::INLINE]> {
+        let start = self.rest.first_chunk()?;
+        start.get(..len)?.is_ascii().then_some(start)
     }
 
     /// Reads a binary after its tag.

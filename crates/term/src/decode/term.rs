@@ -65,8 +65,13 @@ impl Decoder<'_> {
                 })?,
                 Tag::SMALL_ATOM_UTF8_EXT => self.run(tag, at, into, |input, at, elements| {
                     let len = usize::from(input.u8(at)?);
-                    let name = input.utf8_name(len, at)?;
-                    keep(elements, || Term::Atom(Atom::from_checked(name)));
+                    if let Some(start) = input.ascii_ahead(len) {
+                        input.take(len, at)?;
+                        keep(elements, || Term::Atom(Atom::from_ascii(len, start)));
+                    } else {
+                        let atom = input.atom_utf8(len, at)?;
+                        keep(elements, || Term::Atom(atom));
+                    }
                     Ok(())
                 })?,
                 Tag::BINARY_EXT => self.run(tag, at, into, |input, at, elements| {
