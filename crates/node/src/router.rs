@@ -14,6 +14,10 @@ use crate::reason;
 use crate::rpc::{self, Spawn};
 
 /// What became of a message.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a message and taken apart at once; a box would be an allocation a call"
+)]
 pub(crate) enum Routed {
     Done,
     /// A process is to be spawned.
