@@ -18,7 +18,6 @@ use crate::rpc::{self, Spawn};
     clippy::large_enum_variant,
     reason = "made once a message and taken apart at once; a box would be an allocation a call"
 )]
-#[expect(clippy::large_enum_variant, reason = "a call is made of it at once; a box would be an allocation for each")]
 pub(crate) enum Routed {
     Done,
     /// A process is to be spawned.
