@@ -92,6 +92,10 @@ pub fn term<S: Sink>(term: &Term, sink: &mut S) {
     let Some(mut current) = head(term, sink) else { return };
     loop {
         match current.rest.next() {
+            // The most frequent ones are written without a call.
+            Some(Term::Integer(value)) => integer(*value, sink),
+            Some(Term::Float(value)) => float(value.get(), sink),
+            Some(Term::Atom(name)) => atom(name, sink),
             Some(term) => {
                 if let Some(inner) = head(term, sink) {
                     open.push(std::mem::replace(&mut current, inner));
@@ -159,8 +163,7 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
                 nil(sink);
                 return None;
             }
-            if is_string(elements) {
-                string(elements, sink);
+            if string(elements, sink) {
                 return None;
             }
             list_header(elements.len(), sink);
@@ -210,25 +213,31 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
     Some(Open { rest: elements.iter(), end: End::Nothing })
 }
 
-fn is_string(elements: &[Term]) -> bool {
-    elements.len() <= usize::from(u16::MAX)
-        && elements.iter().all(|element| matches!(element, Term::Integer(value) if (0..=255).contains(value)))
-}
-
-/// Writes a list of bytes in the form of a string.
-fn string<S: Sink>(elements: &[Term], sink: &mut S) {
-    sink.put_u8(Tag::STRING_EXT.0);
-    sink.put_u16(elements.len() as u16);
-    let mut piece = [0; 64];
-    for elements in elements.chunks(piece.len()) {
-        for (byte, element) in piece.iter_mut().zip(elements) {
-            *byte = match element {
-                Term::Integer(value) => *value as u8,
-                _ => 0,
-            };
+/// Writes a list in the form of a string, if it has only bytes and not too many of them.
+fn string<S: Sink>(elements: &[Term], sink: &mut S) -> bool {
+    let byte = |element: &Term| match element {
+        Term::Integer(value) => u8::try_from(*value).ok(),
+        _ => None,
+    };
+    let Ok(len) = u16::try_from(elements.len()) else { return false };
+    let mut piece = [0; 256];
+    let (first, rest) = elements.split_at(elements.len().min(piece.len()));
+    for (to, element) in piece.iter_mut().zip(first) {
+        match byte(element) {
+            Some(byte) => *to = byte,
+            None => return false,
         }
-        sink.put(&piece[..elements.len()]);
     }
+    if !rest.iter().all(|element| byte(element).is_some()) {
+        return false;
+    }
+    sink.put_u8(Tag::STRING_EXT.0);
+    sink.put_u16(len);
+    sink.put(&piece[..first.len()]);
+    for element in rest {
+        sink.put_u8(byte(element).unwrap_or_default());
+    }
+    true
 }
 
 /// Writes an integer.
@@ -237,13 +246,16 @@ pub fn integer<S: Sink>(value: i64, sink: &mut S) {
     if let Ok(byte) = u8::try_from(value) {
         sink.put(&[Tag::SMALL_INTEGER_EXT.0, byte]);
     } else if let Ok(int) = i32::try_from(value) {
-        let [a, b, c, d] = int.to_be_bytes();
-        sink.put(&[Tag::INTEGER_EXT.0, a, b, c, d]);
+        sink.put_u8(Tag::INTEGER_EXT.0);
+        sink.put_u32(int.cast_unsigned());
     } else {
         let magnitude = value.unsigned_abs();
         let len = 8 - magnitude.leading_zeros() as usize / 8;
         sink.put(&[Tag::SMALL_BIG_EXT.0, len as u8, u8::from(value < 0)]);
-        sink.put(&magnitude.to_le_bytes()[..len]);
+        match len {
+            8 => sink.put(&magnitude.to_le_bytes()),
+            len => sink.put(&magnitude.to_le_bytes()[..len]),
+        }
     }
 }
 
@@ -280,9 +292,8 @@ pub fn big_integer<S: Sink>(value: &BigInt, sink: &mut S) {
 /// Writes a finite float.
 #[inline]
 pub fn float<S: Sink>(value: f64, sink: &mut S) {
-    let mut bytes = [Tag::NEW_FLOAT_EXT.0; 9];
-    bytes[1..].copy_from_slice(&value.to_be_bytes());
-    sink.put(&bytes);
+    sink.put_u8(Tag::NEW_FLOAT_EXT.0);
+    sink.put_u64(value.to_bits());
 }
 
 /// Writes an atom by its name.
