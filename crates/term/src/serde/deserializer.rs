@@ -32,9 +32,12 @@ impl<'d, 'de> Deserializer<'d, 'de> {
     #[inline]
     fn nested<T>(&mut self, at: usize, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.depth_left = self.depth_left.checked_sub(1).ok_or(ErrorKind::TooDeep { offset: Some(at) })?;
-        let value = read(self).map_err(|error| error.at(at))?;
+        let result = read(self);
         self.depth_left += 1;
-        Ok(value)
+        match result {
+            Err(error) => Err(error.at(at)),
+            ok => ok,
+        }
     }
 
     #[inline]
@@ -68,8 +71,8 @@ impl<'d, 'de> Deserializer<'d, 'de> {
         let pairs = self.decoder.map_header()?;
         self.nested(at, |de| {
             let mut pairs = Pairs { de, left: pairs };
-            let value = visitor.visit_map(&mut pairs)?;
-            pairs.finish(value)
+            let result = visitor.visit_map(&mut pairs);
+            pairs.finish(result)
         })
     }
 
@@ -375,8 +378,8 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
         let left = self.decoder.map_header()?;
         self.nested(at, |de| {
             let mut pairs = StructPairs { pairs: Pairs { de, left }, fields, read: 0 };
-            let value = visitor.visit_map(&mut pairs)?;
-            pairs.pairs.finish(value)
+            let result = visitor.visit_map(&mut pairs);
+            pairs.pairs.finish(result)
         })
     }
 

@@ -182,9 +182,12 @@ pub(super) struct Pairs<'s, 'd, 'de> {
 
 impl Pairs<'_, '_, '_> {
     /// Checks that the visitor has taken all pairs.
-    #[inline]
-    pub(super) fn finish<T>(&self, value: T) -> Result<T, Error> {
-        if self.left == 0 { Ok(value) } else { Err(de::Error::custom("map of too many pairs")) }
+    #[inline(always)]
+    pub(super) fn finish<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        match result {
+            Ok(_) if self.left > 0 => Err(de::Error::custom("map of too many pairs")),
+            result => result,
+        }
     }
 }
 
