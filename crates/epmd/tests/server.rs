@@ -300,7 +300,7 @@ impl Exchange {
         match *answer.as_slice() {
             [b'v', 0, ..] => answer.truncate(2),
             [b'y', 0, 0, 1..=3] => answer.truncate(3),
-            [a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]) == self.port.into() => drop(answer.drain(..4)),
+            [a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]) == u32::from(self.port) => drop(answer.drain(..4)),
             _ => {}
         }
         let text = String::from_utf8_lossy(&answer);
