@@ -5,14 +5,16 @@
 mod harness;
 mod peers;
 
+/// The allocator of the `peerl` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use harness::{Bound, Contest, Measure, Settings, describe};
 use peerl_node::{Atom, Mfa, NodeName, Term};
-use peerl_term::Binary;
 use peers::{CNode, Raw, Stage, call_rate};
 
 const MEGABYTE: usize = 1_000_000;
@@ -151,14 +153,14 @@ fn send(stage: &Stage<'_>, peer: &NodeName, messages: u64) {
     stage.runtime.block_on(task).expect("the sender does not panic");
 }
 
-/// `byte_size/1` of 1 MB, called by our node; megabytes a second.
+/// `byte_size/1` of 1 MB, called by our node; megabytes a second. The argument is encoded once, as the BEAM's is a
+/// binary that is shared by all its callers.
 fn megabytes(stage: &Stage<'_>, peer: &NodeName, slice: Duration) -> f64 {
     let (node, peer) = (stage.node.clone(), peer.clone());
-    let argument = Binary::from(Bytes::from(vec![7; MEGABYTE]));
+    let argument = Term::binary(vec![7; MEGABYTE]);
+    let mfa = Mfa::with_terms(Atom::from_static("erlang"), Atom::from_static("byte_size"), vec![argument]);
     let (calls, time) = stage.calls(CALLERS, slice, move || {
-        let argument = Term::Binary(argument.clone());
-        let mfa = Mfa::with_terms(Atom::from_static("erlang"), Atom::from_static("byte_size"), vec![argument]);
-        let call = node.call::<usize>(&peer, mfa);
+        let call = node.call::<usize>(&peer, mfa.clone());
         async move { assert_eq!(call.await.expect("an answer"), MEGABYTE) }
     });
     calls / time.as_secs_f64()
