@@ -5,10 +5,6 @@
 mod harness;
 mod peers;
 
-/// The allocator of the `peerl` binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;

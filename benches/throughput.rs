@@ -5,7 +5,7 @@
 mod harness;
 mod peers;
 
-/// The allocator of the `peerl` binary.
+/// The C library gives the memory of a large message back to the kernel each time, and gets it again page by page.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

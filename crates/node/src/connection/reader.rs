@@ -1,4 +1,5 @@
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use peerl_proto::channel::Inbound;
 use peerl_proto::frame::{Frame, FrameReader};
 use peerl_proto::tick::TickAction;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::runtime::Handle;
 
 use super::Connection;
 use crate::NodeDownReason;
@@ -19,6 +21,9 @@ const FIRST_READ: usize = 4 << 10;
 
 /// The most room for one read. It grows to this as long as reads fill it.
 const LARGEST_READ: usize = 256 << 10;
+
+/// How often a node with one thread asks for more before it sleeps: for about 20 µs.
+const ASKS: usize = 20;
 
 /// Reads messages and routes them, until the connection ends.
 pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, socket: OwnedReadHalf, buffer: BytesMut) {
@@ -40,6 +45,8 @@ async fn read_until_broken(
     let mut inbound = Inbound::new(node.limits.channel);
     let mut room = FIRST_READ;
     let mut spawns = Vec::new();
+    // Of several threads one sleeps until something arrives, whatever the others do.
+    let asks = if Handle::current().metrics().num_workers() == 1 { ASKS } else { 0 };
     loop {
         loop {
             match frames.next(&mut buffer) {
@@ -66,6 +73,7 @@ async fn read_until_broken(
         // A connection that waits for its next message holds no buffer.
         if buffer.is_empty() {
             buffer = BytesMut::new();
+            ask_again(socket, asks).await;
             if let Err(error) = socket.readable().await {
                 return lost(&error);
             }
@@ -80,6 +88,17 @@ async fn read_until_broken(
             Err(error) => return lost(&error),
         }
         connection.has_read();
+    }
+}
+
+/// Waits a moment for the next bytes without letting the thread fall asleep, since waking it up takes longer than most
+/// peers need to go on. The schedulers of a BEAM do the same.
+async fn ask_again(socket: &OwnedReadHalf, asks: usize) {
+    for _ in 0..asks {
+        tokio::task::yield_now().await;
+        if futures::poll!(pin!(socket.readable())).is_ready() {
+            return;
+        }
     }
 }
 
