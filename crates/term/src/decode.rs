@@ -3,6 +3,7 @@
 mod compressed;
 mod decoder;
 mod error;
+mod identifier;
 mod limits;
 mod term;
 
