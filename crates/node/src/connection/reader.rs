@@ -1,5 +1,4 @@
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,9 +21,6 @@ const FIRST_READ: usize = 4 << 10;
 /// The most room for one read. It grows to this as long as reads fill it.
 const LARGEST_READ: usize = 256 << 10;
 
-/// How often a node with one thread asks for more before it sleeps: for about 20 µs.
-const ASKS: usize = 20;
-
 /// Reads messages and routes them, until the connection ends.
 pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, socket: OwnedReadHalf, buffer: BytesMut) {
     let reason = tokio::select! {
@@ -45,8 +41,7 @@ async fn read_until_broken(
     let mut inbound = Inbound::new(node.limits.channel);
     let mut room = FIRST_READ;
     let mut spawns = Vec::new();
-    // Of several threads one sleeps until something arrives, whatever the others do.
-    let asks = if Handle::current().metrics().num_workers() == 1 { ASKS } else { 0 };
+    let alone = Handle::current().metrics().num_workers() == 1;
     loop {
         loop {
             match frames.next(&mut buffer) {
@@ -73,7 +68,11 @@ async fn read_until_broken(
         // A connection that waits for its next message holds no buffer.
         if buffer.is_empty() {
             buffer = BytesMut::new();
-            ask_again(socket, asks).await;
+            if alone {
+                // Those whose messages have come go on and answer before the thread reads again or sleeps: the peer
+                // then gets much at a time, and so do we. With several threads, another one runs them meanwhile.
+                tokio::task::yield_now().await;
+            }
             if let Err(error) = socket.readable().await {
                 return lost(&error);
             }
@@ -88,17 +87,6 @@ async fn read_until_broken(
             Err(error) => return lost(&error),
         }
         connection.has_read();
-    }
-}
-
-/// Waits a moment for the next bytes without letting the thread fall asleep, since waking it up takes longer than most
-/// peers need to go on. The schedulers of a BEAM do the same.
-async fn ask_again(socket: &OwnedReadHalf, asks: usize) {
-    for _ in 0..asks {
-        tokio::task::yield_now().await;
-        if futures::poll!(pin!(socket.readable())).is_ready() {
-            return;
-        }
     }
 }
 
