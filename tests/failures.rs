@@ -318,7 +318,10 @@ async fn a_peer_that_asks_and_does_not_read() {
         .unwrap();
         let beam = stage.beam(otp).await;
         let mut events = node.events();
-        expect(&beam, &node, "[erpc:send_request(NODE, rust, big, []) || _ <- lists:seq(1, 50)], ok", "ok").await;
+        // The process that asks lives on: if it ended, its requests would be taken back.
+        let ask = "spawn(fun() -> [erpc:send_request(NODE, rust, big, []) || _ <- lists:seq(1, 50)], \
+                   receive never -> ok end end), ok";
+        expect(&beam, &node, ask, "ok").await;
         assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
         let _ = asked.acquire_many(50).await.unwrap();
         beam.sigstop();
