@@ -1,7 +1,9 @@
 use std::fmt;
 
-use peerl_term::{Atom, RawTerm, Term, encode};
+use peerl_term::{Atom, AtomTable, RawTerm, Term, encode};
 use serde::Serialize;
+
+use crate::rpc::list_len;
 
 /// A function and its arguments: what is to be called.
 #[derive(Clone)]
@@ -20,15 +22,9 @@ pub enum MfaError {
     /// A name is too long for an atom.
     #[error(transparent)]
     Atom(#[from] peerl_term::AtomError),
-    /// The arguments cannot be terms.
+    /// The arguments cannot be terms, or are not a sequence: one argument is `(argument,)`.
     #[error("the arguments cannot be encoded: {0}")]
     Arguments(#[from] peerl_term::serde::Error),
-    /// The arguments are not a sequence.
-    #[error("arguments are given as a tuple or another sequence, ({shape} came): one argument is `(argument,)`")]
-    NotASequence {
-        /// What was given.
-        shape: &'static str,
-    },
 }
 
 impl Mfa {
@@ -38,16 +34,12 @@ impl Mfa {
     /// If a name is too long for an atom, or the arguments are no sequence or cannot be encoded.
     pub fn new(module: &str, function: &str, arguments: impl Serialize) -> Result<Self, MfaError> {
         let (module, function) = (Atom::new(module)?, Atom::new(function)?);
-        match peerl_term::serde::to_term(&arguments)? {
-            Term::Tuple(arguments) => Ok(Self::with_terms(module, function, arguments.into_vec())),
-            Term::List(arguments) => Ok(Self::with_terms(module, function, arguments.into_vec())),
-            Term::Atom(unit) if size_of_val(&arguments) == 0 => {
-                drop(unit);
-                Ok(Self::with_terms(module, function, Vec::new()))
-            }
-            Term::Map(_) => Err(MfaError::NotASequence { shape: "a map" }),
-            _ => Err(MfaError::NotASequence { shape: "a single value" }),
-        }
+        let mut encoded = Vec::new();
+        peerl_term::serde::list_to_sink(&arguments, &mut encoded)?;
+        let arguments = RawTerm::new(encoded.into(), AtomTable::empty());
+        // What has just been written is a list.
+        let arity = list_len(&arguments).unwrap_or(0);
+        Ok(Self { module, function, arity, arguments })
     }
 
     /// Makes a call of terms.
@@ -87,5 +79,34 @@ impl Mfa {
 impl fmt::Debug for Mfa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}/{}", self.module, self.function, self.arity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(mfa: &Mfa) -> Term {
+        mfa.arguments().decode().unwrap()
+    }
+
+    #[test]
+    fn arguments_are_any_sequence() {
+        let pair = Mfa::new("m", "f", ("a", 1)).unwrap();
+        assert_eq!((pair.arity(), arguments(&pair)), (2, Term::list([Term::from("a"), Term::from(1)])));
+        let bytes = Mfa::new("m", "f", vec![1u8, 2, 3]).unwrap();
+        assert_eq!((bytes.arity(), arguments(&bytes)), (3, Term::list([1, 2, 3].map(Term::from))));
+        let none = Mfa::new("m", "f", ()).unwrap();
+        assert_eq!((none.arity(), arguments(&none)), (0, Term::nil()));
+    }
+
+    #[test]
+    fn a_single_value_is_no_sequence() {
+        #[derive(Serialize)]
+        struct Unit;
+        assert!(matches!(Mfa::new("m", "f", 1), Err(MfaError::Arguments(_))));
+        assert!(matches!(Mfa::new("m", "f", "text"), Err(MfaError::Arguments(_))));
+        assert!(matches!(Mfa::new("m", "f", Unit), Err(MfaError::Arguments(_))));
+        assert!(matches!(Mfa::new(&"m".repeat(256), "f", ()), Err(MfaError::Atom(_))));
     }
 }

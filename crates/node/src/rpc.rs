@@ -8,7 +8,7 @@ mod outcome;
 mod pmap;
 mod serve;
 
-pub(crate) use apply::apply;
+pub(crate) use apply::{apply, list_len};
 pub use call::{Call, CallError};
 pub(crate) use generic::reply_tag;
 pub use generic::{Caller, GenCall, GenRequest, ReplyError};

@@ -62,7 +62,7 @@ fn stack(module: &Atom, function: &Atom, arguments: Term) -> Term {
 }
 
 /// The number of elements of an encoded list, if it is a proper one.
-pub(super) fn list_len(list: &RawTerm) -> Option<usize> {
+pub(crate) fn list_len(list: &RawTerm) -> Option<usize> {
     let limits = Limits::default();
     let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
     match decoder.peek_tag().ok()? {

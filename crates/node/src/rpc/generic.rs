@@ -105,13 +105,9 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
     match answer {
         Answer::Reply(reply) => {
             guard.demonitor();
-            std::mem::forget(guard);
             value(&reply)
         }
-        Answer::Down(reason) => {
-            std::mem::forget(guard);
-            Err(CallError::Signal(reason.decode()?))
-        }
+        Answer::Down(reason) => Err(CallError::Signal(reason.decode()?)),
         Answer::Disconnected | Answer::NotSpawned(_) => Err(CallError::NodeDown),
     }
 }

@@ -245,7 +245,7 @@ impl Execution {
             let list = arguments.bytes().slice(start..decoder.position());
             Ok((module, function, RawTerm::new(list, arguments.atoms().clone())))
         };
-        let function = function().ok().filter(|(_, _, list)| super::apply::list_len(list).is_some());
+        let function = function().ok().filter(|(_, _, list)| super::list_len(list).is_some());
         Ok(Self { result, function })
     }
 }
