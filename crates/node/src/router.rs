@@ -163,14 +163,14 @@ impl Inner {
             return Routed::Done;
         }
         match self.process(to) {
-            Some(process) => self.deliver(process, Message::User(payload)),
+            Some(process) => self.deliver(process, Message::User(kept(payload))),
             None => Routed::Done,
         }
     }
 
     fn route_named(&self, to: &str, payload: Option<RawTerm>) -> Routed {
         match (self.processes.whereis(to), payload) {
-            (Some(process), Some(payload)) => self.deliver(process, Message::User(payload)),
+            (Some(process), Some(payload)) => self.deliver(process, Message::User(kept(payload))),
             _ => Routed::Done,
         }
     }
@@ -196,7 +196,7 @@ impl Inner {
     fn route_alias(&self, connection: &Connection, to: &Reference, payload: Option<RawTerm>) -> Routed {
         let (Some(number), Some(payload)) = (self.identity.reference_number(to), payload) else { return Routed::Done };
         match self.processes.of_alias(number) {
-            Some(process) => self.deliver(process, Message::User(payload)),
+            Some(process) => self.deliver(process, Message::User(kept(payload))),
             None => {
                 connection.calls.answer(number, Answer::Reply(payload));
                 Routed::Done
@@ -319,6 +319,13 @@ impl Inner {
             self.exit_request(&process, from, &reason);
         }
     }
+}
+
+/// A payload that may lie in a mailbox for long. A small one is copied: it would keep the buffer in memory that it was
+/// read into, which may be a thousand times as large, and which the mailbox's limit does not count.
+fn kept(payload: RawTerm) -> RawTerm {
+    const SMALL: usize = 1 << 10;
+    if payload.bytes().len() < SMALL { payload.unshared() } else { payload }
 }
 
 fn required(payload: Option<RawTerm>) -> Result<RawTerm, Violation> {

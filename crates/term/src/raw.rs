@@ -69,6 +69,11 @@ impl RawTerm {
         &self.atoms
     }
 
+    /// The same term in memory of its own, so that it does not keep the frame that it came in.
+    pub fn unshared(self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), atoms: self.atoms }
+    }
+
     /// Writes the term. Atoms that it names by position are written out.
     pub fn encode<S: Sink>(&self, sink: &mut S) {
         match &self.atoms {
@@ -95,5 +100,20 @@ impl RawTerm {
         let term = decoder.term()?;
         decoder.finish()?;
         Ok(term)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unshared_term_leaves_its_frame() {
+        let frame = Bytes::from(vec![97; 1000]);
+        let shared = RawTerm::new(frame.slice(..2), AtomTable::empty());
+        assert!(frame.as_ptr_range().contains(&shared.bytes().as_ptr()));
+        let unshared = shared.unshared();
+        assert!(!frame.as_ptr_range().contains(&unshared.bytes().as_ptr()));
+        assert_eq!(unshared.decode().unwrap(), Term::from(97));
     }
 }
