@@ -1,4 +1,5 @@
-//! Fixtures for tests against the real thing: BEAM nodes, EPMD, and the `peerl` binary.
+//! Fixtures for tests against the real thing: BEAM nodes, EPMD, and the `peerl` binary; and against a stand-in for AWS,
+//! with a proxy that makes it fail.
 //!
 //! Everything a fixture starts listens on 127.0.0.1 on a port of its own, lives in a temporary home directory, and is
 //! killed with its whole process group when the fixture is dropped, or when the test process dies in whatever way.
@@ -31,6 +32,15 @@ mod epmd;
 pub use epmd::Epmd;
 
 mod exit_watch;
+
+mod fault_proxy;
+pub use fault_proxy::{Fault, FaultProxy, Times};
+
+mod http;
+pub use http::{Answer, HttpServer, Request, Response};
+
+mod moto;
+pub use moto::{Moto, aws_env};
 
 mod name;
 pub use name::unique_name;

@@ -65,9 +65,13 @@ impl Otp {
         if self == Self::V25 {
             return None;
         }
-        let cache = std::env::var_os("PEERL_OTP_CACHE")
-            .map(PathBuf::from)
-            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"));
-        Some(cache.join(format!("otp{}", self.number())))
+        Some(cache().join(format!("otp{}", self.number())))
     }
+}
+
+/// Where `scripts/setup-tests` puts what is not installed on the machine itself.
+pub(crate) fn cache() -> PathBuf {
+    std::env::var_os("PEERL_OTP_CACHE")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"))
 }

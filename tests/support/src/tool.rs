@@ -13,6 +13,9 @@ pub(crate) fn require(program: &str) -> PathBuf {
             let package = match program {
                 "erl" | "epmd" => "erlang-base",
                 "unshare" => "util-linux",
+                "moto_server" => {
+                    panic!("this test needs `moto_server`, which is not installed: run scripts/setup-tests (as root)")
+                }
                 other => other,
             };
             panic!(
