@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use indicatif::ProgressBar;
+use peerl_discovery::strategy::StaticListSettings;
 use peerl_discovery::{MeshEvent, Peers, Reconciler, Running, Spec, Strategy};
 use peerl_node::{CallError, Mapped, Mfa, Node, NodeName};
 use peerl_term::{Atom, Term};
@@ -44,7 +45,8 @@ impl PeerOptions {
             specs.extend(settings.discover.clone().unwrap_or_default());
         }
         if !self.nodes.is_empty() {
-            specs.insert(0, Spec::Static { nodes: self.nodes.iter().map(ToString::to_string).collect() });
+            let nodes = self.nodes.iter().map(ToString::to_string).collect();
+            specs.insert(0, Spec::Static(StaticListSettings { nodes }));
         }
         specs.iter().map(|spec| spec.build().map_err(Failure::usage)).collect()
     }

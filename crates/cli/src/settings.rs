@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
 use peerl_discovery::Spec;
+use peerl_discovery::spec::split_specs;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::Failure;
@@ -354,8 +355,8 @@ fn specs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Spec>>
         List(Vec<figment::value::Value>),
     }
     let parsed: Result<Vec<Spec>, String> = match Form::deserialize(deserializer)? {
-        Form::Text(text) => text
-            .split_whitespace()
+        Form::Text(text) => split_specs(&text)
+            .into_iter()
             .map(|spec| spec.parse().map_err(|error: peerl_discovery::SpecError| error.to_string()))
             .collect(),
         Form::List(values) => {

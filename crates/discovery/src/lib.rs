@@ -33,7 +33,7 @@ mod mesh_event;
 pub use mesh_event::MeshEvent;
 mod reconciler;
 pub use reconciler::{Reconciler, Running};
-mod spec;
+pub mod spec;
 pub use spec::{Spec, SpecError};
 pub mod strategy;
 pub use strategy::{Peers, Strategy, StrategyError};

@@ -1,102 +1,181 @@
 //! Strategies as text and as configuration.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use peerl_epmd::Client;
-use peerl_proto::node_name::{NodeName, NodeNameError};
-use serde::{Deserialize, Serialize};
+use peerl_proto::node_name::NodeNameError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::strategy::{EpmdNames, StaticList, Strategy};
+use crate::strategy::{AnyOfSettings, EpmdNamesSettings, StaticListSettings, Strategy};
 
-/// A strategy that is described but not yet built.
+mod items;
+mod text;
+pub use items::one_or_many;
+pub use text::split_specs;
+
+/// What can be set of one strategy. The strategy's file owns the type; its fields are, by name, the keys of the text
+/// and of the table, and [`one_or_many`] reads the lists among them.
 ///
-/// | text | table of a configuration file |
-/// |---|---|
-/// | `static:a@h,b@h` | `{ strategy = "static", nodes = ["a@h", "b@h"] }` |
-/// | `epmd:h1,h2:4370` | `{ strategy = "epmd", hosts = ["h1", "h2:4370"] }` |
-///
-/// A host of `epmd` without a port is asked at the port that `ERL_EPMD_PORT` says, or 4369.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Form", into = "Table")]
-#[non_exhaustive]
-pub enum Spec {
-    /// A list of nodes that never changes.
-    Static {
-        /// The nodes.
-        nodes: Vec<String>,
-    },
-    /// All nodes that are registered at some hosts.
-    Epmd {
-        /// The hosts, each with a port where that is not the usual one.
-        hosts: Vec<String>,
-    },
-}
+/// An implementation refuses unknown fields (`#[serde(deny_unknown_fields)]`) and leaves those out of its serialized
+/// form that are at their default (`skip_serializing_if`): a [`Spec`]'s text is made of that form.
+pub trait StrategySettings: Serialize + DeserializeOwned {
+    /// The strategy's name: the word before the colon.
+    const NAME: &'static str;
 
-impl Spec {
+    /// The field of items that have no key (`h1` and `h2` in `epmd:h1,h2`), if there is one.
+    const BARE: Option<&'static str>;
+
+    /// Checks what can be checked without asking anybody.
+    ///
+    /// # Errors
+    /// If something makes no sense.
+    fn check(&self) -> Result<(), SpecError>;
+
     /// Makes the strategy.
     ///
     /// # Errors
-    /// If a node or a host is not one.
-    pub fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
-        match self {
-            Self::Static { nodes } => Ok(Arc::new(StaticList::new(parse_nodes(nodes)?))),
-            Self::Epmd { hosts } => {
-                let local = Client::from_env().map_err(SpecError::Epmd)?;
-                let clients = hosts.iter().map(|host| client(host, &local)).collect::<Result<_, _>>()?;
-                Ok(Arc::new(EpmdNames::with_clients(clients)))
-            }
-        }
-    }
+    /// If something makes no sense, in itself or here.
+    fn build(&self) -> Result<Arc<dyn Strategy>, SpecError>;
+}
 
-    /// Checks that it can be built.
-    fn checked(self) -> Result<Self, SpecError> {
-        match &self {
-            Self::Static { nodes } if nodes.is_empty() => Err(SpecError::NoNodes),
-            Self::Static { nodes } => parse_nodes(nodes).map(|_| self),
-            Self::Epmd { hosts } if hosts.is_empty() => Err(SpecError::NoHosts),
-            Self::Epmd { hosts } => {
-                let anywhere = Client::at("", 0);
-                hosts.iter().try_for_each(|host| client(host, &anywhere).map(drop))?;
-                Ok(self)
+/// Makes [`Spec`] of the list of all strategies. A strategy of an optional feature names the feature.
+macro_rules! strategies {
+    ($($(#[doc = $doc:literal])+ $variant:ident($settings:ident), $name:literal $(, feature = $feature:literal)?;)+) => {
+        /// A strategy that is described but not yet built.
+        ///
+        /// | text | table of a configuration file |
+        /// |---|---|
+        /// | `static:a@h,b@h` | `{ strategy = "static", nodes = ["a@h", "b@h"] }` |
+        /// | `epmd:h1,h2:4370` | `{ strategy = "epmd", hosts = ["h1", "h2:4370"] }` |
+        /// | `any(static:a@h; epmd:h1)` | `{ strategy = "any", of = ["static:a@h", { strategy = "epmd", hosts = ["h1"] }] }` |
+        ///
+        /// Text is `STRATEGY:ITEM,…`, each item a bare value or `key=value`, where the value may contain `=`. A key
+        /// that comes several times is a list. A backslash takes the meaning from a comma, a semicolon, a
+        /// parenthesis, an equals sign, a space or a backslash that follows it. Everywhere that a table may be, text
+        /// may be, too; what a description is written as is text.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Spec {
+            $($(#[doc = $doc])+ $(#[cfg(feature = $feature)])? $variant($settings),)+
+        }
+
+        impl Spec {
+            /// The names of all strategies that there are, whether or not they are built in here.
+            pub const STRATEGIES: &[&str] = &[$($name),+];
+
+            /// Makes the strategy.
+            ///
+            /// # Errors
+            /// If its settings make no sense.
+            pub fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
+                match self {
+                    $($(#[cfg(feature = $feature)])? Self::$variant(settings) => settings.build(),)+
+                }
+            }
+
+            /// Reads the settings that belong to the strategy of that name.
+            fn read(strategy: &str, source: impl Source) -> Result<Self, SpecError> {
+                match strategy {
+                    $(
+                        $(#[cfg(feature = $feature)])?
+                        $name => source.settings().map(Self::$variant),
+                        $(
+                            #[cfg(not(feature = $feature))]
+                            $name => Err(SpecError::NotBuilt { strategy: $name, feature: $feature }),
+                        )?
+                    )+
+                    other => Err(SpecError::UnknownStrategy(other.to_owned())),
+                }
+            }
+
+            fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $($(#[cfg(feature = $feature)])? Self::$variant(settings) => text::write(settings, f),)+
+                }
             }
         }
+    };
+}
+
+strategies! {
+    /// A list of nodes that never changes.
+    Static(StaticListSettings), "static";
+    /// All nodes that are registered at some hosts.
+    Epmd(EpmdNamesSettings), "epmd";
+    // A strategy that needs a feature is added so: `Ec2(Ec2Settings), "ec2", feature = "ec2";`
+    /// What any of several strategies finds.
+    Any(AnyOfSettings), "any";
+}
+
+/// Where settings are read from.
+trait Source {
+    fn settings<T: StrategySettings>(self) -> Result<T, SpecError>;
+}
+
+/// The text after `STRATEGY:`.
+impl Source for &str {
+    fn settings<T: StrategySettings>(self) -> Result<T, SpecError> {
+        checked(items::read(self, T::BARE))
     }
+}
+
+/// A table without its `strategy`.
+impl Source for serde_json::Map<String, serde_json::Value> {
+    fn settings<T: StrategySettings>(self) -> Result<T, SpecError> {
+        checked(T::deserialize(serde_json::Value::Object(self)).map_err(|error| error.to_string()))
+    }
+}
+
+fn checked<T: StrategySettings>(read: Result<T, String>) -> Result<T, SpecError> {
+    let settings = read.map_err(|message| SpecError::Settings { strategy: T::NAME, message })?;
+    settings.check()?;
+    Ok(settings)
 }
 
 impl FromStr for Spec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
+        let text = text.trim_start();
+        if let Some(members) = text::members_of_any(text)? {
+            let of = members.into_iter().map(str::parse).collect::<Result<_, _>>()?;
+            return checked(Ok(AnyOfSettings { of })).map(Self::Any);
+        }
         let (strategy, rest) = text.split_once(':').unwrap_or((text, ""));
-        let items = || rest.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
-        match strategy.trim() {
-            "static" => Self::Static { nodes: items() },
-            "epmd" => Self::Epmd { hosts: items() },
-            other => return Err(SpecError::UnknownStrategy(other.to_owned())),
-        }
-        .checked()
+        Self::read(strategy.trim(), rest)
     }
 }
 
-impl TryFrom<Form> for Spec {
-    type Error = SpecError;
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any(any) => {
+                f.write_str("any(")?;
+                for (index, member) in any.of.iter().enumerate() {
+                    write!(f, "{}{member}", if index == 0 { "" } else { "; " })?;
+                }
+                f.write_str(")")
+            }
+            other => other.write(f),
+        }
+    }
+}
 
-    fn try_from(form: Form) -> Result<Self, SpecError> {
-        match form {
+impl Serialize for Spec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Spec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = match Form::deserialize(deserializer)? {
             Form::Text(text) => text.parse(),
-            Form::Table(Table::Static { nodes }) => Self::Static { nodes }.checked(),
-            Form::Table(Table::Epmd { hosts }) => Self::Epmd { hosts }.checked(),
-        }
-    }
-}
-
-impl From<Spec> for Table {
-    fn from(spec: Spec) -> Self {
-        match spec {
-            Spec::Static { nodes } => Self::Static { nodes },
-            Spec::Epmd { hosts } => Self::Epmd { hosts },
-        }
+            Form::Table { strategy, settings } => Self::read(&strategy, settings),
+        };
+        read.map_err(de::Error::custom)
     }
 }
 
@@ -105,14 +184,11 @@ impl From<Spec> for Table {
 #[serde(untagged, expecting = "a discovery strategy is text such as \"epmd:host\", or a table with `strategy`")]
 enum Form {
     Text(String),
-    Table(Table),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
-enum Table {
-    Static { nodes: Vec<String> },
-    Epmd { hosts: Vec<String> },
+    Table {
+        strategy: String,
+        #[serde(flatten)]
+        settings: serde_json::Map<String, serde_json::Value>,
+    },
 }
 
 /// Why a description is not one of a strategy.
@@ -120,14 +196,27 @@ enum Table {
 #[non_exhaustive]
 pub enum SpecError {
     /// No strategy has that name.
-    #[error("there is no discovery strategy {0:?}: use static:NODE,… or epmd:HOST,…")]
+    #[error("there is no discovery strategy {0:?}: use one of {known}", known = Spec::STRATEGIES.join(", "))]
     UnknownStrategy(String),
-    /// `static` without nodes.
-    #[error("the strategy static needs nodes: static:NAME@HOST,…")]
-    NoNodes,
-    /// `epmd` without hosts.
-    #[error("the strategy epmd needs hosts: epmd:HOST,…")]
-    NoHosts,
+    /// The strategy has been left out of this program.
+    #[error("the discovery strategy {strategy} is not in this build of peerl: build with the feature `{feature}`")]
+    NotBuilt {
+        /// The strategy.
+        strategy: &'static str,
+        /// The feature of the crate.
+        feature: &'static str,
+    },
+    /// A setting is missing, unknown, or not what it should be.
+    #[error("the strategy {strategy}: {message}")]
+    Settings {
+        /// The strategy.
+        strategy: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// Parentheses that do not match, or text around them.
+    #[error("{0:?} is not any(STRATEGY; STRATEGY; …)")]
+    Parentheses(String),
     /// What should be a node is none.
     #[error("{node:?} is not a node: {source}")]
     Node {
@@ -144,79 +233,12 @@ pub enum SpecError {
     Epmd(peerl_epmd::Error),
 }
 
-fn parse_nodes(nodes: &[String]) -> Result<Vec<NodeName>, SpecError> {
-    let parse = |node: &String| NodeName::new(node).map_err(|source| SpecError::Node { node: node.clone(), source });
-    nodes.iter().map(parse).collect()
-}
-
-/// The client for `HOST` or `HOST:PORT`; an IPv6 address with a port has brackets.
-fn client(text: &str, local: &Client) -> Result<Client, SpecError> {
-    let wrong = || SpecError::Host(text.to_owned());
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
-        Some((host, port)) => (host, Some(port.parse().map_err(|_| wrong())?)),
-        None => (text, None),
-    };
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if host.is_empty() || host.contains(['@', '/', '[', ']', ' ', '\0']) {
-        return Err(wrong());
+impl SpecError {
+    /// Says what is wrong with a setting of a strategy.
+    pub fn settings<T: StrategySettings>(message: impl Into<String>) -> Self {
+        Self::Settings { strategy: T::NAME, message: message.into() }
     }
-    Ok(match port {
-        Some(port) => Client::at(host, port),
-        None => local.for_host(host),
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(text: &str) -> Spec {
-        text.parse().unwrap()
-    }
-
-    fn refused(text: &str) -> String {
-        text.parse::<Spec>().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn text() {
-        assert_eq!(parsed("static: a@h, b@h,"), Spec::Static { nodes: vec!["a@h".into(), "b@h".into()] });
-        assert_eq!(parsed("epmd:h1,h2:4370"), Spec::Epmd { hosts: vec!["h1".into(), "h2:4370".into()] });
-        assert_eq!(parsed("static:a@h").build().unwrap().name(), "static:a@h");
-        assert_eq!(parsed("epmd:h1,[::1]:77").build().unwrap().name(), "epmd:h1,::1");
-    }
-
-    #[test]
-    fn refusals_name_what_is_wrong() {
-        assert!(refused("ec3:tag").contains("\"ec3\""));
-        assert!(refused("static").contains("needs nodes"));
-        assert!(refused("static:a").contains("\"a\""));
-        assert!(refused("epmd:,").contains("needs hosts"));
-        assert!(refused("epmd:h:port").contains("\"h:port\""));
-        assert!(refused("epmd:a@h").contains("\"a@h\""));
-    }
-
-    #[test]
-    fn hosts_and_ports() {
-        let local = Client::at("", 4369);
-        for (text, host, port) in
-            [("h", "h", 4369), ("h:1", "h", 1), ("::1", "::1", 4369), ("[::1]:9", "::1", 9), ("[::1]", "::1", 4369)]
-        {
-            let client = client(text, &local).unwrap();
-            assert_eq!((client.host(), client.port()), (host, port), "{text}");
-        }
-    }
-
-    #[test]
-    fn configuration() {
-        let specs: Vec<Spec> = serde_json::from_str(
-            r#"["static:a@h", {"strategy": "epmd", "hosts": ["h1"]}, {"strategy": "static", "nodes": ["b@h"]}]"#,
-        )
-        .unwrap();
-        assert_eq!(specs, [parsed("static:a@h"), parsed("epmd:h1"), parsed("static:b@h")]);
-        for wrong in [r#"{"strategy": "epmd"}"#, r#"{"strategy": "static", "nodes": ["b"]}"#, "1"] {
-            assert!(serde_json::from_str::<Spec>(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

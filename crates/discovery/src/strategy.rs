@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use futures::future::BoxFuture;
 use peerl_proto::node_name::NodeName;
 
+mod any_of;
+pub use any_of::{AnyOf, AnyOfSettings};
 mod epmd;
-pub use epmd::EpmdNames;
+pub use epmd::{EpmdNames, EpmdNamesSettings};
 mod static_list;
-pub use static_list::StaticList;
+pub use static_list::{StaticList, StaticListSettings};
 
 /// The nodes that a strategy found.
 pub type Peers = BTreeSet<NodeName>;
@@ -31,6 +33,12 @@ pub enum StrategyError {
     Epmd {
         /// What was wrong at each host.
         errors: Vec<peerl_epmd::Error>,
+    },
+    /// None of the members of `any` answered.
+    #[error("{}", .errors.iter().map(|(name, error)| format!("{name}: {error}")).collect::<Vec<_>>().join("; "))]
+    Any {
+        /// Each member's name, and what was wrong.
+        errors: Vec<(String, StrategyError)>,
     },
     /// The strategy did not answer in time.
     #[error("no answer within {}", humane(.0))]

@@ -1,10 +1,14 @@
 //! All nodes that are registered at some hosts.
 
+use std::sync::Arc;
+
 use futures::future::{BoxFuture, join_all};
 use peerl_epmd::Client;
 use peerl_proto::node_name::NodeName;
+use serde::{Deserialize, Serialize};
 
 use super::{Peers, Strategy, StrategyError};
+use crate::spec::{SpecError, StrategySettings, one_or_many};
 
 /// The strategy `epmd`: asks the EPMD of each host for its names. A name `n` at the host `h` is the node `n@h`.
 ///
@@ -59,6 +63,52 @@ impl Strategy for EpmdNames {
     }
 }
 
+/// What can be set of `epmd`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpmdNamesSettings {
+    /// The hosts, each with a port (`h:4370`) where that is not the one that `ERL_EPMD_PORT` says, or 4369.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub hosts: Vec<String>,
+}
+
+impl StrategySettings for EpmdNamesSettings {
+    const NAME: &'static str = "epmd";
+    const BARE: Option<&'static str> = Some("hosts");
+
+    fn check(&self) -> Result<(), SpecError> {
+        let anywhere = Client::at("", 0);
+        match self.hosts.is_empty() {
+            true => Err(SpecError::settings::<Self>("needs hosts: epmd:HOST,…")),
+            false => self.hosts.iter().try_for_each(|host| client(host, &anywhere).map(drop)),
+        }
+    }
+
+    fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
+        let local = Client::from_env().map_err(SpecError::Epmd)?;
+        let clients = self.hosts.iter().map(|host| client(host, &local)).collect::<Result<_, _>>()?;
+        Ok(Arc::new(EpmdNames::with_clients(clients)))
+    }
+}
+
+/// The client for `HOST` or `HOST:PORT`; an IPv6 address with a port has brackets.
+fn client(text: &str, local: &Client) -> Result<Client, SpecError> {
+    let wrong = || SpecError::Host(text.to_owned());
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
+        Some((host, port)) => (host, Some(port.parse().map_err(|_| wrong())?)),
+        None => (text, None),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() || host.contains(['@', '/', '[', ']', ' ', '\0']) {
+        return Err(wrong());
+    }
+    Ok(match port {
+        Some(port) => Client::at(host, port),
+        None => local.for_host(host),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -101,5 +151,16 @@ mod tests {
         assert_eq!(peers.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["a@localhost"]);
         let error = EpmdNames::with_clients(vec![dead()]).discover().await.unwrap_err();
         assert!(error.to_string().contains(&unused.to_string()), "{error}");
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        let local = Client::at("", 4369);
+        for (text, host, port) in
+            [("h", "h", 4369), ("h:1", "h", 1), ("::1", "::1", 4369), ("[::1]:9", "::1", 9), ("[::1]", "::1", 4369)]
+        {
+            let client = client(text, &local).unwrap();
+            assert_eq!((client.host(), client.port()), (host, port), "{text}");
+        }
     }
 }

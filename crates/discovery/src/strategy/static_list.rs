@@ -1,9 +1,13 @@
 //! A list of nodes that never changes.
 
+use std::sync::Arc;
+
 use futures::future::{BoxFuture, ready};
 use peerl_proto::node_name::NodeName;
+use serde::{Deserialize, Serialize};
 
 use super::{Peers, Strategy, StrategyError};
+use crate::spec::{SpecError, StrategySettings, one_or_many};
 
 /// The strategy `static`: always the same nodes.
 #[derive(Clone, Debug)]
@@ -28,5 +32,38 @@ impl Strategy for StaticList {
 
     fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
         Box::pin(ready(Ok(self.peers.clone())))
+    }
+}
+
+/// What can be set of `static`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticListSettings {
+    /// The nodes.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub nodes: Vec<String>,
+}
+
+impl StaticListSettings {
+    fn parsed(&self) -> Result<Peers, SpecError> {
+        let parse =
+            |node: &String| NodeName::new(node).map_err(|source| SpecError::Node { node: node.clone(), source });
+        self.nodes.iter().map(parse).collect()
+    }
+}
+
+impl StrategySettings for StaticListSettings {
+    const NAME: &'static str = "static";
+    const BARE: Option<&'static str> = Some("nodes");
+
+    fn check(&self) -> Result<(), SpecError> {
+        match self.nodes.is_empty() {
+            true => Err(SpecError::settings::<Self>("needs nodes: static:NAME@HOST,…")),
+            false => self.parsed().map(drop),
+        }
+    }
+
+    fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
+        Ok(Arc::new(StaticList::new(self.parsed()?)))
     }
 }

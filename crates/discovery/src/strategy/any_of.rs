@@ -1,0 +1,90 @@
+//! What any of several strategies finds.
+
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::{Peers, Strategy, StrategyError};
+use crate::spec::{Spec, SpecError, StrategySettings};
+
+/// The strategy `any`: the union of what its members find.
+///
+/// A member that fails counts with its last answer, and with nothing until it has given one, with a warning in the
+/// log; so does one that suddenly finds nobody. Only if none of them answers does the whole fail.
+pub struct AnyOf {
+    name: String,
+    members: Vec<Member>,
+}
+
+struct Member {
+    strategy: Arc<dyn Strategy>,
+    last: Mutex<Peers>,
+}
+
+impl AnyOf {
+    /// Combines these.
+    pub fn new(members: Vec<Arc<dyn Strategy>>) -> Self {
+        let names: Vec<&str> = members.iter().map(|member| member.name()).collect();
+        let name = format!("any({})", names.join("; "));
+        let members = members.into_iter().map(|strategy| Member { strategy, last: Mutex::default() }).collect();
+        Self { name, members }
+    }
+}
+
+impl Strategy for AnyOf {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+        Box::pin(async move {
+            let answers = join_all(self.members.iter().map(|member| member.strategy.discover())).await;
+            let (mut peers, mut errors) = (Peers::new(), Vec::new());
+            for (member, answer) in self.members.iter().zip(answers) {
+                let mut last = member.last.lock();
+                match answer {
+                    Ok(found) if found.is_empty() && !last.is_empty() => {
+                        tracing::warn!(strategy = member.strategy.name(), "finds no peers; those found before stay");
+                    }
+                    Ok(found) => *last = found,
+                    Err(error) => {
+                        tracing::warn!(strategy = member.strategy.name(), %error, "failed; the others still count");
+                        errors.push((member.strategy.name().to_owned(), error));
+                    }
+                }
+                peers.extend(last.iter().cloned());
+            }
+            match errors.len() == self.members.len() {
+                true => Err(StrategyError::Any { errors }),
+                false => Ok(peers),
+            }
+        })
+    }
+}
+
+/// What can be set of `any`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnyOfSettings {
+    /// The strategies that it is made of.
+    pub of: Vec<Spec>,
+}
+
+impl StrategySettings for AnyOfSettings {
+    const NAME: &'static str = "any";
+    const BARE: Option<&'static str> = None;
+
+    fn check(&self) -> Result<(), SpecError> {
+        match self.of.is_empty() {
+            true => Err(SpecError::settings::<Self>("needs strategies: any(STRATEGY; STRATEGY; …)")),
+            false => Ok(()),
+        }
+    }
+
+    fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
+        self.check()?;
+        Ok(Arc::new(AnyOf::new(self.of.iter().map(Spec::build).collect::<Result<_, _>>()?)))
+    }
+}
