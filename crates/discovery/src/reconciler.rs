@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use peerl_proto::node_name::NodeName;
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -89,7 +89,7 @@ impl<M: Mesh> Reconciler<M> {
         let driver = Driver {
             own_name: self.mesh.name(),
             mesh: self.mesh,
-            sources: self.strategies.into_iter().map(|strategy| Source { strategy, last: Peers::new() }).collect(),
+            sources: sources(self.strategies),
             peers: HashMap::new(),
             dials: Arc::new(Semaphore::new(self.dials)),
             interval: self.interval,
@@ -124,6 +124,13 @@ impl Running {
     }
 }
 
+/// The time between two polls even if a strategy sees change all the time.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+async fn poll(strategy: Arc<dyn Strategy>, limit: Duration) -> Result<Peers, StrategyError> {
+    timeout(limit, strategy.discover()).await.unwrap_or_else(|_| Err(StrategyError::TimedOut(limit)))
+}
+
 struct Driver<M> {
     own_name: NodeName,
     mesh: Arc<M>,
@@ -142,6 +149,21 @@ struct Driver<M> {
 struct Source {
     strategy: Arc<dyn Strategy>,
     last: Peers,
+}
+
+/// The strategies, and in place of one that combines others those others, so that each has its own last answer.
+fn sources(strategies: Vec<Arc<dyn Strategy>>) -> Vec<Source> {
+    let mut sources = Vec::with_capacity(strategies.len());
+    let mut waiting = strategies;
+    waiting.reverse();
+    while let Some(strategy) = waiting.pop() {
+        let members = strategy.members();
+        match members.is_empty() {
+            true => sources.push(Source { strategy, last: Peers::new() }),
+            false => waiting.extend(members.into_iter().rev()),
+        }
+    }
+    sources
 }
 
 /// What is known of a listed peer.
@@ -168,7 +190,7 @@ enum Done {
 impl<M: Mesh> Driver<M> {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         for index in 0..self.sources.len() {
-            self.poll_after(Duration::ZERO, index);
+            self.poll_at_once(index);
         }
         self.wait();
         loop {
@@ -180,7 +202,7 @@ impl<M: Mesh> Driver<M> {
             match done {
                 Done::Poll(index, answer) => {
                     self.polled(index, answer);
-                    self.poll_after(jitter(self.interval), index);
+                    self.poll_later(index);
                 }
                 Done::Dial(peer, result) => self.dialled(peer, result),
                 Done::Retry => {}
@@ -284,12 +306,20 @@ impl<M: Mesh> Driver<M> {
         }));
     }
 
-    fn poll_after(&self, delay: Duration, index: usize) {
+    fn poll_at_once(&self, index: usize) {
+        let poll = poll(self.sources[index].strategy.clone(), self.poll_timeout);
+        self.work.push(Box::pin(poll.map(move |answer| Done::Poll(index, answer))));
+    }
+
+    /// Polls when the interval is over, or when the strategy says that something has changed.
+    fn poll_later(&self, index: usize) {
         let (strategy, limit) = (self.sources[index].strategy.clone(), self.poll_timeout);
+        let (least, delay) = (SHORTEST_INTERVAL, jitter(self.interval));
         self.work.push(Box::pin(async move {
-            sleep(delay).await;
-            let answer = timeout(limit, strategy.discover()).await;
-            Done::Poll(index, answer.unwrap_or_else(|_| Err(StrategyError::TimedOut(limit))))
+            sleep(least).await;
+            // Not an error: the interval is over.
+            let _ = timeout(delay.saturating_sub(least), strategy.changed()).await;
+            Done::Poll(index, poll(strategy, limit).await)
         }));
     }
 

@@ -8,7 +8,7 @@ use peerl_proto::node_name::NodeNameError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::strategy::{AnyOfSettings, EpmdNamesSettings, StaticListSettings, Strategy};
+use crate::strategy::{AnyOfSettings, EpmdNamesSettings, FileListSettings, StaticListSettings, Strategy};
 
 mod items;
 mod text;
@@ -49,6 +49,7 @@ macro_rules! strategies {
         /// |---|---|
         /// | `static:a@h,b@h` | `{ strategy = "static", nodes = ["a@h", "b@h"] }` |
         /// | `epmd:h1,h2:4370` | `{ strategy = "epmd", hosts = ["h1", "h2:4370"] }` |
+        /// | `file:/etc/peerl/nodes` | `{ strategy = "file", path = "/etc/peerl/nodes" }` |
         /// | `any(static:a@h; epmd:h1)` | `{ strategy = "any", of = ["static:a@h", { strategy = "epmd", hosts = ["h1"] }] }` |
         ///
         /// Text is `STRATEGY:ITEM,…`, each item a bare value or `key=value`, where the value may contain `=`. A key
@@ -104,6 +105,8 @@ strategies! {
     Static(StaticListSettings), "static";
     /// All nodes that are registered at some hosts.
     Epmd(EpmdNamesSettings), "epmd";
+    /// The nodes that a file lists.
+    File(FileListSettings), "file";
     // A strategy that needs a feature is added so: `Ec2(Ec2Settings), "ec2", feature = "ec2";`
     /// What any of several strategies finds.
     Any(AnyOfSettings), "any";

@@ -1,14 +1,18 @@
 //! Who the peers are: the trait, and the strategies that are built in.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, pending};
 use peerl_proto::node_name::NodeName;
 
 mod any_of;
 pub use any_of::{AnyOf, AnyOfSettings};
 mod epmd;
 pub use epmd::{EpmdNames, EpmdNamesSettings};
+mod file;
+pub use file::{FileError, FileList, FileListSettings};
 mod static_list;
 pub use static_list::{StaticList, StaticListSettings};
 
@@ -22,6 +26,18 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// Finds the peers as they are now. The own node may be among them.
     fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>>;
+
+    /// Waits until the answer may be another one than at the last [`discover`](Self::discover), for strategies that
+    /// can tell; they are asked again at once then. Others wait forever, and are asked at an interval.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(pending())
+    }
+
+    /// The strategies that this one combines, none if it stands for itself. The reconciler asks them one by one,
+    /// so that each has its own answer in force.
+    fn members(&self) -> Vec<Arc<dyn Strategy>> {
+        Vec::new()
+    }
 }
 
 /// Why a strategy found nothing out.
@@ -33,6 +49,14 @@ pub enum StrategyError {
     Epmd {
         /// What was wrong at each host.
         errors: Vec<peerl_epmd::Error>,
+    },
+    /// The file does not say who the nodes are.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: FileError,
     },
     /// None of the members of `any` answered.
     #[error("{}", .errors.iter().map(|(name, error)| format!("{name}: {error}")).collect::<Vec<_>>().join("; "))]

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use tokio::sync::Notify;
+
 use super::*;
 
 fn node(name: &str) -> NodeName {
@@ -69,7 +71,7 @@ impl Mesh for FakeMesh {
 
 /// A strategy whose answer the test decides.
 #[derive(Clone)]
-struct Scripted(Arc<Mutex<Answer>>);
+struct Scripted(Arc<Mutex<Answer>>, Arc<Notify>);
 
 enum Answer {
     Peers(Peers),
@@ -79,7 +81,7 @@ enum Answer {
 
 impl Scripted {
     fn new(names: &[&str]) -> Self {
-        Self(Arc::new(Mutex::new(Answer::Peers(nodes(names)))))
+        Self(Arc::new(Mutex::new(Answer::Peers(nodes(names)))), Arc::default())
     }
 
     fn set(&self, answer: Answer) {
@@ -104,6 +106,10 @@ impl Strategy for Scripted {
                 None => std::future::pending().await,
             }
         })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.1.notified())
     }
 }
 
@@ -148,6 +154,34 @@ async fn what_is_found_by_two_strategies_is_their_union() {
     other.set(Answer::Peers(nodes(&["b", "c"])));
     seconds(20).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b", "c"]));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_the_strategy_sees_does_not_wait_for_the_interval() {
+    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a"]));
+    let running = reconciler(&mesh, &[&strategy]).interval(Duration::from_secs(3600)).start();
+    seconds(1).await;
+    strategy.set(Answer::Peers(nodes(&["a", "b"])));
+    strategy.1.notify_one();
+    seconds(1).await;
+    assert_eq!(mesh.connected(), nodes(&["a", "b"]));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_members_of_any_are_asked_each_for_itself() {
+    let (mesh, one, other) = (FakeMesh::default(), Scripted::new(&["a"]), Scripted::new(&["b"]));
+    other.set(Answer::Never);
+    let boxed = |strategy: &Scripted| Arc::new(strategy.clone()) as Arc<dyn Strategy>;
+    let inner = Arc::new(crate::strategy::AnyOf::new(vec![boxed(&other)]));
+    let any = Arc::new(crate::strategy::AnyOf::new(vec![boxed(&one), inner]));
+    let running = Reconciler::new(mesh.clone(), vec![any]).start();
+    seconds(1).await;
+    assert_eq!(mesh.connected(), nodes(&["a"]), "one that hangs does not keep the other from its work");
+    other.set(Answer::Peers(nodes(&["b"])));
+    seconds(60).await;
+    assert_eq!(mesh.connected(), nodes(&["a", "b"]));
     running.stop().await;
 }
 

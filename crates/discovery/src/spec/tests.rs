@@ -48,6 +48,7 @@ fn refusals_name_what_is_wrong() {
     assert!(refused("static").contains("needs nodes"));
     assert!(refused("static:a").contains("\"a\""));
     assert!(refused("static:a@h,colour=red").contains("unknown field `colour`"));
+    assert!(refused("file").contains("missing field `path`"));
     assert!(refused("epmd:,").contains("needs hosts"));
     assert!(refused("epmd:h:port").contains("\"h:port\""));
     assert!(refused("epmd:a@h").contains("\"a@h\""));
@@ -75,7 +76,9 @@ fn configuration() {
 
 #[test]
 fn what_is_written_is_read_again() {
-    for text in ["static:a@h,b@h", "epmd:h1,h2:4370,[::1]:77", "any(static:a@h; any(epmd:h1; epmd:h2))"] {
+    for text in
+        ["static:a@h,b@h", "epmd:h1,h2:4370,[::1]:77", "any(static:a@h; any(epmd:h1; epmd:h2))", r"file:/a\,b\=c\ d"]
+    {
         let spec = parsed(text);
         assert_eq!(spec.to_string(), text);
         let json = serde_json::to_string(&spec).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::{BoxFuture, FutureExt, join_all, pending, select_all};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -56,11 +56,23 @@ impl Strategy for AnyOf {
                 }
                 peers.extend(last.iter().cloned());
             }
-            match errors.len() == self.members.len() {
+            match !errors.is_empty() && errors.len() == self.members.len() {
                 true => Err(StrategyError::Any { errors }),
                 false => Ok(peers),
             }
         })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        if self.members.is_empty() {
+            return Box::pin(pending());
+        }
+        let changes = self.members.iter().map(|member| member.strategy.changed());
+        Box::pin(select_all(changes).map(drop))
+    }
+
+    fn members(&self) -> Vec<Arc<dyn Strategy>> {
+        self.members.iter().map(|member| member.strategy.clone()).collect()
     }
 }
 
@@ -86,5 +98,44 @@ impl StrategySettings for AnyOfSettings {
     fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
         self.check()?;
         Ok(Arc::new(AnyOf::new(self.of.iter().map(Spec::build).collect::<Result<_, _>>()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::{FileList, StaticList};
+
+    fn node(name: &str) -> peerl_proto::node_name::NodeName {
+        peerl_proto::node_name::NodeName::new(&format!("{name}@h")).unwrap()
+    }
+
+    fn nodes(names: &[&str]) -> Peers {
+        names.iter().map(|name| node(name)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_member_that_fails_counts_with_its_last_answer_and_the_others_with_theirs() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nodes");
+        let any = AnyOf::new(vec![Arc::new(StaticList::new([node("a")])), Arc::new(FileList::new(&path))]);
+        assert_eq!(any.name(), format!("any(static:a@h; file:{})", path.display()));
+        assert_eq!(any.discover().await.unwrap(), nodes(&["a"]), "the file is not there yet");
+        std::fs::write(&path, "b@h").unwrap();
+        any.changed().await;
+        assert_eq!(any.discover().await.unwrap(), nodes(&["a", "b"]));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(any.discover().await.unwrap(), nodes(&["a", "b"]), "the last answer");
+        std::fs::write(&path, "# empty").unwrap();
+        assert_eq!(any.discover().await.unwrap(), nodes(&["a", "b"]), "empty is taken to be wrong");
+        std::fs::write(&path, "c@h").unwrap();
+        assert_eq!(any.discover().await.unwrap(), nodes(&["a", "c"]));
+    }
+
+    #[tokio::test]
+    async fn only_when_all_fail_does_the_whole() {
+        let away = |path: &str| Arc::new(FileList::new(path)) as Arc<dyn Strategy>;
+        let error = AnyOf::new(vec![away("/no/one"), away("/no/two")]).discover().await.unwrap_err().to_string();
+        assert!(error.contains("/no/one") && error.contains("/no/two"), "{error}");
     }
 }
