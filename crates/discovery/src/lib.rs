@@ -31,6 +31,8 @@ mod mesh;
 pub use mesh::{Mesh, MeshError};
 mod mesh_event;
 pub use mesh_event::MeshEvent;
+pub mod naming;
+pub use naming::Naming;
 mod reconciler;
 pub use reconciler::{Reconciler, Running};
 pub mod spec;
