@@ -25,6 +25,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "aws-client")]
+pub mod aws;
 mod backoff;
 pub use backoff::Backoff;
 mod mesh;

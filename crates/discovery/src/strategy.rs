@@ -67,6 +67,88 @@ pub enum StrategyError {
     /// The strategy did not answer in time.
     #[error("no answer within {}", humane(.0))]
     TimedOut(std::time::Duration),
+    /// The service wants fewer requests; this one was tried again, with growing pauses, and is to be tried later.
+    #[error("{action} is throttled: {message}")]
+    Throttled {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// The service is out of order, also after some attempts.
+    #[error("{action} failed on AWS's side: {message}")]
+    ServiceFailure {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// The credentials are good, but do not allow this.
+    #[error("{action} is not allowed: {message}")]
+    AccessDenied {
+        /// The action that a policy has to allow.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// The credentials were good once.
+    #[error("{action} was refused, since the credentials have expired: {message}")]
+    ExpiredCredentials {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// The service does not know these credentials, or not in this region.
+    #[error("{action} was refused, since the credentials are wrong: {message}")]
+    WrongCredentials {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// No credentials could be had.
+    #[error("there are no AWS credentials: {message}")]
+    NoCredentials {
+        /// Where they were looked for, and what was wrong there.
+        message: String,
+    },
+    /// Nothing says which region to ask.
+    #[error("no AWS region is given, and the instance metadata does not say one: {message}")]
+    NoRegion {
+        /// What was wrong with the instance metadata.
+        message: String,
+    },
+    /// The service understood, and wants something else.
+    #[error("{action} was refused: {message}")]
+    Refused {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// The answer makes no sense, or a part of it is missing.
+    #[error("{action} had a malformed answer: {message}")]
+    Malformed {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The service cannot be reached, or does not answer in time.
+    #[error("{action} has no answer: {message}")]
+    Unreachable {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What is in the way.
+        message: String,
+    },
+    /// The instance metadata service does not answer, or has no such value.
+    #[error("the instance metadata service gives no answer: {message}")]
+    InstanceMetadata {
+        /// What is in the way.
+        message: String,
+    },
     /// A strategy of another crate failed.
     #[error("{0}")]
     Other(Box<dyn std::error::Error + Send + Sync>),

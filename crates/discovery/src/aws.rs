@@ -1,0 +1,20 @@
+//! What the strategies of AWS share: how AWS is asked, and what it means when it refuses.
+//!
+//! ```text
+//!  Ec2, AutoScaling, …  ──▶ Access ──▶ HttpClient ──▶ the service's endpoint
+//!                            │  └────▶ InstanceMetadata (IMDSv2)
+//!                            └ region: argument, environment, profile, instance metadata
+//! ```
+//!
+//! Requests are tried again by the SDK, with growing and jittered pauses: `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`
+//! say how, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_EC2` where, as they do for every tool of AWS.
+
+mod access;
+pub use access::{Access, SdkConfig};
+mod http_client;
+mod instance_metadata;
+pub use instance_metadata::InstanceMetadata;
+mod refusal;
+pub use refusal::refusal;
+mod whole_answer;
+pub use whole_answer::WholeAnswer;

@@ -1,0 +1,135 @@
+//! How AWS is asked: with which region, credentials, endpoints and patience.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Weak};
+use std::time::Duration;
+
+pub use aws_config::SdkConfig;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::identity::IdentityCache;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use super::{InstanceMetadata, http_client};
+use crate::StrategyError;
+
+/// How AWS is asked. It is made when it is first needed: nothing is read or asked before.
+///
+/// All strategies of a process that name the same region share one, and so its connections, its credentials and its
+/// budget of repeated attempts.
+pub struct Access {
+    region: Option<String>,
+    metadata: InstanceMetadata,
+    config: OnceCell<SdkConfig>,
+}
+
+impl Access {
+    /// A connection that is not there after this long is tried again.
+    const CONNECT: Duration = Duration::from_secs(3);
+    /// An answer that is not there after this long is asked for again.
+    const ATTEMPT: Duration = Duration::from_secs(10);
+    /// A request is given up after this long, with all its attempts and pauses.
+    const OPERATION: Duration = Duration::from_secs(25);
+
+    /// As the environment and the profile files say, in this region, or else theirs, or else that of the instance.
+    pub fn from_env(region: Option<&str>) -> Arc<Self> {
+        static SHARED: LazyLock<Mutex<BTreeMap<Option<String>, Weak<Access>>>> = LazyLock::new(Mutex::default);
+        let mut shared = SHARED.lock();
+        shared.retain(|_, access| access.strong_count() > 0);
+        let region = region.map(str::to_owned);
+        if let Some(access) = shared.get(&region).and_then(Weak::upgrade) {
+            return access;
+        }
+        let access =
+            Arc::new(Self { region: region.clone(), metadata: InstanceMetadata::from_env(), config: OnceCell::new() });
+        shared.insert(region, Arc::downgrade(&access));
+        access
+    }
+
+    /// As this configuration says.
+    pub fn new(config: SdkConfig, metadata: InstanceMetadata) -> Arc<Self> {
+        Arc::new(Self { region: None, metadata, config: OnceCell::new_with(Some(config)) })
+    }
+
+    /// The configuration from which a service's client is made.
+    ///
+    /// # Errors
+    /// If no region can be found; that of the instance is looked for again the next time.
+    pub async fn config(&self) -> Result<&SdkConfig, StrategyError> {
+        self.config.get_or_try_init(|| self.load()).await
+    }
+
+    /// The metadata service of the instance that this process runs on.
+    pub fn metadata(&self) -> &InstanceMetadata {
+        &self.metadata
+    }
+
+    async fn load(&self) -> Result<SdkConfig, StrategyError> {
+        let http = http_client::shared();
+        let region = self.region().await?;
+        let provider =
+            ProviderConfig::without_region().with_http_client(http.clone()).with_region(Some(region.clone()));
+        let credentials = DefaultCredentialsChain::builder()
+            .configure(provider)
+            .region(region.clone())
+            .imds_client(self.metadata.client().clone())
+            .build()
+            .await;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Self::CONNECT)
+            .operation_attempt_timeout(Self::ATTEMPT)
+            .operation_timeout(Self::OPERATION)
+            .build();
+        Ok(aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .region(region)
+            .credentials_provider(credentials)
+            .identity_cache(IdentityCache::lazy().build())
+            .timeout_config(timeouts)
+            .load()
+            .await)
+    }
+
+    async fn region(&self) -> Result<Region, StrategyError> {
+        if let Some(region) = &self.region {
+            return Ok(Region::new(region.clone()));
+        }
+        let files = ProviderConfig::without_region().with_http_client(http_client::shared());
+        let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::builder().configure(&files).build());
+        if let Some(region) = chain.region().await {
+            return Ok(region);
+        }
+        match self.metadata.region().await {
+            Ok(region) => Ok(Region::new(region)),
+            Err(error) => Err(StrategyError::NoRegion { message: error.to_string() }),
+        }
+    }
+}
+
+/// Credentials stay out of logs.
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strategies_of_one_region_share_it() {
+        let first = Access::from_env(Some("eu-west-1"));
+        assert!(Arc::ptr_eq(&first, &Access::from_env(Some("eu-west-1"))));
+        assert!(!Arc::ptr_eq(&first, &Access::from_env(Some("eu-west-2"))));
+        assert!(!Arc::ptr_eq(&first, &Access::from_env(None)));
+    }
+}

@@ -1,0 +1,120 @@
+//! The HTTP client below all requests to AWS: rustls with ring, proxies, and a limit to what an answer may hold.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::Limited;
+use parking_lot::Mutex;
+
+/// An endless answer must not fill the memory. The largest page of DescribeInstances, a thousand instances with
+/// everything that they can have, stays below 20 MiB.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// The one client of the process.
+pub(super) fn shared() -> SharedHttpClient {
+    static CLIENT: LazyLock<SharedHttpClient> = LazyLock::new(|| SharedHttpClient::new(Client::default()));
+    CLIENT.clone()
+}
+
+/// Connectors by their time-outs.
+#[derive(Debug, Default)]
+struct Client {
+    connectors: Mutex<HashMap<TimeOuts, SharedHttpConnector>>,
+}
+
+/// For connecting and for reading.
+type TimeOuts = (Option<Duration>, Option<Duration>);
+
+impl HttpClient for Client {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        let key = (settings.connect_timeout(), settings.read_timeout());
+        let make = || {
+            let connector = |proxy| {
+                Connector::builder()
+                    .connector_settings(settings.clone())
+                    .proxy_config(proxy)
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build()
+            };
+            let mut bounded = Bounded {
+                direct: Arc::new(connector(ProxyConfig::disabled())),
+                proxied: Arc::new(connector(ProxyConfig::from_env())),
+            };
+            // Kept apart only where there is a proxy.
+            if !["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+                .iter()
+                .any(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()))
+            {
+                bounded.proxied = bounded.direct.clone();
+            }
+            SharedHttpConnector::new(bounded)
+        };
+        self.connectors.lock().entry(key).or_insert_with(make).clone()
+    }
+}
+
+#[derive(Debug)]
+struct Bounded {
+    direct: Arc<Connector>,
+    proxied: Arc<Connector>,
+}
+
+impl HttpConnector for Bounded {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let connector = if is_near(request.uri()) { &self.direct } else { &self.proxied };
+        let answer = connector.call(request);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| SdkBody::from_body_1_x(Limited::new(body, LONGEST_ANSWER))))
+        })
+    }
+}
+
+/// Whether the address is of this machine or its link, as those of the metadata services are: no proxy can reach them.
+fn is_near(uri: &str) -> bool {
+    let authority = uri.split_once("://").map_or(uri, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
+        // fd00:ec2::254 and fd00:ec2::23 are the metadata services.
+        Ok(IpAddr::V6(address)) => address.is_loopback() || address.segments()[..2] == [0xfd00, 0x0ec2],
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy_is_asked_for_what_is_near() {
+        for near in [
+            "http://169.254.169.254/latest/meta-data/",
+            "http://169.254.170.2",
+            "http://127.0.0.1:5000/",
+            "http://localhost:5000?x",
+            "http://[fd00:ec2::254]/latest",
+            "http://[::1]:80/",
+        ] {
+            assert!(is_near(near), "{near}");
+        }
+        for far in ["https://ec2.eu-west-1.amazonaws.com/", "https://10.0.0.1:443/", "https://[fd00:ec3::1]/", ""] {
+            assert!(!is_near(far), "{far}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What it means when a service of AWS gives no answer: whose fault it is, and what can be done.
+
+use std::error::Error;
+use std::iter::successors;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::StrategyError;
+
+/// What a failed request means: whose fault it is, and what can be done. `action` is what IAM calls it, as
+/// `ec2:DescribeInstances`.
+pub fn refusal<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> StrategyError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    match &error {
+        SdkError::ServiceError(context) => {
+            let (code, message) = (context.err().code(), context.err().message());
+            match (code, status) {
+                (None, Some(200..=299)) => malformed(action, causes(&error)),
+                _ => by_code(action, code.unwrap_or_default(), message.unwrap_or_default(), status.unwrap_or_default()),
+            }
+        }
+        SdkError::ResponseError(_) => malformed(action, causes(&error)),
+        SdkError::TimeoutError(_) => StrategyError::Unreachable { action, message: "it takes too long".to_owned() },
+        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
+            StrategyError::Unreachable { action, message: innermost(&error) }
+        }
+        // What is left comes before any request: the credentials could not be had.
+        _ => match credentials_error(&error) {
+            Some(message) => StrategyError::NoCredentials { message },
+            None => StrategyError::Unreachable { action, message: causes(&error) },
+        },
+    }
+}
+
+/// The codes are of <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>, and "Common Error
+/// Types" in the references of the other services.
+fn by_code(action: &'static str, code: &str, message: &str, status: u16) -> StrategyError {
+    let message = match (code, message) {
+        ("", "") => format!("status {status}"),
+        ("", message) => format!("status {status}: {message}"),
+        (code, "") => code.to_owned(),
+        (code, message) => format!("{code}: {message}"),
+    };
+    match (code, status) {
+        (
+            "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "RequestLimitExceeded"
+            | "TooManyRequestsException"
+            | "BandwidthLimitExceeded"
+            | "SlowDown"
+            | "EC2ThrottledException",
+            _,
+        )
+        | (_, 429) => StrategyError::Throttled { action, message },
+        ("UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException", _) => {
+            StrategyError::AccessDenied { action, message }
+        }
+        ("RequestExpired" | "ExpiredToken" | "ExpiredTokenException", _) => {
+            StrategyError::ExpiredCredentials { action, message }
+        }
+        (
+            "AuthFailure"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "OptInRequired",
+            _,
+        ) => StrategyError::WrongCredentials { action, message },
+        (_, 500..=599) => StrategyError::ServiceFailure { action, message },
+        _ => StrategyError::Refused { action, message },
+    }
+}
+
+fn malformed(action: &'static str, message: String) -> StrategyError {
+    StrategyError::Malformed { action, message }
+}
+
+/// An error with those that are below it, each said once.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for cause in chain(error) {
+        let text = cause.to_string();
+        if !text.is_empty() && !said.iter().any(|earlier| earlier.contains(&text)) {
+            said.push(text);
+        }
+    }
+    said.join(": ")
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |error| (**error).source())
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// What the providers of credentials say, if it is theirs.
+fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
+    let found = chain(error).find(|error| error.is::<CredentialsError>())?;
+    match found.downcast_ref() {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => {
+            Some("neither the environment, nor a profile, a container or an instance has any".to_owned())
+        }
+        _ => Some(causes(found)),
+    }
+}
