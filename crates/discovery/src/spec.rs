@@ -8,10 +8,13 @@ use peerl_proto::node_name::NodeNameError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+#[cfg(feature = "dns")]
+use crate::strategy::DnsNamesSettings;
 use crate::strategy::{AnyOfSettings, EpmdNamesSettings, FileListSettings, StaticListSettings, Strategy};
 
 mod items;
 mod text;
+pub mod time;
 pub use items::one_or_many;
 pub use text::split_specs;
 
@@ -50,6 +53,7 @@ macro_rules! strategies {
         /// | `static:a@h,b@h` | `{ strategy = "static", nodes = ["a@h", "b@h"] }` |
         /// | `epmd:h1,h2:4370` | `{ strategy = "epmd", hosts = ["h1", "h2:4370"] }` |
         /// | `file:/etc/peerl/nodes` | `{ strategy = "file", path = "/etc/peerl/nodes" }` |
+        /// | `dns:app.internal,type=srv` | `{ strategy = "dns", name = "app.internal", type = "srv" }` |
         /// | `any(static:a@h; epmd:h1)` | `{ strategy = "any", of = ["static:a@h", { strategy = "epmd", hosts = ["h1"] }] }` |
         ///
         /// Text is `STRATEGY:ITEM,…`, each item a bare value or `key=value`, where the value may contain `=`. A key
@@ -107,7 +111,9 @@ strategies! {
     Epmd(EpmdNamesSettings), "epmd";
     /// The nodes that a file lists.
     File(FileListSettings), "file";
-    // A strategy that needs a feature is added so: `Ec2(Ec2Settings), "ec2", feature = "ec2";`
+    /// The addresses, or the services, of a name.
+    Dns(DnsNamesSettings), "dns", feature = "dns";
+    // One that needs a feature names it, as `dns` does; its settings are then imported with that feature, above.
     /// What any of several strategies finds.
     Any(AnyOfSettings), "any";
 }

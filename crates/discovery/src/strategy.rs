@@ -9,6 +9,10 @@ use peerl_proto::node_name::NodeName;
 
 mod any_of;
 pub use any_of::{AnyOf, AnyOfSettings};
+#[cfg(feature = "dns")]
+mod dns;
+#[cfg(feature = "dns")]
+pub use dns::{DnsNames, DnsNamesSettings, NameServer, RecordKind};
 mod epmd;
 pub use epmd::{EpmdNames, EpmdNamesSettings};
 mod file;
@@ -49,6 +53,15 @@ pub enum StrategyError {
     Epmd {
         /// What was wrong at each host.
         errors: Vec<peerl_epmd::Error>,
+    },
+    /// No name server could say what a name's records are.
+    #[cfg(feature = "dns")]
+    #[error("no answer for the name {name}: {error}")]
+    Dns {
+        /// The name.
+        name: String,
+        /// What was wrong.
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file does not say who the nodes are.
     #[error("{}: {error}", .path.display())]

@@ -1,9 +1,10 @@
 //! Reading settings from the items of a text.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqAccessDeserializer, SeqDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de, forward_to_deserialize_any};
 
 use super::text;
@@ -25,21 +26,35 @@ pub(super) fn read<T: DeserializeOwned>(source: &str, bare: Option<&str>) -> Res
     T::deserialize(MapDeserializer::new(fields.into_iter())).map_err(|Wrong(message)| message)
 }
 
-/// Reads a list, or one value in place of a list of it; for `#[serde(deserialize_with)]`, with `default`.
+/// Reads a list, or one value in place of a list of it; for `#[serde(deserialize_with)]`, with `default`. A value must
+/// be one that can be read from text, or a table.
 ///
 /// # Errors
 /// Those of the deserializer.
 pub fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a value, or a list of values")]
-    enum Form<T> {
-        Many(Vec<T>),
-        One(T),
+    deserializer.deserialize_any(OneOrMany(PhantomData))
+}
+
+struct OneOrMany<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value, or a list of values")
     }
-    Ok(match Form::deserialize(deserializer)? {
-        Form::Many(many) => many,
-        Form::One(one) => vec![one],
-    })
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Vec<T>, E> {
+        Ok(vec![T::deserialize(value.into_deserializer())?])
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Vec<T>, A::Error> {
+        Ok(vec![T::deserialize(MapAccessDeserializer::new(table))?])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Vec<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(values))
+    }
 }
 
 /// All values of one key. They are text until a field asks for something else.

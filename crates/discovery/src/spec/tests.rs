@@ -93,6 +93,15 @@ fn a_list_of_them_is_split_where_one_ends() {
     assert_eq!(split_specs(" "), [""; 0]);
 }
 
+#[test]
+#[cfg(not(feature = "dns"))]
+fn a_strategy_that_is_not_built_names_its_feature() {
+    let text = refused("dns:app.internal");
+    assert!(text.contains("`dns`") && text.contains("feature"), "{text}");
+    let table = serde_json::from_str::<Spec>(r#"{"strategy": "dns", "name": "a"}"#).unwrap_err().to_string();
+    assert!(table.contains("feature `dns`"), "{table}");
+}
+
 /// Settings with one field of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,241 @@
+//! Names of the domain name system.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{TokioResolver, system_conf};
+use peerl_proto::node_name::NodeName;
+use serde::{Deserialize, Serialize};
+
+use super::{Peers, Strategy, StrategyError};
+use crate::spec::{SpecError, StrategySettings, one_or_many, time};
+
+/// The strategy `dns`: a node for each address of a name, or for each target of its service records.
+///
+/// A name that does not exist, or has no records of the kind, is an answer, and an empty one; a name server that is
+/// away, fails or refuses is an error.
+#[derive(Clone, Debug)]
+pub struct DnsNames {
+    name: String,
+    question: Name,
+    settings: DnsNamesSettings,
+}
+
+impl DnsNames {
+    fn new(settings: DnsNamesSettings) -> Result<Self, SpecError> {
+        let wrong = |error| SpecError::settings::<DnsNamesSettings>(format!("{:?}: {error}", settings.name));
+        let question = Name::from_str_relaxed(&settings.name).map_err(wrong)?;
+        Ok(Self { name: format!("dns:{}", settings.name), question, settings })
+    }
+
+    /// The resolver, made anew for each poll: what `/etc/resolv.conf` says may have changed, and what is remembered of
+    /// an answer is as old as the answer.
+    fn resolver(&self) -> Result<(TokioResolver, Vec<Name>), NetError> {
+        let (config, mut options) = match self.settings.resolver.is_empty() {
+            true => system_conf::read_system_conf()?,
+            false => {
+                let servers = self.settings.resolver.iter().map(NameServer::config).collect();
+                (ResolverConfig::from_name_servers(servers), ResolverOpts::default())
+            }
+        };
+        options.cache_size = 0;
+        options.timeout = self.settings.timeout.unwrap_or(options.timeout);
+        options.attempts = self.settings.attempts.map_or(options.attempts, usize::from);
+        let questions = questions(&self.question, config.search(), options.ndots);
+        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        Ok((resolver.with_options(options).build()?, questions))
+    }
+
+    async fn resolve(&self) -> Result<Peers, NetError> {
+        let (resolver, questions) = self.resolver()?;
+        for question in questions {
+            let answers = match resolver.lookup(question, self.settings.kind.record_type()).await {
+                Ok(lookup) => lookup.answers().iter().filter_map(|record| self.host(&record.data)).collect(),
+                Err(error) if error.is_no_records_found() => Vec::new(),
+                // Not passed over for the next question: that one's answer may be another's.
+                Err(error) => return Err(error),
+            };
+            if !answers.is_empty() {
+                // What isn't a node's name nobody could connect to.
+                let node = |host| NodeName::new(&format!("{}@{host}", self.settings.basename())).ok();
+                return Ok(answers.into_iter().filter_map(node).collect());
+            }
+        }
+        tracing::debug!(strategy = self.name, "there are no such records");
+        Ok(Peers::new())
+    }
+
+    fn host(&self, record: &RData) -> Option<String> {
+        match (self.settings.kind, record) {
+            (RecordKind::A, RData::A(address)) => Some(address.to_string()),
+            (RecordKind::Aaaa, RData::AAAA(address)) => Some(address.to_string()),
+            // The target `.` says that there is no such service (RFC 2782).
+            (RecordKind::Srv, RData::SRV(service)) if !service.target.is_root() => {
+                Some(service.target.to_string().trim_end_matches('.').to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Strategy for DnsNames {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+        Box::pin(async {
+            let failed = |error| StrategyError::Dns { name: self.settings.name.clone(), error: Box::new(error) };
+            self.resolve().await.map_err(failed)
+        })
+    }
+}
+
+/// The full names to ask for, in the order of resolv.conf(5): a name with enough dots first as it is, one with fewer
+/// first with the domains of the search list.
+fn questions(name: &Name, search: &[Name], dots: usize) -> Vec<Name> {
+    let mut whole = name.clone();
+    whole.set_fqdn(true);
+    if name.is_fqdn() {
+        return vec![whole];
+    }
+    let mut questions: Vec<Name> = search.iter().filter_map(|domain| name.clone().append_domain(domain).ok()).collect();
+    match usize::from(name.num_labels()) > dots {
+        true => questions.insert(0, whole),
+        false => questions.push(whole),
+    }
+    questions
+}
+
+/// What can be set of `dns`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DnsNamesSettings {
+    /// The name whose records are asked for. One that ends with a dot is asked for as it is; another one also with
+    /// the system's search domains, unless `resolver` is given.
+    pub name: String,
+    /// Which records.
+    #[serde(default, rename = "type", skip_serializing_if = "RecordKind::is_default")]
+    pub kind: RecordKind,
+    /// The nodes' names before the `@`; `node` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basename: Option<String>,
+    /// The name servers; the system's if none is given.
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub resolver: Vec<NameServer>,
+    /// How long to wait for a server's answer; as the system does if not given.
+    #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// How often to ask again, as the system does if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u8>,
+}
+
+impl DnsNamesSettings {
+    fn basename(&self) -> &str {
+        self.basename.as_deref().unwrap_or("node")
+    }
+}
+
+impl StrategySettings for DnsNamesSettings {
+    const NAME: &'static str = "dns";
+    const BARE: Option<&'static str> = Some("name");
+
+    fn check(&self) -> Result<(), SpecError> {
+        let node = format!("{}@127.0.0.1", self.basename());
+        NodeName::new(&node).map_err(|source| SpecError::Node { node, source })?;
+        match self.name.is_empty() {
+            true => Err(SpecError::settings::<Self>("needs a name: dns:NAME")),
+            false => DnsNames::new(self.clone()).map(drop),
+        }
+    }
+
+    fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
+        self.check()?;
+        Ok(Arc::new(DnsNames::new(self.clone())?))
+    }
+}
+
+/// Which records of a name say where the nodes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RecordKind {
+    /// IPv4 addresses.
+    #[default]
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Services; their targets are the hosts, and their ports don't matter.
+    Srv,
+}
+
+impl RecordKind {
+    fn record_type(self) -> RecordType {
+        match self {
+            Self::A => RecordType::A,
+            Self::Aaaa => RecordType::AAAA,
+            Self::Srv => RecordType::SRV,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The address of a name server, `IP` or `IP:PORT`; an IPv6 address with a port has brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NameServer(pub SocketAddr);
+
+impl NameServer {
+    fn config(&self) -> NameServerConfig {
+        let at_port = |mut connection: ConnectionConfig| {
+            connection.port = self.0.port();
+            connection
+        };
+        let connections = vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())];
+        NameServerConfig::new(self.0.ip(), true, connections)
+    }
+}
+
+impl FromStr for NameServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+        address.map(Self).map_err(|_| format!("{text:?} is not the address of a name server: IP or IP:PORT"))
+    }
+}
+
+impl TryFrom<String> for NameServer {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for NameServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<NameServer> for String {
+    fn from(server: NameServer) -> Self {
+        server.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests;
