@@ -17,6 +17,7 @@ mod completions;
 mod demo;
 mod discover;
 mod epmd;
+mod mesh;
 mod names;
 mod nodes;
 mod ping;
@@ -57,6 +58,7 @@ enum Command {
     Names(names::Names),
     Nodes(nodes::Nodes),
     Discover(discover::Discover),
+    Mesh(mesh::Mesh),
     Epmd(epmd::Epmd),
     Completions(completions::Completions),
 }
@@ -109,6 +111,7 @@ fn execute(arguments: Arguments) -> Result<Status, Failure> {
             Command::Names(command) => command.run(&settings, &output).await,
             Command::Nodes(command) => command.run(&settings, &output).await,
             Command::Discover(command) => command.run(&settings, &output).await,
+            Command::Mesh(command) => command.run(&settings, &output).await,
             Command::Epmd(command) => command.run(&settings, &output).await,
             Command::Completions(_) => Ok(Status::Success),
         }

@@ -9,6 +9,7 @@ mod cluster_scrape;
 mod crypto;
 mod erlang;
 mod iodata;
+mod net_kernel;
 mod page;
 mod peerl;
 mod timer;
@@ -23,6 +24,7 @@ pub fn register(node: &Node) -> Result<(), AtomError> {
     cluster_scrape::register(node, &pages)?;
     crypto::register(node)?;
     erlang::register(node)?;
+    net_kernel::register(node)?;
     timer::register(node)?;
     peerl::register(node)
 }

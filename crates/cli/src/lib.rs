@@ -4,6 +4,7 @@
 //! ```text
 //!   command ──▶ fan_out ──▶ peerl_node    what a command does: one file each in `command`
 //!      │           └──────▶ results ──▶ out_file
+//!      ├──▶ fleet                         the nodes of others, looked at and connected
 //!      ├──▶ settings, session             what the user wants, and the node that is started for it
 //!      └──▶ output, explain, failure      what the user is told
 //!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
@@ -17,6 +18,7 @@ pub mod checksum;
 pub mod explain;
 pub mod failure;
 pub mod fan_out;
+pub mod fleet;
 pub mod function;
 pub mod items;
 pub mod log;

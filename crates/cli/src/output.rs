@@ -56,6 +56,14 @@ impl Output {
         }
     }
 
+    /// Prints one of many values that come one after another: each is one line.
+    ///
+    /// # Errors
+    /// If the standard output cannot be written to.
+    pub fn line<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        self.value(value, || visible(&text()))
+    }
+
     /// Prints a term: as text in the syntax that is given, or as plain JSON.
     ///
     /// # Errors

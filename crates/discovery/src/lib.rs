@@ -11,6 +11,9 @@
 //! * The [`Reconciler`] asks again and again, and connects what is new. It only ever adds: a poll that fails or
 //!   comes back empty, or a peer that is no longer listed, never ends a connection that is healthy.
 //!
+//! * A [`RemoteMesh`] is another node's mesh: a guest keeps a BEAM node joined that knows nothing of discovery, by remote
+//!   calls ([`RemoteNode`]).
+//!
 //! What this crate does not do: speak the distribution protocol, or decide that a connection is dead. That is the
 //! node's part.
 //!
@@ -37,6 +40,10 @@ pub mod naming;
 pub use naming::Naming;
 mod reconciler;
 pub use reconciler::{Reconciler, Running};
+mod remote_mesh;
+pub use remote_mesh::RemoteMesh;
+mod remote_node;
+pub use remote_node::{Obstacle, RemoteError, RemoteNode};
 pub mod spec;
 pub use spec::{Spec, SpecError};
 pub mod strategy;

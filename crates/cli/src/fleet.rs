@@ -1,0 +1,26 @@
+//! The fleet: the nodes that discovery finds, seen from outside, and made a mesh of.
+//!
+//! ```text
+//!   sight ──▶ connectivity ──▶ healer ──▶ event     one look after another, and what is done about it
+//!   what a node says           │
+//!                              └──▶ report          the matrix, once
+//! ```
+
+mod connectivity;
+pub use connectivity::{Connectivity, Gap};
+mod event;
+pub use event::FleetEvent;
+mod healer;
+pub use healer::{Healer, HealerOptions, Zeal};
+mod report;
+pub use report::Report;
+mod sight;
+pub use sight::{Kind, Nature};
+
+use peerl_node::NodeName;
+use serde::Serializer;
+
+/// A node's name as a text.
+fn as_text<S: Serializer>(node: &NodeName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(node.as_str())
+}

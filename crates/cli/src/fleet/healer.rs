@@ -1,0 +1,367 @@
+//! Looking at the nodes of a fleet, and connecting those that are not connected.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use peerl_discovery::{Backoff, RemoteError, RemoteNode};
+use peerl_node::{CallError, Node, NodeName, Nodes};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::sight::{self, Nature};
+use super::{Connectivity, FleetEvent, Gap};
+use crate::failure::Failure;
+
+/// How a fleet is healed.
+#[derive(Clone, Debug)]
+pub struct HealerOptions {
+    /// Whether anything is done about what is found.
+    pub zeal: Zeal,
+    /// Whether hidden nodes are made a part of the mesh, too.
+    pub with_hidden: bool,
+    /// How long a node has for an answer.
+    pub timeout: Duration,
+    /// How long one that does not answer keeps the others from being healed.
+    pub patience: Duration,
+    /// How many connections are made at a time.
+    pub joins: usize,
+    /// The times between attempts to connect two nodes.
+    pub backoff: Backoff,
+}
+
+impl Default for HealerOptions {
+    fn default() -> Self {
+        Self {
+            zeal: Zeal::Heal,
+            with_hidden: false,
+            timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(1),
+            joins: 32,
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// What is done about a connection that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zeal {
+    /// It is made.
+    Heal,
+    /// It is told of: a dry run.
+    Tell,
+}
+
+/// Makes a mesh of the nodes that it is told of. It only ever connects nodes: no connection is ended.
+///
+/// Nothing happens but while [`next`](Self::next) is awaited.
+pub struct Healer {
+    node: Node,
+    options: HealerOptions,
+    members: BTreeMap<NodeName, Member>,
+    attempts: HashMap<Pair, Attempt>,
+    /// What a dry run has told.
+    told: HashSet<Pair>,
+    joins: Arc<Semaphore>,
+    joined: usize,
+    state: Option<FleetEvent>,
+    events: VecDeque<FleetEvent>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+}
+
+/// What is known of a node.
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    pub(super) nature: Option<Nature>,
+    /// Whom it is connected with, as it said last; none if it is in trouble, or was never looked at.
+    pub(super) connected: Option<BTreeSet<NodeName>>,
+    /// Why it cannot be looked at.
+    pub(super) trouble: Option<Failure>,
+    /// When the look that is under way has begun.
+    looking: Option<Instant>,
+    /// It is not waited for any more.
+    late: bool,
+}
+
+/// Two nodes, the lesser one first.
+type Pair = (NodeName, NodeName);
+
+/// What has been tried to connect two nodes.
+#[derive(Debug, Default)]
+struct Attempt {
+    joining: bool,
+    failures: u32,
+    retry_at: Option<Instant>,
+    error: Option<String>,
+}
+
+/// A piece of work that has been done.
+enum Done {
+    Looked(NodeName, Box<Result<(Nature, BTreeSet<NodeName>), Failure>>),
+    Joined(Gap, Result<Pair, String>),
+}
+
+impl Healer {
+    /// Makes a healer that talks to the fleet as this node.
+    pub fn new(node: Node, options: HealerOptions) -> Self {
+        let joins = Arc::new(Semaphore::new(options.joins.max(1)));
+        Self {
+            node,
+            options,
+            members: BTreeMap::new(),
+            attempts: HashMap::new(),
+            told: HashSet::new(),
+            joins,
+            joined: 0,
+            state: None,
+            events: VecDeque::new(),
+            work: FuturesUnordered::new(),
+        }
+    }
+
+    /// Takes a node into the fleet and looks at it, connecting with it if need be. What was known of it is forgotten.
+    pub fn look(&mut self, name: NodeName) {
+        if name == *self.node.name() {
+            return;
+        }
+        let member = self.members.entry(name.clone()).or_default();
+        *member = Member { trouble: member.trouble.take(), looking: member.looking, ..Member::default() };
+        self.start_look(name);
+    }
+
+    /// Looks again at the nodes that have answered.
+    pub fn verify(&mut self) {
+        self.look_again_at(|_, member| member.connected.is_some());
+    }
+
+    /// Looks again at all nodes to which there is a connection, also if they have given no answer.
+    pub fn look_again(&mut self) {
+        let connected: HashSet<NodeName> = self.node.nodes(Nodes::Connected).into_iter().collect();
+        self.look_again_at(|name, _| connected.contains(name));
+    }
+
+    fn look_again_at(&mut self, which: impl Fn(&NodeName, &Member) -> bool) {
+        self.joined = 0;
+        let chosen = self.members.iter().filter(|(name, member)| which(name, member));
+        let chosen: Vec<NodeName> = chosen.map(|(name, _)| name.clone()).collect();
+        for name in chosen {
+            self.start_look(name);
+        }
+    }
+
+    /// Notes that a node cannot be reached.
+    pub fn lost(&mut self, name: NodeName, why: Failure) {
+        let member = self.members.entry(name.clone()).or_default();
+        // One that comes again may be another one.
+        (member.nature, member.connected) = (None, None);
+        if member.trouble.as_ref() != Some(&why) {
+            self.events.push_back(FleetEvent::Unreachable { node: name, error: why.to_string() });
+            member.trouble = Some(why);
+        }
+        self.evaluate();
+    }
+
+    /// Takes a node out of the fleet. It keeps its connections.
+    pub fn forget(&mut self, name: &NodeName) {
+        if self.members.remove(name).is_some() {
+            self.events.push_back(FleetEvent::Gone { node: name.clone() });
+            self.evaluate();
+        }
+    }
+
+    /// Goes on until something happens; `None` if there is nothing left to do.
+    ///
+    /// This is safe to drop and call again.
+    pub async fn next(&mut self) -> Option<FleetEvent> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let patience_ends = self.waited_for().map(|began| began + self.options.patience).min();
+            tokio::select! {
+                done = self.work.next() => match done? {
+                    Done::Looked(name, result) => self.looked(name, *result),
+                    Done::Joined(gap, result) => self.has_joined(&gap, result),
+                },
+                () = sleep_until(patience_ends.unwrap_or_else(Instant::now)), if patience_ends.is_some() => {
+                    let patience = self.options.patience;
+                    for member in self.members.values_mut() {
+                        member.late = member.late || member.looking.is_some_and(|began| began.elapsed() >= patience);
+                    }
+                    self.evaluate();
+                }
+            }
+        }
+    }
+
+    /// How many connections were made since the nodes were last looked at.
+    pub fn joined(&self) -> usize {
+        self.joined
+    }
+
+    pub(super) fn members(&self) -> &BTreeMap<NodeName, Member> {
+        &self.members
+    }
+
+    /// Who is connected with whom, among the nodes that belong to the mesh and answer.
+    pub fn connectivity(&self) -> Connectivity {
+        let mut connectivity = Connectivity::default();
+        for (name, member) in self.members.iter().filter(|(_, member)| self.is_wanted(member)) {
+            if let Some(connected) = &member.connected {
+                connectivity.insert(name.clone(), connected.clone());
+            }
+        }
+        connectivity
+    }
+
+    /// Whether a node is to be connected with all others, for all that is known of it.
+    pub(super) fn is_wanted(&self, member: &Member) -> bool {
+        self.options.with_hidden || !member.nature.as_ref().is_some_and(|nature| nature.hidden)
+    }
+
+    /// What went wrong between two nodes at the last attempt to connect them.
+    pub(super) fn error(&self, gap: &Gap) -> Option<&str> {
+        self.attempts.get(&pair(&gap.node, &gap.peer))?.error.as_deref()
+    }
+
+    fn start_look(&mut self, name: NodeName) {
+        let (remote, limit) = (self.remote(name.clone()), self.options.timeout);
+        let Some(member) = self.members.get_mut(&name) else { return };
+        if member.looking.is_some() {
+            return;
+        }
+        (member.looking, member.late) = (Some(Instant::now()), false);
+        let known = member.nature.clone();
+        self.work.push(Box::pin(async move {
+            let connected = timeout(limit, remote.guest().connect(&name)).await;
+            let looked = match connected {
+                Ok(Ok(())) => sight::look(&remote, known).await,
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(sight::failure(CallError::Timeout(limit), "", &name)),
+            };
+            Done::Looked(name, Box::new(looked))
+        }));
+    }
+
+    fn looked(&mut self, name: NodeName, result: Result<(Nature, BTreeSet<NodeName>), Failure>) {
+        let Some(member) = self.members.get_mut(&name) else { return };
+        (member.looking, member.late) = (None, false);
+        match result {
+            Ok((nature, connected)) => {
+                if member.nature.is_none() || member.trouble.is_some() {
+                    self.events.push_back(FleetEvent::Reached { node: name, nature: nature.clone() });
+                }
+                (member.nature, member.connected, member.trouble) = (Some(nature), Some(connected), None);
+                if self.waited_for().next().is_none() {
+                    self.evaluate();
+                }
+            }
+            Err(failure) => self.lost(name, failure),
+        }
+    }
+
+    fn has_joined(&mut self, gap: &Gap, result: Result<Pair, String>) {
+        let attempt = self.attempts.entry(pair(&gap.node, &gap.peer)).or_default();
+        attempt.joining = false;
+        match result {
+            Ok((node, peer)) => {
+                *attempt = Attempt::default();
+                self.joined += 1;
+                for (one, other) in [(&node, &peer), (&peer, &node)] {
+                    if let Some(connected) = self.members.get_mut(one).and_then(|member| member.connected.as_mut()) {
+                        connected.insert(other.clone());
+                    }
+                }
+                self.events.push_back(FleetEvent::Connected { node, peer });
+            }
+            Err(error) => {
+                attempt.failures = attempt.failures.saturating_add(1);
+                let retry_in = self.options.backoff.delay(attempt.failures);
+                attempt.retry_at = Some(Instant::now() + retry_in);
+                if attempt.error.as_ref() != Some(&error) {
+                    attempt.error = Some(error.clone());
+                    let (node, peer) = (gap.node.clone(), gap.peer.clone());
+                    self.events.push_back(FleetEvent::CannotConnect { node, peer, error, retry_in });
+                }
+            }
+        }
+        if !self.attempts.values().any(|attempt| attempt.joining) {
+            self.evaluate();
+        }
+    }
+
+    /// When the looks have begun that are waited for.
+    fn waited_for(&self) -> impl Iterator<Item = Instant> {
+        self.members.values().filter(|member| !member.late).filter_map(|member| member.looking)
+    }
+
+    /// Compares what should be with what is, and sets going what is missing.
+    fn evaluate(&mut self) {
+        let connectivity = self.connectivity();
+        let (gaps, partitions) = (connectivity.gaps(), connectivity.partitions());
+        let unreachable = self.members.values().filter(|member| member.connected.is_none()).count();
+        let state = match partitions.len() {
+            0 => return,
+            _ if gaps.is_empty() => FleetEvent::Whole { nodes: connectivity.len(), unreachable },
+            1 => FleetEvent::Incomplete { missing: gaps.clone() },
+            _ => FleetEvent::Partitioned { partitions },
+        };
+        if self.state.as_ref() != Some(&state) {
+            self.events.push_back(state.clone());
+            self.state = Some(state);
+        }
+        let missing: HashSet<Pair> = gaps.iter().map(|gap| pair(&gap.node, &gap.peer)).collect();
+        self.attempts.retain(|pair, attempt| attempt.joining || missing.contains(pair));
+        self.told.retain(|pair| missing.contains(pair));
+        for gap in gaps {
+            self.close(gap);
+        }
+    }
+
+    fn close(&mut self, gap: Gap) {
+        let pair = pair(&gap.node, &gap.peer);
+        if self.options.zeal == Zeal::Tell {
+            if self.told.insert(pair) {
+                self.events.push_back(FleetEvent::WouldConnect { node: gap.node, peer: gap.peer });
+            }
+            return;
+        }
+        let attempt = self.attempts.entry(pair).or_default();
+        if attempt.joining || attempt.retry_at.is_some_and(|at| at > Instant::now()) {
+            return;
+        }
+        attempt.joining = true;
+        let (joins, one, other) = (self.joins.clone(), self.remote(gap.node.clone()), self.remote(gap.peer.clone()));
+        self.work.push(Box::pin(async move {
+            let _permit = joins.acquire().await;
+            let result = join(&one, &other).await;
+            Done::Joined(gap, result)
+        }));
+    }
+
+    fn remote(&self, name: NodeName) -> RemoteNode {
+        RemoteNode::new(self.node.clone(), name).timeout(self.options.timeout)
+    }
+}
+
+fn pair(one: &NodeName, other: &NodeName) -> Pair {
+    let (lesser, greater) = if one < other { (one, other) } else { (other, one) };
+    (lesser.clone(), greater.clone())
+}
+
+/// Has one node connect the other; if it cannot, because of a firewall or a name service, the other one may.
+async fn join(one: &RemoteNode, other: &RemoteNode) -> Result<Pair, String> {
+    let mut errors = Vec::new();
+    for (node, peer) in [(one, other), (other, one)] {
+        match node.connect(peer.name()).await {
+            Ok(()) => return Ok((node.name().clone(), peer.name().clone())),
+            Err(RemoteError::Call(error)) => {
+                errors.push(sight::failure(error, "net_kernel:connect_node/1", node.name()).message().to_owned());
+            }
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    Err(errors.join("; "))
+}

@@ -1,0 +1,62 @@
+//! `net_kernel` and `init`: what other nodes ask, and have done, to make a mesh.
+
+use std::sync::Arc;
+
+use peerl_node::{Exception, Node, NodeName, Visibility};
+use peerl_term::{AtomError, Term};
+use tokio::sync::Semaphore;
+
+use super::{Outcome, running};
+
+/// The most connections that are made at a time because others want it. Each gives up after some seconds.
+const DIALS: usize = 64;
+
+/// `net_kernel:connect_node(Node)`, which gives whether the node is connected then; and `init:get_argument(Flag)`, where
+/// the only flag that may be there is `hidden`.
+pub(super) fn register(node: &Node) -> Result<(), AtomError> {
+    let (this, dials) = (node.downgrade(), Arc::new(Semaphore::new(DIALS)));
+    node.export("net_kernel", "connect_node", 1, move |(peer,): (Term,)| {
+        let (node, dials) = (running(&this), dials.clone());
+        async move { connect(&node?, &dials, &peer).await }
+    })?;
+    let hidden = node.visibility() == Visibility::Hidden;
+    node.export("init", "get_argument", 1, move |(flag,): (Term,)| async move {
+        let given = hidden && flag.is_atom("hidden");
+        let found = || Term::tuple([Term::atom("ok"), Term::list([Term::nil()])]);
+        Ok::<_, Exception>(if given { found() } else { Term::atom("error") })
+    })
+}
+
+async fn connect(node: &Node, dials: &Semaphore, peer: &Term) -> Outcome {
+    let peer = peer.as_atom().ok_or_else(Exception::badarg)?;
+    // To OTP what is no node name is a node that cannot be connected.
+    let Ok(peer) = NodeName::new(peer.as_str()) else { return Ok(Term::from(false)) };
+    if peer == *node.name() {
+        return Ok(Term::from(true));
+    }
+    let Ok(_dial) = dials.try_acquire() else { return Err(Exception::error(Term::atom("system_limit"))) };
+    let connected = node.connect(&peer).await.inspect_err(|error| tracing::info!(%peer, %error, "cannot be connected"));
+    Ok(Term::from(connected.is_ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_node::{Epmd, Mfa};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_as_otp() {
+        let node = Node::builder("a@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
+        super::register(&node).unwrap();
+        let call = async |module: &str, function: &str, argument: Term| {
+            node.call::<Term>(node.name(), Mfa::new(module, function, (argument,)).unwrap()).await
+        };
+        let connect = async |argument| call("net_kernel", "connect_node", argument).await;
+        assert_eq!(connect(Term::atom("a@127.0.0.1")).await.unwrap(), Term::from(true));
+        assert_eq!(connect(Term::atom("nobody")).await.unwrap(), Term::from(false));
+        assert_eq!(connect(Term::atom("nobody@short")).await.unwrap(), Term::from(false));
+        assert!(connect(Term::from("a@127.0.0.1")).await.is_err());
+        assert_eq!(call("init", "get_argument", Term::atom("hidden")).await.unwrap(), Term::atom("error"));
+    }
+}
