@@ -17,6 +17,7 @@ mod completions;
 mod demo;
 mod discover;
 mod epmd;
+mod man;
 mod mesh;
 mod names;
 mod nodes;
@@ -61,6 +62,7 @@ enum Command {
     Mesh(mesh::Mesh),
     Epmd(epmd::Epmd),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Runs the command line, and gives the exit code.
@@ -92,8 +94,10 @@ fn execute(arguments: Arguments) -> Result<Status, Failure> {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = Settings::load(&arguments.settings, variables, arguments.config.config.as_deref())?;
     log::start(settings.verbosity(), settings.log_format.unwrap_or_default());
-    if let Command::Completions(command) = arguments.command {
-        return command.run(&mut Arguments::command());
+    match arguments.command {
+        Command::Completions(command) => return command.run(&mut Arguments::command()),
+        Command::Man(command) => return command.run(Arguments::command()),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -113,7 +117,7 @@ fn execute(arguments: Arguments) -> Result<Status, Failure> {
             Command::Discover(command) => command.run(&settings, &output).await,
             Command::Mesh(command) => command.run(&settings, &output).await,
             Command::Epmd(command) => command.run(&settings, &output).await,
-            Command::Completions(_) => Ok(Status::Success),
+            Command::Completions(_) | Command::Man(_) => Ok(Status::Success),
         }
     });
     // A resolver that hangs in a thread of its own must not keep the command from ending.

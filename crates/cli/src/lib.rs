@@ -9,6 +9,7 @@
 //!      └──▶ output, explain, failure      what the user is told
 //!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
 //!                          └──▶ page_client
+//!   service_manager ──▶ self_check     what systemd is told, and whether it is true
 //! ```
 
 mod command;
@@ -27,6 +28,8 @@ pub mod output;
 pub mod page_client;
 pub mod page_server;
 pub mod results;
+pub mod self_check;
+pub mod service_manager;
 pub mod session;
 pub mod settings;
 pub mod shutdown;

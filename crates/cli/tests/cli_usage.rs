@@ -36,6 +36,17 @@ fn completions_for_every_shell() {
 }
 
 #[test]
+fn manual_pages_for_every_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man/man1");
+    peerl(&["man", pages.to_str().unwrap()]).ok();
+    let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
+    assert!(page("peerl.1").contains("peerl\\-worker(1)"));
+    assert!(page("peerl-worker.1").contains("\\-\\-drain"));
+    assert_eq!(peerl(&["man", "/dev/null/no"]).code, 1);
+}
+
+#[test]
 fn mistakes_are_usage_errors() {
     for arguments in [
         &[][..],

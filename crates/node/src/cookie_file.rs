@@ -41,6 +41,9 @@ pub enum CookieFileError {
 /// The environment variable that holds the cookie.
 pub(crate) const VARIABLE: &str = "PEERL_COOKIE";
 
+/// The environment variable in which systemd names the directory of a service's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// Finds the cookie: in `PEERL_COOKIE`, else in `~/.erlang.cookie`, which is made if it is not there.
 pub(crate) fn find() -> Result<Cookie, CookieFileError> {
     if let Some(text) = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()) {
@@ -52,12 +55,21 @@ pub(crate) fn find() -> Result<Cookie, CookieFileError> {
 
 /// Reads a cookie file, which only its owner may be able to read.
 ///
+/// A credential that systemd hands to a service (`LoadCredential=`) may show the mode 0440: there the bits of the group
+/// are the mask of an access list that names the service's user alone.
+///
 /// # Errors
 /// If the file is not there, others than its owner may access it, or it holds no cookie.
 pub fn read_cookie(path: &Path) -> Result<Cookie, CookieFileError> {
+    read(path, std::env::var_os(CREDENTIALS).as_deref().map(Path::new))
+}
+
+fn read(path: &Path, credentials: Option<&Path>) -> Result<Cookie, CookieFileError> {
     let io = |source| CookieFileError::Io { path: path.into(), source };
     let metadata = fs::metadata(path).map_err(io)?;
-    if metadata.permissions().mode() & 0o077 != 0 {
+    let is_credential = credentials.is_some_and(|directory| path.parent() == Some(directory));
+    let forbidden = if is_credential { 0o037 } else { 0o077 };
+    if metadata.permissions().mode() & forbidden != 0 {
         return Err(CookieFileError::Accessible { path: path.into() });
     }
     let text = fs::read_to_string(path).map_err(io)?;
@@ -107,5 +119,21 @@ mod tests {
         assert!(error.to_string().contains("must be accessible by owner only"), "{error}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
         assert_eq!(read_cookie(&path).unwrap(), Cookie::new("secret").unwrap());
+    }
+    #[test]
+    fn a_credential_of_systemd_may_show_the_mask_of_its_access_list() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cookie");
+        fs::write(&path, "secret\n").unwrap();
+        let with_mode = |mode, credentials| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            read(&path, credentials).is_ok()
+        };
+        let here = Some(directory.path());
+        assert!(with_mode(0o440, here));
+        assert!(!with_mode(0o440, None));
+        assert!(!with_mode(0o440, directory.path().parent()));
+        assert!(!with_mode(0o444, here));
+        assert!(!with_mode(0o460, here));
     }
 }

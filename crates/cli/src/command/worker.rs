@@ -14,6 +14,7 @@ use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::function;
 use crate::output::Output;
+use crate::service_manager::ServiceManager;
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 use crate::shutdown;
@@ -27,7 +28,8 @@ Examples:
   peerl worker --name w1@10.0.0.7 --dist-port 9100-9110 --format json
 
 Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it takes no new calls, answers those under way,
-gives its name back to EPMD, and exits with 0; a second signal ends it at once.
+gives its name back to EPMD, and exits with 0; a second signal ends it at once. Under systemd (Type=notify) it says
+when it is ready, what it is doing and that it ends, and answers the watchdog while it can work.
 `peerl call NODE 'peerl:functions()'` lists what it serves.")]
 pub(super) struct Worker {
     #[command(flatten)]
@@ -64,9 +66,13 @@ impl Worker {
         let reconciler = reconciler.start();
         let ready = Ready { ready: true, name: node.name().to_string(), port: node.port() };
         output.value(&ready, || format!("ready {} {}", ready.name, ready.port))?;
+        let watch = ServiceManager::from_environment().map(|manager| manager.ready(&node, settings.listen));
         tokio::select! {
             signal = end => tracing::info!(?signal, "ending"),
             () = end_of_input(), if self.until_eof => tracing::info!("whoever started this worker is gone"),
+        }
+        if let Some(watch) = &watch {
+            watch.stopping(self.drain.0);
         }
         let again = shutdown::signal()?;
         tokio::select! {

@@ -1,0 +1,133 @@
+//! Whether a worker can do work: not that its process is there, nor that its port is open, but that it answers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use peerl_node::{Atom, CallError, Mfa, Node, Term};
+use peerl_proto::cookie::Cookie;
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::handshake::{LocalNode, initiator};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What a worker cannot do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// A call to itself gave something else than its value.
+    #[error("a call to this node itself failed: {0}")]
+    Call(#[from] CallError),
+    /// A call to itself gave a wrong value.
+    #[error("a call to this node itself gave a wrong value")]
+    Value,
+    /// A connection to the port at which peers arrive could not be opened, or ended early.
+    #[error("this node does not take connections at {address}: {source}")]
+    Connection {
+        /// Where it listens.
+        address: SocketAddr,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// A handshake got something else than an answer.
+    #[error("this node answers a handshake with what is no answer")]
+    Handshake,
+    /// It took too long.
+    #[error("this node did not answer itself within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// Has the node call one of its functions, and begins a handshake at the port at which it listens for peers.
+///
+/// The handshake is begun under the node's own name, which it refuses: it leaves nothing behind, not even a line in
+/// the log. Neither part needs EPMD, a name service or any peer, so that a failure is one of this process.
+///
+/// # Errors
+/// If either is not done properly within the limit.
+pub async fn self_check(node: &Node, listen: Option<IpAddr>, limit: Duration) -> Result<(), CheckError> {
+    let address = SocketAddr::new(reachable(listen), node.port());
+    let check = async {
+        call(node).await?;
+        knock(node, address).await
+    };
+    tokio::time::timeout(limit, check).await.unwrap_or(Err(CheckError::TimedOut(limit)))
+}
+
+async fn call(node: &Node) -> Result<(), CheckError> {
+    let sent = fastrand::u64(..);
+    let echo = (Atom::from_static("peerl"), Atom::from_static("echo"));
+    let came_back: u64 = node.call(node.name(), Mfa::with_terms(echo.0, echo.1, vec![Term::from(sent)])).await?;
+    if came_back == sent { Ok(()) } else { Err(CheckError::Value) }
+}
+
+async fn knock(node: &Node, address: SocketAddr) -> Result<(), CheckError> {
+    let io = |source| CheckError::Connection { address, source };
+    // A cookie is asked for only after the answer that is waited for.
+    let cookie = Cookie::new("none").map_err(|_| CheckError::Handshake)?;
+    let local = LocalNode::new(node.name().clone(), node.creation(), DistributionFlags::MANDATORY_25, cookie);
+    let (_, name) = initiator::start(local, node.name().clone());
+    let mut stream = TcpStream::connect(address).await.map_err(io)?;
+    stream.write_all(&name).await.map_err(io)?;
+    let mut head = [0; 3];
+    stream.read_exact(&mut head).await.map_err(io)?;
+    // The length of the message and its tag: a status.
+    match head {
+        [0, length, b's'] if length > 0 => Ok(()),
+        _ => Err(CheckError::Handshake),
+    }
+}
+
+/// Where this host reaches what listens on an address.
+fn reachable(listen: Option<IpAddr>) -> IpAddr {
+    match listen {
+        None => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Some(address) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_node::Epmd;
+
+    use super::*;
+    use crate::function;
+
+    async fn node() -> Node {
+        let builder = Node::builder("w@127.0.0.1").cookie("secret").epmd(Epmd::Unregistered);
+        builder.listen_address(Ipv4Addr::LOCALHOST.into()).start().await.unwrap()
+    }
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_worker_is_well_until_it_shuts_down() {
+        let node = node().await;
+        assert!(matches!(self_check(&node, None, LIMIT).await, Err(CheckError::Call(_))), "nothing is served yet");
+        function::register(&node).unwrap();
+        self_check(&node, None, LIMIT).await.unwrap();
+        self_check(&node, Some(Ipv4Addr::UNSPECIFIED.into()), LIMIT).await.unwrap();
+        node.drain().await;
+        self_check(&node, None, LIMIT).await.unwrap();
+        node.shutdown().await;
+        self_check(&node, None, LIMIT).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_open_is_not_enough() {
+        let node = node().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent = listener.local_addr().unwrap();
+        let short = Duration::from_millis(100);
+        assert!(tokio::time::timeout(short, knock(&node, silent)).await.is_err());
+        let garbage = tokio::spawn(async move {
+            let (_first, _) = listener.accept().await.unwrap();
+            let (mut second, _) = listener.accept().await.unwrap();
+            second.write_all(b"HTTP/1.1 400").await.unwrap();
+            second
+        });
+        assert!(matches!(knock(&node, silent).await, Err(CheckError::Handshake)));
+        drop(garbage.await.unwrap());
+        assert!(matches!(knock(&node, silent).await, Err(CheckError::Connection { .. })));
+    }
+}
