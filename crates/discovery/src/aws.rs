@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Ec2, AutoScaling, …  ──▶ Access ──▶ HttpClient ──▶ the service's endpoint
-//!                            │  └────▶ InstanceMetadata (IMDSv2)
+//!                            │  └────▶ InstanceMetadata (IMDSv2), TaskMetadata (ECS, version 4)
 //!                            └ region: argument, environment, profile, instance metadata
 //! ```
 //!
@@ -11,10 +11,22 @@
 
 mod access;
 pub use access::{Access, SdkConfig};
+#[cfg(any(feature = "ecs", feature = "cloudmap"))]
+mod expected;
+#[cfg(any(feature = "ecs", feature = "cloudmap"))]
+pub(crate) use expected::Expected;
+#[cfg(feature = "cloudmap")]
+mod host_prefix;
+#[cfg(feature = "cloudmap")]
+pub(crate) use host_prefix::NoHostPrefix;
 mod http_client;
 mod instance_metadata;
 pub use instance_metadata::InstanceMetadata;
 mod refusal;
 pub use refusal::refusal;
+#[cfg(any(feature = "ecs", feature = "cloudmap"))]
+mod task_metadata;
+#[cfg(any(feature = "ecs", feature = "cloudmap"))]
+pub use task_metadata::{OwnTask, TaskMetadata};
 mod whole_answer;
 pub use whole_answer::WholeAnswer;

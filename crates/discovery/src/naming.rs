@@ -1,8 +1,11 @@
 //! Names of nodes after what a service says of the machines they run on.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use peerl_proto::node_name::{NodeName, NodeNameError};
+
+use crate::{Peers, StrategyError};
 
 /// How the node on a machine is named: `BASENAME@HOST`, both made of what is known of the machine.
 ///
@@ -61,6 +64,61 @@ impl Naming {
     /// The variables that are needed.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.basename.variables().chain(self.host.variables())
+    }
+}
+
+/// Names all members at once, as strategies need it.
+#[derive(Debug)]
+pub struct Namer {
+    naming: Naming,
+    /// How many had no name the last time.
+    unnamed: AtomicUsize,
+}
+
+impl Namer {
+    /// Names by this rule.
+    pub fn new(naming: Naming) -> Self {
+        Self { naming, unnamed: AtomicUsize::new(0) }
+    }
+
+    /// The rule.
+    pub fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
+    /// The names of the nodes on these machines. One that can't be named is left out; it is an error if that goes for
+    /// all of them.
+    ///
+    /// # Errors
+    /// If there are machines, and none has what its name is made of.
+    pub fn nodes<'a, T: 'a>(
+        &self,
+        machines: impl IntoIterator<Item = &'a T>,
+        value: impl Fn(&'a T, &str) -> Option<String>,
+        label: impl Fn(&'a T) -> String,
+    ) -> Result<Peers, StrategyError> {
+        let (mut nodes, mut unnamed, mut count) = (Peers::new(), None, 0);
+        for machine in machines {
+            match self.naming.node(|variable| value(machine, variable)) {
+                Ok(node) => drop(nodes.insert(node)),
+                Err(error) => {
+                    count += 1;
+                    unnamed.get_or_insert((label(machine), error));
+                }
+            }
+        }
+        // Said when it changes, not at every poll.
+        let is_new = self.unnamed.swap(count, Ordering::Relaxed) != count;
+        match unnamed {
+            Some((machine, source)) if nodes.is_empty() => Err(StrategyError::Unnamed { machine, source }),
+            Some((machine, error)) => {
+                if is_new {
+                    tracing::warn!(count, "members that can't be named are left out, as {machine}: {error}");
+                }
+                Ok(nodes)
+            }
+            None => Ok(nodes),
+        }
     }
 }
 
@@ -186,6 +244,20 @@ mod tests {
         let naming = Naming::new("tag:Name", "private-ip", VARIABLES).unwrap();
         assert_eq!(naming.to_string(), "{tag:Name}@{private_ip}");
         assert_eq!(naming.variables().collect::<Vec<_>>(), ["tag:Name", "private_ip"]);
+    }
+
+    #[test]
+    fn who_has_no_name_is_left_out_unless_nobody_has_one() {
+        let naming = Namer::new(Naming::new("node", "private-ip", VARIABLES).unwrap());
+        let nodes = |addresses: &[&'static str]| {
+            naming.nodes(addresses, |address, _| Some((*address).to_owned()), |_| "i-1".to_owned())
+        };
+        assert_eq!(nodes(&["10.0.0.1", "", "10.0.0.2", "a@b"]).unwrap().len(), 2);
+        assert_eq!(
+            nodes(&["", "a@b"]).unwrap_err().to_string().split(':').next(),
+            Some("i-1 and all others can't be named")
+        );
+        assert!(nodes(&[]).unwrap().is_empty());
     }
 
     #[test]

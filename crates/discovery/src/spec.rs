@@ -8,8 +8,12 @@ use peerl_proto::node_name::NodeNameError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+#[cfg(feature = "cloudmap")]
+use crate::strategy::CloudMapSettings;
 #[cfg(feature = "dns")]
 use crate::strategy::DnsNamesSettings;
+#[cfg(feature = "ecs")]
+use crate::strategy::EcsSettings;
 use crate::strategy::{AnyOfSettings, EpmdNamesSettings, FileListSettings, StaticListSettings, Strategy};
 
 mod items;
@@ -54,6 +58,8 @@ macro_rules! strategies {
         /// | `epmd:h1,h2:4370` | `{ strategy = "epmd", hosts = ["h1", "h2:4370"] }` |
         /// | `file:/etc/peerl/nodes` | `{ strategy = "file", path = "/etc/peerl/nodes" }` |
         /// | `dns:app.internal,type=srv` | `{ strategy = "dns", name = "app.internal", type = "srv" }` |
+        /// | `ecs:prod,service=web,revision=@mine` | `{ strategy = "ecs", cluster = "prod", service = ["web"], revision = "@mine" }` |
+        /// | `cloudmap:namespace=prod.local,service=web` | `{ strategy = "cloudmap", namespace = "prod.local", service = "web" }` |
         /// | `any(static:a@h; epmd:h1)` | `{ strategy = "any", of = ["static:a@h", { strategy = "epmd", hosts = ["h1"] }] }` |
         ///
         /// Text is `STRATEGY:ITEM,…`, each item a bare value or `key=value`, where the value may contain `=`. A key
@@ -113,6 +119,10 @@ strategies! {
     File(FileListSettings), "file";
     /// The addresses, or the services, of a name.
     Dns(DnsNamesSettings), "dns", feature = "dns";
+    /// The running tasks of an ECS service or task definition.
+    Ecs(EcsSettings), "ecs", feature = "ecs";
+    /// The instances of a Cloud Map service.
+    CloudMap(CloudMapSettings), "cloudmap", feature = "cloudmap";
     // One that needs a feature names it, as `dns` does; its settings are then imported with that feature, above.
     /// What any of several strategies finds.
     Any(AnyOfSettings), "any";

@@ -13,6 +13,14 @@ pub use any_of::{AnyOf, AnyOfSettings};
 mod dns;
 #[cfg(feature = "dns")]
 pub use dns::{DnsNames, DnsNamesSettings, NameServer, RecordKind};
+#[cfg(feature = "cloudmap")]
+mod cloud_map;
+#[cfg(feature = "cloudmap")]
+pub use cloud_map::{CloudMap, CloudMapSettings, Health};
+#[cfg(feature = "ecs")]
+mod ecs;
+#[cfg(feature = "ecs")]
+pub use ecs::{Ecs, EcsSettings};
 mod epmd;
 pub use epmd::{EpmdNames, EpmdNamesSettings};
 mod file;
@@ -132,6 +140,12 @@ pub enum StrategyError {
         /// What was wrong with the instance metadata.
         message: String,
     },
+    /// What the peers are found by is not there.
+    #[error("there is no {what}")]
+    NotFound {
+        /// What it is.
+        what: String,
+    },
     /// The service understood, and wants something else.
     #[error("{action} was refused: {message}")]
     Refused {
@@ -161,6 +175,20 @@ pub enum StrategyError {
     InstanceMetadata {
         /// What is in the way.
         message: String,
+    },
+    /// The metadata service of the ECS task does not answer, or makes no sense.
+    #[error("the ECS task metadata gives no answer: {message}")]
+    TaskMetadata {
+        /// What is in the way.
+        message: String,
+    },
+    /// There are members, and none has what its node's name is made of.
+    #[error("{machine} and all others can't be named: {source}")]
+    Unnamed {
+        /// One of the members.
+        machine: String,
+        /// What is wrong with it.
+        source: crate::naming::NamingError,
     },
     /// A strategy of another crate failed.
     #[error("{0}")]

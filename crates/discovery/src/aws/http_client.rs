@@ -22,16 +22,23 @@ use parking_lot::Mutex;
 /// everything that they can have, stays below 20 MiB.
 const LONGEST_ANSWER: usize = 64 << 20;
 
+static CLIENT: LazyLock<Client> = LazyLock::new(Client::default);
+
 /// The one client of the process.
 pub(super) fn shared() -> SharedHttpClient {
-    static CLIENT: LazyLock<SharedHttpClient> = LazyLock::new(|| SharedHttpClient::new(Client::default()));
-    CLIENT.clone()
+    static SHARED: LazyLock<SharedHttpClient> = LazyLock::new(|| SharedHttpClient::new(CLIENT.clone()));
+    SHARED.clone()
+}
+
+/// The same client for requests that no SDK makes. Time-outs are those of the settings.
+pub(super) fn connector(settings: &HttpConnectorSettings) -> SharedHttpConnector {
+    CLIENT.connector(settings)
 }
 
 /// Connectors by their time-outs.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Client {
-    connectors: Mutex<HashMap<TimeOuts, SharedHttpConnector>>,
+    connectors: Arc<Mutex<HashMap<TimeOuts, SharedHttpConnector>>>,
 }
 
 /// For connecting and for reading.
@@ -39,6 +46,12 @@ type TimeOuts = (Option<Duration>, Option<Duration>);
 
 impl HttpClient for Client {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        self.connector(settings)
+    }
+}
+
+impl Client {
+    fn connector(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let make = || {
             let connector = |proxy| {

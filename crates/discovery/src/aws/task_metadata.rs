@@ -1,0 +1,263 @@
+//! The metadata service of the ECS task that this process runs in (version 4).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use http_body_util::{BodyExt, Limited};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+
+use super::http_client;
+use crate::StrategyError;
+use crate::backoff::jitter;
+
+/// What the task metadata endpoint (version 4) says of the ECS task that this process runs in.
+///
+/// It is asked at `ECS_CONTAINER_METADATA_URI_V4`, which the agent of ECS sets in every container. What never changes
+/// is asked once.
+pub struct TaskMetadata {
+    uri: Option<String>,
+    task: OnceCell<OwnTask>,
+}
+
+impl TaskMetadata {
+    /// The service is on the same machine: who has not answered by then is not there.
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    /// Attempts, with a pause between.
+    const ATTEMPTS: u32 = 3;
+    const PAUSE: Duration = Duration::from_millis(200);
+    /// The description of a task with ten containers, each with many labels, comes nowhere near it.
+    const LONGEST_ANSWER: usize = 1 << 20;
+
+    /// As the environment says.
+    pub fn from_env() -> Self {
+        let uri = std::env::var("ECS_CONTAINER_METADATA_URI_V4").ok().filter(|uri| !uri.is_empty());
+        Self { uri, task: OnceCell::new() }
+    }
+
+    /// The service at this URI.
+    pub fn at(uri: &str) -> Self {
+        Self { uri: Some(uri.to_owned()), task: OnceCell::new() }
+    }
+
+    /// Whether this process runs in a task of ECS.
+    pub fn is_there(&self) -> bool {
+        self.uri.is_some()
+    }
+
+    /// The task and the container that this process runs in.
+    ///
+    /// # Errors
+    /// If it runs in none, or the service does not answer, or makes no sense.
+    pub async fn task(&self) -> Result<&OwnTask, StrategyError> {
+        self.task.get_or_try_init(|| self.load()).await
+    }
+
+    /// The tags of the task, as they are now. The container instance, or the task execution role, needs to be allowed
+    /// `ecs:ListTagsForResource`.
+    ///
+    /// # Errors
+    /// If the service does not answer, or makes no sense.
+    pub async fn tags(&self) -> Result<BTreeMap<String, String>, StrategyError> {
+        Ok(self.get::<TaskAnswer>("/taskWithTags").await?.task_tags.unwrap_or_default())
+    }
+
+    async fn load(&self) -> Result<OwnTask, StrategyError> {
+        let (task, container) = tokio::try_join!(self.get("/task"), self.get(""))?;
+        Ok(OwnTask::new(task, container))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, StrategyError> {
+        let wrong = |message: String| StrategyError::TaskMetadata { message };
+        let Some(base) = &self.uri else {
+            return Err(wrong("ECS_CONTAINER_METADATA_URI_V4 is not set, so this is no container of ECS".to_owned()));
+        };
+        let uri = format!("{}{path}", base.trim_end_matches('/'));
+        let mut attempt = 1;
+        let body = loop {
+            let (message, again) = match timeout(Self::TIMEOUT, request(&uri)).await {
+                Ok(Ok((200, body))) => break body,
+                Ok(Ok((status, _))) => (format!("{uri}: status {status}"), status == 429 || status >= 500),
+                Ok(Err(message)) => (format!("{uri}: {message}"), true),
+                Err(_) => (format!("{uri}: no answer within {:?}", Self::TIMEOUT), true),
+            };
+            if !again || attempt == Self::ATTEMPTS {
+                return Err(wrong(message));
+            }
+            attempt += 1;
+            sleep(jitter(Self::PAUSE)).await;
+        };
+        serde_json::from_slice(&body).map_err(|error| wrong(format!("{uri}: {error}")))
+    }
+}
+
+impl fmt::Debug for TaskMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskMetadata").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
+/// One attempt: the status, and the body.
+async fn request(uri: &str) -> Result<(u16, Vec<u8>), String> {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(TaskMetadata::TIMEOUT)
+        .read_timeout(TaskMetadata::TIMEOUT)
+        .build();
+    let request = HttpRequest::get(uri).map_err(|error| error.to_string())?;
+    let answer =
+        http_client::connector(&settings).call(request).await.map_err(|error| super::refusal::causes(&error))?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), TaskMetadata::LONGEST_ANSWER).collect().await;
+    Ok((status, body.map_err(|error| super::refusal::causes(&*error))?.to_bytes().to_vec()))
+}
+
+/// The task and the container that this process runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OwnTask {
+    /// The cluster's name or ARN.
+    pub cluster: String,
+    /// The task's ARN.
+    pub arn: String,
+    /// The family of the task definition.
+    pub family: String,
+    /// The revision of the task definition.
+    pub revision: String,
+    /// The service that started the task, if one did.
+    pub service: Option<String>,
+    /// The availability zone.
+    pub availability_zone: Option<String>,
+    /// The name of this container in the task definition.
+    pub container: String,
+    /// The address of the task's network interface; none if it has no interface of its own.
+    pub private_ip: Option<String>,
+    /// The IPv6 address of the task's network interface.
+    pub ipv6: Option<String>,
+    /// The name that the VPC's DNS has for the address.
+    pub private_dns: Option<String>,
+}
+
+impl OwnTask {
+    fn new(task: TaskAnswer, container: ContainerAnswer) -> Self {
+        // The address of a bridge is not one at which other tasks could reach this one.
+        let network = container.networks.into_iter().find(|network| network.network_mode.as_deref() == Some("awsvpc"));
+        let network = network.unwrap_or_default();
+        Self {
+            cluster: task.cluster,
+            arn: task.task_arn,
+            family: task.family,
+            revision: task.revision,
+            service: task.service_name.filter(|service| !service.is_empty()),
+            availability_zone: task.availability_zone.filter(|zone| !zone.is_empty()),
+            container: container.name,
+            private_ip: network.ipv4_addresses.into_iter().next(),
+            ipv6: network.ipv6_addresses.into_iter().next(),
+            private_dns: network.private_dns_name.filter(|name| !name.is_empty()),
+        }
+    }
+
+    /// The last part of the ARN.
+    pub fn id(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// `FAMILY:REVISION`.
+    pub fn definition(&self) -> String {
+        format!("{}:{}", self.family, self.revision)
+    }
+
+    /// The value of a variable of the strategy `ecs`, but for tags.
+    pub fn value(&self, variable: &str) -> Option<String> {
+        match variable {
+            "private_ip" => self.private_ip.clone(),
+            "private_dns" => self.private_dns.clone(),
+            "ipv6" => self.ipv6.clone(),
+            "task_id" => Some(self.id().to_owned()),
+            "family" => Some(self.family.clone()),
+            "revision" => Some(self.revision.clone()),
+            "service" => self.service.clone(),
+            "availability_zone" => self.availability_zone.clone(),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TaskAnswer {
+    cluster: String,
+    #[serde(rename = "TaskARN")]
+    task_arn: String,
+    family: String,
+    revision: String,
+    service_name: Option<String>,
+    availability_zone: Option<String>,
+    task_tags: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContainerAnswer {
+    name: String,
+    #[serde(default)]
+    networks: Vec<Network>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Network {
+    network_mode: Option<String>,
+    #[serde(rename = "IPv4Addresses")]
+    ipv4_addresses: Vec<String>,
+    #[serde(rename = "IPv6Addresses")]
+    ipv6_addresses: Vec<String>,
+    #[serde(rename = "PrivateDNSName")]
+    private_dns_name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the documentation of ECS shows them, shortened.
+    const TASK: &str = r#"{"Cluster": "arn:aws:ecs:us-west-2:111122223333:cluster/default",
+        "TaskARN": "arn:aws:ecs:us-west-2:111122223333:task/default/e9028f8d5d8e4f258373e7b93ce9a3c3",
+        "Family": "curltest", "ServiceName": "", "Revision": "3", "DesiredStatus": "RUNNING", "KnownStatus": "RUNNING",
+        "Containers": [{"DockerId": "1"}], "LaunchType": "FARGATE", "AvailabilityZone": "us-west-2a"}"#;
+    const CONTAINER: &str = r#"{"DockerId": "ea32192c8553fbff06c9340478a2ff089b2bb5646fb718b4ee206641c9086d66",
+        "Name": "curl", "Image": "111122223333.dkr.ecr.us-west-2.amazonaws.com/curltest:latest",
+        "Labels": {"com.amazonaws.ecs.task-definition-family": "curltest"}, "KnownStatus": "RUNNING",
+        "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": ["10.0.2.100"], "AttachmentIndex": 0,
+            "MACAddress": "0e:9e:32:c7:48:85", "IPv4SubnetCIDRBlock": "10.0.2.0/24",
+            "PrivateDNSName": "ip-10-0-2-100.us-west-2.compute.internal"}]}"#;
+
+    #[test]
+    fn a_task_is_what_the_documentation_shows() {
+        let own = OwnTask::new(serde_json::from_str(TASK).unwrap(), serde_json::from_str(CONTAINER).unwrap());
+        assert_eq!((own.id(), own.definition().as_str()), ("e9028f8d5d8e4f258373e7b93ce9a3c3", "curltest:3"));
+        assert_eq!((own.service.as_deref(), own.container.as_str()), (None, "curl"));
+        for (variable, value) in [
+            ("private_ip", Some("10.0.2.100")),
+            ("private_dns", Some("ip-10-0-2-100.us-west-2.compute.internal")),
+            ("ipv6", None),
+            ("family", Some("curltest")),
+            ("revision", Some("3")),
+            ("availability_zone", Some("us-west-2a")),
+            ("color", None),
+        ] {
+            assert_eq!(own.value(variable).as_deref(), value, "{variable}");
+        }
+    }
+
+    #[test]
+    fn a_bridge_has_no_address_for_others() {
+        let bridge = CONTAINER.replace("awsvpc", "bridge");
+        let own = OwnTask::new(serde_json::from_str(TASK).unwrap(), serde_json::from_str(&bridge).unwrap());
+        assert_eq!((own.private_ip, own.private_dns), (None, None));
+    }
+}

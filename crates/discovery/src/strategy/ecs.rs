@@ -1,0 +1,329 @@
+//! The running tasks of an ECS service or task definition.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use super::{Peers, Strategy, StrategyError};
+use crate::Naming;
+use crate::aws::{Access, Expected, OwnTask, TaskMetadata, refusal};
+use crate::naming::Namer;
+use crate::spec::{SpecError, StrategySettings, one_or_many};
+
+mod member;
+use member::Filter;
+
+/// The strategy `ecs`: the tasks of services or task definition families of a cluster that are running and are to go
+/// on, named after their network interfaces.
+///
+/// Each poll is one `ecs:ListTasks` and one `ecs:DescribeTasks` for every hundred tasks. Tasks that start, drain or
+/// stop are not members.
+#[derive(Debug)]
+pub struct Ecs {
+    name: String,
+    settings: EcsSettings,
+    namer: Namer,
+    filter: Filter,
+    access: Arc<Access>,
+    metadata: TaskMetadata,
+    client: OnceCell<Client>,
+    own_digest: OnceCell<String>,
+}
+
+impl Ecs {
+    /// As many as DescribeTasks takes, and ListTasks gives.
+    const PAGE: usize = 100;
+    /// A service has at most 5,000 tasks; a listing that is much longer has no end.
+    const MOST_PAGES: usize = 1000;
+    /// Pages that are described at once.
+    const PARALLEL: usize = 4;
+
+    /// Makes the strategy.
+    ///
+    /// # Errors
+    /// If the settings make no sense.
+    pub fn new(settings: EcsSettings, access: Arc<Access>, metadata: TaskMetadata) -> Result<Self, SpecError> {
+        let (naming, filter) = settings.parsed()?;
+        let name = crate::Spec::Ecs(settings.clone()).to_string();
+        let (client, own_digest) = Default::default();
+        let namer = Namer::new(naming);
+        Ok(Self { name, settings, namer, filter, access, metadata, client, own_digest })
+    }
+
+    async fn poll(&self) -> Result<Peers, StrategyError> {
+        let client = self.client().await?;
+        let cluster = match &self.settings.cluster {
+            Some(cluster) => cluster.clone(),
+            None => self.metadata.task().await?.cluster.clone(),
+        };
+        let mut arns = BTreeSet::new();
+        for listing in self.listings().await? {
+            list(client, &cluster, &listing, &mut arns).await?;
+        }
+        let arns: Vec<String> = arns.into_iter().collect();
+        let pages: Vec<Vec<String>> = arns.chunks(Self::PAGE).map(<[String]>::to_vec).collect();
+        let pages = pages.into_iter().map(|page| self.describe(client, &cluster, page));
+        let tasks: Vec<Vec<Task>> = stream::iter(pages).buffered(Self::PARALLEL).try_collect().await?;
+        let running: Vec<Task> = tasks.into_iter().flatten().filter(member::is_in_service).collect();
+        let wanted = match self.filter.needs_own_task() {
+            true => self.filter.as_of(&self.own(client, &running).await?)?,
+            false => self.filter.clone(),
+        };
+        self.namer.nodes(running.iter().filter(|task| wanted.accepts(task)), member::value, member::arn)
+    }
+
+    async fn client(&self) -> Result<&Client, StrategyError> {
+        let make = || async { Ok(Client::new(self.access.config().await?)) };
+        self.client.get_or_try_init(make).await
+    }
+
+    /// The listings whose tasks are looked at: those that are set, or else that of the own service or family.
+    async fn listings(&self) -> Result<Vec<Listing>, StrategyError> {
+        let EcsSettings { service, family, .. } = &self.settings;
+        let services = service.iter().cloned().map(Listing::Service);
+        let listings: Vec<Listing> = services.chain(family.iter().cloned().map(Listing::Family)).collect();
+        if !listings.is_empty() {
+            return Ok(listings);
+        }
+        let own = self.metadata.task().await?;
+        Ok(vec![match &own.service {
+            Some(service) => Listing::Service(service.clone()),
+            None => Listing::Family(own.family.clone()),
+        }])
+    }
+
+    async fn describe(&self, client: &Client, cluster: &str, arns: Vec<String>) -> Result<Vec<Task>, StrategyError> {
+        const ACTION: &str = "ecs:DescribeTasks";
+        let tags = self.filter.needs_tags() || self.namer.naming().variables().any(|name| name.starts_with("tag:"));
+        let answer = client
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(Some(arns))
+            .set_include(tags.then(|| vec![TaskField::Tags]))
+            .send()
+            .await
+            .map_err(|error| refusal(ACTION, error))?;
+        // A task may have gone since it was listed.
+        if let Some(failure) = answer.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
+            let (arn, reason) = (failure.arn().unwrap_or("a task"), failure.reason().unwrap_or("no reason"));
+            return Err(StrategyError::Refused { action: ACTION, message: format!("{arn}: {reason}") });
+        }
+        Ok(answer.tasks.unwrap_or_default())
+    }
+
+    /// What the own task has that others are to have, too.
+    async fn own(&self, client: &Client, running: &[Task]) -> Result<Own<'_>, StrategyError> {
+        let task = self.metadata.task().await?;
+        let mut own = Own { task, digest: None, tags: None };
+        if !self.filter.needs_own_digest() && !self.filter.needs_own_tags() {
+            return Ok(own);
+        }
+        let described = match running.iter().find(|other| other.task_arn() == Some(&task.arn)) {
+            Some(described) => Some(described.clone()),
+            None => self.describe(client, &task.cluster, vec![task.arn.clone()]).await?.pop(),
+        };
+        let no_such = || StrategyError::Malformed {
+            action: "ecs:DescribeTasks",
+            message: format!("the own task {} is not known", task.arn),
+        };
+        let described = described.ok_or_else(no_such)?;
+        if self.filter.needs_own_digest() {
+            let find = || async {
+                member::digest(&described, &task.container).map(str::to_owned).ok_or_else(|| StrategyError::Malformed {
+                    action: "ecs:DescribeTasks",
+                    message: format!("the own container {} has no image digest", task.container),
+                })
+            };
+            own.digest = Some(self.own_digest.get_or_try_init(find).await?.clone());
+        }
+        own.tags = Some(member::tags(&described));
+        Ok(own)
+    }
+}
+
+impl Strategy for Ecs {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+        Box::pin(self.poll())
+    }
+}
+
+/// What the own task has.
+struct Own<'a> {
+    task: &'a OwnTask,
+    digest: Option<String>,
+    tags: Option<Vec<(String, String)>>,
+}
+
+/// Tasks that ListTasks can list.
+enum Listing {
+    Service(String),
+    Family(String),
+}
+
+/// Adds the ARNs of all tasks of the listing that are to run.
+async fn list(
+    client: &Client,
+    cluster: &str,
+    listing: &Listing,
+    arns: &mut BTreeSet<String>,
+) -> Result<(), StrategyError> {
+    const ACTION: &str = "ecs:ListTasks";
+    let mut token: Option<String> = None;
+    for _ in 0..Ecs::MOST_PAGES {
+        let request = client.list_tasks().cluster(cluster).desired_status(DesiredStatus::Running);
+        let request = match listing {
+            Listing::Service(service) => request.service_name(service),
+            Listing::Family(family) => request.family(family),
+        };
+        let page = i32::try_from(Ecs::PAGE).unwrap_or(i32::MAX);
+        let answer = request.max_results(page).set_next_token(token.clone()).send().await;
+        let answer = answer.map_err(|error| refusal(ACTION, error))?;
+        arns.extend(answer.task_arns.unwrap_or_default());
+        match answer.next_token.filter(|next| !next.is_empty()) {
+            None => return Ok(()),
+            next if next == token => break,
+            next => token = next,
+        }
+    }
+    Err(StrategyError::Malformed { action: ACTION, message: "its pages have no end".to_owned() })
+}
+
+/// What can be set of `ecs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EcsSettings {
+    /// The cluster's name or ARN; that of the own task if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Services whose tasks are members; if neither services nor families are said, it is the own service, or else
+    /// the own family.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    pub service: Vec<String>,
+    /// Task definition families whose tasks are members.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    pub family: Vec<String>,
+    /// The revision of the task definition: `7`, `FAMILY:7`, or `@mine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The digest (`sha256:…`) or the reference of the container's image, or `@mine`, which is the own digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The container whose image counts; if it is not said, the one that this process runs in, or else any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Tags that members have: `KEY=VALUE`, or `KEY` for the value that the own task has.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    pub tag: Vec<String>,
+    /// The host of a node's name: `private-ip` if it is not said, `private-dns`, `ipv6`, `tag:KEY`, or a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The name before the `@`: `node` if it is not said, other text, `tag:KEY`, or a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basename: Option<String>,
+    /// The region; that of the environment if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+impl EcsSettings {
+    /// The variables of [`host`](Self::host) and [`basename`](Self::basename).
+    pub const VARIABLES: &[&str] = &[
+        "private_ip",
+        "private_dns",
+        "ipv6",
+        "task_id",
+        "family",
+        "revision",
+        "service",
+        "availability_zone",
+        "tag:*",
+    ];
+
+    fn parsed(&self) -> Result<(Naming, Filter), SpecError> {
+        let naming = Naming::new(
+            self.basename.as_deref().unwrap_or(Naming::BASENAME),
+            self.host.as_deref().unwrap_or("private-ip"),
+            Self::VARIABLES,
+        )
+        .map_err(SpecError::settings::<Self>)?;
+        let empty = [("cluster", &self.cluster), ("container", &self.container), ("region", &self.region)];
+        let lists = [("service", &self.service), ("family", &self.family)];
+        let empty = empty
+            .iter()
+            .find(|(_, value)| value.as_deref() == Some(""))
+            .map(|(key, _)| key)
+            .or_else(|| lists.iter().find(|(_, values)| values.iter().any(String::is_empty)).map(|(key, _)| key));
+        if let Some(key) = empty {
+            return Err(SpecError::settings::<Self>(format!("`{key}` is empty: is a variable not set?")));
+        }
+        let expected = |key: &str, text: &Option<String>| {
+            text.as_deref().map(|text| Expected::parse(key, text)).transpose().map_err(SpecError::settings::<Self>)
+        };
+        let tags = self.tag.iter().map(|tag| Expected::parse_keyed("tag", tag));
+        let filter = Filter {
+            revision: expected("revision", &self.revision)?,
+            image: expected("image", &self.image)?,
+            container: self.container.clone(),
+            tags: tags.collect::<Result<_, _>>().map_err(SpecError::settings::<Self>)?,
+        };
+        Ok((naming, filter))
+    }
+}
+
+impl StrategySettings for EcsSettings {
+    const NAME: &'static str = "ecs";
+    const BARE: Option<&'static str> = Some("cluster");
+
+    fn check(&self) -> Result<(), SpecError> {
+        self.parsed().map(drop)
+    }
+
+    fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
+        let access = Access::from_env(self.region.as_deref());
+        Ok(Arc::new(Ecs::new(self.clone(), access, TaskMetadata::from_env())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Spec;
+
+    #[test]
+    fn text_and_tables() {
+        for text in [
+            "ecs",
+            "ecs:prod,service=web",
+            "ecs:prod,family=web,host=private-dns,revision=@mine",
+            "ecs:prod,container=app,image=sha256:0123,region=eu-west-1,service=web,service=worker",
+            "ecs:prod,basename={task_id},tag=csrelease=0123,tag=stage",
+        ] {
+            let spec: Spec = text.parse().unwrap();
+            assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec, "{text}");
+            assert_eq!(spec.build().unwrap().name(), spec.to_string());
+        }
+        let table = r#"{"strategy": "ecs", "cluster": "prod", "service": "web", "revision": "@mine"}"#;
+        let text: Spec = "ecs:prod,service=web,revision=@mine".parse().unwrap();
+        assert_eq!(serde_json::from_str::<Spec>(table).unwrap(), text);
+        for (wrong, part) in [
+            ("ecs:prod,service=", "`service` is empty"),
+            ("ecs:prod,revision=", "is a variable not set?"),
+            ("ecs:prod,tag=csrelease=", "is a variable not set?"),
+            ("ecs:prod,host=public-ip", "{private_ip}, {private_dns}"),
+            ("ecs:prod,color=red", "color"),
+            ("ecs:prod,test", "more than once"),
+        ] {
+            let error = wrong.parse::<Spec>().unwrap_err().to_string();
+            assert!(error.contains(part), "{wrong}: {error}");
+        }
+    }
+}
