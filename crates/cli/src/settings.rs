@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
-use peerl_discovery::Spec;
 use peerl_discovery::spec::split_specs;
+use peerl_discovery::{Removal, Spec};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::Failure;
@@ -89,6 +89,11 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "specs", default)]
     pub discover: Option<Vec<Spec>>,
+
+    /// When a peer that is no longer listed is disconnected: for the file and the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
 }
 
 /// Where the settings come from that are not flags.
@@ -190,7 +195,7 @@ impl Settings {
 }
 
 /// The settings that have a variable.
-const FROM_ENVIRONMENT: [&str; 11] = [
+const FROM_ENVIRONMENT: [&str; 12] = [
     "name",
     "sname",
     "cookie",
@@ -202,6 +207,7 @@ const FROM_ENVIRONMENT: [&str; 11] = [
     "format",
     "log_format",
     "discover",
+    "removal",
 ];
 
 fn plain(error: &figment::Error) -> String {

@@ -8,8 +8,8 @@
 //!
 //! * A [`Strategy`] answers one question: which nodes should be my peers now? [`strategy`] has those that are
 //!   built in; [`Spec`] makes them of text (`epmd:10.0.0.1,10.0.0.2`) or of a configuration file.
-//! * The [`Reconciler`] asks again and again, and connects what is new. It only ever adds: a poll that fails or
-//!   comes back empty, or a peer that is no longer listed, never ends a connection that is healthy.
+//! * The [`Reconciler`] asks again and again, and connects what is new. A poll that fails or comes back empty never
+//!   ends a connection that is healthy. Nor does a peer's being no longer listed, unless [`Removal`] says for how long.
 //!
 //! * A [`RemoteMesh`] is another node's mesh: a guest keeps a BEAM node joined that knows nothing of discovery, by remote
 //!   calls ([`RemoteNode`]).
@@ -36,6 +36,7 @@ mod mesh;
 pub use mesh::{Mesh, MeshError};
 mod mesh_event;
 pub use mesh_event::MeshEvent;
+mod mesh_metrics;
 pub mod naming;
 pub use naming::Naming;
 mod reconciler;
@@ -44,6 +45,8 @@ mod remote_mesh;
 pub use remote_mesh::RemoteMesh;
 mod remote_node;
 pub use remote_node::{Obstacle, RemoteError, RemoteNode};
+mod removal;
+pub use removal::Removal;
 pub mod spec;
 pub use spec::{Spec, SpecError};
 pub mod strategy;

@@ -9,7 +9,7 @@ use peerl_proto::node_name::NodeName;
 /// Why a peer could not be connected.
 pub type MeshError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A node that can be asked whom it is connected with, and told to connect: a running node, or a fake in a test.
+/// A node that can be asked whom it is connected with, and told to connect and disconnect: a running node, or a fake in a test.
 pub trait Mesh: Send + Sync + 'static {
     /// The node's own name, which is not a peer.
     fn name(&self) -> NodeName;
@@ -19,6 +19,9 @@ pub trait Mesh: Send + Sync + 'static {
 
     /// Connects to the peer; `Ok` if the connection is up, whoever opened it.
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
+
+    /// Ends the connection to the peer, if there is one.
+    fn disconnect(&self, peer: &NodeName);
 }
 
 impl Mesh for Node {
@@ -32,5 +35,9 @@ impl Mesh for Node {
 
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
         Box::pin(async move { Node::connect(self, &peer).await.map_err(MeshError::from) })
+    }
+
+    fn disconnect(&self, peer: &NodeName) {
+        Node::disconnect(self, peer);
     }
 }

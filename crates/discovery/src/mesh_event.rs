@@ -51,6 +51,20 @@ pub enum MeshEvent {
         /// The time until the next attempt, if the peer is still listed then.
         retry_in: Duration,
     },
+    /// A connected peer is no longer listed; it stays connected, at least for the time that the
+    /// [`Removal`](crate::Removal) policy says.
+    Unlisted {
+        /// The peer.
+        peer: NodeName,
+    },
+    /// A connected peer has been disconnected, because no strategy had listed it for the time that the
+    /// [`Removal`](crate::Removal) policy says.
+    Removed {
+        /// The peer.
+        peer: NodeName,
+        /// For how long all strategies had answered without it.
+        gone_for: Duration,
+    },
     /// A peer is no longer listed and not connected, so that nothing more is tried.
     Forgotten {
         /// The peer.

@@ -12,12 +12,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::jitter;
-use crate::{Backoff, Mesh, MeshError, MeshEvent, Peers, Strategy, StrategyError};
+use crate::removal::{Absence, Evidence};
+use crate::{Backoff, Mesh, MeshError, MeshEvent, Peers, Removal, Strategy, StrategyError, mesh_metrics};
 
 /// Connects a node with the peers that its strategies find, and connects again what is lost.
 ///
-/// It never disconnects anybody. A peer that no strategy lists any more is just not dialled again; a strategy that
-/// fails or suddenly finds nobody is taken to be wrong, and what it said before stays in force.
+/// A peer that no strategy lists any more is not dialled again, but it is not disconnected either, unless there is a
+/// [`Removal`] policy that says so. A strategy that fails or suddenly finds nobody is taken to be wrong, and what it
+/// said before stays in force.
 pub struct Reconciler<M> {
     mesh: Arc<M>,
     strategies: Vec<Arc<dyn Strategy>>,
@@ -26,6 +28,7 @@ pub struct Reconciler<M> {
     check_interval: Duration,
     backoff: Backoff,
     dials: usize,
+    removal: Removal,
     events: broadcast::Sender<MeshEvent>,
 }
 
@@ -40,6 +43,7 @@ impl<M: Mesh> Reconciler<M> {
             check_interval: Duration::from_secs(1),
             backoff: Backoff::default(),
             dials: 32,
+            removal: Removal::default(),
             events: broadcast::channel(1024).0,
         }
     }
@@ -75,6 +79,12 @@ impl<M: Mesh> Reconciler<M> {
         self
     }
 
+    /// When a connected peer that is no longer listed is disconnected. Never unless told otherwise.
+    pub fn removal(mut self, removal: Removal) -> Self {
+        self.removal = removal;
+        self
+    }
+
     /// What will happen, from the start on. A receiver that falls 1,024 events behind misses the oldest.
     pub fn events(&self) -> broadcast::Receiver<MeshEvent> {
         self.events.subscribe()
@@ -85,17 +95,20 @@ impl<M: Mesh> Reconciler<M> {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(self) -> Running {
+        mesh_metrics::describe();
         let (stop, stopped) = oneshot::channel();
         let driver = Driver {
             own_name: self.mesh.name(),
             mesh: self.mesh,
             sources: sources(self.strategies),
+            listed: Peers::new(),
             peers: HashMap::new(),
             dials: Arc::new(Semaphore::new(self.dials)),
             interval: self.interval,
             poll_timeout: self.poll_timeout,
             check_interval: self.check_interval,
             backoff: self.backoff,
+            removal: self.removal,
             events: self.events.clone(),
             work: FuturesUnordered::new(),
         };
@@ -128,27 +141,34 @@ impl Running {
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 async fn poll(strategy: Arc<dyn Strategy>, limit: Duration) -> Result<Peers, StrategyError> {
-    timeout(limit, strategy.discover()).await.unwrap_or_else(|_| Err(StrategyError::TimedOut(limit)))
+    let start = Instant::now();
+    let answer = timeout(limit, strategy.discover()).await;
+    mesh_metrics::poll_took(strategy.name(), start.elapsed());
+    answer.unwrap_or_else(|_| Err(StrategyError::TimedOut(limit)))
 }
 
 struct Driver<M> {
     own_name: NodeName,
     mesh: Arc<M>,
     sources: Vec<Source>,
+    /// Whom the sources list, without the node itself.
+    listed: Peers,
     peers: HashMap<NodeName, Peer>,
     dials: Arc<Semaphore>,
     interval: Duration,
     poll_timeout: Duration,
     check_interval: Duration,
     backoff: Backoff,
+    removal: Removal,
     events: broadcast::Sender<MeshEvent>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
-/// A strategy and the answer of it that is in force.
+/// A strategy, the answer of it that is in force, and for how long it has been answering.
 struct Source {
     strategy: Arc<dyn Strategy>,
     last: Peers,
+    evidence: Evidence,
 }
 
 /// The strategies, and in place of one that combines others those others, so that each has its own last answer.
@@ -159,7 +179,7 @@ fn sources(strategies: Vec<Arc<dyn Strategy>>) -> Vec<Source> {
     while let Some(strategy) = waiting.pop() {
         let members = strategy.members();
         match members.is_empty() {
-            true => sources.push(Source { strategy, last: Peers::new() }),
+            true => sources.push(Source { strategy, last: Peers::new(), evidence: Evidence::default() }),
             false => waiting.extend(members.into_iter().rev()),
         }
     }
@@ -177,6 +197,8 @@ struct Peer {
     up_since: Option<Instant>,
     /// Attempts that failed, or connections that did not last, in a row.
     failures: u32,
+    /// Since when it has not been listed while it is connected; none if it is listed.
+    absence: Option<Absence>,
 }
 
 /// A piece of work that has been done.
@@ -199,22 +221,35 @@ impl<M: Mesh> Driver<M> {
                 _ = &mut stopped => return,
                 Some(done) = self.work.next() => done,
             };
-            match done {
-                Done::Poll(index, answer) => {
-                    self.polled(index, answer);
-                    self.poll_later(index);
-                }
-                Done::Dial(peer, result) => self.dialled(peer, result),
-                Done::Retry => {}
-                Done::Wait => self.wait(),
+            self.take_note(done);
+            // In a large mesh, looking at all peers once for each of them would take long.
+            while let Some(Some(done)) = self.work.next().now_or_never() {
+                self.take_note(done);
             }
             self.reconcile();
         }
     }
 
+    fn take_note(&mut self, done: Done) {
+        match done {
+            Done::Poll(index, answer) => {
+                self.polled(index, answer);
+                self.remove_gone();
+                self.poll_later(index);
+            }
+            Done::Dial(peer, result) => self.dialled(peer, result),
+            Done::Retry => {}
+            Done::Wait => self.wait(),
+        }
+    }
+
     fn polled(&mut self, index: usize, answer: Result<Peers, StrategyError>) {
-        let Source { strategy, last } = &mut self.sources[index];
+        let Source { strategy, last, evidence } = &mut self.sources[index];
         let strategy = strategy.name().to_owned();
+        match &answer {
+            Ok(peers) if !peers.is_empty() => evidence.good(),
+            _ => evidence.none(),
+        }
         let event = match answer {
             Err(error) => {
                 tracing::warn!(strategy, %error, "discovery failed; the peers found before stay");
@@ -226,10 +261,40 @@ impl<M: Mesh> Driver<M> {
             }
             Ok(peers) => {
                 last.clone_from(&peers);
+                self.listed = self.sources.iter().flat_map(|source| &source.last).cloned().collect();
+                self.listed.remove(&self.own_name);
                 MeshEvent::Polled { strategy, peers }
             }
         };
         self.tell(event);
+    }
+
+    /// Disconnects, if that is wanted, who has been missed by every strategy for long enough.
+    fn remove_gone(&mut self) {
+        let connected = self.mesh.connected();
+        let mut removed = Vec::new();
+        for (name, peer) in &mut self.peers {
+            if self.listed.contains(name) || !connected.contains(name) {
+                peer.absence = None;
+                continue;
+            }
+            if peer.absence.is_none() {
+                tracing::debug!(peer = %name, "no longer listed");
+                tell(&self.events, MeshEvent::Unlisted { peer: name.clone() });
+            }
+            let evidence = self.sources.iter().map(|source| &source.evidence);
+            let gone_for = peer.absence.get_or_insert_default().gone_for(evidence);
+            match self.removal {
+                Removal::WhenGoneFor(limit) if gone_for >= limit => removed.push((name.clone(), gone_for)),
+                Removal::WhenGoneFor(_) | Removal::Never => {}
+            }
+        }
+        for (peer, gone_for) in removed {
+            self.mesh.disconnect(&peer);
+            self.peers.remove(&peer);
+            tracing::info!(%peer, ?gone_for, "disconnected, since it is no longer listed");
+            tell(&self.events, MeshEvent::Removed { peer, gone_for });
+        }
     }
 
     fn dialled(&mut self, name: NodeName, result: Result<(), MeshError>) {
@@ -246,10 +311,13 @@ impl<M: Mesh> Driver<M> {
     /// Compares what should be with what is, and sets going what is missing.
     fn reconcile(&mut self) {
         let connected = self.mesh.connected();
-        let mut listed: Peers = self.sources.iter().flat_map(|source| &source.last).cloned().collect();
-        listed.remove(&self.own_name);
-        let known: Peers = self.peers.keys().cloned().collect();
-        for name in listed.union(&known) {
+        for name in &self.listed {
+            if !self.peers.contains_key(name) {
+                self.peers.insert(name.clone(), Peer::default());
+            }
+        }
+        let known: Vec<NodeName> = self.peers.keys().cloned().collect();
+        for name in &known {
             let peer = self.peers.entry(name.clone()).or_default();
             match (peer.up_since, connected.contains(name)) {
                 (None, true) => {
@@ -268,7 +336,7 @@ impl<M: Mesh> Driver<M> {
                     self.tell(MeshEvent::Lost { peer: name.clone(), retry_in });
                 }
                 (None, false) if peer.dialling => {}
-                (None, false) if !listed.contains(name) => {
+                (None, false) if !self.listed.contains(name) => {
                     self.peers.remove(name);
                     self.tell(MeshEvent::Forgotten { peer: name.clone() });
                 }
@@ -276,6 +344,8 @@ impl<M: Mesh> Driver<M> {
                 (None, false) | (Some(_), true) => {}
             }
         }
+        let up = self.peers.values().filter(|peer| peer.up_since.is_some()).count();
+        mesh_metrics::peers(self.listed.len(), up);
     }
 
     /// Says when the peer may be dialled again, and sees to it that it is looked at then.
@@ -332,9 +402,14 @@ impl<M: Mesh> Driver<M> {
     }
 
     fn tell(&self, event: MeshEvent) {
-        // Nobody needs to listen.
-        let _ = self.events.send(event);
+        tell(&self.events, event);
     }
+}
+
+fn tell(events: &broadcast::Sender<MeshEvent>, event: MeshEvent) {
+    mesh_metrics::count(&event);
+    // Nobody needs to listen.
+    let _ = events.send(event);
 }
 
 #[cfg(test)]

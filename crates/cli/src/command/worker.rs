@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
-use peerl_discovery::{MeshEvent, Reconciler};
+use peerl_discovery::{MeshEvent, Reconciler, Removal};
 use peerl_node::{ConnectError, Node};
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
@@ -43,6 +43,11 @@ pub(super) struct Worker {
     #[arg(long, value_name = "TIME", default_value = "5s")]
     interval: Span,
 
+    /// When a connected peer that discovery no longer lists is disconnected: never, or when-gone-for=TIME, of which
+    /// only time counts in which every strategy answers [default: never].
+    #[arg(long, value_name = "POLICY")]
+    removal: Option<Removal>,
+
     /// End when the standard input does: when whoever started this worker is gone.
     #[arg(long, hide = true)]
     until_eof: bool,
@@ -61,7 +66,8 @@ impl Worker {
         let end = shutdown::signal()?;
         let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
         function::register(&node).map_err(Failure::new)?;
-        let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
+        let removal = self.removal.or(settings.removal).unwrap_or_default();
+        let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));
         let reconciler = reconciler.start();
         let ready = Ready { ready: true, name: node.name().to_string(), port: node.port() };
@@ -103,7 +109,7 @@ async fn tell_of_failures(mut events: broadcast::Receiver<MeshEvent>) {
                     None => tracing::warn!("{peer} cannot be connected: {error}"),
                 }
             }
-            Ok(MeshEvent::Connected { peer } | MeshEvent::Forgotten { peer }) => {
+            Ok(MeshEvent::Connected { peer } | MeshEvent::Forgotten { peer } | MeshEvent::Removed { peer, .. }) => {
                 told.remove(&peer);
             }
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}

@@ -61,6 +61,26 @@ fn discovery_from_both() {
 }
 
 #[test]
+fn strategies_with_spaces_in_them_are_whole_in_a_variable() {
+    let environment = [("PEERL_DISCOVER", "any(static:a@h; epmd:h1) file:/etc/nodes")];
+    let specs = load(&Settings::default(), &environment, "").unwrap().discover.unwrap();
+    assert_eq!(
+        specs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["any(static:a@h; epmd:h1)", "file:/etc/nodes"]
+    );
+}
+
+#[test]
+fn removal_from_both() {
+    let from = |environment: &[(&str, &str)], file| {
+        load(&Settings::default(), environment, file).unwrap().removal.unwrap().to_string()
+    };
+    assert_eq!(from(&[], "removal = 'when-gone-for 10m'"), "when-gone-for=10m");
+    assert_eq!(from(&[("PEERL_REMOVAL", "never")], "removal = 'when-gone-for=10m'"), "never");
+    assert!(refused(&[], "removal = 'sometimes'").contains("sometimes"));
+}
+
+#[test]
 fn mistakes_are_named() {
     assert!(refused(&[], "cokie = 'x'").contains("cokie"));
     assert!(refused(&[], "format = 'yaml'").contains("yaml"));

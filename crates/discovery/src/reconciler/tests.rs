@@ -5,6 +5,8 @@ use tokio::sync::Notify;
 
 use super::*;
 
+mod removal;
+
 fn node(name: &str) -> NodeName {
     NodeName::new(&format!("{name}@h")).unwrap()
 }
@@ -66,6 +68,10 @@ impl Mesh for FakeMesh {
                 Ok(())
             })
         })
+    }
+
+    fn disconnect(&self, peer: &NodeName) {
+        self.with(|state| state.connected.remove(peer));
     }
 }
 
