@@ -107,6 +107,7 @@ fn a_worker_serves_beams_and_drains_at_sigterm() {
         assert_eq!(rpc("crypto, hash, [rot13, <<>>]").split(',').take(3).collect::<String>(), "{badrpc{'EXIT'{badarg");
         assert_eq!(rpc("erlang, nodes, []"), format!("['{}']", beam.name()));
         assert_eq!(rpc("erlang, nodes, [[this, hidden]]"), format!("['{name}']"));
+        assert_eq!(rpc("erlang, disconnect_node, ['nobody@127.0.0.1']"), "false");
         assert_eq!(rpc("os, cmd, [\"id\"]").split(',').take(3).collect::<String>(), "{badrpc{'EXIT'{undef");
         assert_eq!(
             beam.eval(&format!(

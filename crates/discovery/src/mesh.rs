@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use peerl_node::{Node, Nodes};
 use peerl_proto::node_name::NodeName;
 
@@ -20,8 +20,8 @@ pub trait Mesh: Send + Sync + 'static {
     /// Connects to the peer; `Ok` if the connection is up, whoever opened it.
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
 
-    /// Ends the connection to the peer, if there is one.
-    fn disconnect(&self, peer: &NodeName);
+    /// Ends the connection to the peer; `Ok` if there is none any more, or was none.
+    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
 }
 
 impl Mesh for Node {
@@ -37,7 +37,8 @@ impl Mesh for Node {
         Box::pin(async move { Node::connect(self, &peer).await.map_err(MeshError::from) })
     }
 
-    fn disconnect(&self, peer: &NodeName) {
-        Node::disconnect(self, peer);
+    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
+        Node::disconnect(self, &peer);
+        Box::pin(ready(Ok(())))
     }
 }

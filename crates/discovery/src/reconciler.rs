@@ -199,12 +199,15 @@ struct Peer {
     failures: u32,
     /// Since when it has not been listed while it is connected; none if it is listed.
     absence: Option<Absence>,
+    /// It is being disconnected.
+    leaving: bool,
 }
 
 /// A piece of work that has been done.
 enum Done {
     Poll(usize, Result<Peers, StrategyError>),
     Dial(NodeName, Result<(), MeshError>),
+    Disconnect(NodeName, Duration, Result<(), MeshError>),
     Retry,
     Wait,
 }
@@ -238,6 +241,7 @@ impl<M: Mesh> Driver<M> {
                 self.poll_later(index);
             }
             Done::Dial(peer, result) => self.dialled(peer, result),
+            Done::Disconnect(peer, gone_for, result) => self.disconnected(peer, gone_for, result),
             Done::Retry => {}
             Done::Wait => self.wait(),
         }
@@ -272,7 +276,6 @@ impl<M: Mesh> Driver<M> {
     /// Disconnects, if that is wanted, who has been missed by every strategy for long enough.
     fn remove_gone(&mut self) {
         let connected = self.mesh.connected();
-        let mut removed = Vec::new();
         for (name, peer) in &mut self.peers {
             if self.listed.contains(name) || !connected.contains(name) {
                 peer.absence = None;
@@ -284,16 +287,30 @@ impl<M: Mesh> Driver<M> {
             }
             let evidence = self.sources.iter().map(|source| &source.evidence);
             let gone_for = peer.absence.get_or_insert_default().gone_for(evidence);
-            match self.removal {
-                Removal::WhenGoneFor(limit) if gone_for >= limit => removed.push((name.clone(), gone_for)),
-                Removal::WhenGoneFor(_) | Removal::Never => {}
+            let Removal::WhenGoneFor(limit) = self.removal else { continue };
+            if gone_for >= limit && !peer.leaving {
+                peer.leaving = true;
+                let (mesh, name) = (self.mesh.clone(), name.clone());
+                self.work.push(Box::pin(async move {
+                    let result = mesh.disconnect(name.clone()).await;
+                    Done::Disconnect(name, gone_for, result)
+                }));
             }
         }
-        for (peer, gone_for) in removed {
-            self.mesh.disconnect(&peer);
-            self.peers.remove(&peer);
-            tracing::info!(%peer, ?gone_for, "disconnected, since it is no longer listed");
-            tell(&self.events, MeshEvent::Removed { peer, gone_for });
+    }
+
+    fn disconnected(&mut self, peer: NodeName, gone_for: Duration, result: Result<(), MeshError>) {
+        match result {
+            Ok(()) => {
+                self.peers.remove(&peer);
+                tracing::info!(%peer, ?gone_for, "disconnected, since it is no longer listed");
+                self.tell(MeshEvent::Removed { peer, gone_for });
+            }
+            // The next good poll tries again.
+            Err(error) => {
+                tracing::warn!(%peer, %error, "can't be disconnected");
+                self.peers.entry(peer).or_default().leaving = false;
+            }
         }
     }
 
@@ -335,6 +352,7 @@ impl<M: Mesh> Driver<M> {
                     tracing::info!(peer = %name, ?retry_in, "lost");
                     self.tell(MeshEvent::Lost { peer: name.clone(), retry_in });
                 }
+                _ if peer.leaving => {}
                 (None, false) if peer.dialling => {}
                 (None, false) if !self.listed.contains(name) => {
                     self.peers.remove(name);

@@ -130,4 +130,14 @@ impl Mesh for RemoteMesh {
             Ok(())
         })
     }
+
+    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
+        Box::pin(async move {
+            self.remote.disconnect(&peer).await?;
+            let mut sight = self.sight.lock();
+            sight.fresh.remove(&peer);
+            sight.connected.remove(&peer);
+            Ok(())
+        })
+    }
 }

@@ -59,6 +59,14 @@ impl RemoteNode {
         Err(RemoteError::CannotConnect { node: self.name.clone(), peer: peer.clone(), obstacle })
     }
 
+    /// Has it end its connection with a peer, by `erlang:disconnect_node/1`; fine if there is none.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn disconnect(&self, peer: &NodeName) -> Result<(), CallError> {
+        self.call::<Term>("erlang", "disconnect_node", vec![peer.as_atom().clone().into()]).await.map(drop)
+    }
+
     /// Calls a function there.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use peerl_term::{Atom, AtomError, Term};
 
 use super::{Outcome, node_atom};
 
-/// `erlang:node/0`, `nodes/0,1`, `memory/0,1` and `system_info/1`, as the shells and tools of the BEAM ask for them.
+/// `erlang:node/0`, `nodes/0,1`, `disconnect_node/1`, `memory/0,1` and `system_info/1`, as the shells and tools of the BEAM ask for them.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let name = node_atom(node);
     node.export("erlang", "node", 0, move |_: Vec<Term>| {
@@ -26,6 +26,11 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
         let nodes = running(&this).and_then(|node| nodes(&node, &which));
         async move { nodes }
     })?;
+    let this = node.downgrade();
+    node.export("erlang", "disconnect_node", 1, move |(peer,): (Term,)| {
+        let ended = running(&this).and_then(|node| disconnect(&node, &peer));
+        async move { ended }
+    })?;
     node.export("erlang", "memory", 0, |_: Vec<Term>| async { Ok::<_, Exception>(Term::list(memory())) })?;
     node.export("erlang", "memory", 1, |(which,): (Term,)| async move { memory_of(&which) })?;
     let this = node.downgrade();
@@ -33,6 +38,12 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
         let info = running(&this).and_then(|node| system_info(&node, &item));
         async move { info }
     })
+}
+
+/// As on the BEAM: whether there was a connection to end.
+fn disconnect(node: &Node, peer: &Term) -> Outcome {
+    let peer = peer.as_atom().ok_or_else(Exception::badarg)?;
+    Ok(Term::from(NodeName::new(peer.as_str()).is_ok_and(|peer| node.disconnect(&peer))))
 }
 
 fn nodes(node: &Node, which: &Term) -> Outcome {

@@ -23,6 +23,7 @@ struct FakeMesh(Arc<Mutex<State>>);
 struct State {
     connected: BTreeSet<NodeName>,
     down: BTreeSet<NodeName>,
+    stubborn: BTreeSet<NodeName>,
     attempts: BTreeMap<NodeName, Vec<Instant>>,
     under_way: usize,
     most_under_way: usize,
@@ -39,6 +40,10 @@ impl FakeMesh {
 
     fn is_connected(&self, name: &str) -> bool {
         self.connected().contains(&node(name))
+    }
+
+    fn lose(&self, name: &str) {
+        self.with(|state| state.connected.remove(&node(name)));
     }
 }
 
@@ -70,8 +75,17 @@ impl Mesh for FakeMesh {
         })
     }
 
-    fn disconnect(&self, peer: &NodeName) {
-        self.with(|state| state.connected.remove(peer));
+    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
+        Box::pin(async move {
+            sleep(Duration::from_millis(10)).await;
+            self.with(|state| match state.stubborn.contains(&peer) {
+                true => Err("no answer".into()),
+                false => {
+                    state.connected.remove(&peer);
+                    Ok(())
+                }
+            })
+        })
     }
 }
 
@@ -206,7 +220,7 @@ async fn a_failed_empty_or_hanging_poll_changes_nothing() {
         event(&mut events, told).await;
         assert_eq!(mesh.connected(), nodes(&["a", "b"]));
         // What was known stays in force: a connection that is lost meanwhile is made again.
-        mesh.with(|state| state.connected.remove(&node("a")));
+        mesh.lose("a");
         seconds(10).await;
         assert!(mesh.is_connected("a"));
     }
@@ -225,7 +239,7 @@ async fn a_peer_that_is_no_longer_listed_stays_connected_but_is_not_dialled_agai
     strategy.set(Answer::Peers(nodes(&["b"])));
     seconds(60).await;
     assert!(mesh.is_connected("a"));
-    mesh.with(|state| state.connected.remove(&node("a")));
+    mesh.lose("a");
     event(&mut events, |event| matches!(event, MeshEvent::Forgotten { peer } if *peer == node("a"))).await;
     seconds(600).await;
     assert_eq!(mesh.attempts("a"), 1);

@@ -174,11 +174,27 @@ async fn a_peer_that_goes_by_itself_while_it_is_unlisted_is_forgotten() {
     seconds(1).await;
     strategy.set(Answer::Peers(nodes(&["b"])));
     sleep(MINUTE).await;
-    mesh.disconnect(&node("a"));
+    mesh.lose("a");
     event(&mut events, |event| matches!(event, MeshEvent::Forgotten { peer } if *peer == node("a"))).await;
     sleep(100 * MINUTE).await;
     assert_eq!(removed(&mut events), []);
     assert_eq!(mesh.attempts("a"), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_cannot_be_disconnected_is_tried_again() {
+    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
+    mesh.with(|state| state.stubborn.insert(node("a")));
+    let running = removing(&mesh, &[&strategy]).start();
+    let mut events = running.events();
+    seconds(1).await;
+    strategy.set(Answer::Peers(nodes(&["b"])));
+    sleep(11 * MINUTE).await;
+    assert!(mesh.is_connected("a") && removed(&mut events).is_empty());
+    mesh.with(|state| state.stubborn.clear());
+    sleep(MINUTE).await;
+    assert!(!mesh.is_connected("a") && removed(&mut events).len() == 1);
     running.stop().await;
 }
 
@@ -197,7 +213,7 @@ fn every_decision_is_counted() {
             seconds(10).await;
             strategy.set(Answer::Peers(Peers::new()));
             seconds(10).await;
-            mesh.disconnect(&node("b"));
+            mesh.lose("b");
             seconds(10).await;
             strategy.set(Answer::Peers(nodes(&["b"])));
             sleep(11 * MINUTE).await;
