@@ -59,4 +59,7 @@ pub use port::{free_port, free_ports};
 mod process;
 pub use process::ProcessGuard;
 
+mod task_metadata_service;
+pub use task_metadata_service::{TaskFacts, TaskMetadataService};
+
 mod tool;

@@ -12,7 +12,7 @@ use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::timeout::TimeoutConfig;
+use aws_config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use aws_config::{BehaviorVersion, Region};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -53,9 +53,20 @@ impl Access {
         access
     }
 
-    /// As this configuration says.
+    /// As this configuration says; what it leaves open is as with [`from_env`](Self::from_env), but for region,
+    /// credentials and endpoints.
     pub fn new(config: SdkConfig, metadata: InstanceMetadata) -> Arc<Self> {
-        Arc::new(Self { region: None, metadata, config: OnceCell::new_with(Some(config)) })
+        let timeouts = config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let timeouts = timeouts.take_unset_from(Self::timeouts());
+        let mut builder = config.to_builder();
+        builder.set_timeout_config(Some(timeouts.build()));
+        if config.http_client().is_none() {
+            builder.set_http_client(Some(http_client::shared()));
+        }
+        if config.behavior_version().is_none() {
+            builder.set_behavior_version(Some(BehaviorVersion::v2026_01_12()));
+        }
+        Arc::new(Self { region: None, metadata, config: OnceCell::new_with(Some(builder.build())) })
     }
 
     /// The configuration from which a service's client is made.
@@ -82,19 +93,21 @@ impl Access {
             .imds_client(self.metadata.client().clone())
             .build()
             .await;
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Self::CONNECT)
-            .operation_attempt_timeout(Self::ATTEMPT)
-            .operation_timeout(Self::OPERATION)
-            .build();
         Ok(aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http)
             .region(region)
             .credentials_provider(credentials)
             .identity_cache(IdentityCache::lazy().build())
-            .timeout_config(timeouts)
+            .timeout_config(Self::timeouts().build())
             .load()
             .await)
+    }
+
+    fn timeouts() -> TimeoutConfigBuilder {
+        TimeoutConfig::builder()
+            .connect_timeout(Self::CONNECT)
+            .operation_attempt_timeout(Self::ATTEMPT)
+            .operation_timeout(Self::OPERATION)
     }
 
     async fn region(&self) -> Result<Region, StrategyError> {

@@ -143,6 +143,22 @@ pub struct OwnTask {
 }
 
 impl OwnTask {
+    /// What can be known of a task, for the names of nodes.
+    pub const VARIABLES: &[&str] = &[
+        "private_ip",
+        "private_dns",
+        "ipv6",
+        "task_id",
+        "family",
+        "revision",
+        "service",
+        "availability_zone",
+        "tag:*",
+    ];
+
+    /// The host of a node's name where nothing else is said.
+    pub const HOST: &str = "private-ip";
+
     fn new(task: TaskAnswer, container: ContainerAnswer) -> Self {
         // The address of a bridge is not one at which other tasks could reach this one.
         let network = container.networks.into_iter().find(|network| network.network_mode.as_deref() == Some("awsvpc"));

@@ -236,24 +236,11 @@ pub struct EcsSettings {
 }
 
 impl EcsSettings {
-    /// The variables of [`host`](Self::host) and [`basename`](Self::basename).
-    pub const VARIABLES: &[&str] = &[
-        "private_ip",
-        "private_dns",
-        "ipv6",
-        "task_id",
-        "family",
-        "revision",
-        "service",
-        "availability_zone",
-        "tag:*",
-    ];
-
     fn parsed(&self) -> Result<(Naming, Filter), SpecError> {
         let naming = Naming::new(
             self.basename.as_deref().unwrap_or(Naming::BASENAME),
-            self.host.as_deref().unwrap_or("private-ip"),
-            Self::VARIABLES,
+            self.host.as_deref().unwrap_or(OwnTask::HOST),
+            OwnTask::VARIABLES,
         )
         .map_err(SpecError::settings::<Self>)?;
         let empty = [("cluster", &self.cluster), ("container", &self.container), ("region", &self.region)];
