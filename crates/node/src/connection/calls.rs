@@ -34,6 +34,8 @@ struct Table {
     pending: HashMap<u64, Pending>,
     /// Requests that nobody waits for any more, whose spawned process is not known yet.
     abandoned: HashSet<u64>,
+    /// How many have got their answer since this was asked last.
+    answered: usize,
     closed: bool,
 }
 
@@ -63,6 +65,7 @@ impl Calls {
     pub(crate) fn answer(&self, number: u64, answer: Answer) {
         let mut table = self.0.lock();
         let pending = table.pending.remove(&number);
+        table.answered += 1;
         if pending.is_none() {
             table.abandoned.remove(&number);
         }
@@ -71,6 +74,11 @@ impl Calls {
             // Whoever waited may have gone in this moment.
             let _ = pending.answer.send(answer);
         }
+    }
+
+    /// How many have got their answer since this was asked last.
+    pub(crate) fn take_answered(&self) -> usize {
+        std::mem::take(&mut self.0.lock().answered)
     }
 
     /// Ends the wait without an answer. Gives the process whose monitor is to be removed, if it is known;

@@ -1,6 +1,7 @@
 //! What waits to be written to a connection.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     /// There is something to write.
     filled: Notify,
+    /// As much has been queued as is worth a system call.
+    ripe: Notify,
     /// There is room again for small messages.
     room: Notify,
     /// There is room again for large ones.
@@ -61,7 +64,25 @@ struct Queue {
     lane_bytes: usize,
     /// How many messages have been queued since the writer took the last ones.
     messages: usize,
+    /// What is likely to be queued in a moment.
+    expected: Option<Expected>,
     closed: bool,
+}
+
+/// Messages that have yet to be sent by those who got theirs a moment ago.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    messages: usize,
+    until: Instant,
+}
+
+/// Whether many send at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crowd {
+    /// As far as is known, one does.
+    No,
+    /// They did a moment ago.
+    Likely,
 }
 
 /// What one sender has sent since its large message that is still under way.
@@ -106,6 +127,10 @@ impl Outbox {
     /// Small messages wait for small ones only, since they overtake the large.
     pub(crate) const BUSY: usize = 1 << 20;
 
+    /// The longest time that the first message waits for others that are expected: about as long as it takes to call
+    /// the kernel a few times, and to answer as many messages as are [written together](Expected::TOGETHER).
+    const GATHERING: Duration = Duration::from_micros(60);
+
     /// A buffer that has grown beyond this is given back when there is nothing more to write.
     const KEPT: usize = 256 << 10;
 
@@ -117,9 +142,11 @@ impl Outbox {
                 lanes: VecDeque::new(),
                 lane_bytes: 0,
                 messages: 0,
+                expected: None,
                 closed: false,
             }),
             filled: Notify::new(),
+            ripe: Notify::new(),
             room: Notify::new(),
             drained: Notify::new(),
             overflowed: Notify::new(),
@@ -138,9 +165,13 @@ impl Outbox {
         self.check(&queue)?;
         let was_empty = queue.is_empty();
         queue.add(from.into(), control, payload)?;
+        let is_ripe = queue.expected.is_some_and(|expected| queue.messages == expected.worth_writing());
         drop(queue);
         if was_empty {
             self.filled.notify_one();
+        }
+        if is_ripe {
+            self.ripe.notify_one();
         }
         Ok(())
     }
@@ -230,6 +261,48 @@ impl Outbox {
         self.filled.notified().await;
     }
 
+    /// Says how many messages are likely to be sent in a moment, by those who have just got theirs: the writer waits
+    /// for them, for [`GATHERING`](Self::GATHERING) at most.
+    pub(crate) fn expect(&self, messages: usize) {
+        let expected = Expected { messages, until: Instant::now() + Self::GATHERING };
+        self.queue.lock().expected = Some(expected);
+    }
+
+    /// Says that all have sent what was expected of them.
+    pub(crate) fn expect_no_more(&self) {
+        let ended = self.queue.lock().expected.take().is_some();
+        if ended {
+            self.ripe.notify_one();
+        }
+    }
+
+    /// Waits a moment for those who are likely to send, so that what they send is written with one call.
+    pub(crate) async fn gathered(&self, crowd: Crowd) {
+        let mut crowd = crowd;
+        loop {
+            {
+                let mut queue = self.queue.lock();
+                match queue.expected {
+                    _ if queue.messages == 0 => return,
+                    Some(expected) if queue.messages >= expected.worth_writing() => return,
+                    Some(expected) if expected.until <= Instant::now() => {
+                        queue.expected = None;
+                        return;
+                    }
+                    None if crowd == Crowd::No => return,
+                    Some(_) | None => {}
+                }
+            }
+            // The others have their turn. No timer is as fine as this.
+            crowd = Crowd::No;
+            tokio::select! {
+                biased;
+                () = self.ripe.notified() => {}
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+
     /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. Says whether there was
     /// something.
     pub(crate) fn take(&self, batch: &mut Batch) -> bool {
@@ -241,6 +314,7 @@ impl Outbox {
         queue.next_fragments(&mut batch.fragments);
         std::mem::swap(&mut queue.buffer, &mut batch.buffer);
         batch.messages = std::mem::take(&mut queue.messages);
+        queue.expected = queue.expected.and_then(|expected| expected.without(batch.messages));
         let is_free = was_busy && queue.bytes() < Self::BUSY;
         let is_idle = batch.buffer.is_empty() && batch.fragments.is_empty();
         if is_idle && queue.buffer.capacity() > Self::KEPT {
@@ -275,6 +349,22 @@ impl Outbox {
     /// Says whether everything has been taken for writing.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.lock().is_empty()
+    }
+}
+
+impl Expected {
+    /// So many messages are written at once even if more are to come: the peer works on them while the others are
+    /// made, and both ends have something to do all the time.
+    const TOGETHER: usize = 32;
+
+    fn worth_writing(self) -> usize {
+        self.messages.min(Self::TOGETHER)
+    }
+
+    /// What is still to come after so many messages.
+    fn without(self, messages: usize) -> Option<Self> {
+        let messages = self.messages.saturating_sub(messages);
+        (messages > 0).then_some(Self { messages, ..self })
     }
 }
 
@@ -373,71 +463,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::FutureExt;
-    use peerl_proto::control::RegSend;
-    use peerl_term::Atom;
-
-    fn pid(id: u32) -> Pid {
-        Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 4 }
-    }
-
-    fn send(outbox: &Outbox, id: u32, byte: u8, size: usize) {
-        let control = RegSend { from: pid(id), to: Atom::from_static("x") };
-        outbox.send(&pid(id), &control, |out| out.resize(out.len() + size, byte)).unwrap();
-    }
-
-    /// What is written, batch by batch: the small messages, and the fragments, by their bytes.
-    fn batches(outbox: &Outbox) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut batches = Vec::new();
-        let mut batch = Batch::default();
-        while outbox.take(&mut batch) {
-            let small = (1..=9).filter(|byte| batch.buffer.windows(20).any(|bytes| bytes == [*byte; 20])).collect();
-            batches.push((small, batch.fragments.iter().map(|fragment| fragment.data[0]).collect()));
-        }
-        batches
-    }
-
-    #[test]
-    fn small_messages_overtake_large_ones_of_others() {
-        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
-        send(&outbox, 1, 1, 100 << 10);
-        send(&outbox, 2, 2, 20);
-        assert_eq!(batches(&outbox), [(vec![2], vec![1, 1])]);
-    }
-
-    #[test]
-    fn the_messages_of_a_sender_keep_their_order() {
-        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
-        send(&outbox, 1, 1, 100 << 10);
-        send(&outbox, 1, 2, 20);
-        send(&outbox, 1, 3, 100 << 10);
-        send(&outbox, 1, 4, 20);
-        let expected = [(vec![], vec![1, 1]), (vec![2], vec![3, 3]), (vec![4], vec![])];
-        assert_eq!(batches(&outbox), expected);
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn only_what_would_wait_behind_a_large_message_has_to_wait_for_it() {
-        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
-        send(&outbox, 1, 1, 4 << 20);
-        assert_eq!(outbox.ready(&pid(2), 20).now_or_never(), Some(Ok(())));
-        assert_eq!(outbox.ready(&pid(2), 1 << 20).now_or_never(), None);
-        assert_eq!(outbox.ready(&pid(1), 20).now_or_never(), None);
-        assert_eq!(outbox.ready(Sender::call(1), 20).now_or_never(), Some(Ok(())));
-    }
-
-    #[test]
-    fn one_large_message_is_no_overflow_but_two_are() {
-        let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
-        send(&outbox, 1, 1, 4 << 20);
-        send(&outbox, 2, 2, 20);
-        assert_eq!(outbox.overflowed().now_or_never(), None);
-        send(&outbox, 3, 3, 2 << 20);
-        let control = RegSend { from: pid(4), to: Atom::from_static("x") };
-        assert_eq!(outbox.send(&pid(4), &control, |_| {}), Err(SendError::Full));
-        assert_eq!(outbox.overflowed().now_or_never(), Some(()));
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use peerl_proto::channel::Inbound;
 use peerl_proto::frame::{Frame, FrameReader};
 use peerl_proto::tick::TickAction;
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::runtime::Handle;
 
@@ -22,11 +23,11 @@ const FIRST_READ: usize = 4 << 10;
 const LARGEST_READ: usize = 256 << 10;
 
 /// Reads messages and routes them, until the connection ends.
-pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, socket: OwnedReadHalf, buffer: BytesMut) {
+pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, mut socket: OwnedReadHalf, buffer: BytesMut) {
     let reason = tokio::select! {
         biased;
         () = connection.closed.cancelled() => return,
-        reason = read_until_broken(&node, &connection, &socket, buffer) => reason,
+        reason = read_until_broken(&node, &connection, &mut socket, buffer) => reason,
     };
     node.bring_down(&connection, reason);
 }
@@ -34,7 +35,7 @@ pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, socket: 
 async fn read_until_broken(
     node: &Arc<Inner>,
     connection: &Arc<Connection>,
-    socket: &OwnedReadHalf,
+    socket: &mut OwnedReadHalf,
     mut buffer: BytesMut,
 ) -> NodeDownReason {
     let frames = FrameReader::new(node.limits.frame);
@@ -65,6 +66,11 @@ async fn read_until_broken(
             }
         }
         rpc::serve(node, connection, &mut spawns);
+        // Who has got an answer may well call again.
+        match connection.calls.take_answered() {
+            0 | 1 => {}
+            answered => connection.outbox.expect(answered),
+        }
         // A connection that waits for its next message holds no buffer.
         if buffer.is_empty() {
             buffer = BytesMut::new();
@@ -79,7 +85,8 @@ async fn read_until_broken(
         }
         reserve(&mut buffer, room);
         let free = buffer.capacity() - buffer.len();
-        match read_some(socket, &mut buffer).await {
+        // After a read that took less than it could, tokio does not ask the kernel again until more has come.
+        match socket.read_buf(&mut buffer).await {
             Ok(0) => return NodeDownReason::ConnectionClosed,
             Ok(count) if count == free => room = (room * 2).min(LARGEST_READ),
             Ok(count) if count < room / 4 => room = (room / 2).max(FIRST_READ),
@@ -87,15 +94,6 @@ async fn read_until_broken(
             Err(error) => return lost(&error),
         }
         connection.has_read();
-    }
-}
-
-async fn read_some(socket: &OwnedReadHalf, buffer: &mut BytesMut) -> io::Result<usize> {
-    loop {
-        match socket.try_read_buf(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
-            result => return result,
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::Connection;
-use super::outbox::Batch;
+use super::outbox::{Batch, Crowd};
 use crate::NodeDownReason;
 use crate::node::Inner;
 
@@ -26,9 +26,13 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
     let deadline = connection.ticks.lock().deadline();
     let tick = tokio::time::sleep_until(deadline.into());
     tokio::pin!(tick);
-    let mut crowded = false;
+    let mut crowded = Crowd::No;
     loop {
-        while connection.outbox.take(&mut batch) {
+        loop {
+            connection.outbox.gathered(crowded).await;
+            if !connection.outbox.take(&mut batch) {
+                break;
+            }
             let written = tokio::select! {
                 biased;
                 written = write_batch(socket, &batch) => written,
@@ -43,16 +47,11 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
                 };
             }
             connection.has_written();
-            crowded = batch.messages > 1;
+            crowded = if batch.messages > 1 { Crowd::Likely } else { Crowd::No };
         }
         tokio::select! {
             biased;
-            () = connection.outbox.filled() => {
-                // Where many send, the others have their turn first, and all is written with one call.
-                if crowded {
-                    tokio::task::yield_now().await;
-                }
-            }
+            () = connection.outbox.filled() => {}
             () = &mut tick => {
                 let now = Instant::now();
                 let (action, deadline) = {

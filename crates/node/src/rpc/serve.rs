@@ -28,6 +28,9 @@ impl Served {
     /// A function that takes longer than this to its value, or to its first wait, computes for long.
     const LONG: Duration = Duration::from_micros(200);
 
+    /// How many calls are served before the task that writes has its turn.
+    const TOGETHER: usize = 32;
+
     /// For how long calls are kept apart after that.
     const APART: Duration = Duration::from_secs(1);
 
@@ -129,7 +132,16 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
     let spawns = std::mem::take(spawns);
     let (node, connection) = (node.clone(), connection.clone());
     tokio::spawn(async move {
-        for spawn in spawns {
+        let together = spawns.len() > 1;
+        if together {
+            // Each has two messages for an answer: that it was spawned, and that it ended.
+            connection.outbox.expect(2 * spawns.len());
+        }
+        for (index, spawn) in spawns.into_iter().enumerate() {
+            if index > 0 && index % Served::TOGETHER == 0 {
+                // The first answers are written while the next ones are made.
+                tokio::task::yield_now().await;
+            }
             if node.served.apart(&node) {
                 let (node, connection) = (node.clone(), connection.clone());
                 tokio::spawn(async move { start(&node, &connection, spawn) });
@@ -140,6 +152,9 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
             if began.elapsed() > Served::LONG {
                 node.served.keep_apart(&node);
             }
+        }
+        if together {
+            connection.outbox.expect_no_more();
         }
     });
 }
