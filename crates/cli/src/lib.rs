@@ -16,6 +16,7 @@ mod command;
 pub use command::run;
 
 pub mod checksum;
+pub mod control_door;
 pub mod explain;
 pub mod failure;
 pub mod fan_out;

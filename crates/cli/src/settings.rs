@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -94,6 +94,16 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
+
+    /// Where commands that go on open a control door: for the file and the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<SocketAddr>,
+
+    /// The file with the control door's token: for the file and the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_token_file: Option<PathBuf>,
 }
 
 /// Where the settings come from that are not flags.
@@ -195,7 +205,7 @@ impl Settings {
 }
 
 /// The settings that have a variable.
-const FROM_ENVIRONMENT: [&str; 12] = [
+const FROM_ENVIRONMENT: [&str; 14] = [
     "name",
     "sname",
     "cookie",
@@ -208,6 +218,8 @@ const FROM_ENVIRONMENT: [&str; 12] = [
     "log_format",
     "discover",
     "removal",
+    "control",
+    "control_token_file",
 ];
 
 fn plain(error: &figment::Error) -> String {

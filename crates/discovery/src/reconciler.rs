@@ -85,6 +85,11 @@ impl<M: Mesh> Reconciler<M> {
         self
     }
 
+    /// The names of the strategies, as events have them: of one that combines others, the others' names.
+    pub fn strategies(&self) -> Vec<String> {
+        sources(self.strategies.clone()).iter().map(|source| source.strategy.name().to_owned()).collect()
+    }
+
     /// What will happen, from the start on. A receiver that falls 1,024 events behind misses the oldest.
     pub fn events(&self) -> broadcast::Receiver<MeshEvent> {
         self.events.subscribe()

@@ -31,6 +31,18 @@ pub enum Epmd {
     },
 }
 
+/// What EPMD says of the node when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Registered {
+    /// The node is there, with its port.
+    Yes,
+    /// It is not there, or another node is in its place.
+    No,
+    /// It need not be there: no EPMD is used, or others need not find this node.
+    NotNeeded,
+}
+
 /// The node's relation to EPMD while it runs.
 #[derive(Debug)]
 pub(crate) struct PortMapper {
@@ -78,6 +90,15 @@ impl PortMapper {
         let creation = lease.creation();
         *mapper.lease.lock() = Some(lease);
         Ok((mapper, Some(creation)))
+    }
+
+    /// Asks EPMD whether the node is there under its name.
+    pub(crate) async fn registered(&self) -> Result<Registered, peerl_epmd::Error> {
+        let Some(node) = self.lease.lock().as_ref().map(|lease| lease.node().clone()) else {
+            return Ok(Registered::NotNeeded);
+        };
+        let found = self.client.lookup(node.name.as_str()).await?;
+        Ok(if found.is_some_and(|found| found.port == node.port) { Registered::Yes } else { Registered::No })
     }
 
     /// The port on which a peer listens.

@@ -50,7 +50,7 @@ mod system;
 pub use builder::{NodeBuilder, StartError};
 pub use cookie_file::{CookieFileError, read_cookie};
 pub use dial::ConnectError;
-pub use epmd::Epmd;
+pub use epmd::{Epmd, Registered};
 pub use event::{NodeDownReason, NodeEvent, Visibility};
 pub use exception::{Class, Exception};
 pub use mfa::{Mfa, MfaError};

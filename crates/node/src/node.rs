@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::{self, Connection};
 use crate::dial::{self, ConnectError};
-use crate::epmd::PortMapper;
+use crate::epmd::{PortMapper, Registered};
 use crate::exports::Exports;
 use crate::identity::Identity;
 use crate::peers::{Peers, Wish};
@@ -202,6 +202,14 @@ impl Node {
     /// The address of the EPMD that the node runs itself, if it does.
     pub fn embedded_epmd(&self) -> Option<std::net::SocketAddr> {
         self.inner.epmd.embedded_address()
+    }
+
+    /// Asks EPMD whether it knows this node: whether others can find it now.
+    ///
+    /// # Errors
+    /// If EPMD does not answer.
+    pub async fn registered_at_epmd(&self) -> Result<Registered, peerl_epmd::Error> {
+        self.inner.epmd.registered().await
     }
 
     /// How long the node has been running.

@@ -1,6 +1,8 @@
 //! `peerl worker`: a member of the cluster that does work.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,6 +12,7 @@ use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast;
 
+use crate::control_door::{ControlOptions, Member, Readiness, Reserved};
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::function;
@@ -26,6 +29,7 @@ Examples:
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5
   peerl worker --sname w1 --node app@box --cookie-file /run/secrets/cookie
   peerl worker --name w1@10.0.0.7 --dist-port 9100-9110 --format json
+  peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --control 127.0.0.1:9200
 
 Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it takes no new calls, answers those under way,
 gives its name back to EPMD, and exits with 0; a second signal ends it at once. Under systemd (Type=notify) it says
@@ -48,6 +52,9 @@ pub(super) struct Worker {
     #[arg(long, value_name = "POLICY")]
     removal: Option<Removal>,
 
+    #[command(flatten)]
+    control: ControlOptions,
+
     /// End when the standard input does: when whoever started this worker is gone.
     #[arg(long, hide = true)]
     until_eof: bool,
@@ -58,25 +65,33 @@ struct Ready {
     ready: bool,
     name: String,
     port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<SocketAddr>,
 }
 
 impl Worker {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let strategies = self.peers.strategies(settings)?;
         let end = shutdown::signal()?;
+        let control = self.control.reserve(settings).await?;
         let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
         function::register(&node).map_err(Failure::new)?;
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));
+        let readiness = Arc::new(Readiness::follow(&reconciler, node.name()));
         let reconciler = reconciler.start();
-        let ready = Ready { ready: true, name: node.name().to_string(), port: node.port() };
+        let address = control.as_ref().map(Reserved::address);
+        let member = Member::new(node.clone(), settings.listen, readiness.clone());
+        let door = control.map(|control| control.open(Arc::new(member)));
+        let ready = Ready { ready: true, name: node.name().to_string(), port: node.port(), control: address };
         output.value(&ready, || format!("ready {} {}", ready.name, ready.port))?;
         let watch = ServiceManager::from_environment().map(|manager| manager.ready(&node, settings.listen));
         tokio::select! {
             signal = end => tracing::info!(?signal, "ending"),
             () = end_of_input(), if self.until_eof => tracing::info!("whoever started this worker is gone"),
         }
+        readiness.draining();
         if let Some(watch) = &watch {
             watch.stopping(self.drain.0);
         }
@@ -85,6 +100,7 @@ impl Worker {
             () = wind_down(&node, reconciler, self.drain.0) => {}
             _ = again => tracing::warn!("ending at once"),
         }
+        drop(door);
         node.shutdown().await;
         Ok(Status::Success)
     }

@@ -19,6 +19,7 @@ use crate::process::{Core, MailboxPolicy};
 #[derive(Debug, Default)]
 pub(crate) struct Served {
     active: AtomicUsize,
+    taken: AtomicU64,
     ended: Notify,
     /// Until when each call gets a task of its own, in milliseconds since the node started.
     apart_until: AtomicU64,
@@ -62,6 +63,16 @@ impl Node {
     pub fn calls_served(&self) -> usize {
         self.inner.served.active.load(Ordering::Relaxed)
     }
+
+    /// The number of calls of peers that have been taken since the node started, those under way among them.
+    pub fn calls_taken(&self) -> u64 {
+        self.inner.served.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether calls of peers are no longer taken, since [`drain`](Self::drain) was called.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
 }
 
 /// A call of a peer, until it has been answered.
@@ -70,6 +81,7 @@ struct Active(Arc<Inner>);
 impl Active {
     fn new(node: &Arc<Inner>) -> Self {
         node.served.active.fetch_add(1, Ordering::Relaxed);
+        node.served.taken.fetch_add(1, Ordering::Relaxed);
         Self(node.clone())
     }
 }

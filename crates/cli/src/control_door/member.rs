@@ -1,0 +1,101 @@
+//! A worker behind a control door.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use peerl_node::{Node, NodeName, Nodes, Registered};
+
+use super::{Check, Controlled, NodeLists, Readiness};
+use crate::failure::Failure;
+use crate::self_check::self_check;
+
+/// A member of the mesh: a node that serves functions.
+pub struct Member {
+    node: Node,
+    listen: Option<IpAddr>,
+    readiness: Arc<Readiness>,
+}
+
+impl Member {
+    /// Makes one of a node that listens at that address.
+    pub fn new(node: Node, listen: Option<IpAddr>, readiness: Arc<Readiness>) -> Self {
+        Self { node, listen, readiness }
+    }
+
+    fn names(&self, which: Nodes) -> Vec<String> {
+        self.node.nodes(which).iter().map(ToString::to_string).collect()
+    }
+
+    async fn registered(&self) -> Result<(), String> {
+        match self.node.registered_at_epmd().await {
+            Ok(Registered::Yes | Registered::NotNeeded) => Ok(()),
+            Ok(_) => Err("EPMD does not know this node".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Controlled for Member {
+    fn nodes(&self) -> BoxFuture<'_, Result<NodeLists, String>> {
+        Box::pin(async {
+            let (nodes, hidden) = (self.names(Nodes::Visible), self.names(Nodes::Hidden));
+            Ok(NodeLists { name: self.node.name().to_string(), nodes, hidden })
+        })
+    }
+
+    fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            if peer == *self.node.name() {
+                return Err("this is the node itself".to_owned());
+            }
+            let connected = self.node.connect(&peer).await;
+            connected.map_err(|error| Failure::from(error).to_string())?;
+            self.readiness.joined();
+            Ok(())
+        })
+    }
+
+    /// Calls an own function, begins a handshake at the own port, and looks the own name up at EPMD.
+    fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
+        Box::pin(async {
+            let (work, registered) =
+                tokio::join!(self_check(&self.node, self.listen, Duration::from_secs(4)), self.registered());
+            vec![Check::new("work", work), Check::new("epmd", registered)]
+        })
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        if !self.node.nodes(Nodes::Connected).is_empty() {
+            self.readiness.joined();
+        }
+        self.readiness.get()
+    }
+
+    fn record(&self) {
+        let node = &self.node;
+        for (visibility, which) in [("visible", Nodes::Visible), ("hidden", Nodes::Hidden)] {
+            gauge!("peerl_node_connections", "visibility" => visibility).set(node.nodes(which).len() as f64);
+        }
+        counter!("peerl_node_calls_served_total").absolute(node.calls_taken());
+        gauge!("peerl_node_calls_active").set(node.calls_served() as f64);
+        gauge!("peerl_node_processes").set(node.process_count() as f64);
+        gauge!("peerl_node_uptime_seconds").set(node.uptime().as_secs_f64());
+        gauge!("peerl_node_draining").set(if node.is_draining() { 1.0 } else { 0.0 });
+        let (name, version) = (node.name().to_string(), env!("CARGO_PKG_VERSION"));
+        gauge!("peerl_node_info", "name" => name, "version" => version).set(1.0);
+    }
+}
+
+/// Says what each figure means.
+pub(super) fn describe() {
+    describe_gauge!("peerl_node_connections", "Nodes that are connected, by visibility");
+    describe_counter!("peerl_node_calls_served_total", "Calls of peers that were taken since the start");
+    describe_gauge!("peerl_node_calls_active", "Calls of peers that are under way");
+    describe_gauge!("peerl_node_processes", "Processes, those included that serve calls");
+    describe_gauge!("peerl_node_uptime_seconds", "The time since the node was started");
+    describe_gauge!("peerl_node_draining", "1 if no more calls are taken");
+    describe_gauge!("peerl_node_info", "The node's name and the version of peerl; always 1");
+}

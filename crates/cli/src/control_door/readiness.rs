@@ -1,0 +1,155 @@
+//! Whether a member of the mesh should get work.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peerl_discovery::{Mesh, MeshEvent, Reconciler};
+use peerl_node::NodeName;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+
+/// A member is ready from when it has joined the mesh until it drains. It has joined when it has been connected with
+/// anybody; or when every strategy has answered and there is nobody else, since the first of a fleet has nobody to wait
+/// for. To lose all peers later is not a lack of readiness: the work that is sent here can still be done.
+#[derive(Debug)]
+pub struct Readiness {
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// For each strategy whether it lists others; none as long as it has not answered.
+    lists_others: BTreeMap<String, Option<bool>>,
+    joined: bool,
+    draining: bool,
+}
+
+impl Readiness {
+    /// Follows a reconciler that is about to be started for the node of that name.
+    pub fn follow<M: Mesh>(reconciler: &Reconciler<M>, own: &NodeName) -> Self {
+        let strategies = reconciler.strategies();
+        let lists_others = strategies.into_iter().map(|strategy| (strategy, None)).collect();
+        let mut state = State { lists_others, joined: false, draining: false };
+        state.settle();
+        let state = Arc::new(Mutex::new(state));
+        let task = tokio::spawn(follow(reconciler.events(), own.clone(), state.clone()));
+        Self { state, task }
+    }
+
+    /// Notes that there is a connection, whoever made it.
+    pub fn joined(&self) {
+        self.with(|state| state.joined = true);
+    }
+
+    /// Notes that no more work is taken.
+    pub fn draining(&self) {
+        self.with(|state| state.draining = true);
+    }
+
+    /// Whether work should be sent here.
+    ///
+    /// # Errors
+    /// If not, saying why.
+    pub fn get(&self) -> Result<(), String> {
+        self.with(|state| match (state.draining, state.joined) {
+            (true, _) => Err("it is draining".to_owned()),
+            (_, false) => Err("it has not joined any node yet".to_owned()),
+            _ => Ok(()),
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl State {
+    fn settle(&mut self) {
+        self.joined |= self.lists_others.values().all(|others| *others == Some(false));
+    }
+}
+
+async fn follow(mut events: broadcast::Receiver<MeshEvent>, own: NodeName, state: Arc<Mutex<State>>) {
+    loop {
+        let event = match events.recv().await {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            MeshEvent::Connected { .. } => state.joined = true,
+            MeshEvent::Polled { strategy, peers } => {
+                let others = peers.iter().any(|peer| *peer != own);
+                state.lists_others.insert(strategy, Some(others));
+                state.settle();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use peerl_discovery::Spec;
+    use peerl_node::{Epmd, Node};
+
+    use super::*;
+
+    async fn readiness(specs: &[&str]) -> (Node, Readiness, peerl_discovery::Running) {
+        let node = Node::builder("me@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
+        let strategies = specs.iter().map(|spec| spec.parse::<Spec>().unwrap().build().unwrap()).collect();
+        let reconciler = Reconciler::new(node.clone(), strategies).interval(Duration::from_millis(100));
+        let readiness = Readiness::follow(&reconciler, node.name());
+        (node, readiness, reconciler.start())
+    }
+
+    async fn becomes_ready(readiness: &Readiness) {
+        for _ in 0..1000 {
+            if readiness.get().is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{:?}", readiness.get());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_nobody_is_ready() {
+        let (_node, readiness, _running) = readiness(&[]).await;
+        readiness.get().unwrap();
+        readiness.draining();
+        assert!(readiness.get().unwrap_err().contains("draining"));
+    }
+
+    #[tokio::test]
+    async fn the_first_of_a_fleet_is_ready_when_all_strategies_have_said_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("nodes");
+        let spec = format!("any(static:me@127.0.0.1; file:{})", file.display());
+        let (_node, readiness, _running) = readiness(&[&spec]).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(readiness.get().unwrap_err().contains("not joined"), "the file is not there");
+        std::fs::write(&file, "me@127.0.0.1").unwrap();
+        becomes_ready(&readiness).await;
+    }
+
+    #[tokio::test]
+    async fn who_has_peers_is_ready_once_connected_and_stays_so() {
+        let (_node, readiness, running) = readiness(&["static:nobody@127.0.0.1"]).await;
+        let mut events = running.events();
+        while !matches!(events.recv().await.unwrap(), MeshEvent::ConnectFailed { .. }) {}
+        assert!(readiness.get().is_err());
+        readiness.joined();
+        readiness.get().unwrap();
+    }
+}

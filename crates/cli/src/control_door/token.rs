@@ -1,0 +1,100 @@
+//! The secret that requests bear.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::failure::Failure;
+
+/// A token, of which only the hash is kept: so tokens of any length take the same time to compare.
+pub(super) struct Token([u8; 32]);
+
+impl Token {
+    /// The fewest characters: one that can be guessed is as good as none.
+    const SHORTEST: usize = 16;
+
+    /// The longest file, so that a wrong path cannot fill the memory.
+    const LONGEST: u64 = 4096;
+
+    /// Reads the token from a file, of which spaces and newlines at the ends don't count.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let cannot = |error| Failure::new(format!("cannot read the token of the control door from {shown}: {error}"));
+        let metadata = std::fs::metadata(path).map_err(cannot)?;
+        if !metadata.is_file() || metadata.len() > Self::LONGEST {
+            return Err(Failure::usage(format!("{shown} is not a file with a token")));
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(Failure::usage(format!("others can read the token of the control door in {shown}"))
+                .hint(format!("chmod 600 {shown}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(cannot)?;
+        let text = text.trim();
+        if text.len() < Self::SHORTEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let least = Self::SHORTEST;
+            return Err(Failure::usage(format!(
+                "the token in {shown} must be at least {least} characters of ASCII, without spaces"
+            ))
+            .hint(format!("openssl rand -hex 32 > {shown}")));
+        }
+        Ok(Self::of(text.as_bytes()))
+    }
+
+    fn of(text: &[u8]) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+
+    /// Whether it is that of an `authorization` header.
+    pub(super) fn is_borne_by(&self, header: Option<&[u8]>) -> bool {
+        let borne = header.and_then(|value| value.split_first_chunk::<7>());
+        let Some((_, token)) = borne.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")) else {
+            return false;
+        };
+        Self::of(token.trim_ascii()).0.ct_eq(&self.0).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str, mode: u32) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    #[test]
+    fn only_the_token_itself_is_the_token() {
+        let token = Token::read(file("0123456789abcdef\n", 0o400).path()).unwrap();
+        for (header, admitted) in [
+            ("Bearer 0123456789abcdef", true),
+            ("bearer  0123456789abcdef ", true),
+            ("Bearer 0123456789abcde", false),
+            ("Bearer 0123456789abcdef0", false),
+            ("Bearer ", false),
+            ("Bearer", false),
+            ("Basic 0123456789abcdef", false),
+            ("0123456789abcdef", false),
+            ("", false),
+        ] {
+            assert_eq!(token.is_borne_by(Some(header.as_bytes())), admitted, "{header:?}");
+        }
+        assert!(!token.is_borne_by(None));
+    }
+
+    #[test]
+    fn tokens_that_are_none_are_refused() {
+        let refused = |content: &str, mode| Token::read(file(content, mode).path()).err().unwrap().to_string();
+        assert!(refused("0123456789abcdef", 0o640).contains("others can read"));
+        for wrong in ["", "short", "0123456789 abcdef", "0123456789abcdéf"] {
+            assert!(refused(wrong, 0o600).contains("at least 16"), "{wrong:?}");
+        }
+        assert!(refused(&"x".repeat(5000), 0o600).contains("not a file with a token"));
+        assert!(Token::read(Path::new("/")).is_err());
+        assert!(Token::read(Path::new("/no/such/token")).is_err());
+    }
+}
