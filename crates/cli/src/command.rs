@@ -23,6 +23,7 @@ mod names;
 mod nodes;
 mod ping;
 mod pmap;
+mod sidecar;
 mod worker;
 
 /// A node of Erlang and Elixir clusters, and the shell's way to them.
@@ -60,6 +61,7 @@ enum Command {
     Nodes(nodes::Nodes),
     Discover(discover::Discover),
     Mesh(mesh::Mesh),
+    Sidecar(sidecar::Sidecar),
     Epmd(epmd::Epmd),
     Completions(completions::Completions),
     Man(man::Man),
@@ -116,6 +118,7 @@ fn execute(arguments: Arguments) -> Result<Status, Failure> {
             Command::Nodes(command) => command.run(&settings, &output).await,
             Command::Discover(command) => command.run(&settings, &output).await,
             Command::Mesh(command) => command.run(&settings, &output).await,
+            Command::Sidecar(command) => command.run(&settings, &output).await,
             Command::Epmd(command) => command.run(&settings, &output).await,
             Command::Completions(_) | Command::Man(_) => Ok(Status::Success),
         }

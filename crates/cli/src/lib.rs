@@ -4,7 +4,7 @@
 //! ```text
 //!   command ──▶ fan_out ──▶ peerl_node    what a command does: one file each in `command`
 //!      │           └──────▶ results ──▶ out_file
-//!      ├──▶ fleet                         the nodes of others, looked at and connected
+//!      ├──▶ fleet, sidecar                the nodes of others, looked at and connected
 //!      ├──▶ settings, session             what the user wants, and the node that is started for it
 //!      └──▶ output, explain, failure      what the user is told
 //!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
@@ -34,3 +34,4 @@ pub mod service_manager;
 pub mod session;
 pub mod settings;
 pub mod shutdown;
+pub mod sidecar;

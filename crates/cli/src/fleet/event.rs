@@ -7,7 +7,7 @@ use std::time::Duration;
 use peerl_node::NodeName;
 use serde::{Serialize, Serializer};
 
-use super::{Gap, Nature, as_text};
+use super::{Gap, Nature, as_text, milliseconds};
 
 /// What was found, or done. As text it is a line for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -133,8 +133,4 @@ pub(super) fn words<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> String
 
 pub(super) fn parts_as_text<S: Serializer>(parts: &[BTreeSet<NodeName>], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(parts.iter().map(|part| part.iter().map(NodeName::as_str).collect::<Vec<_>>()))
-}
-
-fn milliseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }

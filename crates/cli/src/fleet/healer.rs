@@ -239,7 +239,7 @@ impl Healer {
             let looked = match connected {
                 Ok(Ok(())) => sight::look(&remote, known).await,
                 Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(sight::failure(CallError::Timeout(limit), "", &name)),
+                Err(_) => Err(sight::call_failure(CallError::Timeout(limit), "", &name)),
             };
             Done::Looked(name, Box::new(looked))
         }));
@@ -358,7 +358,7 @@ async fn join(one: &RemoteNode, other: &RemoteNode) -> Result<Pair, String> {
         match node.connect(peer.name()).await {
             Ok(()) => return Ok((node.name().clone(), peer.name().clone())),
             Err(RemoteError::Call(error)) => {
-                errors.push(sight::failure(error, "net_kernel:connect_node/1", node.name()).message().to_owned());
+                errors.push(sight::call_failure(error, "net_kernel:connect_node/1", node.name()).message().to_owned());
             }
             Err(error) => errors.push(error.to_string()),
         }

@@ -49,7 +49,7 @@ impl Kind {
 /// # Errors
 /// If it does not answer.
 pub(super) async fn look(remote: &RemoteNode, known: Option<Nature>) -> Result<(Nature, BTreeSet<NodeName>), Failure> {
-    let connected = remote.connected().await.map_err(|error| failure(error, "erlang:nodes/1", remote.name()))?;
+    let connected = remote.connected().await.map_err(|error| call_failure(error, "erlang:nodes/1", remote.name()))?;
     let nature = match known {
         Some(nature) => nature,
         None => nature(remote).await?,
@@ -58,7 +58,7 @@ pub(super) async fn look(remote: &RemoteNode, known: Option<Nature>) -> Result<(
 }
 
 /// Says what is wrong with a call to a node of the fleet.
-pub(super) fn failure(error: CallError, called: &str, node: &NodeName) -> Failure {
+pub(crate) fn call_failure(error: CallError, called: &str, node: &NodeName) -> Failure {
     match error {
         CallError::Timeout(time) => {
             Failure::new(format!("{node} gives no answer within {}", humantime::format_duration(time)))
@@ -73,7 +73,7 @@ async fn nature(remote: &RemoteNode) -> Result<Nature, Failure> {
         let called = format!("{module}:{function}/{}", arguments.len());
         let terms = arguments.iter().map(|argument| Term::atom(argument)).collect();
         let answer: Result<Term, CallError> = remote.call(module, function, terms).await;
-        answer.map_err(|error| failure(error, &called, remote.name()))
+        answer.map_err(|error| call_failure(error, &called, remote.name()))
     };
     let (machine, release) =
         futures::try_join!(ask("erlang", "system_info", &["machine"]), ask("erlang", "system_info", &["otp_release"]))?;

@@ -1,0 +1,109 @@
+//! `peerl sidecar`: keeps an unmodified node clustered.
+
+use clap::Args;
+use peerl_discovery::{RemoteNode, Removal, Spec};
+use peerl_node::NodeName;
+use serde::Serialize;
+
+use crate::failure::{Failure, Status};
+use crate::fan_out::PeerOptions;
+use crate::fleet;
+use crate::output::{Output, table};
+use crate::session::{self, Role};
+use crate::settings::{Settings, Span};
+use crate::shutdown;
+use crate::sidecar::{Sidecar as Keeper, SidecarEvent};
+
+/// Run next to an Erlang or Elixir node, and keep it connected with the peers that discovery finds.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  peerl sidecar --node app@10.0.0.5 --discover epmd:10.0.0.5,10.0.0.6
+  peerl sidecar --node app@box --discover file:/etc/peers --cookie-file /run/secrets/cookie
+  peerl sidecar --node app@10.0.0.5 --discover epmd:10.0.0.6 --dry-run
+
+The app needs no code for this: it is told to connect by net_kernel:connect_node/1. It may start later, and again.
+Prints `ready NAME for NODE`, and then what happens, a line each. SIGTERM or Ctrl-C ends it with exit code 0; the app
+keeps all its connections.")]
+pub(super) struct Sidecar {
+    /// The app's node.
+    #[arg(long, value_name = "NODE")]
+    node: NodeName,
+
+    /// A way to find its peers, as `epmd:HOST,…` or `file:PATH`; may be given several times [default: `discover` of
+    /// peerl.toml, or PEERL_DISCOVER].
+    #[arg(long, value_name = "STRATEGY")]
+    discover: Vec<Spec>,
+
+    /// How often discovery is asked.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    interval: Span,
+
+    /// How long the app's node has for an answer; connecting with a peer takes a BEAM node up to 7 s.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    timeout: Span,
+
+    /// When a connected peer that discovery no longer lists is disconnected: never, or when-gone-for=TIME, of which
+    /// only time counts in which every strategy answers [default: never].
+    #[arg(long, value_name = "POLICY")]
+    removal: Option<Removal>,
+
+    /// Show once with whom the app would be connected, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    peer: String,
+    connected: bool,
+}
+
+impl Sidecar {
+    pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
+        let peers = PeerOptions { nodes: Vec::new(), discover: self.discover.clone() };
+        let strategies = peers.strategies(settings)?;
+        if strategies.is_empty() {
+            return Err(Failure::usage("no way to find peers is given").hint("give one with --discover"));
+        }
+        let end = shutdown::signal()?;
+        let guest = session::start(settings, Role::Guest, std::slice::from_ref(&self.node)).await?;
+        if self.dry_run {
+            let remote = RemoteNode::new(guest.clone(), self.node).timeout(self.timeout.0);
+            let rows = dry_run(&remote, &peers, settings).await;
+            guest.shutdown().await;
+            let rows = rows?;
+            output.rows(&rows, || {
+                let row = |row: &Row| {
+                    let state = if row.connected { "connected" } else { "would be connected" };
+                    vec![row.peer.clone(), state.to_owned()]
+                };
+                table(&["PEER", "STATE"], rows.iter().map(row))
+            })?;
+            return Ok(Status::Success);
+        }
+        let tell = |event: SidecarEvent| output.line(&event, || event.to_string());
+        tell(SidecarEvent::Ready { name: guest.name().clone(), node: self.node.clone() })?;
+        let removal = self.removal.or(settings.removal).unwrap_or_default();
+        let keeper =
+            Keeper::new(guest.clone(), self.node, strategies, self.interval.0).timeout(self.timeout.0).removal(removal);
+        let result = tokio::select! {
+            signal = end => {
+                tracing::info!(?signal, "ending");
+                Ok(Status::Success)
+            }
+            ended = keeper.run(tell) => ended.map(|never| match never {}),
+        };
+        guest.shutdown().await;
+        result
+    }
+}
+
+/// Whom discovery finds, and with whom of them the app is connected.
+async fn dry_run(remote: &RemoteNode, peers: &PeerOptions, settings: &Settings) -> Result<Vec<Row>, Failure> {
+    let app = remote.name();
+    let connected = remote.connected().await.map_err(|error| fleet::call_failure(error, "erlang:nodes/1", app))?;
+    let found = peers.find(settings).await?;
+    let row = |peer: &NodeName| Row { peer: peer.to_string(), connected: connected.contains(peer) };
+    Ok(found.iter().filter(|peer| *peer != app).map(row).collect())
+}

@@ -1,0 +1,177 @@
+//! The sidecar: keeps another node, which knows nothing of discovery, connected with its peers.
+//!
+//! ```text
+//!   strategies ──▶ Reconciler ──▶ RemoteMesh ──calls──▶ the app's node ──connects──▶ its peers
+//! ```
+
+mod event;
+pub use event::SidecarEvent;
+mod remembering;
+use remembering::Remembering;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peerl_discovery::{
+    Backoff, MeshError, MeshEvent, Reconciler, RemoteError, RemoteMesh, RemoteNode, Removal, Strategy,
+};
+use peerl_node::{Node, NodeName};
+use tokio::time::{Instant, sleep};
+
+use crate::failure::Failure;
+use crate::fleet;
+
+/// What keeps one node clustered.
+pub struct Sidecar {
+    remote: RemoteNode,
+    strategies: Vec<Arc<Remembering>>,
+    interval: Duration,
+    removal: Removal,
+}
+
+impl Sidecar {
+    /// How often the app is asked whom it is connected with.
+    const LOOK: Duration = Duration::from_secs(1);
+
+    /// An app that has been up for this time is not one that dies again and again.
+    const LASTING: Duration = Duration::from_secs(5);
+
+    /// Makes the sidecar of an app: it talks to it as a guest node, and polls the strategies in this interval.
+    pub fn new(guest: Node, app: NodeName, strategies: Vec<Arc<dyn Strategy>>, interval: Duration) -> Self {
+        Self {
+            remote: RemoteNode::new(guest, app),
+            strategies: Remembering::each(strategies),
+            interval,
+            removal: Removal::Never,
+        }
+    }
+
+    /// Sets how long the app has for an answer.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { remote: self.remote.timeout(timeout), ..self }
+    }
+
+    /// Sets when a connected peer that is no longer listed is disconnected. Never unless told otherwise.
+    pub fn removal(self, removal: Removal) -> Self {
+        Self { removal, ..self }
+    }
+
+    /// Keeps the app connected: waits until it is up, each time anew after it has gone. May be dropped at any time;
+    /// the connections that the app has stay.
+    ///
+    /// # Errors
+    /// If what happens cannot be told.
+    pub async fn run(&self, mut tell: impl FnMut(SidecarEvent) -> Result<(), Failure>) -> Result<Infallible, Failure> {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        let (mut failures, mut told) = (0_u32, None);
+        let node = || self.remote.name().clone();
+        loop {
+            sleep(backoff.delay(failures)).await;
+            failures = failures.saturating_add(1);
+            let mesh = match RemoteMesh::start(self.remote.clone(), Self::LOOK.min(self.interval)).await {
+                Ok(mesh) => mesh,
+                Err(error) => {
+                    let failure = fleet::call_failure(error, "erlang:nodes/1", self.remote.name());
+                    if told.as_ref() != Some(&failure) {
+                        tell(SidecarEvent::Waiting { node: node(), error: failure.to_string() })?;
+                        told = Some(failure);
+                    }
+                    continue;
+                }
+            };
+            told = None;
+            tell(SidecarEvent::Up { node: node() })?;
+            let began = Instant::now();
+            self.keep(mesh, &mut tell).await?;
+            tell(SidecarEvent::Down { node: node() })?;
+            if began.elapsed() >= Self::LASTING {
+                failures = 0;
+            }
+        }
+    }
+
+    /// Keeps one run of the app connected, until it ends.
+    async fn keep(
+        &self,
+        mesh: RemoteMesh,
+        tell: &mut impl FnMut(SidecarEvent) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let strategies = self.strategies.iter().map(|strategy| {
+            strategy.begin();
+            strategy.clone() as Arc<dyn Strategy>
+        });
+        let reconciler = Reconciler::new(mesh.clone(), strategies.collect())
+            .interval(self.interval)
+            .removal(self.removal)
+            .check_interval(Self::LOOK.min(self.interval));
+        let (mut events, mut known) = (reconciler.events(), Known::default());
+        let running = reconciler.start();
+        let result = loop {
+            let event = tokio::select! {
+                () = mesh.gone() => break Ok(()),
+                event = events.recv() => event,
+            };
+            // What was missed is only not told.
+            let Ok(event) = event else { continue };
+            if let Some(Err(failure)) = known.news(event).map(&mut *tell) {
+                break Err(failure);
+            }
+        };
+        running.stop().await;
+        result
+    }
+}
+
+/// What has been told already.
+#[derive(Default)]
+struct Known {
+    /// Why discovery fails, by strategy.
+    failing: HashMap<String, String>,
+    /// Why peers cannot be connected.
+    refused: HashMap<NodeName, String>,
+}
+
+impl Known {
+    /// What is new of an event.
+    fn news(&mut self, event: MeshEvent) -> Option<SidecarEvent> {
+        Some(match event {
+            MeshEvent::Polled { strategy, .. } => {
+                self.failing.remove(&strategy);
+                return None;
+            }
+            MeshEvent::PollFailed { strategy, error } => self.failed(strategy, error.to_string())?,
+            MeshEvent::PollEmpty { strategy } => self.failed(strategy, "it finds no nodes any more".to_owned())?,
+            MeshEvent::Connected { peer } => {
+                self.refused.remove(&peer);
+                SidecarEvent::Connected { peer }
+            }
+            MeshEvent::ConnectFailed { peer, error, retry_in } => {
+                let error = words(&error);
+                let before = self.refused.insert(peer.clone(), error.clone());
+                (before.as_ref() != Some(&error)).then_some(SidecarEvent::CannotConnect { peer, error, retry_in })?
+            }
+            MeshEvent::Lost { peer, .. } => SidecarEvent::Lost { peer },
+            MeshEvent::Unlisted { peer } => SidecarEvent::Unlisted { peer },
+            MeshEvent::Removed { peer, gone_for } => SidecarEvent::Removed { peer, gone_for },
+            MeshEvent::Forgotten { peer } => {
+                self.refused.remove(&peer);
+                SidecarEvent::Forgotten { peer }
+            }
+            _ => return None,
+        })
+    }
+
+    fn failed(&mut self, strategy: String, error: String) -> Option<SidecarEvent> {
+        let before = self.failing.insert(strategy.clone(), error.clone());
+        (before.as_ref() != Some(&error)).then_some(SidecarEvent::DiscoveryFailed { strategy, error })
+    }
+}
+
+fn words(error: &MeshError) -> String {
+    match error.downcast_ref::<RemoteError>() {
+        Some(RemoteError::Call(error)) => format!("the app's node does not do it: {error}"),
+        _ => error.to_string(),
+    }
+}
