@@ -31,3 +31,30 @@ fn every_page_of_the_book_is_there() {
         assert!(docs.join(page).exists(), "docs/SUMMARY.md names {page}, which is not there");
     }
 }
+
+#[test]
+fn every_strategy_is_in_the_table() {
+    let page = include_str!("../docs/discovery.md");
+    for strategy in peerl::discovery::Spec::STRATEGIES {
+        let rows = page.lines().filter(|line| line.starts_with(&format!("| `{strategy}")));
+        let described = rows.filter(|row| row.contains(&format!("{{ strategy = \"{strategy}\""))).count();
+        assert_eq!(described, 1, "docs/discovery.md has no line for {strategy}");
+    }
+}
+
+#[test]
+fn every_figure_is_explained() {
+    let pages = [include_str!("../docs/discovery.md"), include_str!("../docs/control-door.md")].concat();
+    let sources = [
+        include_str!("../crates/discovery/src/mesh_metrics.rs"),
+        include_str!("../crates/cli/src/control_door/answer.rs"),
+        include_str!("../crates/cli/src/control_door/member.rs"),
+    ]
+    .concat();
+    let figures: Vec<&str> =
+        sources.split('"').filter(|text| text.starts_with("peerl_") && !text.contains(' ')).collect();
+    assert!(figures.len() > 20);
+    for figure in figures {
+        assert!(pages.contains(&format!("| `{figure}` |")), "{figure} is in neither page");
+    }
+}

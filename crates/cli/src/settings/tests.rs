@@ -1,3 +1,5 @@
+use peerl_discovery::SpecError;
+
 use super::*;
 
 fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -68,6 +70,33 @@ fn strategies_with_spaces_in_them_are_whole_in_a_variable() {
         specs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["any(static:a@h; epmd:h1)", "file:/etc/nodes"]
     );
+}
+
+#[test]
+fn the_table_of_strategies_means_what_it_says() {
+    let page = include_str!("../../../../docs/discovery.md");
+    let mut rows = 0;
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' ', '`'])).collect();
+        let [text, table, feature, ..] = cells[..] else { continue };
+        if !table.starts_with("{ strategy = ") {
+            continue;
+        }
+        rows += 1;
+        let from_table = load(&Settings::default(), &[], &format!("discover = [{table}]"));
+        match text.parse::<Spec>() {
+            Ok(spec) => {
+                assert_eq!(spec.to_string(), text);
+                assert_eq!(from_table.unwrap().discover.unwrap(), [spec], "{line}");
+            }
+            Err(SpecError::NotBuilt { feature: needed, .. }) => {
+                assert_eq!(feature, needed);
+                assert!(from_table.unwrap_err().to_string().contains(needed), "{line}");
+            }
+            Err(error) => panic!("{line}: {error}"),
+        }
+    }
+    assert_eq!(rows, Spec::STRATEGIES.len());
 }
 
 #[test]

@@ -66,7 +66,9 @@ pub(super) fn write<T: StrategySettings>(settings: &T, f: &mut fmt::Formatter<'_
         return Err(fmt::Error);
     };
     f.write_str(T::NAME)?;
-    let (bare, keyed): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(key, _)| T::BARE == Some(key));
+    let (bare, mut keyed): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(key, _)| T::BARE == Some(key));
+    // A feature of serde_json, which any crate may switch on, changes their order.
+    keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut separator = ':';
     for (key, value) in bare.into_iter().chain(keyed) {
         let values = match value {
