@@ -49,6 +49,7 @@ fn every_figure_is_explained() {
         include_str!("../crates/discovery/src/mesh_metrics.rs"),
         include_str!("../crates/cli/src/control_door/answer.rs"),
         include_str!("../crates/cli/src/control_door/member.rs"),
+        include_str!("../crates/cli/src/sidecar/app.rs"),
     ]
     .concat();
     let figures: Vec<&str> =

@@ -4,6 +4,8 @@
 //!   strategies ──▶ Reconciler ──▶ RemoteMesh ──calls──▶ the app's node ──connects──▶ its peers
 //! ```
 
+mod app;
+use app::{App, AppReadiness};
 mod event;
 pub use event::SidecarEvent;
 mod remembering;
@@ -11,7 +13,7 @@ use remembering::Remembering;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use peerl_discovery::{
@@ -20,6 +22,7 @@ use peerl_discovery::{
 use peerl_node::{Node, NodeName};
 use tokio::time::{Instant, sleep};
 
+use crate::control_door::{Controlled, Readiness};
 use crate::failure::Failure;
 use crate::fleet;
 
@@ -29,6 +32,7 @@ pub struct Sidecar {
     strategies: Vec<Arc<Remembering>>,
     interval: Duration,
     removal: Removal,
+    readiness: AppReadiness,
 }
 
 impl Sidecar {
@@ -45,6 +49,7 @@ impl Sidecar {
             strategies: Remembering::each(strategies),
             interval,
             removal: Removal::Never,
+            readiness: AppReadiness::default(),
         }
     }
 
@@ -56,6 +61,11 @@ impl Sidecar {
     /// Sets when a connected peer that is no longer listed is disconnected. Never unless told otherwise.
     pub fn removal(self, removal: Removal) -> Self {
         Self { removal, ..self }
+    }
+
+    /// The app, for a control door.
+    pub fn controlled(&self) -> Arc<dyn Controlled> {
+        Arc::new(App::new(self.remote.clone(), self.readiness.clone()))
     }
 
     /// Keeps the app connected: waits until it is up, each time anew after it has gone. May be dropped at any time;
@@ -107,6 +117,8 @@ impl Sidecar {
             .removal(self.removal)
             .check_interval(Self::LOOK.min(self.interval));
         let (mut events, mut known) = (reconciler.events(), Known::default());
+        let set = |readiness| *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = readiness;
+        set(Some(Readiness::follow(&reconciler, self.remote.name())));
         let running = reconciler.start();
         let result = loop {
             let event = tokio::select! {
@@ -119,6 +131,7 @@ impl Sidecar {
                 break Err(failure);
             }
         };
+        set(None);
         running.stop().await;
         result
     }

@@ -261,6 +261,34 @@ fn those_who_want_to_break_it_do_not() {
 }
 
 #[test]
+fn a_sidecar_opens_the_door_of_its_app() {
+    let cluster = Cluster::start();
+    let peer = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    let name = format!("{}@127.0.0.1", peerl_test_support::unique_name("app"));
+    let peers = cluster.write("peers", peer.name());
+    let address = format!("127.0.0.1:{}", peerl_test_support::free_port());
+    let spec = format!("file:{peers}");
+    let sidecar = ["sidecar", "--node", &name, "--discover", &spec, "--interval", "300ms", "--control", &address];
+    let worker = ProcessGuard::spawn(&mut cluster.command(&sidecar));
+    worker.wait_for_line("ready", A_WHILE);
+    let door = Door { worker, name, address };
+    assert_eq!([door.get("/healthz").status, door.get("/readyz").status, door.get("/nodes").status], [503, 503, 502]);
+    assert!(door.get("/metrics").body.contains("peerl_sidecar_app_up 0"));
+
+    let app = Beam::erlang(Otp::V25).name(&door.name).epmd(&cluster.epmd).start();
+    door.wait_for("/readyz", 200);
+    door.wait_for("/healthz", 200);
+    assert!(door.get("/metrics").body.contains("peerl_sidecar_app_up 1"));
+    assert_eq!(door.get("/nodes").json(), json!({ "name": door.name, "nodes": [peer.name()], "hidden": [] }));
+    let other = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    assert_eq!(door.connect(other.name()).status, 200);
+    other.wait_for("nodes()", &format!("['{}']", door.name), A_WHILE);
+    app.kill();
+    door.wait_for("/readyz", 503);
+    door.wait_for("/healthz", 503);
+}
+
+#[test]
 fn without_the_option_there_is_no_door() {
     let cluster = Cluster::start();
     let (worker, _) = cluster.worker(&["--format", "json"]);

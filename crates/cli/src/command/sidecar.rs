@@ -5,6 +5,7 @@ use peerl_discovery::{RemoteNode, Removal, Spec};
 use peerl_node::NodeName;
 use serde::Serialize;
 
+use crate::control_door::ControlOptions;
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::fleet;
@@ -48,6 +49,9 @@ pub(super) struct Sidecar {
     #[arg(long, value_name = "POLICY")]
     removal: Option<Removal>,
 
+    #[command(flatten)]
+    control: ControlOptions,
+
     /// Show once with whom the app would be connected, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -67,6 +71,7 @@ impl Sidecar {
             return Err(Failure::usage("no way to find peers is given").hint("give one with --discover"));
         }
         let end = shutdown::signal()?;
+        let control = if self.dry_run { None } else { self.control.reserve(settings).await? };
         let guest = session::start(settings, Role::Guest, std::slice::from_ref(&self.node)).await?;
         if self.dry_run {
             let remote = RemoteNode::new(guest.clone(), self.node).timeout(self.timeout.0);
@@ -87,6 +92,7 @@ impl Sidecar {
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let keeper =
             Keeper::new(guest.clone(), self.node, strategies, self.interval.0).timeout(self.timeout.0).removal(removal);
+        let _door = control.map(|control| control.open(keeper.controlled()));
         let result = tokio::select! {
             signal = end => {
                 tracing::info!(?signal, "ending");

@@ -1,0 +1,65 @@
+//! The app behind a sidecar's control door.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::BoxFuture;
+use metrics::{describe_gauge, gauge};
+use peerl_discovery::RemoteNode;
+use peerl_node::{Atom, NodeName};
+use peerl_term::Term;
+
+use crate::control_door::{Check, Controlled, NodeLists, Readiness};
+
+/// Whether the app is ready, for as long as it is up.
+pub(super) type AppReadiness = Arc<Mutex<Option<Readiness>>>;
+
+/// The app, whose node is asked and told by remote calls.
+pub(super) struct App {
+    remote: RemoteNode,
+    readiness: AppReadiness,
+}
+
+impl App {
+    pub(super) fn new(remote: RemoteNode, readiness: AppReadiness) -> Self {
+        describe_gauge!("peerl_sidecar_app_up", "1 if the app's node is up");
+        Self { remote, readiness }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(Option<&Readiness>) -> T) -> T {
+        work(self.readiness.lock().unwrap_or_else(PoisonError::into_inner).as_ref())
+    }
+
+    async fn names(&self, which: &'static str) -> Result<Vec<String>, String> {
+        let nodes: Result<Vec<Atom>, _> = self.remote.call("erlang", "nodes", vec![Term::atom(which)]).await;
+        let nodes = nodes.map_err(|error| error.to_string())?;
+        // The sidecar itself is nobody's peer.
+        let own = self.remote.guest().name().as_str();
+        Ok(nodes.iter().map(Atom::as_str).filter(|node| *node != own).map(str::to_owned).collect())
+    }
+}
+
+impl Controlled for App {
+    fn nodes(&self) -> BoxFuture<'_, Result<NodeLists, String>> {
+        Box::pin(async {
+            let (nodes, hidden) = futures::try_join!(self.names("visible"), self.names("hidden"))?;
+            Ok(NodeLists { name: self.remote.name().to_string(), nodes, hidden })
+        })
+    }
+
+    fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move { self.remote.connect(&peer).await.map_err(|error| error.to_string()) })
+    }
+
+    /// Calls the app's node.
+    fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
+        Box::pin(async { vec![Check::new("app", self.remote.connected().await)] })
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        self.with(|readiness| readiness.map_or_else(|| Err("the app's node is not up".to_owned()), Readiness::get))
+    }
+
+    fn record(&self) {
+        gauge!("peerl_sidecar_app_up").set(self.with(|readiness| if readiness.is_some() { 1.0 } else { 0.0 }));
+    }
+}
