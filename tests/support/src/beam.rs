@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::control::{self, Control, EvalError, Request};
 use crate::output::Output;
 use crate::process::{Group, Whom};
-use crate::{Epmd, Otp, unique_name};
+use crate::{Epmd, Machine, Otp, unique_name};
 
 /// The cookie of every fixture that is not given another one.
 pub const COOKIE: &str = "peerl_test_cookie";
@@ -291,6 +291,8 @@ pub struct BeamBuilder {
     flags: Vec<String>,
     env: Vec<(OsString, OsString)>,
     epmd_port: Option<u16>,
+    /// What stands before the command, to run it on another machine.
+    prefix: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -321,6 +323,7 @@ impl BeamBuilder {
             flags: Vec::new(),
             env: Vec::new(),
             epmd_port: None,
+            prefix: Vec::new(),
         }
     }
 
@@ -362,6 +365,11 @@ impl BeamBuilder {
     pub fn epmd_port(mut self, port: u16) -> Self {
         self.epmd_port = Some(port);
         self
+    }
+
+    /// Runs on this machine, with the EPMD there on the usual port, and listens at all of its addresses.
+    pub fn on(self, machine: &Machine) -> Self {
+        Self { prefix: machine.prefix(), ..self.epmd_port(4369) }
     }
 
     /// Uses no EPMD (`-erl_epmd_port`): listens on this port, and expects every other node there too, on the host that
@@ -438,6 +446,11 @@ impl BeamBuilder {
         };
         let control_env = command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)));
         let control_env: Vec<_> = control_env.filter_map(|(name, value)| Some((name, value?))).collect();
+        if let [program, arguments @ ..] = &self.prefix[..] {
+            let mut outer = Command::new(program);
+            outer.args(arguments).arg(command.get_program()).args(command.get_args());
+            command = outer;
+        }
         command
             .env_clear()
             .envs(control_env)
@@ -481,7 +494,10 @@ impl BeamBuilder {
         let name = if self.name.contains('@') { self.name.clone() } else { format!("{}@{host}", self.name) };
         // One scheduler that does not spin, since many nodes share few cores.
         let mut flags: Vec<&str> = vec!["-noinput", "+S", "1:1", "+SDio", "1", "+sbwt", "none", "+sbwtdio", "none"];
-        flags.extend(["-start_epmd", "false", "-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
+        flags.extend(["-start_epmd", "false"]);
+        if self.prefix.is_empty() {
+            flags.extend(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
+        }
         flags.extend(["-kernel", "logger_level", "notice"]);
         if self.names != Names::None {
             flags.extend([switch, &name, "-setcookie", &self.cookie]);

@@ -42,6 +42,9 @@ pub use http::{Answer, HttpServer, Request, Response};
 mod moto;
 pub use moto::{Moto, aws_env};
 
+mod lan;
+pub use lan::{Lan, Machine};
+
 mod name;
 pub use name::unique_name;
 

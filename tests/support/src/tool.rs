@@ -12,7 +12,8 @@ pub(crate) fn require(program: &str) -> PathBuf {
         .unwrap_or_else(|| {
             let package = match program {
                 "erl" | "epmd" => "erlang-base",
-                "unshare" => "util-linux",
+                "unshare" | "nsenter" => "util-linux",
+                "ip" => "iproute2",
                 "moto_server" => {
                     panic!("this test needs `moto_server`, which is not installed: run scripts/setup-tests (as root)")
                 }
