@@ -199,3 +199,29 @@ fn any_value_survives_being_written() {
         assert_eq!(read, expected, "{written}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn settings_of_any_text_survive_being_written(
+        name in proptest::option::of("\\PC{1,12}|[-,;()= \\\\a@:\n\t]{1,12}"),
+        tag in proptest::collection::vec("\\PC{0,12}|[-,;()= \\\\a@:\n\t]{0,12}", 0..4),
+        port: Option<u16>,
+        two_words: bool,
+    ) {
+        let settings = Everything { name, tag, port, two_words, kind: None };
+        let written = Text(settings.clone()).to_string();
+        let read: Everything = written.strip_prefix("everything:").unwrap().settings().unwrap();
+        proptest::prop_assert_eq!(read, settings, "{}", written);
+        // As a member among others, too.
+        let list = format!("{written} any({written}; static:a@h)");
+        proptest::prop_assert_eq!(split_specs(&list).len(), 2, "{}", list);
+    }
+
+    #[test]
+    fn no_text_is_too_strange(text in "(any|static|file|epmd)?[:(]?(\\PC|[-,;()= \\\\a@:]){0,40}") {
+        if let Ok(spec) = text.parse::<Spec>() {
+            proptest::prop_assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
+        }
+        split_specs(&text);
+    }
+}
