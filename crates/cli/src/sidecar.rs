@@ -185,6 +185,7 @@ impl Known {
 fn words(error: &MeshError) -> String {
     match error.downcast_ref::<RemoteError>() {
         Some(RemoteError::Call(error)) => format!("the app's node does not do it: {error}"),
+        Some(RemoteError::CannotConnect { obstacle, .. }) => obstacle.to_string(),
         _ => error.to_string(),
     }
 }
