@@ -1,5 +1,6 @@
 //! What went wrong, in words for the command line: each class of error with a hint of its own.
 
+use peerl_discovery::{IdentityError, StrategyError};
 use peerl_node::{CallError, Class, ConnectError, CookieFileError, Exception, Node, StartError};
 use peerl_proto::handshake::HandshakeError;
 use peerl_term::Term;
@@ -106,6 +107,29 @@ fn wrong_cookie(message: &str) -> Failure {
         .hint("wrong cookie? give the cluster's with PEERL_COOKIE or --cookie-file; the default is in ~/.erlang.cookie")
 }
 
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        match &error {
+            IdentityError::UnknownKind(_) | IdentityError::NotBuilt { .. } | IdentityError::Settings { .. } => {
+                Failure::usage(error)
+            }
+            IdentityError::Unknown { source, .. } => {
+                let hint = discovery_hint(source);
+                let failure = Failure::new(error);
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+            IdentityError::NoAddress { .. } => {
+                Failure::new(error).hint("give an address that is reached with towards=ADDRESS, or the name itself")
+            }
+            IdentityError::NoName { .. } => Failure::new(error).hint("choose another host=… or basename=…"),
+            _ => Failure::new(error),
+        }
+    }
+}
+
 impl From<OutFileError> for Failure {
     fn from(error: OutFileError) -> Self {
         let failure = Failure::new(&error);
@@ -117,6 +141,35 @@ impl From<OutFileError> for Failure {
             OutFileError::Io { .. } => failure,
         }
     }
+}
+
+/// What can be done when a strategy fails.
+pub fn discovery_hint(error: &StrategyError) -> Option<String> {
+    Some(match error {
+        StrategyError::NoCredentials { .. } => {
+            "attach an instance profile or a task role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY"
+                .to_owned()
+        }
+        StrategyError::NoRegion { .. } => "give one with region=…, AWS_REGION or a profile".to_owned(),
+        StrategyError::AccessDenied { action, .. } => {
+            format!("allow the action {action} in the policy of this role or user")
+        }
+        StrategyError::ExpiredCredentials { .. } => "get new ones, or check the clock of this machine".to_owned(),
+        StrategyError::WrongCredentials { .. } => {
+            "check which credentials the environment or the profile has, and the clock of this machine".to_owned()
+        }
+        StrategyError::Throttled { .. } => "ask less often with --interval, or try again later".to_owned(),
+        StrategyError::ServiceFailure { .. } => "try again later".to_owned(),
+        StrategyError::Unreachable { .. } => {
+            "check the route to the endpoint of AWS, HTTPS_PROXY and AWS_ENDPOINT_URL".to_owned()
+        }
+        StrategyError::InstanceMetadata { .. } => {
+            "is this an EC2 instance? If it is, in a container the hop limit of its metadata options must be 2"
+                .to_owned()
+        }
+        _ => return None,
+    })
 }
 
 /// What a call that failed has to say, with terms in the given syntax.

@@ -91,7 +91,13 @@ pub fn discovery_failure(name: &str, error: peerl_discovery::StrategyError) -> F
         peerl_discovery::StrategyError::Epmd { errors } if errors.len() == 1 => {
             errors.into_iter().next().map_or_else(Failure::silent, Failure::from)
         }
-        error => Failure::new(format!("discovery by {name} failed: {error}")),
+        error => {
+            let failure = Failure::new(format!("discovery by {name} failed: {error}"));
+            match explain::discovery_hint(&error) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        }
     }
 }
 

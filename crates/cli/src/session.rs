@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
+use peerl_discovery::Identity;
 use peerl_node::{ConnectError, Epmd, Node, NodeBuilder, NodeName, Visibility, read_cookie};
 
 use crate::failure::Failure;
@@ -21,15 +22,22 @@ pub enum Role {
 /// # Errors
 /// If the settings make no sense together, or the node cannot be started.
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
-    Ok(prepare(settings, role, peers)?.start().await?)
+    Ok(prepare(settings, role, peers).await?.start().await?)
 }
 
 /// Prepares the node of a command that has to do with these peers.
 ///
 /// # Errors
-/// If the settings make no sense together.
-pub fn prepare(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
-    let name = name(settings, role, peers)?;
+/// If the settings make no sense together, or the node is to be named after the machine and nobody says what it is.
+pub async fn prepare(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
+    let name = match settings.name.as_deref().filter(|name| name.starts_with(Identity::PREFIX)) {
+        Some(rule) => {
+            let name = rule.parse::<Identity>()?.name().await?;
+            tracing::info!(%name, rule, "named after the machine");
+            of_given_kind(settings, name)?
+        }
+        None => name(settings, role, peers)?,
+    };
     let is_named = settings.name.is_some() || settings.sname.is_some();
     let other_kind = peers.iter().find(|peer| peer.is_long() != name.is_long());
     if let (true, Some(peer)) = (is_named, other_kind) {
@@ -91,6 +99,9 @@ fn name(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeName,
     let text = match (&settings.name, &settings.sname) {
         (Some(name), _) if name.contains('@') => name.clone(),
         (Some(name), _) => format!("{name}@{}", long_host(peers)),
+        (None, Some(sname)) if sname.starts_with(Identity::PREFIX) => {
+            return Err(Failure::usage(format!("--sname {sname} is not possible")).hint("use --name, or --sname NAME"));
+        }
         (None, Some(sname)) if sname.contains('@') => sname.clone(),
         (None, Some(sname)) => format!("{sname}@{}", short_host()),
         (None, None) if peers.iter().any(NodeName::is_long) => format!("{}@{}", unique(), long_host(peers)),
@@ -101,6 +112,11 @@ fn name(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeName,
     let name = NodeName::new(&text).map_err(|error| {
         Failure::usage(format!("{text:?} is not a node name: {error}")).hint("use NAME@HOST, as worker@10.0.0.7")
     })?;
+    of_given_kind(settings, name)
+}
+
+/// The name, if its host is of the kind that the option asks for.
+fn of_given_kind(settings: &Settings, name: NodeName) -> Result<NodeName, Failure> {
     match (&settings.name, &settings.sname) {
         (Some(_), _) if !name.is_long() => {
             Err(Failure::usage(format!("--name needs a long host name, and {} has no dot", name.host()))

@@ -21,12 +21,18 @@ mod host_prefix;
 pub(crate) use host_prefix::NoHostPrefix;
 mod http_client;
 mod instance_metadata;
+#[cfg(feature = "ec2")]
+pub(crate) mod instances;
 pub use instance_metadata::InstanceMetadata;
+#[cfg(feature = "ec2")]
+pub(crate) mod member_filter;
 mod refusal;
 pub use refusal::refusal;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
 mod task_metadata;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
 pub use task_metadata::{OwnTask, TaskMetadata};
+#[cfg(feature = "ec2")]
+pub(crate) mod wanted;
 mod whole_answer;
 pub use whole_answer::WholeAnswer;

@@ -32,6 +32,10 @@
 pub mod aws;
 mod backoff;
 pub use backoff::Backoff;
+mod identity;
+#[cfg(feature = "ec2")]
+pub use identity::Ec2Identity;
+pub use identity::{HostnameIdentity, Identity, IdentityError, IpIdentity};
 mod mesh;
 pub use mesh::{Mesh, MeshError};
 mod mesh_event;

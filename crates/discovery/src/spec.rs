@@ -8,10 +8,14 @@ use peerl_proto::node_name::NodeNameError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+#[cfg(feature = "asg")]
+use crate::strategy::AutoScalingSettings;
 #[cfg(feature = "cloudmap")]
 use crate::strategy::CloudMapSettings;
 #[cfg(feature = "dns")]
 use crate::strategy::DnsNamesSettings;
+#[cfg(feature = "ec2")]
+use crate::strategy::Ec2Settings;
 #[cfg(feature = "ecs")]
 use crate::strategy::EcsSettings;
 use crate::strategy::{AnyOfSettings, EpmdNamesSettings, FileListSettings, StaticListSettings, Strategy};
@@ -20,6 +24,7 @@ mod items;
 mod text;
 pub mod time;
 pub use items::one_or_many;
+pub(crate) use items::read as read_items;
 pub use text::split_specs;
 
 /// What can be set of one strategy. The strategy's file owns the type; its fields are, by name, the keys of the text
@@ -60,6 +65,8 @@ macro_rules! strategies {
         /// | `dns:app.internal,type=srv` | `{ strategy = "dns", name = "app.internal", type = "srv" }` |
         /// | `ecs:prod,service=web,revision=@mine` | `{ strategy = "ecs", cluster = "prod", service = ["web"], revision = "@mine" }` |
         /// | `cloudmap:namespace=prod.local,service=web` | `{ strategy = "cloudmap", namespace = "prod.local", service = "web" }` |
+        /// | `ec2:tag=csrelease=0123abcd` | `{ strategy = "ec2", tag = "csrelease=0123abcd" }` |
+        /// | `asg:web,host=private-ip` | `{ strategy = "asg", group = "web", host = "private-ip" }` |
         /// | `any(static:a@h; epmd:h1)` | `{ strategy = "any", of = ["static:a@h", { strategy = "epmd", hosts = ["h1"] }] }` |
         ///
         /// Text is `STRATEGY:ITEM,…`, each item a bare value or `key=value`, where the value may contain `=`. A key
@@ -123,6 +130,10 @@ strategies! {
     Ecs(EcsSettings), "ecs", feature = "ecs";
     /// The instances of a Cloud Map service.
     CloudMap(CloudMapSettings), "cloudmap", feature = "cloudmap";
+    /// The instances of EC2 with some tags.
+    Ec2(Ec2Settings), "ec2", feature = "ec2";
+    /// The instances in service of an auto scaling group.
+    AutoScaling(AutoScalingSettings), "asg", feature = "asg";
     // One that needs a feature names it, as `dns` does; its settings are then imported with that feature, above.
     /// What any of several strategies finds.
     Any(AnyOfSettings), "any";

@@ -21,6 +21,14 @@ pub use cloud_map::{CloudMap, CloudMapSettings, Health};
 mod ecs;
 #[cfg(feature = "ecs")]
 pub use ecs::{Ecs, EcsSettings};
+#[cfg(feature = "asg")]
+mod auto_scaling;
+#[cfg(feature = "asg")]
+pub use auto_scaling::{AutoScaling, AutoScalingSettings};
+#[cfg(feature = "ec2")]
+mod ec2;
+#[cfg(feature = "ec2")]
+pub use ec2::{Ec2, Ec2Settings};
 mod epmd;
 pub use epmd::{EpmdNames, EpmdNamesSettings};
 mod file;

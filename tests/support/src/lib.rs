@@ -39,6 +39,9 @@ pub use fault_proxy::{Fault, FaultProxy, Times};
 mod http;
 pub use http::{Answer, HttpServer, Request, Response};
 
+mod metadata_service;
+pub use metadata_service::MetadataService;
+
 mod moto;
 pub use moto::{Moto, aws_env};
 

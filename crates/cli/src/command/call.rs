@@ -52,7 +52,8 @@ impl Call {
         };
         let printed = Printed { is_text: settings.format() == Format::Text, in_line: Arc::default() };
         let showing = printed.clone();
-        let node = session::prepare(settings, Role::Guest, std::slice::from_ref(&self.node))?
+        let node = session::prepare(settings, Role::Guest, std::slice::from_ref(&self.node))
+            .await?
             .output(move |text| showing.show(text))
             .start()
             .await?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, de, forward_to_deserialize_any};
 use super::text;
 
 /// Reads `a,key=b,key=c` as the fields of a struct; bare values belong to the field `bare`.
-pub(super) fn read<T: DeserializeOwned>(source: &str, bare: Option<&str>) -> Result<T, String> {
+pub(crate) fn read<T: DeserializeOwned>(source: &str, bare: Option<&str>) -> Result<T, String> {
     let mut fields: Vec<(String, Values)> = Vec::new();
     for (key, value) in text::items(source) {
         let key = match (key, bare) {

@@ -1,0 +1,164 @@
+//! The instances of EC2, as DescribeInstances lists them.
+
+use std::sync::Arc;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
+use tokio::sync::OnceCell;
+
+use super::{Access, WholeAnswer, refusal};
+use crate::StrategyError;
+
+/// The instances of a region.
+pub(crate) struct Instances {
+    access: Arc<Access>,
+    client: OnceCell<Client>,
+}
+
+impl Instances {
+    /// What can be known of an instance, for the names of nodes.
+    pub(crate) const VARIABLES: &[&str] = &[
+        "private_dns",
+        "private_ip",
+        "public_dns",
+        "public_ip",
+        "ipv6",
+        "instance_id",
+        "availability_zone",
+        "vpc",
+        "tag:*",
+    ];
+
+    /// What EC2 lists at most on a page.
+    const PAGE: i32 = 1000;
+
+    /// More pages than any region has instances for: a listing that leads in a circle must end.
+    const PAGES: usize = 1000;
+
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self { access, client: OnceCell::new() }
+    }
+
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// Shows those that run and to which these filters apply, from all pages.
+    pub(crate) async fn visit(
+        &self,
+        filters: Vec<Filter>,
+        mut visit: impl FnMut(&Instance),
+    ) -> Result<(), StrategyError> {
+        let request = self
+            .client()
+            .await?
+            .describe_instances()
+            .filters(filter("instance-state-name", "running"))
+            .max_results(Self::PAGE);
+        let request = filters.into_iter().fold(request, |request, filter| request.filters(filter));
+        let mut token = None;
+        for _ in 0..Self::PAGES {
+            let page = request.clone().set_next_token(token).send().await;
+            let page = page.map_err(|error| refusal("ec2:DescribeInstances", error))?;
+            let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
+            instances.filter(|instance| is_running(instance)).for_each(&mut visit);
+            token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+        let message = format!("the list has no end after {} pages", Self::PAGES);
+        Err(StrategyError::Malformed { action: "ec2:DescribeInstances", message })
+    }
+
+    /// The instance that this process runs on, if EC2 lists it, in whatever state.
+    pub(crate) async fn own(&self) -> Result<Option<Instance>, StrategyError> {
+        let id = self.access.metadata().instance_id().await?;
+        let request = self.client().await?.describe_instances().filters(filter("instance-id", id));
+        let answer = request.send().await.map_err(|error| refusal("ec2:DescribeInstances", error))?;
+        let mut listed = answer.reservations().iter().flat_map(|reservation| reservation.instances());
+        Ok(listed.find(|instance| instance.instance_id() == Some(id)).cloned())
+    }
+
+    /// The value of a tag of the instance that this process runs on: as its metadata say, or else DescribeTags.
+    pub(crate) async fn own_tag(&self, key: &str) -> Result<String, StrategyError> {
+        // The metadata have no tags whose keys hold other characters.
+        let is_plain = |symbol: char| symbol.is_ascii_alphanumeric() || "+-=.,_:@".contains(symbol);
+        if key.chars().all(is_plain)
+            && let Some(value) = self.access.metadata().tag(key).await?
+        {
+            return Ok(value);
+        }
+        let id = self.access.metadata().instance_id().await?;
+        let request = self.client().await?.describe_tags();
+        let request = request.filters(filter("resource-id", id)).filters(filter("key", key));
+        let answer = request.send().await.map_err(|error| refusal("ec2:DescribeTags", error))?;
+        let tag = answer.tags().iter().find(|tag| tag.key() == Some(key) && tag.resource_id() == Some(id));
+        let value = tag.and_then(|tag| tag.value()).filter(|value| !value.is_empty());
+        let missing = || StrategyError::NotFound { what: format!("tag {key} of this instance ({id})") };
+        value.map(str::to_owned).ok_or_else(missing)
+    }
+
+    /// The VPC of the instance that this process runs on.
+    pub(crate) async fn own_vpc(&self) -> Result<String, StrategyError> {
+        let metadata = self.access.metadata();
+        let mac = metadata.get("mac").await?.unwrap_or_default();
+        let vpc = metadata.get(&format!("network/interfaces/macs/{mac}/vpc-id")).await?;
+        vpc.ok_or_else(|| StrategyError::NotFound { what: "VPC of this instance".to_owned() })
+    }
+
+    async fn client(&self) -> Result<&Client, StrategyError> {
+        let make = async || {
+            let config = aws_sdk_ec2::config::Builder::from(self.access.config().await?);
+            Ok(Client::from_conf(config.interceptor(WholeAnswer).build()))
+        };
+        self.client.get_or_try_init(make).await
+    }
+}
+
+/// A filter for exactly this value: `*`, `?` and `\` mean themselves.
+pub(crate) fn filter(name: &str, value: &str) -> Filter {
+    let mut literal = String::with_capacity(value.len());
+    for symbol in value.chars() {
+        if matches!(symbol, '*' | '?' | '\\') {
+            literal.push('\\');
+        }
+        literal.push(symbol);
+    }
+    Filter::builder().name(name).values(literal).build()
+}
+
+/// The value of one of [`Instances::VARIABLES`].
+pub(crate) fn value(instance: &Instance, variable: &str) -> Option<String> {
+    let value = match variable {
+        "private_dns" => instance.private_dns_name(),
+        "private_ip" => instance.private_ip_address(),
+        "public_dns" => instance.public_dns_name(),
+        "public_ip" => instance.public_ip_address(),
+        "ipv6" => instance.ipv6_address(),
+        "instance_id" => instance.instance_id(),
+        "availability_zone" => instance.placement().and_then(|placement| placement.availability_zone()),
+        "vpc" => instance.vpc_id(),
+        other => other.strip_prefix("tag:").and_then(|key| tag(instance, key)),
+    };
+    value.filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// The value of a tag.
+pub(crate) fn tag<'a>(instance: &'a Instance, key: &str) -> Option<&'a str> {
+    instance.tags().iter().find(|tag| tag.key() == Some(key)).map(|tag| tag.value().unwrap_or_default())
+}
+
+fn is_running(instance: &Instance) -> bool {
+    instance.state().and_then(|state| state.name()) == Some(&InstanceStateName::Running)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_filters_are_literal() {
+        assert_eq!(filter("tag:a", r"1.0*?\x").values(), [r"1.0\*\?\\x"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! Which of the listed instances are members, and how their nodes are named.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_sdk_ec2::types::{Filter, Instance};
+
+use super::instances::{self, Instances};
+use super::wanted::{DrainTag, Wanted};
+use crate::naming::Naming;
+use crate::{Peers, StrategyError};
+
+/// Makes nodes of the instances that have all of some properties.
+pub(crate) struct MemberFilter {
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) drain: Option<DrainTag>,
+    pub(crate) naming: Naming,
+    unnamed: AtomicUsize,
+}
+
+impl MemberFilter {
+    pub(crate) fn new(wanted: Vec<Wanted>, drain: Option<DrainTag>, naming: Naming) -> Self {
+        Self { wanted, drain, naming, unnamed: AtomicUsize::new(0) }
+    }
+
+    /// The nodes of the running instances that have the properties, to which the further filters apply, and of which
+    /// `is_member` is true.
+    pub(crate) async fn nodes(
+        &self,
+        strategy: &str,
+        instances: &Instances,
+        further: Vec<Filter>,
+        is_member: impl Fn(&Instance) -> bool,
+    ) -> Result<Peers, StrategyError> {
+        let mut resolved = Vec::with_capacity(self.wanted.len());
+        for wanted in &self.wanted {
+            resolved.push(wanted.resolve(instances).await?);
+        }
+        let filters = resolved.iter().map(|property| property.filter()).chain(further).collect();
+        let (mut peers, mut unnamed) = (Peers::new(), Vec::new());
+        let visit = |instance: &Instance| {
+            let id = instance.instance_id().unwrap_or_default();
+            if !resolved.iter().all(|property| property.is_met(instance)) || !is_member(instance) {
+                return;
+            }
+            if self.drain.as_ref().is_some_and(|tag| tag.is_on(instance)) {
+                tracing::debug!(strategy, instance = id, "left out: it is draining");
+                return;
+            }
+            match self.naming.node(|variable| instances::value(instance, variable)) {
+                Ok(node) => {
+                    peers.insert(node);
+                }
+                Err(error) => unnamed.push(format!("{id}: {error}")),
+            }
+        };
+        instances.visit(filters, visit).await?;
+        // Said once, not at every poll.
+        if self.unnamed.swap(unnamed.len(), Ordering::Relaxed) != unnamed.len()
+            && let Some(first) = unnamed.first()
+        {
+            tracing::warn!(strategy, count = unnamed.len(), "instances whose nodes have no name are left out: {first}");
+        }
+        Ok(peers)
+    }
+}

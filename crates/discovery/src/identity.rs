@@ -1,0 +1,233 @@
+//! How a node names itself, so that others' discovery finds it.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::str::FromStr;
+
+use peerl_proto::node_name::NodeName;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::StrategyError;
+use crate::naming::{Naming, NamingError};
+use crate::spec::read_items;
+
+#[cfg(feature = "ec2")]
+mod ec2;
+#[cfg(feature = "ec2")]
+pub use ec2::Ec2Identity;
+
+/// A rule by which a node names itself after the machine that it runs on.
+///
+/// | text | host |
+/// |---|---|
+/// | `auto:ec2` | of the EC2 instance, by the rules of the strategies `ec2` and `asg`: `auto:ec2,host=private-ip,basename=node` |
+/// | `auto:ip` | the address from which packets go out; `auto:ip,towards=10.0.0.1` says where to |
+/// | `auto:hostname` | the name that the operating system has |
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Identity {
+    /// After the EC2 instance.
+    #[cfg(feature = "ec2")]
+    Ec2(Ec2Identity),
+    /// After the address.
+    Ip(IpIdentity),
+    /// After the name of the host.
+    Hostname(HostnameIdentity),
+}
+
+impl Identity {
+    /// What such a rule begins with.
+    pub const PREFIX: &str = "auto:";
+
+    /// All rules that there are, whether or not they are built in here.
+    pub const KINDS: &[&str] = &["ec2", "ip", "hostname"];
+
+    /// Finds the name out.
+    ///
+    /// # Errors
+    /// If nobody says what the machine is, or what comes out is not a name.
+    pub async fn name(&self) -> Result<NodeName, IdentityError> {
+        match self {
+            #[cfg(feature = "ec2")]
+            Self::Ec2(identity) => identity.name(&crate::aws::Access::from_env(identity.region.as_deref())).await,
+            Self::Ip(identity) => identity.name(),
+            Self::Hostname(identity) => identity.name(),
+        }
+    }
+}
+
+impl FromStr for Identity {
+    type Err = IdentityError;
+
+    /// Reads the text, with or without `auto:`.
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let text = text.strip_prefix(Self::PREFIX).unwrap_or(text);
+        let (kind, items) = text.split_once(',').unwrap_or((text, ""));
+        match kind.trim() {
+            #[cfg(feature = "ec2")]
+            "ec2" => read("ec2", items, Ec2Identity::check).map(Self::Ec2),
+            #[cfg(not(feature = "ec2"))]
+            "ec2" => Err(IdentityError::NotBuilt { kind: "ec2", feature: "ec2" }),
+            "ip" => read("ip", items, IpIdentity::check).map(Self::Ip),
+            "hostname" => read("hostname", items, HostnameIdentity::check).map(Self::Hostname),
+            other => Err(IdentityError::UnknownKind(other.to_owned())),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(
+    kind: &'static str,
+    items: &str,
+    check: impl Fn(&T) -> Result<Naming, String>,
+) -> Result<T, IdentityError> {
+    let wrong = |message| IdentityError::Settings { kind, message };
+    let identity: T = read_items(items, None).map_err(wrong)?;
+    check(&identity).map_err(wrong)?;
+    Ok(identity)
+}
+
+/// What can be set of `auto:ip`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IpIdentity {
+    /// The address to which packets would go; one far away unless said otherwise. None is sent.
+    #[serde(default)]
+    pub towards: Option<IpAddr>,
+    /// The name before the `@`; `node` unless said otherwise.
+    #[serde(default)]
+    pub basename: Option<String>,
+}
+
+impl IpIdentity {
+    /// Of a network that exists in examples only: all that is not near is routed alike.
+    const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn check(&self) -> Result<Naming, String> {
+        Naming::new(self.basename.as_deref().unwrap_or(Naming::BASENAME), "{ip}", &["ip"])
+    }
+
+    fn name(&self) -> Result<NodeName, IdentityError> {
+        let towards = self.towards.unwrap_or(Self::FAR);
+        let address = outgoing(towards).map_err(|source| IdentityError::NoAddress { towards, source })?;
+        named("ip", &self.check(), |_| Some(address.to_string()))
+    }
+}
+
+/// What can be set of `auto:hostname`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostnameIdentity {
+    /// The name before the `@`; `node` unless said otherwise.
+    #[serde(default)]
+    pub basename: Option<String>,
+}
+
+impl HostnameIdentity {
+    fn check(&self) -> Result<Naming, String> {
+        Naming::new(self.basename.as_deref().unwrap_or(Naming::BASENAME), "{hostname}", &["hostname"])
+    }
+
+    fn name(&self) -> Result<NodeName, IdentityError> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        named("hostname", &self.check(), |_| Some(host.clone()))
+    }
+}
+
+/// The address from which packets to another would go.
+fn outgoing(towards: IpAddr) -> std::io::Result<IpAddr> {
+    let any: IpAddr =
+        if towards.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect((towards, 9))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+fn named(
+    kind: &'static str,
+    naming: &Result<Naming, String>,
+    value: impl Fn(&str) -> Option<String>,
+) -> Result<NodeName, IdentityError> {
+    match naming {
+        Ok(naming) => naming.node(value).map_err(|source| IdentityError::NoName { kind, source }),
+        Err(message) => Err(IdentityError::Settings { kind, message: message.clone() }),
+    }
+}
+
+fn known_kinds() -> String {
+    Identity::KINDS.iter().map(|kind| format!("{}{kind}", Identity::PREFIX)).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a node does not know its name.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// No rule has that name.
+    #[error("there is no name auto:{0}: use one of {known}", known = known_kinds())]
+    UnknownKind(String),
+    /// The rule has been left out of this program.
+    #[error("the name auto:{kind} is not in this build of peerl: build with the feature `{feature}`")]
+    NotBuilt {
+        /// The rule.
+        kind: &'static str,
+        /// The feature of the crate.
+        feature: &'static str,
+    },
+    /// A setting is unknown, or not what it should be.
+    #[error("the name auto:{kind}: {message}")]
+    Settings {
+        /// The rule.
+        kind: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// Nobody says what the machine is.
+    #[error("the name auto:{kind} is not to be found out: {source}")]
+    Unknown {
+        /// The rule.
+        kind: &'static str,
+        /// What is in the way.
+        source: StrategyError,
+    },
+    /// Nothing goes out of this machine.
+    #[error("the name auto:ip is not to be found out: no way leads to {towards}: {source}")]
+    NoAddress {
+        /// Where packets would go.
+        towards: IpAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// What comes out is not a name.
+    #[error("the name auto:{kind} makes no name of this machine: {source}")]
+    NoName {
+        /// The rule.
+        kind: &'static str,
+        /// What is missing or wrong.
+        source: NamingError,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        text.parse::<Identity>().unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn names_are_found_out() {
+        let name = async |text: &str| text.parse::<Identity>().unwrap().name().await.unwrap().to_string();
+        assert_eq!(name("auto:ip,towards=127.0.0.1").await, "node@127.0.0.1");
+        assert_eq!(name("ip, towards=127.0.0.9, basename=w").await, "w@127.0.0.1");
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        assert_eq!(name("auto:hostname,basename=web").await, format!("web@{host}"));
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        assert!(refused("auto:color").contains("auto:ec2, auto:ip, auto:hostname"), "{}", refused("auto:color"));
+        assert!(refused("auto:ip,colour=red").contains("colour"));
+        assert!(refused("auto:ip,towards=there").contains("towards"));
+        assert!(refused("auto:hostname,basename={color}").contains("{hostname}"));
+    }
+}
