@@ -1,4 +1,4 @@
-//! Calls between nodes: one after another, and from 64 callers at once. `cargo bench --bench calls`
+//! Calls between nodes: one after another, and from 64 callers at once. `cargo bench -p peerl --bench calls`
 
 #![allow(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! The memory of an idle connection, and of an idle worker. `cargo bench --bench memory`
+//! The memory of an idle connection, and of an idle worker. `cargo bench -p peerl --bench memory`
 
 #![allow(missing_docs)]
 

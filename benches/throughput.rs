@@ -1,4 +1,5 @@
-//! Bytes and messages between nodes: calls with arguments of 1 MB, and one-way sends. `cargo bench --bench throughput`
+//! Bytes and messages between nodes: calls with arguments of 1 MB, and one-way sends.
+//! `cargo bench -p peerl --bench throughput`
 
 #![allow(missing_docs)]
 

@@ -1,6 +1,6 @@
 //! The external term format: peerl against eetf, erltf and OTP, on the same bytes in the same run.
 //!
-//! `cargo bench --bench codec [-- CORPUS]` prints medians and ratios. All peers take turns, so that what else
+//! `cargo bench -p peerl --bench codec [-- CORPUS]` prints medians and ratios. All peers take turns, so that what else
 //! the machine does meets them alike. Every round decodes into a fresh term and drops it, or encodes into a
 //! fresh buffer.
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use peerl_test_support::Otp;
 
-/// What the command line says: `cargo bench --bench NAME -- [--rounds N] [--slice SECONDS] [--otp 25|27|29]
+/// What the command line says: `cargo bench -p peerl --bench NAME -- [--rounds N] [--slice SECONDS] [--otp 25|27|29]
 /// [--epmd-port PORT] [--only WORDS]`.
 #[derive(Debug)]
 pub(crate) struct Settings {
