@@ -17,6 +17,7 @@ mod completions;
 mod demo;
 mod discover;
 mod epmd;
+mod health;
 mod man;
 mod mesh;
 mod names;
@@ -63,6 +64,7 @@ enum Command {
     Mesh(mesh::Mesh),
     Sidecar(sidecar::Sidecar),
     Epmd(epmd::Epmd),
+    Health(health::Health),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -120,6 +122,7 @@ fn execute(arguments: Arguments) -> Result<Status, Failure> {
             Command::Mesh(command) => command.run(&settings, &output).await,
             Command::Sidecar(command) => command.run(&settings, &output).await,
             Command::Epmd(command) => command.run(&settings, &output).await,
+            Command::Health(command) => command.run(&settings, &output).await,
             Command::Completions(_) | Command::Man(_) => Ok(Status::Success),
         }
     });

@@ -3,10 +3,23 @@
 mod cluster;
 
 use cluster::{Cluster, run};
-use peerl_test_support::{free_port, peerl_command};
+use peerl_test_support::{HttpServer, Request, Response, free_port, peerl_command};
 
-const COMMANDS: [&str; 11] =
-    ["demo", "worker", "checksum", "call", "pmap", "ping", "names", "nodes", "discover", "epmd", "completions"];
+const COMMANDS: [&str; 13] = [
+    "demo",
+    "worker",
+    "checksum",
+    "call",
+    "pmap",
+    "ping",
+    "names",
+    "nodes",
+    "discover",
+    "epmd",
+    "health",
+    "completions",
+    "man",
+];
 
 fn peerl(arguments: &[&str]) -> cluster::Ran {
     let mut command = peerl_command();
@@ -44,6 +57,26 @@ fn manual_pages_for_every_command() {
     assert!(page("peerl.1").contains("peerl\\-worker(1)"));
     assert!(page("peerl-worker.1").contains("\\-\\-drain"));
     assert_eq!(peerl(&["man", "/dev/null/no"]).code, 1);
+}
+
+#[test]
+fn health_is_what_the_control_door_says() {
+    let door = HttpServer::start(|request: Request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/healthz") => Response::json(200, "{\"healthy\":true}\n"),
+        ("GET", "/readyz") => Response::json(503, "{\"ready\":false}\n"),
+        _ => Response::text(404, ""),
+    });
+    let address = format!("127.0.0.1:{}", door.port());
+    let well = peerl(&["health", "--control", &address]);
+    assert_eq!((well.code, well.out.as_str()), (0, "{\"healthy\":true}\n"));
+    let not_ready = peerl(&["health", "--control", &address, "--ready"]);
+    assert_eq!((not_ready.code, not_ready.out.as_str()), (1, "{\"ready\":false}\n"));
+    door.refuse();
+    let away = peerl(&["health", "--control", &address]);
+    assert_eq!(away.code, 1);
+    assert!(away.err.contains("does not answer") && away.err.contains("--control"), "{}", away.err);
+    assert_eq!(peerl(&["health", "--control", "nowhere"]).code, 64);
+    assert_eq!(peerl(&["health"]).code, 64);
 }
 
 #[test]

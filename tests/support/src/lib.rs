@@ -67,5 +67,7 @@ pub use process::ProcessGuard;
 
 mod task_metadata_service;
 pub use task_metadata_service::{TaskFacts, TaskMetadataService};
+mod python;
+pub use python::python_tool;
 
 mod tool;

@@ -1,11 +1,9 @@
 //! The AWS stand-in: moto's server, a process of its own.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::http::{Request, Response};
-use crate::{ProcessGuard, free_port, otp, tool};
+use crate::{ProcessGuard, free_port, python_tool};
 
 /// Moto's server on a free port of 127.0.0.1, with nothing in it; killed when dropped.
 ///
@@ -25,7 +23,7 @@ impl Moto {
     /// When it is not installed or does not answer.
     pub fn start() -> Self {
         let port = free_port();
-        let mut command = Command::new(program());
+        let mut command = python_tool("moto_server");
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         // No settings of the user's reach it: an endpoint in the environment would be asked instead of moto itself.
         for (name, _) in std::env::vars_os() {
@@ -112,12 +110,4 @@ pub fn aws_env(endpoint: &str) -> Vec<(&'static str, String)> {
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .to_vec()
-}
-
-fn program() -> PathBuf {
-    let installed = otp::cache().join("moto/bin/moto_server");
-    match installed.is_file() {
-        true => installed,
-        false => tool::require("moto_server"),
-    }
 }

@@ -1,0 +1,92 @@
+//! `peerl health`: asks a running peerl's control door, for health checks of containers.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::failure::{Failure, Status};
+use crate::output::Output;
+use crate::settings::{Settings, Span};
+
+/// Ask a running peerl whether it can work.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  peerl health --control 127.0.0.1:9180
+  peerl health --control 127.0.0.1:9180 --ready
+
+It asks /healthz of the control door, which `peerl worker --control` opens, and prints the answer. The exit code is 0
+if all is well and 1 if not, as the health checks of Docker and ECS want it.")]
+pub(super) struct Health {
+    /// Where the control door is [default: `control` of peerl.toml, or PEERL_CONTROL].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    control: Option<SocketAddr>,
+
+    /// Ask whether it should get work (/readyz).
+    #[arg(long)]
+    ready: bool,
+
+    /// How long the answer may take.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    timeout: Span,
+}
+
+/// More of an answer is not read.
+const MOST: u64 = 64 * 1024;
+
+#[derive(Serialize)]
+struct Answer {
+    status: u16,
+    answer: String,
+}
+
+impl Health {
+    pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
+        let Some(control) = self.control.or(settings.control) else {
+            return Err(Failure::usage("no control door is given").hint("say where it is with --control"));
+        };
+        let path = if self.ready { "/readyz" } else { "/healthz" };
+        let answer = tokio::time::timeout(self.timeout.0, ask(control, path)).await;
+        let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let answer = answer.map_err(|error| {
+            Failure::new(format!("the control door at {control} does not answer: {error}"))
+                .hint("is `peerl worker` running with --control?")
+        })?;
+        output.value(&answer, || answer.answer.clone())?;
+        Ok(if answer.status == 200 { Status::Success } else { Status::Failed })
+    }
+}
+
+/// One request over a connection of its own. That little HTTP needs no client that would know TLS, proxies and names.
+async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(MOST).read_to_end(&mut answer).await?;
+    parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| std::io::Error::other("that is not HTTP"))
+}
+
+fn parse(answer: &str) -> Option<Answer> {
+    let status = answer.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    Some(Answer { status, answer: body.trim().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers() {
+        let parsed = |text| parse(text).map(|answer| (answer.status, answer.answer));
+        assert_eq!(parsed("HTTP/1.1 200 OK\r\na: b\r\n\r\n{}\n"), Some((200, "{}".to_owned())));
+        assert_eq!(parsed("HTTP/1.1 503 Service Unavailable\r\n\r\n"), Some((503, String::new())));
+        for garbage in ["", "HTTP/1.1", "HTTP/1.1 200 OK", "HTTP/1.1 OK 200\r\n\r\n", "SSH-2.0-x\r\n\r\n"] {
+            assert_eq!(parsed(garbage), None, "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+output "security_group_id" {
+  description = "The security group of members; other nodes of the cluster need it, too."
+  value       = aws_security_group.members.id
+}
+
+output "group_name" {
+  description = "The auto scaling group."
+  value       = aws_autoscaling_group.workers.name
+}
+
+output "role_name" {
+  description = "The role of the instances."
+  value       = aws_iam_role.worker.name
+}

@@ -1,0 +1,70 @@
+variable "name" {
+  description = "The name of the auto scaling group, and the beginning of other names."
+  type        = string
+  default     = "peerl"
+}
+
+variable "vpc_id" {
+  description = "The VPC. Its DNS host names have to be enabled, since nodes are named after them."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "The subnets of the workers. They need a way to the AWS API, and to the pages that are fetched."
+  type        = list(string)
+}
+
+variable "image_id" {
+  description = "The image of this release."
+  type        = string
+}
+
+variable "release" {
+  description = "The release, as the image has it in its tag csrelease. Nodes of different releases do not mix."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]+$", var.release))
+    error_message = "A release has letters, digits, dots, dashes and underscores."
+  }
+}
+
+variable "instance_type" {
+  description = "The type of the instances."
+  type        = string
+  default     = "c7i.large"
+}
+
+variable "min_size" {
+  description = "The least number of workers."
+  type        = number
+  default     = 2
+}
+
+variable "max_size" {
+  description = "The largest number of workers."
+  type        = number
+  default     = 6
+}
+
+variable "cookie_parameter" {
+  description = "The name of the SSM parameter (SecureString) that holds the cookie."
+  type        = string
+  default     = "/peerl/cookie"
+
+  validation {
+    condition     = can(regex("^/[A-Za-z0-9._/-]+$", var.cookie_parameter))
+    error_message = "A parameter's name is a path that begins with a slash."
+  }
+}
+
+variable "drain_seconds" {
+  description = "How long calls under way may take when an instance goes."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.drain_seconds >= 1 && var.drain_seconds <= 7000
+    error_message = "An instance can be held for two hours at most."
+  }
+}

@@ -1,0 +1,87 @@
+variable "name" {
+  description = "The name of the service, and the beginning of other names."
+  type        = string
+  default     = "peerl"
+}
+
+variable "vpc_id" {
+  description = "The VPC."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "The subnets of the tasks. They need a way to the AWS API, to the image, and to the pages that are fetched."
+  type        = list(string)
+}
+
+variable "cluster" {
+  description = "The name of the ECS cluster."
+  type        = string
+}
+
+variable "image" {
+  description = "The image, by its digest or a tag that is never moved."
+  type        = string
+}
+
+variable "release" {
+  description = "The release, for people and for the tag csrelease."
+  type        = string
+}
+
+variable "cookie_secret_arn" {
+  description = "The ARN of the secret of Secrets Manager whose text is the cookie."
+  type        = string
+}
+
+variable "discovery" {
+  description = "ecs: running tasks of this service that run the same revision, so that releases do not mix. cloudmap: all instances that are registered in Cloud Map."
+  type        = string
+  default     = "ecs"
+
+  validation {
+    condition     = contains(["ecs", "cloudmap"], var.discovery)
+    error_message = "Tasks are found by ecs or by cloudmap."
+  }
+}
+
+variable "namespace" {
+  description = "The private DNS name space that is made for the service."
+  type        = string
+  default     = "peerl.internal"
+}
+
+variable "desired_count" {
+  description = "The number of workers."
+  type        = number
+  default     = 2
+}
+
+variable "cpu" {
+  description = "The CPU units of a task."
+  type        = number
+  default     = 1024
+}
+
+variable "memory" {
+  description = "The memory of a task in MiB."
+  type        = number
+  default     = 2048
+}
+
+variable "cpu_architecture" {
+  description = "The architecture of the image: X86_64 or ARM64."
+  type        = string
+  default     = "X86_64"
+}
+
+variable "drain_seconds" {
+  description = "How long calls under way may take when a task goes."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.drain_seconds >= 1 && var.drain_seconds <= 110
+    error_message = "Fargate waits two minutes at most for a task to end."
+  }
+}

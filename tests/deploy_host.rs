@@ -1,0 +1,348 @@
+//! What of `deploy/` runs on a host: the systemd units, the scripts of EC2 instances, and what packages are made of.
+
+mod kit;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kit::{path, text};
+use peerl_test_support::{Epmd, HttpServer, ProcessGuard, Request, Response, peerl_binary, peerl_command, unique_name};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const UNITS: [&str; 2] = ["peerl-worker.service", "peerl-lifecycle.service"];
+
+/// The values of a setting of a unit, in order.
+fn settings(unit: &str, key: &str) -> Vec<String> {
+    let text = text(&format!("deploy/systemd/{unit}"));
+    text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned).collect()
+}
+
+fn setting(unit: &str, key: &str) -> String {
+    let [value] = &settings(unit, key)[..] else { panic!("{unit} has not one {key}") };
+    value.clone()
+}
+
+fn systemd_analyze(arguments: &[&str]) -> Output {
+    let output = Command::new("systemd-analyze").args(arguments).output();
+    output
+        .unwrap_or_else(|error| panic!("systemd-analyze: {error}: run scripts/setup-tests, or apt-get install systemd"))
+}
+
+#[test]
+fn systemd_takes_the_units() {
+    let directory = tempfile::tempdir().unwrap();
+    for unit in UNITS {
+        // What they start is not installed here.
+        let here = text(&format!("deploy/systemd/{unit}"))
+            .replace("/usr/bin/peerl", peerl_binary().to_str().unwrap())
+            .replace("/usr/libexec/peerl", path("deploy/ec2").to_str().unwrap());
+        let file = directory.path().join(unit);
+        std::fs::write(&file, here).unwrap();
+        let verified = systemd_analyze(&["verify", "--man=no", file.to_str().unwrap()]);
+        let complaints = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.success() && complaints.is_empty(), "{unit}: {complaints}");
+        // On a scale from 0, safe, to 100.
+        let most = if unit == "peerl-worker.service" { "15" } else { "25" };
+        let file = path(&format!("deploy/systemd/{unit}"));
+        let judged = systemd_analyze(&["security", "--offline=true", "--threshold", most, file.to_str().unwrap()]);
+        assert!(judged.status.success(), "{unit}: {}", String::from_utf8_lossy(&judged.stdout));
+    }
+}
+
+#[test]
+fn the_unit_starts_a_worker_with_what_it_is_given() {
+    let unit = "peerl-worker.service";
+    let (directory, epmd) = (tempfile::tempdir().unwrap(), Epmd::start());
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir(at("credentials")).unwrap();
+    std::fs::write(at("credentials/cookie"), "secret\n").unwrap();
+    // As systemd 255 and later hand it over: with the mask of an access list where the group's bits were.
+    std::fs::set_permissions(at("credentials/cookie"), PermissionsExt::from_mode(0o440)).unwrap();
+    std::fs::copy(path("deploy/systemd/peerl.toml"), at("peerl.toml")).unwrap();
+    let name = format!("{}@127.0.0.1", unique_name("w"));
+    // The user's file: what is commented out in it can be said in it.
+    let lines = text("deploy/systemd/peerl.env").replace("#PEERL_DRAIN=30s", "PEERL_DRAIN=20s");
+    let lines = lines.replace("#PEERL_WORKER_OPTIONS=--interval 10s", "PEERL_WORKER_OPTIONS=--interval 10s");
+    let lines = lines.replace("#PEERL_NAME=auto:ec2", &format!("PEERL_NAME={name}"));
+    assert_eq!(setting(unit, "LoadCredential"), "cookie:/etc/peerl/cookie");
+    assert_eq!(setting(unit, "EnvironmentFile"), "-/etc/peerl/peerl.env");
+
+    let notifications = UnixDatagram::bind(at("notify")).unwrap();
+    notifications.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut environment: Vec<(String, String)> = Vec::new();
+    let file = lines.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned);
+    for line in settings(unit, "Environment").into_iter().chain(file) {
+        let (key, value) = line.split_once('=').unwrap();
+        let value = value.replace("%d", at("credentials").to_str().unwrap());
+        environment.retain(|(other, _)| other != key);
+        environment.push((key.to_owned(), value.replace("/etc/peerl", directory.path().to_str().unwrap())));
+    }
+    let value = |key: &str| environment.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone());
+    let start = setting(unit, "ExecStart");
+    let mut words = start.split_whitespace();
+    assert_eq!(words.next(), Some("/usr/bin/peerl"));
+    let mut command = peerl_command();
+    for word in words {
+        match word.strip_prefix('$').map(|name| name.trim_matches(['{', '}'])) {
+            // Without braces, a variable is any number of words.
+            Some(name) if !word.contains('{') => {
+                command.args(value(name).unwrap_or_default().split_whitespace());
+            }
+            Some(name) => {
+                command.arg(value(name).unwrap());
+            }
+            None => {
+                command.arg(word);
+            }
+        }
+    }
+    command
+        .args(["--listen", "127.0.0.1"])
+        .envs(environment)
+        .env("CREDENTIALS_DIRECTORY", at("credentials"))
+        .env("NOTIFY_SOCKET", at("notify"))
+        .env("ERL_EPMD_PORT", epmd.port().to_string())
+        .current_dir("/");
+    let worker = ProcessGuard::spawn(&mut command);
+    let mut message = [0; 4096];
+    let length = notifications.recv(&mut message).unwrap();
+    assert!(String::from_utf8_lossy(&message[..length]).starts_with("READY=1\n"), "Type={}", setting(unit, "Type"));
+    let ready = worker.wait_for_line("ready", Duration::from_secs(60));
+    let port: u16 = ready.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((9100..=9110).contains(&port), "{ready}");
+    worker.sigterm();
+    loop {
+        let length = notifications.recv(&mut message).unwrap();
+        let heard = String::from_utf8_lossy(&message[..length]).into_owned();
+        if heard.starts_with("STOPPING=1\n") {
+            assert!(heard.contains("EXTEND_TIMEOUT_USEC=30000000\n"), "the file's --drain counts: {heard}");
+            break;
+        }
+    }
+    assert_eq!(worker.wait(Duration::from_secs(60)).code(), Some(0));
+}
+
+#[test]
+fn the_unit_waits_as_long_as_the_worker_drains() {
+    let unit = "peerl-worker.service";
+    let seconds = |text: &str| text.strip_suffix('s').unwrap().parse::<u64>().unwrap();
+    let drain = settings(unit, "Environment").iter().find_map(|it| it.strip_prefix("PEERL_DRAIN=").map(seconds));
+    assert_eq!(seconds(&setting(unit, "TimeoutStopSec")), drain.unwrap() + 10);
+    assert_eq!(setting(unit, "Type"), "notify");
+    assert!(seconds(&setting(unit, "WatchdogSec")) >= 10);
+}
+
+/// An instance: its metadata service, and what stands in for `aws` and `systemctl`.
+struct Instance {
+    directory: TempDir,
+    metadata: HttpServer,
+}
+
+impl Instance {
+    /// With metadata by path; each request without the token is refused.
+    fn new(metadata: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let answer = move |request: Request| match (request.method.as_str(), request.path.as_str()) {
+            ("PUT", "/latest/api/token") if request.get("x-aws-ec2-metadata-token-ttl-seconds").is_some() => {
+                Response::text(200, "token")
+            }
+            ("GET", path) if request.get("x-aws-ec2-metadata-token") == Some("token") => {
+                match path.strip_prefix("/latest/meta-data/").and_then(&metadata) {
+                    Some(text) if text == "500" => Response::text(500, "away"),
+                    Some(text) => Response::text(200, &text),
+                    None => Response::text(404, "none"),
+                }
+            }
+            _ => Response::text(401, "no token"),
+        };
+        let instance = Self { directory, metadata: HttpServer::start(answer) };
+        std::fs::create_dir(instance.at("bin")).unwrap();
+        std::fs::create_dir(instance.at("etc")).unwrap();
+        instance.program("aws", "");
+        instance.program("systemctl", "");
+        instance
+    }
+
+    fn at(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A program that writes down how it was called and then does this.
+    fn program(&self, name: &str, then: &str) {
+        let calls = self.at("calls");
+        let script = format!("#!/bin/sh\necho {name} \"$@\" >>{}\n{then}\n", calls.display());
+        let file = self.at("bin").join(name);
+        std::fs::write(&file, script).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let calls = std::fs::read_to_string(self.at("calls")).unwrap_or_default();
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let path_variable = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(path(&format!("deploy/ec2/{name}")));
+        command
+            .env("PATH", path_variable)
+            .env("PEERL_ETC", self.at("etc"))
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.metadata.endpoint());
+        command
+    }
+
+    fn prepare(&self, arguments: &[&str]) -> (bool, String) {
+        let output = self.script("ec2-prepare").args(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+fn of_release(release: &'static str) -> impl Fn(&str) -> Option<String> {
+    move |path| match path {
+        "placement/region" => Some("eu-central-1".to_owned()),
+        "tags/instance/csrelease" => Some(release.to_owned()),
+        _ => None,
+    }
+}
+
+#[test]
+fn an_instance_fetches_the_cookie() {
+    let instance = Instance::new(of_release("r1"));
+    std::fs::write(instance.at("etc/release"), "r1\n").unwrap();
+    instance.program("aws", "echo 'a secret'");
+    let cookie = instance.at("etc/cookie");
+    for (option, name, call) in [
+        (
+            "--cookie-parameter",
+            "/peerl/cookie",
+            "ssm get-parameter --region eu-central-1 --name /peerl/cookie --with-decryption",
+        ),
+        ("--cookie-secret", "peerl", "secretsmanager get-secret-value --region eu-central-1 --secret-id peerl"),
+    ] {
+        let (done, said) = instance.prepare(&[option, name]);
+        assert!(done, "{said}");
+        let called = instance.calls().pop().unwrap();
+        assert!(called.starts_with(&format!("aws {call} --query ")), "{called}");
+        assert_eq!(std::fs::read_to_string(&cookie).unwrap(), "a secret\n");
+        assert_eq!(std::fs::metadata(&cookie).unwrap().permissions().mode() & 0o777, 0o400);
+        std::fs::remove_file(&cookie).unwrap();
+    }
+}
+
+#[test]
+fn an_instance_of_another_release_than_its_image_does_not_start() {
+    let instance = Instance::new(of_release("r2"));
+    instance.program("aws", "echo 'a secret'");
+    std::fs::write(instance.at("etc/release"), "r1\n").unwrap();
+    let (done, said) = instance.prepare(&["--cookie-parameter", "/peerl/cookie"]);
+    assert!(!done);
+    assert!(said.contains("the image is of release r1, and the instance is tagged csrelease=r2"), "{said}");
+    assert!(!instance.at("etc/cookie").exists());
+    assert_eq!(instance.calls(), [""; 0]);
+}
+
+#[test]
+fn an_instance_without_a_cookie_does_not_start() {
+    let instance = Instance::new(of_release("r1"));
+    for (aws, complaint) in [("echo None", "/peerl/cookie holds no cookie"), ("echo denied >&2; exit 254", "denied")] {
+        instance.program("aws", aws);
+        let (done, said) = instance.prepare(&["--cookie-parameter", "/peerl/cookie"]);
+        assert!(!done && said.contains(complaint), "{said}");
+        assert!(!instance.at("etc/cookie").exists());
+    }
+    assert!(!instance.prepare(&[]).0);
+    assert!(!instance.prepare(&["--cookie-file", "x"]).0);
+}
+
+#[test]
+fn the_worker_is_drained_before_its_instance_goes() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let times = asked.clone();
+    let instance = Instance::new(move |path| match path {
+        "placement/region" => Some("eu-central-1".to_owned()),
+        "instance-id" => Some("i-0123".to_owned()),
+        // In service, then the metadata service is away for a while, and then it has to go.
+        "autoscaling/target-lifecycle-state" => Some(match times.fetch_add(1, Ordering::SeqCst) {
+            0..3 => "InService".to_owned(),
+            3..6 => "500".to_owned(),
+            _ => "Terminated".to_owned(),
+        }),
+        _ => None,
+    });
+    // The first attempt to say that it has drained fails.
+    let tried = instance.at("tried");
+    instance.program("aws", &format!("test -e {0} || {{ touch {0}; exit 1; }}", tried.display()));
+    let mut command = instance.script("ec2-lifecycle");
+    command.envs([("PEERL_LIFECYCLE_HOOK", "drain"), ("PEERL_AUTO_SCALING_GROUP", "workers")]);
+    let lifecycle = ProcessGuard::spawn(command.env("PEERL_LIFECYCLE_INTERVAL", "0.05"));
+    assert!(lifecycle.wait(Duration::from_secs(60)).success());
+    assert!(asked.load(Ordering::SeqCst) > 6);
+    let complete = "aws autoscaling complete-lifecycle-action --region eu-central-1 --instance-id i-0123 \
+                    --lifecycle-hook-name drain --auto-scaling-group-name workers --lifecycle-action-result CONTINUE";
+    assert_eq!(instance.calls(), ["systemctl stop peerl-worker.service", complete, complete]);
+}
+
+#[test]
+fn the_worker_is_drained_before_its_spot_instance_is_reclaimed() {
+    let instance = Instance::new(|path| (path == "spot/instance-action").then(|| "{}".to_owned()));
+    let lifecycle = ProcessGuard::spawn(instance.script("ec2-lifecycle").env("PEERL_LIFECYCLE_INTERVAL", "0.05"));
+    assert!(lifecycle.wait(Duration::from_secs(60)).success());
+    assert_eq!(instance.calls(), ["systemctl stop peerl-worker.service"]);
+}
+
+#[test]
+fn both_packages_hold_the_same_and_all_of_it_is_there() {
+    let metadata = kit::json(
+        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+            .current_dir(path("")),
+    );
+    let packages = metadata["packages"].as_array().unwrap();
+    let cli = packages.iter().find(|package| package["name"] == "peerl-cli").unwrap();
+    let is_there = |source: &str| {
+        // The binary and its manual pages and completions are built.
+        let built = source.starts_with("../../deploy/package/generated/");
+        assert!(built || path("crates/cli").join(source).exists(), "{source}");
+    };
+    // Where each puts the same thing, as far as Debian and Amazon Linux agree on places.
+    let place = |source: &str, target: &str| {
+        let name = Path::new(source).file_name().unwrap().to_str().unwrap();
+        let target = target.trim_start_matches('/');
+        match target.ends_with('/') && !name.contains('*') {
+            true => format!("{target}{name}"),
+            false => target.to_owned(),
+        }
+    };
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let deb: Vec<(String, String)> = cli["metadata"]["deb"]["assets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|asset| (text(&asset[0]), place(asset[0].as_str().unwrap(), asset[1].as_str().unwrap())))
+        .collect();
+    let rpm: Vec<(String, String)> = cli["metadata"]["generate-rpm"]["assets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|asset| {
+            (text(&asset["source"]), place(asset["source"].as_str().unwrap(), asset["dest"].as_str().unwrap()))
+        })
+        .collect();
+    deb.iter().chain(&rpm).for_each(|(source, _)| is_there(source));
+    for (source, target) in &deb {
+        if !target.contains("zsh/") {
+            assert!(rpm.contains(&(source.clone(), target.clone())), "the RPM has no {target}");
+        }
+    }
+    for unit in UNITS {
+        assert!(rpm.iter().any(|(_, target)| *target == format!("usr/lib/systemd/system/{unit}")), "{unit}");
+        let units = cli["metadata"]["deb"]["systemd-units"].as_array().unwrap();
+        assert!(units.iter().any(|it| unit.strip_suffix(".service") == it["unit-name"].as_str()), "{unit}");
+    }
+}

@@ -1,0 +1,153 @@
+//! The CloudFormation templates of `deploy/`, deployed into the stand-in for AWS.
+//!
+//! Its CloudFormation takes no notice of lifecycle hooks, of Cloud Map, and of a task's network, roles and tags; what
+//! the templates say of these is looked at in `deploy_templates.rs`.
+
+mod kit;
+
+use kit::{actions, deploy, set};
+use peerl_test_support::Moto;
+use serde_json::{Value, json};
+
+const WHERE: [&str; 2] = ["VpcId={vpc}", "SubnetIds={subnets}"];
+const SECRET: &str = "CookieSecretArn=arn:aws:secretsmanager:eu-central-1:123456789012:secret:cookie-AbCdEf";
+
+fn workers(moto: &Moto, stack: &str, release: &str) -> Value {
+    deploy(moto, stack, "ec2", &[WHERE[0], WHERE[1], "ImageId={image}", &format!("Release={release}")])
+}
+
+/// Members reach each other's EPMD and nodes, and nobody else reaches anything.
+fn only_members_come_in(stack: &Value) {
+    let groups = stack["security_groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 1);
+    let mut open = Vec::new();
+    for rule in groups[0]["IpPermissions"].as_array().unwrap() {
+        let from: Vec<&Value> = rule["UserIdGroupPairs"].as_array().unwrap().iter().map(|it| &it["GroupId"]).collect();
+        assert_eq!(from, [&groups[0]["GroupId"]], "{rule}");
+        for others in ["IpRanges", "Ipv6Ranges", "PrefixListIds"] {
+            assert_eq!(rule[others], json!([]), "{rule}");
+        }
+        open.push((rule["IpProtocol"].as_str().unwrap(), rule["FromPort"].as_u64(), rule["ToPort"].as_u64()));
+    }
+    open.sort_unstable();
+    assert_eq!(open, [("tcp", Some(4369), Some(4369)), ("tcp", Some(9100), Some(9110))]);
+    assert_eq!(stack["outputs"]["SecurityGroupId"], groups[0]["GroupId"]);
+}
+
+#[test]
+fn a_group_of_instances() {
+    let moto = Moto::start();
+    let stack = workers(&moto, "workers", "r1");
+    assert_eq!(stack["status"], "CREATE_COMPLETE");
+    let release = |instance: &Value| {
+        let tags = instance["Tags"].as_array().unwrap();
+        tags.iter().find(|tag| tag["Key"] == "csrelease").map(|tag| tag["Value"].as_str().unwrap().to_owned())
+    };
+    let releases = |stack: &Value| -> Vec<_> { stack["instances"].as_array().unwrap().iter().map(release).collect() };
+    assert_eq!(releases(&stack), [Some("r1".to_owned()), Some("r1".to_owned())]);
+    assert_eq!(stack["groups"][0]["MinSize"], 2);
+    assert_eq!(stack["groups"][0]["AutoScalingGroupName"], stack["outputs"]["GroupName"]);
+    instances_are_closed_but_to_members(&stack);
+    instances_may_do_what_they_need_and_no_more(&stack);
+
+    let other = workers(&moto, "others", "r2");
+    assert_eq!(releases(&other), [Some("r2".to_owned()), Some("r2".to_owned())]);
+    let stack = workers(&moto, "workers", "r3");
+    assert_eq!(stack["status"], "UPDATE_COMPLETE");
+    assert_eq!(releases(&stack), [Some("r3".to_owned()), Some("r3".to_owned())]);
+}
+
+fn instances_are_closed_but_to_members(stack: &Value) {
+    only_members_come_in(stack);
+    let launch = &stack["launch_templates"][0]["LaunchTemplateData"];
+    let metadata = &launch["MetadataOptions"];
+    assert_eq!(metadata["HttpTokens"], "required");
+    assert_eq!(metadata["HttpPutResponseHopLimit"], 1);
+    assert_eq!(metadata["InstanceMetadataTags"], "enabled");
+    assert_eq!(launch["SecurityGroupIds"], json!([stack["outputs"]["SecurityGroupId"]]));
+    assert_eq!(launch["BlockDeviceMappings"][0]["Ebs"]["Encrypted"], true);
+    assert_eq!(launch.get("KeyName"), None, "nobody logs in");
+    for instance in stack["instances"].as_array().unwrap() {
+        assert_eq!(instance["SecurityGroups"][0]["GroupId"], stack["outputs"]["SecurityGroupId"]);
+        assert_eq!(instance.get("PublicIpAddress"), None);
+    }
+}
+
+fn instances_may_do_what_they_need_and_no_more(stack: &Value) {
+    let role = &stack["roles"]["Role"];
+    let needed = set(&["ec2:DescribeInstances", "ssm:GetParameter", "autoscaling:CompleteLifecycleAction"]);
+    assert_eq!(actions(&role["inline"]), needed);
+    assert_eq!(role["attached"], json!([]));
+    for statement in role["inline"][0]["Statement"].as_array().unwrap() {
+        let resource = match statement["Sid"].as_str().unwrap() {
+            "FindPeers" => "*",
+            "ReadCookie" => "arn:aws:ssm:eu-central-1:123456789012:parameter/peerl/cookie",
+            "SayThatItHasDrained" => {
+                "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/workers"
+            }
+            other => panic!("{other} is new"),
+        };
+        assert_eq!(statement["Resource"], resource);
+    }
+    let profile = &stack["launch_templates"][0]["LaunchTemplateData"]["IamInstanceProfile"]["Arn"];
+    let name = stack["resources"]["InstanceProfile"].as_str().unwrap();
+    assert_eq!(profile, &format!("arn:aws:iam::123456789012:instance-profile/{name}"));
+}
+
+#[test]
+fn tasks_are_closed_but_to_members_and_may_find_them() {
+    let moto = Moto::start();
+    let service = |stack: &str, more: &[&str]| {
+        let arguments = [&WHERE[..], &["Cluster=cluster", "Image=peerl:r1", "Release=r1", SECRET], more].concat();
+        deploy(&moto, stack, "ecs", &arguments)
+    };
+    let by_tasks = service("by-tasks", &[]);
+    // The stand-in takes a second name space in a VPC for the first.
+    moto.reset();
+    let by_map = service("by-map", &["Discovery=cloudmap", "Namespace=other.internal", "DrainSeconds=110"]);
+    for stack in [&by_tasks, &by_map] {
+        assert_eq!(stack["status"], "CREATE_COMPLETE");
+        only_members_come_in(stack);
+        assert_eq!(actions(&stack["roles"]["ExecutionRole"]["inline"]), set(&["secretsmanager:GetSecretValue"]));
+        assert_eq!(stack["services"][0]["desiredCount"], 2);
+        let map = &stack["discovery"]["DiscoveryService"];
+        assert_eq!(map["DnsConfig"]["DnsRecords"], json!([{"Type": "A", "TTL": 10}]));
+    }
+    let may = |stack: &Value| actions(&stack["roles"]["TaskRole"]["inline"]);
+    assert_eq!(may(&by_tasks), set(&["ecs:ListTasks", "ecs:DescribeTasks"]));
+    assert_eq!(may(&by_map), set(&["servicediscovery:DiscoverInstances"]));
+
+    let container = |stack: &Value| stack["task_definitions"][0]["taskDefinition"]["containerDefinitions"][0].clone();
+    let discover = |stack: &Value| {
+        let container = container(stack);
+        let variables = container["environment"].as_array().unwrap();
+        variables.iter().find(|it| it["name"] == "PEERL_DISCOVER").unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(discover(&by_tasks), "ecs:cluster=cluster,revision=@mine");
+    assert_eq!(discover(&by_map), "cloudmap:namespace=other.internal,service=worker");
+    let longest = |stack: &Value| (container(stack)["command"][2].clone(), container(stack)["stopTimeout"].clone());
+    assert_eq!(longest(&by_tasks), (json!("30s"), json!(40)));
+    assert_eq!(longest(&by_map), (json!("110s"), json!(120)));
+    let cookie = &container(&by_tasks)["secrets"];
+    assert_eq!(cookie[0]["name"], "PEERL_COOKIE");
+    assert!(SECRET.ends_with(cookie[0]["valueFrom"].as_str().unwrap()));
+}
+
+#[test]
+fn an_app_gets_a_sidecar() {
+    let moto = Moto::start();
+    let images = ["Cluster=cluster", "AppImage=app:7", "PeerlImage=peerl:r1", "AppName=shop", SECRET];
+    let stack = deploy(&moto, "shop", "sidecar", &[&WHERE[..], &images].concat());
+    assert_eq!(stack["status"], "CREATE_COMPLETE");
+    only_members_come_in(&stack);
+    let containers = &stack["task_definitions"][0]["taskDefinition"]["containerDefinitions"];
+    let (app, sidecar) = (&containers[0], &containers[1]);
+    let script = app["command"][0].as_str().unwrap();
+    assert!(script.contains("RELEASE_NODE=\"shop@$(hostname -i"), "{script}");
+    assert!(script.ends_with("exec bin/app start"), "{script}");
+    assert_eq!(app["secrets"][0]["valueFrom"], sidecar["secrets"][0]["valueFrom"], "one cookie");
+    let discover = "ecs:cluster=cluster,revision=@mine,basename=shop";
+    assert_eq!(sidecar["command"], json!(["sidecar", "--node", "auto:ecs,basename=shop", "--discover", discover]));
+    assert_eq!(sidecar["essential"], false, "the app lives on without it");
+    assert_eq!(actions(&stack["roles"]["TaskRole"]["inline"]), set(&["ecs:ListTasks", "ecs:DescribeTasks"]));
+}

@@ -1,0 +1,24 @@
+//! Programs that come as Python packages.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{otp, tool};
+
+/// A command that runs a program of the Python environment that `scripts/setup-tests` makes: `python`, `cfn-lint`,
+/// `hadolint` and what else its packages bring.
+///
+/// # Panics
+///
+/// When it is not installed.
+pub fn python_tool(program: &str) -> Command {
+    Command::new(path(program))
+}
+
+pub(crate) fn path(program: &str) -> PathBuf {
+    let installed = otp::cache().join("moto/bin").join(program);
+    match installed.is_file() {
+        true => installed,
+        false => tool::require(program),
+    }
+}
