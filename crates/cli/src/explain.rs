@@ -168,6 +168,13 @@ pub fn discovery_hint(error: &StrategyError) -> Option<String> {
             "is this an EC2 instance? If it is, in a container the hop limit of its metadata options must be 2"
                 .to_owned()
         }
+        StrategyError::TaskMetadata { .. } => {
+            "is this a task of ECS? If it is not, say which cluster, service or revision instead of @mine".to_owned()
+        }
+        StrategyError::Unnamed { .. } => {
+            "choose another host=… or basename=…; tasks need the network mode awsvpc for an address of their own"
+                .to_owned()
+        }
         _ => return None,
     })
 }

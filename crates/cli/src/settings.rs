@@ -23,8 +23,8 @@ use crate::log::LogFormat;
 #[command(next_help_heading = "Options of every command")]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The node's name, NAME@HOST; the host is an address or has a dot, as with `erl -name`. auto:ec2, auto:ip or
-    /// auto:hostname name it after the machine, so that discovery finds it.
+    /// The node's name, NAME@HOST; the host is an address or has a dot, as with `erl -name`. auto:ec2,
+    /// auto:ecs, auto:ip or auto:hostname name it after the machine, so that discovery finds it.
     #[arg(long, global = true, value_name = "NAME@HOST", conflicts_with = "sname")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

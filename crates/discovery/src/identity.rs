@@ -15,12 +15,17 @@ use crate::spec::read_items;
 mod ec2;
 #[cfg(feature = "ec2")]
 pub use ec2::Ec2Identity;
+#[cfg(any(feature = "ecs", feature = "cloudmap"))]
+mod ecs;
+#[cfg(any(feature = "ecs", feature = "cloudmap"))]
+pub use ecs::EcsIdentity;
 
 /// A rule by which a node names itself after the machine that it runs on.
 ///
 /// | text | host |
 /// |---|---|
 /// | `auto:ec2` | of the EC2 instance, by the rules of the strategies `ec2` and `asg`: `auto:ec2,host=private-ip,basename=node` |
+/// | `auto:ecs` | of the ECS task, by the rules of the strategy `ecs`: `auto:ecs,host=private-dns,basename={task_id}` |
 /// | `auto:ip` | the address from which packets go out; `auto:ip,towards=10.0.0.1` says where to |
 /// | `auto:hostname` | the name that the operating system has |
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +34,9 @@ pub enum Identity {
     /// After the EC2 instance.
     #[cfg(feature = "ec2")]
     Ec2(Ec2Identity),
+    /// After the task of ECS.
+    #[cfg(any(feature = "ecs", feature = "cloudmap"))]
+    Ecs(EcsIdentity),
     /// After the address.
     Ip(IpIdentity),
     /// After the name of the host.
@@ -40,7 +48,7 @@ impl Identity {
     pub const PREFIX: &str = "auto:";
 
     /// All rules that there are, whether or not they are built in here.
-    pub const KINDS: &[&str] = &["ec2", "ip", "hostname"];
+    pub const KINDS: &[&str] = &["ec2", "ecs", "ip", "hostname"];
 
     /// Finds the name out.
     ///
@@ -50,6 +58,8 @@ impl Identity {
         match self {
             #[cfg(feature = "ec2")]
             Self::Ec2(identity) => identity.name(&crate::aws::Access::from_env(identity.region.as_deref())).await,
+            #[cfg(any(feature = "ecs", feature = "cloudmap"))]
+            Self::Ecs(identity) => identity.name(&crate::aws::TaskMetadata::from_env()).await,
             Self::Ip(identity) => identity.name(),
             Self::Hostname(identity) => identity.name(),
         }
@@ -68,6 +78,10 @@ impl FromStr for Identity {
             "ec2" => read("ec2", items, Ec2Identity::check).map(Self::Ec2),
             #[cfg(not(feature = "ec2"))]
             "ec2" => Err(IdentityError::NotBuilt { kind: "ec2", feature: "ec2" }),
+            #[cfg(any(feature = "ecs", feature = "cloudmap"))]
+            "ecs" => read("ecs", items, EcsIdentity::check).map(Self::Ecs),
+            #[cfg(not(any(feature = "ecs", feature = "cloudmap")))]
+            "ecs" => Err(IdentityError::NotBuilt { kind: "ecs", feature: "ecs" }),
             "ip" => read("ip", items, IpIdentity::check).map(Self::Ip),
             "hostname" => read("hostname", items, HostnameIdentity::check).map(Self::Hostname),
             other => Err(IdentityError::UnknownKind(other.to_owned())),
@@ -225,7 +239,11 @@ mod tests {
 
     #[test]
     fn refusals_name_what_is_wrong() {
-        assert!(refused("auto:color").contains("auto:ec2, auto:ip, auto:hostname"), "{}", refused("auto:color"));
+        assert!(
+            refused("auto:color").contains("auto:ec2, auto:ecs, auto:ip, auto:hostname"),
+            "{}",
+            refused("auto:color")
+        );
         assert!(refused("auto:ip,colour=red").contains("colour"));
         assert!(refused("auto:ip,towards=there").contains("towards"));
         assert!(refused("auto:hostname,basename={color}").contains("{hostname}"));

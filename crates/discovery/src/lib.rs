@@ -35,6 +35,8 @@ pub use backoff::Backoff;
 mod identity;
 #[cfg(feature = "ec2")]
 pub use identity::Ec2Identity;
+#[cfg(any(feature = "ecs", feature = "cloudmap"))]
+pub use identity::EcsIdentity;
 pub use identity::{HostnameIdentity, Identity, IdentityError, IpIdentity};
 mod mesh;
 pub use mesh::{Mesh, MeshError};
