@@ -147,7 +147,7 @@ fn an_app_gets_a_sidecar() {
     assert!(script.ends_with("exec bin/app start"), "{script}");
     assert_eq!(app["secrets"][0]["valueFrom"], sidecar["secrets"][0]["valueFrom"], "one cookie");
     let discover = "ecs:cluster=cluster,revision=@mine,basename=shop";
-    assert_eq!(sidecar["command"], json!(["sidecar", "--node", "auto:ecs,basename=shop", "--discover", discover]));
+    assert_eq!(sidecar["command"], json!(["sidecar", "--node", "auto:ip,basename=shop", "--discover", discover]));
     assert_eq!(sidecar["essential"], false, "the app lives on without it");
     assert_eq!(actions(&stack["roles"]["TaskRole"]["inline"]), set(&["ecs:ListTasks", "ecs:DescribeTasks"]));
 }

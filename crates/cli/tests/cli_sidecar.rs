@@ -177,6 +177,12 @@ fn a_dry_run_changes_nothing() {
         (2, true.into(), false.into())
     );
     assert!(dry(&[]).ok().contains("would be connected"));
+    // The app of this machine, by the rule for names.
+    let of_this_machine = format!("auto:ip,towards=127.0.0.1,basename={}", app.name().split('@').next().unwrap());
+    let auto = |node: &str| cluster.run(&["sidecar", "--node", node, "--discover", "epmd:127.0.0.1", "--dry-run"]);
+    assert!(auto(&of_this_machine).ok().contains("would be connected"));
+    let mistake = auto("auto:colour");
+    assert!(mistake.code == 64 && mistake.err.contains("auto:colour"), "{mistake:?}");
     app.wait_for("nodes(hidden)", "[]", A_WHILE);
     wait_for_peers(&app, &[one.name()]);
 

@@ -1,7 +1,9 @@
 //! `peerl sidecar`: keeps an unmodified node clustered.
 
+use std::str::FromStr;
+
 use clap::Args;
-use peerl_discovery::{RemoteNode, Removal, Spec};
+use peerl_discovery::{Identity, RemoteNode, Removal, Spec};
 use peerl_node::NodeName;
 use serde::Serialize;
 
@@ -21,15 +23,16 @@ use crate::sidecar::{Sidecar as Keeper, SidecarEvent};
 Examples:
   peerl sidecar --node app@10.0.0.5 --discover epmd:10.0.0.5,10.0.0.6
   peerl sidecar --node app@box --discover file:/etc/peers --cookie-file /run/secrets/cookie
+  peerl sidecar --node auto:ip,basename=app --discover ecs:revision=@mine,basename=app
   peerl sidecar --node app@10.0.0.5 --discover epmd:10.0.0.6 --dry-run
 
 The app needs no code for this: it is told to connect by net_kernel:connect_node/1. It may start later, and again.
 Prints `ready NAME for NODE`, and then what happens, a line each. SIGTERM or Ctrl-C ends it with exit code 0; the app
 keeps all its connections.")]
 pub(super) struct Sidecar {
-    /// The app's node.
+    /// The app's node; `auto:ip,basename=app` and the like name it after the machine, as --name does.
     #[arg(long, value_name = "NODE")]
-    node: NodeName,
+    node: App,
 
     /// A way to find its peers, as `epmd:HOST,…` or `file:PATH`; may be given several times [default: `discover` of
     /// peerl.toml, or PEERL_DISCOVER].
@@ -57,6 +60,34 @@ pub(super) struct Sidecar {
     dry_run: bool,
 }
 
+/// Which node is the app's.
+#[derive(Clone, Debug)]
+enum App {
+    Named(NodeName),
+    /// The one of this machine.
+    Auto(Identity),
+}
+
+impl App {
+    async fn name(&self) -> Result<NodeName, Failure> {
+        match self {
+            Self::Named(name) => Ok(name.clone()),
+            Self::Auto(identity) => Ok(identity.name().await?),
+        }
+    }
+}
+
+impl FromStr for App {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.starts_with(Identity::PREFIX) {
+            true => text.parse().map(Self::Auto).map_err(|error: peerl_discovery::IdentityError| error.to_string()),
+            false => text.parse().map(Self::Named).map_err(|error: peerl_node::NodeNameError| error.to_string()),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Row {
     peer: String,
@@ -72,9 +103,10 @@ impl Sidecar {
         }
         let end = shutdown::signal()?;
         let control = if self.dry_run { None } else { self.control.reserve(settings).await? };
-        let guest = session::start(settings, Role::Guest, std::slice::from_ref(&self.node)).await?;
+        let app = self.node.name().await?;
+        let guest = session::start(settings, Role::Guest, std::slice::from_ref(&app)).await?;
         if self.dry_run {
-            let remote = RemoteNode::new(guest.clone(), self.node).timeout(self.timeout.0);
+            let remote = RemoteNode::new(guest.clone(), app).timeout(self.timeout.0);
             let rows = dry_run(&remote, &peers, settings).await;
             guest.shutdown().await;
             let rows = rows?;
@@ -88,10 +120,10 @@ impl Sidecar {
             return Ok(Status::Success);
         }
         let tell = |event: SidecarEvent| output.line(&event, || event.to_string());
-        tell(SidecarEvent::Ready { name: guest.name().clone(), node: self.node.clone() })?;
+        tell(SidecarEvent::Ready { name: guest.name().clone(), node: app.clone() })?;
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let keeper =
-            Keeper::new(guest.clone(), self.node, strategies, self.interval.0).timeout(self.timeout.0).removal(removal);
+            Keeper::new(guest.clone(), app, strategies, self.interval.0).timeout(self.timeout.0).removal(removal);
         let _door = control.map(|control| control.open(keeper.controlled()));
         let result = tokio::select! {
             signal = end => {
