@@ -245,7 +245,7 @@ mod tests {
             refused("auto:color")
         );
         assert!(refused("auto:ip,colour=red").contains("colour"));
-        assert!(refused("auto:ip,towards=there").contains("towards"));
+        assert!(refused("auto:ip,towards=there").contains("IP address"));
         assert!(refused("auto:hostname,basename={color}").contains("{hostname}"));
     }
 }

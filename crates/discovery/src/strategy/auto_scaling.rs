@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(spec("asg").unwrap(), Spec::AutoScaling(settings(None)));
         assert_eq!(spec("asg:web").unwrap(), Spec::AutoScaling(settings(Some("web"))));
         assert_eq!(spec("asg:group=web").unwrap(), spec("asg:web").unwrap());
-        assert_eq!(spec("asg:web,tag=rel,host=private-ip").unwrap().to_string(), "asg:web,tag=rel,host=private-ip");
+        assert_eq!(spec("asg:web,tag=rel,host=private-ip").unwrap().to_string(), "asg:web,host=private-ip,tag=rel");
         assert!(spec("asg:group=").unwrap_err().to_string().contains("variable"));
         assert!(spec("asg:web,tag==x").unwrap_err().to_string().contains("KEY=VALUE"));
     }

@@ -131,7 +131,7 @@ mod tests {
         let spec = |text: &str| text.parse::<Spec>();
         for text in [
             "ec2:tag=csrelease=0123abcd",
-            "ec2:tag=a=b,tag=c,vpc=@mine,asg=web,region=eu-west-1,drain_tag=out,host=private-ip,basename=tag:Name",
+            "ec2:asg=web,basename=tag:Name,drain-tag=out,host=private-ip,region=eu-west-1,tag=a=b,tag=c,vpc=@mine",
         ] {
             assert_eq!(spec(text).unwrap().to_string(), text);
         }
