@@ -175,7 +175,7 @@ fn names_and_strategies_that_make_no_sense_are_usage_errors() {
         (&["discover", "ec2:tag=csrelease="][..], "is a variable not set?"),
         (&["discover", "ec2:"][..], "needs a tag"),
         (&["discover", "ec2:tag=a=b,host=color"][..], "{private_dns}"),
-        (&["worker", "--name", "auto:color"][..], "auto:ec2, auto:ip, auto:hostname"),
+        (&["worker", "--name", "auto:color"][..], "auto:ec2, auto:ecs, auto:ip, auto:hostname"),
         (&["worker", "--name", "auto:ec2,host=color"][..], "{private_dns}"),
         (&["worker", "--sname", "auto:hostname"][..], "use --name"),
     ] {
