@@ -6,7 +6,7 @@
 mod kit;
 
 use kit::{actions, deploy, set};
-use peerl_test_support::Moto;
+use peerl_test_support::{Moto, peerl_command};
 use serde_json::{Value, json};
 
 const WHERE: [&str; 2] = ["VpcId={vpc}", "SubnetIds={subnets}"];
@@ -94,6 +94,12 @@ fn instances_may_do_what_they_need_and_no_more(stack: &Value) {
     assert_eq!(profile, &format!("arn:aws:iam::123456789012:instance-profile/{name}"));
 }
 
+/// peerl reads its variables whatever the command, and refuses strategies that make no sense.
+fn understood(strategy: &str) {
+    let output = peerl_command().args(["completions", "bash"]).env("PEERL_DISCOVER", strategy).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn tasks_are_closed_but_to_members_and_may_find_them() {
     let moto = Moto::start();
@@ -125,6 +131,7 @@ fn tasks_are_closed_but_to_members_and_may_find_them() {
     };
     assert_eq!(discover(&by_tasks), "ecs:cluster=cluster,revision=@mine");
     assert_eq!(discover(&by_map), "cloudmap:namespace=other.internal,service=worker");
+    [&by_tasks, &by_map].into_iter().for_each(|stack| understood(&discover(stack)));
     let longest = |stack: &Value| (container(stack)["command"][2].clone(), container(stack)["stopTimeout"].clone());
     assert_eq!(longest(&by_tasks), (json!("30s"), json!(40)));
     assert_eq!(longest(&by_map), (json!("110s"), json!(120)));
@@ -147,7 +154,40 @@ fn an_app_gets_a_sidecar() {
     assert!(script.ends_with("exec bin/app start"), "{script}");
     assert_eq!(app["secrets"][0]["valueFrom"], sidecar["secrets"][0]["valueFrom"], "one cookie");
     let discover = "ecs:cluster=cluster,revision=@mine,basename=shop";
+    understood(discover);
     assert_eq!(sidecar["command"], json!(["sidecar", "--node", "auto:ip,basename=shop", "--discover", discover]));
     assert_eq!(sidecar["essential"], false, "the app lives on without it");
     assert_eq!(actions(&stack["roles"]["TaskRole"]["inline"]), set(&["ecs:ListTasks", "ecs:DescribeTasks"]));
+}
+
+/// From here on, AWS looks at who asks; `peerl discover` asks with the credentials of a role.
+fn discover(moto: &Moto, role: &Value, strategy: &str) -> (bool, String) {
+    moto.control("POST", "/moto-api/reset-auth", "0");
+    let credentials = |key: &str| role["credentials"][key].as_str().unwrap().to_owned();
+    let output = peerl_command()
+        .args(["discover", strategy])
+        .envs(moto.env())
+        .env("AWS_ACCESS_KEY_ID", credentials("AccessKeyId"))
+        .env("AWS_SECRET_ACCESS_KEY", credentials("SecretAccessKey"))
+        .env("AWS_SESSION_TOKEN", credentials("SessionToken"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said.into_owned())
+}
+
+#[test]
+fn a_role_suffices_for_its_discovery_and_for_no_other() {
+    let moto = Moto::start();
+    workers(&moto, "old", "r0");
+    let stack = workers(&moto, "workers", "r1");
+    let role = &stack["roles"]["Role"];
+    let (found, said) = discover(&moto, role, "ec2:tag=csrelease=r1");
+    assert!(found, "{said}");
+    for instance in stack["instances"].as_array().unwrap() {
+        assert!(said.contains(&format!("node@{}", instance["PrivateDnsName"].as_str().unwrap())), "{said}");
+    }
+    assert_eq!(said.matches("node@").count(), 2, "nobody of another release: {said}");
+    let (found, said) = discover(&moto, role, "asg:workers");
+    assert!(!found && said.contains("DescribeAutoScalingGroups"), "{said}");
 }
