@@ -1,13 +1,23 @@
 //! The instances of an auto scaling group are found as it grows and shrinks.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::LaunchTemplateSpecification;
+use aws_sdk_autoscaling::types::{LaunchTemplateSpecification, Tag};
 use aws_sdk_ec2::types::RequestLaunchTemplateData;
 use peerl_discovery::{Peers, StrategyError};
-use peerl_test_support::{Fault, Times};
+use peerl_test_support::{COOKIE, Epmd, Fault, HttpServer, ProcessGuard, Response, Times, aws_env, peerl_command};
 
 mod fleet;
 use fleet::{Fleet, nodes};
+
+const A_WHILE: Duration = Duration::from_secs(60);
+
+/// How the members of a group are found that all run on this machine, which their tag `host` says.
+const HERE: &str = "asg:web,host=tag:host,basename={instance_id}";
 
 struct Group {
     fleet: Fleet,
@@ -29,6 +39,7 @@ impl Group {
         let template = LaunchTemplateSpecification::builder().launch_template_name("worker").version("$Latest").build();
         let group = self.client.create_auto_scaling_group().auto_scaling_group_name(name).launch_template(template);
         let group = group.min_size(0).max_size(50).desired_capacity(size).availability_zones("eu-central-1a");
+        let group = group.tags(Tag::builder().key("host").value("127.0.0.1").propagate_at_launch(true).build());
         group.send().await.unwrap();
     }
 
@@ -116,4 +127,118 @@ async fn my_own_group() {
     let metadata = fleet::client(&group.fleet.metadata);
     let access = peerl_discovery::aws::Access::new(fleet::config_of_peerl(&group.fleet.proxy), metadata);
     assert!(matches!(fleet::strategy("asg", &access).discover().await, Err(StrategyError::NotFound { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_grows_and_shrinks_while_a_fan_out_runs() {
+    const PAGES: usize = 300;
+    let (group, epmd, pages) = (Group::new("web", 2).await, Epmd::start(), Pages::serve());
+    let mut workers: HashMap<String, ProcessGuard> = HashMap::new();
+    group.start_missing(&epmd, &mut workers).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (list, out) = (directory.path().join("urls"), directory.path().join("results.jsonl"));
+    let urls: Vec<String> = (0..PAGES).map(|page| format!("{}/{page}", pages.server.endpoint())).collect();
+    std::fs::write(&list, urls.join("\n")).unwrap();
+    let mut job = group.command(&epmd);
+    job.args(["checksum", "--concurrency", "4", "--timeout", "60s", "--discover", HERE]);
+    let job = ProcessGuard::spawn(job.arg("--file").arg(&list).arg("--out").arg(&out));
+
+    // Both have as many pages under way as they may; so they have when there are four of them, and three at last.
+    pages.open(60);
+    pages.wait_for_held(2 * 4).await;
+    group.resize("web", 4).await;
+    group.start_missing(&epmd, &mut workers).await;
+    let all: BTreeSet<String> = workers.keys().map(|id| format!("{id}@127.0.0.1")).collect();
+    pages.wait_for_held(4 * 4).await;
+    pages.open(150);
+    pages.wait_for_answered(150).await;
+    group.resize("web", 3).await;
+    let members = group.members("web").await;
+    workers.retain(|id, _| members.contains(id));
+    assert_eq!(workers.len(), 3);
+    pages.open(PAGES);
+
+    let status = job.wait(A_WHILE);
+    assert_eq!(status.code(), Some(0), "{}", job.stderr());
+    let results = std::fs::read_to_string(&out).unwrap();
+    let results: Vec<serde_json::Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text = |result: &serde_json::Value, key: &str| result[key].as_str().unwrap().to_owned();
+    assert_eq!(results.len(), PAGES, "each has one result");
+    assert!(results.iter().all(|result| result["status"] == 200));
+    let done: BTreeSet<String> = results.iter().map(|result| text(result, "url")).collect();
+    assert_eq!(done, urls.into_iter().collect(), "nothing is lost");
+    assert_eq!(results.iter().map(|result| text(result, "node")).collect::<BTreeSet<_>>(), all, "all have done some");
+}
+
+impl Group {
+    /// `peerl` as it is asked on an instance, or by somebody with access to AWS.
+    fn command(&self, epmd: &Epmd) -> std::process::Command {
+        let mut command = peerl_command();
+        command.envs(aws_env(&self.fleet.moto.endpoint())).env("PEERL_COOKIE", COOKIE);
+        command.env("ERL_EPMD_PORT", epmd.port().to_string());
+        command
+    }
+
+    /// Starts the workers of those members that have none.
+    async fn start_missing(&self, epmd: &Epmd, workers: &mut HashMap<String, ProcessGuard>) {
+        for id in self.members("web").await {
+            workers.entry(id).or_insert_with_key(|id| {
+                let mut worker = self.command(epmd);
+                worker.args(["worker", "--listen", "127.0.0.1", "--name", &format!("{id}@127.0.0.1")]);
+                let worker = ProcessGuard::spawn(&mut worker);
+                worker.wait_for_line("ready", A_WHILE);
+                worker
+            });
+        }
+    }
+}
+
+/// Pages with numbers for paths, which are held back from some number on.
+struct Pages {
+    server: HttpServer,
+    open: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
+}
+
+impl Pages {
+    fn serve() -> Self {
+        let [open, held, answered] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
+        let (limit, waiting, done) = (open.clone(), held.clone(), answered.clone());
+        let server = HttpServer::start(move |request| {
+            let page: usize = request.path[1..].parse().unwrap();
+            let end = Instant::now() + A_WHILE;
+            waiting.fetch_add(1, Ordering::SeqCst);
+            while page >= limit.load(Ordering::SeqCst) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            waiting.fetch_sub(1, Ordering::SeqCst);
+            done.fetch_add(1, Ordering::SeqCst);
+            Response::text(200, &format!("the page {page}\n"))
+        });
+        Self { server, open, held, answered }
+    }
+
+    /// Lets the pages before this number be had.
+    fn open(&self, count: usize) {
+        self.open.store(count, Ordering::SeqCst);
+    }
+
+    /// Waits until so many requests, or more, are held back.
+    async fn wait_for_held(&self, count: usize) {
+        wait_for(&self.held, count).await;
+    }
+
+    /// Waits until so many requests have been answered.
+    async fn wait_for_answered(&self, count: usize) {
+        wait_for(&self.answered, count).await;
+    }
+}
+
+async fn wait_for(number: &AtomicUsize, count: usize) {
+    let end = Instant::now() + A_WHILE;
+    while number.load(Ordering::SeqCst) < count {
+        assert!(Instant::now() < end, "{} instead of {count}", number.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
