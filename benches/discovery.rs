@@ -1,5 +1,5 @@
 //! What it takes to find the members of a fleet by their tags: time, memory, and requests to AWS.
-//! `cargo bench --bench discovery`
+//! `cargo bench -p peerl-aws-tests --bench discovery`
 //!
 //! Moto, the stand-in for AWS, is slower at writing such answers than peerl is at reading them. So most of the table is
 //! of a server that has its answers ready, in the form and of the size that EC2 gives them; one line is of moto.
@@ -12,11 +12,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_sdk_ec2::config::retry::RetryConfig;
-use aws_sdk_ec2::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use harness::{Settings, describe};
-use peerl_discovery::aws::{Access, InstanceMetadata, SdkConfig};
+use peerl_aws_tests::ask::client_config;
+use peerl_aws_tests::fleet::access_to;
 use peerl_discovery::strategy::{Ec2, Ec2Settings};
 use peerl_discovery::{Peers, Strategy};
 use peerl_test_support::{FaultProxy, HttpServer, Moto, Response};
@@ -92,8 +91,7 @@ fn child(endpoint: &str, polls: usize) -> Run {
 /// Asks so many times, and prints what it took.
 fn poll(endpoint: &str, polls: usize) {
     let settings = Ec2Settings { tag: vec![TAG.to_owned()], ..Ec2Settings::default() };
-    let metadata = InstanceMetadata::at("http://127.0.0.1:9").expect("a URL");
-    let strategy = Ec2::new(&settings, Access::new(config(endpoint), metadata)).expect("good settings");
+    let strategy = Ec2::new(&settings, access_to(endpoint)).expect("good settings");
     let (mut peers, mut times) = (Peers::new(), Vec::new());
     runtime().block_on(async {
         for _ in 0..polls {
@@ -112,15 +110,6 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
 }
 
-fn config(endpoint: &str) -> SdkConfig {
-    SdkConfig::builder()
-        .endpoint_url(endpoint)
-        .region(Region::new(Moto::REGION))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("bench", "bench", None, None, "bench")))
-        .retry_config(RetryConfig::disabled())
-        .build()
-}
-
 /// The most memory that this process ever had, in bytes.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("this process runs");
@@ -130,9 +119,7 @@ fn peak() -> f64 {
 
 /// Starts so many instances in moto.
 async fn launch(moto: &Moto, count: i32) {
-    let metadata = InstanceMetadata::at("http://127.0.0.1:9").expect("a URL");
-    let access = Access::new(config(&moto.endpoint()), metadata);
-    let client = aws_sdk_ec2::Client::new(access.config().await.expect("a region"));
+    let client = aws_sdk_ec2::Client::new(&client_config(&moto.endpoint()).await);
     let (key, value) = TAG.split_once('=').expect("a tag");
     let tags = TagSpecification::builder()
         .resource_type(ResourceType::Instance)

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_ec2::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_ec2::types::{InstanceType, ResourceType, Tag, TagSpecification};
-use peerl_discovery::aws::{Access, InstanceMetadata, SdkConfig};
+use peerl_aws_tests::ask::client_config;
 use peerl_node::{Atom, Mfa, Node, NodeName};
 use peerl_test_support::{Beam, Epmd, FaultProxy, Moto, unique_name};
 use tokio::runtime::Runtime;
@@ -22,9 +21,9 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
          ({PEERL} peerl, {BEAMS} BEAM), and all in its own; through moto:\n"
     );
     println!(
-        "| `--interval` | median | lowest – highest | of it until the worker is ready | requests to EC2 a second |"
+        "| the newcomer | `--interval` | median | lowest – highest | of it until the worker is ready | requests to EC2 a second |"
     );
-    println!("|---|--:|--:|--:|--:|");
+    println!("|---|---|--:|--:|--:|--:|");
     let moto = Moto::start();
     let account = Account::of(&moto, runtime);
     let epmd = Epmd::start();
@@ -32,7 +31,7 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
     let beams: Vec<Beam> = (0..BEAMS).map(|_| Beam::erlang(settings.otp).epmd(&epmd).start()).collect();
     // BEAM nodes are not made to connect with each other by those that they have in common.
     assert!(beams.iter().skip(1).all(|beam| beams[0].ping(beam.name())));
-    for interval in ["1s", "5s"] {
+    for (newcomer_looks, interval) in [(true, "1s"), (true, "5s"), (false, "1s"), (false, "5s")] {
         let proxy = FaultProxy::before(&moto.endpoint());
         let release = unique_name("release");
         let mut environment = moto.env();
@@ -60,12 +59,15 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
             let name = format!("{}@127.0.0.1", unique_name("w"));
             let newcomer: NodeName = name.parse().expect("a name");
             let instance = runtime.block_on(account.run(&newcomer));
-            let everybody = [members.as_slice(), std::slice::from_ref(&newcomer)].concat();
+            // A BEAM node that looks for nobody is not connected with another one by those that they have in common.
+            let looking = if newcomer_looks { &members[..] } else { &members[..PEERL] };
+            let everybody = [looking, std::slice::from_ref(&newcomer)].concat();
             // At no particular moment of anybody's interval.
             std::thread::sleep(Duration::from_millis(100 + (times.len() as u64 * 370) % 1000));
             let tagged = Instant::now();
             runtime.block_on(account.tag(&instance, &release));
-            let _worker = Worker::start_with(&epmd, &name, &options, &environment);
+            let options = if newcomer_looks { &options[..] } else { &[] };
+            let _worker = Worker::start_with(&epmd, &name, options, &environment);
             let ready = tagged.elapsed();
             runtime.block_on(joined(&node, &everybody));
             times.push(tagged.elapsed().as_secs_f64());
@@ -75,7 +77,8 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
         let polls = (proxy.requests("DescribeInstances") - before) as f64 / start.elapsed().as_secs_f64();
         let (low, high) = (times.iter().copied().fold(f64::MAX, f64::min), times.iter().copied().fold(0.0, f64::max));
         println!(
-            "| {interval} | {:.2} s | {low:.2} – {high:.2} s | {:.2} s | {polls:.1} |",
+            "| {} | {interval} | {:.2} s | {low:.2} – {high:.2} s | {:.2} s | {polls:.1} |",
+            if newcomer_looks { "looks for all" } else { "looks for nobody, is found by the peerl" },
             median(&times),
             median(&starting)
         );
@@ -113,14 +116,7 @@ struct Account {
 
 impl Account {
     fn of(moto: &Moto, runtime: &Runtime) -> Self {
-        let credentials = Credentials::new("bench", "bench", None, None, "bench");
-        let config = SdkConfig::builder()
-            .endpoint_url(moto.endpoint())
-            .region(Region::new(Moto::REGION))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
-        let access = Access::new(config, InstanceMetadata::at("http://127.0.0.1:1").expect("a URL"));
-        let config = runtime.block_on(access.config()).expect("a region").clone();
+        let config = runtime.block_on(client_config(&moto.endpoint()));
         Self { ec2: aws_sdk_ec2::Client::new(&config) }
     }
 

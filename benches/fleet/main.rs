@@ -1,5 +1,5 @@
 //! A fleet at work: how soon it has a new member, what more workers bring, and what one that dies costs.
-//! `cargo bench --bench fleet`, or a part: `-- --only join`, `-- --only workers`, `-- --only killed`
+//! `cargo bench -p peerl-aws-tests --bench fleet`, or a part: `-- --only join`, `-- --only workers`, `-- --only killed`
 //!
 //! Workers of peerl are `peerl worker`, those of Elixir BEAM nodes with the fetch of the Elixir program that peerl's
 //! workers can stand in for (`:httpc` and `:crypto`); all give the same answers to the same call.

@@ -9,11 +9,11 @@ use peerl_test_support::{
     COOKIE, Epmd, Fault, FaultProxy, ProcessGuard, TaskMetadataService, Times, aws_env, peerl_command,
 };
 
+#[path = "../../stage/mod.rs"]
 mod stage;
-mod tasks;
 
+use peerl_aws_tests::tasks::{EcsServer, ServedTask, facts, peers, strategy};
 use stage::Stage;
-use tasks::{EcsServer, ServedTask, facts, peers, strategy};
 
 const A_WHILE: Duration = Duration::from_secs(60);
 

@@ -1,18 +1,18 @@
 //! Instances of EC2 in a stand-in for AWS, and the means to find them.
-#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
-use aws_sdk_ec2::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_ec2::types::{Instance, InstanceType, ResourceType, Tag, TagSpecification};
 use futures::{StreamExt, TryStreamExt, stream};
 use peerl_discovery::aws::{Access, InstanceMetadata, SdkConfig};
 use peerl_discovery::strategy::{AutoScaling, Ec2};
 use peerl_discovery::{Peers, Spec, Strategy, StrategyError};
 use peerl_test_support::{FaultProxy, MetadataService, Moto};
+
+use crate::ask::{access, client_config, config};
 
 pub struct Fleet {
     pub moto: Moto,
@@ -30,7 +30,7 @@ impl Fleet {
         let moto = Moto::start_async().await;
         let proxy = FaultProxy::before(&moto.endpoint());
         let metadata = MetadataService::start();
-        let config = Access::new(config(&moto.endpoint()), client(&metadata)).config().await.unwrap().clone();
+        let config = client_config(&moto.endpoint()).await;
         Self {
             access: Access::new(config_of_peerl(&proxy), client(&metadata)),
             ec2: aws_sdk_ec2::Client::new(&config),
@@ -113,18 +113,7 @@ pub fn client(metadata: &MetadataService) -> InstanceMetadata {
 /// Asks this server instead.
 pub fn access_to(endpoint: &str) -> Arc<Access> {
     let retries = RetryConfig::disabled();
-    let metadata = InstanceMetadata::at("http://127.0.0.1:9").unwrap();
-    Access::new(config(endpoint).to_builder().retry_config(retries).build(), metadata)
-}
-
-pub fn config(endpoint: &str) -> SdkConfig {
-    SdkConfig::builder()
-        .endpoint_url(endpoint)
-        .region(Region::new(Moto::REGION))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-            "testing", "testing", None, None, "test",
-        )))
-        .build()
+    access(config(endpoint).to_builder().retry_config(retries).build())
 }
 
 /// With pauses that a test can wait for.

@@ -11,8 +11,7 @@ use aws_sdk_ec2::types::RequestLaunchTemplateData;
 use peerl_discovery::{Peers, StrategyError};
 use peerl_test_support::{COOKIE, Epmd, Fault, HttpServer, ProcessGuard, Response, Times, aws_env, peerl_command};
 
-mod fleet;
-use fleet::{Fleet, nodes};
+use peerl_aws_tests::fleet::{self, Fleet, nodes};
 
 const A_WHILE: Duration = Duration::from_secs(60);
 

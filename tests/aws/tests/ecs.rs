@@ -11,8 +11,9 @@ use aws_sdk_ecs::types::{
 use peerl_discovery::{Peers, Strategy, StrategyError};
 use peerl_test_support::{Answer, Fault, FaultProxy, HttpServer, Moto, Request, Response, TaskMetadataService, Times};
 
-mod tasks;
-use tasks::{EcsServer, ServedTask, check_failures, facts, kind, peers, strategy};
+use peerl_aws_tests::ask::client_config;
+use peerl_aws_tests::failures::{check_failures, kind};
+use peerl_aws_tests::tasks::{EcsServer, ServedTask, facts, peers, strategy};
 
 /// Moto with a cluster `prod`, and the proxy through which peerl asks.
 struct Cluster {
@@ -26,7 +27,7 @@ impl Cluster {
     async fn new() -> Self {
         let moto = Moto::start_async().await;
         let proxy = FaultProxy::before(&moto.endpoint());
-        let ecs = Client::new(&tasks::client_config(&moto).await);
+        let ecs = Client::new(&client_config(&moto.endpoint()).await);
         ecs.create_cluster().cluster_name("prod").send().await.unwrap();
         let subnet = default_subnet(&moto);
         let cluster = Self { moto, proxy, ecs, subnet };

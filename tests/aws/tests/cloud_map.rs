@@ -8,8 +8,9 @@ use aws_sdk_servicediscovery::types::{CustomHealthStatus, HealthCheckCustomConfi
 use peerl_discovery::{Peers, Strategy, StrategyError};
 use peerl_test_support::{FaultProxy, Moto, TaskMetadataService};
 
-mod tasks;
-use tasks::{check_failures, facts, kind, peers, strategy};
+use peerl_aws_tests::ask::client_config;
+use peerl_aws_tests::failures::{check_failures, kind};
+use peerl_aws_tests::tasks::{self, facts, peers, strategy};
 
 const WEB: &str = "cloudmap:namespace=prod.local,service=web";
 
@@ -25,7 +26,7 @@ impl Registry {
     async fn new() -> Self {
         let moto = Moto::start_async().await;
         let proxy = FaultProxy::before(&moto.endpoint());
-        let client = Client::new(&tasks::client_config(&moto).await);
+        let client = Client::new(&client_config(&moto.endpoint()).await);
         client.create_http_namespace().name("prod.local").send().await.unwrap();
         let namespaces = client.list_namespaces().send().await.unwrap();
         let namespace = namespaces.namespaces()[0].id().unwrap().to_owned();

@@ -7,8 +7,8 @@ use peerl_discovery::aws::InstanceMetadata;
 use peerl_discovery::{Identity, Mesh, MeshError, MeshEvent, NodeName, Peers, Reconciler, StrategyError};
 use peerl_test_support::{Fault, FaultProxy, HttpServer, Response, Times};
 
-mod fleet;
-use fleet::{Fleet, nodes};
+use peerl_aws_tests::failures::check_failures;
+use peerl_aws_tests::fleet::{self, Fleet, nodes};
 
 const RELEASE: &str = "0123abcd";
 const MINE: &str = "ec2:tag=csrelease=0123abcd";
@@ -220,42 +220,8 @@ async fn each_failure_says_whose_fault_it_is() {
     let fleet = Fleet::new().await;
     let members = fleet.launch(3, &[("csrelease", RELEASE)]).await;
     let strategy = fleet.strategy(MINE);
-    let kind = |error: &StrategyError| match error {
-        StrategyError::Throttled { .. } => "throttled",
-        StrategyError::ServiceFailure { .. } => "service failure",
-        StrategyError::AccessDenied { action, .. } => action,
-        StrategyError::ExpiredCredentials { .. } => "expired",
-        StrategyError::Malformed { .. } => "malformed",
-        StrategyError::Unreachable { .. } => "unreachable",
-        _ => "other",
-    };
-    for (fault, expected, requests) in [
-        (Fault::Throttle, "throttled", 3),
-        (Fault::ServerError, "service failure", 3),
-        (Fault::Unavailable, "service failure", 3),
-        (Fault::AccessDenied, "ec2:DescribeInstances", 1),
-        (Fault::ExpiredCredentials, "expired", 1),
-        (Fault::CutContent, "malformed", 1),
-        (Fault::CutConnection, "malformed", 3),
-        (Fault::NoAnswer, "unreachable", 3),
-    ] {
-        // What passes is not even noticed.
-        if requests > 1 {
-            fleet.proxy.fail("DescribeInstances", fault.clone(), Times::Next(2));
-            assert_eq!(strategy.discover().await.unwrap(), nodes(&members), "{fault:?}");
-        }
-        fleet.proxy.fail("DescribeInstances", fault.clone(), Times::Always);
-        fleet.proxy.forget_requests();
-        let error = strategy.discover().await.unwrap_err();
-        assert_eq!(kind(&error), expected, "{fault:?}: {error}");
-        assert_eq!(fleet.proxy.requests("DescribeInstances"), requests, "{fault:?}: {error}");
-        assert!(!error.to_string().contains('\n'), "{error}");
-        fleet.proxy.heal();
-        assert_eq!(strategy.discover().await.unwrap(), nodes(&members), "{fault:?}");
-    }
-    fleet.proxy.refuse();
-    let error = strategy.discover().await.unwrap_err();
-    assert_eq!(kind(&error), "unreachable", "{error}");
+    let (found, action) = (nodes(&members), "DescribeInstances");
+    check_failures(&*strategy, &fleet.proxy, action, "ec2:DescribeInstances", &found).await;
 }
 
 /// Whoever asks while AWS fails keeps whom it has.
