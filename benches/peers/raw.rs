@@ -44,9 +44,10 @@ impl Raw {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the peer listens");
         socket.set_nodelay(true).expect("nodelay");
         let flags = shake_hands(&mut socket, &local, peer);
-        let mut outbound = Outbound::new(flags);
-        let calls = Frames::new((0..CALLS).map(|number| call(&mut outbound, &local, number as u32)));
-        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut outbound, &local)));
+        // The first frame of each kind brings the atoms that the others refer to.
+        let (mut of_calls, mut of_messages) = (Outbound::new(flags), Outbound::new(flags));
+        let calls = Frames::new((0..CALLS).map(|number| call(&mut of_calls, &local, number as u32)));
+        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut of_messages, &local)));
         Self { socket, calls, messages, counter: FrameCounter::default(), chunk: vec![0; 256 << 10] }
     }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use peerl_term::{Atom, AtomTable, RawTerm, Term, encode};
+use peerl_term::{Atom, AtomTable, RawTerm, Sink, Term, encode};
 use serde::Serialize;
 
 use crate::rpc::list_len;
@@ -70,9 +70,9 @@ impl Mfa {
     }
 
     /// Writes `Module, Function`.
-    pub(crate) fn encode_function(&self, out: &mut Vec<u8>) {
-        encode::atom(&self.module, out);
-        encode::atom(&self.function, out);
+    pub(crate) fn encode_function(&self, sink: &mut impl Sink) {
+        encode::atom(&self.module, sink);
+        encode::atom(&self.function, sink);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Exit reasons as they travel.
 
-use peerl_term::{Atom, RawTerm, Tag, Term};
+use bytes::Bytes;
+use peerl_term::{Atom, AtomTable, RawTerm, Sink, Tag, Term, encode};
 
 /// A reason that is an atom.
 pub(crate) fn atom(name: &'static str) -> RawTerm {
@@ -16,4 +17,43 @@ pub(crate) fn is_atom(reason: &RawTerm, name: &str) -> bool {
         )
     });
     is_atom && reason.decode().is_ok_and(|term| term.is_atom(name))
+}
+
+/// `{Result, return, Value}`: the exit reason of a process that has made a call for `erpc`, in its parts.
+pub(crate) struct Returned {
+    pub(crate) result: Term,
+    /// The encoded value.
+    pub(crate) value: Bytes,
+}
+
+impl Returned {
+    /// Writes what comes before the value.
+    pub(crate) fn encode_start(&self, sink: &mut impl Sink) {
+        encode::tuple_header(3, sink);
+        encode::term(&self.result, sink);
+        encode::atom(&Atom::from_static("return"), sink);
+    }
+
+    pub(crate) fn to_raw(&self) -> RawTerm {
+        let mut out = Vec::new();
+        self.encode_start(&mut out);
+        out.extend_from_slice(&self.value);
+        RawTerm::new(out.into(), AtomTable::empty())
+    }
+}
+
+/// How a process has ended that a peer has spawned.
+pub(crate) enum Ended {
+    Returned(Returned),
+    /// With any other reason.
+    Other(RawTerm),
+}
+
+impl Ended {
+    pub(crate) fn into_reason(self) -> RawTerm {
+        match self {
+            Self::Returned(returned) => returned.to_raw(),
+            Self::Other(reason) => reason,
+        }
+    }
 }

@@ -87,7 +87,7 @@ impl Atom {
 
     /// The bytes of the name, which are UTF-8.
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Repr::Static(name) => name.as_bytes(),

@@ -27,6 +27,12 @@ pub trait Sink {
         self.put(bytes);
     }
 
+    /// Appends an atom, by its name. A sink whose reader knows some atoms already may write less.
+    #[inline]
+    fn put_atom(&mut self, atom: &Atom) {
+        name(atom.as_bytes(), self);
+    }
+
     /// Appends one byte.
     fn put_u8(&mut self, value: u8) {
         self.put(&[value]);
@@ -296,10 +302,10 @@ pub fn float<S: Sink>(value: f64, sink: &mut S) {
     sink.put_u64(value.to_bits());
 }
 
-/// Writes an atom by its name.
+/// Writes an atom.
 #[inline]
 pub fn atom<S: Sink>(atom: &Atom, sink: &mut S) {
-    name(atom.as_bytes(), sink);
+    sink.put_atom(atom);
 }
 
 /// Writes an atom whose name is known to be short enough for one.
@@ -309,7 +315,7 @@ pub(crate) fn atom_name<S: Sink>(text: &str, sink: &mut S) {
 }
 
 #[inline]
-fn name<S: Sink>(bytes: &[u8], sink: &mut S) {
+fn name<S: Sink + ?Sized>(bytes: &[u8], sink: &mut S) {
     match u8::try_from(bytes.len()) {
         Ok(len) => sink.put(&[Tag::SMALL_ATOM_UTF8_EXT.0, len]),
         Err(_) => {

@@ -22,6 +22,12 @@ impl AtomTable {
         &NONE
     }
 
+    /// Whether no atom can be named by position.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The atom at a position.
     #[inline]
     pub fn get(&self, position: u8) -> Option<&Atom> {

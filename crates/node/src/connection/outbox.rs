@@ -1,16 +1,17 @@
 //! What waits to be written to a connection.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use peerl_proto::channel::{Fragment, Fragments, Outbound};
+use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound};
 use peerl_proto::control::Control;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::frame::TICK;
-use peerl_term::Pid;
+use peerl_term::{Pid, RawTerm, Sink};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::identity::pid_number;
 
@@ -159,7 +160,7 @@ impl Outbox {
         &self,
         from: impl Into<Sender>,
         control: &impl Control,
-        payload: impl FnOnce(&mut Vec<u8>),
+        payload: impl Fn(&mut MessageBuffer<'_>),
     ) -> Result<(), SendError> {
         let mut queue = self.queue.lock();
         self.check(&queue)?;
@@ -182,7 +183,7 @@ impl Outbox {
         &self,
         from: impl Into<Sender>,
         control: &impl Control,
-        start: impl FnOnce(&mut Vec<u8>),
+        start: impl Fn(&mut MessageBuffer<'_>),
         payload: &Bytes,
         end: &'static [u8],
     ) -> Result<(), SendError> {
@@ -191,8 +192,8 @@ impl Outbox {
             drop(queue);
             return self.send(from, control, |out| {
                 start(out);
-                out.extend_from_slice(payload);
-                out.extend_from_slice(end);
+                out.put(payload);
+                out.put(end);
             });
         }
         self.check(&queue)?;
@@ -204,6 +205,20 @@ impl Outbox {
             self.filled.notify_one();
         }
         Ok(())
+    }
+
+    /// Queues a message whose payload is a term that is encoded already. A large one is not copied.
+    pub(crate) fn send_term(
+        &self,
+        from: impl Into<Sender>,
+        control: &impl Control,
+        payload: &RawTerm,
+    ) -> Result<(), SendError> {
+        if payload.atoms().is_empty() {
+            self.send_parts(from, control, |_| {}, payload.bytes(), &[])
+        } else {
+            self.send(from, control, |out| payload.encode(out))
+        }
     }
 
     /// Says whether anything may be queued.
@@ -373,13 +388,13 @@ impl Queue {
         &mut self,
         sender: Sender,
         control: &impl Control,
-        payload: impl FnOnce(&mut Vec<u8>),
+        payload: impl Fn(&mut MessageBuffer<'_>),
     ) -> Result<(), SendError> {
         let too_large = |_| SendError::TooLarge;
         self.messages += 1;
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == sender) {
             let mut frame = Vec::new();
-            let fragments = self.channel.encode_or_fragment(control, payload, &mut frame).map_err(too_large)?;
+            let fragments = self.channel.encode_apart(control, payload, &mut frame).map_err(too_large)?;
             self.lane_bytes += fragments.as_ref().map_or(frame.len(), Fragments::remaining_bytes);
             lane.waiting.push_back(fragments.map_or(Waiting::Frame(frame), Waiting::Large));
             return Ok(());

@@ -4,18 +4,19 @@ use peerl_proto::control::{DemonitorP, Link, MonitorP, ProcessId};
 use peerl_term::{Pid, RawTerm, Reference, Term};
 
 use super::{Connection, SendError};
+use crate::reason::Returned;
 
 impl Connection {
     /// A linked process has ended.
     pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
         let control = self.forms.exit(from.clone(), to, || decoded(reason));
-        self.outbox.send(&from, &control, |out| reason.encode(out))
+        self.outbox.send_term(&from, &control, reason)
     }
 
     /// `exit(To, Reason)`.
     pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
         let control = self.forms.exit2(from.clone(), to, || decoded(reason));
-        self.outbox.send(&from, &control, |out| reason.encode(out))
+        self.outbox.send_term(&from, &control, reason)
     }
 
     /// A monitored process has ended, or was not there.
@@ -28,7 +29,20 @@ impl Connection {
         reason: &RawTerm,
     ) -> Result<(), SendError> {
         let control = self.forms.monitor_exit(from, to, reference, || decoded(reason));
-        self.outbox.send(sender, &control, |out| reason.encode(out))
+        self.outbox.send_term(sender, &control, reason)
+    }
+
+    /// A monitored process has made its call for `erpc`, and ended with the value for its reason.
+    pub(crate) fn send_returned(
+        &self,
+        process: &Pid,
+        to: Pid,
+        reference: Reference,
+        returned: &Returned,
+    ) -> Result<(), SendError> {
+        let from = ProcessId::Pid(process.clone());
+        let control = self.forms.monitor_exit(from, to, reference, || decoded(&returned.to_raw()));
+        self.outbox.send_parts(process, &control, |out| returned.encode_start(out), &returned.value, &[])
     }
 
     pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), SendError> {

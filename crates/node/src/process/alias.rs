@@ -62,7 +62,7 @@ impl Process {
         };
         let control = connection.forms.alias_send(self.pid().clone(), alias.clone()).map_err(|error| failed(&error))?;
         connection.outbox.ready(self.pid(), payload.len()).await.map_err(|error| failed(&error))?;
-        let sent = connection.outbox.send(self.pid(), &control, |out| out.extend_from_slice(&payload));
+        let sent = connection.outbox.send_term(self.pid(), &control, &Payload::Encoded(payload).into_raw());
         sent.map_err(|error| failed(&error))
     }
 

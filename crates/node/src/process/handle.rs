@@ -2,10 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::{ProcessId, RegSend, Send, SendSender};
+use peerl_proto::control::{Control, ProcessId, RegSend, Send, SendSender};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
+use peerl_term::{Atom, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 
 use super::{Core, MailboxPolicy, Message, Monitored};
@@ -343,18 +343,11 @@ impl Payload<'_> {
         }
     }
 
-    fn write(self, out: &mut Vec<u8>) {
+    pub(crate) fn into_raw(self) -> RawTerm {
         match self {
-            Self::Encoded(bytes) if out.is_empty() => *out = bytes,
-            Self::Encoded(bytes) => out.extend_from_slice(&bytes),
-            Self::Term(term) => peerl_term::encode::term(term, out),
+            Self::Encoded(bytes) => RawTerm::new(bytes.into(), peerl_term::AtomTable::empty()),
+            Self::Term(term) => RawTerm::encoded_from(term),
         }
-    }
-
-    fn into_raw(self) -> RawTerm {
-        let mut bytes = Vec::new();
-        self.write(&mut bytes);
-        RawTerm::new(bytes.into(), peerl_term::AtomTable::empty())
     }
 }
 
@@ -464,14 +457,30 @@ async fn send_on(connection: &Connection, from: &Pid, to: ProcessId, payload: Pa
         peer: connection.peer.clone(),
         what: error.to_string(),
     };
-    connection.outbox.ready(from, payload.size()).await.map_err(failed)?;
-    let write = |out: &mut Vec<u8>| payload.write(out);
+    let size = payload.size();
+    connection.outbox.ready(from, size).await.map_err(failed)?;
     match to {
         ProcessId::Pid(to) if connection.flags.contains(DistributionFlags::SEND_SENDER) => {
-            connection.outbox.send(from, &SendSender { from: from.clone(), to }, write)
+            send_payload(connection, from, &SendSender { from: from.clone(), to }, payload, size)
         }
-        ProcessId::Pid(to) => connection.outbox.send(from, &Send { to }, write),
-        ProcessId::Name(to) => connection.outbox.send(from, &RegSend { from: from.clone(), to }, write),
+        ProcessId::Pid(to) => send_payload(connection, from, &Send { to }, payload, size),
+        ProcessId::Name(to) => send_payload(connection, from, &RegSend { from: from.clone(), to }, payload, size),
     }
     .map_err(failed)
 }
+
+fn send_payload(
+    connection: &Connection,
+    from: &Pid,
+    control: &impl Control,
+    payload: Payload<'_>,
+    size: usize,
+) -> Result<(), crate::connection::SendError> {
+    match payload {
+        Payload::Term(term) if size <= Fragments::SIZE => {
+            connection.outbox.send(from, control, |out| encode::term(term, out))
+        }
+        payload => connection.outbox.send_term(from, control, &payload.into_raw()),
+    }
+}
+

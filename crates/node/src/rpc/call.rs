@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::{Control, ProcessId};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
@@ -152,7 +153,7 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa
     let reference = node.identity.reference(number);
     let mut pending = Pending::start(node, &connection, number)?;
     let request = node.spawn_request(&reference, "execute_call", 4, &["monitor"]);
-    let start = |out: &mut Vec<u8>| {
+    let start = |out: &mut MessageBuffer<'_>| {
         encode::list_header(4, out);
         encode::reference(&reference, out);
         mfa.encode_function(out);
@@ -190,7 +191,7 @@ impl Inner {
         }
         let reference = self.identity.reference(number);
         let request = self.spawn_request(&reference, "execute_cast", 3, &[]);
-        let start = |out: &mut Vec<u8>| {
+        let start = |out: &mut MessageBuffer<'_>| {
             encode::list_header(3, out);
             mfa.encode_function(out);
         };

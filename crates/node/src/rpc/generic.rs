@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::{ProcessId, RegSend, SendSender};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Sink, Term, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -83,7 +84,7 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
     let guard = Waiting { node, connection: &connection, number, target: &target };
     connection.send_monitor(node.requester.clone(), target.clone(), reference.clone()).map_err(not_sent)?;
     let alias = connection.flags.contains(DistributionFlags::ALIAS);
-    let write = |out: &mut Vec<u8>| {
+    let write = |out: &mut MessageBuffer<'_>| {
         encode::tuple_header(3, out);
         encode::atom(&Atom::from_static("$gen_call"), out);
         encode::tuple_header(2, out);
@@ -93,7 +94,7 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
             encode::atom(&Atom::from_static("alias"), out);
         }
         encode::reference(&reference, out);
-        out.extend_from_slice(request);
+        out.put(request);
     };
     let from = node.requester.clone();
     let sent = match &target {
@@ -230,16 +231,15 @@ impl Process {
 impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
     pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Vec<u8>) {
+        let message = RawTerm::new(message.into(), peerl_term::AtomTable::empty());
         if let Some(process) = self.process(&to.pid) {
-            let message = RawTerm::new(message.into(), peerl_term::AtomTable::empty());
             let _ = process.deliver(Message::User(message));
             return;
         }
         let Some(connection) = self.peers.get(&to.pid.node) else { return };
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(&message);
         let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias).ok());
         let control = to_alias.unwrap_or_else(|| connection.forms.send(from.clone(), to.pid.clone()));
         // A caller whose connection has ended waits no more.
-        let _ = connection.outbox.send(from, &control, write);
+        let _ = connection.outbox.send_term(from, &control, &message);
     }
 }

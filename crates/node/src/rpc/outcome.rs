@@ -1,42 +1,26 @@
 //! The outcome of a call, in the forms in which it travels.
 
-use peerl_term::{AtomTable, Decoder, Limits, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Decoder, Limits, RawTerm, Reference, Term};
 use serde::de::DeserializeOwned;
 
 use super::CallError;
 use crate::exception::{Class, Exception};
 use crate::exports::Outcome;
+use crate::reason::{Ended, Returned};
 
 /// The exit reason of the process that has made a call for `erpc`: `{Res, return, Value}` and its kin.
-pub(super) fn erpc_reason(result: &Term, outcome: Outcome) -> RawTerm {
-    let mut out = Vec::new();
-    let mut head = |arity, kind: &'static str| {
-        encode::tuple_header(arity, &mut out);
-        encode::term(result, &mut out);
-        encode::term(&Term::atom(kind), &mut out);
+pub(super) fn erpc_reason(result: Term, outcome: Outcome) -> Ended {
+    let exception = match outcome {
+        Ok(value) => return Ended::Returned(Returned { result, value: value.into() }),
+        Err(exception) => exception,
     };
-    match outcome {
-        Ok(value) => {
-            head(3, "return");
-            out.extend_from_slice(&value);
-        }
-        Err(Exception { class, reason, stack }) => match class {
-            Class::Throw => {
-                head(3, "throw");
-                encode::term(&reason, &mut out);
-            }
-            Class::Exit => {
-                head(3, "exit");
-                encode::term(&reason, &mut out);
-            }
-            Class::Error => {
-                head(4, "error");
-                encode::term(&reason, &mut out);
-                encode::term(&stack, &mut out);
-            }
-        },
-    }
-    RawTerm::new(out.into(), AtomTable::empty())
+    let Exception { class, reason, stack } = exception;
+    let reason = match class {
+        Class::Throw => Term::tuple([result, Term::atom("throw"), reason]),
+        Class::Exit => Term::tuple([result, Term::atom("exit"), reason]),
+        Class::Error => Term::tuple([result, Term::atom("error"), reason, stack]),
+    };
+    Ended::Other(RawTerm::encoded_from(&reason))
 }
 
 /// `{Res, error, {erpc, badarg}}`: the arguments cannot be of a call.
@@ -79,13 +63,13 @@ impl Reply<'_> {
     pub(crate) fn into_value<T: DeserializeOwned>(self) -> Result<T, CallError> {
         let limits = Limits::default();
         let mut decoder = Decoder::new(self.reason.bytes(), self.reason.atoms(), &limits);
-        let of_call = |decoder: &mut Decoder<'_>| -> Option<String> {
+        let of_call = |decoder: &mut Decoder<'_>| -> Option<Atom> {
             let arity = decoder.tuple_header().ok()?;
             (3..=4).contains(&arity).then_some(())?;
             (decoder.reference().ok()? == *self.reference).then_some(())?;
-            Some(decoder.atom().ok()?.as_str().to_owned())
+            decoder.atom().ok()
         };
-        match of_call(&mut decoder).as_deref() {
+        match of_call(&mut decoder).as_ref().map(Atom::as_str) {
             Some("return") => {
                 let value = T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?;
                 Ok(value)

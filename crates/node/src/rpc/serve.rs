@@ -14,6 +14,7 @@ use super::outcome::{erpc_badarg, erpc_reason, exit_reason};
 use crate::connection::{Connection, SendError};
 use crate::node::{Inner, Node};
 use crate::process::{Core, MailboxPolicy};
+use crate::reason::Ended;
 
 /// The calls of peers that are under way.
 #[derive(Debug, Default)]
@@ -175,7 +176,7 @@ fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
     let Spawn { request, options, arguments, active } = spawn;
     let mut running = Box::pin(run(node.clone(), request.function.module, request.function.function, arguments));
     let first = if options.link { None } else { (&mut running).now_or_never() };
-    let Some(reason) = first else {
+    let Some(ended) = first else {
         let process = Core::new(node.identity.next_pid(), MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
             if options.link {
@@ -202,7 +203,10 @@ fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
     let _ = connection.outbox.send(&pid, &reply, |_| {});
     if options.monitor {
         let SpawnReply { reference, to, .. } = reply;
-        let _ = connection.send_down(&pid, ProcessId::Pid(pid.clone()), to, reference, &reason);
+        let _ = match ended {
+            Ended::Returned(returned) => connection.send_returned(&pid, to, reference, &returned),
+            Ended::Other(reason) => connection.send_down(&pid, ProcessId::Pid(pid.clone()), to, reference, &reason),
+        };
     }
 }
 
@@ -214,25 +218,25 @@ fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: &Pid) -> S
 }
 
 /// Waits for a function that did not have its value at once.
-async fn go_on(active: Active, process: Arc<Core>, running: impl Future<Output = RawTerm>) {
+async fn go_on(active: Active, process: Arc<Core>, running: impl Future<Output = Ended>) {
     let reason = tokio::select! {
         biased;
-        reason = running => reason,
+        ended = running => ended.into_reason(),
         // Ended by a signal: what runs is dropped.
         reason = process.ended() => reason,
     };
     active.0.end(&process, &reason);
 }
 
-/// Runs what the process was spawned for; gives its exit reason.
-async fn run(node: Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm) -> RawTerm {
-    match (module.as_str(), function.as_str()) {
+/// Runs what the process was spawned for.
+async fn run(node: Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm) -> Ended {
+    let reason = match (module.as_str(), function.as_str()) {
         ("erpc", "execute_call") => match Execution::parse(&arguments, true) {
             Ok(call) => {
                 let result = call.result.unwrap_or_else(Term::nil);
                 match call.function {
                     Some((module, function, arguments)) => {
-                        erpc_reason(&result, apply(&node, module, function, arguments).await)
+                        return erpc_reason(result, apply(&node, module, function, arguments).await);
                     }
                     None => erpc_badarg(result),
                 }
@@ -249,7 +253,8 @@ async fn run(node: Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm)
             _ => crate::reason::atom("badarg"),
         },
         _ => exit_reason(apply(&node, module, function, arguments).await),
-    }
+    };
+    Ended::Other(reason)
 }
 
 /// The arguments of `erpc:execute_call(Result, Module, Function, Arguments)` and `erpc:execute_cast/3`.

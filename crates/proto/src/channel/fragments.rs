@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        channel::{ChannelLimits, Inbound, Message, Outbound},
+        channel::{ChannelLimits, Inbound, Message, MessageBuffer, Outbound},
         control::RegSend,
         flags::DistributionFlags,
         frame::FrameReader,
@@ -141,7 +141,7 @@ mod tests {
         let large = Bytes::from(vec![b'x'; 200_000]);
         for size in [0, 1, Fragments::SIZE, 200_000] {
             let mut outbound = Outbound::new(DistributionFlags::FULL_MEMBER);
-            let start = |out: &mut Vec<u8>| {
+            let start = |out: &mut MessageBuffer<'_>| {
                 encode::list_header(1, out);
                 encode::binary_header(size, out);
             };

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use peerl_term::{AtomTable, Decoder, Limits, RawTerm};
 
-use super::{ChannelError, ChannelLimits, Message, atom_cache::AtomCache, lead, reassembly::Reassembly};
+use super::{ChannelError, ChannelLimits, Message, received_atoms::ReceivedAtoms, lead, reassembly::Reassembly};
 use crate::{
     control::{Control, ControlMessage},
     frame::Frame,
@@ -15,14 +15,14 @@ use crate::{
 /// an idle one takes less than 1 KiB.
 #[derive(Debug)]
 pub struct Inbound {
-    atoms: AtomCache,
+    atoms: ReceivedAtoms,
     reassembly: Reassembly,
 }
 
 impl Inbound {
     /// The receiving side of a connection that has just come up.
     pub fn new(limits: ChannelLimits) -> Self {
-        Inbound { atoms: AtomCache::default(), reassembly: Reassembly::new(limits) }
+        Inbound { atoms: ReceivedAtoms::default(), reassembly: Reassembly::new(limits) }
     }
 
     /// Takes the next frame. Gives a message, unless the frame is a tick or a fragment and not the last one.

@@ -2,20 +2,23 @@
 //!
 //! ```text
 //!   Frame ──▶ Inbound { header with atom cache ─▶ ControlMessage ─▶ reassembly } ──▶ Message
-//!   Control + payload ──▶ Outbound ──▶ bytes of a frame, or Fragments
+//!   Control + payload ──▶ Outbound { header with atom cache } ──▶ bytes of a frame, or Fragments
 //! ```
 //!
 //! Erlang docs: *Distribution Protocol*, section "Protocol between Connected Nodes"; *External Term Format*, sections
 //! "Distribution Header" and "Distribution Header for fragmented messages".
 
-mod atom_cache;
 mod fragments;
 mod inbound;
+mod message_buffer;
 mod outbound;
 mod reassembly;
+mod received_atoms;
+mod sent_atoms;
 
 pub use fragments::{Fragment, Fragments};
 pub use inbound::Inbound;
+pub use message_buffer::MessageBuffer;
 pub use outbound::{MessageTooLarge, Outbound};
 
 use peerl_term::RawTerm;
@@ -120,4 +123,12 @@ mod lead {
     pub(super) const FIRST_FRAGMENT: u8 = 69;
     /// After [`VERSION`]: a later fragment.
     pub(super) const FRAGMENT: u8 = 70;
+}
+
+/// What the flags of a distribution header say of an atom, and of all.
+mod header {
+    /// The atom's name follows, for its slot.
+    pub(super) const NEW_ENTRY: u8 = 8;
+    /// The lengths of names have two bytes.
+    pub(super) const LONG_ATOMS: u8 = 1;
 }

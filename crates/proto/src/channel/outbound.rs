@@ -1,24 +1,33 @@
 //! From messages to frames.
 
 use bytes::Bytes;
+use peerl_term::Sink;
 
-use super::{Fragments, lead};
+use super::{Fragments, MessageBuffer, lead, sent_atoms::SentAtoms};
 use crate::{control::Control, flags::DistributionFlags};
 
 /// The sending side of a connection.
 ///
-/// Atoms are sent inline (a header without entries), which every peer understands.
+/// To a peer that has an atom cache, an atom is sent by its name once and by its slot in the cache from then on; to
+/// others always by its name (a header without entries, or none).
 #[derive(Debug)]
 pub struct Outbound {
     flags: DistributionFlags,
     format: Format,
+    /// What the peer has in its cache.
+    atoms: SentAtoms,
+    /// A message whose header is not known yet.
+    message: Vec<u8>,
     next_sequence: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     PassThrough,
+    /// A header without atoms.
     Header,
+    /// A header with those that the message has.
+    AtomCache,
 }
 
 /// A message doesn't fit a frame, and the peer doesn't take fragments.
@@ -33,26 +42,39 @@ impl Outbound {
     /// The largest frame that a BEAM takes (`{packet, 4}` has a signed length there).
     pub const MAX_FRAME: usize = i32::MAX as usize;
 
+    /// Room for a message is kept for the next one if it is not more than this.
+    const KEPT: usize = 4 << 10;
+
     /// The sending side of a connection with these negotiated flags.
     pub fn new(flags: DistributionFlags) -> Self {
-        let headers = DistributionFlags::DIST_HDR_ATOM_CACHE | DistributionFlags::FRAGMENTS;
-        let format = if flags.intersects(headers) { Format::Header } else { Format::PassThrough };
-        Outbound { flags, format, next_sequence: 1 }
+        let format = if flags.contains(DistributionFlags::DIST_HDR_ATOM_CACHE) {
+            Format::AtomCache
+        } else if flags.contains(DistributionFlags::FRAGMENTS) {
+            Format::Header
+        } else {
+            Format::PassThrough
+        };
+        Outbound { flags, format, atoms: SentAtoms::default(), message: Vec::new(), next_sequence: 1 }
     }
 
     /// Appends the frame of a message, with its length, to `out`.
     ///
     /// `payload` appends the payload without a version byte; it is called if the control message has one, else not.
     /// The frame is one, however large: see [`Self::encode_or_fragment`]. After an error `out` is as it was.
+    ///
+    /// Frames must be sent in the order in which they were encoded.
     #[inline]
     pub fn encode(
         &mut self,
         control: &impl Control,
-        payload: impl FnOnce(&mut Vec<u8>),
+        payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
     ) -> Result<(), MessageTooLarge> {
+        if self.format == Format::AtomCache && self.put_cached(control, &payload, usize::MAX, out) {
+            return Ok(());
+        }
         let start = out.len();
-        self.put(control, payload, out);
+        self.put_inline(control, payload, out);
         close_frame(start, out)
     }
 
@@ -70,18 +92,36 @@ impl Outbound {
     /// takes fragments. Then it gives the fragments instead, for the caller to send with other messages between them,
     /// and leaves `out` as it was.
     ///
-    /// Signals from one process to another must arrive in the order in which they were sent: while a message's
-    /// fragments are being sent, later ones of the same sender to the same receiver have to wait.
+    /// Frames must be sent in the order in which they were encoded; fragments may be sent later, among others. But signals
+    /// from one process to another must arrive in the order in which they were sent: while a message's fragments are being
+    /// sent, later ones of the same sender to the same receiver have to wait, and to be encoded [apart](Self::encode_apart).
     ///
-    /// If `out` is empty, the payload isn't copied.
+    /// `payload` may be called twice.
     pub fn encode_or_fragment(
         &mut self,
         control: &impl Control,
-        payload: impl FnOnce(&mut Vec<u8>),
+        payload: impl Fn(&mut MessageBuffer<'_>),
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Fragments>, MessageTooLarge> {
+        let largest = if self.supports(DistributionFlags::FRAGMENTS) { Fragments::SIZE } else { usize::MAX };
+        if self.format == Format::AtomCache && self.put_cached(control, &payload, largest, out) {
+            return Ok(None);
+        }
+        self.encode_apart(control, payload, out)
+    }
+
+    /// As [`Self::encode_or_fragment`], for a message that may be sent after others that are encoded later: its atoms are
+    /// inline.
+    ///
+    /// If `out` is empty, a large payload isn't copied.
+    pub fn encode_apart(
+        &mut self,
+        control: &impl Control,
+        payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
     ) -> Result<Option<Fragments>, MessageTooLarge> {
         let start = out.len();
-        let payload_start = self.put(control, payload, out);
+        let payload_start = self.put_inline(control, payload, out);
         if out.len() - payload_start <= Fragments::SIZE || !self.supports(DistributionFlags::FRAGMENTS) {
             close_frame(start, out)?;
             return Ok(None);
@@ -96,14 +136,15 @@ impl Outbound {
     pub fn fragment_parts(
         &mut self,
         control: &impl Control,
-        start: impl FnOnce(&mut Vec<u8>),
+        start: impl FnOnce(&mut MessageBuffer<'_>),
         payload: Bytes,
         end: Bytes,
     ) -> Fragments {
         debug_assert!(control.has_payload() && self.supports(DistributionFlags::FRAGMENTS));
         let mut head = Vec::new();
-        control.encode(&mut head);
-        start(&mut head);
+        let mut buffer = MessageBuffer::inline(&mut head);
+        control.encode(&mut buffer);
+        start(&mut buffer);
         Fragments::of_parts(self.sequence(), head, payload, end)
     }
 
@@ -118,15 +159,57 @@ impl Outbound {
         self.flags
     }
 
-    /// Appends a gap for the length, and the message. Gives where the payload starts.
+    /// Appends the frame of a message whose atoms are in its header. Says whether it did: a payload of more than `largest`
+    /// bytes is not for this.
     #[inline]
-    fn put(&mut self, control: &impl Control, payload: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) -> usize {
+    fn put_cached(
+        &mut self,
+        control: &impl Control,
+        payload: impl Fn(&mut MessageBuffer<'_>),
+        largest: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.message.clear();
+        self.atoms.begin();
+        let mut buffer = MessageBuffer::caching(&mut self.message, &mut self.atoms);
+        control.encode(&mut buffer);
+        let payload_start = buffer.position();
+        if control.has_payload() {
+            payload(&mut buffer);
+        }
+        if self.message.len() - payload_start > largest {
+            self.atoms.take_back();
+            self.message = Vec::new();
+            return false;
+        }
+        let start = out.len();
+        out.extend_from_slice(&[0, 0, 0, 0, lead::VERSION, lead::HEADER]);
+        self.atoms.write_header(out);
+        out.extend_from_slice(&self.message);
+        if self.message.capacity() > Self::KEPT {
+            self.message = Vec::new();
+        }
+        let fits = close_frame(start, out).is_ok();
+        if !fits {
+            self.atoms.take_back();
+        }
+        fits
+    }
+
+    /// Appends a gap for the length, and the message, with its atoms inline. Gives where the payload starts.
+    #[inline]
+    fn put_inline(
+        &self,
+        control: &impl Control,
+        payload: impl Fn(&mut MessageBuffer<'_>),
+        out: &mut Vec<u8>,
+    ) -> usize {
         out.extend_from_slice(&[0; 4]);
         match self.format {
-            Format::Header => out.extend_from_slice(&HEADER_WITHOUT_ATOMS),
+            Format::Header | Format::AtomCache => out.extend_from_slice(&HEADER_WITHOUT_ATOMS),
             Format::PassThrough => out.extend_from_slice(&[lead::PASS_THROUGH, lead::VERSION]),
         }
-        control.encode(out);
+        control.encode(&mut MessageBuffer::inline(out));
         if !control.has_payload() {
             return out.len();
         }
@@ -134,7 +217,7 @@ impl Outbound {
             out.push(lead::VERSION);
         }
         let payload_start = out.len();
-        payload(out);
+        payload(&mut MessageBuffer::inline(out));
         payload_start
     }
 
@@ -165,12 +248,15 @@ mod tests {
 
     use super::*;
     use crate::{
+        channel::{ChannelLimits, Inbound, Message},
         control::{Link, RegSend, Send, SendSender},
+        frame::Frame,
         test_support::{a, atom, b, hex},
     };
 
     const PASS_THROUGH: DistributionFlags = DistributionFlags::MANDATORY_26;
-    const INLINE: DistributionFlags = DistributionFlags::FULL_MEMBER;
+    const CACHE: DistributionFlags = DistributionFlags::FULL_MEMBER;
+    const INLINE: DistributionFlags = CACHE.difference(DistributionFlags::DIST_HDR_ATOM_CACHE);
 
     fn encoded(flags: DistributionFlags, control: impl Control, payload: Term) -> Vec<u8> {
         let mut out = Vec::new();
@@ -204,17 +290,60 @@ mod tests {
         let mut out = vec![1, 2, 3];
         let mut outbound = Outbound::new(INLINE);
         let control = RegSend { from: a(9), to: atom("sink") };
-        outbound.encode(&control, encode::nil, &mut out).unwrap();
+        outbound.encode(&control, |out| encode::nil(out), &mut out).unwrap();
         let end = out.len();
-        outbound.encode(&control, encode::nil, &mut out).unwrap();
+        outbound.encode(&control, |out| encode::nil(out), &mut out).unwrap();
         assert_eq!(out[..3], [1, 2, 3]);
         assert_eq!(out[3..end], out[end..]);
+    }
+
+    fn received(inbound: &mut Inbound, frame: &[u8]) -> Message {
+        inbound.receive(Frame::Data(frame[4..].to_vec().into())).unwrap().unwrap()
+    }
+
+    #[test]
+    fn atoms_are_sent_once() {
+        let (mut outbound, mut inbound) = (Outbound::new(CACHE), Inbound::new(ChannelLimits::default()));
+        let control = RegSend { from: a(9), to: atom("sink") };
+        let payload = Term::tuple([Term::atom("hello"), Term::from(a(7)), Term::atom("")]);
+        let mut lengths = Vec::new();
+        for _ in 0..3 {
+            let mut out = Vec::new();
+            outbound.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
+            let message = received(&mut inbound, &out);
+            assert_eq!(message.control, control.clone().into());
+            assert_eq!(message.payload.unwrap().decode().unwrap(), payload);
+            lengths.push(out.len());
+        }
+        let names = ["a@127.0.0.1", "sink", "hello", ""].map(|name| 1 + name.len()).iter().sum::<usize>();
+        assert_eq!(lengths, [lengths[1] + names, lengths[1], lengths[1]]);
+    }
+
+    #[test]
+    fn what_goes_out_later_leaves_the_cache_alone() {
+        let (mut outbound, mut inbound) = (Outbound::new(CACHE), Inbound::new(ChannelLimits::default()));
+        let control = RegSend { from: a(9), to: atom("sink") };
+        let large = Term::tuple([Term::atom("large"), Term::binary(vec![0; 100_000])]);
+        let mut out = Vec::new();
+        let fragments = outbound.encode_or_fragment(&control, |out| encode::term(&large, out), &mut out).unwrap().unwrap();
+        assert!(out.is_empty());
+        let mut apart = Vec::new();
+        let none = outbound.encode_apart(&control, |out| encode::term(&Term::atom("apart"), out), &mut apart).unwrap();
+        assert!(none.is_none());
+        outbound.encode(&control, |out| encode::term(&Term::atom("small"), out), &mut out).unwrap();
+        // The last is the first to arrive.
+        let payload = |message: Message| message.payload.unwrap().decode().unwrap();
+        assert_eq!(payload(received(&mut inbound, &out)), Term::atom("small"));
+        let frames = fragments.map(|fragment| [fragment.head, fragment.data].concat());
+        let message = frames.filter_map(|frame| inbound.receive(Frame::Data(frame[4..].to_vec().into())).unwrap()).last();
+        assert_eq!(payload(message.unwrap()), large);
+        assert_eq!(payload(received(&mut inbound, &apart)), Term::atom("apart"));
     }
 
     #[test]
     fn no_fragments_for_a_peer_that_does_not_take_them() {
         let mut out = Vec::new();
-        let large = |out: &mut Vec<u8>| encode::binary(&[0; 100_000], out);
+        let large = |out: &mut MessageBuffer<'_>| encode::binary(&[0; 100_000], out);
         let control = SendSender { from: a(9), to: b(0x58) };
         let fragments = Outbound::new(PASS_THROUGH).encode_or_fragment(&control, large, &mut out).unwrap();
         assert!(fragments.is_none() && out.len() > 100_000);

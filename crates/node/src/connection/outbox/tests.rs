@@ -9,7 +9,7 @@ fn pid(id: u32) -> Pid {
 
 fn send(outbox: &Outbox, id: u32, byte: u8, size: usize) {
     let control = RegSend { from: pid(id), to: Atom::from_static("x") };
-    outbox.send(&pid(id), &control, |out| out.resize(out.len() + size, byte)).unwrap();
+    outbox.send(&pid(id), &control, |out| out.put(&vec![byte; size])).unwrap();
 }
 
 /// What is written, batch by batch: the small messages, and the fragments, by their bytes.
@@ -42,7 +42,9 @@ async fn what_is_expected_is_waited_for_up_to_what_is_worth_a_write() {
     outbox.expect_no_more();
     assert!(is_gathered());
     outbox.expect(3);
-    outbox.gathered(Crowd::No).await;
+    assert!(!is_gathered());
+    tokio::time::advance(Outbox::GATHERING).await;
+    assert!(is_gathered());
     assert!(outbox.queue.lock().expected.is_none(), "the time is over");
 }
 

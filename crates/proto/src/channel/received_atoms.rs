@@ -3,27 +3,34 @@
 use peerl_term::{Atom, AtomTable};
 
 use super::ChannelError;
+use super::header::{LONG_ATOMS, NEW_ENTRY};
 
 /// The atoms that a peer has sent in headers, by the slots that it has put them in.
 ///
 /// An idle connection has none; the memory grows with the slots that are really used, up to about 70 KiB.
 #[derive(Debug, Default)]
-pub(super) struct AtomCache {
+pub(super) struct ReceivedAtoms {
     /// Per slot the place of its atom in `atoms`, plus one.
     places: Option<Box<[u16; SLOTS]>>,
     atoms: Vec<Atom>,
-    /// The last header that brought nothing new. Peers send runs of messages with the same header, and as long as it
-    /// is the same and the cache is too, its table is.
-    last_header: Vec<u8>,
-    last_table: AtomTable,
+    /// The last headers that brought nothing new. Peers send runs of messages with the same header, or with two in turn,
+    /// and as long as a header is the same and the cache is too, its table is.
+    last: [Option<Known>; 2],
+    /// Which of them gives way to the next one.
+    oldest: usize,
     scratch: Vec<Atom>,
 }
 
-const SLOTS: usize = 2048;
-const NEW_ENTRY: u8 = 8;
-const LONG_ATOMS: u8 = 1;
+/// A header, and what it says.
+#[derive(Debug)]
+struct Known {
+    header: Box<[u8]>,
+    table: AtomTable,
+}
 
-impl AtomCache {
+const SLOTS: usize = 2048;
+
+impl ReceivedAtoms {
     /// Reads the header at the start of `bytes`, from its count of atoms on. Gives the header's atoms and its length.
     ///
     /// Erlang docs: *External Term Format*, section "Normal Distribution Header".
@@ -32,8 +39,10 @@ impl AtomCache {
         if count == 0 {
             return Ok((AtomTable::empty(), 1));
         }
-        if !self.last_header.is_empty() && bytes.starts_with(&self.last_header) {
-            return Ok((self.last_table.clone(), self.last_header.len()));
+        for Known { header, table } in self.last.iter().flatten() {
+            if bytes.starts_with(header) {
+                return Ok((table.clone(), header.len()));
+            }
         }
         let count = usize::from(count);
         let flags = bytes.get(1..count / 2 + 2).ok_or(ChannelError::Header)?;
@@ -58,10 +67,11 @@ impl AtomCache {
         }
         let length = bytes.len() - rest.0.len();
         let table: AtomTable = self.scratch.drain(..).collect();
-        self.last_header.clear();
-        if !brings_new {
-            self.last_header.extend_from_slice(&bytes[..length]);
-            self.last_table = table.clone();
+        if brings_new {
+            self.last = [None, None];
+        } else {
+            self.last[self.oldest] = Some(Known { header: bytes[..length].into(), table: table.clone() });
+            self.oldest = 1 - self.oldest;
         }
         Ok((table, length))
     }
@@ -119,7 +129,7 @@ mod tests {
     /// The first headers of a connection of OTP 25 to OTP 25.
     #[test]
     fn captured_headers() {
-        let mut cache = AtomCache::default();
+        let mut cache = ReceivedAtoms::default();
         let first = hex("04 8fa900 420b61403132372e302e302e31 0500 6c0473696e6b ab046d61726b 68");
         let (table, length) = cache.read_header(&first).unwrap();
         assert_eq!(names(&table), ["a@127.0.0.1", "", "sink", "mark"]);
@@ -139,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_new_atom_in_a_used_slot() {
-        let mut cache = AtomCache::default();
+        let mut cache = ReceivedAtoms::default();
         let _ = cache.read_header(&hex("01 08 05 01 61")).unwrap();
         let same = hex("01 00 05");
         assert_eq!(names(&cache.read_header(&same).unwrap().0), ["a"]);
@@ -149,7 +159,7 @@ mod tests {
 
     #[test]
     fn long_atoms() {
-        let mut cache = AtomCache::default();
+        let mut cache = ReceivedAtoms::default();
         let mut header = hex("01 18 05 02ee");
         header.extend_from_slice("€".repeat(250).as_bytes());
         let (table, length) = cache.read_header(&header).unwrap();
@@ -159,7 +169,7 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let read = |header: &str| AtomCache::default().read_header(&hex(header)).map(|_| ());
+        let read = |header: &str| ReceivedAtoms::default().read_header(&hex(header)).map(|_| ());
         assert_eq!(read("01 00 05"), Err(ChannelError::EmptySlot { slot: 5 }));
         assert_eq!(read("01 07 05"), Err(ChannelError::EmptySlot { slot: 0x705 }));
         for header in ["", "01", "01 08", "01 08 05", "01 08 05 02 61", "ff 00", "01 08 05 02 c328", "02 88 05 01 61"] {
@@ -169,9 +179,9 @@ mod tests {
 
     #[test]
     fn an_idle_cache_is_small() {
-        let mut cache = AtomCache::default();
+        let mut cache = ReceivedAtoms::default();
         let _ = cache.read_header(&[0]).unwrap();
         assert!(cache.places.is_none() && cache.atoms.capacity() == 0);
-        assert!(size_of::<AtomCache>() <= 128);
+        assert!(size_of::<ReceivedAtoms>() <= 192);
     }
 }

@@ -1,0 +1,46 @@
+use peerl_term::{Atom, Sink, Tag, encode};
+
+use super::sent_atoms::SentAtoms;
+
+/// Where a control message and its payload are encoded. Atoms that the peer keeps in its cache are written as positions
+/// in the message's header.
+#[derive(Debug)]
+pub struct MessageBuffer<'a> {
+    bytes: &'a mut Vec<u8>,
+    atoms: Option<&'a mut SentAtoms>,
+}
+
+impl<'a> MessageBuffer<'a> {
+    /// Writes atoms by their names.
+    pub(super) fn inline(bytes: &'a mut Vec<u8>) -> Self {
+        MessageBuffer { bytes, atoms: None }
+    }
+
+    pub(super) fn caching(bytes: &'a mut Vec<u8>, atoms: &'a mut SentAtoms) -> Self {
+        MessageBuffer { bytes, atoms: Some(atoms) }
+    }
+}
+
+impl Sink for MessageBuffer<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn patch_u32(&mut self, position: usize, value: u32) {
+        self.bytes.patch_u32(position, value);
+    }
+
+    #[inline]
+    fn put_atom(&mut self, atom: &Atom) {
+        match self.atoms.as_mut().and_then(|atoms| atoms.position(atom)) {
+            Some(position) => self.put(&[Tag::ATOM_CACHE_REF.0, position]),
+            None => encode::atom(atom, self.bytes),
+        }
+    }
+}

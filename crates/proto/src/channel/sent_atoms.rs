@@ -1,0 +1,223 @@
+//! The sender's side of the atom cache, and the distribution header that feeds the peer's.
+
+use std::hash::Hasher;
+
+use peerl_term::Atom;
+use rustc_hash::FxHasher;
+
+use super::header::NEW_ENTRY;
+
+/// The atoms that the peer has in its cache, by the slots that we have put them in, and those of the message that is
+/// being written.
+///
+/// Of the peer's 2,048 slots the first 256 are used: their numbers are one byte, and few connections carry more atoms.
+#[derive(Debug, Default)]
+pub(super) struct SentAtoms {
+    slots: Option<Box<[Option<Atom>; SLOTS]>>,
+    /// Which of a full set has to make room next.
+    turn: u8,
+    /// The slots of the message's atoms, in the order of its header.
+    used: Vec<u8>,
+    /// Those of them that the peer does not have yet.
+    new: Vec<New>,
+}
+
+#[derive(Debug)]
+struct New {
+    position: u8,
+    /// What was in the slot before.
+    before: Option<Atom>,
+}
+
+const SLOTS: usize = 256;
+
+/// An atom may be in any slot of its set.
+const SET: u8 = 4;
+
+impl SentAtoms {
+    /// Begins a message.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        self.used.clear();
+        self.new.clear();
+    }
+
+    /// The position of an atom in the message's header. `None`, if the atom has to be written out.
+    #[inline]
+    pub(super) fn position(&mut self, atom: &Atom) -> Option<u8> {
+        let name = atom.as_bytes();
+        let slots = self.slots.get_or_insert_with(|| Box::new([const { None }; SLOTS]));
+        let first = set_of(name);
+        let mut free = None;
+        for slot in first..=first + (SET - 1) {
+            match &slots[usize::from(slot)] {
+                Some(known) if known == atom => return self.use_slot(slot),
+                Some(_) => {}
+                None => free = free.or(Some(slot)),
+            }
+        }
+        self.introduce(atom, first, free)
+    }
+
+    #[inline]
+    fn use_slot(&mut self, slot: u8) -> Option<u8> {
+        let position = match self.used.iter().position(|used| *used == slot) {
+            Some(position) => position,
+            None if self.used.len() < MOST => {
+                self.used.push(slot);
+                self.used.len() - 1
+            }
+            None => return None,
+        };
+        u8::try_from(position).ok()
+    }
+
+    /// Gives the atom a slot of its set, unless the message needs all of them for others.
+    #[cold]
+    fn introduce(&mut self, atom: &Atom, first: u8, free: Option<u8>) -> Option<u8> {
+        if atom.as_bytes().len() > usize::from(u8::MAX) || self.used.len() == MOST {
+            return None;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let slot = free.or_else(|| {
+            let slots = (0..SET).map(|step| first + self.turn.wrapping_add(step) % SET);
+            slots.into_iter().find(|slot| !self.used.contains(slot))
+        })?;
+        let position = self.use_slot(slot)?;
+        let before = self.slots.as_mut()?[usize::from(slot)].replace(atom.clone());
+        self.new.push(New { position, before });
+        Some(position)
+    }
+
+    /// Appends the message's header from its count of atoms on.
+    ///
+    /// Erlang docs: *External Term Format*, section "Normal Distribution Header".
+    pub(super) fn write_header(&self, out: &mut Vec<u8>) {
+        let count = self.used.len();
+        // At most 255.
+        out.push(count as u8);
+        let (Some(slots), 1..) = (&self.slots, count) else { return };
+        let flags = out.len();
+        // Four bits for each, and four that say that no atom is longer than 255 bytes.
+        out.resize(flags + count / 2 + 1, 0);
+        for New { position, .. } in &self.new {
+            out[flags + usize::from(position / 2)] |= NEW_ENTRY << (4 * (position % 2));
+        }
+        let mut new = self.new.iter().peekable();
+        for (position, slot) in self.used.iter().enumerate() {
+            out.push(*slot);
+            let is_new = new.next_if(|new| usize::from(new.position) == position).is_some();
+            if is_new && let Some(atom) = &slots[usize::from(*slot)] {
+                // At most 255.
+                out.push(atom.as_bytes().len() as u8);
+                out.extend_from_slice(atom.as_bytes());
+            }
+        }
+    }
+
+    /// Forgets the message: the peer will not get it, or not before others.
+    pub(super) fn take_back(&mut self) {
+        let Some(slots) = &mut self.slots else { return };
+        for New { position, before } in self.new.drain(..) {
+            slots[usize::from(self.used[usize::from(position)])] = before;
+        }
+        self.used.clear();
+    }
+}
+
+/// How many atoms a header can have.
+const MOST: usize = 255;
+
+/// The first slot of the set in which an atom of this name may be.
+#[inline]
+fn set_of(name: &[u8]) -> u8 {
+    let mut hasher = FxHasher::default();
+    hasher.write(name);
+    // The upper bits are the better ones.
+    (hasher.finish() >> 56) as u8 & !(SET - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::received_atoms::ReceivedAtoms;
+    use crate::test_support::hex;
+
+    fn header(atoms: &mut SentAtoms, names: &[&str]) -> (Vec<Option<u8>>, Vec<u8>) {
+        atoms.begin();
+        let positions = names.iter().map(|name| atoms.position(&Atom::new(name).unwrap())).collect();
+        let mut out = Vec::new();
+        atoms.write_header(&mut out);
+        (positions, out)
+    }
+
+    #[test]
+    fn an_atom_is_sent_once() {
+        let mut atoms = SentAtoms::default();
+        let (positions, first) = header(&mut atoms, &["ok", "error", "ok"]);
+        assert_eq!(positions, [Some(0), Some(1), Some(0)]);
+        let (ok, error) = (first[3], first[7]);
+        assert_eq!(first, [&hex("02 8800")[..], &[ok, 2], b"ok", &[error, 5], b"error"].concat());
+        let (positions, second) = header(&mut atoms, &["error", "ok"]);
+        assert_eq!((positions, second), (vec![Some(0), Some(1)], vec![2, 0, 0, error, ok]));
+        let (_, third) = header(&mut atoms, &["ok", "a"]);
+        assert_eq!(third[..4], [2, 0x80, 0, ok]);
+        assert_eq!(header(&mut atoms, &[]).1, [0]);
+    }
+
+    #[test]
+    fn what_the_peer_did_not_get_is_sent_again() {
+        let mut atoms = SentAtoms::default();
+        let (_, first) = header(&mut atoms, &["ok"]);
+        let (_, with_new) = header(&mut atoms, &["ok", "error"]);
+        atoms.take_back();
+        assert_eq!(header(&mut atoms, &["ok", "error"]).1, with_new);
+        atoms.take_back();
+        let (_, again) = header(&mut atoms, &["ok"]);
+        assert_eq!(again, [1, 0, first[2]]);
+    }
+
+    #[test]
+    fn long_names_and_the_256th_atom_are_written_out() {
+        let mut atoms = SentAtoms::default();
+        assert_eq!(header(&mut atoms, &["€".repeat(90).as_str()]), (vec![None], vec![0]));
+        let names: Vec<String> = (0..1000).map(|number| format!("atom_{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (positions, bytes) = header(&mut atoms, &names);
+        let mut expected = 0;
+        for position in positions.into_iter().flatten() {
+            assert_eq!(usize::from(position), expected);
+            expected += 1;
+        }
+        assert!(expected > 100 && usize::from(bytes[0]) == expected, "{expected}");
+    }
+
+    #[test]
+    fn the_peer_reads_what_was_meant() {
+        let (mut sent, mut received) = (SentAtoms::default(), ReceivedAtoms::default());
+        for message in 0..5_000_usize {
+            // Some come often, most seldom: all slots are used, and used anew.
+            let names: Vec<String> = (0..message % 7)
+                .map(|index| format!("atom_{}", if index % 2 == 0 { index } else { message * index % 1_999 }))
+                .collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let (positions, bytes) = header(&mut sent, &names);
+            if message % 11 == 0 {
+                sent.take_back();
+                continue;
+            }
+            let (table, length) = received.read_header(&bytes).unwrap();
+            assert_eq!(length, bytes.len());
+            for (name, position) in names.iter().zip(positions) {
+                let Some(position) = position else { continue };
+                assert_eq!(table.get(position).unwrap(), name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_idle_cache_is_small() {
+        assert!(size_of::<SentAtoms>() <= 64);
+        assert_eq!(size_of::<[Option<Atom>; SLOTS]>(), 6 << 10);
+    }
+}
