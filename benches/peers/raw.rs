@@ -44,11 +44,18 @@ impl Raw {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the peer listens");
         socket.set_nodelay(true).expect("nodelay");
         let flags = shake_hands(&mut socket, &local, peer);
-        // The first frame of each kind brings the atoms that the others refer to.
-        let (mut of_calls, mut of_messages) = (Outbound::new(flags), Outbound::new(flags));
-        let calls = Frames::new((0..CALLS).map(|number| call(&mut of_calls, &local, number as u32)));
-        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut of_messages, &local)));
-        Self { socket, calls, messages, counter: FrameCounter::default(), chunk: vec![0; 256 << 10] }
+        let mut outbound = Outbound::new(flags);
+        // This one has all the atoms: the peer knows them from then on, and the others are as short as can be.
+        let first = call(&mut outbound, &local, u32::MAX, Term::atom("sink"));
+        let calls = Frames::new((0..CALLS).map(|number| call(&mut outbound, &local, number as u32, Term::from(1))));
+        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut outbound, &local)));
+        let mut raw = Self { socket, calls, messages, counter: FrameCounter::default(), chunk: vec![0; 256 << 10] };
+        raw.socket.write_all(&first).expect("the peer reads");
+        let mut answers = 0;
+        while answers < 2 {
+            answers += raw.read();
+        }
+        raw
     }
 
     /// Calls one after another; microseconds a call.
@@ -147,8 +154,8 @@ impl FrameCounter {
     }
 }
 
-/// `erpc:call(Peer, bench, echo, [1])`.
-fn call(outbound: &mut Outbound, local: &LocalNode, number: u32) -> Vec<u8> {
+/// `erpc:call(Peer, bench, echo, [Argument])`.
+fn call(outbound: &mut Outbound, local: &LocalNode, number: u32, argument: Term) -> Vec<u8> {
     let atom = |name: &str| Atom::new(name).expect("an atom");
     let reference = Reference::new(local.name.as_atom().clone(), local.creation, &[number, 1, 0]).expect("three words");
     let request = SpawnRequest {
@@ -158,8 +165,7 @@ fn call(outbound: &mut Outbound, local: &LocalNode, number: u32) -> Vec<u8> {
         function: Mfa { module: atom("erpc"), function: atom("execute_call"), arity: 4 },
         options: Term::list([Term::atom("monitor")]),
     };
-    let arguments =
-        Term::list([reference.into(), Term::atom("bench"), Term::atom("echo"), Term::list([Term::from(1)])]);
+    let arguments = Term::list([reference.into(), Term::atom("bench"), Term::atom("echo"), Term::list([argument])]);
     let mut frame = Vec::new();
     outbound.encode(&request, |out| encode::term(&arguments, out), &mut frame).expect("it is small");
     frame

@@ -483,4 +483,3 @@ fn send_payload(
         payload => connection.outbox.send_term(from, control, &payload.into_raw()),
     }
 }
-

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use peerl_term::{AtomTable, Decoder, Limits, RawTerm};
 
-use super::{ChannelError, ChannelLimits, Message, received_atoms::ReceivedAtoms, lead, reassembly::Reassembly};
+use super::{ChannelError, ChannelLimits, Message, lead, reassembly::Reassembly, received_atoms::ReceivedAtoms};
 use crate::{
     control::{Control, ControlMessage},
     frame::Frame,

@@ -198,12 +198,7 @@ impl Outbound {
 
     /// Appends a gap for the length, and the message, with its atoms inline. Gives where the payload starts.
     #[inline]
-    fn put_inline(
-        &self,
-        control: &impl Control,
-        payload: impl Fn(&mut MessageBuffer<'_>),
-        out: &mut Vec<u8>,
-    ) -> usize {
+    fn put_inline(&self, control: &impl Control, payload: impl Fn(&mut MessageBuffer<'_>), out: &mut Vec<u8>) -> usize {
         out.extend_from_slice(&[0; 4]);
         match self.format {
             Format::Header | Format::AtomCache => out.extend_from_slice(&HEADER_WITHOUT_ATOMS),
@@ -325,7 +320,8 @@ mod tests {
         let control = RegSend { from: a(9), to: atom("sink") };
         let large = Term::tuple([Term::atom("large"), Term::binary(vec![0; 100_000])]);
         let mut out = Vec::new();
-        let fragments = outbound.encode_or_fragment(&control, |out| encode::term(&large, out), &mut out).unwrap().unwrap();
+        let fragments =
+            outbound.encode_or_fragment(&control, |out| encode::term(&large, out), &mut out).unwrap().unwrap();
         assert!(out.is_empty());
         let mut apart = Vec::new();
         let none = outbound.encode_apart(&control, |out| encode::term(&Term::atom("apart"), out), &mut apart).unwrap();
@@ -335,7 +331,8 @@ mod tests {
         let payload = |message: Message| message.payload.unwrap().decode().unwrap();
         assert_eq!(payload(received(&mut inbound, &out)), Term::atom("small"));
         let frames = fragments.map(|fragment| [fragment.head, fragment.data].concat());
-        let message = frames.filter_map(|frame| inbound.receive(Frame::Data(frame[4..].to_vec().into())).unwrap()).last();
+        let message =
+            frames.filter_map(|frame| inbound.receive(Frame::Data(frame[4..].to_vec().into())).unwrap()).last();
         assert_eq!(payload(message.unwrap()), large);
         assert_eq!(payload(received(&mut inbound, &apart)), Term::atom("apart"));
     }
