@@ -171,6 +171,8 @@ async fn short_names() {
         let beam = stage.erlang(otp).short_names().start_async().await;
         node.ping(&name(&beam)).await.unwrap();
         node.disconnect(&name(&beam));
+        // Until it has noticed, what it sends goes into the old connection.
+        beam.wait_for_async("nodes(connected)", "[]", LIMIT).await;
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
         expect(&beam, &node, "gen_server:call({net_kernel, NODE}, longnames)", "false").await;
     }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use peerl_epmd::{Client, Error};
 use peerl_node::{Epmd as Mapper, Node, NodeBuilder, Nodes, StartError};
 use peerl_test_support::{Beam, COOKIE, Epmd, free_port, matrix, unique_name};
-use stage::{eventually, expect, name};
+use stage::{LIMIT, eventually, expect, name};
 
 fn builder(epmd: Mapper, port: u16) -> NodeBuilder {
     let client = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -91,6 +91,8 @@ async fn without_any_epmd() {
             .unwrap();
         node.ping(&name(&beam)).await.unwrap();
         node.disconnect(&name(&beam));
+        // Until it has noticed, what it sends goes into the old connection.
+        beam.wait_for_async("nodes(connected)", "[]", LIMIT).await;
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
     }
 }

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,14 +9,17 @@ use arc_swap::ArcSwap;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use peerl_term::{Atom, RawTerm, Term};
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Exception;
 
 /// The functions that peers may call. Nothing else of this program can be called, ever.
+///
+/// The keys are names of ours, so that a quick hash will do.
 #[derive(Default)]
-pub(crate) struct Exports(ArcSwap<HashMap<Name, Function>>);
+pub(crate) struct Exports(ArcSwap<FxHashMap<Name, Function>>);
 
 type Callable = dyn Fn(RawTerm) -> BoxFuture<'static, Outcome> + Send + Sync;
 
@@ -88,7 +90,7 @@ impl Exports {
         });
         let function_of_name = Function { callable, pace: Arc::default() };
         self.0.rcu(|functions| {
-            let mut functions = HashMap::clone(functions);
+            let mut functions = FxHashMap::clone(functions);
             let name = Name { module: module.clone(), function: function.clone(), arity };
             functions.insert(name, function_of_name.clone());
             functions

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use parking_lot::Mutex;
 use peerl_term::{Atom, Pid, RawTerm};
@@ -29,11 +29,12 @@ pub(crate) enum Answer {
 #[derive(Debug, Default)]
 pub(crate) struct Calls(Mutex<Table>);
 
+/// Its keys are numbers of ours, so that a quick hash will do.
 #[derive(Debug, Default)]
 struct Table {
-    pending: HashMap<u64, Pending>,
+    pending: FxHashMap<u64, Pending>,
     /// Requests that nobody waits for any more, whose spawned process is not known yet.
-    abandoned: HashSet<u64>,
+    abandoned: FxHashSet<u64>,
     /// How many have got their answer since this was asked last.
     answered: usize,
     closed: bool,
@@ -76,9 +77,10 @@ impl Calls {
         }
     }
 
-    /// How many have got their answer since this was asked last.
-    pub(crate) fn take_answered(&self) -> usize {
-        std::mem::take(&mut self.0.lock().answered)
+    /// How many have got their answer since this was asked last, and how many still wait.
+    pub(crate) fn take_answered(&self) -> (usize, usize) {
+        let mut table = self.0.lock();
+        (std::mem::take(&mut table.answered), table.pending.len())
     }
 
     /// Ends the wait without an answer. Gives the process whose monitor is to be removed, if it is known;

@@ -17,10 +17,14 @@ use crate::router::Routed;
 use crate::rpc;
 
 /// The room for the first bytes that arrive on a quiet connection.
-const FIRST_READ: usize = 4 << 10;
+const FIRST_READ: usize = 16 << 10;
 
 /// The most room for one read. It grows to this as long as reads fill it.
 const LARGEST_READ: usize = 256 << 10;
+
+/// For how long a reader looks whether more has come before it sleeps, when much has come a moment ago: longer than it takes
+/// to wake a thread, or to answer what is [written together](super::outbox).
+const LINGER: Duration = Duration::from_micros(50);
 
 /// Reads messages and routes them, until the connection ends.
 pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, mut socket: OwnedReadHalf, buffer: BytesMut) {
@@ -65,12 +69,15 @@ async fn read_until_broken(
                 Err(error) => return NodeDownReason::Protocol(error.to_string()),
             }
         }
+        let mut together = spawns.len();
         rpc::serve(node, connection, &mut spawns);
-        // Who has got an answer may well call again.
-        match connection.calls.take_answered() {
-            0 | 1 => {}
-            answered => connection.outbox.expect(answered),
+        // Who has got an answer may well call again. When many call at once, half of them are to be written together, while
+        // the peer has the other half.
+        let (answered, waiting) = connection.calls.take_answered();
+        if answered > 1 {
+            connection.outbox.expect(answered.max((answered + waiting) / 2));
         }
+        together += answered;
         // A connection that waits for its next message holds no buffer.
         if buffer.is_empty() {
             buffer = BytesMut::new();
@@ -78,6 +85,9 @@ async fn read_until_broken(
                 // Those whose messages have come go on and answer before the thread reads again or sleeps: the peer
                 // then gets much at a time, and so do we. With several threads, another one runs them meanwhile.
                 tokio::task::yield_now().await;
+                if together > 1 {
+                    linger(socket).await;
+                }
             }
             if let Err(error) = socket.readable().await {
                 return lost(&error);
@@ -94,6 +104,20 @@ async fn read_until_broken(
             Err(error) => return lost(&error),
         }
         connection.has_read();
+    }
+}
+
+/// Lets others have their turns until there is something to read, for a short time. Whoever writes to a thread that sleeps
+/// has to wake it, which takes longer than many a message; the peer's next ones are likely to come soon.
+async fn linger(socket: &OwnedReadHalf) {
+    let end = Instant::now() + LINGER;
+    while Instant::now() < end {
+        tokio::select! {
+            biased;
+            // An error comes again.
+            _ = socket.readable() => return,
+            () = tokio::task::yield_now() => {}
+        }
     }
 }
 

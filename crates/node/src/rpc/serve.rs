@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
@@ -22,28 +21,11 @@ pub(crate) struct Served {
     active: AtomicUsize,
     taken: AtomicU64,
     ended: Notify,
-    /// Until when each call gets a task of its own, in milliseconds since the node started.
-    apart_until: AtomicU64,
 }
 
 impl Served {
-    /// A function that takes longer than this to its value, or to its first wait, computes for long.
-    const LONG: Duration = Duration::from_micros(200);
-
     /// How many calls are served before the task that writes has its turn.
     const TOGETHER: usize = 32;
-
-    /// For how long calls are kept apart after that.
-    const APART: Duration = Duration::from_secs(1);
-
-    fn apart(&self, node: &Inner) -> bool {
-        self.apart_until.load(Ordering::Relaxed) > node.started.elapsed().as_millis() as u64
-    }
-
-    fn keep_apart(&self, node: &Inner) {
-        let until = node.started.elapsed() + Self::APART;
-        self.apart_until.store(until.as_millis() as u64, Ordering::Relaxed);
-    }
 }
 
 impl Node {
@@ -136,8 +118,8 @@ pub(crate) fn take_spawn(
 /// Runs the functions of requests that came together, in one task: most have their value at once, and their answers
 /// are written together. One that has to wait goes on in a task of its own.
 ///
-/// A function that computes for long holds up those that came with it. So when one has, each gets a task of its own for
-/// a while, and they run on whichever cores are free.
+/// A function that computes for long would hold up those that came with it: one that has done so before
+/// [waits at once](crate::exports::Exports::call), and so has a task of its own.
 pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
     if spawns.is_empty() {
         return;
@@ -155,16 +137,7 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
                 // The first answers are written while the next ones are made.
                 tokio::task::yield_now().await;
             }
-            if node.served.apart(&node) {
-                let (node, connection) = (node.clone(), connection.clone());
-                tokio::spawn(async move { start(&node, &connection, spawn) });
-                continue;
-            }
-            let began = Instant::now();
             start(&node, &connection, spawn);
-            if began.elapsed() > Served::LONG {
-                node.served.keep_apart(&node);
-            }
         }
         if together {
             connection.outbox.expect_no_more();
