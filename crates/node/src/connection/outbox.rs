@@ -418,7 +418,8 @@ impl Queue {
     /// The fragments of one write: of each lane in turn, up to the end of a message, since what its lane has waiting
     /// behind it belongs into the next write.
     fn next_fragments(&mut self, fragments: &mut Vec<Fragment>) {
-        const AT_A_TIME: usize = 4;
+        // 1 MiB: about as much as lies ahead of a small message on a BEAM's connection, too (`+zdbbl`).
+        const AT_A_TIME: usize = 16;
         while fragments.len() < AT_A_TIME
             && let Some((fragment, ends)) = self.next_fragment()
         {
