@@ -196,7 +196,7 @@ impl<'a> Decoder<'a> {
             && Tag(*tag) == Tag::SMALL_ATOM_UTF8_EXT
             && usize::from(*len) == name.len()
             && let Some((bytes, rest)) = rest.split_at_checked(name.len())
-            && bytes == name.as_bytes()
+            && same(bytes, name.as_bytes())
         {
             self.rest = rest;
             return true;
@@ -460,6 +460,17 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// Says whether these are the same, of which the lengths are. For short ones, as most names are, it takes no call.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    match one.len() {
+        8..=16 => one.first_chunk::<8>() == other.first_chunk() && one.last_chunk::<8>() == other.last_chunk(),
+        4..8 => one.first_chunk::<4>() == other.first_chunk() && one.last_chunk::<4>() == other.last_chunk(),
+        2..4 => one.first_chunk::<2>() == other.first_chunk() && one.last_chunk::<2>() == other.last_chunk(),
+        _ => one == other,
+    }
+}
+
 /// The value of a magnitude that fits an `i64`.
 #[inline]
 pub(super) fn small_of_big(negative: bool, bytes: &[u8]) -> Option<i64> {
@@ -480,4 +491,22 @@ fn unsigned_of_big(bytes: &[u8]) -> Option<u64> {
 
 pub(super) fn big_integer(negative: bool, bytes: &[u8]) -> BigInt {
     BigInt::from_bytes_le(if negative { Sign::Minus } else { Sign::Plus }, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_is_equal() {
+        let name = b"a name that is longer than others";
+        for len in 0..name.len() {
+            assert!(same(&name[..len], &name.to_vec()[..len]));
+            for place in 0..len {
+                let mut other = name.to_vec();
+                other[place] ^= 1;
+                assert!(!same(&name[..len], &other[..len]), "{len} {place}");
+            }
+        }
+    }
 }

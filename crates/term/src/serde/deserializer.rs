@@ -29,7 +29,7 @@ impl<'d, 'de> Deserializer<'d, 'de> {
     }
 
     /// Reads what is inside a compound term, whose tag is at the offset.
-    #[inline]
+    #[inline(always)]
     fn nested<T>(&mut self, at: usize, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.depth_left = self.depth_left.checked_sub(1).ok_or(ErrorKind::TooDeep { offset: Some(at) })?;
         let result = read(self);
@@ -56,7 +56,7 @@ impl<'d, 'de> Deserializer<'d, 'de> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn list<V: Visitor<'de>>(&mut self, at: usize, visitor: V) -> Result<V::Value, Error> {
         self.nested(at, |de| {
             let mut elements = ListElements::new(de)?;
@@ -364,7 +364,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -383,6 +383,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
         })
     }
 
+    #[inline]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         name: &'static str,

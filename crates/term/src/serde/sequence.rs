@@ -49,6 +49,7 @@ impl<'s, 'd, 'de> ListElements<'s, 'd, 'de> {
     }
 
     /// Reads headers, the first or those of tails, until there is an element or the end.
+    #[inline]
     fn advance(&mut self) -> Result<bool, Error> {
         while self.left == 0 && self.bytes.is_empty() && self.open {
             match self.de.decoder.peek_tag()? {
@@ -77,7 +78,7 @@ impl<'s, 'd, 'de> ListElements<'s, 'd, 'de> {
 impl<'de> SeqAccess<'de> for ListElements<'_, '_, 'de> {
     type Error = Error;
 
-    #[inline]
+    #[inline(always)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         if self.left == 0 {
             if !self.advance()? {
@@ -153,7 +154,7 @@ impl<'de> StructPairs<'_, '_, 'de> {
 impl<'de> MapAccess<'de> for StructPairs<'_, '_, 'de> {
     type Error = Error;
 
-    #[inline]
+    #[inline(always)]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         if self.pairs.left > 0
             && let Some(name) = self.field()
@@ -164,7 +165,7 @@ impl<'de> MapAccess<'de> for StructPairs<'_, '_, 'de> {
         self.pairs.next_key_seed(seed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         self.pairs.next_value_seed(seed)
     }
@@ -267,6 +268,7 @@ impl<'de> MapAccess<'de> for Fields<'_, '_, 'de> {
     }
 }
 
+#[inline]
 fn deserialize_name<'de, S: DeserializeSeed<'de>>(seed: S, name: &Cow<'de, str>) -> Result<S::Value, Error> {
     match name {
         Cow::Borrowed(name) => seed.deserialize(BorrowedStrDeserializer::new(name)),
@@ -283,6 +285,7 @@ pub(super) struct Variant<'s, 'd, 'de> {
 }
 
 impl Variant<'_, '_, '_> {
+    #[inline]
     fn expect(&self, values: usize) -> Result<(), Error> {
         if self.values == values {
             return Ok(());
@@ -296,6 +299,7 @@ impl<'de> EnumAccess<'de> for Variant<'_, '_, 'de> {
     type Error = Error;
     type Variant = Self;
 
+    #[inline]
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
         Ok((deserialize_name(seed, &self.name)?, self))
     }
@@ -304,6 +308,7 @@ impl<'de> EnumAccess<'de> for Variant<'_, '_, 'de> {
 impl<'de> VariantAccess<'de> for Variant<'_, '_, 'de> {
     type Error = Error;
 
+    #[inline]
     fn unit_variant(self) -> Result<(), Error> {
         self.expect(0)
     }
