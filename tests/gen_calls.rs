@@ -34,6 +34,32 @@ fn serve(node: &Node, registered: &'static str) -> JoinHandle<()> {
     })
 }
 
+/// Larger than a fragment, as a request and as a reply, by a server of the BEAM and by one of ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_requests_and_replies() {
+    let large = Term::binary(vec![7; 300_000]);
+    let stage = Stage::new();
+    for otp in matrix() {
+        let node = stage.node().await;
+        let beam = stage.beam(otp).await;
+        let echo = "register(echo, spawn(fun Echo() ->
+            receive {'$gen_call', {To, Tag}, Request} -> To ! {Tag, Request}, Echo() end end)), ok";
+        expect(&beam, &node, echo, "ok").await;
+        let reply: Term = node.gen_call(("echo", &name(&beam)), &large).timeout(LIMIT).await.unwrap();
+        assert_eq!(reply, large);
+
+        let mut process = node.process();
+        process.register(Atom::from_static("echo")).unwrap();
+        let ours = tokio::spawn(async move {
+            let call = GenRequest::from_term(process.receive().await.unwrap().into_term().unwrap()).unwrap();
+            process.reply(&call.from, &call.request).unwrap();
+        });
+        let call = "X = binary:copy(<<7>>, 300000), gen_server:call({echo, NODE}, X) =:= X";
+        expect(&beam, &node, call, "true").await;
+        ours.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_beam_calls_our_servers() {
     let stage = Stage::new();

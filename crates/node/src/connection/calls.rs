@@ -1,7 +1,6 @@
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use parking_lot::Mutex;
 use peerl_term::{Atom, Pid, RawTerm};
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
 
 /// What a request to the peer is waiting for.

@@ -7,12 +7,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::{ProcessId, RegSend, SendSender};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Sink, Term, encode};
+use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,7 +30,7 @@ use crate::process::{Destination, Message, Process};
 pub struct GenCall<T> {
     node: Node,
     to: Destination,
-    request: Result<Vec<u8>, peerl_term::serde::Error>,
+    request: Result<Bytes, peerl_term::serde::Error>,
     timeout: Option<Duration>,
     reply: PhantomData<fn() -> T>,
 }
@@ -38,7 +39,7 @@ impl Node {
     /// Calls a `gen_server` (or whatever else answers `gen` calls) of a peer, as `gen_server:call/2`.
     pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
         let mut encoded = Vec::new();
-        let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded);
+        let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| Bytes::from(encoded));
         GenCall { node: self.clone(), to: to.into(), request, timeout: None, reply: PhantomData }
     }
 }
@@ -63,7 +64,7 @@ impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
     }
 }
 
-async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: &[u8]) -> Result<T, CallError> {
+async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: &Bytes) -> Result<T, CallError> {
     let myself = || CallError::Connect(ConnectError::Myself(node.identity.name.clone()));
     let (peer, target) = match to {
         Destination::Process(pid) => {
@@ -84,7 +85,7 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
     let guard = Waiting { node, connection: &connection, number, target: &target };
     connection.send_monitor(node.requester.clone(), target.clone(), reference.clone()).map_err(not_sent)?;
     let alias = connection.flags.contains(DistributionFlags::ALIAS);
-    let write = |out: &mut MessageBuffer<'_>| {
+    let start = |out: &mut MessageBuffer<'_>| {
         encode::tuple_header(3, out);
         encode::atom(&Atom::from_static("$gen_call"), out);
         encode::tuple_header(2, out);
@@ -94,12 +95,15 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
             encode::atom(&Atom::from_static("alias"), out);
         }
         encode::reference(&reference, out);
-        out.put(request);
     };
     let from = node.requester.clone();
     let sent = match &target {
-        ProcessId::Pid(to) => connection.outbox.send(sender, &SendSender { from, to: to.clone() }, write),
-        ProcessId::Name(to) => connection.outbox.send(sender, &RegSend { from, to: to.clone() }, write),
+        ProcessId::Pid(to) => {
+            connection.outbox.send_parts(sender, &SendSender { from, to: to.clone() }, start, request, &[])
+        }
+        ProcessId::Name(to) => {
+            connection.outbox.send_parts(sender, &RegSend { from, to: to.clone() }, start, request, &[])
+        }
     };
     sent.map_err(not_sent)?;
     let answer = answer.await.unwrap_or(Answer::Disconnected);
