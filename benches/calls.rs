@@ -19,7 +19,7 @@ fn main() {
     peers::run_if_worker();
     let settings = Settings::from_args();
     println!("{}", describe(&settings));
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let runtime = settings.runtime();
     let stage = Stage::new(&settings, &runtime);
     one_after_another(&settings, &stage);
     callers_to_beam(&settings, &stage);

@@ -22,15 +22,15 @@ fn main() {
     let epmd = peers::start_epmd(&settings);
     println!("\n| memory | resident | target |");
     println!("|---|---:|---|");
-    connection(&epmd);
-    worker(&epmd);
+    connection(&settings, &epmd);
+    worker(&settings, &epmd);
 }
 
 /// Each connection makes one call before it is idle, so that all is there that a connection in use has.
-fn connection(epmd: &Epmd) {
+fn connection(settings: &Settings, epmd: &Epmd) {
     let mut per_connection: Vec<f64> = (0..3)
         .map(|_| {
-            let worker = Worker::start(epmd);
+            let worker = Worker::start(settings, epmd);
             let mut connections = connect(&worker, 20);
             let before = resident(worker.pid());
             connections.extend(connect(&worker, CONNECTIONS));
@@ -55,8 +55,8 @@ fn connect(worker: &Worker, count: usize) -> Vec<Raw> {
     connections
 }
 
-fn worker(epmd: &Epmd) {
-    let worker = Worker::start(epmd);
+fn worker(settings: &Settings, epmd: &Epmd) {
+    let worker = Worker::start(settings, epmd);
     drop(connect(&worker, 1));
     report("an idle node that exports four functions", resident(worker.pid()));
     drop(worker);

@@ -17,12 +17,11 @@ mod peerl;
 mod workers;
 
 use harness::{Settings, describe};
-use tokio::runtime::Runtime;
 
 fn main() {
     let settings = Settings::from_args();
     println!("{}", describe(&settings));
-    let runtime = Runtime::new().expect("a runtime");
+    let runtime = settings.runtime();
     if settings.wants("join") {
         join::run(&settings, &runtime);
     }

@@ -13,8 +13,12 @@ pub(crate) fn describe(settings: &Settings) -> String {
     let rustc = Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     let rustc = String::from_utf8_lossy(&rustc);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let threads = settings.threads.map_or_else(
+        || "each node with its usual threads".to_owned(),
+        |threads| format!("each node with so many threads: {threads}"),
+    );
     format!(
-        "{}, {cores} cores, OTP {}, {}, load before {}; {} rounds of {:?}",
+        "{}, {cores} cores, {threads}, OTP {}, {}, load before {}; {} rounds of {:?}",
         model.unwrap_or("unknown processor"),
         settings.otp.number(),
         rustc.split_whitespace().take(2).collect::<Vec<_>>().join(" "),

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use peerl_test_support::Otp;
+use tokio::runtime::{Builder, Runtime};
 
 /// What the command line says: `cargo bench -p peerl --bench NAME -- [--rounds N] [--slice SECONDS] [--otp 25|27|29]
-/// [--epmd-port PORT] [--only WORDS]`.
+/// [--threads N] [--epmd-port PORT] [--only WORDS]`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// How often each contestant has its turn.
@@ -12,6 +13,9 @@ pub(crate) struct Settings {
     pub(crate) slice: Duration,
     /// The release of the BEAM nodes.
     pub(crate) otp: Otp,
+    /// How many threads a node has: schedulers of a BEAM, threads of the runtime of a peerl process. Without this each
+    /// has what it takes by itself, which is one for each core in either case.
+    pub(crate) threads: Option<usize>,
     /// The port of the benchmark's own EPMD. `edp_node` finds only one on port 4369, and takes part only then.
     pub(crate) epmd_port: Option<u16>,
     /// Only the contests whose title contains this.
@@ -22,8 +26,14 @@ impl Settings {
     /// # Panics
     /// If the arguments make no sense.
     pub(crate) fn from_args() -> Self {
-        let mut settings =
-            Self { rounds: 7, slice: Duration::from_millis(300), otp: Otp::V25, epmd_port: None, only: None };
+        let mut settings = Self {
+            rounds: 7,
+            slice: Duration::from_millis(300),
+            otp: Otp::V25,
+            threads: None,
+            epmd_port: None,
+            only: None,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             if argument == "--bench" {
@@ -34,12 +44,22 @@ impl Settings {
                 "--rounds" => settings.rounds = value.parse().expect("a number of rounds"),
                 "--slice" => settings.slice = Duration::from_secs_f64(value.parse().expect("a time in seconds")),
                 "--otp" => settings.otp = otp(&value),
+                "--threads" => settings.threads = Some(value.parse().expect("a number of threads")),
                 "--epmd-port" => settings.epmd_port = Some(value.parse().expect("a port")),
                 "--only" => settings.only = Some(value),
                 other => panic!("unknown option {other}"),
             }
         }
         settings
+    }
+
+    /// The runtime of a peerl process.
+    pub(crate) fn runtime(&self) -> Runtime {
+        let mut builder = Builder::new_multi_thread();
+        if let Some(threads) = self.threads {
+            builder.worker_threads(threads);
+        }
+        builder.enable_all().build().expect("a runtime")
     }
 
     pub(crate) fn wants(&self, title: &str) -> bool {

@@ -13,7 +13,7 @@ pub(crate) fn start_epmd(settings: &Settings) -> Epmd {
 }
 
 pub(crate) fn start_beam(settings: &Settings, epmd: &Epmd) -> Beam {
-    let beam = Beam::erlang(settings.otp).epmd(epmd).start();
+    let beam = Beam::erlang(settings.otp).epmd(epmd).usual_schedulers(settings.threads).start();
     beam.load_module(include_str!("bench.erl")).expect("the module compiles");
     beam
 }

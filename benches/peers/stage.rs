@@ -29,7 +29,7 @@ impl<'a> Stage<'a> {
         let port = epmd.names().into_iter().find(|(name, _)| *name == callee_name.name()).expect("it is registered").1;
         let own_name = format!("{}@127.0.0.1", unique_name("bench"));
         let node = runtime.block_on(start_node(&own_name, epmd.address(), Visibility::Hidden));
-        let worker = Worker::start(&epmd);
+        let worker = Worker::start(settings, &epmd);
         Self { runtime, epmd, caller, callee, callee_name, callee_port: port, worker, node }
     }
 

@@ -9,8 +9,9 @@ use peerl_epmd::Client;
 use peerl_node::{Atom, Epmd as Mapper, Exception, MailboxPolicy, Mfa, Node, NodeName, Overflow, Term, Visibility};
 use peerl_term::Binary;
 use peerl_test_support::{COOKIE, Epmd, unique_name};
-use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, oneshot};
+
+use crate::harness::Settings;
 
 const ROLE: &str = "PEERL_BENCH_WORKER";
 
@@ -23,9 +24,13 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn start(epmd: &Epmd) -> Self {
+    pub(crate) fn start(settings: &Settings, epmd: &Epmd) -> Self {
         let name = format!("{}@127.0.0.1", unique_name("worker"));
-        let mut child = Command::new(std::env::current_exe().expect("a program knows its path"))
+        let mut command = Command::new(std::env::current_exe().expect("a program knows its path"));
+        if let Some(threads) = settings.threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        let mut child = command
             .env(ROLE, format!("{name} {}", epmd.address()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,7 +90,7 @@ impl Drop for Worker {
 pub(crate) fn run_if_worker() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (name, epmd) = role.split_once(' ').expect("a name and an address");
-    let runtime = Runtime::new().expect("a runtime");
+    let runtime = Settings::from_args().runtime();
     let node = runtime.block_on(start_node(name, epmd.parse().expect("an address"), Visibility::Visible));
     serve(&node);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

@@ -291,6 +291,8 @@ pub struct BeamBuilder {
     flags: Vec<String>,
     env: Vec<(OsString, OsString)>,
     epmd_port: Option<u16>,
+    /// The flags that say how many schedulers it has, and whether they spin.
+    schedulers: Vec<String>,
     /// What stands before the command, to run it on another machine.
     prefix: Vec<String>,
 }
@@ -323,6 +325,8 @@ impl BeamBuilder {
             flags: Vec::new(),
             env: Vec::new(),
             epmd_port: None,
+            // One that does not spin, since many nodes share few cores.
+            schedulers: ["+S", "1:1", "+SDio", "1", "+sbwt", "none", "+sbwtdio", "none"].map(str::to_owned).into(),
             prefix: Vec::new(),
         }
     }
@@ -376,6 +380,13 @@ impl BeamBuilder {
     /// its name says. So nodes that are to meet this way have different hosts, such as 127.0.0.1 and 127.0.0.2.
     pub fn without_epmd(self, port: u16) -> Self {
         self.args(["-erl_epmd_port", &port.to_string()])
+    }
+
+    /// Has this many schedulers, or as many as the machine has cores, which spin before they sleep, as those of a node
+    /// outside of tests do: for benchmarks. Without this it has one that sleeps at once.
+    pub fn usual_schedulers(mut self, count: Option<usize>) -> Self {
+        self.schedulers = count.map_or_else(Vec::new, |count| vec!["+S".to_owned(), format!("{count}:{count}")]);
+        self
     }
 
     /// A further argument of `erl` (for an Elixir node one without spaces).
@@ -492,9 +503,8 @@ impl BeamBuilder {
             Names::None => ("", "nohost"),
         };
         let name = if self.name.contains('@') { self.name.clone() } else { format!("{}@{host}", self.name) };
-        // One scheduler that does not spin, since many nodes share few cores.
-        let mut flags: Vec<&str> = vec!["-noinput", "+S", "1:1", "+SDio", "1", "+sbwt", "none", "+sbwtdio", "none"];
-        flags.extend(["-start_epmd", "false"]);
+        let mut flags: Vec<&str> = vec!["-noinput", "-start_epmd", "false"];
+        flags.extend(self.schedulers.iter().map(String::as_str));
         if self.prefix.is_empty() {
             flags.extend(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
         }
