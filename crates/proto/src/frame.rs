@@ -23,7 +23,7 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// The frame size accepted by default: 128 MiB. A peer with the `FRAGMENTS` capability cuts messages into frames
+    /// The frame size accepted by default: 128 MiB. A BEAM with the `FRAGMENTS` capability cuts messages into frames
     /// of 64 KiB; other peers send a message as one frame, however large.
     pub const DEFAULT_LIMIT: usize = 128 << 20;
 

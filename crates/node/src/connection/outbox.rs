@@ -188,7 +188,7 @@ impl Outbox {
         end: &'static [u8],
     ) -> Result<(), SendError> {
         let mut queue = self.queue.lock();
-        if payload.len() <= Fragments::SIZE || !queue.channel.supports(DistributionFlags::FRAGMENTS) {
+        if payload.len() <= Fragments::LARGE || !queue.channel.supports(DistributionFlags::FRAGMENTS) {
             drop(queue);
             return self.send(from, control, |out| {
                 start(out);
@@ -254,7 +254,7 @@ impl Outbox {
                     return Err(SendError::Closed);
                 }
                 // What is sent after a large message waits for it; so whoever sends it must wait too.
-                let is_apart = size > Fragments::SIZE || queue.has_lane(sender);
+                let is_apart = size > Fragments::LARGE || queue.has_lane(sender);
                 let ahead = if is_apart { queue.bytes() } else { queue.buffer.len() };
                 if ahead < Self::BUSY {
                     return Ok(());
@@ -419,7 +419,7 @@ impl Queue {
     /// behind it belongs into the next write.
     fn next_fragments(&mut self, fragments: &mut Vec<Fragment>) {
         // 1 MiB: about as much as lies ahead of a small message on a BEAM's connection, too (`+zdbbl`).
-        const AT_A_TIME: usize = 16;
+        const AT_A_TIME: usize = 4;
         while fragments.len() < AT_A_TIME
             && let Some((fragment, ends)) = self.next_fragment()
         {

@@ -370,7 +370,7 @@ fn size(term: &Term) -> usize {
             Term::Map(map) => open.extend(map.iter().take(ENOUGH).flat_map(|(key, value)| [key, value])),
             _ => {}
         }
-        if size > Fragments::SIZE {
+        if size > Fragments::LARGE {
             break;
         }
     }
@@ -378,7 +378,7 @@ fn size(term: &Term) -> usize {
 }
 
 /// So many elements make a term large, whatever they are.
-const ENOUGH: usize = Fragments::SIZE / 8;
+const ENOUGH: usize = Fragments::LARGE / 8;
 
 /// Where a process is.
 pub(crate) enum Place {
@@ -477,7 +477,7 @@ fn send_payload(
     size: usize,
 ) -> Result<(), crate::connection::SendError> {
     match payload {
-        Payload::Term(term) if size <= Fragments::SIZE => {
+        Payload::Term(term) if size <= Fragments::LARGE => {
             connection.outbox.send(from, control, |out| encode::term(term, out))
         }
         payload => connection.outbox.send_term(from, control, &payload.into_raw()),

@@ -29,8 +29,12 @@ pub struct Fragment {
 }
 
 impl Fragments {
-    /// How many bytes of payload a fragment has: as many as OTP puts into one.
-    pub const SIZE: usize = 64 << 10;
+    /// A payload of more bytes than this goes out in fragments: of as many as OTP puts into one.
+    pub const LARGE: usize = 64 << 10;
+
+    /// How many bytes of payload a fragment has. A BEAM takes fragments of any size, and has less to do for few large
+    /// ones than for many of its own size.
+    pub const SIZE: usize = 256 << 10;
 
     /// `message` has the control message in `control_start..payload_start` and then the payload.
     pub(super) fn new(sequence: u64, message: Vec<u8>, control_start: usize, payload_start: usize) -> Self {
@@ -74,7 +78,7 @@ impl Iterator for Fragments {
             head.push(0);
             head.extend_from_slice(&control);
         }
-        // 64 KiB and a control message.
+        // 256 KiB and a control message.
         let length = (head.len() - 4 + data.len()) as u32;
         head[..4].copy_from_slice(&length.to_be_bytes());
         self.remaining -= 1;
@@ -104,7 +108,7 @@ mod tests {
     };
 
     fn fragments(before: &[u8]) -> Fragments {
-        let message = Term::tuple([Term::atom("big"), Term::binary(vec![b'x'; 200_000])]);
+        let message = Term::tuple([Term::atom("big"), Term::binary(vec![b'x'; 800_000])]);
         let control = RegSend { from: a(9), to: atom("sink") };
         let mut out = before.to_vec();
         let fragments = Outbound::new(DistributionFlags::FULL_MEMBER)
@@ -115,8 +119,8 @@ mod tests {
         fragments
     }
 
-    /// The heads of what OTP 25 sends, but for the number of the sequence. OTP's first fragment has 64 KiB of control
-    /// message and payload together; ours has 64 KiB of payload.
+    /// The heads of what OTP 25 sends, but for the number of the sequence and the sizes. OTP's first fragment has 64 KiB
+    /// of control message and payload together; ours has 256 KiB of payload.
     #[test]
     fn heads() {
         for before in [&b""[..], b"earlier"] {
@@ -124,10 +128,10 @@ mod tests {
             let head = "8345 0000000000000001 0000000000000004 00\
                         6804610658770b61403132372e302e302e310000000900000000000003ea7700770473696e6b";
             assert_eq!(fragments[0].head[4..], hex(head));
-            assert_eq!(fragments[0].data[..13], hex("680277036269676d00030d4078"));
-            assert_eq!(fragments[1].head, hex("00010012 8346 0000000000000001 0000000000000003"));
+            assert_eq!(fragments[0].data[..13], hex("680277036269676d000c350078"));
+            assert_eq!(fragments[1].head, hex("00040012 8346 0000000000000001 0000000000000003"));
             assert_eq!(fragments[3].head[4..], hex("8346 0000000000000001 0000000000000001"));
-            assert_eq!(fragments.iter().map(|f| f.data.len()).sum::<usize>(), 200_012);
+            assert_eq!(fragments.iter().map(|f| f.data.len()).sum::<usize>(), 800_012);
             for Fragment { head, data } in fragments {
                 let length = u32::from_be_bytes(*head.first_chunk().unwrap()) as usize;
                 assert_eq!(length + 4, head.len() + data.len());
@@ -138,8 +142,8 @@ mod tests {
     #[test]
     fn parts_come_together_again() {
         let control = RegSend { from: a(9), to: atom("sink") };
-        let large = Bytes::from(vec![b'x'; 200_000]);
-        for size in [0, 1, Fragments::SIZE, 200_000] {
+        let large = Bytes::from(vec![b'x'; 800_000]);
+        for size in [0, 1, Fragments::SIZE, 800_000] {
             let mut outbound = Outbound::new(DistributionFlags::FULL_MEMBER);
             let start = |out: &mut MessageBuffer<'_>| {
                 encode::list_header(1, out);
@@ -182,6 +186,6 @@ mod tests {
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0].control, RegSend { from: a(9), to: atom("sink") }.into());
         let payload = messages[0].payload.as_ref().unwrap().decode().unwrap();
-        assert_eq!(payload.as_tuple().unwrap()[1].as_binary().unwrap().len(), 200_000);
+        assert_eq!(payload.as_tuple().unwrap()[1].as_binary().unwrap().len(), 800_000);
     }
 }

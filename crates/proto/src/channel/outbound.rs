@@ -88,7 +88,7 @@ impl Outbound {
         self.encode(control, |_| {}, out)
     }
 
-    /// Appends the frame of a message to `out`, unless its payload is larger than [`Fragments::SIZE`] and the peer
+    /// Appends the frame of a message to `out`, unless its payload is larger than [`Fragments::LARGE`] and the peer
     /// takes fragments. Then it gives the fragments instead, for the caller to send with other messages between them,
     /// and leaves `out` as it was.
     ///
@@ -103,7 +103,7 @@ impl Outbound {
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
     ) -> Result<Option<Fragments>, MessageTooLarge> {
-        let largest = if self.supports(DistributionFlags::FRAGMENTS) { Fragments::SIZE } else { usize::MAX };
+        let largest = if self.supports(DistributionFlags::FRAGMENTS) { Fragments::LARGE } else { usize::MAX };
         if self.format == Format::AtomCache && self.put_cached(control, &payload, largest, out) {
             return Ok(None);
         }
@@ -122,7 +122,7 @@ impl Outbound {
     ) -> Result<Option<Fragments>, MessageTooLarge> {
         let start = out.len();
         let payload_start = self.put_inline(control, payload, out);
-        if out.len() - payload_start <= Fragments::SIZE || !self.supports(DistributionFlags::FRAGMENTS) {
+        if out.len() - payload_start <= Fragments::LARGE || !self.supports(DistributionFlags::FRAGMENTS) {
             close_frame(start, out)?;
             return Ok(None);
         }

@@ -51,7 +51,7 @@ async fn what_is_expected_is_waited_for_up_to_what_is_worth_a_write() {
 #[test]
 fn small_messages_overtake_large_ones_of_others() {
     let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
-    send(&outbox, 1, 1, 100 << 10);
+    send(&outbox, 1, 1, 400 << 10);
     send(&outbox, 2, 2, 20);
     assert_eq!(batches(&outbox), [(vec![2], vec![1, 1])]);
 }
@@ -59,9 +59,9 @@ fn small_messages_overtake_large_ones_of_others() {
 #[test]
 fn the_messages_of_a_sender_keep_their_order() {
     let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
-    send(&outbox, 1, 1, 100 << 10);
+    send(&outbox, 1, 1, 400 << 10);
     send(&outbox, 1, 2, 20);
-    send(&outbox, 1, 3, 100 << 10);
+    send(&outbox, 1, 3, 400 << 10);
     send(&outbox, 1, 4, 20);
     let expected = [(vec![], vec![1, 1]), (vec![2], vec![3, 3]), (vec![4], vec![])];
     assert_eq!(batches(&outbox), expected);
