@@ -1,6 +1,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -8,15 +9,26 @@ use crate::atom::in_pieces;
 
 /// A sequence of bytes.
 ///
-/// Up to [`Binary::INLINE`] bytes are held in place. Larger ones own their bytes, or share a buffer with the
-/// frame they came in, which makes cloning them free.
+/// Up to [`Binary::INLINE`] bytes are held in place. Larger ones own their bytes, or share them: the large ones with the
+/// buffer that they were received in, the small ones of a term that has many of them with one another. What is shared is
+/// cloned without a copy, and stays in memory as a whole; [`Binary::copy_from_slice`] makes a binary of its own of one that
+/// is to be kept for long.
 #[derive(Clone)]
 pub struct Binary(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Inline { len: u8, bytes: [u8; Binary::INLINE] },
+    Inline {
+        len: u8,
+        bytes: [u8; Binary::INLINE],
+    },
     Owned(Box<[u8]>),
+    /// A part of a copy of the received bytes, with others of the same message.
+    Part {
+        chunk: Arc<[u8]>,
+        start: u16,
+        len: u16,
+    },
     Shared(Box<Bytes>),
 }
 
@@ -27,6 +39,9 @@ impl Binary {
     /// The fewest bytes for which a decoded binary shares the received buffer. Smaller ones are copied, so
     /// that a few bytes do not keep a whole frame in memory.
     pub const SHARED: usize = 4096;
+
+    /// The most bytes that are shared by the small binaries of a term.
+    pub const CHUNK: usize = 1024;
 
     /// Makes a binary by copying the bytes.
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
@@ -47,11 +62,29 @@ impl Binary {
         Self(Repr::Inline { len: len.min(Self::INLINE) as u8, bytes: in_pieces(bytes) })
     }
 
+    /// Makes a binary of bytes of a chunk. `None` if they are not all in it.
+    #[inline]
+    pub(crate) fn part(chunk: &Arc<[u8]>, start: usize, len: usize) -> Option<Self> {
+        let end = start.checked_add(len).filter(|end| *end <= chunk.len())?;
+        u16::try_from(end).ok()?;
+        Some(Self(Repr::Part { chunk: chunk.clone(), start: start as u16, len: len as u16 }))
+    }
+
+    /// The chunk that it is a part of, if it is.
+    #[cfg(test)]
+    pub(crate) fn chunk(&self) -> Option<&Arc<[u8]>> {
+        match &self.0 {
+            Repr::Part { chunk, .. } => Some(chunk),
+            _ => None,
+        }
+    }
+
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Repr::Owned(bytes) => bytes,
+            Repr::Part { chunk, start, len } => &chunk[usize::from(*start)..][..usize::from(*len)],
             Repr::Shared(bytes) => bytes,
         }
     }
@@ -67,7 +100,7 @@ impl Binary {
     /// Turns the binary into shareable bytes, without a copy unless it is a small one.
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
-            Repr::Inline { len, bytes } => Bytes::copy_from_slice(&bytes[..usize::from(len)]),
+            Repr::Inline { .. } | Repr::Part { .. } => Bytes::copy_from_slice(self.as_slice()),
             Repr::Owned(bytes) => Bytes::from(bytes),
             Repr::Shared(bytes) => *bytes,
         }

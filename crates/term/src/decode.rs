@@ -1,5 +1,6 @@
 //! Reading terms in the external term format.
 
+mod chunks;
 mod compressed;
 mod decoder;
 mod error;

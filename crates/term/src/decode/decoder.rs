@@ -4,6 +4,7 @@ use std::str;
 use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 
+use super::chunks::Chunks;
 use super::{DecodeError, DecodeErrorKind, Limits};
 use crate::{Atom, AtomTable, Binary, Pid, Reference, Tag};
 
@@ -17,6 +18,7 @@ pub struct Decoder<'a> {
     /// The end of the input that has not been read.
     rest: &'a [u8],
     shared: Option<&'a Bytes>,
+    chunks: Chunks,
     atoms: &'a AtomTable,
     elements_left: usize,
     /// The input is larger than the limit: it counts as empty, and any error says so.
@@ -35,7 +37,15 @@ impl<'a> Decoder<'a> {
     pub fn from_slice(input: &'a [u8], atoms: &'a AtomTable, limits: &Limits) -> Self {
         let over_limit = input.len() > limits.bytes;
         let input = if over_limit { &[] } else { input };
-        Self { input, rest: input, shared: None, atoms, elements_left: limits.elements, over_limit }
+        Self {
+            input,
+            rest: input,
+            shared: None,
+            chunks: Chunks::NONE,
+            atoms,
+            elements_left: limits.elements,
+            over_limit,
+        }
     }
 
     /// The offset of the next byte.
@@ -452,10 +462,12 @@ impl<'a> Decoder<'a> {
     /// Reads the bytes of a binary.
     #[inline]
     pub(super) fn binary_of(&mut self, len: usize, at: usize) -> Result<Binary, DecodeError> {
+        let start = self.position();
         let bytes = self.take(len, at)?;
         Ok(match self.shared {
+            _ if len <= Binary::INLINE => Binary::copy_from_slice(bytes),
             Some(shared) if len >= Binary::SHARED => Binary::from(shared.slice_ref(bytes)),
-            _ => Binary::copy_from_slice(bytes),
+            _ => self.chunks.binary(self.input, start, len),
         })
     }
 }

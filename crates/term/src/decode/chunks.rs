@@ -1,0 +1,107 @@
+use std::sync::Arc;
+
+use crate::Binary;
+
+/// The bytes of small binaries that came together: a copy of a part of the input, which they share. That is quicker than
+/// memory of its own for each.
+///
+/// Where there are few of them, or much else between them, each has a copy of its own: a chunk is not to keep much in memory
+/// that nobody needs.
+#[derive(Debug, Clone)]
+pub(super) enum Chunks {
+    /// So many more binaries have copies of their own before the first chunk is made.
+    Few(u8),
+    /// The last chunk, where it begins in the input, and how many of its bytes are used.
+    Many { chunk: Arc<[u8]>, at: usize, used: usize },
+    /// The last chunk was not worth it.
+    Scattered,
+}
+
+impl Chunks {
+    pub(super) const NONE: Self = Self::Few(8);
+
+    /// Larger binaries have copies of their own.
+    const LARGEST: usize = Binary::CHUNK / 4;
+
+    /// A chunk is worth its memory if so many of its bytes are used.
+    const WORTH: usize = Binary::CHUNK / 4;
+
+    /// The binary of `len` bytes at `start`, which are in the input.
+    #[inline]
+    pub(super) fn binary(&mut self, input: &[u8], start: usize, len: usize) -> Binary {
+        if let Self::Many { chunk, at, used } = self
+            && let Some(binary) = Binary::part(chunk, start.wrapping_sub(*at), len)
+        {
+            *used += len;
+            return binary;
+        }
+        if len <= Self::LARGEST
+            && self.is_worth_another()
+            && let Some(binary) = self.begin(input, start, len)
+        {
+            return binary;
+        }
+        Binary::copy_from_slice(&input[start..][..len])
+    }
+
+    fn is_worth_another(&mut self) -> bool {
+        match self {
+            Self::Few(0) => true,
+            Self::Few(left) => {
+                *left -= 1;
+                false
+            }
+            Self::Many { used, .. } if *used >= Self::WORTH => true,
+            Self::Many { .. } => {
+                *self = Self::Scattered;
+                false
+            }
+            Self::Scattered => false,
+        }
+    }
+
+    fn begin(&mut self, input: &[u8], start: usize, len: usize) -> Option<Binary> {
+        let rest = &input[start..];
+        let chunk: Arc<[u8]> = rest[..rest.len().min(Binary::CHUNK)].into();
+        let binary = Binary::part(&chunk, 0, len)?;
+        *self = Self::Many { chunk, at: start, used: len };
+        Some(binary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// How much memory the binaries of this length keep, if so much lies between each two.
+    fn kept(count: usize, len: usize, between: usize) -> usize {
+        let input: Vec<u8> = (0..count * (len + between)).map(|i| i as u8).collect();
+        let mut chunks = Chunks::NONE;
+        let binaries: Vec<Binary> = (0..count)
+            .map(|i| {
+                let start = i * (len + between);
+                let binary = chunks.binary(&input, start, len);
+                assert_eq!(binary.as_slice(), &input[start..start + len]);
+                binary
+            })
+            .collect();
+        let chunks: HashMap<_, _> = binaries.iter().filter_map(Binary::chunk).map(|c| (c.as_ptr(), c.len())).collect();
+        let own = binaries.iter().filter(|binary| binary.chunk().is_none()).map(|binary| binary.len());
+        own.chain(chunks.into_values()).sum()
+    }
+
+    #[test]
+    fn many_small_binaries_share_what_lies_between_them_too() {
+        assert_eq!(kept(8, 30, 5), 8 * 30, "there are few");
+        let kept = kept(1000, 30, 5);
+        assert!((1000 * 30..1100 * 35).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn scattered_ones_and_large_ones_have_their_own_memory() {
+        assert_eq!(kept(1000, 30, 500), 1000 * 30 + Binary::CHUNK - 2 * 30, "one chunk was not worth it");
+        assert_eq!(kept(1000, 300, 5), 1000 * 300);
+    }
+}
