@@ -26,9 +26,10 @@ impl Chunks {
     /// A chunk is worth its memory if so many of its bytes are used.
     const WORTH: usize = Binary::CHUNK / 4;
 
-    /// The binary of `len` bytes at `start`, which are in the input.
+    /// The binary of these bytes, which are at `start` in the input; `rest` is the input from there on.
     #[inline]
-    pub(super) fn binary(&mut self, input: &[u8], start: usize, len: usize) -> Binary {
+    pub(super) fn binary(&mut self, rest: &[u8], start: usize, bytes: &[u8]) -> Binary {
+        let len = bytes.len();
         if let Self::Many { chunk, at, used } = self
             && let Some(binary) = Binary::part(chunk, start.wrapping_sub(*at), len)
         {
@@ -37,11 +38,11 @@ impl Chunks {
         }
         if len <= Self::LARGEST
             && self.is_worth_another()
-            && let Some(binary) = self.begin(input, start, len)
+            && let Some(binary) = self.begin(rest, start, len)
         {
             return binary;
         }
-        Binary::copy_from_slice(&input[start..][..len])
+        Binary::copy_from_slice(bytes)
     }
 
     fn is_worth_another(&mut self) -> bool {
@@ -60,8 +61,7 @@ impl Chunks {
         }
     }
 
-    fn begin(&mut self, input: &[u8], start: usize, len: usize) -> Option<Binary> {
-        let rest = &input[start..];
+    fn begin(&mut self, rest: &[u8], start: usize, len: usize) -> Option<Binary> {
         let chunk: Arc<[u8]> = rest[..rest.len().min(Binary::CHUNK)].into();
         let binary = Binary::part(&chunk, 0, len)?;
         *self = Self::Many { chunk, at: start, used: len };
@@ -82,8 +82,9 @@ mod tests {
         let binaries: Vec<Binary> = (0..count)
             .map(|i| {
                 let start = i * (len + between);
-                let binary = chunks.binary(&input, start, len);
-                assert_eq!(binary.as_slice(), &input[start..start + len]);
+                let bytes = &input[start..start + len];
+                let binary = chunks.binary(&input[start..], start, bytes);
+                assert_eq!(binary.as_slice(), bytes);
                 binary
             })
             .collect();

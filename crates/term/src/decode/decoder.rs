@@ -462,12 +462,12 @@ impl<'a> Decoder<'a> {
     /// Reads the bytes of a binary.
     #[inline]
     pub(super) fn binary_of(&mut self, len: usize, at: usize) -> Result<Binary, DecodeError> {
-        let start = self.position();
+        let (start, rest) = (self.position(), self.rest);
         let bytes = self.take(len, at)?;
         Ok(match self.shared {
             _ if len <= Binary::INLINE => Binary::copy_from_slice(bytes),
             Some(shared) if len >= Binary::SHARED => Binary::from(shared.slice_ref(bytes)),
-            _ => self.chunks.binary(self.input, start, len),
+            _ => self.chunks.binary(rest, start, bytes),
         })
     }
 }
