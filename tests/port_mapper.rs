@@ -60,6 +60,35 @@ async fn the_first_starts_epmd_for_all() {
     eventually("the end of the name", || epmd.names().is_empty()).await;
 }
 
+/// The node that runs EPMD for all ends: another one goes on with it, and everyone is found as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_takes_epmd_over() {
+    for otp in matrix() {
+        let port = free_port();
+        let first = builder(Mapper::Auto, port).start().await.unwrap();
+        let nodes =
+            [builder(Mapper::Auto, port).start().await.unwrap(), builder(Mapper::Auto, port).start().await.unwrap()];
+        let beam = Beam::erlang(otp).epmd_port(port).start_async().await;
+        assert!(first.embedded_epmd().is_some());
+        let creations = nodes.each_ref().map(Node::creation);
+        first.shutdown().await;
+
+        let client = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let end = tokio::time::Instant::now() + LIMIT;
+        while client.names().await.map_or(0, |names| names.len()) < 3 {
+            assert!(tokio::time::Instant::now() < end, "not all are registered again");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(nodes.iter().filter(|node| node.embedded_epmd().is_some()).count(), 1);
+        assert_eq!(nodes.each_ref().map(Node::creation), creations);
+        let late = Beam::erlang(otp).epmd_port(port).start_async().await;
+        for node in &nodes {
+            expect(&late, node, "net_adm:ping(NODE)", "pong").await;
+        }
+        nodes[0].ping(&name(&beam)).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn errors_say_what_to_do() {
     let error = builder(Mapper::External, free_port()).start().await.unwrap_err();

@@ -60,8 +60,9 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dist_port: Option<PortRange>,
 
-    /// Where nodes are registered: the EPMD that runs, or an embedded one if none does (auto); the one that runs
-    /// (external); an embedded one (embedded); or nowhere, all nodes being at --dist-port (none) [default: auto].
+    /// Where nodes are registered: the EPMD that runs, or an embedded one if none does or it does not come back (auto);
+    /// the one that runs (external); an embedded one (embedded); or nowhere, all nodes being at --dist-port (none)
+    /// [default: auto].
     #[arg(long, global = true, value_name = "HOW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epmd: Option<EpmdChoice>,
@@ -249,7 +250,7 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EpmdChoice {
-    /// At the EPMD that runs; if none does, an embedded one is started.
+    /// At the EPMD that runs; if none does, or it does not come back, an embedded one is started.
     #[default]
     Auto,
     /// At the EPMD that runs.

@@ -1,10 +1,13 @@
 //! How the node is found: through an EPMD that runs, one that it runs itself, or none.
 
+mod embedded;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use embedded::Embedded;
 use parking_lot::Mutex;
-use peerl_epmd::{Client, Lease, NodeType, Registration, Server, ServerHandle};
+use peerl_epmd::{Client, Lease, NodeType, Registration};
 use peerl_proto::node_name::NodeName;
 
 use crate::StartError;
@@ -14,7 +17,8 @@ use crate::dial::ConnectError;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Epmd {
-    /// The one that runs on this host; if none does, the node runs one itself.
+    /// The one that runs on this host; if none does, the node runs one itself. It does so too when the one that it
+    /// is registered with has been gone for three seconds: that may have been another node's, which has ended.
     #[default]
     Auto,
     /// The one that runs on this host. It is an error if none does.
@@ -49,7 +53,7 @@ pub(crate) struct PortMapper {
     client: Client,
     fixed_port: Option<u16>,
     lease: Mutex<Option<Lease>>,
-    server: Mutex<Option<ServerHandle>>,
+    embedded: Embedded,
 }
 
 impl PortMapper {
@@ -60,8 +64,8 @@ impl PortMapper {
         name: &NodeName,
         port: u16,
     ) -> Result<(Self, Option<u32>), StartError> {
-        let mut mapper = Self { client, fixed_port: None, lease: Mutex::new(None), server: Mutex::new(None) };
-        let embedded = match epmd {
+        let mut mapper = Self { client, fixed_port: None, lease: Mutex::new(None), embedded: Embedded::default() };
+        let missing = match epmd {
             Epmd::None { port } => {
                 mapper.fixed_port = Some(port);
                 return Ok((mapper, None));
@@ -75,12 +79,12 @@ impl PortMapper {
                 Err(error) => return Err(error.into()),
             },
         };
-        if embedded {
-            match serve(&mapper.client).await {
-                Ok(server) => *mapper.server.lock() = Some(server),
+        if missing {
+            match mapper.embedded.start(&mapper.client).await {
+                Ok(()) => {}
                 // Another node was looking for EPMD at the same time, and was the first to start one.
-                Err(StartError::Epmd(peerl_epmd::Error::AddressInUse { .. })) if epmd == Epmd::Auto => {}
-                Err(error) => return Err(error),
+                Err(peerl_epmd::Error::AddressInUse { .. }) if epmd == Epmd::Auto => {}
+                Err(error) => return Err(error.into()),
             }
         }
         // BEAM nodes register as ordinary nodes even when they are hidden; so does this one.
@@ -88,6 +92,9 @@ impl PortMapper {
         let registration = Registration::new(alive, port).with_type(NodeType::NORMAL);
         let lease = mapper.client.register(registration).await?;
         let creation = lease.creation();
+        if epmd == Epmd::Auto {
+            tokio::spawn(mapper.embedded.clone().take_over(mapper.client.clone(), lease.states()));
+        }
         *mapper.lease.lock() = Some(lease);
         Ok((mapper, Some(creation)))
     }
@@ -119,8 +126,7 @@ impl PortMapper {
         if let Some(lease) = lease {
             lease.release().await;
         }
-        let server = self.server.lock().take();
-        if let Some(server) = server {
+        if let Some(server) = self.embedded.end() {
             server.shutdown().await;
         }
     }
@@ -128,18 +134,11 @@ impl PortMapper {
     /// Gives the name back soon, and ends the EPMD that the node runs, without waiting.
     pub(crate) fn abandon(&self) {
         drop(self.lease.lock().take());
-        drop(self.server.lock().take());
+        drop(self.embedded.end());
     }
 
     /// The address of the EPMD that the node runs, if it runs one.
     pub(crate) fn embedded_address(&self) -> Option<SocketAddr> {
-        self.server.lock().as_ref().map(ServerHandle::local_addr)
+        self.embedded.address()
     }
-}
-
-async fn serve(client: &Client) -> Result<ServerHandle, StartError> {
-    let address = format!("{}:{}", client.host(), client.port());
-    let addresses: Vec<SocketAddr> = peerl_epmd::environment::listen_addresses(client.port())?;
-    tracing::info!(%address, "no EPMD runs here: starting one");
-    Ok(Server::bind(addresses, peerl_epmd::Config::from_env()).await?.spawn())
 }
