@@ -76,6 +76,7 @@ fn ping_names_nodes_and_discover_agree() {
     assert_eq!(names, expected.iter().map(|name| name.split('@').next().unwrap()).collect::<Vec<_>>());
     assert_eq!(names_of(json(&["names", "127.0.0.1"]), "name"), names);
     assert_eq!(names_of(json(&["discover", "epmd:127.0.0.1"]), "node"), expected);
+    assert_eq!(names_of(json(&["discover", "--discover", "epmd:127.0.0.1"]), "node"), expected);
     assert_eq!(names_of(json(&["nodes", beam.name()]), "node"), expected);
     assert_eq!(names_of(json(&["nodes", &worker]), "node"), expected);
     assert_eq!(names_of(json(&["ping", beam.name(), &worker]), "node"), expected);

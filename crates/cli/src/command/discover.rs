@@ -21,6 +21,10 @@ pub(super) struct Discover {
     /// The strategies [default: `discover` of peerl.toml, or PEERL_DISCOVER].
     #[arg(value_name = "STRATEGY")]
     strategies: Vec<Spec>,
+
+    /// The same, as the other commands have it.
+    #[arg(long, value_name = "STRATEGY")]
+    discover: Vec<Spec>,
 }
 
 #[derive(Serialize)]
@@ -31,7 +35,8 @@ struct Row {
 
 impl Discover {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
-        let strategies = PeerOptions { nodes: Vec::new(), discover: self.strategies }.strategies(settings)?;
+        let discover = [self.strategies, self.discover].concat();
+        let strategies = PeerOptions { nodes: Vec::new(), discover }.strategies(settings)?;
         if strategies.is_empty() {
             return Err(Failure::usage("no strategy is given").hint("give one, as epmd:HOST or static:NODE,…"));
         }
