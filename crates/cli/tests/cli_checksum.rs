@@ -306,6 +306,27 @@ fn a_function_of_a_beam_takes_the_sums() {
     assert_eq!(rows[0]["node"], beam.name());
 }
 
+/// As an Elixir module is written in either language, and halfway.
+#[test]
+fn the_function_of_the_ancestor_takes_the_sums() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (_worker, name) = cluster.worker(&[]);
+    let url = pages.url("/0/x");
+    let sum = |arguments: &[&str]| {
+        let ran = cluster.run(&[&["checksum", &url, "--node", &name, "--format", "json"], arguments].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.json()[0]["sha256"].as_str().unwrap().to_owned()
+    };
+    let expected = sum(&[]);
+    for function in [
+        "ClusterScrape.PageController.fetch/1",
+        "'Elixir.ClusterScrape.PageController':fetch/1",
+        "ClusterScrape.PageController:fetch/1",
+    ] {
+        assert_eq!(sum(&["--function", function]), expected, "{function}");
+    }
+}
+
 #[test]
 fn workers_that_come_later_join_in() {
     let cluster = Cluster::start();

@@ -148,6 +148,13 @@ fn template(function: &str) -> Result<Template, Failure> {
             .hint("write it as module:function/1 or Module.function/1")
     };
     let head = function.strip_suffix("/1").ok_or_else(wrong)?;
+    // An alias of Elixir may stand before Erlang's colon, too.
+    let head = match head.split_once(':') {
+        Some((module, function)) if module.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            format!("{module}.{function}")
+        }
+        _ => head.to_owned(),
+    };
     let call = format!("{head}(_)");
     Syntax::detect_call(&call).parse_template(&call).map_err(|_| wrong())
 }
