@@ -14,10 +14,6 @@ use crate::reason;
 use crate::rpc::{self, Spawn};
 
 /// What became of a message.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once a message and taken apart at once; a box would be an allocation a call"
-)]
 pub(crate) enum Routed {
     Done,
     /// A process is to be spawned.
@@ -72,7 +68,7 @@ impl Inner {
                 (SignalKind::Exit, SignalTarget::Name(_)) => {}
             },
             ControlMessage::SpawnRequest(request) => {
-                return self.spawn(connection, *request, required(payload)?);
+                return self.spawn(connection, request, required(payload)?);
             }
             ControlMessage::SpawnRequestTt(request) => {
                 let request = *request;
@@ -83,7 +79,7 @@ impl Inner {
                     function: request.function,
                     options: request.options,
                 };
-                return self.spawn(connection, request, required(payload)?);
+                return self.spawn(connection, Box::new(request), required(payload)?);
             }
             ControlMessage::SpawnReply(reply) => self.spawned(connection, reply)?,
             ControlMessage::SpawnReplyTt(reply) => {
@@ -150,7 +146,7 @@ impl Inner {
     fn spawn(
         self: &Arc<Self>,
         connection: &Connection,
-        request: SpawnRequest,
+        request: Box<SpawnRequest>,
         arguments: RawTerm,
     ) -> Result<Routed, Violation> {
         Ok(rpc::take_spawn(self, connection, request, arguments)?.map_or(Routed::Done, Routed::Spawn))

@@ -81,7 +81,7 @@ impl Drop for Active {
 
 /// A process that a peer wants spawned.
 pub(crate) struct Spawn {
-    request: SpawnRequest,
+    request: Box<SpawnRequest>,
     options: SpawnOptions,
     arguments: RawTerm,
     active: Active,
@@ -94,7 +94,7 @@ pub(crate) struct Spawn {
 pub(crate) fn take_spawn(
     node: &Arc<Inner>,
     connection: &Connection,
-    request: SpawnRequest,
+    request: Box<SpawnRequest>,
     arguments: RawTerm,
 ) -> Result<Option<Spawn>, SendError> {
     let refused = match request.spawn_options() {
