@@ -4,9 +4,9 @@ mod stage;
 
 use std::time::Duration;
 
-use peerl_node::{Atom, CallError, GenRequest, Node, Process, Term};
+use peerl_node::{Atom, CallError, GenRequest, Node, Term};
 use peerl_test_support::matrix;
-use stage::{LIMIT, Stage, atom, eval, eventually, expect, export, message, name, until};
+use stage::{LIMIT, Stage, atom, eval, eventually, expect, export, name, until};
 use tokio::task::JoinHandle;
 
 /// A `gen_server` of ours: `{add, A, B}`, `ignore` (no reply), `stop`, and `state` of what was cast.
@@ -193,57 +193,5 @@ async fn the_beam_spawns_here() {
         // The group leader of what runs here is the BEAM's; exits are the processes' own affair.
         expect("net_adm:ping(NODE)", "pong").await;
         eval(&beam, &node, &until("nodes()", &format!("['{}']", node.name()))).await;
-    }
-}
-
-/// A full mailbox: what the process wants done with one message too many is done.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn full_mailboxes() {
-    use peerl_node::{MailboxPolicy, Overflow};
-    let stage = Stage::new();
-    for otp in matrix() {
-        let node = stage.node().await;
-        export(&node);
-        let beam = stage.beam(otp).await;
-        let with = |overflow| node.process_with(MailboxPolicy { messages: 10, bytes: 1 << 20, overflow });
-        let send = async |process: &Process| {
-            let sent = stage::eval_with(
-                &beam,
-                &node,
-                "[P ! N || N <- lists:seq(1, 100)], ok",
-                [("P", process.pid().clone().into())],
-            );
-            assert_eq!(sent.await, "ok");
-        };
-
-        let mut dropping = with(Overflow::Drop);
-        send(&dropping).await;
-        expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
-        for n in 1..=10 {
-            assert_eq!(message(&mut dropping).await, Term::from(n));
-        }
-        assert!(dropping.try_receive().unwrap().is_none());
-
-        let mut ending = with(Overflow::Exit);
-        let mut watcher = node.process();
-        watcher.monitor(ending.pid()).await;
-        send(&ending).await;
-        let Term::Tuple(down) = message(&mut watcher).await else { panic!() };
-        assert_eq!(down[4], atom("mailbox_overflow"));
-        assert!(ending.receive().await.is_err());
-
-        // Nothing is lost; the connection waits meanwhile.
-        let mut waiting = with(Overflow::Wait);
-        send(&waiting).await;
-        eventually("a full mailbox", || waiting.queued() == 10).await;
-        for n in 1..=100 {
-            assert_eq!(message(&mut waiting).await, Term::from(n));
-        }
-        // One that ends while the connection waits for it.
-        let waiting = with(Overflow::Wait);
-        send(&waiting).await;
-        eventually("a full mailbox", || waiting.queued() == 10).await;
-        drop(waiting);
-        expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
     }
 }
