@@ -2,8 +2,10 @@
 
 mod stage;
 
-use peerl_node::{MailboxPolicy, Overflow, Process, Term};
-use peerl_test_support::matrix;
+use std::time::Duration;
+
+use peerl_node::{Ended, MailboxPolicy, Overflow, Process, Term};
+use peerl_test_support::{Otp, matrix};
 use stage::{Stage, atom, eventually, expect, export, message};
 
 /// A full mailbox: what the process wants done with one message too many is done.
@@ -55,4 +57,28 @@ async fn full_mailboxes() {
         drop(waiting);
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
     }
+}
+
+/// Much has come while nobody could read it: a process that takes what it gets has it in portions, and is not ended for a
+/// mailbox that others have filled before its turn.
+#[tokio::test]
+async fn what_has_piled_up_comes_in_portions() {
+    const MESSAGES: usize = 200_000;
+    let stage = Stage::new();
+    let node = stage.node().await;
+    let beam = stage.beam(Otp::V25).await;
+    let policy = MailboxPolicy { messages: 20_000, bytes: 1 << 30, overflow: Overflow::Exit };
+    let mut process = node.process_with(policy);
+    let flood = format!("spawn(fun() -> [P ! N || N <- lists:seq(1, {MESSAGES})] end), ok");
+    let sent = stage::eval_with(&beam, &node, &flood, [("P", process.pid().clone().into())]);
+    assert_eq!(sent.await, "ok");
+    // The only thread of the runtime; what is sent fills the buffers of the kernel.
+    std::thread::sleep(Duration::from_millis(500));
+    let taken = tokio::spawn(async move {
+        for _ in 0..MESSAGES {
+            process.receive().await?;
+        }
+        Ok::<_, Ended>(())
+    });
+    tokio::time::timeout(stage::LIMIT, taken).await.expect("all come").unwrap().expect("the process lives");
 }

@@ -48,22 +48,26 @@ async fn read_until_broken(
     let mut spawns = Vec::new();
     let alone = Handle::current().metrics().num_workers() == 1;
     loop {
+        let mut delivered = false;
         loop {
             match frames.next(&mut buffer) {
                 Ok(None) => break,
                 Ok(Some(Frame::Tick)) => answer_tick(connection),
                 Ok(Some(frame)) => match inbound.receive(frame) {
                     Ok(None) => {}
-                    Ok(Some(message)) => match node.route(connection, message) {
-                        Ok(Routed::Done) => {}
-                        Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
-                        Ok(Routed::Full(process, message)) => {
-                            // Perhaps they are what the process waits for.
-                            rpc::serve(node, connection, &mut spawns);
-                            wait_for_room(connection, &process, message).await;
+                    Ok(Some(message)) => {
+                        delivered = true;
+                        match node.route(connection, message) {
+                            Ok(Routed::Done) => {}
+                            Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
+                            Ok(Routed::Full(process, message)) => {
+                                // Perhaps they are what the process waits for.
+                                rpc::serve(node, connection, &mut spawns);
+                                wait_for_room(connection, &process, message).await;
+                            }
+                            Err(violation) => return NodeDownReason::Protocol(violation.to_string()),
                         }
-                        Err(violation) => return NodeDownReason::Protocol(violation.to_string()),
-                    },
+                    }
                     Err(error) => return NodeDownReason::Protocol(error.to_string()),
                 },
                 Err(error) => return NodeDownReason::Protocol(error.to_string()),
@@ -92,6 +96,10 @@ async fn read_until_broken(
             if let Err(error) = socket.readable().await {
                 return lost(&error);
             }
+        } else if delivered {
+            // More has come than was read at once. Whoever got messages takes them before there are more: the thread that
+            // delivers them is the one that runs their process next.
+            tokio::task::yield_now().await;
         }
         reserve(&mut buffer, room);
         let free = buffer.capacity() - buffer.len();
