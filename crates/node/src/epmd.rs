@@ -65,27 +65,15 @@ impl PortMapper {
         port: u16,
     ) -> Result<(Self, Option<u32>), StartError> {
         let mut mapper = Self { client, fixed_port: None, lease: Mutex::new(None), embedded: Embedded::default() };
-        let missing = match epmd {
+        match epmd {
             Epmd::None { port } => {
                 mapper.fixed_port = Some(port);
                 return Ok((mapper, None));
             }
             Epmd::Unregistered => return Ok((mapper, None)),
-            Epmd::External => false,
-            Epmd::Embedded => true,
-            Epmd::Auto => match mapper.client.names().await {
-                Ok(_) => false,
-                Err(peerl_epmd::Error::NoEpmd { .. }) => true,
-                Err(error) => return Err(error.into()),
-            },
-        };
-        if missing {
-            match mapper.embedded.start(&mapper.client).await {
-                Ok(()) => {}
-                // Another node was looking for EPMD at the same time, and was the first to start one.
-                Err(peerl_epmd::Error::AddressInUse { .. }) if epmd == Epmd::Auto => {}
-                Err(error) => return Err(error.into()),
-            }
+            Epmd::External => {}
+            Epmd::Embedded => mapper.embedded.start(&mapper.client).await?,
+            Epmd::Auto => mapper.embedded.start_if_missing(&mapper.client).await?,
         }
         // BEAM nodes register as ordinary nodes even when they are hidden; so does this one.
         let alive = name.name().parse().map_err(StartError::AliveName)?;

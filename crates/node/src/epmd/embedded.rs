@@ -39,6 +39,19 @@ impl Embedded {
         Ok(())
     }
 
+    /// Runs one, if none runs where the client looks for it.
+    pub(super) async fn start_if_missing(&self, client: &Client) -> Result<(), peerl_epmd::Error> {
+        match client.names().await {
+            Ok(_) => Ok(()),
+            Err(peerl_epmd::Error::NoEpmd { .. }) => match self.start(client).await {
+                // Another node was looking for EPMD at the same time, and was the first to start one.
+                Err(peerl_epmd::Error::AddressInUse { .. }) => Ok(()),
+                started => started,
+            },
+            Err(error) => Err(error),
+        }
+    }
+
     /// Follows the registration of the node, and starts an EPMD when the one it was registered with does not come
     /// back: it may have been that of another node, which has ended. Where many nodes have lost it, the first to
     /// start one has it for all.
@@ -51,15 +64,8 @@ impl Embedded {
             if timeout(PATIENCE, registered.wait_for(|state| *state != LeaseState::Lost)).await.is_ok() {
                 continue;
             }
-            match client.names().await {
-                Err(peerl_epmd::Error::NoEpmd { .. }) => {}
-                // One is there, but hangs or refuses us.
-                _ => continue,
-            }
-            match self.start(&client).await {
-                // Another node was quicker.
-                Ok(()) | Err(peerl_epmd::Error::AddressInUse { .. }) => {}
-                Err(error) => tracing::warn!(%error, "no EPMD runs here, and none can be started"),
+            if let Err(error) = self.start_if_missing(&client).await {
+                tracing::warn!(%error, epmd = %client, "EPMD does not come back, and none can be started");
             }
         }
     }
