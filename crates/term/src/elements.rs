@@ -55,12 +55,15 @@ impl Drop for Elements {
         let depth = DEPTH.get();
         if depth < DEEP {
             DEPTH.set(depth + 1);
-            for term in mem::take(&mut self.0).into_vec() {
-                // Most elements own nothing: that saves a call for each.
-                if term.is_inline() {
-                    mem::forget(term);
+            let mut terms = mem::take(&mut self.0);
+            for term in &mut terms {
+                // Most elements own nothing.
+                if !term.is_inline() {
+                    *term = Term::Integer(0);
                 }
             }
+            // Now nothing is left to be dropped, and the compiler need not look.
+            terms.into_iter().for_each(mem::forget);
             DEPTH.set(depth);
             return;
         }
