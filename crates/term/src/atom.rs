@@ -17,7 +17,7 @@ pub struct Atom(Repr);
 enum Repr {
     /// The name is UTF-8. It is not kept as a `str` because to check that it is ASCII when it is received takes
     /// a fraction of the time that it takes to make a `str` of it, and most atoms are never looked at as text.
-    /// What is after its end may be anything.
+    /// After its end there are zeros, so that names can be compared as a whole.
     Inline {
         len: u8,
         bytes: [u8; Atom::INLINE],
@@ -71,12 +71,25 @@ impl Atom {
         Self(Repr::Inline { len: name.len() as u8, bytes })
     }
 
-    /// Makes an atom of the first `len` of these bytes, which are ASCII. To copy them all takes fewer
-    /// instructions than to copy just those.
+    /// Makes an atom of the first `len` of these bytes, if there are so many and they are ASCII. All are read in words of the
+    /// processor, and none after another.
     #[inline(always)]
-    pub(crate) fn from_ascii(len: usize, bytes: &[u8; Self::INLINE]) -> Self {
-        debug_assert!(bytes[..len].is_ascii());
-        Self(Repr::Inline { len: len.min(Self::INLINE) as u8, bytes: in_pieces(bytes) })
+    pub(crate) fn from_ascii(len: usize, bytes: &[u8; Self::INLINE]) -> Option<Self> {
+        const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+        let word = |at: usize| bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        let without_rest = |word: u64, len: usize| word & !u64::MAX.unbounded_shl(8 * len as u32);
+        let first = without_rest(word(0), len);
+        let second = without_rest(word(8), len.saturating_sub(8));
+        let third = without_rest(word(Self::INLINE - 8) >> 16, len.saturating_sub(16));
+        if len > Self::INLINE || (first | second | third) & NOT_ASCII != 0 {
+            return None;
+        }
+        let mut name = [0; Self::INLINE];
+        name[..8].copy_from_slice(&first.to_le_bytes());
+        name[8..16].copy_from_slice(&second.to_le_bytes());
+        name[16..20].copy_from_slice(&third.to_le_bytes()[..4]);
+        name[20..].copy_from_slice(&third.to_le_bytes()[4..6]);
+        Some(Self(Repr::Inline { len: len as u8, bytes: name }))
     }
 
     /// Says whether there is nothing to free when the atom goes.
@@ -108,7 +121,10 @@ impl Atom {
 impl PartialEq for Atom {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        match (&self.0, &other.0) {
+            (Repr::Inline { len: a_len, bytes: a }, Repr::Inline { len: b_len, bytes: b }) => a_len == b_len && a == b,
+            _ => self.as_bytes() == other.as_bytes(),
+        }
     }
 }
 
@@ -124,7 +140,13 @@ impl PartialOrd for Atom {
 impl Ord for Atom {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        match (&self.0, &other.0) {
+            (Repr::Inline { len: a_len, bytes: a }, Repr::Inline { len: b_len, bytes: b }) => {
+                let first = |name: &[u8; Self::INLINE]| name.first_chunk().map_or(0, |word| u64::from_be_bytes(*word));
+                first(a).cmp(&first(b)).then_with(|| a.cmp(b)).then_with(|| a_len.cmp(b_len))
+            }
+            _ => self.as_bytes().cmp(other.as_bytes()),
+        }
     }
 }
 
@@ -271,11 +293,23 @@ mod tests {
             assert_eq!(atom.cmp(&fixed), Ordering::Equal);
             assert_eq!(hash(&|state| atom.hash(state)), hash(&|state| name.hash(state)));
         }
-        let mut chunk = *b"ok and something after";
-        let ok = Atom::from_ascii(2, &chunk);
-        chunk[2] = 0xff;
-        assert_eq!(ok, Atom::from_ascii(2, &chunk));
-        assert_eq!(ok, "ok");
+    }
+
+    #[test]
+    fn name_ends_where_its_length_says() {
+        let chunk = *b"some_name_of_22_bytes_";
+        for len in 0..=Atom::INLINE {
+            let name = str::from_utf8(&chunk[..len]).unwrap();
+            let atom = Atom::from_ascii(len, &chunk).unwrap();
+            assert_eq!((atom.as_str(), &atom), (name, &Atom::new(name).unwrap()));
+            for place in 0..Atom::INLINE {
+                let mut other = chunk;
+                other[place] |= 0x80;
+                let other = Atom::from_ascii(len, &other);
+                assert_eq!(other, (place >= len).then(|| atom.clone()), "{len} {place}");
+            }
+        }
+        assert_eq!(Atom::from_ascii(Atom::INLINE + 1, &chunk), None);
     }
 
     #[test]

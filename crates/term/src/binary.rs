@@ -62,12 +62,34 @@ impl Binary {
         Self(Repr::Inline { len: len.min(Self::INLINE) as u8, bytes: in_pieces(bytes) })
     }
 
-    /// Makes a binary of bytes of a chunk. `None` if they are not all in it.
-    #[inline]
-    pub(crate) fn part(chunk: &Arc<[u8]>, start: usize, len: usize) -> Option<Self> {
-        let end = start.checked_add(len).filter(|end| *end <= chunk.len())?;
-        u16::try_from(end).ok()?;
-        Some(Self(Repr::Part { chunk: chunk.clone(), start: start as u16, len: len as u16 }))
+    /// Copies these few bytes into an empty binary.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, from: &[u8]) {
+        if let Repr::Inline { len, bytes } = &mut self.0
+            && let Some(to) = bytes.get_mut(..from.len())
+        {
+            *len = from.len() as u8;
+            to.copy_from_slice(from);
+        }
+    }
+
+    /// Makes a binary of bytes of a chunk.
+    #[inline(always)]
+    pub(crate) fn part(chunk: Arc<[u8]>, start: u16, len: u16) -> Self {
+        debug_assert!(usize::from(start) + usize::from(len) <= chunk.len());
+        Self(Repr::Part { chunk, start, len })
+    }
+
+    /// Makes a binary that shares a buffer, or owns it.
+    #[inline(always)]
+    pub(crate) fn large(bytes: Bytes) -> Self {
+        Self(Repr::Shared(Box::new(bytes)))
+    }
+
+    /// Makes a binary of more than [`INLINE`](Self::INLINE) bytes that has its own memory.
+    #[inline(always)]
+    pub(crate) fn owned(bytes: Box<[u8]>) -> Self {
+        Self(Repr::Owned(bytes))
     }
 
     /// The chunk that it is a part of, if it is.

@@ -1,11 +1,15 @@
 //! Reading terms in the external term format.
 
 mod chunks;
+mod compound;
 mod compressed;
 mod decoder;
 mod error;
 mod identifier;
+mod leaf;
 mod limits;
+mod skip;
+mod small;
 mod term;
 
 pub use decoder::Decoder;
@@ -47,7 +51,8 @@ fn decode_body(bytes: &Bytes, start: usize, limits: &Limits) -> Result<Term, Dec
     let atoms = AtomTable::empty();
     let mut decoder = Decoder::new(bytes, &atoms, limits);
     decoder.skip(start)?;
-    let term = decoder.term()?;
+    let mut term = term::VACANT;
+    decoder.term_into(&mut term)?;
     decoder.finish()?;
     Ok(term)
 }

@@ -15,3 +15,8 @@ pub struct Pid {
     /// The incarnation of the node.
     pub creation: u32,
 }
+
+impl Pid {
+    /// A pid that is yet to be read.
+    pub(crate) const VACANT: Self = Self { node: Atom::from_static(""), id: 0, serial: 0, creation: 0 };
+}

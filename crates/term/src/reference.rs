@@ -36,6 +36,20 @@ impl Reference {
         Ok(Self { node, creation, len: words.len() as u8, words: all })
     }
 
+    /// A reference that is yet to be read.
+    pub(crate) const VACANT: Self =
+        Self { node: Atom::from_static(""), creation: 0, len: 1, words: [0; Self::MAX_WORDS] };
+
+    /// The parts of a vacant reference that is to have so many words.
+    #[inline]
+    pub(crate) fn parts_mut(&mut self, len: usize) -> Option<(&mut Atom, &mut u32, &mut [u32])> {
+        if !(1..=Self::MAX_WORDS).contains(&len) {
+            return None;
+        }
+        self.len = len as u8;
+        Some((&mut self.node, &mut self.creation, &mut self.words[..len]))
+    }
+
     /// The name of the node that made the reference.
     #[inline]
     pub fn node(&self) -> &Atom {

@@ -26,23 +26,23 @@ impl Chunks {
     /// A chunk is worth its memory if so many of its bytes are used.
     const WORTH: usize = Binary::CHUNK / 4;
 
-    /// The binary of these bytes, which are at `start` in the input; `rest` is the input from there on.
+    /// The chunk that has the first `len` bytes of `rest`, which is the input from `start` on, and where they begin in it.
+    /// `None` if they are to have memory of their own.
     #[inline]
-    pub(super) fn binary(&mut self, rest: &[u8], start: usize, bytes: &[u8]) -> Binary {
-        let len = bytes.len();
-        if let Self::Many { chunk, at, used } = self
-            && let Some(binary) = Binary::part(chunk, start.wrapping_sub(*at), len)
-        {
-            *used += len;
-            return binary;
+    pub(super) fn part(&mut self, rest: &[u8], start: usize, len: usize) -> Option<(Arc<[u8]>, u16)> {
+        if let Self::Many { chunk, at, used } = self {
+            let from = start.wrapping_sub(*at);
+            if from.checked_add(len).is_some_and(|end| end <= chunk.len()) {
+                *used += len;
+                return Some((chunk.clone(), from as u16));
+            }
         }
-        if len <= Self::LARGEST
-            && self.is_worth_another()
-            && let Some(binary) = self.begin(rest, start, len)
-        {
-            return binary;
+        if len > Self::LARGEST || !self.is_worth_another() {
+            return None;
         }
-        Binary::copy_from_slice(bytes)
+        let chunk: Arc<[u8]> = rest[..rest.len().min(Binary::CHUNK)].into();
+        *self = Self::Many { chunk: chunk.clone(), at: start, used: len };
+        Some((chunk, 0))
     }
 
     fn is_worth_another(&mut self) -> bool {
@@ -60,13 +60,6 @@ impl Chunks {
             Self::Scattered => false,
         }
     }
-
-    fn begin(&mut self, rest: &[u8], start: usize, len: usize) -> Option<Binary> {
-        let chunk: Arc<[u8]> = rest[..rest.len().min(Binary::CHUNK)].into();
-        let binary = Binary::part(&chunk, 0, len)?;
-        *self = Self::Many { chunk, at: start, used: len };
-        Some(binary)
-    }
 }
 
 #[cfg(test)]
@@ -83,7 +76,8 @@ mod tests {
             .map(|i| {
                 let start = i * (len + between);
                 let bytes = &input[start..start + len];
-                let binary = chunks.binary(&input[start..], start, bytes);
+                let part = chunks.part(&input[start..], start, len);
+                let binary = part.map_or_else(|| bytes.into(), |(chunk, from)| Binary::part(chunk, from, len as u16));
                 assert_eq!(binary.as_slice(), bytes);
                 binary
             })

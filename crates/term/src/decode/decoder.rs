@@ -6,7 +6,7 @@ use num_bigint::{BigInt, Sign};
 
 use super::chunks::Chunks;
 use super::{DecodeError, DecodeErrorKind, Limits};
-use crate::{Atom, AtomTable, Binary, Pid, Reference, Tag};
+use crate::{Atom, AtomTable, Pid, Reference, Tag};
 
 /// Reads terms from a buffer, one after another, into whatever type the caller wants.
 ///
@@ -14,13 +14,15 @@ use crate::{Atom, AtomTable, Binary, Pid, Reference, Tag};
 /// bytes that are really there before anything is allocated for them.
 #[derive(Debug, Clone)]
 pub struct Decoder<'a> {
-    input: &'a [u8],
+    pub(super) input: &'a [u8],
     /// The end of the input that has not been read.
-    rest: &'a [u8],
-    shared: Option<&'a Bytes>,
-    chunks: Chunks,
+    pub(super) rest: &'a [u8],
+    pub(super) shared: Option<&'a Bytes>,
+    pub(super) chunks: Chunks,
     atoms: &'a AtomTable,
-    elements_left: usize,
+    /// How many elements there may be, and how many there are in the compound terms that have been begun.
+    elements: usize,
+    claimed: usize,
     /// The input is larger than the limit: it counts as empty, and any error says so.
     over_limit: bool,
 }
@@ -43,7 +45,8 @@ impl<'a> Decoder<'a> {
             shared: None,
             chunks: Chunks::NONE,
             atoms,
-            elements_left: limits.elements,
+            elements: limits.elements,
+            claimed: 0,
             over_limit,
         }
     }
@@ -191,7 +194,7 @@ impl<'a> Decoder<'a> {
         match self.tag()? {
             Tag::STRING_EXT => {
                 let len = usize::from(self.u16(at)?);
-                self.claim(at, len, 0)?;
+                self.claim(at, len)?;
                 self.take(len, at)
             }
             _ => Err(self.unexpected(at)),
@@ -225,7 +228,7 @@ impl<'a> Decoder<'a> {
         for _module_and_name in 0..2 {
             self.atom_name()?;
         }
-        self.claim(at, fields, fields)?;
+        self.claim(at, fields)?;
         (0..fields).map(|_| self.atom_name()).collect()
     }
 
@@ -236,8 +239,11 @@ impl<'a> Decoder<'a> {
     #[inline]
     pub fn pid(&mut self) -> Result<Pid, DecodeError> {
         let at = self.position();
+        let (Tag::NEW_PID_EXT | Tag::PID_EXT) = self.peek_tag()? else { return Err(self.unexpected(at)) };
+        let mut pid = Pid::VACANT;
         let tag = self.tag()?;
-        self.pid_after(tag, at)
+        self.pid_into(tag, at, &mut pid)?;
+        Ok(pid)
     }
 
     /// Reads a reference.
@@ -247,8 +253,13 @@ impl<'a> Decoder<'a> {
     #[inline]
     pub fn reference(&mut self) -> Result<Reference, DecodeError> {
         let at = self.position();
+        let (Tag::NEWER_REFERENCE_EXT | Tag::NEW_REFERENCE_EXT | Tag::REFERENCE_EXT) = self.peek_tag()? else {
+            return Err(self.unexpected(at));
+        };
+        let mut reference = Reference::VACANT;
         let tag = self.tag()?;
-        self.reference_after(tag, at)
+        self.reference_into(tag, at, &mut reference)?;
+        Ok(reference)
     }
 
     /// Reads what comes before a tuple's elements; gives their number.
@@ -263,7 +274,7 @@ impl<'a> Decoder<'a> {
             Tag::LARGE_TUPLE_EXT => self.u32(at)? as usize,
             _ => return Err(self.unexpected(at)),
         };
-        self.claim(at, arity, 0)?;
+        self.claim(at, arity)?;
         Ok(arity)
     }
 
@@ -279,7 +290,7 @@ impl<'a> Decoder<'a> {
             Tag::NIL_EXT => Ok(0),
             Tag::LIST_EXT => {
                 let len = self.u32(at)? as usize;
-                self.claim(at, len, 0)?;
+                self.claim(at, len)?;
                 Ok(len)
             }
             _ => Err(self.unexpected(at)),
@@ -309,7 +320,7 @@ impl<'a> Decoder<'a> {
         match self.tag()? {
             Tag::MAP_EXT => {
                 let pairs = self.u32(at)? as usize;
-                self.claim(at, pairs.saturating_mul(2), 0)?;
+                self.claim(at, pairs.saturating_mul(2))?;
                 Ok(pairs)
             }
             _ => Err(self.unexpected(at)),
@@ -358,11 +369,6 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn next_is(&self, tag: Tag) -> bool {
-        self.rest.first() == Some(&tag.0)
-    }
-
-    #[inline(always)]
     pub(super) fn take(&mut self, count: usize, at: usize) -> Result<&'a [u8], DecodeError> {
         match self.rest.split_at_checked(count) {
             Some((bytes, rest)) => {
@@ -404,21 +410,19 @@ impl<'a> Decoder<'a> {
         self.array(at).map(u64::from_be_bytes)
     }
 
-    /// Checks that `count` more elements can be there at all, each having at least one byte, besides the
-    /// `owed` ones that enclosing terms still wait for. So what is allocated ahead is bounded by the input,
-    /// however deeply counts are nested.
+    /// Checks that `count` more elements can be there at all: each has a byte of the input, of which no other has any. So what
+    /// is allocated ahead is bounded by the input, however deeply counts are nested.
     #[inline]
-    pub(super) fn claim(&mut self, at: usize, count: usize, owed: usize) -> Result<(), DecodeError> {
-        if count.saturating_add(owed) > self.remaining() {
+    pub(super) fn claim(&mut self, at: usize, count: usize) -> Result<(), DecodeError> {
+        let claimed = self.claimed.saturating_add(count);
+        if count > self.remaining() || claimed > self.input.len() {
             return Err(self.error(at, DecodeErrorKind::Truncated));
         }
-        match self.elements_left.checked_sub(count) {
-            Some(left) => {
-                self.elements_left = left;
-                Ok(())
-            }
-            None => Err(self.error(at, DecodeErrorKind::TooManyElements)),
+        if claimed > self.elements {
+            return Err(self.error(at, DecodeErrorKind::TooManyElements));
         }
+        self.claimed = claimed;
+        Ok(())
     }
 
     /// Reads the place of an atom in the distribution header; gives the atom.
@@ -438,37 +442,6 @@ impl<'a> Decoder<'a> {
     pub(super) fn float_text(&mut self, at: usize) -> Result<f64, DecodeError> {
         let text = str::from_utf8(self.take(31, at)?).unwrap_or("").trim_end_matches('\0');
         text.trim().parse().map_err(|_| self.error(at, DecodeErrorKind::Float))
-    }
-
-    /// The next bytes, as many as a binary can hold in place, if there are so many.
-    #[inline(always)]
-    pub(super) fn ahead(&self) -> Option<&'a [u8; Binary::INLINE]> {
-        self.rest.first_chunk()
-    }
-
-    /// The next bytes, as many as an atom can hold in place, if its name is so short, and in ASCII.
-    #[inline(always)]
-    pub(super) fn ascii_ahead(&self, len: usize) -> Option<&'a [u8; Atom::INLINE]> {
-        let start = self.rest.first_chunk()?;
-        start.get(..len)?.is_ascii().then_some(start)
-    }
-
-    /// Reads a binary after its tag.
-    pub(super) fn binary_after(&mut self, at: usize) -> Result<Binary, DecodeError> {
-        let len = self.u32(at)? as usize;
-        self.binary_of(len, at)
-    }
-
-    /// Reads the bytes of a binary.
-    #[inline]
-    pub(super) fn binary_of(&mut self, len: usize, at: usize) -> Result<Binary, DecodeError> {
-        let (start, rest) = (self.position(), self.rest);
-        let bytes = self.take(len, at)?;
-        Ok(match self.shared {
-            _ if len <= Binary::INLINE => Binary::copy_from_slice(bytes),
-            Some(shared) if len >= Binary::SHARED => Binary::from(shared.slice_ref(bytes)),
-            _ => self.chunks.binary(rest, start, bytes),
-        })
     }
 }
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::str;
 
-use super::{DecodeError, DecodeErrorKind, Decoder};
+use super::term::put;
+use super::{DecodeError, DecodeErrorKind, Decoder, small};
 use crate::{Atom, Pid, Port, Reference, Tag};
 
 impl<'a> Decoder<'a> {
@@ -33,9 +34,11 @@ impl<'a> Decoder<'a> {
 
     #[inline]
     pub(super) fn atom_utf8(&mut self, len: usize, at: usize) -> Result<Atom, DecodeError> {
-        if let Some(start) = self.ascii_ahead(len) {
+        if let Some(start) = self.rest.first_chunk()
+            && let Some(atom) = Atom::from_ascii(len, start)
+        {
             self.take(len, at)?;
-            return Ok(Atom::from_ascii(len, start));
+            return Ok(atom);
         }
         self.utf8_name(len, at).map(Atom::from_checked)
     }
@@ -62,16 +65,26 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    #[inline]
-    pub(super) fn pid_after(&mut self, tag: Tag, at: usize) -> Result<Pid, DecodeError> {
-        if tag != Tag::NEW_PID_EXT && tag != Tag::PID_EXT {
-            return Err(self.unexpected(at));
+    /// Reads the name of a node, which is short and ASCII as a rule.
+    #[inline(always)]
+    fn node(&mut self, to: &mut Atom) -> Result<(), DecodeError> {
+        if let Some((atom, after)) = small::atom(self.rest) {
+            self.rest = after;
+            put(to, atom);
+        } else {
+            *to = self.atom()?;
         }
-        let node = self.atom()?;
-        let id = self.u32(at)?;
-        let serial = self.u32(at)?;
-        let creation = if tag == Tag::NEW_PID_EXT { self.u32(at)? } else { u32::from(self.u8(at)?) };
-        Ok(Pid { node, id, serial, creation })
+        Ok(())
+    }
+
+    /// Reads a pid after its tag into a vacant one.
+    #[inline(always)]
+    pub(super) fn pid_into(&mut self, tag: Tag, at: usize, to: &mut Pid) -> Result<(), DecodeError> {
+        self.node(&mut to.node)?;
+        to.id = self.u32(at)?;
+        to.serial = self.u32(at)?;
+        to.creation = if tag == Tag::NEW_PID_EXT { self.u32(at)? } else { u32::from(self.u8(at)?) };
+        Ok(())
     }
 
     pub(super) fn port_after(&mut self, tag: Tag, at: usize) -> Result<Port, DecodeError> {
@@ -81,28 +94,25 @@ impl<'a> Decoder<'a> {
         Ok(Port { node, id, creation })
     }
 
-    #[inline]
-    pub(super) fn reference_after(&mut self, tag: Tag, at: usize) -> Result<Reference, DecodeError> {
+    /// Reads a reference after its tag into a vacant one.
+    #[inline(always)]
+    pub(super) fn reference_into(&mut self, tag: Tag, at: usize, to: &mut Reference) -> Result<(), DecodeError> {
+        let len = if tag == Tag::REFERENCE_EXT { 1 } else { usize::from(self.u16(at)?) };
+        let (node, creation, words) =
+            to.parts_mut(len).ok_or_else(|| self.error(at, DecodeErrorKind::ReferenceWords))?;
+        self.node(node)?;
+        match tag {
+            Tag::NEWER_REFERENCE_EXT => *creation = self.u32(at)?,
+            Tag::NEW_REFERENCE_EXT => *creation = u32::from(self.u8(at)?),
+            _ => {}
+        }
+        let bytes = self.take(4 * len, at)?;
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_be_bytes(*bytes);
+        }
         if tag == Tag::REFERENCE_EXT {
-            let node = self.atom()?;
-            let word = self.u32(at)?;
-            let creation = u32::from(self.u8(at)?);
-            return Reference::new(node, creation, &[word])
-                .map_err(|_| self.error(at, DecodeErrorKind::ReferenceWords));
+            *creation = u32::from(self.u8(at)?);
         }
-        if tag != Tag::NEWER_REFERENCE_EXT && tag != Tag::NEW_REFERENCE_EXT {
-            return Err(self.unexpected(at));
-        }
-        let len = usize::from(self.u16(at)?);
-        if !(1..=Reference::MAX_WORDS).contains(&len) {
-            return Err(self.error(at, DecodeErrorKind::ReferenceWords));
-        }
-        let node = self.atom()?;
-        let creation = if tag == Tag::NEWER_REFERENCE_EXT { self.u32(at)? } else { u32::from(self.u8(at)?) };
-        let mut words = [0; Reference::MAX_WORDS];
-        for word in &mut words[..len] {
-            *word = self.u32(at)?;
-        }
-        Reference::new(node, creation, &words[..len]).map_err(|_| self.error(at, DecodeErrorKind::ReferenceWords))
+        Ok(())
     }
 }

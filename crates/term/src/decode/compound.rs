@@ -1,0 +1,174 @@
+//! Terms with terms inside: what comes before their elements, between them and after them.
+
+use super::term::{VACANT, put};
+use super::{DecodeError, DecodeErrorKind, Decoder};
+use crate::{Atom, DuplicateKey, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
+
+/// So many elements are made room for at a time.
+const CHUNK: usize = 64;
+
+/// A compound term of which elements are missing.
+pub(super) struct Open {
+    pub(super) kind: Kind,
+    /// The offset of its tag.
+    at: usize,
+    /// How many elements there will be.
+    pub(super) count: usize,
+    /// How many there are.
+    pub(super) filled: usize,
+    /// Those that are there, and places for some that are not.
+    pub(super) elements: Vec<Term>,
+}
+
+pub(super) enum Kind {
+    Tuple,
+    List,
+    /// A list that has its elements, and waits for its tail.
+    ImproperList,
+    /// A list that has no elements, and waits for its tail.
+    OnlyTail,
+    Map,
+    Fun(Box<LocalFun>),
+    Record(Box<Record>),
+}
+
+impl Open {
+    /// Makes places for elements that are missing, if there are none.
+    #[inline(always)]
+    pub(super) fn make_room(&mut self) {
+        if self.filled == self.elements.len() {
+            let room = (self.count - self.filled).min(CHUNK);
+            self.elements.extend((0..room).map(|_| VACANT));
+        }
+    }
+}
+
+impl Decoder<'_> {
+    /// Reads what comes before the elements of a compound term; nothing if it is another term's tag.
+    #[inline(always)]
+    pub(super) fn compound(&mut self, tag: Tag, at: usize) -> Result<Option<(Kind, usize)>, DecodeError> {
+        let (kind, count) = match tag {
+            Tag::SMALL_TUPLE_EXT => (Kind::Tuple, usize::from(self.u8(at)?)),
+            Tag::LIST_EXT => (Kind::List, self.u32(at)? as usize),
+            Tag::MAP_EXT => (Kind::Map, (self.u32(at)? as usize).saturating_mul(2)),
+            Tag::LARGE_TUPLE_EXT => (Kind::Tuple, self.u32(at)? as usize),
+            Tag::NEW_FUN_EXT => self.fun_header(at)?,
+            Tag::RECORD_EXT => self.record_header(at)?,
+            _ => return Ok(None),
+        };
+        self.claim(at, count)?;
+        Ok(Some((kind, count)))
+    }
+
+    #[inline(always)]
+    pub(super) fn open(&self, kind: Kind, at: usize, count: usize) -> Open {
+        let tail = usize::from(count == 1 && matches!(kind, Kind::List) && self.has_tail_after_atom());
+        Open { kind, at, count, filled: 0, elements: Vec::with_capacity(count + tail) }
+    }
+
+    /// Says whether there is an atom and then the tail of an improper list, as in `[alias | Reference]`, which is in each
+    /// call of a `gen_server`. Then the list has all its room from the beginning.
+    fn has_tail_after_atom(&self) -> bool {
+        let tail = match self.rest {
+            [tag, len, rest @ ..] if Tag(*tag) == Tag::SMALL_ATOM_UTF8_EXT => rest.get(usize::from(*len)),
+            [tag, _, rest @ ..] if Tag(*tag) == Tag::ATOM_CACHE_REF => rest.first(),
+            _ => None,
+        };
+        tail.is_some_and(|tail| Tag(*tail) != Tag::NIL_EXT)
+    }
+
+    /// Reads the tail of a list. Says whether there are more elements to read: those of a list in the tail,
+    /// which go on in the same vector, or an improper tail.
+    pub(super) fn tail(&mut self, list: &mut Open) -> Result<bool, DecodeError> {
+        let at = self.position();
+        match self.peek_tag()? {
+            Tag::NIL_EXT => {
+                self.tag()?;
+                return Ok(false);
+            }
+            Tag::STRING_EXT => {
+                self.tag()?;
+                self.string_elements(at, &mut list.elements)?;
+                return Ok(false);
+            }
+            Tag::LIST_EXT => {
+                self.tag()?;
+                let more = self.u32(at)? as usize;
+                self.claim(at, more)?;
+                list.count += more;
+            }
+            _ if list.count == 0 => {
+                // A list of no elements and a tail is the tail: the BEAM reads it so.
+                list.kind = Kind::OnlyTail;
+                list.count = 1;
+            }
+            _ => {
+                list.kind = Kind::ImproperList;
+                self.claim(at, 1)?;
+                list.count += 1;
+            }
+        }
+        list.elements.reserve_exact(list.count - list.filled);
+        Ok(true)
+    }
+
+    #[inline(always)]
+    pub(super) fn close(&mut self, done: Open, to: &mut Term) -> Result<(), DecodeError> {
+        let mut elements = done.elements;
+        match done.kind {
+            Kind::Tuple => put(to, Term::Tuple(elements.into())),
+            Kind::List => put(to, Term::List(elements.into())),
+            Kind::Map => {
+                let map = self.map(done.at, elements)?;
+                put(to, Term::Map(map));
+            }
+            Kind::OnlyTail => put(to, elements.pop().unwrap_or_else(Term::nil)),
+            Kind::ImproperList => match elements.pop() {
+                Some(tail @ (Term::List(_) | Term::ImproperList(_))) => put(to, Term::list_with_tail(elements, tail)),
+                tail => {
+                    elements.extend(tail);
+                    put(to, Term::ImproperList(ImproperList(elements.into())));
+                }
+            },
+            Kind::Fun(mut fun) => {
+                fun.free_variables = elements.into();
+                put(to, Term::LocalFun(fun));
+            }
+            Kind::Record(mut record) => {
+                record.values = elements.into();
+                put(to, Term::Record(record));
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&self, at: usize, elements: Vec<Term>) -> Result<Map, DecodeError> {
+        Map::from_flat(elements).map_err(|DuplicateKey| self.error(at, DecodeErrorKind::DuplicateKey))
+    }
+
+    fn fun_header(&mut self, at: usize) -> Result<(Kind, usize), DecodeError> {
+        // The size that is stated is not needed: the parts say where the fun ends.
+        self.u32(at)?;
+        let arity = self.u8(at)?;
+        let unique = self.array(at)?;
+        let index = self.u32(at)?;
+        let free = self.u32(at)? as usize;
+        let module = self.atom()?;
+        let old_index = self.integer()?;
+        let old_unique = self.integer()?;
+        let pid: Pid = self.pid()?;
+        let fun =
+            LocalFun { arity, unique, index, module, old_index, old_unique, pid, free_variables: Default::default() };
+        Ok((Kind::Fun(Box::new(fun)), free))
+    }
+
+    fn record_header(&mut self, at: usize) -> Result<(Kind, usize), DecodeError> {
+        let fields = self.u32(at)? as usize;
+        let exported = self.u8(at)? & 1 == 1;
+        let (module, name) = (self.atom()?, self.atom()?);
+        self.claim(at, fields)?;
+        let keys = (0..fields).map(|_| self.atom()).collect::<Result<Box<[Atom]>, _>>()?;
+        let record = Record { exported, module, name, keys, values: Default::default() };
+        Ok((Kind::Record(Box::new(record)), fields))
+    }
+}
