@@ -96,6 +96,7 @@ impl Decoder<'_> {
                 let more = self.u32(at)? as usize;
                 self.claim(at, more)?;
                 list.count += more;
+                list.elements.reserve(more);
             }
             _ if list.count == 0 => {
                 // A list of no elements and a tail is the tail: the BEAM reads it so.
@@ -106,9 +107,9 @@ impl Decoder<'_> {
                 list.kind = Kind::ImproperList;
                 self.claim(at, 1)?;
                 list.count += 1;
+                list.elements.reserve_exact(1);
             }
         }
-        list.elements.reserve_exact(list.count - list.filled);
         Ok(true)
     }
 

@@ -134,6 +134,20 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Reads an integer whose tag is [`Tag::SMALL_INTEGER_EXT`].
+    #[inline(always)]
+    pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
+        let at = self.position();
+        self.array(at).map(|[_tag, value]| value)
+    }
+
+    /// Reads an integer whose tag is [`Tag::INTEGER_EXT`].
+    #[inline(always)]
+    pub(crate) fn int(&mut self) -> Result<i32, DecodeError> {
+        let at = self.position();
+        self.array::<5>(at).map(|[_tag, value @ ..]| i32::from_be_bytes(value))
+    }
+
     /// Reads an unsigned integer that fits 64 bits.
     ///
     /// # Errors

@@ -32,12 +32,13 @@ impl<'d, 'de> Deserializer<'d, 'de> {
     #[inline(always)]
     fn nested<T>(&mut self, at: usize, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.depth_left = self.depth_left.checked_sub(1).ok_or(ErrorKind::TooDeep { offset: Some(at) })?;
-        let result = read(self);
+        let mut result = read(self);
         self.depth_left += 1;
-        match result {
-            Err(error) => Err(error.at(at)),
-            ok => ok,
+        // Large values are not moved once more.
+        if let Err(error) = &mut result {
+            error.locate(at);
         }
+        result
     }
 
     #[inline]
@@ -110,7 +111,8 @@ impl<'d, 'de> Deserializer<'d, 'de> {
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let at = self.decoder.position();
         match self.decoder.peek_tag()? {
-            Tag::SMALL_INTEGER_EXT | Tag::INTEGER_EXT => visitor.visit_i64(self.decoder.integer()?),
+            Tag::SMALL_INTEGER_EXT => visitor.visit_u8(self.decoder.byte()?),
+            Tag::INTEGER_EXT => visitor.visit_i32(self.decoder.int()?),
             Tag::SMALL_BIG_EXT | Tag::LARGE_BIG_EXT => self.big_number(visitor),
             Tag::NEW_FLOAT_EXT | Tag::FLOAT_EXT => visitor.visit_f64(self.decoder.float()?),
             _ => return self.any(visitor),

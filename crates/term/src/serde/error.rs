@@ -67,10 +67,16 @@ impl Error {
 
     /// Adds the place to a message that has none yet.
     #[cold]
-    pub(super) fn at(mut self, place: usize) -> Self {
+    pub(super) fn locate(&mut self, place: usize) {
         if let ErrorKind::Message { offset: offset @ None, .. } = &mut *self.0 {
             *offset = Some(place);
         }
+    }
+
+    /// The same with the place.
+    #[cold]
+    pub(super) fn at(mut self, place: usize) -> Self {
+        self.locate(place);
         self
     }
 

@@ -134,19 +134,27 @@ pub(super) struct StructPairs<'s, 'd, 'de> {
 
 impl<'de> StructPairs<'_, '_, 'de> {
     /// Reads a key that is an atom with the name of a field.
-    #[inline]
+    #[inline(always)]
     fn field(&mut self) -> Option<&'static str> {
-        let de = &mut *self.pairs.de;
-        let mut unplaced = 0;
-        let place = de.field_places.get_mut(self.read).unwrap_or(&mut unplaced);
+        let place = self.read;
         self.read += 1;
-        if let Some(name) = self.fields.get(usize::from(*place))
+        let de = &mut *self.pairs.de;
+        if let Some(field) = de.field_places.get(place)
+            && let Some(name) = self.fields.get(usize::from(*field))
             && de.decoder.atom_if(name)
         {
             return Some(name);
         }
+        self.other_field(place)
+    }
+
+    #[inline(never)]
+    fn other_field(&mut self, place: usize) -> Option<&'static str> {
+        let de = &mut *self.pairs.de;
         let field = self.fields.iter().position(|name| de.decoder.atom_if(name))?;
-        *place = u8::try_from(field).unwrap_or(0);
+        if let Some(place) = de.field_places.get_mut(place) {
+            *place = u8::try_from(field).unwrap_or(0);
+        }
         Some(self.fields[field])
     }
 }
@@ -185,10 +193,10 @@ impl Pairs<'_, '_, '_> {
     /// Checks that the visitor has taken all pairs.
     #[inline(always)]
     pub(super) fn finish<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        match result {
-            Ok(_) if self.left > 0 => Err(de::Error::custom("map of too many pairs")),
-            result => result,
+        if result.is_ok() && self.left > 0 {
+            return Err(de::Error::custom("map of too many pairs"));
         }
+        result
     }
 }
 
