@@ -118,7 +118,7 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
     match node.peers.established(&established.peer, attempt) {
         UpVerdict::Up => {}
         UpVerdict::Replaces(old) => {
-            if let Some(old) = node.peers.get(established.peer.as_str()).filter(|connection| connection.id == old) {
+            if let Some(old) = node.peers.get(established.peer.as_atom()).filter(|connection| connection.id == old) {
                 node.bring_down(&old, NodeDownReason::Replaced);
             }
         }

@@ -1,9 +1,8 @@
 use std::fmt;
 
-use peerl_term::{Atom, AtomTable, RawTerm, Sink, Term, encode};
+use bytes::Bytes;
+use peerl_term::{Atom, AtomTable, RawTerm, Sink, Tag, Term, encode};
 use serde::Serialize;
-
-use crate::rpc::list_len;
 
 /// A function and its arguments: what is to be called.
 #[derive(Clone)]
@@ -28,18 +27,21 @@ pub enum MfaError {
 }
 
 impl Mfa {
+    /// The room for arguments to begin with: most need no more.
+    const USUAL: usize = 256;
+
     /// Makes a call of arguments that are any serializable sequence, such as a tuple: `("a", 1)`, `(x,)`, `()`.
     ///
     /// # Errors
     /// If a name is too long for an atom, or the arguments are no sequence or cannot be encoded.
     pub fn new(module: &str, function: &str, arguments: impl Serialize) -> Result<Self, MfaError> {
         let (module, function) = (Atom::new(module)?, Atom::new(function)?);
-        let mut encoded = Vec::new();
+        let mut encoded = Vec::with_capacity(Self::USUAL);
         peerl_term::serde::list_to_sink(&arguments, &mut encoded)?;
-        let arguments = RawTerm::new(encoded.into(), AtomTable::empty());
-        // What has just been written is a list.
-        let arity = list_len(&arguments).unwrap_or(0);
-        Ok(Self { module, function, arity, arguments })
+        let arity = arity_of(&encoded);
+        // Few bytes are copied into memory that is not larger than they are.
+        let encoded = if encoded.len() < Self::USUAL { Bytes::copy_from_slice(&encoded) } else { encoded.into() };
+        Ok(Self { module, function, arity, arguments: RawTerm::new(encoded, AtomTable::empty()) })
     }
 
     /// Makes a call of terms.
@@ -73,6 +75,15 @@ impl Mfa {
     pub(crate) fn encode_function(&self, sink: &mut impl Sink) {
         encode::atom(&self.module, sink);
         encode::atom(&self.function, sink);
+    }
+}
+
+/// The number of elements of a list that has just been encoded.
+fn arity_of(list: &[u8]) -> usize {
+    match *list {
+        [tag, a, b, ..] if Tag(tag) == Tag::STRING_EXT => usize::from(u16::from_be_bytes([a, b])),
+        [tag, a, b, c, d, ..] if Tag(tag) == Tag::LIST_EXT => u32::from_be_bytes([a, b, c, d]) as usize,
+        _ => 0,
     }
 }
 

@@ -242,7 +242,7 @@ impl Node {
 
     /// Ends the connection to a peer. Says whether there was one. The peer may connect again.
     pub fn disconnect(&self, peer: &NodeName) -> bool {
-        let connection = self.inner.peers.get(peer.as_str());
+        let connection = self.inner.peers.get(peer.as_atom());
         if let Some(connection) = &connection {
             self.inner.bring_down(connection, NodeDownReason::Disconnect);
         }
@@ -302,7 +302,7 @@ impl Inner {
 
     /// The connection to a peer; a new one if there is none.
     pub(crate) async fn connect(self: &Arc<Self>, peer: &NodeName) -> Result<Arc<Connection>, ConnectError> {
-        if let Some(connection) = self.peers.get(peer.as_str()) {
+        if let Some(connection) = self.peers.get(peer.as_atom()) {
             return Ok(connection);
         }
         if *peer == self.identity.name {

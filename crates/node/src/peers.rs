@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, DialVerdict, PeerSlot, UpVerdict};
 use peerl_proto::node_name::NodeName;
 use peerl_term::Atom;
+use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ pub(crate) type Waiter = oneshot::Receiver<Result<Arc<Connection>, ConnectError>
 pub(crate) struct Peers {
     slots: Mutex<HashMap<NodeName, Slot>>,
     /// The connections that are up, by the atom of the peer's name: what every send looks up, without a lock.
-    up: ArcSwap<HashMap<Atom, Arc<Connection>>>,
+    up: ArcSwap<FxHashMap<Atom, Arc<Connection>>>,
     next_attempt: AtomicU64,
 }
 
@@ -46,7 +47,7 @@ impl Peers {
     }
 
     /// The connection to a peer, if it is up.
-    pub(crate) fn get(&self, peer: &str) -> Option<Arc<Connection>> {
+    pub(crate) fn get(&self, peer: &Atom) -> Option<Arc<Connection>> {
         self.up.load().get(peer).cloned()
     }
 
@@ -62,7 +63,7 @@ impl Peers {
         let attempt = self.next_attempt();
         match slot.arbitration.dial(attempt) {
             DialVerdict::Up(_) => {
-                if let Some(connection) = self.get(peer.as_str()) {
+                if let Some(connection) = self.get(peer.as_atom()) {
                     return Wish::Up(connection);
                 }
             }
@@ -125,7 +126,7 @@ impl Peers {
     /// Shows the connection to everybody, and to those who waited for it.
     pub(crate) fn publish(&self, connection: &Arc<Connection>) {
         self.up.rcu(|up| {
-            let mut up = HashMap::clone(up);
+            let mut up = FxHashMap::clone(up);
             up.insert(connection.atom.clone(), connection.clone());
             up
         });
@@ -142,7 +143,7 @@ impl Peers {
     pub(crate) fn down(&self, connection: &Arc<Connection>) {
         let mut slots = self.slots.lock();
         self.up.rcu(|up| {
-            let mut up = HashMap::clone(up);
+            let mut up = FxHashMap::clone(up);
             if up.get(&connection.atom).is_some_and(|other| other.id == connection.id) {
                 up.remove(&connection.atom);
             }

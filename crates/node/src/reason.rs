@@ -19,6 +19,9 @@ pub(crate) fn is_atom(reason: &RawTerm, name: &str) -> bool {
     is_atom && reason.decode().is_ok_and(|term| term.is_atom(name))
 }
 
+/// What says that a call for `erpc` has a value.
+pub(crate) const RETURN: Atom = Atom::from_static("return");
+
 /// `{Result, return, Value}`: the exit reason of a process that has made a call for `erpc`, in its parts.
 pub(crate) struct Returned {
     pub(crate) result: Term,
@@ -31,7 +34,7 @@ impl Returned {
     pub(crate) fn encode_start(&self, sink: &mut impl Sink) {
         encode::tuple_header(3, sink);
         encode::term(&self.result, sink);
-        encode::atom(&Atom::from_static("return"), sink);
+        encode::atom(&RETURN, sink);
     }
 
     pub(crate) fn to_raw(&self) -> RawTerm {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use peerl_proto::channel::Message as Inbound;
 use peerl_proto::control::{ControlMessage, ProcessId, SignalKind, SignalTarget, SpawnReply, SpawnRequest};
-use peerl_term::{DecodeError, Pid, RawTerm, Reference};
+use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference};
 
 use crate::connection::{Answer, Connection, SendError};
 use crate::node::Inner;
@@ -164,7 +164,7 @@ impl Inner {
         }
     }
 
-    fn route_named(&self, to: &str, payload: Option<RawTerm>) -> Routed {
+    fn route_named(&self, to: &Atom, payload: Option<RawTerm>) -> Routed {
         match (self.processes.whereis(to), payload) {
             (Some(process), Some(payload)) => self.deliver(process, Message::User(kept(payload))),
             _ => Routed::Done,

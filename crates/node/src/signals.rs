@@ -88,10 +88,10 @@ impl Inner {
     /// Tells the watched side that the monitor is no more.
     pub(crate) fn stop_watching(&self, watcher: &Pid, watched: &Monitored, reference: &Reference) {
         let (process, node, id) = match watched {
-            Monitored::Process(pid) => (self.process(pid), pid.node.as_str(), ProcessId::Pid(pid.clone())),
+            Monitored::Process(pid) => (self.process(pid), &pid.node, ProcessId::Pid(pid.clone())),
             Monitored::Name(name, node) => (
                 (*node == self.identity.name).then(|| self.processes.whereis(name)).flatten(),
-                node.as_str(),
+                node.as_atom(),
                 ProcessId::Name(name.clone()),
             ),
         };
@@ -116,7 +116,7 @@ impl Inner {
     /// All processes learn that a node cannot be reached any more: `noconnection`.
     pub(crate) fn node_gone(&self, node: &NodeName) {
         let noconnection = reason::atom("noconnection");
-        let of_node = |pid: &Pid| pid.node == *node.as_str();
+        let of_node = |pid: &Pid| pid.node == *node.as_atom();
         for process in self.processes.all() {
             let (links, watched) = {
                 let Some(mut state) = process.alive() else { continue };

@@ -359,9 +359,11 @@ pub fn bit_string<S: Sink>(bits: &BitString, sink: &mut S) {
 pub fn pid<S: Sink>(pid: &Pid, sink: &mut S) {
     sink.put_u8(Tag::NEW_PID_EXT.0);
     atom(&pid.node, sink);
-    sink.put_u32(pid.id);
-    sink.put_u32(pid.serial);
-    sink.put_u32(pid.creation);
+    let mut parts = [0; 12];
+    for (part, value) in parts.as_chunks_mut().0.iter_mut().zip([pid.id, pid.serial, pid.creation]) {
+        *part = value.to_be_bytes();
+    }
+    sink.put(&parts);
 }
 
 /// Writes a port; one with a small id in the older form, as OTP 25 does.
@@ -382,12 +384,18 @@ pub fn port<S: Sink>(port: &Port, sink: &mut S) {
 /// Writes a reference.
 #[inline]
 pub fn reference<S: Sink>(reference: &Reference, sink: &mut S) {
-    sink.put_u8(Tag::NEWER_REFERENCE_EXT.0);
-    sink.put_u16(reference.words().len() as u16);
+    let words = reference.words();
+    sink.put(&[Tag::NEWER_REFERENCE_EXT.0, 0, words.len() as u8]);
     atom(reference.node(), sink);
-    sink.put_u32(reference.creation());
-    for word in reference.words() {
-        sink.put_u32(*word);
+    let mut parts = [0; 4 * (1 + Reference::MAX_WORDS)];
+    let values = std::iter::once(reference.creation()).chain(*reference.padded());
+    for (part, value) in parts.as_chunks_mut().0.iter_mut().zip(values) {
+        *part = value.to_be_bytes();
+    }
+    match words.len() {
+        // As nearly all have.
+        3 => sink.put(&parts[..16]),
+        len => sink.put(&parts[..4 * (1 + len)]),
     }
 }
 

@@ -86,7 +86,7 @@ impl Node {
 
     /// The pid of the process that has this name on this node.
     pub fn whereis(&self, name: &str) -> Option<Pid> {
-        self.inner.processes.whereis(name).map(|process| process.pid.clone())
+        self.inner.processes.whereis(&Atom::new(name).ok()?).map(|process| process.pid.clone())
     }
 }
 

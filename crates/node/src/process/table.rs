@@ -3,17 +3,20 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use peerl_term::{Atom, Pid};
+use rustc_hash::FxBuildHasher;
 
 use super::{Aliases, Core};
 use crate::identity::{Identity, pid_number};
 
 /// The processes of the node, and the names that they have registered.
+///
+/// The keys are numbers and names of ours, so that a quick hash will do.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessTable {
-    processes: DashMap<u64, Arc<Core>>,
-    names: DashMap<Atom, Arc<Core>>,
+    processes: DashMap<u64, Arc<Core>, FxBuildHasher>,
+    names: DashMap<Atom, Arc<Core>, FxBuildHasher>,
     /// By the numbers of their references.
-    aliases: DashMap<u64, Arc<Core>>,
+    aliases: DashMap<u64, Arc<Core>, FxBuildHasher>,
 }
 
 impl ProcessTable {
@@ -53,7 +56,7 @@ impl ProcessTable {
     }
 
     /// The process that has registered the name.
-    pub(crate) fn whereis(&self, name: &str) -> Option<Arc<Core>> {
+    pub(crate) fn whereis(&self, name: &Atom) -> Option<Arc<Core>> {
         self.names.get(name).map(|entry| entry.value().clone())
     }
 

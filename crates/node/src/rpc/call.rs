@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::{Control, ProcessId};
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{Reply, apply};
-use crate::connection::{Answer, Connection, Sender};
+use crate::connection::{Answer, Connection, SendError, Sender};
 use crate::dial::ConnectError;
 use crate::exception::Exception;
 use crate::mfa::Mfa;
@@ -115,61 +116,72 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let made = make::<T>(&self.node.inner, &self.peer, &self.mfa);
-            within(self.timeout, made).await
+            let Self { node, peer, mfa, timeout, result: _ } = &self;
+            match timeout {
+                None => make(&node.inner, peer, mfa).await,
+                Some(timeout) => within(*timeout, make(&node.inner, peer, mfa)).await,
+            }
         })
     }
 }
 
-/// Waits for a call no longer than its time-out.
-pub(crate) async fn within<T>(
-    timeout: Option<Duration>,
-    call: impl Future<Output = Result<T, CallError>>,
-) -> Result<T, CallError> {
-    match timeout {
-        None => call.await,
-        Some(timeout) => tokio::time::timeout(timeout, call).await.unwrap_or(Err(CallError::Timeout(timeout))),
-    }
+/// Waits for a call no longer than this. What few calls need takes no room in the future of all.
+pub(crate) fn within<'a, T>(
+    timeout: Duration,
+    call: impl Future<Output = Result<T, CallError>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, CallError>> {
+    let call = tokio::time::timeout(timeout, call);
+    call.map(move |made| made.unwrap_or(Err(CallError::Timeout(timeout)))).boxed()
 }
 
 async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa) -> Result<T, CallError> {
     if *peer == node.identity.name {
-        let outcome = apply(node, mfa.module().clone(), mfa.function().clone(), mfa.arguments().clone()).await;
-        let value = RawTerm::new(outcome?.into(), AtomTable::empty());
-        return Ok(peerl_term::serde::from_raw(&value)?);
+        return Box::pin(make_here(node, mfa)).await;
     }
-    let connection = match node.peers.get(peer.as_str()) {
+    let connection = match node.peers.get(peer.as_atom()) {
         Some(connection) => connection,
-        None => node.connect(peer).await?,
+        None => Box::pin(node.connect(peer)).await?,
     };
     if !connection.flags.contains(DistributionFlags::SPAWN) {
         return Err(CallError::NotSpawned(Atom::from_static("notsup")));
     }
     let number = node.identity.next_reference_number();
     let sender = Sender::call(number);
-    if connection.outbox.ready(sender, mfa.arguments().bytes().len()).await.is_err() {
+    let ready = connection.outbox.ready(sender, mfa.arguments().bytes().len());
+    if ready.await.is_err() {
         return Err(CallError::NodeDown);
     }
-    let reference = node.identity.reference(number);
     let mut pending = Pending::start(node, &connection, number)?;
-    let request = node.spawn_request(&reference, "execute_call", 4, &["monitor"]);
-    let start = |out: &mut MessageBuffer<'_>| {
-        encode::list_header(4, out);
-        encode::reference(&reference, out);
-        mfa.encode_function(out);
-    };
-    let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments().bytes(), &[Tag::NIL_EXT.0]);
-    sent.map_err(not_sent)?;
+    send(node, &connection, number, mfa).map_err(not_sent)?;
     match pending.answer().await {
-        Answer::Down(reason) => Reply { reference: &reference, reason }.into_value(),
+        Answer::Down(reason) => Reply { reference: &node.identity.reference(number), reason }.into_value(),
         Answer::NotSpawned(error) => Err(CallError::NotSpawned(error)),
         Answer::Disconnected | Answer::Reply(_) => Err(CallError::NodeDown),
     }
 }
 
-pub(crate) fn not_sent(error: crate::connection::SendError) -> CallError {
+async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<T, CallError> {
+    let outcome = apply(node, mfa.module().clone(), mfa.function().clone(), mfa.arguments().clone()).await;
+    let value = RawTerm::new(outcome?.into(), AtomTable::empty());
+    Ok(peerl_term::serde::from_raw(&value)?)
+}
+
+/// Sends the request to make a call.
+fn send(node: &Inner, connection: &Connection, number: u64, mfa: &Mfa) -> Result<(), SendError> {
+    let reference = node.identity.reference(number);
+    let request = node.spawn_request(&reference, EXECUTE_CALL, 4, Answered::Yes);
+    let start = |out: &mut MessageBuffer<'_>| {
+        encode::list_header(4, out);
+        encode::reference(&reference, out);
+        mfa.encode_function(out);
+    };
+    let arguments = mfa.arguments().bytes();
+    connection.outbox.send_parts(Sender::call(number), &request, start, arguments, &[Tag::NIL_EXT.0])
+}
+
+pub(crate) fn not_sent(error: SendError) -> CallError {
     match error {
-        crate::connection::SendError::Closed => CallError::NodeDown,
+        SendError::Closed => CallError::NodeDown,
         other => CallError::Send(other.to_string()),
     }
 }
@@ -190,7 +202,7 @@ impl Inner {
             return Err(CallError::NodeDown);
         }
         let reference = self.identity.reference(number);
-        let request = self.spawn_request(&reference, "execute_cast", 3, &[]);
+        let request = self.spawn_request(&reference, EXECUTE_CAST, 3, Answered::No);
         let start = |out: &mut MessageBuffer<'_>| {
             encode::list_header(3, out);
             mfa.encode_function(out);
@@ -202,12 +214,24 @@ impl Inner {
     fn spawn_request<'a>(
         &'a self,
         reference: &'a Reference,
-        function: &'static str,
+        function: Atom,
         arity: u8,
-        options: &'static [&'static str],
+        answered: Answered,
     ) -> ErpcRequest<'a> {
-        ErpcRequest { reference, from: &self.requester, group_leader: self.group_leader(), function, arity, options }
+        ErpcRequest { reference, from: &self.requester, group_leader: self.group_leader(), function, arity, answered }
     }
+}
+
+const ERPC: Atom = Atom::from_static("erpc");
+const EXECUTE_CALL: Atom = Atom::from_static("execute_call");
+const EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
+const MONITOR: Atom = Atom::from_static("monitor");
+
+/// Whether the end of the process is told to whoever has it spawned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    Yes,
+    No,
 }
 
 /// A [`SpawnRequest`](peerl_proto::control::SpawnRequest) of a function of `erpc`, made of what is there already.
@@ -215,9 +239,9 @@ struct ErpcRequest<'a> {
     reference: &'a Reference,
     from: &'a Pid,
     group_leader: &'a Pid,
-    function: &'static str,
+    function: Atom,
     arity: u8,
-    options: &'static [&'static str],
+    answered: Answered,
 }
 
 impl Control for ErpcRequest<'_> {
@@ -236,14 +260,12 @@ impl Control for ErpcRequest<'_> {
         encode::pid(self.from, sink);
         encode::pid(self.group_leader, sink);
         encode::tuple_header(3, sink);
-        encode::atom(&Atom::from_static("erpc"), sink);
-        encode::atom(&Atom::from_static(self.function), sink);
+        encode::atom(&ERPC, sink);
+        encode::atom(&self.function, sink);
         encode::integer(self.arity.into(), sink);
-        if !self.options.is_empty() {
-            encode::list_header(self.options.len(), sink);
-            for option in self.options {
-                encode::atom(&Atom::from_static(option), sink);
-            }
+        if self.answered == Answered::Yes {
+            encode::list_header(1, sink);
+            encode::atom(&MONITOR, sink);
         }
         encode::nil(sink);
     }

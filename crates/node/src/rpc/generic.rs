@@ -59,7 +59,10 @@ impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let request = self.request?;
-            within(self.timeout, make::<T>(&self.node.inner, self.to, &request)).await
+            match self.timeout {
+                None => make(&self.node.inner, self.to, &request).await,
+                Some(timeout) => within(timeout, make(&self.node.inner, self.to, &request)).await,
+            }
         })
     }
 }
@@ -74,7 +77,7 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
         Destination::Remote(name, peer) => (peer, ProcessId::Name(name)),
         Destination::Name(_) => return Err(myself()),
     };
-    let connection = node.connect(&peer).await?;
+    let connection = Box::pin(node.connect(&peer)).await?;
     let number = node.identity.next_reference_number();
     let sender = Sender::call(number);
     if connection.outbox.ready(sender, request.len()).await.is_err() {

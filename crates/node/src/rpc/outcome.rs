@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::CallError;
 use crate::exception::{Class, Exception};
 use crate::exports::Outcome;
-use crate::reason::{Ended, Returned};
+use crate::reason::{Ended, RETURN, Returned};
 
 /// The exit reason of the process that has made a call for `erpc`: `{Res, return, Value}` and its kin.
 pub(super) fn erpc_reason(result: Term, outcome: Outcome) -> Ended {
@@ -69,11 +69,11 @@ impl Reply<'_> {
             (decoder.reference().ok()? == *self.reference).then_some(())?;
             decoder.atom().ok()
         };
-        match of_call(&mut decoder).as_ref().map(Atom::as_str) {
-            Some("return") => {
-                let value = T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?;
-                Ok(value)
-            }
+        let kind = of_call(&mut decoder);
+        if kind.as_ref() == Some(&RETURN) {
+            return Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?);
+        }
+        match kind.as_ref().map(Atom::as_str) {
             Some("throw") => Err(Exception::throw(decoder.term()?).into()),
             Some("exit") => Err(Exception::exit(decoder.term()?).into()),
             Some("error") => {

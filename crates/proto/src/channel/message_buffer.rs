@@ -40,7 +40,14 @@ impl Sink for MessageBuffer<'_> {
     fn put_atom(&mut self, atom: &Atom) {
         match self.atoms.as_mut().and_then(|atoms| atoms.position(atom)) {
             Some(position) => self.put(&[Tag::ATOM_CACHE_REF.0, position]),
-            None => encode::atom(atom, self.bytes),
+            None => self.put_name(atom),
         }
+    }
+}
+
+impl MessageBuffer<'_> {
+    #[inline(never)]
+    fn put_name(&mut self, atom: &Atom) {
+        encode::atom(atom, self.bytes);
     }
 }

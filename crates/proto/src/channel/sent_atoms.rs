@@ -1,9 +1,6 @@
 //! The sender's side of the atom cache, and the distribution header that feeds the peer's.
 
-use std::hash::Hasher;
-
 use peerl_term::Atom;
-use rustc_hash::FxHasher;
 
 use super::header::NEW_ENTRY;
 
@@ -13,13 +10,22 @@ use super::header::NEW_ENTRY;
 /// Of the peer's 2,048 slots the first 256 are used: their numbers are one byte, and few connections carry more atoms.
 #[derive(Debug, Default)]
 pub(super) struct SentAtoms {
-    slots: Option<Box<[Option<Atom>; SLOTS]>>,
+    slots: Option<Box<Slots>>,
+    /// The number of the message.
+    message: u32,
     /// Which of a full set has to make room next.
     turn: u8,
     /// The slots of the message's atoms, in the order of its header.
     used: Vec<u8>,
     /// Those of them that the peer does not have yet.
     new: Vec<New>,
+}
+
+#[derive(Debug)]
+struct Slots {
+    atoms: [Option<Atom>; SLOTS],
+    /// The number of the last message that has used the slot, and the position that its atom had there.
+    uses: [(u32, u8); SLOTS],
 }
 
 #[derive(Debug)]
@@ -40,51 +46,68 @@ impl SentAtoms {
     pub(super) fn begin(&mut self) {
         self.used.clear();
         self.new.clear();
+        self.message = self.message.wrapping_add(1);
+        if self.message == 0
+            && let Some(slots) = &mut self.slots
+        {
+            // The numbers begin anew, so that no old one may be taken for this one's.
+            slots.uses = [(0, 0); SLOTS];
+            self.message = 1;
+        }
     }
 
     /// The position of an atom in the message's header. `None`, if the atom has to be written out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn position(&mut self, atom: &Atom) -> Option<u8> {
-        let name = atom.as_bytes();
-        let slots = self.slots.get_or_insert_with(|| Box::new([const { None }; SLOTS]));
-        let first = set_of(name);
-        let mut free = None;
-        for slot in first..=first + (SET - 1) {
-            match &slots[usize::from(slot)] {
-                Some(known) if known == atom => return self.use_slot(slot),
-                Some(_) => {}
-                None => free = free.or(Some(slot)),
-            }
+        let home = home_of(atom);
+        if let Some(slots) = &self.slots
+            && slots.atoms[usize::from(home)].as_ref() == Some(atom)
+        {
+            return self.use_slot(home);
         }
-        self.introduce(atom, first, free)
+        self.find_or_introduce(atom, home)
     }
 
-    #[inline]
+    #[inline(always)]
     fn use_slot(&mut self, slot: u8) -> Option<u8> {
-        let position = match self.used.iter().position(|used| *used == slot) {
-            Some(position) => position,
-            None if self.used.len() < MOST => {
-                self.used.push(slot);
-                self.used.len() - 1
+        let (message, position) = &mut self.slots.as_mut()?.uses[usize::from(slot)];
+        if *message != self.message {
+            if self.used.len() == MOST {
+                return None;
             }
-            None => return None,
-        };
-        u8::try_from(position).ok()
+            // Less than the most.
+            (*message, *position) = (self.message, self.used.len() as u8);
+            self.used.push(slot);
+        }
+        Some(*position)
+    }
+
+    #[inline(never)]
+    fn find_or_introduce(&mut self, atom: &Atom, home: u8) -> Option<u8> {
+        let atoms = self.slots.as_ref().map(|slots| &slots.atoms);
+        let known =
+            set_of(home).find(|slot| atoms.is_some_and(|atoms| atoms[usize::from(*slot)].as_ref() == Some(atom)));
+        match known {
+            Some(slot) => self.use_slot(slot),
+            None => self.introduce(atom, home),
+        }
     }
 
     /// Gives the atom a slot of its set, unless the message needs all of them for others.
     #[cold]
-    fn introduce(&mut self, atom: &Atom, first: u8, free: Option<u8>) -> Option<u8> {
+    fn introduce(&mut self, atom: &Atom, home: u8) -> Option<u8> {
         if atom.as_bytes().len() > usize::from(u8::MAX) || self.used.len() == MOST {
             return None;
         }
+        let slots =
+            self.slots.get_or_insert_with(|| Box::new(Slots { atoms: [const { None }; SLOTS], uses: [(0, 0); SLOTS] }));
+        let free = set_of(home).find(|slot| slots.atoms[usize::from(*slot)].is_none());
         self.turn = self.turn.wrapping_add(1);
         let slot = free.or_else(|| {
-            let slots = (0..SET).map(|step| first + self.turn.wrapping_add(step) % SET);
-            slots.into_iter().find(|slot| !self.used.contains(slot))
+            set_of(home / SET * SET + self.turn % SET).find(|slot| slots.uses[usize::from(*slot)].0 != self.message)
         })?;
+        let before = slots.atoms[usize::from(slot)].replace(atom.clone());
         let position = self.use_slot(slot)?;
-        let before = self.slots.as_mut()?[usize::from(slot)].replace(atom.clone());
         self.new.push(New { position, before });
         Some(position)
     }
@@ -97,29 +120,31 @@ impl SentAtoms {
         // At most 255.
         out.push(count as u8);
         let (Some(slots), 1..) = (&self.slots, count) else { return };
-        let flags = out.len();
         // Four bits for each, and four that say that no atom is longer than 255 bytes.
+        let flags = out.len();
         out.resize(flags + count / 2 + 1, 0);
+        let mut used = &self.used[..];
         for New { position, .. } in &self.new {
             out[flags + usize::from(position / 2)] |= NEW_ENTRY << (4 * (position % 2));
-        }
-        let mut new = self.new.iter().peekable();
-        for (position, slot) in self.used.iter().enumerate() {
-            out.push(*slot);
-            let is_new = new.next_if(|new| usize::from(new.position) == position).is_some();
-            if is_new && let Some(atom) = &slots[usize::from(*slot)] {
+            let (known, rest) = used.split_at(usize::from(*position) + used.len() - count);
+            out.extend_from_slice(known);
+            if let [slot, rest @ ..] = rest
+                && let Some(atom) = &slots.atoms[usize::from(*slot)]
+            {
                 // At most 255.
-                out.push(atom.as_bytes().len() as u8);
+                out.extend_from_slice(&[*slot, atom.as_bytes().len() as u8]);
                 out.extend_from_slice(atom.as_bytes());
+                used = rest;
             }
         }
+        out.extend_from_slice(used);
     }
 
     /// Forgets the message: the peer will not get it, or not before others.
     pub(super) fn take_back(&mut self) {
         let Some(slots) = &mut self.slots else { return };
         for New { position, before } in self.new.drain(..) {
-            slots[usize::from(self.used[usize::from(position)])] = before;
+            slots.atoms[usize::from(self.used[usize::from(position)])] = before;
         }
         self.used.clear();
     }
@@ -128,13 +153,17 @@ impl SentAtoms {
 /// How many atoms a header can have.
 const MOST: usize = 255;
 
-/// The first slot of the set in which an atom of this name may be.
-#[inline]
-fn set_of(name: &[u8]) -> u8 {
-    let mut hasher = FxHasher::default();
-    hasher.write(name);
+/// The slot where an atom is looked for first.
+#[inline(always)]
+fn home_of(atom: &Atom) -> u8 {
     // The upper bits are the better ones.
-    (hasher.finish() >> 56) as u8 & !(SET - 1)
+    (atom.fingerprint() >> 56) as u8
+}
+
+/// The slots of a set, from one of them on.
+fn set_of(slot: u8) -> impl Iterator<Item = u8> {
+    let first = slot / SET * SET;
+    (0..SET).map(move |step| first + (slot % SET + step) % SET)
 }
 
 #[cfg(test)]
@@ -218,6 +247,6 @@ mod tests {
     #[test]
     fn an_idle_cache_is_small() {
         assert!(size_of::<SentAtoms>() <= 64);
-        assert_eq!(size_of::<[Option<Atom>; SLOTS]>(), 6 << 10);
+        assert_eq!(size_of::<Slots>(), 8 << 10);
     }
 }

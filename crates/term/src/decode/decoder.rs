@@ -19,7 +19,7 @@ pub struct Decoder<'a> {
     pub(super) rest: &'a [u8],
     pub(super) shared: Option<&'a Bytes>,
     pub(super) chunks: Chunks,
-    atoms: &'a AtomTable,
+    pub(super) atoms: &'a AtomTable,
     /// How many elements there may be, and how many there are in the compound terms that have been begun.
     elements: usize,
     claimed: usize,
@@ -87,6 +87,14 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed atom.
     #[inline]
     pub fn atom(&mut self) -> Result<Atom, DecodeError> {
+        match self.usual_atom() {
+            Some(atom) => Ok(atom),
+            None => self.unusual_atom(),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn unusual_atom(&mut self) -> Result<Atom, DecodeError> {
         let at = self.position();
         let tag = self.tag()?;
         self.atom_after(tag, at)

@@ -65,14 +65,27 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads the name of a node, which is short and ASCII as a rule.
+    /// Reads an atom in one of its usual forms.
+    #[inline(always)]
+    pub(super) fn usual_atom(&mut self) -> Option<Atom> {
+        if let [tag, position, after @ ..] = self.rest
+            && Tag(*tag) == Tag::ATOM_CACHE_REF
+        {
+            let atom = self.atoms.get(*position)?.clone();
+            self.rest = after;
+            return Some(atom);
+        }
+        let (atom, after) = small::atom(self.rest)?;
+        self.rest = after;
+        Some(atom)
+    }
+
+    /// Reads the name of a node into a vacant place.
     #[inline(always)]
     fn node(&mut self, to: &mut Atom) -> Result<(), DecodeError> {
-        if let Some((atom, after)) = small::atom(self.rest) {
-            self.rest = after;
-            put(to, atom);
-        } else {
-            *to = self.atom()?;
+        match self.usual_atom() {
+            Some(atom) => put(to, atom),
+            None => *to = self.unusual_atom()?,
         }
         Ok(())
     }
@@ -81,9 +94,14 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     pub(super) fn pid_into(&mut self, tag: Tag, at: usize, to: &mut Pid) -> Result<(), DecodeError> {
         self.node(&mut to.node)?;
-        to.id = self.u32(at)?;
-        to.serial = self.u32(at)?;
-        to.creation = if tag == Tag::NEW_PID_EXT { self.u32(at)? } else { u32::from(self.u8(at)?) };
+        if tag == Tag::NEW_PID_EXT {
+            let parts = self.array::<12>(at)?;
+            let [id, serial, creation] = *parts.as_chunks().0 else { return Err(self.unexpected(at)) };
+            (to.id, to.serial, to.creation) =
+                (u32::from_be_bytes(id), u32::from_be_bytes(serial), u32::from_be_bytes(creation));
+        } else {
+            (to.id, to.serial, to.creation) = (self.u32(at)?, self.u32(at)?, u32::from(self.u8(at)?));
+        }
         Ok(())
     }
 
