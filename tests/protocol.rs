@@ -10,7 +10,7 @@ use std::{
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Message, Outbound},
-    control::{ControlMessage, Mfa, PayloadExit2, ProcessId, RegSend, SpawnReplyFlags, SpawnRequest},
+    control::{ControlMessage, Mfa, PayloadExit2, ProcessId, RegSend, SpawnOptions, SpawnReplyFlags, SpawnRequest},
     cookie::Cookie,
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
@@ -343,7 +343,7 @@ fn spawn_and_exit() {
             from: me.clone(),
             group_leader: me.clone(),
             function: Mfa { module: Atom::from_static("timer"), function: Atom::from_static("sleep"), arity: 1 },
-            options: Term::list([Term::atom("link"), Term::atom("monitor")]),
+            options: Ok(SpawnOptions { link: true, monitor: true }),
         };
         let arguments = Term::list([Term::atom("infinity")]);
         peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&arguments, out), out).unwrap());

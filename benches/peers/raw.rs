@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use peerl_proto::channel::Outbound;
-use peerl_proto::control::{Mfa, RegSend, SpawnRequest};
+use peerl_proto::control::{Mfa, RegSend, SpawnOptions, SpawnRequest};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::initiator::{self, AfterStatus};
@@ -163,7 +163,7 @@ fn call(outbound: &mut Outbound, local: &LocalNode, number: u32, argument: Term)
         from: pid(local),
         group_leader: pid(local),
         function: Mfa { module: atom("erpc"), function: atom("execute_call"), arity: 4 },
-        options: Term::list([Term::atom("monitor")]),
+        options: Ok(SpawnOptions { link: false, monitor: true }),
     };
     let arguments = Term::list([reference.into(), Term::atom("bench"), Term::atom("echo"), Term::list([argument])]);
     let mut frame = Vec::new();

@@ -1,8 +1,10 @@
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -19,44 +21,65 @@ use crate::Exception;
 ///
 /// The keys are names of ours, so that a quick hash will do.
 #[derive(Default)]
-pub(crate) struct Exports(ArcSwap<FxHashMap<Name, Function>>);
+pub(crate) struct Exports(ArcSwap<FxHashMap<Name, Arc<Exported>>>);
+
+/// A function that peers may call.
+pub(crate) struct Exported {
+    callable: Box<Callable>,
+    pace: Pace,
+}
 
 type Callable = dyn Fn(RawTerm) -> BoxFuture<'static, Outcome> + Send + Sync;
-
-#[derive(Clone)]
-struct Function {
-    callable: Arc<Callable>,
-    pace: Arc<Pace>,
-}
 
 /// How long a function keeps its thread when it is first polled, in nanoseconds: an average in which the last calls
 /// count most. Quick functions are run one after another in the task that serves the calls that came together; one
 /// that is not quick would hold the others up.
 #[derive(Default)]
-struct Pace(AtomicU64);
+struct Pace {
+    average: AtomicU64,
+    calls: AtomicU64,
+}
 
 impl Pace {
     const QUICK: u64 = 20_000;
 
+    /// To ask for the time takes as long as a quick function does: it is asked for every so many calls.
+    const SAMPLE: u64 = 16;
+
     fn is_quick(&self) -> bool {
-        self.0.load(Ordering::Relaxed) <= Self::QUICK
+        self.average.load(Ordering::Relaxed) <= Self::QUICK
+    }
+
+    /// Starts to measure, if it is time to. It does not matter if two calls at once are counted as one.
+    fn start(&self) -> Option<Instant> {
+        let calls = self.calls.load(Ordering::Relaxed);
+        self.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
+        (calls.is_multiple_of(Self::SAMPLE) || !self.is_quick()).then(Instant::now)
     }
 
     fn note(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let average = self.0.load(Ordering::Relaxed);
-        self.0.store(average - average / 4 + nanos / 4, Ordering::Relaxed);
+        let average = self.average.load(Ordering::Relaxed);
+        self.average.store(average - average / 4 + nanos / 4, Ordering::Relaxed);
     }
 }
 
 /// The encoded result, or the exception.
 pub(crate) type Outcome = Result<Vec<u8>, Exception>;
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 struct Name {
     module: Atom,
     function: Atom,
     arity: usize,
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.module.fingerprint());
+        state.write_u64(self.function.fingerprint());
+        state.write_usize(self.arity);
+    }
 }
 
 impl Exports {
@@ -68,7 +91,7 @@ impl Exports {
         F: Fn(A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, Exception>> + Send + 'static,
     {
-        let callable: Arc<Callable> = Arc::new(move |arguments: RawTerm| {
+        let callable: Box<Callable> = Box::new(move |arguments: RawTerm| {
             let read = match peerl_term::serde::from_raw::<A>(&arguments) {
                 // The tuple of no arguments is `()`, which is no list for serde.
                 Err(_) if arity == 0 => peerl_term::serde::from_raw::<A>(&crate::reason::atom("ok")),
@@ -77,7 +100,8 @@ impl Exports {
             let Ok(arguments) = read else { return futures::future::ready(Err(Exception::badarg())).boxed() };
             handler(arguments)
                 .map(|result| {
-                    let mut encoded = Vec::new();
+                    // Most results are small.
+                    let mut encoded = Vec::with_capacity(64);
                     match peerl_term::serde::to_sink(&result?, &mut encoded) {
                         Ok(()) => Ok(encoded),
                         Err(error) => Err(Exception::error(Term::tuple([
@@ -88,11 +112,11 @@ impl Exports {
                 })
                 .boxed()
         });
-        let function_of_name = Function { callable, pace: Arc::default() };
+        let exported = Arc::new(Exported { callable, pace: Pace::default() });
         self.0.rcu(|functions| {
             let mut functions = FxHashMap::clone(functions);
             let name = Name { module: module.clone(), function: function.clone(), arity };
-            functions.insert(name, function_of_name.clone());
+            functions.insert(name, exported.clone());
             functions
         });
     }
@@ -107,37 +131,74 @@ impl Exports {
     }
 
     pub(crate) fn contains(&self, module: &Atom, function: &Atom, arity: usize) -> bool {
-        let name = Name { module: module.clone(), function: function.clone(), arity };
-        self.0.load().contains_key(&name)
+        self.find(module, function, arity).is_some()
     }
 
-    /// Calls a function, if there is one. A panic in it becomes an `error` exception.
-    pub(crate) fn call(
-        &self,
-        module: &Atom,
-        function: &Atom,
-        arity: usize,
-        arguments: RawTerm,
-    ) -> Option<impl Future<Output = Outcome> + Send + use<>> {
+    pub(crate) fn find(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Arc<Exported>> {
         let name = Name { module: module.clone(), function: function.clone(), arity };
-        let Function { callable, pace } = self.0.load().get(&name)?.clone();
-        let call = async move {
-            if !pace.is_quick() {
-                // Whoever has served it until now lets it go on in a task of its own.
-                tokio::task::yield_now().await;
+        self.0.load().get(&name).cloned()
+    }
+}
+
+/// A call of an exported function. A panic in it becomes an `error` exception.
+pub(crate) struct Evaluation {
+    exported: Arc<Exported>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The function is not quick: whoever serves the call first lets it go on in a task of its own.
+    Apart(RawTerm),
+    /// It has not been called yet.
+    Ready(RawTerm),
+    Running(BoxFuture<'static, Outcome>),
+    Ended,
+}
+
+impl Evaluation {
+    pub(crate) fn new(exported: Arc<Exported>, arguments: RawTerm) -> Self {
+        let stage = if exported.pace.is_quick() { Stage::Ready(arguments) } else { Stage::Apart(arguments) };
+        Self { exported, stage }
+    }
+}
+
+impl Future for Evaluation {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let exported = self.exported.clone();
+        let polled = match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Ended => return Poll::Pending,
+            Stage::Apart(arguments) => {
+                self.stage = Stage::Ready(arguments);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            let started = Instant::now();
-            let mut call = callable(arguments);
-            let first = futures::poll!(&mut call);
-            pace.note(started.elapsed());
-            match first {
-                Poll::Ready(outcome) => outcome,
-                Poll::Pending => call.await,
+            Stage::Ready(arguments) => {
+                let started = exported.pace.start();
+                let polled = catch_unwind(AssertUnwindSafe(|| {
+                    let mut running = (exported.callable)(arguments);
+                    let polled = running.poll_unpin(cx);
+                    (running, polled)
+                }));
+                if let Some(started) = started {
+                    exported.pace.note(started.elapsed());
+                }
+                polled
             }
+            Stage::Running(mut running) => catch_unwind(AssertUnwindSafe(|| {
+                let polled = running.poll_unpin(cx);
+                (running, polled)
+            })),
         };
-        Some(
-            AssertUnwindSafe(call).catch_unwind().map(|outcome| outcome.unwrap_or_else(|panic| Err(panicked(&*panic)))),
-        )
+        match polled {
+            Ok((_, Poll::Ready(outcome))) => Poll::Ready(outcome),
+            Ok((running, Poll::Pending)) => {
+                self.stage = Stage::Running(running);
+                Poll::Pending
+            }
+            Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+        }
     }
 }
 

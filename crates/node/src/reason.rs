@@ -1,7 +1,6 @@
 //! Exit reasons as they travel.
 
-use bytes::Bytes;
-use peerl_term::{Atom, AtomTable, RawTerm, Sink, Tag, Term, encode};
+use peerl_term::{Atom, AtomTable, RawTerm, Reference, Sink, Tag, Term, encode};
 
 /// A reason that is an atom.
 pub(crate) fn atom(name: &'static str) -> RawTerm {
@@ -22,18 +21,44 @@ pub(crate) fn is_atom(reason: &RawTerm, name: &str) -> bool {
 /// What says that a call for `erpc` has a value.
 pub(crate) const RETURN: Atom = Atom::from_static("return");
 
-/// `{Result, return, Value}`: the exit reason of a process that has made a call for `erpc`, in its parts.
+/// What a caller by `erpc` knows its call by: a reference of its own.
+#[derive(Debug)]
+pub(crate) enum CallId {
+    Reference(Reference),
+    /// No BEAM's `erpc` sends any other.
+    Other(Box<Term>),
+}
+
+impl Default for CallId {
+    fn default() -> Self {
+        Self::Reference(Reference::VACANT)
+    }
+}
+
+impl From<CallId> for Term {
+    fn from(id: CallId) -> Self {
+        match id {
+            CallId::Reference(reference) => reference.into(),
+            CallId::Other(term) => *term,
+        }
+    }
+}
+
+/// `{Id, return, Value}`: the exit reason of a process that has made a call for `erpc`, in its parts.
 pub(crate) struct Returned {
-    pub(crate) result: Term,
+    pub(crate) id: CallId,
     /// The encoded value.
-    pub(crate) value: Bytes,
+    pub(crate) value: Vec<u8>,
 }
 
 impl Returned {
     /// Writes what comes before the value.
     pub(crate) fn encode_start(&self, sink: &mut impl Sink) {
         encode::tuple_header(3, sink);
-        encode::term(&self.result, sink);
+        match &self.id {
+            CallId::Reference(reference) => encode::reference(reference, sink),
+            CallId::Other(term) => encode::term(term, sink),
+        }
         encode::atom(&RETURN, sink);
     }
 

@@ -1,6 +1,7 @@
 //! Where a message goes: to a mailbox, to whoever waits for an answer, to the table of links and monitors, or to the
 //! functions that peers may call.
 
+use std::mem;
 use std::sync::Arc;
 
 use peerl_proto::channel::Message as Inbound;
@@ -38,17 +39,37 @@ pub(crate) enum Violation {
 }
 
 impl Inner {
-    /// Carries a message of a peer to where it belongs.
-    pub(crate) fn route(self: &Arc<Self>, connection: &Arc<Connection>, message: Inbound) -> Result<Routed, Violation> {
+    /// Carries a message of a peer to where it belongs. The place of the message is for the next one then.
+    pub(crate) fn route(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        message: &mut Inbound,
+    ) -> Result<Routed, Violation> {
+        // Those of which there are many are looked at where they are; to move one takes longer than to read it.
+        match &mut message.control {
+            ControlMessage::SendSender(send) => Ok(self.route_message(connection, &send.to, message.payload.take())),
+            ControlMessage::RegSend(send) => Ok(self.route_named(&send.to, message.payload.take())),
+            ControlMessage::AliasSend(send) => Ok(self.route_alias(connection, &send.to, message.payload.take())),
+            ControlMessage::SpawnReply(reply) => {
+                self.spawned(connection, reply)?;
+                Ok(Routed::Done)
+            }
+            ControlMessage::PayloadMonitorPExit(down) => {
+                self.down(connection, &down.to, &down.reference, required(message.payload.take())?);
+                Ok(Routed::Done)
+            }
+            ControlMessage::SpawnRequest(request) => self.spawn(connection, request, required(message.payload.take())?),
+            _ => self.route_other(connection, mem::replace(message, Inbound::vacant())),
+        }
+    }
+
+    fn route_other(self: &Arc<Self>, connection: &Arc<Connection>, message: Inbound) -> Result<Routed, Violation> {
         let payload = message.payload;
         match message.control {
-            ControlMessage::SendSender(send) => return Ok(self.route_message(connection, &send.to, payload)),
             ControlMessage::Send(send) => return Ok(self.route_message(connection, &send.to, payload)),
             ControlMessage::SendTt(send) => return Ok(self.route_message(connection, &send.to, payload)),
             ControlMessage::SendSenderTt(send) => return Ok(self.route_message(connection, &send.to, payload)),
-            ControlMessage::RegSend(send) => return Ok(self.route_named(&send.to, payload)),
             ControlMessage::RegSendTt(send) => return Ok(self.route_named(&send.to, payload)),
-            ControlMessage::AliasSend(send) => return Ok(self.route_alias(connection, &send.to, payload)),
             ControlMessage::AliasSendTt(send) => return Ok(self.route_alias(connection, &send.to, payload)),
             ControlMessage::AltactSigSend(signal) => match (signal.kind, signal.to) {
                 (SignalKind::Message, SignalTarget::Pid(to)) => {
@@ -67,32 +88,25 @@ impl Inner {
                 // A name is sent no exit signal.
                 (SignalKind::Exit, SignalTarget::Name(_)) => {}
             },
-            ControlMessage::SpawnRequest(request) => {
-                return self.spawn(connection, request, required(payload)?);
-            }
             ControlMessage::SpawnRequestTt(request) => {
                 let request = *request;
-                let request = SpawnRequest {
+                let mut request = SpawnRequest {
                     reference: request.reference,
                     from: request.from,
                     group_leader: request.group_leader,
                     function: request.function,
                     options: request.options,
                 };
-                return self.spawn(connection, Box::new(request), required(payload)?);
+                return self.spawn(connection, &mut request, required(payload)?);
             }
-            ControlMessage::SpawnReply(reply) => self.spawned(connection, reply)?,
             ControlMessage::SpawnReplyTt(reply) => {
                 let reply =
                     SpawnReply { reference: reply.reference, to: reply.to, flags: reply.flags, result: reply.result };
-                self.spawned(connection, reply)?;
-            }
-            ControlMessage::PayloadMonitorPExit(down) => {
-                self.down(connection, down.from, &down.to, &down.reference, required(payload)?);
+                self.spawned(connection, &reply)?;
             }
             ControlMessage::MonitorPExit(down) => {
                 let reason = RawTerm::encoded_from(&down.reason);
-                self.down(connection, down.from, &down.to, &down.reference, reason);
+                self.down(connection, &down.to, &down.reference, reason);
             }
             ControlMessage::MonitorP(monitor) => {
                 self.monitored_by(connection, monitor.from, monitor.to, monitor.reference)?
@@ -146,7 +160,7 @@ impl Inner {
     fn spawn(
         self: &Arc<Self>,
         connection: &Connection,
-        request: Box<SpawnRequest>,
+        request: &mut SpawnRequest,
         arguments: RawTerm,
     ) -> Result<Routed, Violation> {
         Ok(rpc::take_spawn(self, connection, request, arguments)?.map_or(Routed::Done, Routed::Spawn))
@@ -209,27 +223,27 @@ impl Inner {
         }
     }
 
-    fn spawned(&self, connection: &Connection, reply: SpawnReply) -> Result<(), Violation> {
+    fn spawned(&self, connection: &Connection, reply: &SpawnReply) -> Result<(), Violation> {
         let Some(number) = self.identity.reference_number(&reply.reference) else { return Ok(()) };
-        match reply.result {
+        match &reply.result {
             Ok(pid) => {
-                if connection.calls.spawned(number, &pid) {
-                    connection.send_demonitor(self.requester.clone(), ProcessId::Pid(pid), reply.reference)?;
+                if connection.calls.spawned(number, pid) {
+                    let (to, reference) = (ProcessId::Pid(pid.clone()), reply.reference.clone());
+                    connection.send_demonitor(self.requester.clone(), to, reference)?;
                 }
             }
-            Err(error) => connection.calls.answer(number, Answer::NotSpawned(error)),
+            Err(error) => connection.calls.answer(number, Answer::NotSpawned(error.clone())),
         }
         Ok(())
     }
 
-    fn down(&self, connection: &Connection, from: ProcessId, to: &Pid, reference: &Reference, reason: RawTerm) {
+    fn down(&self, connection: &Connection, to: &Pid, reference: &Reference, reason: RawTerm) {
         if *to == self.requester {
             if let Some(number) = self.identity.reference_number(reference) {
                 connection.calls.answer(number, Answer::Down(reason));
             }
             return;
         }
-        let _ = from;
         self.monitor_fired(to, reference, reason);
     }
 

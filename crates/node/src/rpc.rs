@@ -1,14 +1,17 @@
 //! Calls between nodes, as `erpc`, `rpc` and `gen` make them.
 
 mod apply;
+mod arguments;
 mod call;
 mod generic;
+mod job;
 mod multicall;
 mod outcome;
 mod pmap;
 mod serve;
 
-pub(crate) use apply::{apply, list_len};
+pub(crate) use apply::{Applied, apply};
+pub(crate) use arguments::Arguments;
 pub use call::{Call, CallError};
 pub(crate) use generic::reply_tag;
 pub use generic::{Caller, GenCall, GenRequest, ReplyError};

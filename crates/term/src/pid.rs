@@ -17,6 +17,6 @@ pub struct Pid {
 }
 
 impl Pid {
-    /// A pid that is yet to be read.
-    pub(crate) const VACANT: Self = Self { node: Atom::from_static(""), id: 0, serial: 0, creation: 0 };
+    /// A pid that is yet to be read: of no node.
+    pub const VACANT: Self = Self { node: Atom::from_static(""), id: 0, serial: 0, creation: 0 };
 }

@@ -36,9 +36,8 @@ impl Reference {
         Ok(Self { node, creation, len: words.len() as u8, words: all })
     }
 
-    /// A reference that is yet to be read.
-    pub(crate) const VACANT: Self =
-        Self { node: Atom::from_static(""), creation: 0, len: 1, words: [0; Self::MAX_WORDS] };
+    /// A reference that is yet to be read: of no node.
+    pub const VACANT: Self = Self { node: Atom::from_static(""), creation: 0, len: 1, words: [0; Self::MAX_WORDS] };
 
     /// The parts of a vacant reference that is to have so many words.
     #[inline]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use peerl_proto::channel::Inbound;
+use peerl_proto::channel::{Inbound, Message};
 use peerl_proto::frame::{Frame, FrameReader};
 use peerl_proto::tick::TickAction;
 use tokio::io::AsyncReadExt;
@@ -45,6 +45,7 @@ async fn read_until_broken(
     let frames = FrameReader::new(node.limits.frame);
     let mut inbound = Inbound::new(node.limits.channel);
     let mut room = FIRST_READ;
+    let mut message = Message::vacant();
     let mut spawns = Vec::new();
     let alone = Handle::current().metrics().num_workers() == 1;
     loop {
@@ -53,11 +54,11 @@ async fn read_until_broken(
             match frames.next(&mut buffer) {
                 Ok(None) => break,
                 Ok(Some(Frame::Tick)) => answer_tick(connection),
-                Ok(Some(frame)) => match inbound.receive(frame) {
-                    Ok(None) => {}
-                    Ok(Some(message)) => {
+                Ok(Some(frame)) => match inbound.receive_into(frame, &mut message) {
+                    Ok(false) => {}
+                    Ok(true) => {
                         delivered = true;
-                        match node.route(connection, message) {
+                        match node.route(connection, &mut message) {
                             Ok(Routed::Done) => {}
                             Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
                             Ok(Routed::Full(process, message)) => {

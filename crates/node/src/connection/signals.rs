@@ -1,9 +1,13 @@
 //! Signals to processes of the peer, in the form that the peer understands.
 
-use peerl_proto::control::{DemonitorP, Link, MonitorP, ProcessId};
-use peerl_term::{Pid, RawTerm, Reference, Term};
+use std::mem;
 
-use super::{Connection, SendError};
+use bytes::Bytes;
+use peerl_proto::channel::Fragments;
+use peerl_proto::control::{DemonitorP, Link, MonitorP, PayloadMonitorPExit, ProcessId};
+use peerl_term::{Pid, RawTerm, Reference, Sink, Term};
+
+use super::{Connection, SendError, Sender};
 use crate::reason::Returned;
 
 impl Connection {
@@ -35,14 +39,24 @@ impl Connection {
     /// A monitored process has made its call for `erpc`, and ended with the value for its reason.
     pub(crate) fn send_returned(
         &self,
-        process: &Pid,
+        process: Pid,
         to: Pid,
         reference: Reference,
-        returned: &Returned,
+        mut returned: Returned,
     ) -> Result<(), SendError> {
-        let from = ProcessId::Pid(process.clone());
-        let control = self.forms.monitor_exit(from, to, reference, || decoded(&returned.to_raw()));
-        self.outbox.send_parts(process, &control, |out| returned.encode_start(out), &returned.value, &[])
+        if !self.forms.takes_payloads() {
+            return self.send_down(&process, ProcessId::Pid(process.clone()), to, reference, &returned.to_raw());
+        }
+        let sender = Sender::from(&process);
+        let control = PayloadMonitorPExit { from: ProcessId::Pid(process), to, reference };
+        if returned.value.len() < Fragments::LARGE {
+            return self.outbox.send(sender, &control, |out| {
+                returned.encode_start(out);
+                out.put(&returned.value);
+            });
+        }
+        let value = Bytes::from(mem::take(&mut returned.value));
+        self.outbox.send_parts(sender, &control, |out| returned.encode_start(out), &value, &[])
     }
 
     pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), SendError> {

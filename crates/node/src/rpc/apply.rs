@@ -1,42 +1,83 @@
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use peerl_term::{Atom, Decoder, Limits, RawTerm, Tag, Term};
+use peerl_term::{Atom, RawTerm, Term};
 
+use super::Arguments;
 use crate::Exception;
-use crate::exports::Outcome;
+use crate::exports::{Evaluation, Outcome};
 use crate::node::Inner;
 
-/// Calls an exported function, as `erlang:apply/3`. What is not exported is `undef`, whatever it is.
-pub(crate) async fn apply(node: &Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm) -> Outcome {
-    let (mut module, mut function, mut arguments) = (module, function, arguments);
-    // `erlang:apply` may be applied to itself; each turn takes one off, so the loop ends with the message.
-    loop {
-        let Some(arity) = list_len(&arguments) else { return Err(Exception::badarg()) };
-        if module == "erlang" && function == "apply" && (arity == 2 || arity == 3) {
-            (module, function, arguments) = inner_call(&arguments, arity)?;
-            continue;
+/// Calls an exported function, as `erlang:apply/3`. What is not exported is `undef`, whatever it is; what is no list of
+/// arguments, `badarg`.
+pub(crate) fn apply(node: &Inner, module: Atom, function: Atom, arguments: Option<Arguments>) -> Applied {
+    match find(node, module, function, arguments) {
+        Ok(applied) => applied,
+        Err(exception) => Applied(State::Failed(Some(exception))),
+    }
+}
+
+/// The evaluation of a function.
+pub(crate) struct Applied(State);
+
+enum State {
+    Found {
+        evaluation: Evaluation,
+        module: Atom,
+        function: Atom,
+        arity: usize,
+    },
+    /// There is nothing to evaluate.
+    Failed(Option<Exception>),
+}
+
+impl Future for Applied {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        match &mut self.0 {
+            State::Found { evaluation, module, function, arity } => {
+                let outcome = ready!(Pin::new(evaluation).poll(cx));
+                Poll::Ready(outcome.map_err(|exception| with_stack(exception, module, function, *arity)))
+            }
+            State::Failed(exception) => match exception.take() {
+                Some(exception) => Poll::Ready(Err(exception)),
+                None => Poll::Pending,
+            },
         }
-        return match node.exports.call(&module, &function, arity, arguments.clone()) {
-            Some(call) => call.await.map_err(|exception| with_stack(exception, &module, &function, arity)),
-            None => Err(undef(&module, &function, &arguments)),
-        };
+    }
+}
+
+fn find(node: &Inner, module: Atom, function: Atom, arguments: Option<Arguments>) -> Result<Applied, Exception> {
+    const ERLANG: Atom = Atom::from_static("erlang");
+    const APPLY: Atom = Atom::from_static("apply");
+    let (mut module, mut function, mut arguments) = (module, function, arguments.ok_or_else(Exception::badarg)?);
+    // `erlang:apply` may be applied to itself; each turn takes one off, so the loop ends with the message.
+    while module == ERLANG && function == APPLY && matches!(arguments.arity, 2 | 3) {
+        (module, function, arguments) = inner_call(&arguments)?;
+    }
+    let arity = arguments.arity;
+    match node.exports.find(&module, &function, arity) {
+        Some(exported) => {
+            let evaluation = Evaluation::new(exported, arguments.list);
+            Ok(Applied(State::Found { evaluation, module, function, arity }))
+        }
+        None => Err(undef(&module, &function, &arguments.list)),
     }
 }
 
 /// The call that `erlang:apply(Fun, Arguments)` or `erlang:apply(Module, Function, Arguments)` makes.
-fn inner_call(arguments: &RawTerm, arity: usize) -> Result<(Atom, Atom, RawTerm), Exception> {
-    let terms = match arguments.decode() {
+fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exception> {
+    let terms = match arguments.list.decode() {
         Ok(Term::List(terms)) => terms.into_vec(),
         _ => return Err(Exception::badarg()),
     };
-    match (arity, &terms[..]) {
-        (2, [Term::ExternalFun(fun), list]) => {
-            Ok((fun.module.clone(), fun.function.clone(), RawTerm::encoded_from(list)))
-        }
-        (2, [fun, _]) => Err(Exception::error(Term::tuple([Term::atom("badfun"), fun.clone()]))),
-        (_, [Term::Atom(module), Term::Atom(function), list]) => {
-            Ok((module.clone(), function.clone(), RawTerm::encoded_from(list)))
-        }
+    let encoded = |list| Arguments::new(RawTerm::encoded_from(list)).ok_or_else(Exception::badarg);
+    match &terms[..] {
+        [Term::ExternalFun(fun), list] => Ok((fun.module.clone(), fun.function.clone(), encoded(list)?)),
+        [fun, _] => Err(Exception::error(Term::tuple([Term::atom("badfun"), fun.clone()]))),
+        [Term::Atom(module), Term::Atom(function), list] => Ok((module.clone(), function.clone(), encoded(list)?)),
         _ => Err(Exception::badarg()),
     }
 }
@@ -59,26 +100,4 @@ fn with_stack(exception: Exception, module: &Atom, function: &Atom, arity: usize
 fn stack(module: &Atom, function: &Atom, arguments: Term) -> Term {
     let entry = [module.clone().into(), function.clone().into(), arguments, Term::nil()];
     Term::list([Term::tuple(entry)])
-}
-
-/// The number of elements of an encoded list, if it is a proper one.
-pub(crate) fn list_len(list: &RawTerm) -> Option<usize> {
-    let limits = Limits::default();
-    let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
-    match decoder.peek_tag().ok()? {
-        Tag::STRING_EXT => {
-            let len = list.bytes().get(1..3)?;
-            Some(usize::from(u16::from_be_bytes(len.try_into().ok()?)))
-        }
-        _ => {
-            let len = decoder.list_header().ok()?;
-            for _ in 0..len {
-                decoder.skip_term().ok()?;
-            }
-            if len > 0 {
-                decoder.nil().ok()?;
-            }
-            Some(len)
-        }
-    }
 }

@@ -13,7 +13,7 @@ use peerl_term::{Atom, AtomTable, Pid, RawTerm, Reference, Sink, Tag, Term, enco
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{Reply, apply};
+use super::{Applied, Arguments, Reply, apply};
 use crate::connection::{Answer, Connection, SendError, Sender};
 use crate::dial::ConnectError;
 use crate::exception::Exception;
@@ -161,9 +161,13 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa
 }
 
 async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<T, CallError> {
-    let outcome = apply(node, mfa.module().clone(), mfa.function().clone(), mfa.arguments().clone()).await;
-    let value = RawTerm::new(outcome?.into(), AtomTable::empty());
+    let value = RawTerm::new(evaluation(node, mfa).await?.into(), AtomTable::empty());
     Ok(peerl_term::serde::from_raw(&value)?)
+}
+
+/// The evaluation of a function of this node itself.
+fn evaluation(node: &Inner, mfa: &Mfa) -> Applied {
+    apply(node, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
 }
 
 /// Sends the request to make a call.
@@ -189,10 +193,7 @@ pub(crate) fn not_sent(error: SendError) -> CallError {
 impl Inner {
     async fn cast(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<(), CallError> {
         if *peer == self.identity.name {
-            let (node, mfa) = (self.clone(), mfa.clone());
-            tokio::spawn(async move {
-                let _ = apply(&node, mfa.module().clone(), mfa.function().clone(), mfa.arguments().clone()).await;
-            });
+            tokio::spawn(evaluation(self, mfa));
             return Ok(());
         }
         let connection = self.connect(peer).await?;

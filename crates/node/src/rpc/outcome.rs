@@ -6,27 +6,27 @@ use serde::de::DeserializeOwned;
 use super::CallError;
 use crate::exception::{Class, Exception};
 use crate::exports::Outcome;
-use crate::reason::{Ended, RETURN, Returned};
+use crate::reason::{CallId, Ended, RETURN, Returned};
 
-/// The exit reason of the process that has made a call for `erpc`: `{Res, return, Value}` and its kin.
-pub(super) fn erpc_reason(result: Term, outcome: Outcome) -> Ended {
+/// The exit reason of the process that has made a call for `erpc`: `{Id, return, Value}` and its kin.
+pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> Ended {
     let exception = match outcome {
-        Ok(value) => return Ended::Returned(Returned { result, value: value.into() }),
+        Ok(value) => return Ended::Returned(Returned { id, value }),
         Err(exception) => exception,
     };
     let Exception { class, reason, stack } = exception;
     let reason = match class {
-        Class::Throw => Term::tuple([result, Term::atom("throw"), reason]),
-        Class::Exit => Term::tuple([result, Term::atom("exit"), reason]),
-        Class::Error => Term::tuple([result, Term::atom("error"), reason, stack]),
+        Class::Throw => Term::tuple([id.into(), Term::atom("throw"), reason]),
+        Class::Exit => Term::tuple([id.into(), Term::atom("exit"), reason]),
+        Class::Error => Term::tuple([id.into(), Term::atom("error"), reason, stack]),
     };
     Ended::Other(RawTerm::encoded_from(&reason))
 }
 
-/// `{Res, error, {erpc, badarg}}`: the arguments cannot be of a call.
-pub(super) fn erpc_badarg(result: Term) -> RawTerm {
+/// `{Id, error, {erpc, badarg}}`: the arguments cannot be of a call.
+pub(super) fn erpc_badarg(id: CallId) -> RawTerm {
     let reason = Term::tuple([Term::atom("erpc"), Term::atom("badarg")]);
-    RawTerm::encoded_from(&Term::tuple([result, Term::atom("error"), reason]))
+    RawTerm::encoded_from(&Term::tuple([id.into(), Term::atom("error"), reason]))
 }
 
 /// The exit reason of a process whose function has ended so.

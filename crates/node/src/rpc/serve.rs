@@ -1,15 +1,15 @@
 //! Calls that peers make of this node.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
-use peerl_term::{Atom, DecodeError, Decoder, Limits, Pid, RawTerm, Reference, Term};
+use peerl_term::{Atom, Pid, RawTerm, Reference};
 use tokio::sync::Notify;
 
-use super::apply;
-use super::outcome::{erpc_badarg, erpc_reason, exit_reason};
+use super::job::Job;
 use crate::connection::{Connection, SendError};
 use crate::node::{Inner, Node};
 use crate::process::{Core, MailboxPolicy};
@@ -81,7 +81,11 @@ impl Drop for Active {
 
 /// A process that a peer wants spawned.
 pub(crate) struct Spawn {
-    request: Box<SpawnRequest>,
+    reference: Reference,
+    from: Pid,
+    group_leader: Pid,
+    module: Atom,
+    function: Atom,
     options: SpawnOptions,
     arguments: RawTerm,
     active: Active,
@@ -94,23 +98,30 @@ pub(crate) struct Spawn {
 pub(crate) fn take_spawn(
     node: &Arc<Inner>,
     connection: &Connection,
-    request: Box<SpawnRequest>,
+    request: &mut SpawnRequest,
     arguments: RawTerm,
 ) -> Result<Option<Spawn>, SendError> {
-    let refused = match request.spawn_options() {
+    let reference = mem::replace(&mut request.reference, Reference::VACANT);
+    let from = mem::replace(&mut request.from, Pid::VACANT);
+    let refused = match request.options {
         Err(_) => "badopt",
         Ok(_) if node.draining.load(Ordering::Relaxed) => "system_limit",
         Ok(_) if node.served.active.load(Ordering::Relaxed) >= node.limits.calls => "system_limit",
         Ok(options) => {
-            return Ok(Some(Spawn { request, options, arguments, active: Active::new(node) }));
+            return Ok(Some(Spawn {
+                reference,
+                from,
+                group_leader: mem::replace(&mut request.group_leader, Pid::VACANT),
+                module: request.function.module.clone(),
+                function: request.function.function.clone(),
+                options,
+                arguments,
+                active: Active::new(node),
+            }));
         }
     };
-    let reply = SpawnReply {
-        reference: request.reference,
-        to: request.from,
-        flags: SpawnReplyFlags::empty(),
-        result: Err(Atom::from_static(refused)),
-    };
+    let reply =
+        SpawnReply { reference, to: from, flags: SpawnReplyFlags::empty(), result: Err(Atom::from_static(refused)) };
     connection.outbox.send(&node.requester, &reply, |_| {})?;
     Ok(None)
 }
@@ -146,111 +157,54 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
 }
 
 fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
-    let Spawn { request, options, arguments, active } = spawn;
-    let mut running = Box::pin(run(node.clone(), request.function.module, request.function.function, arguments));
-    let first = if options.link { None } else { (&mut running).now_or_never() };
+    let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
+    let mut job = Job::new(node, module, function, arguments);
+    let first = if options.link { None } else { (&mut job).now_or_never() };
     let Some(ended) = first else {
         let process = Core::new(node.identity.next_pid(), MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
             if options.link {
-                state.links.linked_by(request.from.clone());
+                state.links.linked_by(from.clone());
             }
             if options.monitor {
-                state.spawner = Some((request.reference.clone(), request.from.clone()));
+                state.spawner = Some((reference.clone(), from.clone()));
             }
-            state.group_leader = Some(request.group_leader);
+            state.group_leader = Some(group_leader);
         }
         node.processes.insert(process.clone());
         // What cannot be sent is settled by the end of the connection.
-        let _ = connection.outbox.send(
-            &process.pid,
-            &spawned(request.reference, request.from, options, &process.pid),
-            |_| {},
-        );
-        tokio::spawn(go_on(active, process, running));
+        let reply = spawned(reference, from, options, process.pid.clone());
+        let _ = connection.outbox.send(&process.pid, &reply, |_| {});
+        tokio::spawn(go_on(active, process, job));
         return;
     };
     // Nobody has seen the process: its end is all there is to tell.
     let pid = node.identity.next_pid();
-    let reply = spawned(request.reference, request.from, options, &pid);
+    let reply = spawned(reference, from, options, pid.clone());
     let _ = connection.outbox.send(&pid, &reply, |_| {});
     if options.monitor {
         let SpawnReply { reference, to, .. } = reply;
         let _ = match ended {
-            Ended::Returned(returned) => connection.send_returned(&pid, to, reference, &returned),
+            Ended::Returned(returned) => connection.send_returned(pid, to, reference, returned),
             Ended::Other(reason) => connection.send_down(&pid, ProcessId::Pid(pid.clone()), to, reference, &reason),
         };
     }
 }
 
-fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: &Pid) -> SpawnReply {
+fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: Pid) -> SpawnReply {
     let mut flags = SpawnReplyFlags::empty();
     flags.set(SpawnReplyFlags::LINK, options.link);
     flags.set(SpawnReplyFlags::MONITOR, options.monitor);
-    SpawnReply { reference, to, flags, result: Ok(pid.clone()) }
+    SpawnReply { reference, to, flags, result: Ok(pid) }
 }
 
 /// Waits for a function that did not have its value at once.
-async fn go_on(active: Active, process: Arc<Core>, running: impl Future<Output = Ended>) {
+async fn go_on(active: Active, process: Arc<Core>, job: Job) {
     let reason = tokio::select! {
         biased;
-        ended = running => ended.into_reason(),
+        ended = job => ended.into_reason(),
         // Ended by a signal: what runs is dropped.
         reason = process.ended() => reason,
     };
     active.0.end(&process, &reason);
-}
-
-/// Runs what the process was spawned for.
-async fn run(node: Arc<Inner>, module: Atom, function: Atom, arguments: RawTerm) -> Ended {
-    let reason = match (module.as_str(), function.as_str()) {
-        ("erpc", "execute_call") => match Execution::parse(&arguments, true) {
-            Ok(call) => {
-                let result = call.result.unwrap_or_else(Term::nil);
-                match call.function {
-                    Some((module, function, arguments)) => {
-                        return erpc_reason(result, apply(&node, module, function, arguments).await);
-                    }
-                    None => erpc_badarg(result),
-                }
-            }
-            Err(_) => crate::reason::atom("badarg"),
-        },
-        ("erpc", "execute_cast") => match Execution::parse(&arguments, false) {
-            Ok(Execution { function: Some((module, function, arguments)), .. }) => {
-                if let Err(exception) = apply(&node, module, function, arguments).await {
-                    tracing::warn!(%exception, "a cast function failed");
-                }
-                crate::reason::atom("normal")
-            }
-            _ => crate::reason::atom("badarg"),
-        },
-        _ => exit_reason(apply(&node, module, function, arguments).await),
-    };
-    Ended::Other(reason)
-}
-
-/// The arguments of `erpc:execute_call(Result, Module, Function, Arguments)` and `erpc:execute_cast/3`.
-struct Execution {
-    result: Option<Term>,
-    /// `None`, if what stands there cannot be a function and its arguments.
-    function: Option<(Atom, Atom, RawTerm)>,
-}
-
-impl Execution {
-    fn parse(arguments: &RawTerm, has_result: bool) -> Result<Self, DecodeError> {
-        let limits = Limits::default();
-        let mut decoder = Decoder::new(arguments.bytes(), arguments.atoms(), &limits);
-        decoder.list_header()?;
-        let result = has_result.then(|| decoder.term()).transpose()?;
-        let mut function = || -> Result<_, DecodeError> {
-            let (module, function) = (decoder.atom()?, decoder.atom()?);
-            let start = decoder.position();
-            decoder.skip_term()?;
-            let list = arguments.bytes().slice(start..decoder.position());
-            Ok((module, function, RawTerm::new(list, arguments.atoms().clone())))
-        };
-        let function = function().ok().filter(|(_, _, list)| super::list_len(list).is_some());
-        Ok(Self { result, function })
-    }
 }

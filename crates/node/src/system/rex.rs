@@ -7,7 +7,7 @@ use peerl_term::{Atom, AtomTable, Pid, RawTerm, Term, encode};
 
 use crate::node::Inner;
 use crate::process::{Destination, Message, Payload, Process};
-use crate::rpc::{GenRequest, apply, badrpc};
+use crate::rpc::{Arguments, GenRequest, apply, badrpc};
 
 pub(super) fn start(node: &Arc<Inner>) {
     let mut process = Process::start(node, Default::default());
@@ -112,7 +112,7 @@ fn function(parts: &[Term], kinds: &[&str]) -> Option<Function> {
 
 /// The value, or `{badrpc, Reason}`.
 async fn evaluate(node: &Arc<Inner>, function: Function) -> Term {
-    match apply(node, function.module, function.function, function.arguments).await {
+    match apply(node, function.module, function.function, Arguments::new(function.arguments)).await {
         Ok(value) => {
             let value = RawTerm::new(value.into(), AtomTable::empty());
             value.decode().unwrap_or_else(|_| Term::atom("badarg"))

@@ -29,24 +29,38 @@ impl Inbound {
     ///
     /// Frames of all three kinds (pass-through, with a header, fragments) are understood whatever was negotiated.
     pub fn receive(&mut self, frame: Frame) -> Result<Option<Message>, ChannelError> {
+        let mut message = Message::vacant();
+        Ok(self.receive_into(frame, &mut message)?.then_some(message))
+    }
+
+    /// As [`Self::receive`], with the message in the place of another, which spares moving it there. Says whether there is
+    /// one.
+    pub fn receive_into(&mut self, frame: Frame, to: &mut Message) -> Result<bool, ChannelError> {
         let Frame::Data(frame) = frame else {
-            return Ok(None);
+            return Ok(false);
         };
         match *frame {
             [lead::VERSION, lead::HEADER, ref header @ ..] => {
                 let (atoms, length) = self.atoms.read_header(header)?;
-                message(frame, 2 + length, atoms).map(Some)
+                read(frame, 2 + length, atoms, to)?;
+                Ok(true)
             }
-            [lead::PASS_THROUGH, lead::VERSION, ..] => pass_through(frame).map(Some),
+            [lead::PASS_THROUGH, lead::VERSION, ..] => {
+                read_pass_through(frame, to)?;
+                Ok(true)
+            }
             [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, header) = fragment_ids(rest)?;
                 let (atoms, length) = self.atoms.read_header(header)?;
-                let (control, start) = control(&frame, 2 + 16 + length, &atoms)?;
-                self.reassembly.start(sequence, fragment, control, atoms, from(frame, start))
+                let mut control = ControlMessage::vacant();
+                let start = read_control(&frame, 2 + 16 + length, &atoms, &mut control)?;
+                let message = self.reassembly.start(sequence, fragment, control, atoms, from(frame, start))?;
+                Ok(put(message, to))
             }
             [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, _) = fragment_ids(rest)?;
-                self.reassembly.go_on(sequence, fragment, &frame[2 + 16..])
+                let message = self.reassembly.go_on(sequence, fragment, &frame[2 + 16..])?;
+                Ok(put(message, to))
             }
             _ => Err(ChannelError::UnknownFrame),
         }
@@ -58,43 +72,57 @@ impl Inbound {
     }
 }
 
-/// The message in a frame from `start` on.
-#[inline(always)]
-fn message(frame: Bytes, start: usize, atoms: AtomTable) -> Result<Message, ChannelError> {
-    let (control, start) = control(&frame, start, &atoms)?;
-    let has_payload = frame.len() > start;
-    if control.has_payload() != has_payload {
-        return Err(ChannelError::Payload { operation: control.operation(), payload: has_payload });
+fn put(message: Option<Message>, to: &mut Message) -> bool {
+    let is_there = message.is_some();
+    if let Some(message) = message {
+        *to = message;
     }
-    let payload = has_payload.then(|| RawTerm::new(from(frame, start), atoms));
-    Ok(Message { control, payload })
+    is_there
 }
 
-/// A message without a header, where both terms have their version bytes.
-fn pass_through(frame: Bytes) -> Result<Message, ChannelError> {
-    let (control, start) = control(&frame, 2, &AtomTable::empty())?;
+/// Reads the message in a frame from `start` on.
+#[inline(always)]
+fn read(frame: Bytes, start: usize, atoms: AtomTable, to: &mut Message) -> Result<(), ChannelError> {
+    let start = read_control(&frame, start, &atoms, &mut to.control)?;
     let has_payload = frame.len() > start;
-    if control.has_payload() != has_payload {
-        return Err(ChannelError::Payload { operation: control.operation(), payload: has_payload });
-    }
-    if !has_payload {
-        return Ok(Message { control, payload: None });
-    }
-    if frame[start] != lead::VERSION || frame.len() == start + 1 {
+    check_payload(&to.control, has_payload)?;
+    to.payload = has_payload.then(|| RawTerm::new(from(frame, start), atoms));
+    Ok(())
+}
+
+/// Reads a message without a header, where both terms have their version bytes.
+fn read_pass_through(frame: Bytes, to: &mut Message) -> Result<(), ChannelError> {
+    let start = read_control(&frame, 2, &AtomTable::empty(), &mut to.control)?;
+    let has_payload = frame.len() > start;
+    check_payload(&to.control, has_payload)?;
+    if has_payload && (frame[start] != lead::VERSION || frame.len() == start + 1) {
         return Err(ChannelError::UnknownFrame);
     }
-    let payload = RawTerm::new(from(frame, start + 1), AtomTable::empty());
-    Ok(Message { control, payload: Some(payload) })
+    to.payload = has_payload.then(|| RawTerm::new(from(frame, start + 1), AtomTable::empty()));
+    Ok(())
 }
 
-/// The control message at `start`, and where the payload begins.
 #[inline(always)]
-fn control(frame: &Bytes, start: usize, atoms: &AtomTable) -> Result<(ControlMessage, usize), ChannelError> {
+fn check_payload(control: &ControlMessage, is_there: bool) -> Result<(), ChannelError> {
+    if control.has_payload() == is_there {
+        return Ok(());
+    }
+    Err(ChannelError::Payload { operation: control.operation(), payload: is_there })
+}
+
+/// Reads the control message at `start`, and gives where the payload begins.
+#[inline(always)]
+fn read_control(
+    frame: &Bytes,
+    start: usize,
+    atoms: &AtomTable,
+    to: &mut ControlMessage,
+) -> Result<usize, ChannelError> {
     // The frame's size has its own limit.
     const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 24, decompressed: 0 };
     let mut decoder = Decoder::from_slice(&frame[start..], atoms, &LIMITS);
-    let control = ControlMessage::decode(&mut decoder)?;
-    Ok((control, start + decoder.position()))
+    to.read(&mut decoder)?;
+    Ok(start + decoder.position())
 }
 
 #[inline]

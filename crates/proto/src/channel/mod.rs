@@ -34,6 +34,13 @@ pub struct Message {
     pub payload: Option<RawTerm>,
 }
 
+impl Message {
+    /// A place for a message that is yet to be received.
+    pub fn vacant() -> Self {
+        Message { control: ControlMessage::vacant(), payload: None }
+    }
+}
+
 /// What an [`Inbound`] accepts. Reaching a limit ends the connection.
 ///
 /// The peer knows the cookie, but may run amok; a limit keeps it from taking this node's memory along.

@@ -2,11 +2,7 @@
 
 use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Term, encode};
 
-use super::{
-    Control, ControlError,
-    field::{Field, is_atom},
-    macros::Operation,
-};
+use super::{Control, ControlError, field::is_atom, macros::Operation};
 
 /// A signal to an alias, or with priority (OTP 28). The payload is the message, or the reason of an exit signal.
 ///
@@ -105,15 +101,25 @@ impl Control for AltactSigSend {
 impl Operation for AltactSigSend {
     const OPERATION: u8 = 37;
 
-    fn decode_elements(decoder: &mut Decoder<'_>, arity: usize) -> Result<Self, ControlError> {
+    fn vacant() -> Self {
+        AltactSigSend {
+            priority: Priority::Ordinary,
+            kind: SignalKind::Message,
+            from: Pid::VACANT,
+            to: SignalTarget::Pid(Pid::VACANT),
+            token: None,
+        }
+    }
+
+    fn read_elements(&mut self, decoder: &mut Decoder<'_>, arity: usize) -> Result<(), ControlError> {
         // Bits above the lowest byte are for later.
         let flags = decoder.unsigned()? as u8;
         let has_token = flags & TOKEN != 0;
         if arity != 4 + usize::from(has_token) {
             return Err(ControlError::WrongArity { operation: Self::OPERATION, arity });
         }
-        let from = decoder.pid()?;
-        let to = match (flags & ALIAS != 0, flags & NAME != 0) {
+        decoder.read_pid(&mut self.from)?;
+        self.to = match (flags & ALIAS != 0, flags & NAME != 0) {
             (true, true) => return Err(ControlError::Field("a receiver that is an alias and a name")),
             (true, false) => SignalTarget::Alias(decoder.reference()?),
             (false, true) => SignalTarget::Name(decoder.atom()?),
@@ -122,13 +128,10 @@ impl Operation for AltactSigSend {
             }
             (false, false) => SignalTarget::Pid(decoder.pid()?),
         };
-        Ok(AltactSigSend {
-            priority: if flags & PRIORITY != 0 { Priority::High } else { Priority::Ordinary },
-            kind: if flags & EXIT != 0 { SignalKind::Exit } else { SignalKind::Message },
-            from,
-            to,
-            token: has_token.then(|| Field::decode(decoder)).transpose()?,
-        })
+        self.priority = if flags & PRIORITY != 0 { Priority::High } else { Priority::Ordinary };
+        self.kind = if flags & EXIT != 0 { SignalKind::Exit } else { SignalKind::Message };
+        self.token = has_token.then(|| decoder.term()).transpose()?;
+        Ok(())
     }
 }
 

@@ -4,9 +4,15 @@ use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Tag, Term, encode};
 
 use super::{ControlError, Mfa, ProcessId, SpawnReplyFlags};
 
-/// One element of a control message, read and written without a [`Term`] in between.
+/// One element of a control message, read and written without a [`Term`] in between. It is read in its place: messages are
+/// large, and there are many of them.
 pub(super) trait Field: Sized {
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError>;
+    /// One that is yet to be read.
+    fn vacant() -> Self;
+
+    /// Reads it in the place of a vacant one.
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError>;
+
     fn encode<S: Sink>(&self, sink: &mut S);
 }
 
@@ -14,10 +20,14 @@ pub(super) trait Field: Sized {
 pub(super) struct Unused;
 
 impl Field for Unused {
+    fn vacant() -> Self {
+        Unused
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
         decoder.skip_term()?;
-        Ok(Unused)
+        Ok(())
     }
 
     #[inline]
@@ -27,9 +37,14 @@ impl Field for Unused {
 }
 
 impl Field for Pid {
+    #[inline(always)]
+    fn vacant() -> Self {
+        Pid::VACANT
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-        Ok(decoder.pid()?)
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        Ok(decoder.read_pid(self)?)
     }
 
     #[inline]
@@ -39,9 +54,15 @@ impl Field for Pid {
 }
 
 impl Field for Atom {
+    #[inline(always)]
+    fn vacant() -> Self {
+        Atom::from_static("")
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-        Ok(decoder.atom()?)
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        *self = decoder.atom()?;
+        Ok(())
     }
 
     #[inline]
@@ -51,9 +72,14 @@ impl Field for Atom {
 }
 
 impl Field for Reference {
+    #[inline(always)]
+    fn vacant() -> Self {
+        Reference::VACANT
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-        Ok(decoder.reference()?)
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        Ok(decoder.read_reference(self)?)
     }
 
     #[inline]
@@ -63,8 +89,13 @@ impl Field for Reference {
 }
 
 impl Field for Term {
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-        Ok(decoder.term()?)
+    fn vacant() -> Self {
+        Term::nil()
+    }
+
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        *self = decoder.term()?;
+        Ok(())
     }
 
     fn encode<S: Sink>(&self, sink: &mut S) {
@@ -73,9 +104,15 @@ impl Field for Term {
 }
 
 impl Field for u64 {
+    #[inline(always)]
+    fn vacant() -> Self {
+        0
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-        Ok(decoder.unsigned()?)
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        *self = decoder.unsigned()?;
+        Ok(())
     }
 
     #[inline]
@@ -85,12 +122,18 @@ impl Field for u64 {
 }
 
 impl Field for ProcessId {
+    #[inline(always)]
+    fn vacant() -> Self {
+        ProcessId::Pid(Pid::VACANT)
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-        if is_atom(decoder)? {
-            return Ok(ProcessId::Name(decoder.atom()?));
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        match self {
+            ProcessId::Pid(pid) if !is_atom(decoder)? => decoder.read_pid(pid)?,
+            _ => *self = ProcessId::Name(decoder.atom()?),
         }
-        Ok(ProcessId::Pid(decoder.pid()?))
+        Ok(())
     }
 
     #[inline]
@@ -103,16 +146,20 @@ impl Field for ProcessId {
 }
 
 impl Field for Mfa {
+    #[inline(always)]
+    fn vacant() -> Self {
+        Mfa { module: Field::vacant(), function: Field::vacant(), arity: 0 }
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
         if decoder.tuple_header()? != 3 {
             return Err(ControlError::Field("a function that is not {Module, Function, Arity}"));
         }
-        Ok(Mfa {
-            module: decoder.atom()?,
-            function: decoder.atom()?,
-            arity: u32::try_from(decoder.unsigned()?).map_err(|_| ControlError::Field("an arity beyond 32 bits"))?,
-        })
+        self.module.read(decoder)?;
+        self.function.read(decoder)?;
+        self.arity = u32::try_from(decoder.unsigned()?).map_err(|_| ControlError::Field("an arity beyond 32 bits"))?;
+        Ok(())
     }
 
     #[inline]
@@ -125,11 +172,17 @@ impl Field for Mfa {
 }
 
 impl Field for SpawnReplyFlags {
+    #[inline(always)]
+    fn vacant() -> Self {
+        SpawnReplyFlags::empty()
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
         let bits =
             u32::try_from(decoder.unsigned()?).map_err(|_| ControlError::Field("spawn reply flags beyond 32 bits"))?;
-        Ok(SpawnReplyFlags::from_bits_retain(bits))
+        *self = SpawnReplyFlags::from_bits_retain(bits);
+        Ok(())
     }
 
     #[inline]
@@ -140,12 +193,18 @@ impl Field for SpawnReplyFlags {
 
 /// The result of a spawn: the pid, or the reason why there is none.
 impl Field for Result<Pid, Atom> {
+    #[inline(always)]
+    fn vacant() -> Self {
+        Ok(Pid::VACANT)
+    }
+
     #[inline]
-    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-        if is_atom(decoder)? {
-            return Ok(Err(decoder.atom()?));
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        match self {
+            Ok(pid) if !is_atom(decoder)? => decoder.read_pid(pid)?,
+            _ => *self = Err(decoder.atom()?),
         }
-        Ok(Ok(decoder.pid()?))
+        Ok(())
     }
 
     #[inline]

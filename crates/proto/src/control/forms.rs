@@ -52,12 +52,16 @@ impl Forms {
 
     /// A linked process has exited.
     pub fn exit(self, from: Pid, to: Pid, reason: impl FnOnce() -> Term) -> ControlMessage {
-        if self.has_payloads() { PayloadExit { from, to }.into() } else { Exit { from, to, reason: reason() }.into() }
+        if self.takes_payloads() { PayloadExit { from, to }.into() } else { Exit { from, to, reason: reason() }.into() }
     }
 
     /// An exit signal as of `exit/2`.
     pub fn exit2(self, from: Pid, to: Pid, reason: impl FnOnce() -> Term) -> ControlMessage {
-        if self.has_payloads() { PayloadExit2 { from, to }.into() } else { Exit2 { from, to, reason: reason() }.into() }
+        if self.takes_payloads() {
+            PayloadExit2 { from, to }.into()
+        } else {
+            Exit2 { from, to, reason: reason() }.into()
+        }
     }
 
     /// A watched process has exited. `from` is as it was in the monitor: a name stays a name.
@@ -68,7 +72,7 @@ impl Forms {
         reference: Reference,
         reason: impl FnOnce() -> Term,
     ) -> ControlMessage {
-        if self.has_payloads() {
+        if self.takes_payloads() {
             PayloadMonitorPExit { from, to, reference }.into()
         } else {
             MonitorPExit { from, to, reference, reason: reason() }.into()
@@ -90,7 +94,8 @@ impl Forms {
         self.flags.contains(DistributionFlags::DIST_MONITOR | DistributionFlags::DIST_MONITOR_NAME)
     }
 
-    fn has_payloads(self) -> bool {
+    /// Whether the reason of an exit signal is its payload, as all peers take it since OTP 22.
+    pub fn takes_payloads(self) -> bool {
         self.flags.contains(DistributionFlags::EXIT_PAYLOAD)
     }
 }

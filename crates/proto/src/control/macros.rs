@@ -8,15 +8,22 @@ use super::{Control, ControlError};
 pub(super) trait Operation: Control + Sized {
     const OPERATION: u8;
 
-    /// Reads what follows the operation in a tuple of `arity` elements.
-    fn decode_elements(decoder: &mut Decoder<'_>, arity: usize) -> Result<Self, ControlError>;
+    /// One that is yet to be read.
+    fn vacant() -> Self;
+
+    /// Reads what follows the operation in a tuple of `arity` elements into a vacant one.
+    fn read_elements(&mut self, decoder: &mut Decoder<'_>, arity: usize) -> Result<(), ControlError>;
 }
 
 impl<T: Operation> Operation for Box<T> {
     const OPERATION: u8 = T::OPERATION;
 
-    fn decode_elements(decoder: &mut Decoder<'_>, arity: usize) -> Result<Self, ControlError> {
-        T::decode_elements(decoder, arity).map(Box::new)
+    fn vacant() -> Self {
+        Box::new(T::vacant())
+    }
+
+    fn read_elements(&mut self, decoder: &mut Decoder<'_>, arity: usize) -> Result<(), ControlError> {
+        T::read_elements(self, decoder, arity)
     }
 }
 
@@ -26,20 +33,20 @@ macro_rules! control_message {
     ($(#[$meta:meta])* $name:ident = $operation:literal, $payload:ident { $($fields:tt)* }) => {
         $crate::control::control_message! {
             @fields [$(#[$meta])* $name $operation $payload] [decoder sink this]
-            struct [] decode [] names [] encode [] arity [1]
+            struct [] vacant [] read [] encode [] arity [1]
             $($fields)*
         }
     };
     (
         @fields $head:tt [$decoder:ident $sink:ident $this:ident]
-        struct $struct:tt decode [$($decode:tt)*] names $names:tt encode [$($encode:tt)*] arity [$($arity:tt)*]
+        struct $struct:tt vacant $vacant:tt read [$($read:tt)*] encode [$($encode:tt)*] arity [$($arity:tt)*]
         unused, $($rest:tt)*
     ) => {
         $crate::control::control_message! {
             @fields $head [$decoder $sink $this]
             struct $struct
-            decode [$($decode)* <$crate::control::field::Unused as $crate::control::field::Field>::decode($decoder)?;]
-            names $names
+            vacant $vacant
+            read [$($read)* $crate::control::field::Field::read(&mut $crate::control::field::Unused, $decoder)?;]
             encode [$($encode)* $crate::control::field::Field::encode(&$crate::control::field::Unused, $sink);]
             arity [$($arity)* + 1]
             $($rest)*
@@ -47,15 +54,15 @@ macro_rules! control_message {
     };
     (
         @fields $head:tt [$decoder:ident $sink:ident $this:ident]
-        struct [$($struct:tt)*] decode [$($decode:tt)*] names [$($names:tt)*] encode [$($encode:tt)*]
+        struct [$($struct:tt)*] vacant [$($vacant:tt)*] read [$($read:tt)*] encode [$($encode:tt)*]
         arity [$($arity:tt)*]
         $(#[$meta:meta])* $field:ident: $type:ty, $($rest:tt)*
     ) => {
         $crate::control::control_message! {
             @fields $head [$decoder $sink $this]
             struct [$($struct)* $(#[$meta])* pub $field: $type,]
-            decode [$($decode)* let $field = $crate::control::field::Field::decode($decoder)?;]
-            names [$($names)* $field,]
+            vacant [$($vacant)* $field: $crate::control::field::Field::vacant(),]
+            read [$($read)* $crate::control::field::Field::read(&mut $this.$field, $decoder)?;]
             encode [$($encode)* $crate::control::field::Field::encode(&$this.$field, $sink);]
             arity [$($arity)* + 1]
             $($rest)*
@@ -64,7 +71,7 @@ macro_rules! control_message {
     (
         @fields [$(#[$meta:meta])* $name:ident $operation:literal $payload:ident]
         [$decoder:ident $sink:ident $this:ident]
-        struct [$($struct:tt)*] decode [$($decode:tt)*] names [$($names:tt)*] encode [$($encode:tt)*]
+        struct [$($struct:tt)*] vacant [$($vacant:tt)*] read [$($read:tt)*] encode [$($encode:tt)*]
         arity [$($arity:tt)*]
     ) => {
         $(#[$meta])*
@@ -102,15 +109,22 @@ macro_rules! control_message {
             const OPERATION: u8 = $operation;
 
             #[inline(always)]
-            fn decode_elements(
+            fn vacant() -> Self {
+                $name { $($vacant)* }
+            }
+
+            #[inline(always)]
+            fn read_elements(
+                &mut self,
                 $decoder: &mut peerl_term::Decoder<'_>,
                 arity: usize,
-            ) -> Result<Self, $crate::control::ControlError> {
+            ) -> Result<(), $crate::control::ControlError> {
+                let $this = self;
                 if arity != $($arity)* {
                     return Err($crate::control::ControlError::WrongArity { operation: $operation, arity });
                 }
-                $($decode)*
-                Ok($name { $($names)* })
+                $($read)*
+                Ok(())
             }
         }
     };
@@ -137,8 +151,15 @@ macro_rules! control_messages {
 
         impl ControlMessage {
             /// Reads a control message, and leaves the decoder at the payload.
-            #[inline(always)]
             pub fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
+                let mut message = Self::vacant();
+                message.read(decoder)?;
+                Ok(message)
+            }
+
+            /// Reads a control message in the place of this one, which spares moving it there.
+            #[inline(always)]
+            pub(crate) fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
                 let arity = decoder.tuple_header()?;
                 let operation = decoder.unsigned()?;
                 let Ok(operation) = u8::try_from(operation) else {
@@ -147,7 +168,12 @@ macro_rules! control_messages {
                 match operation {
                     $(
                         <$type as Operation>::OPERATION => {
-                            Operation::decode_elements(decoder, arity).map(ControlMessage::$name)
+                            *self = ControlMessage::$name(Operation::vacant());
+                            match self {
+                                ControlMessage::$name(message) => message.read_elements(decoder, arity),
+                                // It has just been made one.
+                                _ => Err(ControlError::UnknownOperation(operation.into())),
+                            }
                         }
                     )*
                     _ => Err(ControlError::UnknownOperation(operation.into())),

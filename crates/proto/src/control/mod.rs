@@ -140,7 +140,7 @@ control_messages! {
     PayloadExit2(PayloadExit2),
     PayloadExit2Tt(PayloadExit2Tt),
     PayloadMonitorPExit(PayloadMonitorPExit),
-    SpawnRequest(Box<SpawnRequest>),
+    SpawnRequest(SpawnRequest),
     SpawnRequestTt(Box<SpawnRequestTt>),
     SpawnReply(SpawnReply),
     SpawnReplyTt(SpawnReplyTt),
@@ -151,9 +151,10 @@ control_messages! {
     AltactSigSend(AltactSigSend),
 }
 
-impl From<SpawnRequest> for ControlMessage {
-    fn from(message: SpawnRequest) -> Self {
-        Box::new(message).into()
+impl ControlMessage {
+    /// One that is yet to be read.
+    pub(crate) fn vacant() -> Self {
+        Link::vacant().into()
     }
 }
 

@@ -1,10 +1,16 @@
 //! The options of a `SPAWN_REQUEST`.
 
-use peerl_term::Term;
+use peerl_term::{Atom, Decoder, Sink, encode};
 
-use super::{SpawnRequest, SpawnRequestTt};
+use super::{
+    ControlError,
+    field::{Field, is_atom},
+};
 
-/// What a [`SpawnRequest`] asks for besides the process itself.
+/// What a [`SpawnRequest`](super::SpawnRequest) asks for besides the process itself.
+///
+/// Its options are understood as OTP does: those that tune a BEAM's memory and scheduling are checked for their form and
+/// ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpawnOptions {
     /// The process that asks is linked to the new one.
@@ -13,62 +19,100 @@ pub struct SpawnOptions {
     pub monitor: bool,
 }
 
-/// The options are no list of options; the answer is `badopt`.
+/// The options are no list of options that OTP knows; the answer is `badopt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown or malformed spawn options")]
 pub struct BadOption;
 
-impl SpawnRequest {
-    /// Understands the options as OTP does: those that tune a BEAM's memory and scheduling are checked for their form
-    /// and ignored, an unknown one is an error.
-    pub fn spawn_options(&self) -> Result<SpawnOptions, BadOption> {
-        understand(&self.options)
+const LINK: Atom = Atom::from_static("link");
+const MONITOR: Atom = Atom::from_static("monitor");
+const TUNING: [Atom; 7] = [
+    Atom::from_static("priority"),
+    Atom::from_static("fullsweep_after"),
+    Atom::from_static("min_heap_size"),
+    Atom::from_static("min_bin_vheap_size"),
+    Atom::from_static("max_heap_size"),
+    Atom::from_static("message_queue_data"),
+    Atom::from_static("async_dist"),
+];
+
+impl Field for Result<SpawnOptions, BadOption> {
+    #[inline(always)]
+    fn vacant() -> Self {
+        Ok(SpawnOptions::default())
+    }
+
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        let before = decoder.clone();
+        *self = understand(decoder);
+        if self.is_err() {
+            // Whatever it is, the message goes on behind it.
+            *decoder = before;
+            decoder.skip_term()?;
+        }
+        Ok(())
+    }
+
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        let SpawnOptions { link, monitor } = self.unwrap_or_default();
+        if link || monitor {
+            encode::list_header(usize::from(link) + usize::from(monitor), sink);
+        }
+        if link {
+            encode::atom(&LINK, sink);
+        }
+        if monitor {
+            encode::atom(&MONITOR, sink);
+        }
+        encode::nil(sink);
     }
 }
 
-impl SpawnRequestTt {
-    /// See [`SpawnRequest::spawn_options`].
-    pub fn spawn_options(&self) -> Result<SpawnOptions, BadOption> {
-        understand(&self.options)
-    }
-}
-
-fn understand(options: &Term) -> Result<SpawnOptions, BadOption> {
-    const TUNING: [&str; 7] = [
-        "priority",
-        "fullsweep_after",
-        "min_heap_size",
-        "min_bin_vheap_size",
-        "max_heap_size",
-        "message_queue_data",
-        "async_dist",
-    ];
-    let mut understood = SpawnOptions::default();
-    for option in options.as_list().ok_or(BadOption)? {
-        if option.is_atom("link") {
-            understood.link = true;
-        } else if option.is_atom("monitor") {
-            understood.monitor = true;
-        } else {
-            let Some([key, _]) = option.as_tuple() else {
-                return Err(BadOption);
-            };
-            match key.as_atom().map(|key| key.as_str()) {
-                Some("monitor") => understood.monitor = true,
-                Some(key) if TUNING.contains(&key) => {}
-                _ => return Err(BadOption),
-            }
+fn understand(decoder: &mut Decoder<'_>) -> Result<SpawnOptions, BadOption> {
+    let mut options = SpawnOptions::default();
+    let count = decoder.list_header().map_err(|_| BadOption)?;
+    for _ in 0..count {
+        let is_plain = is_atom(decoder).map_err(|_| BadOption)?;
+        if !is_plain && decoder.tuple_header() != Ok(2) {
+            return Err(BadOption);
+        }
+        let key = decoder.atom().map_err(|_| BadOption)?;
+        if !is_plain {
+            decoder.skip_term().map_err(|_| BadOption)?;
+        }
+        match (is_plain, key) {
+            (true, key) if key == LINK => options.link = true,
+            (_, key) if key == MONITOR => options.monitor = true,
+            (false, key) if TUNING.contains(&key) => {}
+            _ => return Err(BadOption),
         }
     }
-    Ok(understood)
+    if count > 0 {
+        decoder.nil().map_err(|_| BadOption)?;
+    }
+    Ok(options)
 }
 
 #[cfg(test)]
 mod tests {
+    use peerl_term::{AtomTable, Limits, Term};
+
     use super::*;
 
     fn options(options: impl IntoIterator<Item = Term>) -> Result<SpawnOptions, BadOption> {
-        understand(&Term::list(options))
+        read(&Term::list(options))
+    }
+
+    fn read(options: &Term) -> Result<SpawnOptions, BadOption> {
+        let mut bytes = Vec::new();
+        encode::term(&Term::tuple([options.clone(), Term::atom("next")]), &mut bytes);
+        let (atoms, limits) = (AtomTable::empty(), Limits::default());
+        let mut decoder = Decoder::from_slice(&bytes, &atoms, &limits);
+        decoder.tuple_header().unwrap();
+        let mut read: Result<SpawnOptions, BadOption> = Field::vacant();
+        read.read(&mut decoder).unwrap();
+        assert_eq!(decoder.atom().unwrap(), "next", "it is read to its end");
+        read
     }
 
     #[test]
@@ -93,6 +137,8 @@ mod tests {
         assert_eq!(options([Term::tuple([Term::atom("foo"), Term::atom("bar")])]), Err(BadOption));
         assert_eq!(options([Term::tuple([Term::atom("reply"), Term::atom("no")])]), Err(BadOption));
         assert_eq!(options([Term::from(1)]), Err(BadOption));
-        assert_eq!(understand(&Term::atom("link")), Err(BadOption));
+        assert_eq!(read(&Term::atom("link")), Err(BadOption));
+        let improper = Term::list_with_tail([Term::atom("link")], Term::atom("monitor"));
+        assert_eq!(read(&improper), Err(BadOption));
     }
 }

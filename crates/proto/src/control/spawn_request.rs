@@ -1,8 +1,8 @@
 //! `SPAWN_REQUEST`.
 
-use peerl_term::{Pid, Reference, Term};
+use peerl_term::{Pid, Reference};
 
-use super::{Mfa, control_message};
+use super::{BadOption, Mfa, SpawnOptions, control_message};
 
 control_message! {
     /// A process is to be started on the receiver's node. The payload is the argument list.
@@ -17,8 +17,8 @@ control_message! {
         group_leader: Pid,
         /// The function that the new process runs.
         function: Mfa,
-        /// The options as they are on the wire; see [`spawn_options`](Self::spawn_options).
-        options: Term,
+        /// What it asks for besides the process.
+        options: Result<SpawnOptions, BadOption>,
     }
 }
 
@@ -37,7 +37,7 @@ mod tests {
                 from: a(9),
                 group_leader: a(0x47),
                 function: Mfa { module: atom("sc"), function: atom("sink"), arity: 0 },
-                options: Term::list([Term::atom("link"), Term::atom("monitor")]),
+                options: Ok(SpawnOptions { link: true, monitor: true }),
             },
         );
     }

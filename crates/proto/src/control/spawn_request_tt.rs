@@ -2,7 +2,7 @@
 
 use peerl_term::{Pid, Reference, Term};
 
-use super::{Mfa, control_message};
+use super::{BadOption, Mfa, SpawnOptions, control_message};
 
 control_message! {
     /// [`SpawnRequest`](super::SpawnRequest) with a sequential trace token.
@@ -17,8 +17,8 @@ control_message! {
         group_leader: Pid,
         /// The function that the new process runs.
         function: Mfa,
-        /// The options as they are on the wire; see [`spawn_options`](Self::spawn_options).
-        options: Term,
+        /// What it asks for besides the process.
+        options: Result<SpawnOptions, BadOption>,
         /// The sequential trace token.
         token: Term,
     }
@@ -39,7 +39,7 @@ mod tests {
                 from: a(9),
                 group_leader: a(0x47),
                 function: Mfa { module: atom("sc"), function: atom("sink"), arity: 0 },
-                options: Term::list([Term::atom("link"), Term::atom("monitor")]),
+                options: Ok(SpawnOptions { link: true, monitor: true }),
                 token: token(17, 5, a(9), 0),
             },
         );

@@ -260,12 +260,22 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed pid.
     #[inline]
     pub fn pid(&mut self) -> Result<Pid, DecodeError> {
-        let at = self.position();
-        let (Tag::NEW_PID_EXT | Tag::PID_EXT) = self.peek_tag()? else { return Err(self.unexpected(at)) };
         let mut pid = Pid::VACANT;
-        let tag = self.tag()?;
-        self.pid_into(tag, at, &mut pid)?;
+        self.read_pid(&mut pid)?;
         Ok(pid)
+    }
+
+    /// Reads a pid into its place, which spares moving it there.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed pid. Then there is any pid in the place.
+    #[inline]
+    pub fn read_pid(&mut self, to: &mut Pid) -> Result<(), DecodeError> {
+        let at = self.position();
+        let tag = self.tag()?;
+        let (Tag::NEW_PID_EXT | Tag::PID_EXT) = tag else { return Err(self.unexpected(at)) };
+        *to = Pid::VACANT;
+        self.pid_into(tag, at, to)
     }
 
     /// Reads a reference.
@@ -274,14 +284,24 @@ impl<'a> Decoder<'a> {
     /// If the next term is not a well-formed reference.
     #[inline]
     pub fn reference(&mut self) -> Result<Reference, DecodeError> {
+        let mut reference = Reference::VACANT;
+        self.read_reference(&mut reference)?;
+        Ok(reference)
+    }
+
+    /// Reads a reference into its place, which spares moving it there.
+    ///
+    /// # Errors
+    /// If the next term is not a well-formed reference. Then there is any reference in the place.
+    #[inline]
+    pub fn read_reference(&mut self, to: &mut Reference) -> Result<(), DecodeError> {
         let at = self.position();
-        let (Tag::NEWER_REFERENCE_EXT | Tag::NEW_REFERENCE_EXT | Tag::REFERENCE_EXT) = self.peek_tag()? else {
+        let tag = self.tag()?;
+        let (Tag::NEWER_REFERENCE_EXT | Tag::NEW_REFERENCE_EXT | Tag::REFERENCE_EXT) = tag else {
             return Err(self.unexpected(at));
         };
-        let mut reference = Reference::VACANT;
-        let tag = self.tag()?;
-        self.reference_into(tag, at, &mut reference)?;
-        Ok(reference)
+        *to = Reference::VACANT;
+        self.reference_into(tag, at, to)
     }
 
     /// Reads what comes before a tuple's elements; gives their number.
