@@ -67,6 +67,8 @@ struct Queue {
     messages: usize,
     /// What is likely to be queued in a moment.
     expected: Option<Expected>,
+    /// Whether those who were to send have done so: there is nobody to wait for.
+    whole: bool,
     closed: bool,
 }
 
@@ -144,6 +146,7 @@ impl Outbox {
                 lane_bytes: 0,
                 messages: 0,
                 expected: None,
+                whole: false,
                 closed: false,
             }),
             filled: Notify::new(),
@@ -280,12 +283,18 @@ impl Outbox {
     /// for them, for [`GATHERING`](Self::GATHERING) at most.
     pub(crate) fn expect(&self, messages: usize) {
         let expected = Expected { messages, until: Instant::now() + Self::GATHERING };
-        self.queue.lock().expected = Some(expected);
+        let mut queue = self.queue.lock();
+        queue.expected = Some(expected);
+        queue.whole = false;
     }
 
     /// Says that all have sent what was expected of them.
     pub(crate) fn expect_no_more(&self) {
-        let ended = self.queue.lock().expected.take().is_some();
+        let ended = {
+            let mut queue = self.queue.lock();
+            queue.whole = true;
+            queue.expected.take().is_some()
+        };
         if ended {
             self.ripe.notify_one();
         }
@@ -298,7 +307,7 @@ impl Outbox {
             {
                 let mut queue = self.queue.lock();
                 match queue.expected {
-                    _ if queue.messages == 0 => return,
+                    _ if queue.messages == 0 || queue.whole => return,
                     Some(expected) if queue.messages >= expected.worth_writing() => return,
                     Some(expected) if expected.until <= Instant::now() => {
                         queue.expected = None;
@@ -329,6 +338,7 @@ impl Outbox {
         queue.next_fragments(&mut batch.fragments);
         std::mem::swap(&mut queue.buffer, &mut batch.buffer);
         batch.messages = std::mem::take(&mut queue.messages);
+        queue.whole = false;
         queue.expected = queue.expected.and_then(|expected| expected.without(batch.messages));
         let is_free = was_busy && queue.bytes() < Self::BUSY;
         let is_idle = batch.buffer.is_empty() && batch.fragments.is_empty();

@@ -74,7 +74,7 @@ async fn read_until_broken(
                 Err(error) => return NodeDownReason::Protocol(error.to_string()),
             }
         }
-        let mut together = spawns.len();
+        let served = spawns.len();
         rpc::serve(node, connection, &mut spawns);
         // Who has got an answer may well call again. When many call at once, half of them are to be written together, while
         // the peer has the other half.
@@ -82,7 +82,6 @@ async fn read_until_broken(
         if answered > 1 {
             connection.outbox.expect(answered.max((answered + waiting) / 2));
         }
-        together += answered;
         // A connection that waits for its next message holds no buffer.
         if buffer.is_empty() {
             buffer = BytesMut::new();
@@ -90,9 +89,10 @@ async fn read_until_broken(
                 // Those whose messages have come go on and answer before the thread reads again or sleeps: the peer
                 // then gets much at a time, and so do we. With several threads, another one runs them meanwhile.
                 tokio::task::yield_now().await;
-                if together > 1 {
-                    linger(socket).await;
-                }
+            }
+            // Whoever only serves leaves the processor to others where there are threads to wake: the peer may need it.
+            if answered > 1 || alone && served > 1 {
+                linger(socket).await;
             }
             if let Err(error) = socket.readable().await {
                 return lost(&error);

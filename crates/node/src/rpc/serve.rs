@@ -150,9 +150,7 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
             }
             start(&node, &connection, spawn);
         }
-        if together {
-            connection.outbox.expect_no_more();
-        }
+        connection.outbox.expect_no_more();
     });
 }
 
