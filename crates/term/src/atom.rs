@@ -115,14 +115,11 @@ impl Atom {
     /// A number that differs between most atoms, at a fraction of what a hash costs.
     #[inline]
     pub fn fingerprint(&self) -> u64 {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |word| u64::from_le_bytes(*word));
-        let (len, bytes): (usize, &[u8]) = match &self.0 {
-            Repr::Inline { len, bytes } => (usize::from(*len), bytes),
-            _ => (self.as_bytes().len(), self.as_bytes()),
-        };
-        let ends = word(bytes.first_chunk()) ^ word(bytes.last_chunk()).rotate_left(27) ^ len as u64;
-        (ends.wrapping_mul(ODD) ^ word(bytes[8..].first_chunk())).wrapping_mul(ODD)
+        match &self.0 {
+            Repr::Inline { len, bytes } => mixed(usize::from(*len), bytes),
+            Repr::Static(name) => mixed(name.len(), name.as_bytes()),
+            Repr::Shared(name) => mixed(name.len(), name.as_bytes()),
+        }
     }
 
     /// The atom's name, unquoted.
@@ -275,6 +272,15 @@ impl fmt::Display for Atom {
         }
         f.write_str("'")
     }
+}
+
+/// Mixes the first 16 of at least as many bytes, and the last 8.
+#[inline(always)]
+fn mixed(len: usize, bytes: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |word| u64::from_le_bytes(*word));
+    let ends = word(bytes.first_chunk()) ^ word(bytes.last_chunk()).rotate_left(27) ^ len as u64;
+    (ends.wrapping_mul(ODD) ^ word(bytes[8..].first_chunk())).wrapping_mul(ODD)
 }
 
 /// Copies in pieces that fit registers, in which the compiler then keeps them.
