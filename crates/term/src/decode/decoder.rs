@@ -6,7 +6,7 @@ use num_bigint::{BigInt, Sign};
 
 use super::chunks::Chunks;
 use super::{DecodeError, DecodeErrorKind, Limits};
-use crate::{Atom, AtomTable, Pid, Reference, Tag};
+use crate::{AtomTable, Tag};
 
 /// Reads terms from a buffer, one after another, into whatever type the caller wants.
 ///
@@ -79,49 +79,6 @@ impl<'a> Decoder<'a> {
             Some(tag) => Ok(Tag(*tag)),
             None => Err(self.error(self.position(), DecodeErrorKind::Truncated)),
         }
-    }
-
-    /// Reads an atom.
-    ///
-    /// # Errors
-    /// If the next term is not a well-formed atom.
-    #[inline]
-    pub fn atom(&mut self) -> Result<Atom, DecodeError> {
-        match self.usual_atom() {
-            Some(atom) => Ok(atom),
-            None => self.unusual_atom(),
-        }
-    }
-
-    #[inline(never)]
-    pub(super) fn unusual_atom(&mut self) -> Result<Atom, DecodeError> {
-        let at = self.position();
-        let tag = self.tag()?;
-        self.atom_after(tag, at)
-    }
-
-    /// Reads an atom's name, which is borrowed unless it is in Latin-1 and not in ASCII.
-    ///
-    /// # Errors
-    /// If the next term is not a well-formed atom.
-    #[inline]
-    pub fn atom_name(&mut self) -> Result<Cow<'a, str>, DecodeError> {
-        let at = self.position();
-        let len = match self.tag()? {
-            Tag::SMALL_ATOM_UTF8_EXT => usize::from(self.u8(at)?),
-            Tag::ATOM_UTF8_EXT => usize::from(self.u16(at)?),
-            Tag::ATOM_CACHE_REF => return self.cached_atom(at).map(|atom| Cow::Borrowed(atom.as_str())),
-            Tag::SMALL_ATOM_EXT => {
-                let len = usize::from(self.u8(at)?);
-                return self.latin1_name(len, at);
-            }
-            Tag::ATOM_EXT => {
-                let len = usize::from(self.u16(at)?);
-                return self.latin1_name(len, at);
-            }
-            _ => return Err(self.unexpected(at)),
-        };
-        self.utf8_name(len, at).map(Cow::Borrowed)
     }
 
     /// Reads an integer that fits 64 bits.
@@ -252,56 +209,6 @@ impl<'a> Decoder<'a> {
         }
         self.claim(at, fields)?;
         (0..fields).map(|_| self.atom_name()).collect()
-    }
-
-    /// Reads a pid.
-    ///
-    /// # Errors
-    /// If the next term is not a well-formed pid.
-    #[inline]
-    pub fn pid(&mut self) -> Result<Pid, DecodeError> {
-        let mut pid = Pid::VACANT;
-        self.read_pid(&mut pid)?;
-        Ok(pid)
-    }
-
-    /// Reads a pid into its place, which spares moving it there.
-    ///
-    /// # Errors
-    /// If the next term is not a well-formed pid. Then there is any pid in the place.
-    #[inline]
-    pub fn read_pid(&mut self, to: &mut Pid) -> Result<(), DecodeError> {
-        let at = self.position();
-        let tag = self.tag()?;
-        let (Tag::NEW_PID_EXT | Tag::PID_EXT) = tag else { return Err(self.unexpected(at)) };
-        *to = Pid::VACANT;
-        self.pid_into(tag, at, to)
-    }
-
-    /// Reads a reference.
-    ///
-    /// # Errors
-    /// If the next term is not a well-formed reference.
-    #[inline]
-    pub fn reference(&mut self) -> Result<Reference, DecodeError> {
-        let mut reference = Reference::VACANT;
-        self.read_reference(&mut reference)?;
-        Ok(reference)
-    }
-
-    /// Reads a reference into its place, which spares moving it there.
-    ///
-    /// # Errors
-    /// If the next term is not a well-formed reference. Then there is any reference in the place.
-    #[inline]
-    pub fn read_reference(&mut self, to: &mut Reference) -> Result<(), DecodeError> {
-        let at = self.position();
-        let tag = self.tag()?;
-        let (Tag::NEWER_REFERENCE_EXT | Tag::NEW_REFERENCE_EXT | Tag::REFERENCE_EXT) = tag else {
-            return Err(self.unexpected(at));
-        };
-        *to = Reference::VACANT;
-        self.reference_into(tag, at, to)
     }
 
     /// Reads what comes before a tuple's elements; gives their number.
@@ -465,12 +372,6 @@ impl<'a> Decoder<'a> {
         }
         self.claimed = claimed;
         Ok(())
-    }
-
-    /// Reads the place of an atom in the distribution header; gives the atom.
-    pub(super) fn cached_atom(&mut self, at: usize) -> Result<&'a Atom, DecodeError> {
-        let (position, atoms) = (self.u8(at)?, self.atoms);
-        atoms.get(position).ok_or_else(|| self.error(at, DecodeErrorKind::AtomReference))
     }
 
     /// Reads a big integer after its tag: whether it is negative, and its magnitude, least significant byte
