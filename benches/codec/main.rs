@@ -1,27 +1,31 @@
 //! The external term format: peerl against eetf, erltf and OTP, on the same bytes in the same run.
 //!
-//! `cargo bench -p peerl --bench codec [-- CORPUS]` prints medians and ratios. All peers take turns, so that what else
-//! the machine does meets them alike. Every round decodes into a fresh term and drops it, or encodes into a
-//! fresh buffer.
+//! `cargo bench -p peerl --bench codec [-- CORPUS]` prints medians and ratios. All take turns, so that what else the machine
+//! does meets them alike. Every round decodes into a fresh term and drops it, or encodes into a fresh buffer.
 
-mod beam;
+mod contestant;
 mod corpus;
+mod worker;
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use bytes::Bytes;
-use peerl_term::{Term, serde as typed};
+use peerl_term::Term;
+use tempfile::TempDir;
 
-use beam::Beam;
-use corpus::{Account, BINARY, BorrowedAccount, Corpus, RECORDS};
+use contestant::Contestant;
+use corpus::{BINARY, Corpus, RECORDS};
+use worker::Library;
 
 const TURNS: usize = 51;
 const TURN: Duration = Duration::from_millis(4);
 
 fn main() {
+    worker::run_if_worker();
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let mut beam = Beam::start().map_err(|error| eprintln!("no OTP to compare with: {error}")).ok();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let otp = Contestant::otp(directory.path());
+    let mut otp = otp.map_err(|error| eprintln!("no OTP to compare with: {error}")).ok();
     let mut decoded = Vec::new();
     let mut encoded = Vec::new();
     let mut records = None;
@@ -29,13 +33,17 @@ fn main() {
         if wanted.as_ref().is_some_and(|wanted| !corpus.name.contains(wanted)) {
             continue;
         }
-        if let Some(beam) = &mut beam {
-            corpus.bytes = beam.rewrite(corpus.name, &corpus.bytes).expect("the BEAM answers").into();
+        let file = store(&directory, &corpus);
+        if let Some(otp) = &mut otp {
+            // It has an order of its own for the keys of large maps.
+            otp.measure("rewrite", &file, 1).expect("the BEAM answers");
+            corpus.bytes = std::fs::read(&file).expect("a corpus").into();
         }
-        decoded.push(decode(&corpus, beam.as_mut()));
-        encoded.push(encode(&corpus, beam.as_mut()));
+        assert_eq!(Term::decode(&corpus.bytes).as_ref(), Ok(&corpus.term));
+        decoded.push(row(&corpus, compare("decode", &file, otp.as_mut())));
+        encoded.push(row(&corpus, compare("encode", &file, otp.as_mut())));
         if corpus.name == RECORDS {
-            records = Some(decode_records(&corpus));
+            records = Some(compare_typed(&file));
         }
     }
     table("Decode", &decoded);
@@ -49,7 +57,13 @@ fn main() {
     }
 }
 
-/// The median times of one corpus, of the peers that can do it.
+fn store(directory: &TempDir, corpus: &Corpus) -> PathBuf {
+    let file = directory.path().join(corpus.name.replace(' ', "_"));
+    std::fs::write(&file, &corpus.bytes).expect("a temporary file");
+    file
+}
+
+/// The median times of one corpus, of those that can do it.
 struct Row {
     corpus: &'static str,
     bytes: usize,
@@ -59,81 +73,48 @@ struct Row {
     otp: Option<Duration>,
 }
 
-/// Someone who does a number of rounds, and says how long they took.
-type Peer<'a> = Box<dyn FnMut(u32) -> Duration + 'a>;
+/// Someone who does a number of rounds, and says how long they took, unless they cannot.
+type Peer<'a> = Box<dyn FnMut(u32) -> Option<Duration> + 'a>;
 
-fn decode(corpus: &Corpus, beam: Option<&mut Beam>) -> Row {
-    let bytes = &corpus.bytes;
-    assert_eq!(Term::decode(bytes).as_ref(), Ok(&corpus.term));
-    let mut peers: Vec<Option<Peer<'_>>> = vec![
-        Some(timed(|| Term::decode(bytes))),
-        eetf::Term::decode(&bytes[..]).ok().map(|_| timed(|| eetf::Term::decode(&bytes[..]))),
-        erltf::decode(bytes).ok().map(|_| timed(|| erltf::decode(bytes))),
-        beam.map(|beam| measured(beam, "decode", corpus)),
-    ];
-    row(corpus, medians(&mut peers))
-}
-
-fn encode(corpus: &Corpus, beam: Option<&mut Beam>) -> Row {
-    let eetf = eetf::Term::decode(&corpus.bytes[..]).ok();
-    let erltf = erltf::decode(&corpus.bytes).ok();
-    let mut peers: Vec<Option<Peer<'_>>> = vec![
-        Some(timed(|| corpus.term.encode())),
-        eetf.as_ref().map(|term| {
-            timed(move || {
-                let mut bytes = Vec::new();
-                term.encode(&mut bytes).map(|()| bytes)
-            })
-        }),
-        erltf.as_ref().map(|term| timed(move || erltf::encode(term))),
-        beam.map(|beam| measured(beam, "encode", corpus)),
-    ];
-    row(corpus, medians(&mut peers))
+/// Has the libraries and OTP do the same with a corpus.
+fn compare(what: &'static str, file: &Path, otp: Option<&mut Contestant>) -> Vec<Option<Duration>> {
+    let mut peers: Vec<Peer<'_>> = Library::ALL.into_iter().map(|library| peer(library, what, file)).collect();
+    match otp {
+        Some(otp) => peers.push(Box::new(|rounds| otp.measure(what, file, rounds).expect("the BEAM answers"))),
+        None => peers.push(Box::new(|_| None)),
+    }
+    medians(&mut peers)
 }
 
 /// Reads the records into structs; the first one is eetf's time for its `Term`.
-fn decode_records(corpus: &Corpus) -> Vec<(&'static str, Duration)> {
-    let bytes: &Bytes = &corpus.bytes;
+fn compare_typed(file: &Path) -> Vec<(&'static str, Duration)> {
     let names = ["eetf `Term`", "peerl `Term`", "peerl structs", "peerl structs that borrow strings"];
-    let mut peers: Vec<Option<Peer<'_>>> = vec![
-        Some(timed(|| eetf::Term::decode(&bytes[..]))),
-        Some(timed(|| Term::decode(bytes))),
-        Some(timed(|| typed::from_bytes::<Vec<Account>>(bytes).expect("accounts"))),
-        Some(timed(|| typed::from_bytes::<Vec<BorrowedAccount<'_>>>(bytes).expect("accounts"))),
+    let mut peers = [
+        peer(Library::Eetf, "decode", file),
+        peer(Library::Peerl, "decode", file),
+        peer(Library::Peerl, "structs", file),
+        peer(Library::Peerl, "borrowed", file),
     ];
     names.into_iter().zip(medians(&mut peers).into_iter().flatten()).collect()
 }
 
-fn timed<'a, T>(mut act: impl FnMut() -> T + 'a) -> Peer<'a> {
-    Box::new(move |rounds| {
-        drop(black_box(act())); // The allocator gets back what the peer before made it give up.
-        let start = Instant::now();
-        for _ in 0..rounds {
-            drop(black_box(act()));
-        }
-        start.elapsed()
-    })
+fn peer<'a>(library: Library, what: &'static str, file: &'a Path) -> Peer<'a> {
+    let mut contestant = Contestant::library(library).expect("this program starts again");
+    Box::new(move |rounds| contestant.measure(what, file, rounds).expect("the worker answers"))
 }
 
-fn measured<'a>(beam: &'a mut Beam, what: &'static str, corpus: &Corpus) -> Peer<'a> {
-    let file = beam.store(corpus.name, &corpus.bytes).expect("a temporary file");
-    Box::new(move |rounds| beam.measure(what, &file, rounds).expect("the BEAM answers"))
-}
-
-/// Lets all peers take turns; gives the median time of one round of each.
-fn medians(peers: &mut [Option<Peer<'_>>]) -> Vec<Option<Duration>> {
-    let rounds: Vec<u32> = peers.iter_mut().map(|peer| peer.as_mut().map_or(0, rounds_in_a_turn)).collect();
+/// Lets all take turns; gives the median time of one round of each.
+fn medians(peers: &mut [Peer<'_>]) -> Vec<Option<Duration>> {
+    let rounds: Vec<u32> = peers.iter_mut().map(rounds_in_a_turn).collect();
     let mut samples = vec![Vec::new(); peers.len()];
     for _ in 0..TURNS {
         for ((peer, rounds), samples) in peers.iter_mut().zip(&rounds).zip(&mut samples) {
-            if let Some(peer) = peer {
-                samples.push(peer(*rounds) / *rounds);
-            }
+            samples.extend(peer(*rounds).map(|time| time / *rounds));
         }
     }
     let median = |mut samples: Vec<Duration>| {
         samples.sort_unstable();
-        samples.get(TURNS / 2).copied()
+        samples.get(samples.len() / 2).copied()
     };
     samples.into_iter().map(median).collect()
 }
@@ -142,7 +123,7 @@ fn medians(peers: &mut [Option<Peer<'_>>]) -> Vec<Option<Duration>> {
 fn rounds_in_a_turn(peer: &mut Peer<'_>) -> u32 {
     let mut rounds = 1;
     loop {
-        let took = peer(rounds);
+        let Some(took) = peer(rounds) else { return 1 };
         if took * 2 > TURN {
             return rounds;
         }
