@@ -6,8 +6,8 @@
 //! crate reads and writes them in the [external term format][ext], compares them in Erlang's term order,
 //! and maps them to Rust types with serde. It does no I/O.
 //!
-//! Nothing in this crate recurses on its input for more than a few levels: a list nested a million levels deep is decoded, compared,
-//! cloned, printed and dropped in constant stack space.
+//! Nothing in this crate recurses on its input for more than a few levels: a list nested a million levels deep
+//! is decoded, compared, cloned, printed and dropped in constant stack space.
 //!
 //! ```
 //! use bytes::Bytes;
