@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_messages_begin_anew() {
+        let mut atoms = SentAtoms::default();
+        let (_, first) = header(&mut atoms, &["ok"]);
+        atoms.message = u32::MAX;
+        for _ in 0..3 {
+            assert_eq!(header(&mut atoms, &["ok"]), (vec![Some(0)], vec![1, 0, first[2]]));
+        }
+    }
+
+    #[test]
     fn long_names_and_the_256th_atom_are_written_out() {
         let mut atoms = SentAtoms::default();
         assert_eq!(header(&mut atoms, &["€".repeat(90).as_str()]), (vec![None], vec![0]));

@@ -49,6 +49,19 @@ async fn what_is_expected_is_waited_for_up_to_what_is_worth_a_write() {
 }
 
 #[test]
+fn nobody_is_waited_for_when_all_have_sent() {
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let is_gathered = || outbox.gathered(Crowd::Likely).now_or_never().is_some();
+    send(&outbox, 1, 1, 20);
+    assert!(!is_gathered(), "there may be others");
+    outbox.expect_no_more();
+    assert!(is_gathered());
+    assert!(outbox.take(&mut Batch::default()));
+    send(&outbox, 1, 1, 20);
+    assert!(!is_gathered(), "that was said of the last ones");
+}
+
+#[test]
 fn small_messages_overtake_large_ones_of_others() {
     let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
     send(&outbox, 1, 1, 400 << 10);
