@@ -1,4 +1,5 @@
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,9 @@ const LARGEST_READ: usize = 256 << 10;
 /// to wake a thread, or to answer what is [written together](super::outbox).
 const LINGER: Duration = Duration::from_micros(50);
 
+/// A peer that sends so many calls at a time is likely to be about to send more.
+const SOME_CALLS: Range<usize> = 2..16;
+
 /// Reads messages and routes them, until the connection ends.
 pub(crate) async fn read(node: Arc<Inner>, connection: Arc<Connection>, mut socket: OwnedReadHalf, buffer: BytesMut) {
     let reason = tokio::select! {
@@ -47,6 +51,7 @@ async fn read_until_broken(
     let mut room = FIRST_READ;
     let mut message = Message::vacant();
     let mut spawns = Vec::new();
+    let mut processor = Processor::new();
     let alone = Handle::current().metrics().num_workers() == 1;
     loop {
         let mut delivered = false;
@@ -97,6 +102,9 @@ async fn read_until_broken(
             if let Err(error) = socket.readable().await {
                 return lost(&error);
             }
+            if SOME_CALLS.contains(&served) {
+                processor.give_way();
+            }
         } else if delivered {
             // More has come than was read at once. Whoever got messages takes them before there are more: the thread that
             // delivers them is the one that runs their process next.
@@ -126,6 +134,42 @@ async fn linger(socket: &OwnedReadHalf) {
             // An error comes again.
             _ = socket.readable() => return,
             () = tokio::task::yield_now() => {}
+        }
+    }
+}
+
+/// The processor, which a peer on this host shares with us.
+struct Processor {
+    /// Until then it is not given away.
+    kept_until: Instant,
+}
+
+impl Processor {
+    /// Whoever has it for longer is not a peer that writes.
+    const LONGEST_TURN: Duration = Duration::from_millis(1);
+
+    /// So many times as long as such a turn took, there is no other one.
+    const KEPT: u32 = 64;
+
+    fn new() -> Self {
+        Self { kept_until: Instant::now() }
+    }
+
+    /// Lets the thread that waits for this processor go on: the write that woke us may have taken it from a peer that has
+    /// more to send, and one read of many calls costs both less than many reads.
+    fn give_way(&mut self) {
+        let start = Instant::now();
+        if start >= self.kept_until {
+            std::thread::yield_now();
+            self.came_back(start, Instant::now());
+        }
+    }
+
+    /// Others that need the processor as much get little of what is ours.
+    fn came_back(&mut self, start: Instant, end: Instant) {
+        let turn = end - start;
+        if turn > Self::LONGEST_TURN {
+            self.kept_until = end + turn * Self::KEPT;
         }
     }
 }
@@ -164,5 +208,22 @@ async fn wait_for_room(connection: &Connection, process: &crate::process::Core, 
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;
         connection.has_read();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_is_kept_when_others_are_busy() {
+        let mut processor = Processor::new();
+        let start = processor.kept_until;
+        let soon = start + Duration::from_micros(300);
+        processor.came_back(start, soon);
+        assert_eq!(processor.kept_until, start, "a peer that writes");
+        let late = start + Duration::from_millis(4);
+        processor.came_back(start, late);
+        assert_eq!(processor.kept_until, late + Duration::from_millis(256), "one that computes");
     }
 }
