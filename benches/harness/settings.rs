@@ -27,7 +27,7 @@ impl Settings {
     /// If the arguments make no sense.
     pub(crate) fn from_args() -> Self {
         let mut settings = Self {
-            rounds: 7,
+            rounds: 21,
             slice: Duration::from_millis(300),
             otp: Otp::V25,
             threads: None,
