@@ -14,7 +14,7 @@ use peerl_proto::handshake::initiator::{self, AfterStatus};
 use peerl_proto::handshake::{HandshakeReader, LocalNode};
 use peerl_term::{Atom, Pid, Reference};
 use peerl_test_support::{COOKIE, Otp, unique_name};
-use stage::{LIMIT, Stage, event, expect, export};
+use stage::{LIMIT, Stage, event, eventually, expect, export};
 
 /// Somebody who knows the cookie, and then does what it likes.
 struct Intruder {
@@ -322,4 +322,35 @@ async fn silent_connections() {
     });
     closed.await.unwrap();
     assert_eq!(node.nodes(peerl_node::Nodes::Connected).len(), 1);
+}
+
+/// Two peers may use the same reference for monitors of the same process, and name any target when they take one back:
+/// each has its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn monitors_with_one_reference() {
+    const MONITOR_P: i64 = 19;
+    const DEMONITOR_P: i64 = 20;
+    let stage = Stage::new();
+    let node = stage.node().await;
+    let target = node.process();
+    target.register(Atom::from_static("target")).unwrap();
+    let reference = Reference::new(Atom::from_static("somebody@else"), 1, &[7, 8, 9]).unwrap();
+    let mut peers = [Intruder::connect(&node), Intruder::connect(&node)];
+    let by_pid = Term::from(target.pid().clone());
+    for (peer, to) in peers.iter_mut().zip([Term::atom("target"), by_pid.clone()]) {
+        let monitor = [Term::from(MONITOR_P), peer.pid().into(), to, reference.clone().into()];
+        peer.frame(Term::tuple(monitor), None);
+    }
+    eventually("both monitors", || target.monitored_by().len() == 2).await;
+    let [first, second] = &mut peers;
+    let demonitor = [Term::from(DEMONITOR_P), first.pid().into(), Term::atom("nobody"), reference.clone().into()];
+    first.frame(Term::tuple(demonitor), None);
+    eventually("one to go", || target.monitored_by() == [second.pid()]).await;
+
+    // A reference that is used again is the last process' that was named.
+    let again = node.process();
+    let monitor = [Term::from(MONITOR_P), second.pid().into(), again.pid().clone().into(), reference.clone().into()];
+    second.frame(Term::tuple(monitor), None);
+    eventually("the monitor to move", || again.monitored_by() == [second.pid()]).await;
+    assert_eq!(target.monitored_by(), []);
 }

@@ -1,12 +1,14 @@
 //! A connection that is up: one task reads it, one writes it.
 
 mod calls;
+mod monitors;
 mod outbox;
 mod reader;
 mod signals;
 mod writer;
 
 pub(crate) use calls::{Answer, Calls};
+pub(crate) use monitors::{Added, Monitors};
 pub(crate) use outbox::{Outbox, SendError, Sender};
 pub(crate) use reader::read;
 pub(crate) use writer::write;
@@ -36,6 +38,7 @@ pub(crate) struct Connection {
     pub(crate) forms: Forms,
     pub(crate) outbox: Outbox,
     pub(crate) calls: Calls,
+    pub(crate) monitors: Monitors,
     pub(crate) ticks: Mutex<TickTimer>,
     /// Ends both tasks.
     pub(crate) closed: CancellationToken,
@@ -52,6 +55,7 @@ impl Connection {
             forms: Forms::new(established.flags),
             outbox: Outbox::new(established.flags, limits.queued),
             calls: Calls::default(),
+            monitors: Monitors::default(),
             ticks: Mutex::new(ticks),
             closed: CancellationToken::new(),
         }

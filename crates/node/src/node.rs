@@ -365,6 +365,7 @@ impl Inner {
         }
         tracing::info!(peer = %connection.peer, %reason, "node down");
         connection.calls.close();
+        connection.monitors.close();
         self.node_gone(&connection.peer);
         let _held = self.coming_up.lock();
         self.peers.down(connection);

@@ -8,9 +8,9 @@ use peerl_proto::channel::Message as Inbound;
 use peerl_proto::control::{ControlMessage, ProcessId, SignalKind, SignalTarget, SpawnReply, SpawnRequest};
 use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference};
 
-use crate::connection::{Answer, Connection, SendError};
+use crate::connection::{Added, Answer, Connection, SendError};
 use crate::node::Inner;
-use crate::process::{Core, Message, Overflow, Watcher};
+use crate::process::{Core, Message, MonitorId, Overflow, Watcher};
 use crate::reason;
 use crate::rpc::{self, Spawn};
 
@@ -111,7 +111,7 @@ impl Inner {
             ControlMessage::MonitorP(monitor) => {
                 self.monitored_by(connection, monitor.from, monitor.to, monitor.reference)?
             }
-            ControlMessage::DemonitorP(demonitor) => self.demonitored_by(&demonitor.to, &demonitor.reference),
+            ControlMessage::DemonitorP(demonitor) => self.demonitored_by(connection, &demonitor.reference),
             ControlMessage::Link(link) => self.linked_by(connection, link.from, link.to)?,
             ControlMessage::UnlinkId(unlink) => {
                 if unlink.id == 0 {
@@ -264,25 +264,28 @@ impl Inner {
         if let Some(process) = process
             && let Some(mut state) = process.alive()
         {
-            state.watchers.insert(reference, Watcher { pid: from, name });
+            let added = connection.monitors.add(reference.clone(), process.clone());
+            if !matches!(added, Added::Closed) {
+                state.watchers.insert(
+                    MonitorId { node: from.node.clone(), reference: reference.clone() },
+                    Watcher { pid: from, name },
+                );
+            }
+            drop(state);
+            if let Added::Replaced(before) = added
+                && before.pid != process.pid
+            {
+                unwatch(&before, connection, &reference);
+            }
             return Ok(());
         }
         Ok(connection.send_down(&self.requester, to, from, reference, &reason::atom("noproc"))?)
     }
 
-    fn demonitored_by(&self, to: &ProcessId, reference: &Reference) {
-        let process = match to {
-            ProcessId::Pid(pid) => self.process(pid),
-            ProcessId::Name(name) => self.processes.whereis(name),
-        };
-        if let Some(process) = process
-            && let Some(mut state) = process.alive()
-        {
-            if state.spawner.as_ref().is_some_and(|(spawn, _)| spawn == reference) {
-                state.spawner = None;
-            } else {
-                state.watchers.remove(reference);
-            }
+    /// The target that the message names does not matter: a name may have moved since.
+    fn demonitored_by(&self, connection: &Connection, reference: &Reference) {
+        if let Some(process) = connection.monitors.remove(reference) {
+            unwatch(&process, connection, reference);
         }
     }
 
@@ -328,6 +331,13 @@ impl Inner {
         if let Some(process) = self.process(to) {
             self.exit_request(&process, from, &reason);
         }
+    }
+}
+
+/// A process of the peer monitors this one no longer.
+fn unwatch(process: &Core, connection: &Connection, reference: &Reference) {
+    if let Some(mut state) = process.alive() {
+        state.unwatch(&connection.atom, reference);
     }
 }
 

@@ -11,7 +11,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::{Pid, RawTerm, Reference};
 
 use crate::node::Inner;
-use crate::process::{Core, Down, Exit, Message, Monitored, Remains};
+use crate::process::{Core, Down, Exit, Message, Monitored, Remains, Watched};
 use crate::reason;
 
 impl Inner {
@@ -76,6 +76,7 @@ impl Inner {
             if self.identity.is_local(&watcher.pid) {
                 self.monitor_fired(&watcher.pid, &reference, reason.clone());
             } else if let Some(connection) = self.peers.get(&watcher.pid.node) {
+                connection.monitors.fired(&reference, pid);
                 let from = watcher.name.map_or_else(|| ProcessId::Pid(pid.clone()), ProcessId::Name);
                 let _ = connection.send_down(pid, from, watcher.pid, reference, reason);
             }
@@ -86,20 +87,19 @@ impl Inner {
     }
 
     /// Tells the watched side that the monitor is no more.
-    pub(crate) fn stop_watching(&self, watcher: &Pid, watched: &Monitored, reference: &Reference) {
-        let (process, node, id) = match watched {
-            Monitored::Process(pid) => (self.process(pid), &pid.node, ProcessId::Pid(pid.clone())),
-            Monitored::Name(name, node) => (
-                (*node == self.identity.name).then(|| self.processes.whereis(name)).flatten(),
-                node.as_atom(),
-                ProcessId::Name(name.clone()),
-            ),
-        };
-        if let Some(process) = process {
-            if let Some(mut state) = process.alive() {
-                state.watchers.remove(reference);
+    pub(crate) fn stop_watching(&self, watcher: &Pid, watched: &Watched, reference: &Reference) {
+        if let Some(here) = &watched.here {
+            let process = self.process(here);
+            if let Some(mut state) = process.as_ref().and_then(|process| process.alive()) {
+                state.unwatch(&watcher.node, reference);
             }
-        } else if let Some(connection) = self.peers.get(node) {
+            return;
+        }
+        let (node, id) = match &watched.object {
+            Monitored::Process(pid) => (&pid.node, ProcessId::Pid(pid.clone())),
+            Monitored::Name(name, node) => (node.as_atom(), ProcessId::Name(name.clone())),
+        };
+        if let Some(connection) = self.peers.get(node) {
             let _ = connection.send_demonitor(watcher.clone(), id, reference.clone());
         }
     }
@@ -107,8 +107,8 @@ impl Inner {
     /// What a local process monitors has ended.
     pub(crate) fn monitor_fired(&self, watcher: &Pid, reference: &Reference, reason: RawTerm) {
         let Some(process) = self.process(watcher) else { return };
-        let object = process.alive().and_then(|mut state| state.watched.remove(reference));
-        if let Some(object) = object {
+        let watched = process.alive().and_then(|mut state| state.watched.remove(reference));
+        if let Some(Watched { object, .. }) = watched {
             process.deliver_signal(Message::Down(Box::new(Down { reference: reference.clone(), object, reason })));
         }
     }
@@ -124,14 +124,14 @@ impl Inner {
                 if state.spawner.as_ref().is_some_and(|(_, pid)| of_node(pid)) {
                     state.spawner = None;
                 }
-                let gone = |object: &Monitored| match object {
+                let gone = |watched: &Watched| match &watched.object {
                     Monitored::Process(pid) => of_node(pid),
                     Monitored::Name(_, of) => of == node,
                 };
-                let watched: Vec<_> = state.watched.extract_if(|_, object| gone(object)).collect();
+                let watched: Vec<_> = state.watched.extract_if(|_, watched| gone(watched)).collect();
                 (state.links.take_where(of_node), watched)
             };
-            for (reference, object) in watched {
+            for (reference, Watched { object, .. }) in watched {
                 process.deliver_signal(Message::Down(Box::new(Down {
                     reference,
                     object,
@@ -142,5 +142,66 @@ impl Inner {
                 self.exit_signal(&process, pid, &noconnection);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use peerl_term::Atom;
+
+    use crate::{Destination, Epmd, Node, Process};
+
+    const SERVICE: Atom = Atom::from_static("service");
+
+    async fn node(host: &str, port: u16) -> Node {
+        let builder = Node::builder(format!("n@{host}")).cookie("c").listen_address(host.parse().unwrap());
+        builder.epmd(Epmd::None { port }).start().await.unwrap()
+    }
+
+    async fn eventually(mut holds: impl FnMut() -> bool) {
+        let held = async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), held).await.unwrap();
+    }
+
+    /// Monitors the service by its name again and again, and takes each monitor back when the name has moved, was given
+    /// up, or belongs to nobody since its process ended.
+    async fn monitor_while_the_name_moves(watcher: &Process, target: Destination, serving: &Node) {
+        let first = serving.process();
+        first.register(SERVICE).unwrap();
+        let moved = watcher.monitor(target.clone()).await;
+        let unregistered = watcher.monitor(target.clone()).await;
+        eventually(|| first.monitored_by() == [watcher.pid().clone(), watcher.pid().clone()]).await;
+        assert!(first.unregister("service"));
+        assert!(watcher.demonitor(&unregistered));
+        eventually(|| first.monitored_by().len() == 1).await;
+        let second = serving.process();
+        second.register(SERVICE).unwrap();
+        let of_second = watcher.monitor(target).await;
+        eventually(|| second.monitored_by().len() == 1).await;
+        assert!(watcher.demonitor(&moved));
+        eventually(|| first.monitored_by().is_empty()).await;
+        assert_eq!(second.monitored_by().len(), 1);
+        drop(second);
+        drop(first);
+        eventually(|| !watcher.demonitor(&of_second)).await;
+    }
+
+    #[tokio::test]
+    async fn monitors_are_found_by_their_references() {
+        // Without any EPMD: only the second one needs to find the other.
+        let a = node("127.0.0.1", 1).await;
+        let b = node("127.0.0.2", a.port()).await;
+        b.connect(a.name()).await.unwrap();
+        let watcher = a.process();
+        monitor_while_the_name_moves(&watcher, Destination::Name(SERVICE), &a).await;
+        monitor_while_the_name_moves(&watcher, (SERVICE, b.name().clone()).into(), &b).await;
+        let monitors = |node: &Node, of: &Node| node.inner.peers.get(&of.inner.identity.atom).unwrap().monitors.len();
+        eventually(|| monitors(&b, &a) == 0).await;
     }
 }

@@ -24,15 +24,23 @@ pub(crate) struct State {
     pub(crate) trap_exit: bool,
     pub(crate) links: Links,
     /// Who monitors this process.
-    pub(crate) watchers: HashMap<Reference, Watcher>,
+    pub(crate) watchers: HashMap<MonitorId, Watcher>,
     /// The watcher that asked for this process to be spawned; apart, so that a remote call needs no table.
     pub(crate) spawner: Option<(Reference, Pid)>,
     /// Whom this process monitors.
-    pub(crate) watched: HashMap<Reference, Monitored>,
+    pub(crate) watched: HashMap<Reference, Watched>,
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
     pub(crate) group_leader: Option<Pid>,
     ended: Option<RawTerm>,
+}
+
+/// What a monitor is known by: the node of the watcher, and the reference that it has there. Nothing keeps two nodes
+/// from using the same reference.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct MonitorId {
+    pub(crate) node: Atom,
+    pub(crate) reference: Reference,
 }
 
 /// A monitor on this process.
@@ -43,13 +51,32 @@ pub(crate) struct Watcher {
     pub(crate) name: Option<Atom>,
 }
 
+/// A monitor that this process has.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched {
+    pub(crate) object: Monitored,
+    /// The process of this node that was found. A name may belong to another one later.
+    pub(crate) here: Option<Pid>,
+}
+
 /// What a process leaves behind.
 pub(crate) struct Remains {
     pub(crate) links: Vec<Pid>,
     pub(crate) watchers: Vec<(Reference, Watcher)>,
-    pub(crate) watched: Vec<(Reference, Monitored)>,
+    pub(crate) watched: Vec<(Reference, Watched)>,
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
+}
+
+impl State {
+    /// Ends a monitor on this process.
+    pub(crate) fn unwatch(&mut self, node: &Atom, reference: &Reference) {
+        if self.spawner.as_ref().is_some_and(|(spawn, pid)| spawn == reference && pid.node == *node) {
+            self.spawner = None;
+        } else {
+            self.watchers.remove(&MonitorId { node: node.clone(), reference: reference.clone() });
+        }
+    }
 }
 
 impl Core {
@@ -136,7 +163,7 @@ impl Core {
         let mut state = self.alive()?;
         state.ended = Some(reason.clone());
         state.mailbox.clear();
-        let mut watchers: Vec<_> = state.watchers.drain().collect();
+        let mut watchers: Vec<_> = state.watchers.drain().map(|(id, watcher)| (id.reference, watcher)).collect();
         watchers.extend(state.spawner.take().map(|(reference, pid)| (reference, Watcher { pid, name: None })));
         let remains = Remains {
             links: state.links.take_where(|_| true),

@@ -8,7 +8,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 
-use super::{Core, MailboxPolicy, Message, Monitored};
+use super::{Core, MailboxPolicy, Message, MonitorId, Monitored, Watched, Watcher};
 use crate::connection::Connection;
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
@@ -185,17 +185,23 @@ impl Process {
             }
             Destination::Remote(name, node) => (Monitored::Name(name.clone(), node), ProcessId::Name(name)),
         };
+        let place = inner.place_of(&object);
+        let here = match &place {
+            Place::Here(process) => process.as_ref().map(|process| process.pid.clone()),
+            Place::There(_) => None,
+        };
         if let Some(mut state) = self.core.alive() {
-            state.watched.insert(reference.clone(), object.clone());
+            state.watched.insert(reference.clone(), Watched { object: object.clone(), here });
         }
-        let failed = match inner.place_of(&object) {
+        let failed = match place {
             Place::Here(Some(process)) => {
                 let name = match &object {
                     Monitored::Name(name, _) => Some(name.clone()),
                     Monitored::Process(_) => None,
                 };
-                let watcher = super::Watcher { pid: self.core.pid.clone(), name };
-                let inserted = process.alive().map(|mut state| state.watchers.insert(reference.clone(), watcher));
+                let watcher = Watcher { pid: self.core.pid.clone(), name };
+                let id = MonitorId { node: self.core.pid.node.clone(), reference: reference.clone() };
+                let inserted = process.alive().map(|mut state| state.watchers.insert(id, watcher));
                 inserted.is_none().then_some("noproc")
             }
             Place::Here(None) => Some("noproc"),
@@ -219,6 +225,13 @@ impl Process {
         let Some(watched) = watched else { return false };
         self.inner.stop_watching(&self.core.pid, &watched, reference);
         true
+    }
+
+    /// The processes that monitor this one, as `process_info(Pid, monitored_by)` gives them: one that does so twice
+    /// is there twice.
+    pub fn monitored_by(&self) -> Vec<Pid> {
+        let pids = self.core.alive().map(|state| state.watchers.values().map(|watcher| watcher.pid.clone()).collect());
+        pids.unwrap_or_default()
     }
 
     /// Links to a process: when one of the two ends, the other gets an exit signal.

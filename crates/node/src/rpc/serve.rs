@@ -10,7 +10,7 @@ use peerl_term::{Atom, Pid, RawTerm, Reference};
 use tokio::sync::Notify;
 
 use super::job::Job;
-use crate::connection::{Connection, SendError};
+use crate::connection::{Added, Connection, SendError};
 use crate::node::{Inner, Node};
 use crate::process::{Core, MailboxPolicy};
 use crate::reason::Ended;
@@ -164,7 +164,8 @@ fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
             if options.link {
                 state.links.linked_by(from.clone());
             }
-            if options.monitor {
+            if options.monitor && !matches!(connection.monitors.add(reference.clone(), process.clone()), Added::Closed)
+            {
                 state.spawner = Some((reference.clone(), from.clone()));
             }
             state.group_leader = Some(group_leader);
