@@ -104,7 +104,7 @@ impl RawTerm {
         Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
     }
 
-    /// A term inside this one.
+    /// The term that these bytes of it are.
     pub fn part(&self, range: Range<usize>) -> Self {
         Self { bytes: self.bytes.slice(range), ..self.clone() }
     }

@@ -1,26 +1,21 @@
 //! Signals to processes of the peer, in the form that the peer understands.
 
-use std::mem;
-
-use bytes::Bytes;
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::{DemonitorP, Link, MonitorP, PayloadMonitorPExit, ProcessId};
-use peerl_term::{Pid, RawTerm, Reference, Sink, Term};
+use peerl_proto::control::{ControlMessage, DemonitorP, Link, MonitorP, PayloadMonitorPExit, ProcessId};
+use peerl_term::{Pid, Reference, Sink, Term, encode};
 
-use super::{Connection, SendError, Sender};
-use crate::reason::Returned;
+use super::{Connection, SendError};
+use crate::reason::{Reason, Returned};
 
 impl Connection {
     /// A linked process has ended.
-    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
-        let control = self.forms.exit(from.clone(), to, || decoded(reason));
-        self.outbox.send_term(&from, &control, reason)
+    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
+        self.send_reason(&from, reason, |inside| self.forms.exit(from.clone(), to, || inside))
     }
 
     /// `exit(To, Reason)`.
-    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
-        let control = self.forms.exit2(from.clone(), to, || decoded(reason));
-        self.outbox.send_term(&from, &control, reason)
+    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
+        self.send_reason(&from, reason, |inside| self.forms.exit2(from.clone(), to, || inside))
     }
 
     /// A monitored process has ended, or was not there.
@@ -30,10 +25,9 @@ impl Connection {
         from: ProcessId,
         to: Pid,
         reference: Reference,
-        reason: &RawTerm,
+        reason: &Reason,
     ) -> Result<(), SendError> {
-        let control = self.forms.monitor_exit(from, to, reference, || decoded(reason));
-        self.outbox.send_term(sender, &control, reason)
+        self.send_reason(sender, reason, |inside| self.forms.monitor_exit(from, to, reference, || inside))
     }
 
     /// A monitored process has made its call for `erpc`, and ended with the value for its reason.
@@ -42,21 +36,40 @@ impl Connection {
         process: Pid,
         to: Pid,
         reference: Reference,
-        mut returned: Returned,
+        returned: Returned,
     ) -> Result<(), SendError> {
-        if !self.forms.takes_payloads() {
-            return self.send_down(&process, ProcessId::Pid(process.clone()), to, reference, &returned.to_raw());
+        let from = ProcessId::Pid(process.clone());
+        if !self.forms.takes_payloads() || returned.value.has_records() {
+            return self.send_down(&process, from, to, reference, &returned.into());
         }
-        let sender = Sender::from(&process);
-        let control = PayloadMonitorPExit { from: ProcessId::Pid(process), to, reference };
-        if returned.value.len() < Fragments::LARGE {
-            return self.outbox.send(sender, &control, |out| {
-                returned.encode_start(out);
-                out.put(&returned.value);
+        let control = PayloadMonitorPExit { from, to, reference };
+        let Returned { id, value } = returned;
+        if value.bytes().len() < Fragments::LARGE {
+            return self.outbox.send(&process, &control, |out| {
+                id.encode_return(out);
+                out.put(value.bytes());
             });
         }
-        let value = Bytes::from(mem::take(&mut returned.value));
-        self.outbox.send_parts(sender, &control, |out| returned.encode_start(out), &value, &[])
+        self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value.into(), &[])
+    }
+
+    /// Sends a signal with its reason, encoded anew for this peer.
+    fn send_reason(
+        &self,
+        sender: &Pid,
+        reason: &Reason,
+        control: impl FnOnce(Term) -> ControlMessage,
+    ) -> Result<(), SendError> {
+        let reason = reason.fit_for(self);
+        // Only an old peer wants the reason inside the control message.
+        let inside = if self.forms.takes_payloads() { Term::nil() } else { reason.to_term()? };
+        let control = control(inside);
+        match &reason {
+            Reason::Term(term) => self.outbox.send(sender, &control, |out| encode::term(term, out)),
+            Reason::Returned { id, value } => {
+                self.outbox.send_parts(sender, &control, |out| id.encode_return(out), value, &[])
+            }
+        }
     }
 
     pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), SendError> {
@@ -78,9 +91,4 @@ impl Connection {
         let control = DemonitorP { from, to, reference };
         self.outbox.send(&control.from, &control, |_| {})
     }
-}
-
-/// An old peer wants the reason inside the control message. A reason that cannot be decoded is not one of ours.
-fn decoded(reason: &RawTerm) -> Term {
-    reason.decode().unwrap_or_else(|_| Term::atom("badarg"))
 }

@@ -63,7 +63,7 @@ fn find(node: &Inner, module: Atom, function: Atom, arguments: Option<Arguments>
             let evaluation = Evaluation::new(exported, arguments.list);
             Ok(Applied(State::Found { evaluation, module, function, arity }))
         }
-        None => Err(undef(&module, &function, &arguments.list)),
+        None => Err(undef(&module, &function, &arguments)),
     }
 }
 
@@ -83,8 +83,9 @@ fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exceptio
 }
 
 /// `undef`, with the stack that the BEAM gives it.
-fn undef(module: &Atom, function: &Atom, arguments: &RawTerm) -> Exception {
-    let arguments = arguments.decode().unwrap_or_else(|_| Term::nil());
+fn undef(module: &Atom, function: &Atom, arguments: &Arguments) -> Exception {
+    // A frame has the arguments or their number.
+    let arguments = arguments.list.decode().unwrap_or_else(|_| Term::from(arguments.arity));
     Exception { stack: stack(module, function, arguments), ..Exception::error(Term::atom("undef")) }
 }
 

@@ -9,7 +9,7 @@ use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::{Control, ProcessId};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, AtomTable, Pid, RawTerm, Reference, Sink, Tag, Term, encode};
+use peerl_term::{Atom, Pid, RawTerm, Reference, Sink, Tag, Term, encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -161,7 +161,7 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa
 }
 
 async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<T, CallError> {
-    let value = RawTerm::new(evaluation(node, mfa).await?.into(), AtomTable::empty());
+    let value = RawTerm::from(evaluation(node, mfa).await?);
     Ok(peerl_term::serde::from_raw(&value)?)
 }
 
@@ -179,8 +179,7 @@ fn send(node: &Inner, connection: &Connection, number: u64, mfa: &Mfa) -> Result
         encode::reference(&reference, out);
         mfa.encode_function(out);
     };
-    let arguments = mfa.arguments().bytes();
-    connection.outbox.send_parts(Sender::call(number), &request, start, arguments, &[Tag::NIL_EXT.0])
+    connection.outbox.send_parts(Sender::call(number), &request, start, mfa.arguments(), &[Tag::NIL_EXT.0])
 }
 
 pub(crate) fn not_sent(error: SendError) -> CallError {
@@ -208,7 +207,7 @@ impl Inner {
             encode::list_header(3, out);
             mfa.encode_function(out);
         };
-        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments().bytes(), &[Tag::NIL_EXT.0]);
+        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments(), &[Tag::NIL_EXT.0]);
         sent.map_err(not_sent)
     }
 

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use peerl_term::{Atom, DecodeError, Decoder, Limits, RawTerm, Tag};
+use peerl_term::{Atom, DecodeError, Decoder, RawTerm, Tag};
 
 use super::outcome::{erpc_badarg, erpc_reason, exit_reason};
 use super::{Applied, Arguments, apply};
 use crate::node::Inner;
-use crate::reason::{CallId, Ended};
+use crate::reason::{CallId, Ended, Reason};
 
 /// The evaluation of the function that a process was spawned for, up to the end of the process.
 pub(super) enum Job {
@@ -29,6 +29,7 @@ const EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
 
 impl Job {
     pub(super) fn new(node: &Inner, module: Atom, function: Atom, arguments: RawTerm) -> Self {
+        // What cannot be read is another term, as a rule; of a malformed one its origin has been told by then.
         if module == ERPC && function == EXECUTE_CALL {
             return Self::call(node, &arguments).unwrap_or_else(|_| Self::done(crate::reason::atom("badarg")));
         }
@@ -38,33 +39,39 @@ impl Job {
         Self::Function(apply(node, module, function, Arguments::new(arguments)))
     }
 
-    fn done(reason: RawTerm) -> Self {
+    fn done(reason: Reason) -> Self {
         Self::Done(Some(Ended::Other(reason)))
     }
 
     /// `erpc:execute_call(Id, Module, Function, Arguments)`.
     fn call(node: &Inner, list: &RawTerm) -> Result<Self, DecodeError> {
-        let limits = Limits::default();
-        let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
-        decoder.list_header()?;
-        let id = match decoder.peek_tag()? {
-            Tag::NEWER_REFERENCE_EXT => CallId::Reference(decoder.reference()?),
-            _ => CallId::Other(Box::new(decoder.term()?)),
-        };
-        Ok(match function(&mut decoder, list) {
-            Ok((module, function, Some(arguments))) => Self::Call(id, apply(node, module, function, Some(arguments))),
-            _ => Self::done(erpc_badarg(id)),
+        list.read(|decoder| {
+            decoder.list_header()?;
+            let id = match decoder.peek_tag()? {
+                Tag::NEWER_REFERENCE_EXT => CallId::Reference(decoder.reference()?),
+                _ => CallId::Other(Box::new(decoder.term()?)),
+            };
+            Ok(match function(decoder, list) {
+                Ok((module, function, Some(arguments))) => {
+                    Self::Call(id, apply(node, module, function, Some(arguments)))
+                }
+                Ok(_) => Self::done(erpc_badarg(id)),
+                Err(error) => {
+                    list.mismatched(Some(error));
+                    Self::done(erpc_badarg(id))
+                }
+            })
         })
     }
 
     /// `erpc:execute_cast(Module, Function, Arguments)`.
     fn cast(node: &Inner, list: &RawTerm) -> Result<Self, DecodeError> {
-        let limits = Limits::default();
-        let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
-        decoder.list_header()?;
-        Ok(match function(&mut decoder, list)? {
-            (module, function, Some(arguments)) => Self::Cast(apply(node, module, function, Some(arguments))),
-            _ => Self::done(crate::reason::atom("badarg")),
+        list.read(|decoder| {
+            decoder.list_header()?;
+            Ok(match function(decoder, list)? {
+                (module, function, Some(arguments)) => Self::Cast(apply(node, module, function, Some(arguments))),
+                _ => Self::done(crate::reason::atom("badarg")),
+            })
         })
     }
 }
