@@ -123,13 +123,25 @@ impl RawTerm {
     /// If the bytes are not one well-formed term within the limits.
     pub fn decode_with(&self, limits: &Limits) -> Result<Term, DecodeError> {
         let mut decoder = Decoder::new(&self.bytes, &self.atoms, limits);
-        let decoded = decoder.term().and_then(|term| decoder.finish().map(|()| term));
+        let decoded = decoder.term().and_then(|term| self.finish(&decoder).map(|()| term));
         if let Err(error) = decoded
             && !error.kind.is_limit()
         {
             self.report(error);
         }
         decoded
+    }
+
+    /// Checks that a decoder of this term has read all of it. Bytes after a term that has arrived are ignored, as the BEAM does.
+    ///
+    /// # Errors
+    /// If there are more bytes in a term of this program's own making.
+    #[inline]
+    pub fn finish(&self, decoder: &Decoder<'_>) -> Result<(), DecodeError> {
+        match self.source {
+            Source::Own { .. } => decoder.finish(),
+            Source::Peer(_) => Ok(()),
+        }
     }
 
     /// Reads what the caller looks for in the term, within the default limits.
@@ -154,7 +166,7 @@ impl RawTerm {
             _ => {
                 // The first element of another type hides what comes after it.
                 let mut decoder = Decoder::new(&self.bytes, &self.atoms, &Limits::NONE);
-                if let Err(error) = decoder.skip_term().and_then(|_| decoder.finish()) {
+                if let Err(error) = decoder.skip_term().map(drop) {
                     self.report(error);
                 }
             }

@@ -88,14 +88,14 @@ impl Reply<'_> {
     }
 }
 
-/// Reads what a peer has answered, all of it.
+/// Reads what a peer has answered.
 pub(super) fn read<T>(
     answer: &RawTerm,
     read: impl FnOnce(&mut Decoder<'_>) -> Result<T, CallError>,
 ) -> Result<T, CallError> {
     let limits = Limits::default();
     let mut decoder = Decoder::new(answer.bytes(), answer.atoms(), &limits);
-    let result = read(&mut decoder).and_then(|value| Ok(decoder.finish().map(|()| value)?));
+    let result = read(&mut decoder);
     match &result {
         Err(CallError::Decode(error)) => error.look_into(answer),
         Err(CallError::Malformed(error)) => answer.mismatched(Some(*error)),

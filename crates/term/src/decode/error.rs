@@ -80,6 +80,6 @@ impl DecodeErrorKind {
 
     /// Whether the term may be well-formed, and only another one than the caller looked for.
     pub(crate) fn may_be_mismatch(self) -> bool {
-        matches!(self, Self::Unexpected | Self::IntegerRange | Self::Trailing)
+        matches!(self, Self::Unexpected | Self::IntegerRange)
     }
 }
