@@ -36,6 +36,9 @@ mod exit_watch;
 mod fault_proxy;
 pub use fault_proxy::{Fault, FaultProxy, Times};
 
+mod foreign_node;
+pub use foreign_node::{ForeignNode, Rex};
+
 mod http;
 pub use http::{Answer, HttpServer, Request, Response};
 
