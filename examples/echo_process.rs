@@ -31,15 +31,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ = &mut stop => break,
         };
         let Message::User(payload) = message else { continue };
-        // A message that is no term ends the connection that it came by, and nothing else.
-        let Ok(message) = payload.decode() else { continue };
-        match GenRequest::from_term(message) {
+        match GenRequest::from_term(payload.decode()?) {
             Ok(call) => echo.reply(&call.from, &Term::tuple([Term::atom("echo"), call.request]))?,
             Err(message) => {
-                if let Some([Term::Pid(from), body]) = message.as_tuple()
-                    && let Err(error) = echo.send_term(&**from, body).await
-                {
-                    eprintln!("no answer: {error}");
+                if let Some([Term::Pid(from), body]) = message.as_tuple() {
+                    echo.send_term(&**from, body).await?;
                 }
             }
         }

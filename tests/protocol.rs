@@ -10,7 +10,7 @@ use std::{
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Message, Outbound},
-    control::{ControlMessage, Mfa, PayloadExit2, ProcessId, RegSend, SpawnOptions, SpawnReplyFlags, SpawnRequest},
+    control::{ControlMessage, Forms, Mfa, ProcessId, SpawnOptions, SpawnReplyFlags, SpawnRequest},
     cookie::Cookie,
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
@@ -98,7 +98,7 @@ impl Stage {
         let Introduced::Named(caller) = introduced else { panic!("the BEAM has a name") };
         assert_eq!(caller.name().as_str(), self.beam.name());
         let (state, out) = caller.accept(0xfeed_face);
-        socket.write_all(&out).unwrap();
+        socket.write_all(&out.concat()).unwrap();
         let message = handshake_message(&mut socket, &mut buffer).unwrap();
         let AfterReply::Established(established, out) = state.receive(&message).unwrap() else { panic!() };
         socket.write_all(&out).unwrap();
@@ -132,6 +132,10 @@ impl Peer {
         Peer { local, socket, buffer, established, inbound: Inbound::new(ChannelLimits::default()), outbound }
     }
 
+    fn forms(&self) -> Forms {
+        Forms::new(self.established.flags)
+    }
+
     fn pid(&self) -> Pid {
         Pid { node: self.local.name.as_atom().clone(), id: 9, serial: 0, creation: self.local.creation }
     }
@@ -142,7 +146,7 @@ impl Peer {
 
     /// Sends to a registered name, as fragments if it is large.
     fn send(&mut self, name: &'static str, message: &Term) {
-        let control = RegSend { from: self.pid(), to: Atom::from_static(name) };
+        let control = self.forms().reg_send(self.pid(), Atom::from_static(name));
         let mut out = Vec::new();
         let fragments = self.outbound.encode_or_fragment(&control, |out| encode::term(message, out), &mut out).unwrap();
         self.socket.write_all(&out).unwrap();
@@ -345,6 +349,7 @@ fn spawn_and_exit() {
             function: Mfa { module: Atom::from_static("timer"), function: Atom::from_static("sleep"), arity: 1 },
             options: Ok(SpawnOptions { link: true, monitor: true }),
         };
+        let control = peer.forms().offer(control).unwrap();
         let arguments = Term::list([Term::atom("infinity")]);
         peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&arguments, out), out).unwrap());
         let Some(Message { control: ControlMessage::SpawnReply(reply), payload: None }) = peer.receive() else {
@@ -359,7 +364,7 @@ fn spawn_and_exit() {
         stage.beam.wait_for(sleeps, "true", Duration::from_secs(20));
 
         let reason = Term::tuple([Term::atom("enough"), Term::from(1)]);
-        let control = PayloadExit2 { from: me.clone(), to: spawned.clone() };
+        let control = peer.forms().exit2(me.clone(), spawned.clone(), || reason.clone());
         peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&reason, out), out).unwrap());
         let Some(Message { control: ControlMessage::PayloadExit(exit), payload: Some(payload) }) = peer.receive()
         else {

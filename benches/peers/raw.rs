@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use peerl_proto::channel::Outbound;
-use peerl_proto::control::{Mfa, RegSend, SpawnOptions, SpawnRequest};
+use peerl_proto::control::{Forms, Mfa, SpawnOptions, SpawnRequest};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::initiator::{self, AfterStatus};
@@ -165,6 +165,7 @@ fn call(outbound: &mut Outbound, local: &LocalNode, number: u32, argument: Term)
         function: Mfa { module: atom("erpc"), function: atom("execute_call"), arity: 4 },
         options: Ok(SpawnOptions { link: false, monitor: true }),
     };
+    let request = Forms::new(outbound.flags()).offer(request).expect("the peer spawns");
     let arguments = Term::list([reference.into(), Term::atom("bench"), Term::atom("echo"), Term::list([argument])]);
     let mut frame = Vec::new();
     outbound.encode(&request, |out| encode::term(&arguments, out), &mut frame).expect("it is small");
@@ -173,7 +174,7 @@ fn call(outbound: &mut Outbound, local: &LocalNode, number: u32, argument: Term)
 
 /// `{sink, Peer} ! {bench, 42}`.
 fn message(outbound: &mut Outbound, local: &LocalNode) -> Vec<u8> {
-    let control = RegSend { from: pid(local), to: Atom::new("sink").expect("an atom") };
+    let control = Forms::new(outbound.flags()).reg_send(pid(local), Atom::new("sink").expect("an atom"));
     let message = Term::tuple([Term::atom("bench"), Term::from(42)]);
     let mut frame = Vec::new();
     outbound.encode(&control, |out| encode::term(&message, out), &mut frame).expect("it is small");

@@ -198,6 +198,11 @@ pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failu
             Failure::new(format!("the process that made the call was ended: {}", syntax.display(&reason)))
         }
         CallError::Erpc(reason) => Failure::new(format!("{peer} refused the call: {}", syntax.display(&reason))),
+        CallError::NoRex => Failure::new(format!(
+            "{peer} takes no calls: this kind of node (a C node, Jinterface) spawns no processes for others, and nothing \
+             there answers at rex"
+        ))
+        .hint("its program must answer messages of ei_rpc; if it takes long to, give it longer with --timeout"),
         CallError::NotSpawned(reason) => {
             Failure::new(format!("{peer} did not take the call: {reason}")).hint("it is busy or shutting down")
         }

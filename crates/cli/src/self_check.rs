@@ -63,7 +63,7 @@ async fn knock(node: &Node, address: SocketAddr) -> Result<(), CheckError> {
     let io = |source| CheckError::Connection { address, source };
     // A cookie is asked for only after the answer that is waited for.
     let cookie = Cookie::new("none").map_err(|_| CheckError::Handshake)?;
-    let local = LocalNode::new(node.name().clone(), node.creation(), DistributionFlags::MANDATORY_25, cookie);
+    let local = LocalNode::new(node.name().clone(), node.creation(), DistributionFlags::MANDATORY_26, cookie);
     let (_, name) = initiator::start(local, node.name().clone());
     let mut stream = TcpStream::connect(address).await.map_err(io)?;
     stream.write_all(&name).await.map_err(io)?;

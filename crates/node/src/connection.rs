@@ -11,6 +11,7 @@ pub(crate) use calls::{Answer, Calls};
 pub(crate) use monitors::{Added, Monitors};
 pub(crate) use outbox::{Outbox, SendError, Sender};
 pub(crate) use reader::read;
+pub(crate) use signals::Sent;
 pub(crate) use writer::write;
 
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::Established;
 use peerl_proto::handshake::arbitration::AttemptId;
 use peerl_proto::node_name::NodeName;
-use peerl_proto::tick::TickTimer;
+use peerl_proto::tick::{TickAction, TickTimer, Traffic};
 use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
@@ -72,13 +73,18 @@ impl Connection {
         if self.flags.contains(DistributionFlags::PUBLISHED) { Visibility::Visible } else { Visibility::Hidden }
     }
 
-    /// Something has been read, now.
-    pub(crate) fn has_read(&self) {
-        self.ticks.lock().read(Instant::now());
+    /// Something has been read, now. Says whether it is due for a tick, unless something else is written.
+    pub(crate) fn has_read(&self, read: Traffic) -> bool {
+        let now = Instant::now();
+        let mut ticks = self.ticks.lock();
+        ticks.read(now, read);
+        ticks.poll(now) == TickAction::SendTick
     }
 
-    /// Something has been written, now.
-    pub(crate) fn has_written(&self) {
-        self.ticks.lock().wrote(Instant::now());
+    /// Something has been written, now. Gives the instant at which what is read meanwhile is due for an answer.
+    pub(crate) fn has_written(&self, written: Traffic) -> Instant {
+        let mut ticks = self.ticks.lock();
+        ticks.wrote(Instant::now(), written);
+        ticks.answer_deadline()
     }
 }

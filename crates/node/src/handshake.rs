@@ -104,7 +104,7 @@ pub(crate) async fn accept(
         Some(message) => message,
         None => return Err(state.closed().into()),
     };
-    let (state, out): (ExpectReply, Vec<u8>) = match state.receive(&message) {
+    let (state, out): (ExpectReply, Vec<Vec<u8>>) = match state.receive(&message) {
         Err(refused) => {
             if let Some(farewell) = &refused.farewell {
                 wire.write(farewell).await?;
@@ -112,8 +112,8 @@ pub(crate) async fn accept(
             return Err(refused.error.into());
         }
         Ok(Introduced::Named(mut caller)) => match decide(&mut caller) {
-            Decision::Accept => caller.accept(challenge()?),
-            Decision::AcceptSimultaneous => caller.accept_simultaneous(challenge()?),
+            Decision::Accept => in_writes(caller.accept(challenge()?)),
+            Decision::AcceptSimultaneous => in_writes(caller.accept_simultaneous(challenge()?)),
             Decision::Yield => {
                 wire.write(&caller.yield_to_ours()).await?;
                 return Ok(Accepted::Dismissed);
@@ -131,17 +131,19 @@ pub(crate) async fn accept(
                     None => return Err(state.closed().into()),
                 };
                 match state.receive(&message, challenge()?)? {
-                    AliveAnswer::Replace(state, out) => (state, out),
+                    AliveAnswer::Replace(state, out) => (state, vec![out]),
                     AliveAnswer::KeepOld => return Ok(Accepted::Dismissed),
                 }
             }
         },
         Ok(Introduced::Dynamic(caller)) => {
             let (name, creation) = name(&caller);
-            caller.give_name(&name, creation, challenge()?).map_err(HandshakeError::PeerName)?
+            in_writes(caller.give_name(&name, creation, challenge()?).map_err(HandshakeError::PeerName)?)
         }
     };
-    wire.write(&out).await?;
+    for message in &out {
+        wire.write(message).await?;
+    }
     let mut state = state;
     loop {
         let message = match wire.read("challenge reply").await? {
@@ -153,6 +155,11 @@ pub(crate) async fn accept(
             AfterReply::Established(established, out) => return Ok(Accepted::Established(established, out)),
         }
     }
+}
+
+/// What is written, message by message.
+fn in_writes((state, out): (ExpectReply, [Vec<u8>; 2])) -> (ExpectReply, Vec<Vec<u8>>) {
+    (state, out.into())
 }
 
 /// 32 bits that nobody can foresee, of the operating system's generator.

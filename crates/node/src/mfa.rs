@@ -1,6 +1,7 @@
 use std::fmt;
 
-use peerl_term::{Atom, Encoded, RawTerm, Sink, Tag, Term, encode};
+use bytes::Bytes;
+use peerl_term::{Atom, AtomTable, RawTerm, Sink, Tag, Term, encode};
 use serde::Serialize;
 
 /// A function and its arguments: what is to be called.
@@ -35,14 +36,12 @@ impl Mfa {
     /// If a name is too long for an atom, or the arguments are no sequence or cannot be encoded.
     pub fn new(module: &str, function: &str, arguments: impl Serialize) -> Result<Self, MfaError> {
         let (module, function) = (Atom::new(module)?, Atom::new(function)?);
-        let mut encoded = Encoded::with_capacity(Self::USUAL);
+        let mut encoded = Vec::with_capacity(Self::USUAL);
         peerl_term::serde::list_to_sink(&arguments, &mut encoded)?;
-        let arity = arity_of(encoded.bytes());
+        let arity = arity_of(&encoded);
         // Few bytes are copied into memory that is not larger than they are.
-        let is_small = encoded.bytes().len() < Self::USUAL;
-        let arguments = RawTerm::from(encoded);
-        let arguments = if is_small { arguments.unshared() } else { arguments };
-        Ok(Self { module, function, arity, arguments })
+        let encoded = if encoded.len() < Self::USUAL { Bytes::copy_from_slice(&encoded) } else { encoded.into() };
+        Ok(Self { module, function, arity, arguments: RawTerm::new(encoded, AtomTable::empty()) })
     }
 
     /// Makes a call of terms.

@@ -8,9 +8,10 @@ mod job;
 mod multicall;
 mod outcome;
 mod pmap;
+mod rex;
 mod serve;
 
-pub(crate) use apply::{Applied, apply};
+pub(crate) use apply::{Applied, apply, bad_apply};
 pub(crate) use arguments::Arguments;
 pub use call::{Call, CallError};
 pub(crate) use generic::reply_tag;

@@ -45,7 +45,7 @@
 //! };
 //! // ... b@host accepts and challenges it ...
 //! let (b, out) = caller.accept(0x1234_5678);
-//! to_a.extend_from_slice(&out);
+//! to_a.extend_from_slice(&out.concat());
 //! let status = reader.next(&mut to_a)?.ok_or("incomplete")?;
 //! let AfterStatus::Proceed(a) = a.receive(&status)? else { return Err("not accepted".into()) };
 //! // ... and each proves that it knows the cookie.

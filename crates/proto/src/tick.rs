@@ -5,18 +5,31 @@ use std::time::{Duration, Instant};
 /// The tick state of one connection. It has no clock: every method is told the time.
 ///
 /// A node that has written nothing for a quarter of the tick time writes a tick; a node that has read nothing for the
-/// whole of it takes the peer for dead. Nodes with different tick times may meet, and the one with the shorter would
-/// cut the other; so a tick that arrives while this side is idle is answered by a tick, which gives the peer bytes as
-/// often as it gives us some.
+/// whole of it takes the peer for dead. The handshake does not tell the peer's tick time, and a peer with a shorter one
+/// would cut this node: so a node that has read something and written nothing for [`ANSWER_GAP`](Self::ANSWER_GAP) writes a
+/// tick, whether it has read messages or a tick.
 ///
 /// Erlang docs: *kernel*, configuration parameters `net_ticktime` and `net_tickintensity`.
 #[derive(Clone, Debug)]
 pub struct TickTimer {
     tick_time: Duration,
     interval: Duration,
+    /// The shortest time from one write to a tick.
+    gap: Duration,
     last_read: Instant,
     last_write: Instant,
-    echo: bool,
+    written: Traffic,
+    /// Something has been read since the last write, and asks for a sign of life.
+    answer_due: bool,
+}
+
+/// What has been read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Nothing but ticks.
+    Tick,
+    /// Messages, or parts of them.
+    Message,
 }
 
 /// What a [`TickTimer`] asks for.
@@ -25,7 +38,7 @@ pub struct TickTimer {
 pub enum TickAction {
     /// Nothing, until [`TickTimer::deadline`].
     Wait,
-    /// Write a tick, then say [`TickTimer::wrote`].
+    /// Write a tick, then call [`TickTimer::wrote`].
     SendTick,
     /// The peer is dead: close the connection (`net_tick_timeout`).
     PeerDead,
@@ -38,57 +51,68 @@ impl TickTimer {
     /// OTP's `net_tickintensity`: four ticks in the tick time.
     pub const DEFAULT_INTENSITY: u32 = 4;
 
-    /// Two ticks that answer a peer's ticks are at least this far apart. Without a gap, two nodes that both answer
-    /// ticks would play ping-pong.
-    pub const ECHO_GAP: Duration = Duration::from_secs(1);
+    /// What is read is answered by a tick this long after the last write. The shortest tick time of OTP is 4 seconds, and a
+    /// node with it looks every second whether something has come.
+    pub const ANSWER_GAP: Duration = Duration::from_secs(1);
 
     /// Starts the timer of a connection that has just come up. `intensity` is at least 1.
     pub fn new(now: Instant, tick_time: Duration, intensity: u32) -> Self {
         let interval = tick_time / intensity.max(1);
-        TickTimer { tick_time, interval, last_read: now, last_write: now, echo: false }
-    }
-
-    /// Bytes have arrived.
-    pub fn read(&mut self, now: Instant) {
-        self.last_read = now;
-    }
-
-    /// A tick has arrived. It may have to be answered: [`poll`](Self::poll) afterwards.
-    pub fn read_tick(&mut self, now: Instant) {
-        self.last_read = now;
-        if now.saturating_duration_since(self.last_write) >= Self::ECHO_GAP.min(self.interval) {
-            self.echo = true;
+        TickTimer {
+            tick_time,
+            interval,
+            gap: Self::ANSWER_GAP.min(interval),
+            last_read: now,
+            last_write: now,
+            written: Traffic::Message,
+            answer_due: false,
         }
     }
 
-    /// Bytes have been written, or a tick.
-    pub fn wrote(&mut self, now: Instant) {
+    /// Something has arrived. It may have to be answered at once: [`poll`](Self::poll) afterwards.
+    pub fn read(&mut self, now: Instant, read: Traffic) {
+        self.last_read = now;
+        // A tick soon after one of ours may be the answer to it. Two nodes that answer answers do so for ever.
+        let is_answer = read == Traffic::Tick && self.written == Traffic::Tick && now < self.last_write + self.gap;
+        self.answer_due |= !is_answer;
+    }
+
+    /// Something has been written.
+    pub fn wrote(&mut self, now: Instant, written: Traffic) {
         self.last_write = now;
-        self.echo = false;
+        self.written = written;
+        self.answer_due = false;
     }
 
     /// What is to be done now.
     pub fn poll(&self, now: Instant) -> TickAction {
         if now >= self.last_read + self.tick_time {
             TickAction::PeerDead
-        } else if self.echo || now >= self.last_write + self.interval {
+        } else if now >= self.tick_due() {
             TickAction::SendTick
         } else {
             TickAction::Wait
         }
     }
 
-    /// When the peer is dead, if nothing is read until then. For whoever is busy writing, and has no ticks to send.
+    /// When the peer is dead, if nothing is read until then. For a connection that is busy writing, and has no ticks to send.
     pub fn silence(&self) -> Instant {
         self.last_read + self.tick_time
     }
 
     /// When to [`poll`](Self::poll) next, if nothing is read or written until then.
     pub fn deadline(&self) -> Instant {
-        if self.echo {
-            return self.last_read;
-        }
-        (self.last_read + self.tick_time).min(self.last_write + self.interval)
+        (self.last_read + self.tick_time).min(self.tick_due())
+    }
+
+    /// When to [`poll`](Self::poll) after a write at the latest, whatever is read meanwhile. What is read after this instant
+    /// is due for an answer at once.
+    pub fn answer_deadline(&self) -> Instant {
+        self.last_write + self.gap
+    }
+
+    fn tick_due(&self) -> Instant {
+        self.last_write + if self.answer_due { self.gap } else { self.interval }
     }
 }
 
@@ -111,7 +135,7 @@ mod tests {
         assert_eq!(timer.deadline(), start + secs(15));
         assert_eq!(timer.poll(start + secs(14)), TickAction::Wait);
         assert_eq!(timer.poll(start + secs(15)), TickAction::SendTick);
-        timer.wrote(start + secs(15));
+        timer.wrote(start + secs(15), Traffic::Tick);
         assert_eq!(timer.poll(start + secs(15)), TickAction::Wait);
         assert_eq!(timer.deadline(), start + secs(30));
     }
@@ -119,8 +143,8 @@ mod tests {
     #[test]
     fn a_silent_peer_is_dead() {
         let (start, mut timer) = timer();
-        timer.read(start + secs(10));
-        timer.wrote(start + secs(69));
+        timer.read(start + secs(10), Traffic::Message);
+        timer.wrote(start + secs(69), Traffic::Message);
         assert_eq!(timer.poll(start + secs(69)), TickAction::Wait);
         assert_eq!(timer.deadline(), start + secs(70));
         assert_eq!(timer.poll(start + secs(70)), TickAction::PeerDead);
@@ -130,12 +154,30 @@ mod tests {
     fn an_idle_node_answers_ticks_but_not_the_answers() {
         let (start, mut a) = timer();
         let mut b = a.clone();
-        a.wrote(start + secs(2));
-        b.read_tick(start + secs(2));
+        a.wrote(start + secs(2), Traffic::Tick);
+        b.read(start + secs(2), Traffic::Tick);
         assert_eq!(b.poll(start + secs(2)), TickAction::SendTick);
         assert!(b.deadline() <= start + secs(2));
-        b.wrote(start + secs(2));
-        a.read_tick(start + secs(2));
-        assert_eq!(a.poll(start + secs(2)), TickAction::Wait);
+        b.wrote(start + secs(2), Traffic::Tick);
+        a.read(start + secs(2), Traffic::Tick);
+        assert_eq!(a.poll(start + secs(3)), TickAction::Wait);
+        assert_eq!(a.deadline(), start + secs(17));
+    }
+
+    #[test]
+    fn what_is_read_is_answered_a_second_after_the_last_write() {
+        let half = Duration::from_millis(500);
+        for read in [Traffic::Message, Traffic::Tick] {
+            let (start, mut timer) = timer();
+            timer.wrote(start + secs(2), Traffic::Message);
+            assert_eq!(timer.answer_deadline(), start + secs(3));
+            timer.read(start + secs(2) + half, read);
+            assert_eq!(timer.poll(start + secs(2) + half), TickAction::Wait);
+            assert_eq!(timer.deadline(), start + secs(3));
+            assert_eq!(timer.poll(start + secs(3)), TickAction::SendTick);
+            timer.wrote(start + secs(3), Traffic::Tick);
+            timer.read(start + secs(7), read);
+            assert_eq!(timer.poll(start + secs(7)), TickAction::SendTick);
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound, Unsendable};
-use peerl_proto::control::Control;
+use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound};
+use peerl_proto::control::{Control, Offered};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::frame::TICK;
-use peerl_term::{DecodeError, Pid, RawTerm, Sink};
+use peerl_term::{Pid, RawTerm, Sink};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -69,6 +69,8 @@ struct Queue {
     expected: Option<Expected>,
     /// Whether those who were to send have done so: there is nobody to wait for.
     whole: bool,
+    /// The writer has not been woken for the first message.
+    held: bool,
     closed: bool,
 }
 
@@ -110,12 +112,9 @@ pub(crate) enum SendError {
     /// More than [`Limits::queued`](crate::Limits) bytes are queued: the peer does not read.
     #[error("the peer does not read what is sent to it")]
     Full,
-    /// The peer cannot take such a message.
-    #[error("the peer cannot take the message: {0}")]
-    Unsendable(#[from] Unsendable),
-    /// The exit reason cannot be decoded, which an old peer wants inside the control message.
-    #[error("the exit reason cannot be put into a control message: {0}")]
-    Reason(#[from] DecodeError),
+    /// The message is beyond what a frame can hold, and the peer takes no fragments.
+    #[error("the message is too large for this peer")]
+    TooLarge,
 }
 
 /// What the writer writes next.
@@ -150,6 +149,7 @@ impl Outbox {
                 messages: 0,
                 expected: None,
                 whole: false,
+                held: false,
                 closed: false,
             }),
             filled: Notify::new(),
@@ -165,12 +165,12 @@ impl Outbox {
     pub(crate) fn send(
         &self,
         from: impl Into<Sender>,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
     ) -> Result<(), SendError> {
         let mut queue = self.queue.lock();
         self.check(&queue)?;
-        let was_empty = queue.is_empty();
+        let was_empty = queue.begins();
         queue.add(from.into(), control, payload)?;
         let is_ripe = queue.expected.is_some_and(|expected| queue.messages == expected.worth_writing());
         drop(queue);
@@ -183,21 +183,34 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues a message that the writer is not woken for: another one follows in a moment, or [`release`](Self::release).
+    /// If something else is sent before, the message goes out with it.
+    pub(crate) fn send_held(&self, from: impl Into<Sender>, control: &Offered<impl Control>) -> Result<(), SendError> {
+        let mut queue = self.queue.lock();
+        self.check(&queue)?;
+        queue.held |= queue.is_empty();
+        queue.add(from.into(), control, |_| {})
+    }
+
+    /// Wakes the writer for messages that are still held back.
+    pub(crate) fn release(&self) {
+        let held = std::mem::take(&mut self.queue.lock().held);
+        if held {
+            self.filled.notify_one();
+        }
+    }
+
     /// Queues a message whose payload is what `start` writes, then `payload`, then `end`. A large `payload` is not
     /// copied.
     pub(crate) fn send_parts(
         &self,
         from: impl Into<Sender>,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         start: impl Fn(&mut MessageBuffer<'_>),
-        payload: &RawTerm,
+        payload: &Bytes,
         end: &'static [u8],
     ) -> Result<(), SendError> {
         let mut queue = self.queue.lock();
-        if payload.has_records() && !queue.channel.supports(DistributionFlags::NATIVE_RECORDS) {
-            return Err(Unsendable::NativeRecord.into());
-        }
-        let payload = payload.bytes();
         if payload.len() <= Fragments::LARGE || !queue.channel.supports(DistributionFlags::FRAGMENTS) {
             drop(queue);
             return self.send(from, control, |out| {
@@ -207,8 +220,8 @@ impl Outbox {
             });
         }
         self.check(&queue)?;
-        let was_empty = queue.is_empty();
-        let fragments = queue.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end))?;
+        let was_empty = queue.begins();
+        let fragments = queue.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end));
         queue.add_large(from.into(), fragments);
         drop(queue);
         if was_empty {
@@ -221,11 +234,14 @@ impl Outbox {
     pub(crate) fn send_term(
         &self,
         from: impl Into<Sender>,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: &RawTerm,
     ) -> Result<(), SendError> {
-        debug_assert!(payload.atoms().is_empty());
-        self.send_parts(from, control, |_| {}, payload, &[])
+        if payload.atoms().is_empty() {
+            self.send_parts(from, control, |_| {}, payload.bytes(), &[])
+        } else {
+            self.send(from, control, |out| payload.encode(out))
+        }
     }
 
     /// Says whether anything may be queued.
@@ -243,9 +259,16 @@ impl Outbox {
     /// Queues a tick, unless there is something to write anyway.
     pub(crate) fn tick(&self) {
         let mut queue = self.queue.lock();
-        if !queue.closed && queue.is_empty() {
+        if queue.closed {
+            return;
+        }
+        let is_empty = queue.is_empty();
+        if is_empty {
             queue.buffer.extend_from_slice(&TICK);
-            drop(queue);
+        }
+        let held = std::mem::take(&mut queue.held);
+        drop(queue);
+        if is_empty || held {
             self.filled.notify_one();
         }
     }
@@ -342,6 +365,7 @@ impl Outbox {
         queue.next_fragments(&mut batch.fragments);
         std::mem::swap(&mut queue.buffer, &mut batch.buffer);
         batch.messages = std::mem::take(&mut queue.messages);
+        queue.held = false;
         queue.whole = false;
         queue.expected = queue.expected.and_then(|expected| expected.without(batch.messages));
         let is_free = was_busy && queue.bytes() < Self::BUSY;
@@ -401,18 +425,21 @@ impl Queue {
     fn add(
         &mut self,
         sender: Sender,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
     ) -> Result<(), SendError> {
+        let too_large = |_| SendError::TooLarge;
         self.messages += 1;
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == sender) {
             let mut frame = Vec::new();
-            let fragments = self.channel.encode_apart(control, payload, &mut frame)?;
+            let fragments = self.channel.encode_apart(control, payload, &mut frame).map_err(too_large)?;
             self.lane_bytes += fragments.as_ref().map_or(frame.len(), Fragments::remaining_bytes);
             lane.waiting.push_back(fragments.map_or(Waiting::Frame(frame), Waiting::Large));
             return Ok(());
         }
-        if let Some(fragments) = self.channel.encode_or_fragment(control, payload, &mut self.buffer)? {
+        if let Some(fragments) =
+            self.channel.encode_or_fragment(control, payload, &mut self.buffer).map_err(too_large)?
+        {
             self.add_large(sender, fragments);
         }
         Ok(())
@@ -473,6 +500,11 @@ impl Queue {
 
     fn is_empty(&self) -> bool {
         self.buffer.is_empty() && self.lanes.is_empty()
+    }
+
+    /// Whether the writer is to be woken for what is queued next.
+    fn begins(&mut self) -> bool {
+        std::mem::take(&mut self.held) || self.is_empty()
     }
 
     fn bytes(&self) -> usize {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use peerl_proto::channel::{Inbound, Message};
 use peerl_proto::frame::{Frame, FrameReader};
-use peerl_proto::tick::TickAction;
-use peerl_term::Origin;
+use peerl_proto::tick::Traffic;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::runtime::Handle;
@@ -48,18 +47,19 @@ async fn read_until_broken(
     mut buffer: BytesMut,
 ) -> NodeDownReason {
     let frames = FrameReader::new(node.limits.frame);
-    let mut inbound = Inbound::with_origin(node.limits.channel, origin(node, connection));
+    let mut inbound = Inbound::new(node.limits.channel);
     let mut room = FIRST_READ;
     let mut message = Message::vacant();
     let mut spawns = Vec::new();
     let mut processor = Processor::new();
     let alone = Handle::current().metrics().num_workers() == 1;
+    let mut tick_due = false;
     loop {
         let mut delivered = false;
         loop {
             match frames.next(&mut buffer) {
                 Ok(None) => break,
-                Ok(Some(Frame::Tick)) => answer_tick(connection),
+                Ok(Some(Frame::Tick)) => {}
                 Ok(Some(frame)) => match inbound.receive_into(frame, &mut message) {
                     Ok(false) => {}
                     Ok(true) => {
@@ -82,6 +82,9 @@ async fn read_until_broken(
         }
         let served = spawns.len();
         rpc::serve(node, connection, &mut spawns);
+        if tick_due {
+            connection.outbox.tick();
+        }
         // Who has got an answer may well call again. When many call at once, half of them are to be written together, while
         // the peer has the other half.
         let (answered, waiting) = connection.calls.take_answered();
@@ -111,6 +114,7 @@ async fn read_until_broken(
             // delivers them is the one that runs their process next.
             tokio::task::yield_now().await;
         }
+        let is_partial = !buffer.is_empty();
         reserve(&mut buffer, room);
         let free = buffer.capacity() - buffer.len();
         // After a read that took less than it could, tokio does not ask the kernel again until more has come.
@@ -121,22 +125,10 @@ async fn read_until_broken(
             Ok(_) => {}
             Err(error) => return lost(&error),
         }
-        connection.has_read();
+        // A tick is a length of 0, and a message has one that is not.
+        let only_ticks = !is_partial && buffer.iter().all(|byte| *byte == 0);
+        tick_due = connection.has_read(if only_ticks { Traffic::Tick } else { Traffic::Message });
     }
-}
-
-/// What ends the connection when a term that came by it turns out to be malformed. The thread that finds out may hold locks
-/// that are needed for it, so a task does it.
-fn origin(node: &Arc<Inner>, connection: &Arc<Connection>) -> Origin {
-    let (node, connection, runtime) = (Arc::downgrade(node), Arc::downgrade(connection), Handle::current());
-    Origin::new(move |error| {
-        let (node, connection) = (node.clone(), connection.clone());
-        runtime.spawn(async move {
-            if let (Some(node), Some(connection)) = (node.upgrade(), connection.upgrade()) {
-                node.bring_down(&connection, NodeDownReason::Protocol(format!("a payload is malformed: {error}")));
-            }
-        });
-    })
 }
 
 /// Lets others have their turns until there is something to read, for a short time. Whoever writes to a thread that sleeps
@@ -204,25 +196,15 @@ fn lost(error: &io::Error) -> NodeDownReason {
     }
 }
 
-fn answer_tick(connection: &Connection) {
-    let now = Instant::now();
-    let answer = {
-        let mut ticks = connection.ticks.lock();
-        ticks.read_tick(now);
-        ticks.poll(now) == TickAction::SendTick
-    };
-    if answer {
-        connection.outbox.tick();
-    }
-}
-
-/// Waits until a process has taken messages from its full mailbox. The peer is not to be taken for dead meanwhile,
-/// because its ticks are not read.
+/// Waits until a process has taken messages from its full mailbox. Neither side is to be taken for dead meanwhile, because
+/// ticks are not read.
 async fn wait_for_room(connection: &Connection, process: &crate::process::Core, mut message: crate::process::Message) {
     while let Err((refused, _)) = process.deliver(message) {
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;
-        connection.has_read();
+        if connection.has_read(Traffic::Message) {
+            connection.outbox.tick();
+        }
     }
 }
 

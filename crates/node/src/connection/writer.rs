@@ -2,7 +2,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use peerl_proto::tick::TickAction;
+use peerl_proto::frame::TICK;
+use peerl_proto::tick::{TickAction, Traffic};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -23,8 +24,8 @@ pub(crate) async fn write(node: Arc<Inner>, connection: Arc<Connection>, mut soc
 
 async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf) -> NodeDownReason {
     let mut batch = Batch::default();
-    let deadline = connection.ticks.lock().deadline();
-    let tick = tokio::time::sleep_until(deadline.into());
+    let answer = connection.ticks.lock().answer_deadline();
+    let tick = tokio::time::sleep_until(answer.into());
     tokio::pin!(tick);
     let mut crowded = Crowd::No;
     loop {
@@ -46,7 +47,11 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
                     _ => NodeDownReason::Io(error.to_string()),
                 };
             }
-            connection.has_written();
+            let is_tick = batch.fragments.is_empty() && batch.buffer == TICK;
+            let answer = connection.has_written(if is_tick { Traffic::Tick } else { Traffic::Message });
+            if tick.deadline() > answer.into() {
+                tick.as_mut().reset(answer.into());
+            }
             crowded = if batch.messages > 1 { Crowd::Likely } else { Crowd::No };
         }
         tokio::select! {

@@ -3,11 +3,16 @@
 //! Erlang docs: *Reference Manual*, section "Process Aliases".
 
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Encoded, Reference};
+use peerl_term::Reference;
 use serde::Serialize;
 
 use super::{Payload, Process, SendError};
 use crate::identity::Identity;
+
+/// A message is for an alias of a node that knows none.
+#[derive(Debug, thiserror::Error)]
+#[error("the peer knows no aliases")]
+struct NoAliases;
 
 /// The aliases of one process, by the numbers of their references.
 #[derive(Debug, Default)]
@@ -48,7 +53,7 @@ impl Process {
     /// # Errors
     /// If the message cannot be encoded, or the node cannot be reached or knows no aliases.
     pub async fn send_to_alias(&self, alias: &Reference, message: &impl Serialize) -> Result<(), SendError> {
-        let mut payload = Encoded::default();
+        let mut payload = Vec::new();
         peerl_term::serde::to_sink(message, &mut payload)?;
         let inner = self.inner();
         if *alias.node() == inner.identity.atom {
@@ -60,8 +65,9 @@ impl Process {
             peer: connection.peer.clone(),
             what: error.to_string(),
         };
-        let control = connection.forms.alias_send(self.pid().clone(), alias.clone()).map_err(|error| failed(&error))?;
-        connection.outbox.ready(self.pid(), payload.bytes().len()).await.map_err(|error| failed(&error))?;
+        let control =
+            connection.forms.alias_send(self.pid().clone(), alias.clone()).ok_or_else(|| failed(&NoAliases))?;
+        connection.outbox.ready(self.pid(), payload.len()).await.map_err(|error| failed(&error))?;
         let sent = connection.outbox.send_term(self.pid(), &control, &Payload::Encoded(payload).into_raw());
         sent.map_err(|error| failed(&error))
     }

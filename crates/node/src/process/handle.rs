@@ -2,17 +2,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::{Control, ProcessId, RegSend, Send, SendSender};
-use peerl_proto::flags::DistributionFlags;
+use peerl_proto::control::{Control, Offered, ProcessId};
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 
 use super::{Core, MailboxPolicy, Message, MonitorId, Monitored, Watched, Watcher};
-use crate::connection::Connection;
+use crate::connection::{Connection, Sent};
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
-use crate::reason::{self, Reason};
+use crate::reason;
 use crate::router::Routed;
 
 /// A process of this node: it has a pid and a mailbox, and whoever holds it receives from it.
@@ -128,13 +127,7 @@ impl Process {
     /// # Errors
     /// If the process has been ended by an exit signal.
     pub fn try_receive(&mut self) -> Result<Option<Message>, Ended> {
-        self.core.take().map_err(|reason| Ended {
-            reason: match reason {
-                Reason::Term(term) => Term::clone(&term),
-                // That of a process that only makes a call; nobody receives from it.
-                Reason::Returned { .. } => Term::atom("normal"),
-            },
-        })
+        self.core.take().map_err(|reason| Ended { reason: reason.decode().unwrap_or_else(|_| Term::atom("unknown")) })
     }
 
     /// The number of messages in the mailbox.
@@ -167,7 +160,7 @@ impl Process {
     /// # Errors
     /// If the message cannot be encoded, or the peer cannot be reached.
     pub async fn send(&self, to: impl Into<Destination>, message: &impl Serialize) -> Result<(), SendError> {
-        let mut payload = Encoded::default();
+        let mut payload = Vec::new();
         peerl_term::serde::to_sink(message, &mut payload)?;
         self.inner.send_from(&self.core.pid, to.into(), Payload::Encoded(payload)).await
     }
@@ -180,7 +173,8 @@ impl Process {
         self.inner.send_from(&self.core.pid, to.into(), Payload::Term(message)).await
     }
 
-    /// Monitors a process: when it ends, [`Message::Down`] comes; at once, if it is not there or cannot be reached.
+    /// Monitors a process: when it ends, [`Message::Down`] comes; at once, if it is not there or cannot be reached. Of a
+    /// node that takes no monitors (nodes on `ei`, Jinterface) only the loss of the connection is noticed, as in OTP.
     pub async fn monitor(&self, target: impl Into<Destination>) -> Reference {
         let inner = &self.inner;
         let reference = inner.identity.next_reference();
@@ -220,7 +214,7 @@ impl Process {
             },
         };
         if let Some(reason) = failed {
-            inner.monitor_fired(&self.core.pid, &reference, reason::atom(reason).to_raw());
+            inner.monitor_fired(&self.core.pid, &reference, reason::atom(reason));
         }
         reference
     }
@@ -266,7 +260,7 @@ impl Process {
         if let Some(reason) = failed {
             let active = self.core.alive().is_some_and(|mut state| state.links.ended(other));
             if active {
-                inner.exit_signal(&self.core, other.clone(), reason::atom(reason));
+                inner.exit_signal(&self.core, other.clone(), &reason::atom(reason));
             }
         }
     }
@@ -277,9 +271,7 @@ impl Process {
         let Some(id) = self.core.alive().and_then(|mut state| state.links.unlink(other)) else { return };
         let acknowledged = match inner.peers.get(&other.node) {
             Some(connection) => {
-                let _ = connection.send_unlink(id, self.core.pid.clone(), other.clone());
-                // The old form of the message has no acknowledgement.
-                !connection.forms.acknowledges_unlinks()
+                connection.send_unlink(id, self.core.pid.clone(), other.clone()) == Ok(Sent::NotOffered)
             }
             None => {
                 if let Some(process) = inner.process(other)
@@ -298,9 +290,9 @@ impl Process {
     /// Sends an exit signal to a process, as `exit/2`.
     pub fn exit_other(&self, other: &Pid, reason: &Term) {
         let inner = &self.inner;
-        let reason = Reason::from(reason.clone());
+        let reason = RawTerm::encoded_from(reason);
         if let Some(process) = inner.process(other) {
-            inner.exit_request(&process, self.core.pid.clone(), reason);
+            inner.exit_request(&process, self.core.pid.clone(), &reason);
         } else if let Some(connection) = inner.peers.get(&other.node) {
             let _ = connection.send_exit2(self.core.pid.clone(), other.clone(), &reason);
         }
@@ -308,7 +300,7 @@ impl Process {
 
     /// Ends the process with a reason.
     pub fn exit(self, reason: &Term) {
-        self.inner.end(&self.core, &Reason::from(reason.clone()));
+        self.inner.end(&self.core, &RawTerm::encoded_from(reason));
     }
 }
 
@@ -349,7 +341,7 @@ pub enum SendError {
 
 /// What is sent, before it is encoded for good.
 pub(crate) enum Payload<'a> {
-    Encoded(Encoded),
+    Encoded(Vec<u8>),
     Term(&'a Term),
 }
 
@@ -357,14 +349,14 @@ impl Payload<'_> {
     /// About how many bytes it has; of a large term, just enough to see that it is large.
     fn size(&self) -> usize {
         match self {
-            Self::Encoded(encoded) => encoded.bytes().len(),
+            Self::Encoded(bytes) => bytes.len(),
             Self::Term(term) => size(term),
         }
     }
 
     pub(crate) fn into_raw(self) -> RawTerm {
         match self {
-            Self::Encoded(encoded) => encoded.into(),
+            Self::Encoded(bytes) => RawTerm::new(bytes.into(), peerl_term::AtomTable::empty()),
             Self::Term(term) => RawTerm::encoded_from(term),
         }
     }
@@ -455,10 +447,7 @@ impl Inner {
     pub(crate) async fn answer_from(&self, from: &Pid, to: &Pid, answer: &Term) {
         if to.node == self.identity.atom {
             self.send_here(self.process(to), Payload::Term(answer)).await;
-        } else if let Some(connection) = self.peers.get(&to.node)
-            && !reason::is_impossible(to, &connection)
-            && reason::is_fit(answer, &connection)
-        {
+        } else if let Some(connection) = self.peers.get(&to.node) {
             // A peer that does not read its answers gets none.
             let _ = send_on(&connection, from, ProcessId::Pid(to.clone()), Payload::Term(answer)).await;
         }
@@ -482,11 +471,10 @@ async fn send_on(connection: &Connection, from: &Pid, to: ProcessId, payload: Pa
     let size = payload.size();
     connection.outbox.ready(from, size).await.map_err(failed)?;
     match to {
-        ProcessId::Pid(to) if connection.flags.contains(DistributionFlags::SEND_SENDER) => {
-            send_payload(connection, from, &SendSender { from: from.clone(), to }, payload, size)
+        ProcessId::Pid(to) => send_payload(connection, from, &connection.forms.send(from.clone(), to), payload, size),
+        ProcessId::Name(to) => {
+            send_payload(connection, from, &connection.forms.reg_send(from.clone(), to), payload, size)
         }
-        ProcessId::Pid(to) => send_payload(connection, from, &Send { to }, payload, size),
-        ProcessId::Name(to) => send_payload(connection, from, &RegSend { from: from.clone(), to }, payload, size),
     }
     .map_err(failed)
 }
@@ -494,7 +482,7 @@ async fn send_on(connection: &Connection, from: &Pid, to: ProcessId, payload: Pa
 fn send_payload(
     connection: &Connection,
     from: &Pid,
-    control: &impl Control,
+    control: &Offered<impl Control>,
     payload: Payload<'_>,
     size: usize,
 ) -> Result<(), crate::connection::SendError> {

@@ -6,14 +6,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
-use peerl_proto::control::{Control, ProcessId};
-use peerl_proto::flags::DistributionFlags;
+use peerl_proto::control::{BorrowedSpawnRequest, Offered, ProcessId, SpawnOptions};
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Pid, RawTerm, Reference, Sink, Tag, Term, encode};
+use peerl_term::{Atom, AtomTable, RawTerm, Reference, Tag, Term, encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{Applied, Arguments, Reply, apply};
+use super::{Applied, Arguments, Reply, apply, rex};
 use crate::connection::{Answer, Connection, SendError, Sender};
 use crate::dial::ConnectError;
 use crate::exception::Exception;
@@ -46,6 +45,10 @@ pub enum CallError {
     /// cannot.
     #[error("the node did not take the call: {0}")]
     NotSpawned(Atom),
+    /// The node spawns nothing for its peers (C nodes, Jinterface), and no process there has answered the call as a message
+    /// to `rex`.
+    #[error("this kind of node takes no such calls: it spawns no processes for others, and nothing answers at rex")]
+    NoRex,
     /// No node could be reached for a while; see [`Pmap::patience`](crate::Pmap::patience).
     #[error("no node could be reached that would make the call")]
     NobodyToAsk,
@@ -76,6 +79,9 @@ pub struct Call<T> {
 impl Node {
     /// Calls a function on a peer and waits for its value, as `erpc:call/4`. The peer is connected to if it is not.
     ///
+    /// A node that spawns nothing for its peers (C nodes, Jinterface) is called by a message to `rex`, as `rpc` did it long
+    /// ago; its program has to answer it.
+    ///
     /// The value is any type that can be deserialized from it; [`Term`] takes every value.
     pub fn call<T: DeserializeOwned>(&self, peer: &NodeName, mfa: Mfa) -> Call<T> {
         Call { node: self.clone(), peer: peer.clone(), mfa, timeout: None, result: PhantomData }
@@ -103,7 +109,8 @@ impl Node {
 }
 
 impl<T> Call<T> {
-    /// Sets how long to wait. Without this the wait lasts as long as the connection.
+    /// Sets how long to wait. Without this the wait lasts as long as the connection; a node that spawns nothing for its peers
+    /// has 10 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -118,8 +125,8 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
         Box::pin(async move {
             let Self { node, peer, mfa, timeout, result: _ } = &self;
             match timeout {
-                None => make(&node.inner, peer, mfa).await,
-                Some(timeout) => within(*timeout, make(&node.inner, peer, mfa)).await,
+                None => make(&node.inner, peer, mfa, Limit::Unset).await,
+                Some(timeout) => within(*timeout, make(&node.inner, peer, mfa, Limit::Set)).await,
             }
         })
     }
@@ -134,7 +141,19 @@ pub(crate) fn within<'a, T>(
     call.map(move |made| made.unwrap_or(Err(CallError::Timeout(timeout)))).boxed()
 }
 
-async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa) -> Result<T, CallError> {
+/// Whether the caller has said how long a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    Set,
+    Unset,
+}
+
+async fn make<T: DeserializeOwned>(
+    node: &Arc<Inner>,
+    peer: &NodeName,
+    mfa: &Mfa,
+    limit: Limit,
+) -> Result<T, CallError> {
     if *peer == node.identity.name {
         return Box::pin(make_here(node, mfa)).await;
     }
@@ -142,26 +161,26 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, peer: &NodeName, mfa: &Mfa
         Some(connection) => connection,
         None => Box::pin(node.connect(peer)).await?,
     };
-    if !connection.flags.contains(DistributionFlags::SPAWN) {
-        return Err(CallError::NotSpawned(Atom::from_static("notsup")));
-    }
     let number = node.identity.next_reference_number();
+    let reference = node.identity.reference(number);
+    let request = node.spawn_request(&connection, &reference, &EXECUTE_CALL, 4, Answered::Yes);
+    let Some(request) = request else { return Box::pin(rex::call(node, &connection, mfa, limit)).await };
     let sender = Sender::call(number);
     let ready = connection.outbox.ready(sender, mfa.arguments().bytes().len());
     if ready.await.is_err() {
         return Err(CallError::NodeDown);
     }
     let mut pending = Pending::start(node, &connection, number)?;
-    send(node, &connection, number, mfa).map_err(not_sent)?;
+    send(&connection, &request, number, mfa).map_err(not_sent)?;
     match pending.answer().await {
-        Answer::Down(reason) => Reply { reference: &node.identity.reference(number), reason }.into_value(),
+        Answer::Down(reason) => Reply { reference: &reference, reason }.into_value(),
         Answer::NotSpawned(error) => Err(CallError::NotSpawned(error)),
         Answer::Disconnected | Answer::Reply(_) => Err(CallError::NodeDown),
     }
 }
 
 async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<T, CallError> {
-    let value = RawTerm::from(evaluation(node, mfa).await?);
+    let value = RawTerm::new(evaluation(node, mfa).await?.into(), AtomTable::empty());
     Ok(peerl_term::serde::from_raw(&value)?)
 }
 
@@ -171,15 +190,19 @@ fn evaluation(node: &Inner, mfa: &Mfa) -> Applied {
 }
 
 /// Sends the request to make a call.
-fn send(node: &Inner, connection: &Connection, number: u64, mfa: &Mfa) -> Result<(), SendError> {
-    let reference = node.identity.reference(number);
-    let request = node.spawn_request(&reference, EXECUTE_CALL, 4, Answered::Yes);
+fn send(
+    connection: &Connection,
+    request: &Offered<BorrowedSpawnRequest<'_>>,
+    number: u64,
+    mfa: &Mfa,
+) -> Result<(), SendError> {
     let start = |out: &mut MessageBuffer<'_>| {
         encode::list_header(4, out);
-        encode::reference(&reference, out);
+        encode::reference(request.control().reference, out);
         mfa.encode_function(out);
     };
-    connection.outbox.send_parts(Sender::call(number), &request, start, mfa.arguments(), &[Tag::NIL_EXT.0])
+    let arguments = mfa.arguments().bytes();
+    connection.outbox.send_parts(Sender::call(number), request, start, arguments, &[Tag::NIL_EXT.0])
 }
 
 pub(crate) fn not_sent(error: SendError) -> CallError {
@@ -197,78 +220,51 @@ impl Inner {
         }
         let connection = self.connect(peer).await?;
         let number = self.identity.next_reference_number();
+        let reference = self.identity.reference(number);
+        let request = self.spawn_request(&connection, &reference, &EXECUTE_CAST, 3, Answered::No);
+        let Some(request) = request else { return rex::cast(self, &connection, mfa).await };
         let sender = Sender::call(number);
         if connection.outbox.ready(sender, mfa.arguments().bytes().len()).await.is_err() {
             return Err(CallError::NodeDown);
         }
-        let reference = self.identity.reference(number);
-        let request = self.spawn_request(&reference, EXECUTE_CAST, 3, Answered::No);
         let start = |out: &mut MessageBuffer<'_>| {
             encode::list_header(3, out);
             mfa.encode_function(out);
         };
-        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments(), &[Tag::NIL_EXT.0]);
+        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments().bytes(), &[Tag::NIL_EXT.0]);
         sent.map_err(not_sent)
     }
 
+    /// The request to spawn a function of `erpc`, if the peer spawns for others.
     fn spawn_request<'a>(
         &'a self,
+        connection: &Connection,
         reference: &'a Reference,
-        function: Atom,
+        function: &'a Atom,
         arity: u8,
         answered: Answered,
-    ) -> ErpcRequest<'a> {
-        ErpcRequest { reference, from: &self.requester, group_leader: self.group_leader(), function, arity, answered }
+    ) -> Option<Offered<BorrowedSpawnRequest<'a>>> {
+        connection.forms.offer(BorrowedSpawnRequest {
+            reference,
+            from: &self.requester,
+            group_leader: self.group_leader(),
+            module: &ERPC,
+            function,
+            arity,
+            options: SpawnOptions { link: false, monitor: answered == Answered::Yes },
+        })
     }
 }
 
-const ERPC: Atom = Atom::from_static("erpc");
-const EXECUTE_CALL: Atom = Atom::from_static("execute_call");
-const EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
-const MONITOR: Atom = Atom::from_static("monitor");
+static ERPC: Atom = Atom::from_static("erpc");
+static EXECUTE_CALL: Atom = Atom::from_static("execute_call");
+static EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
 
-/// Whether the end of the process is told to whoever has it spawned.
+/// Whether the end of the process is told to the node that has it spawned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answered {
     Yes,
     No,
-}
-
-/// A [`SpawnRequest`](peerl_proto::control::SpawnRequest) of a function of `erpc`, made of what is there already.
-struct ErpcRequest<'a> {
-    reference: &'a Reference,
-    from: &'a Pid,
-    group_leader: &'a Pid,
-    function: Atom,
-    arity: u8,
-    answered: Answered,
-}
-
-impl Control for ErpcRequest<'_> {
-    fn operation(&self) -> u8 {
-        29
-    }
-
-    fn has_payload(&self) -> bool {
-        true
-    }
-
-    fn encode<S: Sink>(&self, sink: &mut S) {
-        encode::tuple_header(6, sink);
-        encode::integer(self.operation().into(), sink);
-        encode::reference(self.reference, sink);
-        encode::pid(self.from, sink);
-        encode::pid(self.group_leader, sink);
-        encode::tuple_header(3, sink);
-        encode::atom(&ERPC, sink);
-        encode::atom(&self.function, sink);
-        encode::integer(self.arity.into(), sink);
-        if self.answered == Answered::Yes {
-            encode::list_header(1, sink);
-            encode::atom(&MONITOR, sink);
-        }
-        encode::nil(sink);
-    }
 }
 
 /// A call that is under way. If it is dropped before the answer, the peer is told that nobody waits.

@@ -7,23 +7,22 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
-use peerl_proto::control::{ProcessId, RegSend, SendSender};
+use peerl_proto::control::ProcessId;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CallError;
 use super::call::{not_sent, within};
-use super::outcome::read;
-use crate::connection::{Answer, Connection, Sender};
+use crate::connection::{Answer, Connection, Sender, Sent};
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
 use crate::process::{Destination, Message, Process};
-use crate::reason;
 
 /// A `gen_server:call` that is about to be made. It is made when it is awaited.
 #[must_use = "a call is made when it is awaited"]
@@ -31,7 +30,7 @@ use crate::reason;
 pub struct GenCall<T> {
     node: Node,
     to: Destination,
-    request: Result<RawTerm, peerl_term::serde::Error>,
+    request: Result<Bytes, peerl_term::serde::Error>,
     timeout: Option<Duration>,
     reply: PhantomData<fn() -> T>,
 }
@@ -39,14 +38,16 @@ pub struct GenCall<T> {
 impl Node {
     /// Calls a `gen_server` (or whatever else answers `gen` calls) of a peer, as `gen_server:call/2`.
     pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
-        let mut encoded = Encoded::default();
-        let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded.into());
+        let mut encoded = Vec::new();
+        let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| Bytes::from(encoded));
         GenCall { node: self.clone(), to: to.into(), request, timeout: None, reply: PhantomData }
     }
 }
 
 impl<T> GenCall<T> {
-    /// Sets how long to wait. Without this the wait lasts as long as the connection and the called process.
+    /// Sets how long to wait. Without this the wait lasts as long as the connection and the called process; a node that takes
+    /// no monitors (nodes on `ei`, Jinterface) does not tell the end of the process, and has 5 seconds, as
+    /// `gen_server:call/2` gives.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -61,14 +62,23 @@ impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
         Box::pin(async move {
             let request = self.request?;
             match self.timeout {
-                None => make(&self.node.inner, self.to, &request).await,
-                Some(timeout) => within(timeout, make(&self.node.inner, self.to, &request)).await,
+                None => make(&self.node.inner, self.to, &request, Some(UNMONITORED)).await,
+                Some(timeout) => within(timeout, make(&self.node.inner, self.to, &request, None)).await,
             }
         })
     }
 }
 
-async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: &RawTerm) -> Result<T, CallError> {
+/// How long to wait for a process that cannot be monitored, if nobody says.
+const UNMONITORED: Duration = Duration::from_secs(5);
+
+/// Makes the call. If the process cannot be monitored, the wait lasts for `unmonitored` at most.
+async fn make<T: DeserializeOwned>(
+    node: &Arc<Inner>,
+    to: Destination,
+    request: &Bytes,
+    unmonitored: Option<Duration>,
+) -> Result<T, CallError> {
     let myself = || CallError::Connect(ConnectError::Myself(node.identity.name.clone()));
     let (peer, target) = match to {
         Destination::Process(pid) => {
@@ -81,13 +91,14 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
     let connection = Box::pin(node.connect(&peer)).await?;
     let number = node.identity.next_reference_number();
     let sender = Sender::call(number);
-    if connection.outbox.ready(sender, request.bytes().len()).await.is_err() {
+    if connection.outbox.ready(sender, request.len()).await.is_err() {
         return Err(CallError::NodeDown);
     }
     let reference = node.identity.reference(number);
     let answer = connection.calls.start(number).ok_or(CallError::NodeDown)?;
     let guard = Waiting { node, connection: &connection, number, target: &target };
-    connection.send_monitor(node.requester.clone(), target.clone(), reference.clone()).map_err(not_sent)?;
+    let monitor = connection.send_monitor(node.requester.clone(), target.clone(), reference.clone());
+    let limit = if monitor.map_err(not_sent)? == Sent::Yes { None } else { unmonitored };
     let alias = connection.flags.contains(DistributionFlags::ALIAS);
     let start = |out: &mut MessageBuffer<'_>| {
         encode::tuple_header(3, out);
@@ -103,15 +114,18 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
     let from = node.requester.clone();
     let sent = match &target {
         ProcessId::Pid(to) => {
-            connection.outbox.send_parts(sender, &SendSender { from, to: to.clone() }, start, request, &[])
+            connection.outbox.send_parts(sender, &connection.forms.send(from, to.clone()), start, request, &[])
         }
         ProcessId::Name(to) => {
-            connection.outbox.send_parts(sender, &RegSend { from, to: to.clone() }, start, request, &[])
+            connection.outbox.send_parts(sender, &connection.forms.reg_send(from, to.clone()), start, request, &[])
         }
     };
     sent.map_err(not_sent)?;
-    let answer = answer.await.unwrap_or(Answer::Disconnected);
-    match answer {
+    let answer = match limit {
+        None => answer.await,
+        Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| CallError::Timeout(limit))?,
+    };
+    match answer.unwrap_or(Answer::Disconnected) {
         Answer::Reply(reply) => {
             guard.demonitor();
             value(&reply)
@@ -123,11 +137,11 @@ async fn make<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: 
 
 /// The reply in `{Tag, Reply}`.
 fn value<T: DeserializeOwned>(reply: &RawTerm) -> Result<T, CallError> {
-    read(reply, |decoder| {
-        decoder.tuple_header()?;
-        decoder.skip_term()?;
-        Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(decoder))?)
-    })
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(reply.bytes(), reply.atoms(), &limits);
+    decoder.tuple_header()?;
+    decoder.skip_term()?;
+    Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?)
 }
 
 /// A call that is under way. If it is dropped before the answer, its monitor is removed.
@@ -156,7 +170,10 @@ impl Drop for Waiting<'_> {
 /// The reference in the tag of `{Tag, Reply}`, in whatever form the tag is: the reference itself, `[alias | Ref]`,
 /// `[[alias | Ref] | _]`, or `{Ref, Node}`.
 pub(crate) fn reply_tag(payload: &RawTerm) -> Option<Reference> {
-    let tag = payload.read(|decoder| (decoder.tuple_header()? == 2).then(|| decoder.term()).transpose()).ok()??;
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(payload.bytes(), payload.atoms(), &limits);
+    (decoder.tuple_header().ok()? == 2).then_some(())?;
+    let tag = decoder.term().ok()?;
     alias_tag(&tag).or_else(|| match &tag {
         Term::Reference(reference) => Some((**reference).clone()),
         Term::Tuple(pair) => pair.first()?.as_reference().cloned(),
@@ -224,7 +241,7 @@ impl Process {
     /// # Errors
     /// If the reply cannot be a term.
     pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
-        let mut encoded = Encoded::default();
+        let mut encoded = Vec::new();
         encode::tuple_header(2, &mut encoded);
         encode::term(&to.tag, &mut encoded);
         peerl_term::serde::to_sink(reply, &mut encoded)?;
@@ -235,18 +252,14 @@ impl Process {
 
 impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
-    pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Encoded) {
-        let message = message.into();
+    pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Vec<u8>) {
+        let message = RawTerm::new(message.into(), peerl_term::AtomTable::empty());
         if let Some(process) = self.process(&to.pid) {
             let _ = process.deliver(Message::User(message));
             return;
         }
         let Some(connection) = self.peers.get(&to.pid.node) else { return };
-        // The caller may have been named by another node.
-        if reason::is_impossible(&to.pid, &connection) || !reason::is_fit(&to.tag, &connection) {
-            return;
-        }
-        let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias).ok());
+        let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias));
         let control = to_alias.unwrap_or_else(|| connection.forms.send(from.clone(), to.pid.clone()));
         // A caller whose connection has ended waits no more.
         let _ = connection.outbox.send_term(from, &control, &message);

@@ -10,7 +10,7 @@ use peerl_term::{Atom, Pid, RawTerm, Reference};
 use tokio::sync::Notify;
 
 use super::job::Job;
-use crate::connection::{Added, Connection, SendError};
+use crate::connection::{Added, Connection, SendError, Sent};
 use crate::node::{Inner, Node};
 use crate::process::{Core, MailboxPolicy};
 use crate::reason::Ended;
@@ -122,7 +122,7 @@ pub(crate) fn take_spawn(
     };
     let reply =
         SpawnReply { reference, to: from, flags: SpawnReplyFlags::empty(), result: Err(Atom::from_static(refused)) };
-    connection.outbox.send(&node.requester, &reply, |_| {})?;
+    connection.outbox.send(&node.requester, &connection.forms.spawn_reply(reply), |_| {})?;
     Ok(None)
 }
 
@@ -154,39 +154,54 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
     });
 }
 
+/// Starts a process. The reply is queued before the function runs, so that it goes out before anything that the function
+/// sends; it is written together with what has been sent by the function's first wait.
 fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
     let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
     let mut job = Job::new(node, module, function, arguments);
-    let first = if options.link { None } else { (&mut job).now_or_never() };
-    let Some(ended) = first else {
-        let process = Core::new(node.identity.next_pid(), MailboxPolicy::default());
+    let pid = node.identity.next_pid();
+    let process = |pid, reference: Reference, from: Pid| {
+        let process = Core::new(pid, MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
             if options.link {
                 state.links.linked_by(from.clone());
             }
             if options.monitor && !matches!(connection.monitors.add(reference.clone(), process.clone()), Added::Closed)
             {
-                state.spawner = Some((reference.clone(), from.clone()));
+                state.spawner = Some((reference, from));
             }
             state.group_leader = Some(group_leader);
         }
         node.processes.insert(process.clone());
-        // What cannot be sent is settled by the end of the connection.
-        let reply = spawned(reference, from, options, process.pid.clone());
-        let _ = connection.outbox.send(&process.pid, &reply, |_| {});
-        tokio::spawn(go_on(active, process, job));
-        return;
+        process
     };
-    // Nobody has seen the process: its end is all there is to tell.
-    let pid = node.identity.next_pid();
-    let reply = spawned(reference, from, options, pid.clone());
-    let _ = connection.outbox.send(&pid, &reply, |_| {});
-    if options.monitor {
-        let SpawnReply { reference, to, .. } = reply;
-        let _ = match ended {
-            Ended::Returned(returned) => connection.send_returned(pid, to, reference, returned),
-            Ended::Other(reason) => connection.send_down(&pid, ProcessId::Pid(pid.clone()), to, reference, &reason),
-        };
+    let reply = spawned(reference.clone(), from.clone(), options, pid.clone());
+    let reply = connection.forms.spawn_reply(reply);
+    if options.link || !job.is_call() {
+        // Signals may come as soon as the peer knows the pid.
+        let process = process(pid, reference, from);
+        // What cannot be sent is settled by the end of the connection.
+        let _ = connection.outbox.send_held(&process.pid, &reply);
+        match (&mut job).now_or_never() {
+            Some(ended) => node.end(&process, &ended.into_reason()),
+            None => drop(tokio::spawn(go_on(active, process, job))),
+        }
+        return connection.outbox.release();
+    }
+    // Callers by `erpc` are not told the pid. Most calls have their value at once, and need no process.
+    let _ = connection.outbox.send_held(&pid, &reply);
+    let sent = match (&mut job).now_or_never() {
+        Some(_) if !options.monitor => Ok(Sent::NotOffered),
+        Some(Ended::Returned(returned)) => connection.send_returned(pid, from, reference, returned),
+        Some(Ended::Other(reason)) => connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason),
+        None => {
+            let process = process(pid, reference, from);
+            tokio::spawn(go_on(active, process, job));
+            Ok(Sent::NotOffered)
+        }
+    };
+    if sent != Ok(Sent::Yes) {
+        connection.outbox.release();
     }
 }
 
@@ -202,8 +217,8 @@ async fn go_on(active: Active, process: Arc<Core>, job: Job) {
     let reason = tokio::select! {
         biased;
         ended = job => ended.into_reason(),
-        // By a signal, which has told everybody: what runs is dropped.
-        () = process.ended() => return,
+        // Ended by a signal: what runs is dropped.
+        reason = process.ended() => reason,
     };
     active.0.end(&process, &reason);
 }

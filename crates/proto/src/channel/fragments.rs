@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::{
         channel::{ChannelLimits, Inbound, Message, MessageBuffer, Outbound},
-        control::RegSend,
+        control::{Forms, RegSend},
         flags::DistributionFlags,
         frame::FrameReader,
         test_support::{a, atom, hex},
@@ -109,7 +109,7 @@ mod tests {
 
     fn fragments(before: &[u8]) -> Fragments {
         let message = Term::tuple([Term::atom("big"), Term::binary(vec![b'x'; 800_000])]);
-        let control = RegSend { from: a(9), to: atom("sink") };
+        let control = Forms::new(DistributionFlags::FULL_MEMBER).reg_send(a(9), atom("sink"));
         let mut out = before.to_vec();
         let fragments = Outbound::new(DistributionFlags::FULL_MEMBER)
             .encode_or_fragment(&control, |out| encode::term(&message, out), &mut out)
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn parts_come_together_again() {
-        let control = RegSend { from: a(9), to: atom("sink") };
+        let control = Forms::new(DistributionFlags::FULL_MEMBER).reg_send(a(9), atom("sink"));
         let large = Bytes::from(vec![b'x'; 800_000]);
         for size in [0, 1, Fragments::SIZE, 800_000] {
             let mut outbound = Outbound::new(DistributionFlags::FULL_MEMBER);
@@ -149,8 +149,7 @@ mod tests {
                 encode::list_header(1, out);
                 encode::binary_header(size, out);
             };
-            let fragments =
-                outbound.fragment_parts(&control, start, large.slice(..size), Bytes::from_static(&[106])).unwrap();
+            let fragments = outbound.fragment_parts(&control, start, large.slice(..size), Bytes::from_static(&[106]));
             assert_eq!(fragments.len(), size.div_ceil(Fragments::SIZE).max(1) + 1);
             let bytes = fragments.remaining_bytes();
             let frames: Vec<Fragment> = fragments.collect();

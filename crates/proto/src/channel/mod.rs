@@ -19,7 +19,7 @@ mod sent_atoms;
 pub use fragments::{Fragment, Fragments};
 pub use inbound::Inbound;
 pub use message_buffer::MessageBuffer;
-pub use outbound::{Outbound, Unsendable};
+pub use outbound::{MessageTooLarge, Outbound};
 
 use peerl_term::RawTerm;
 

@@ -4,9 +4,13 @@ use bytes::Bytes;
 use peerl_term::Sink;
 
 use super::{Fragments, MessageBuffer, lead, sent_atoms::SentAtoms};
-use crate::{control::Control, flags::DistributionFlags};
+use crate::{
+    control::{Control, Offered},
+    flags::DistributionFlags,
+};
 
-/// The sending side of a connection.
+/// The sending side of a connection. It writes what the peer's flags offer, which the [`Forms`](crate::control::Forms) of
+/// the same flags tell.
 ///
 /// To a peer that has an atom cache, an atom is sent by its name once and by its slot in the cache from then on; to
 /// others always by its name (a header without entries, or none).
@@ -30,19 +34,12 @@ enum Format {
     AtomCache,
 }
 
-/// Why a message can't be sent to a peer.
+/// A message doesn't fit a frame, and the peer doesn't take fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unsendable {
-    /// It doesn't fit a frame, and the peer doesn't take fragments.
-    #[error("a message of {length} bytes doesn't fit a frame, and the peer doesn't take fragments")]
-    TooLarge {
-        /// The length of the frame that it would be.
-        length: usize,
-    },
-    /// It has a native record in it, at which a peer before OTP 29 ends the connection.
-    #[error("a native record, which the peer doesn't take")]
-    NativeRecord,
+#[error("a message of {length} bytes doesn't fit a frame, and the peer doesn't take fragments")]
+pub struct MessageTooLarge {
+    /// The length of the frame that it would be.
+    pub length: usize,
 }
 
 impl Outbound {
@@ -73,15 +70,15 @@ impl Outbound {
     #[inline]
     pub fn encode(
         &mut self,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> Result<(), Unsendable> {
-        if self.format == Format::AtomCache && self.put_cached(control, &payload, usize::MAX, out)? {
+    ) -> Result<(), MessageTooLarge> {
+        if self.format == Format::AtomCache && self.put_cached(control, &payload, usize::MAX, out) {
             return Ok(());
         }
         let start = out.len();
-        self.put_inline(control, payload, out)?;
+        self.put_inline(control, payload, out);
         close_frame(start, out)
     }
 
@@ -90,7 +87,11 @@ impl Outbound {
     /// # Panics
     /// In debug builds, if it must have one.
     #[inline]
-    pub fn encode_control(&mut self, control: &impl Control, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+    pub fn encode_control(
+        &mut self,
+        control: &Offered<impl Control>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MessageTooLarge> {
         debug_assert!(!control.has_payload());
         self.encode(control, |_| {}, out)
     }
@@ -106,12 +107,12 @@ impl Outbound {
     /// `payload` may be called twice.
     pub fn encode_or_fragment(
         &mut self,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> Result<Option<Fragments>, Unsendable> {
+    ) -> Result<Option<Fragments>, MessageTooLarge> {
         let largest = if self.supports(DistributionFlags::FRAGMENTS) { Fragments::LARGE } else { usize::MAX };
-        if self.format == Format::AtomCache && self.put_cached(control, &payload, largest, out)? {
+        if self.format == Format::AtomCache && self.put_cached(control, &payload, largest, out) {
             return Ok(None);
         }
         self.encode_apart(control, payload, out)
@@ -123,12 +124,12 @@ impl Outbound {
     /// If `out` is empty, a large payload isn't copied.
     pub fn encode_apart(
         &mut self,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> Result<Option<Fragments>, Unsendable> {
+    ) -> Result<Option<Fragments>, MessageTooLarge> {
         let start = out.len();
-        let payload_start = self.put_inline(control, payload, out)?;
+        let payload_start = self.put_inline(control, payload, out);
         if out.len() - payload_start <= Fragments::LARGE || !self.supports(DistributionFlags::FRAGMENTS) {
             close_frame(start, out)?;
             return Ok(None);
@@ -142,18 +143,17 @@ impl Outbound {
     /// copied. Only for a peer that takes fragments.
     pub fn fragment_parts(
         &mut self,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         start: impl FnOnce(&mut MessageBuffer<'_>),
         payload: Bytes,
         end: Bytes,
-    ) -> Result<Fragments, Unsendable> {
+    ) -> Fragments {
         debug_assert!(control.has_payload() && self.supports(DistributionFlags::FRAGMENTS));
         let mut head = Vec::new();
         let mut buffer = MessageBuffer::inline(&mut head);
         control.encode(&mut buffer);
         start(&mut buffer);
-        self.check(&buffer)?;
-        Ok(Fragments::of_parts(self.sequence(), head, payload, end))
+        Fragments::of_parts(self.sequence(), head, payload, end)
     }
 
     /// Whether the peer and we have all of these capabilities.
@@ -172,11 +172,12 @@ impl Outbound {
     #[inline]
     fn put_cached(
         &mut self,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         largest: usize,
         out: &mut Vec<u8>,
-    ) -> Result<bool, Unsendable> {
+    ) -> bool {
+        debug_assert!(control.control().is_offered(self.flags));
         self.message.clear();
         self.atoms.begin();
         let mut buffer = MessageBuffer::caching(&mut self.message, &mut self.atoms);
@@ -185,14 +186,10 @@ impl Outbound {
         if control.has_payload() {
             payload(&mut buffer);
         }
-        if buffer.has_records() && !self.flags.contains(DistributionFlags::NATIVE_RECORDS) {
-            self.atoms.take_back();
-            return Err(Unsendable::NativeRecord);
-        }
         if self.message.len() - payload_start > largest {
             self.atoms.take_back();
             self.message = Vec::new();
-            return Ok(false);
+            return false;
         }
         let start = out.len();
         out.extend_from_slice(&[0, 0, 0, 0, lead::VERSION, lead::HEADER]);
@@ -205,47 +202,33 @@ impl Outbound {
         if !fits {
             self.atoms.take_back();
         }
-        Ok(fits)
+        fits
     }
 
     /// Appends a gap for the length, and the message, with its atoms inline. Gives where the payload starts.
-    ///
-    /// After an error `out` is as it was.
     #[inline]
     fn put_inline(
         &self,
-        control: &impl Control,
+        control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> Result<usize, Unsendable> {
-        let start = out.len();
+    ) -> usize {
+        debug_assert!(control.control().is_offered(self.flags));
         out.extend_from_slice(&[0; 4]);
         match self.format {
             Format::Header | Format::AtomCache => out.extend_from_slice(&HEADER_WITHOUT_ATOMS),
             Format::PassThrough => out.extend_from_slice(&[lead::PASS_THROUGH, lead::VERSION]),
         }
-        let mut buffer = MessageBuffer::inline(out);
-        control.encode(&mut buffer);
-        let mut payload_start = buffer.position();
-        if control.has_payload() {
-            if self.format == Format::PassThrough {
-                buffer.put_u8(lead::VERSION);
-            }
-            payload_start = buffer.position();
-            payload(&mut buffer);
+        control.encode(&mut MessageBuffer::inline(out));
+        if !control.has_payload() {
+            return out.len();
         }
-        if let Err(unsendable) = self.check(&buffer) {
-            out.truncate(start);
-            return Err(unsendable);
+        if self.format == Format::PassThrough {
+            out.push(lead::VERSION);
         }
-        Ok(payload_start)
-    }
-
-    fn check(&self, buffer: &MessageBuffer<'_>) -> Result<(), Unsendable> {
-        match buffer.has_records() && !self.flags.contains(DistributionFlags::NATIVE_RECORDS) {
-            true => Err(Unsendable::NativeRecord),
-            false => Ok(()),
-        }
+        let payload_start = out.len();
+        payload(&mut MessageBuffer::inline(out));
+        payload_start
     }
 
     /// The number of the next fragmented message. Never 0: that crashes the virtual machine of OTP 25 to 29.
@@ -259,11 +242,11 @@ impl Outbound {
 const HEADER_WITHOUT_ATOMS: [u8; 3] = [lead::VERSION, lead::HEADER, 0];
 
 #[inline]
-fn close_frame(start: usize, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+fn close_frame(start: usize, out: &mut Vec<u8>) -> Result<(), MessageTooLarge> {
     let length = out.len() - start - 4;
     if length > Outbound::MAX_FRAME {
         out.truncate(start);
-        return Err(Unsendable::TooLarge { length });
+        return Err(MessageTooLarge { length });
     }
     out[start..start + 4].copy_from_slice(&(length as u32).to_be_bytes());
     Ok(())
@@ -276,7 +259,7 @@ mod tests {
     use super::*;
     use crate::{
         channel::{ChannelLimits, Inbound, Message},
-        control::{Link, RegSend, Send, SendSender},
+        control::{Forms, RegSend},
         frame::Frame,
         test_support::{a, atom, b, hex},
     };
@@ -285,8 +268,9 @@ mod tests {
     const CACHE: DistributionFlags = DistributionFlags::FULL_MEMBER;
     const INLINE: DistributionFlags = CACHE.difference(DistributionFlags::DIST_HDR_ATOM_CACHE);
 
-    fn encoded(flags: DistributionFlags, control: impl Control, payload: Term) -> Vec<u8> {
+    fn encoded(flags: DistributionFlags, payload: Term) -> Vec<u8> {
         let mut out = Vec::new();
+        let control = Forms::new(flags).send(a(9), b(0x58));
         Outbound::new(flags).encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
         out
     }
@@ -296,19 +280,18 @@ mod tests {
     fn inline_atoms() {
         let wire = "00000042 8344006803611658770b61403132372e302e302e310000000900000000000003ea\
                     58770b62403132372e302e302e310000005800000000000003e9770568656c6c6f";
-        let control = SendSender { from: a(9), to: b(0x58) };
-        assert_eq!(encoded(INLINE, control, Term::atom("hello")), hex(wire));
+        assert_eq!(encoded(INLINE, Term::atom("hello")), hex(wire));
     }
 
     /// What OTP 25 sends to a peer that has neither.
     #[test]
     fn pass_through() {
         let wire = "0000002a 708368036102770058770b62403132372e302e302e310000005800000000000003e983770568656c6c6f";
-        assert_eq!(encoded(PASS_THROUGH, Send { to: b(0x58) }, Term::atom("hello")), hex(wire));
+        assert_eq!(encoded(PASS_THROUGH, Term::atom("hello")), hex(wire));
         let wire = "0000003a 70836803610158770b61403132372e302e302e310000000900000000000003ea\
                     58770b62403132372e302e302e310000005800000000000003e9";
         let mut out = Vec::new();
-        Outbound::new(PASS_THROUGH).encode_control(&Link { from: a(9), to: b(0x58) }, &mut out).unwrap();
+        Outbound::new(PASS_THROUGH).encode_control(&Forms::new(PASS_THROUGH).link(a(9), b(0x58)), &mut out).unwrap();
         assert_eq!(out, hex(wire));
     }
 
@@ -316,7 +299,7 @@ mod tests {
     fn frames_are_appended() {
         let mut out = vec![1, 2, 3];
         let mut outbound = Outbound::new(INLINE);
-        let control = RegSend { from: a(9), to: atom("sink") };
+        let control = Forms::new(INLINE).reg_send(a(9), atom("sink"));
         outbound.encode(&control, |out| encode::nil(out), &mut out).unwrap();
         let end = out.len();
         outbound.encode(&control, |out| encode::nil(out), &mut out).unwrap();
@@ -331,14 +314,14 @@ mod tests {
     #[test]
     fn atoms_are_sent_once() {
         let (mut outbound, mut inbound) = (Outbound::new(CACHE), Inbound::new(ChannelLimits::default()));
-        let control = RegSend { from: a(9), to: atom("sink") };
+        let control = Forms::new(CACHE).reg_send(a(9), atom("sink"));
         let payload = Term::tuple([Term::atom("hello"), Term::from(a(7)), Term::atom("")]);
         let mut lengths = Vec::new();
         for _ in 0..3 {
             let mut out = Vec::new();
             outbound.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
             let message = received(&mut inbound, &out);
-            assert_eq!(message.control, control.clone().into());
+            assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
             assert_eq!(message.payload.unwrap().decode().unwrap(), payload);
             lengths.push(out.len());
         }
@@ -349,7 +332,7 @@ mod tests {
     #[test]
     fn what_goes_out_later_leaves_the_cache_alone() {
         let (mut outbound, mut inbound) = (Outbound::new(CACHE), Inbound::new(ChannelLimits::default()));
-        let control = RegSend { from: a(9), to: atom("sink") };
+        let control = Forms::new(CACHE).reg_send(a(9), atom("sink"));
         let large = Term::tuple([Term::atom("large"), Term::binary(vec![0; 100_000])]);
         let mut out = Vec::new();
         let fragments =
@@ -370,43 +353,10 @@ mod tests {
     }
 
     #[test]
-    fn no_native_record_for_a_peer_that_does_not_take_them() {
-        // `#m:r{fresh = 1}` of OTP 29.
-        let record = hex("83 43 00000001 01 77016d 770172 77056672657368 6101");
-        let record = Term::decode(&record.into()).unwrap();
-        let payload = Term::list([Term::atom("fresh"), record]);
-        let control = SendSender { from: a(9), to: b(0x58) };
-        let (payload, control) = (&payload, &control);
-        let write = |out: &mut MessageBuffer<'_>| encode::term(payload, out);
-        for flags in [CACHE, INLINE, PASS_THROUGH].map(|flags| flags.difference(DistributionFlags::NATIVE_RECORDS)) {
-            let mut outbound = Outbound::new(flags);
-            let mut out = vec![1];
-            assert_eq!(outbound.encode(control, write, &mut out), Err(Unsendable::NativeRecord));
-            assert_eq!(outbound.encode_or_fragment(control, write, &mut out).err(), Some(Unsendable::NativeRecord));
-            assert_eq!(out, [1]);
-            if flags.contains(DistributionFlags::FRAGMENTS) {
-                let parts = outbound.fragment_parts(control, write, vec![0; 100_000].into(), Bytes::new());
-                assert_eq!(parts.err(), Some(Unsendable::NativeRecord));
-            }
-            // What was not sent is not in the peer's cache.
-            let mut inbound = Inbound::new(ChannelLimits::default());
-            out.clear();
-            outbound.encode(control, |out| encode::term(&Term::atom("fresh"), out), &mut out).unwrap();
-            assert_eq!(received(&mut inbound, &out).payload.unwrap().decode().unwrap(), Term::atom("fresh"));
-        }
-        let mut out = Vec::new();
-        Outbound::new(CACHE).encode(control, write, &mut out).unwrap();
-        assert_eq!(
-            received(&mut Inbound::new(ChannelLimits::default()), &out).payload.unwrap().decode(),
-            Ok(payload.clone())
-        );
-    }
-
-    #[test]
     fn no_fragments_for_a_peer_that_does_not_take_them() {
         let mut out = Vec::new();
         let large = |out: &mut MessageBuffer<'_>| encode::binary(&[0; 100_000], out);
-        let control = SendSender { from: a(9), to: b(0x58) };
+        let control = Forms::new(PASS_THROUGH).send(a(9), b(0x58));
         let fragments = Outbound::new(PASS_THROUGH).encode_or_fragment(&control, large, &mut out).unwrap();
         assert!(fragments.is_none() && out.len() > 100_000);
     }

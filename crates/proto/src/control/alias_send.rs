@@ -8,7 +8,7 @@ control_message! {
     /// A message to an alias. The payload is the message.
     ///
     /// `{33, FromPid, To}`, then the payload. Erlang docs: *Distribution Protocol*, `ALIAS_SEND`.
-    AliasSend = 33, payload {
+    AliasSend = 33, payload, needs ALIAS {
         /// The sender.
         from: Pid,
         /// The alias of the receiver.

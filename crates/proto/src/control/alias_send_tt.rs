@@ -8,7 +8,7 @@ control_message! {
     /// [`AliasSend`](super::AliasSend) with a sequential trace token.
     ///
     /// `{34, FromPid, To, Token}`, then the payload. Erlang docs: *Distribution Protocol*, `ALIAS_SEND_TT`.
-    AliasSendTt = 34, payload {
+    AliasSendTt = 34, payload, needs ALIAS {
         /// The sender.
         from: Pid,
         /// The alias of the receiver.

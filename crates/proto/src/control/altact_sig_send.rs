@@ -2,7 +2,8 @@
 
 use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Term, encode};
 
-use super::{Control, ControlError, field::is_atom, macros::Operation};
+use super::{Control, ControlError, field::is_atom, macros::Operation, sealed::Sealed};
+use crate::flags::DistributionFlags;
 
 /// A signal to an alias, or with priority (OTP 28). The payload is the message, or the reason of an exit signal.
 ///
@@ -59,6 +60,8 @@ const ALIAS: u8 = 4;
 const NAME: u8 = 8;
 const EXIT: u8 = 16;
 
+impl Sealed for AltactSigSend {}
+
 impl Control for AltactSigSend {
     fn operation(&self) -> u8 {
         Self::OPERATION
@@ -66,6 +69,10 @@ impl Control for AltactSigSend {
 
     fn has_payload(&self) -> bool {
         true
+    }
+
+    fn is_offered(&self, flags: DistributionFlags) -> bool {
+        flags.contains(DistributionFlags::ALTACT_SIG)
     }
 
     fn encode<S: Sink>(&self, sink: &mut S) {

@@ -28,11 +28,21 @@ impl<T: Operation> Operation for Box<T> {
 }
 
 /// Defines the struct of a control message and its codec. The fields stand in the order of the tuple's elements;
-/// `unused` stands for the place of the cookie.
+/// `unused` stands for the place of the cookie. `needs` names the flags without which a peer is not sent the message;
+/// `obsolete` is a message that is read, but sent to nobody.
 macro_rules! control_message {
-    ($(#[$meta:meta])* $name:ident = $operation:literal, $payload:ident { $($fields:tt)* }) => {
+    (
+        $(#[$meta:meta])* $name:ident = $operation:literal, $payload:ident $(, needs $($flag:ident)|+)? { $($fields:tt)* }
+    ) => {
         $crate::control::control_message! {
-            @fields [$(#[$meta])* $name $operation $payload] [decoder sink this]
+            @fields [$(#[$meta])* $name $operation $payload { needs $($($flag)+)? }] [decoder sink this]
+            struct [] vacant [] read [] encode [] arity [1]
+            $($fields)*
+        }
+    };
+    ($(#[$meta:meta])* $name:ident = $operation:literal, $payload:ident, obsolete { $($fields:tt)* }) => {
+        $crate::control::control_message! {
+            @fields [$(#[$meta])* $name $operation $payload { obsolete }] [decoder sink this]
             struct [] vacant [] read [] encode [] arity [1]
             $($fields)*
         }
@@ -69,7 +79,7 @@ macro_rules! control_message {
         }
     };
     (
-        @fields [$(#[$meta:meta])* $name:ident $operation:literal $payload:ident]
+        @fields [$(#[$meta:meta])* $name:ident $operation:literal $payload:ident $offer:tt]
         [$decoder:ident $sink:ident $this:ident]
         struct [$($struct:tt)*] vacant [$($vacant:tt)*] read [$($read:tt)*] encode [$($encode:tt)*]
         arity [$($arity:tt)*]
@@ -92,6 +102,11 @@ macro_rules! control_message {
             }
 
             #[inline]
+            fn is_offered(&self, flags: $crate::flags::DistributionFlags) -> bool {
+                $crate::control::control_message!(@offered flags $offer)
+            }
+
+            #[inline]
             fn encode<S: peerl_term::Sink>(&self, $sink: &mut S) {
                 let $this = self;
                 const ARITY: u8 = $($arity)*;
@@ -104,6 +119,8 @@ macro_rules! control_message {
                 $($encode)*
             }
         }
+
+        impl $crate::control::sealed::Sealed for $name {}
 
         impl $crate::control::macros::Operation for $name {
             const OPERATION: u8 = $operation;
@@ -134,6 +151,19 @@ macro_rules! control_message {
     (@no_payload) => {
         false
     };
+    (@offered $flags:ident { needs }) => {{
+        let _ = $flags;
+        true
+    }};
+    (@offered $flags:ident { needs $($flag:ident)+ }) => {
+        $flags.contains(
+            $crate::flags::DistributionFlags::empty()$(.union($crate::flags::DistributionFlags::$flag))+
+        )
+    };
+    (@offered $flags:ident { obsolete }) => {{
+        let _ = $flags;
+        false
+    }};
 }
 
 /// Defines the enum of all control messages.
@@ -181,6 +211,8 @@ macro_rules! control_messages {
             }
         }
 
+        impl sealed::Sealed for ControlMessage {}
+
         impl Control for ControlMessage {
             fn operation(&self) -> u8 {
                 match self {
@@ -191,6 +223,12 @@ macro_rules! control_messages {
             fn has_payload(&self) -> bool {
                 match self {
                     $(ControlMessage::$name(message) => message.has_payload(),)*
+                }
+            }
+
+            fn is_offered(&self, flags: DistributionFlags) -> bool {
+                match self {
+                    $(ControlMessage::$name(message) => message.is_offered(flags),)*
                 }
             }
 

@@ -48,7 +48,7 @@ pub use exit::Exit;
 pub use exit_tt::ExitTt;
 pub use exit2::Exit2;
 pub use exit2_tt::Exit2Tt;
-pub use forms::{Forms, NoAliases};
+pub use forms::{Forms, Offered};
 pub use group_leader::GroupLeader;
 pub use link::Link;
 pub use monitor_p::MonitorP;
@@ -67,7 +67,7 @@ pub use send_tt::SendTt;
 pub use spawn_options::{BadOption, SpawnOptions};
 pub use spawn_reply::SpawnReply;
 pub use spawn_reply_tt::SpawnReplyTt;
-pub use spawn_request::SpawnRequest;
+pub use spawn_request::{BorrowedSpawnRequest, SpawnRequest};
 pub use spawn_request_tt::SpawnRequestTt;
 pub use unlink::Unlink;
 pub use unlink_id::UnlinkId;
@@ -76,18 +76,31 @@ pub use unlink_id_ack::UnlinkIdAck;
 use bitflags::bitflags;
 use peerl_term::{Atom, DecodeError, Decoder, Pid, Sink};
 
+use crate::flags::DistributionFlags;
 use macros::{Operation, control_message, control_messages};
 
-/// What all control messages have in common.
-pub trait Control {
+/// What all control messages have in common. The messages of this module are all that there are.
+pub trait Control: sealed::Sealed {
     /// The number of the operation.
     fn operation(&self) -> u8;
 
     /// Whether a payload follows the message.
     fn has_payload(&self) -> bool;
 
+    /// Whether a peer with these negotiated flags takes the message. [`Forms`] asks, and nothing is sent without it.
+    fn is_offered(&self, flags: DistributionFlags) -> bool;
+
     /// Writes the message, without a version byte.
     fn encode<S: Sink>(&self, sink: &mut S);
+}
+
+/// No other crate defines control messages, so that each says truly who takes it.
+mod sealed {
+    pub trait Sealed {}
+
+    impl<C: Sealed + ?Sized> Sealed for &C {}
+
+    impl<C: Sealed + ?Sized> Sealed for Box<C> {}
 }
 
 impl<C: Control + ?Sized> Control for &C {
@@ -97,6 +110,10 @@ impl<C: Control + ?Sized> Control for &C {
 
     fn has_payload(&self) -> bool {
         (**self).has_payload()
+    }
+
+    fn is_offered(&self, flags: DistributionFlags) -> bool {
+        (**self).is_offered(flags)
     }
 
     fn encode<S: Sink>(&self, sink: &mut S) {
@@ -111,6 +128,10 @@ impl<C: Control + ?Sized> Control for Box<C> {
 
     fn has_payload(&self) -> bool {
         (**self).has_payload()
+    }
+
+    fn is_offered(&self, flags: DistributionFlags) -> bool {
+        (**self).is_offered(flags)
     }
 
     fn encode<S: Sink>(&self, sink: &mut S) {

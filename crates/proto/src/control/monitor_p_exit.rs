@@ -9,7 +9,7 @@ control_message! {
     /// [`PayloadMonitorPExit`](super::PayloadMonitorPExit).
     ///
     /// `{21, FromPid, To, Ref, Reason}`. Erlang docs: *Distribution Protocol*, `MONITOR_P_EXIT`.
-    MonitorPExit = 21, no_payload {
+    MonitorPExit = 21, no_payload, needs DIST_MONITOR | DIST_MONITOR_NAME {
         /// The process watched, as named in the [`MonitorP`](super::MonitorP): a name stays a name.
         from: ProcessId,
         /// The process that watches.

@@ -8,7 +8,7 @@ control_message! {
     /// A linked process has exited. The payload is the exit reason.
     ///
     /// `{24, FromPid, To}`, then the payload. Erlang docs: *Distribution Protocol*, `PAYLOAD_EXIT`.
-    PayloadExit = 24, payload {
+    PayloadExit = 24, payload, needs EXIT_PAYLOAD {
         /// The process that exited.
         from: Pid,
         /// The process that it was linked to.

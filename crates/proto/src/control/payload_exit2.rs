@@ -8,7 +8,7 @@ control_message! {
     /// An exit signal sent by `exit/2`. The payload is the exit reason.
     ///
     /// `{26, FromPid, To}`, then the payload. Erlang docs: *Distribution Protocol*, `PAYLOAD_EXIT2`.
-    PayloadExit2 = 26, payload {
+    PayloadExit2 = 26, payload, needs EXIT_PAYLOAD {
         /// The sender.
         from: Pid,
         /// The process to end.

@@ -8,7 +8,7 @@ control_message! {
     /// [`PayloadExit2`](super::PayloadExit2) with a sequential trace token. OTP 25 reads it but never sends it.
     ///
     /// `{27, FromPid, To, Token}`, then the payload. Erlang docs: *Distribution Protocol*, `PAYLOAD_EXIT2_TT`.
-    PayloadExit2Tt = 27, payload {
+    PayloadExit2Tt = 27, payload, needs EXIT_PAYLOAD {
         /// The sender.
         from: Pid,
         /// The process to end.

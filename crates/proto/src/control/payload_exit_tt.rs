@@ -8,7 +8,7 @@ control_message! {
     /// [`PayloadExit`](super::PayloadExit) with a sequential trace token.
     ///
     /// `{25, FromPid, To, Token}`, then the payload. Erlang docs: *Distribution Protocol*, `PAYLOAD_EXIT_TT`.
-    PayloadExitTt = 25, payload {
+    PayloadExitTt = 25, payload, needs EXIT_PAYLOAD {
         /// The process that exited.
         from: Pid,
         /// The process that it was linked to.

@@ -8,7 +8,7 @@ control_message! {
     /// A message to a process. The payload is the message.
     ///
     /// `{22, FromPid, To}`, then the payload. Erlang docs: *Distribution Protocol*, `SEND_SENDER`.
-    SendSender = 22, payload {
+    SendSender = 22, payload, needs SEND_SENDER {
         /// The sender.
         from: Pid,
         /// The receiver.

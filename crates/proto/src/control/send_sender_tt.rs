@@ -8,7 +8,7 @@ control_message! {
     /// [`SendSender`](super::SendSender) with a sequential trace token.
     ///
     /// `{23, FromPid, To, Token}`, then the payload. Erlang docs: *Distribution Protocol*, `SEND_SENDER_TT`.
-    SendSenderTt = 23, payload {
+    SendSenderTt = 23, payload, needs SEND_SENDER {
         /// The sender.
         from: Pid,
         /// The receiver.

@@ -1,14 +1,15 @@
 //! `SPAWN_REQUEST`.
 
-use peerl_term::{Pid, Reference};
+use peerl_term::{Atom, Pid, Reference, Sink, encode};
 
-use super::{BadOption, Mfa, SpawnOptions, control_message};
+use super::{BadOption, Control, Mfa, SpawnOptions, control_message, field::Field, macros::Operation, sealed::Sealed};
+use crate::flags::DistributionFlags;
 
 control_message! {
     /// A process is to be started on the receiver's node. The payload is the argument list.
     ///
     /// `{29, Ref, FromPid, GroupLeaderPid, {Module, Function, Arity}, Options}`, then the payload. Erlang docs: *Distribution Protocol*, `SPAWN_REQUEST`.
-    SpawnRequest = 29, payload {
+    SpawnRequest = 29, payload, needs SPAWN {
         /// The request; also the monitor, if one is asked for.
         reference: Reference,
         /// The process that asks.
@@ -19,6 +20,54 @@ control_message! {
         function: Mfa,
         /// What it asks for besides the process.
         options: Result<SpawnOptions, BadOption>,
+    }
+}
+
+/// A [`SpawnRequest`] that is to be sent, made of what is there already.
+#[derive(Clone, Copy, Debug)]
+pub struct BorrowedSpawnRequest<'a> {
+    /// The request; also the monitor, if one is asked for.
+    pub reference: &'a Reference,
+    /// The process that asks.
+    pub from: &'a Pid,
+    /// The group leader of the new process.
+    pub group_leader: &'a Pid,
+    /// The function's module.
+    pub module: &'a Atom,
+    /// The function's name.
+    pub function: &'a Atom,
+    /// The function's arity.
+    pub arity: u8,
+    /// What it asks for besides the process.
+    pub options: SpawnOptions,
+}
+
+impl Sealed for BorrowedSpawnRequest<'_> {}
+
+impl Control for BorrowedSpawnRequest<'_> {
+    fn operation(&self) -> u8 {
+        SpawnRequest::OPERATION
+    }
+
+    fn has_payload(&self) -> bool {
+        true
+    }
+
+    fn is_offered(&self, flags: DistributionFlags) -> bool {
+        flags.contains(DistributionFlags::SPAWN)
+    }
+
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        encode::tuple_header(6, sink);
+        encode::integer(self.operation().into(), sink);
+        encode::reference(self.reference, sink);
+        encode::pid(self.from, sink);
+        encode::pid(self.group_leader, sink);
+        encode::tuple_header(3, sink);
+        encode::atom(self.module, sink);
+        encode::atom(self.function, sink);
+        encode::integer(self.arity.into(), sink);
+        Field::encode(&Ok::<_, BadOption>(self.options), sink);
     }
 }
 
@@ -40,5 +89,33 @@ mod tests {
                 options: Ok(SpawnOptions { link: true, monitor: true }),
             },
         );
+    }
+
+    #[test]
+    fn a_borrowed_one_is_the_same() {
+        let (module, function) = (atom("erpc"), atom("execute_call"));
+        let (reference, from, group_leader) = (a_ref([1, 2, 3]), a(9), a(0x47));
+        let options = SpawnOptions { link: false, monitor: true };
+        let borrowed = BorrowedSpawnRequest {
+            reference: &reference,
+            from: &from,
+            group_leader: &group_leader,
+            module: &module,
+            function: &function,
+            arity: 4,
+            options,
+        };
+        let (mut written, mut expected) = (Vec::new(), Vec::new());
+        borrowed.encode(&mut written);
+        let function = Mfa { module: module.clone(), function: function.clone(), arity: 4 };
+        let owned = SpawnRequest {
+            reference: reference.clone(),
+            from: from.clone(),
+            group_leader: group_leader.clone(),
+            function,
+            options: Ok(options),
+        };
+        owned.encode(&mut expected);
+        assert_eq!(written, expected);
     }
 }

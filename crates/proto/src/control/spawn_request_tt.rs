@@ -8,7 +8,7 @@ control_message! {
     /// [`SpawnRequest`](super::SpawnRequest) with a sequential trace token.
     ///
     /// `{30, Ref, FromPid, GroupLeaderPid, {Module, Function, Arity}, Options, Token}`, then the payload. Erlang docs: *Distribution Protocol*, `SPAWN_REQUEST_TT`.
-    SpawnRequestTt = 30, payload {
+    SpawnRequestTt = 30, payload, needs SPAWN {
         /// The request; also the monitor, if one is asked for.
         reference: Reference,
         /// The process that asks.

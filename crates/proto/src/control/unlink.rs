@@ -5,10 +5,11 @@ use peerl_term::Pid;
 use super::control_message;
 
 control_message! {
-    /// A link is taken away. Obsolete: OTP 26 and later close the connection on it; [`UnlinkId`](super::UnlinkId) replaces it.
+    /// A link is taken away. Obsolete: OTP 26 and later close the connection on it, and every peer takes
+    /// [`UnlinkId`](super::UnlinkId). It is read, but never sent.
     ///
     /// `{4, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK`.
-    Unlink = 4, no_payload {
+    Unlink = 4, no_payload, obsolete {
         /// The process that unlinks.
         from: Pid,
         /// The process that it was linked to.

@@ -8,7 +8,7 @@ control_message! {
     /// A link is taken away. The receiver answers with an [`UnlinkIdAck`](super::UnlinkIdAck), whether there was a link or not.
     ///
     /// `{35, Id, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK_ID`.
-    UnlinkId = 35, no_payload {
+    UnlinkId = 35, no_payload, needs UNLINK_ID {
         /// The number of this unlink: not 0, and unique among those of the two processes that await their acknowledgement.
         id: u64,
         /// The process that unlinks.

@@ -102,15 +102,19 @@ impl Caller {
     }
 
     /// `ok`: goes on. `challenge` is 32 bits that nobody can foresee.
-    pub fn accept(self, challenge: u32) -> (ExpectReply, Vec<u8>) {
-        let out = status(&self.local, &Status::Ok);
-        self.challenge(challenge, out)
+    ///
+    /// The two messages are to be written one after the other, as OTP does: packet analysers take a segment for one message.
+    pub fn accept(self, challenge: u32) -> (ExpectReply, [Vec<u8>; 2]) {
+        let status = status(&self.local, &Status::Ok);
+        let (state, challenge) = self.challenge(challenge);
+        (state, [status, challenge])
     }
 
     /// `ok_simultaneous`: goes on, and this node gives up its own attempt to connect to the caller.
-    pub fn accept_simultaneous(self, challenge: u32) -> (ExpectReply, Vec<u8>) {
-        let out = status(&self.local, &Status::OkSimultaneous);
-        self.challenge(challenge, out)
+    pub fn accept_simultaneous(self, challenge: u32) -> (ExpectReply, [Vec<u8>; 2]) {
+        let status = status(&self.local, &Status::OkSimultaneous);
+        let (state, challenge) = self.challenge(challenge);
+        (state, [status, challenge])
     }
 
     /// `alive`: asks whether this connection replaces the one that is up already.
@@ -129,8 +133,8 @@ impl Caller {
         status(&self.local, &Status::NotAllowed)
     }
 
-    fn challenge(self, challenge: u32, mut out: Vec<u8>) -> (ExpectReply, Vec<u8>) {
-        put_challenge(&self.local, self.local.flags, challenge, &mut out);
+    fn challenge(self, challenge: u32) -> (ExpectReply, Vec<u8>) {
+        let out = challenge_message(&self.local, self.local.flags, challenge);
         let state = ExpectReply {
             local: self.local,
             name: self.name,
@@ -169,14 +173,14 @@ impl NamelessCaller {
         name: &str,
         creation: u32,
         challenge: u32,
-    ) -> Result<(ExpectReply, Vec<u8>), crate::node_name::NodeNameError> {
+    ) -> Result<(ExpectReply, [Vec<u8>; 2]), crate::node_name::NodeNameError> {
         let name = NodeName::new(&format!("{name}@{}", self.host))?;
-        let mut out = status(&self.local, &Status::Named { name: name.as_str(), creation });
+        let status = status(&self.local, &Status::Named { name: name.as_str(), creation });
         let flags = self.local.flags.difference(DistributionFlags::PUBLISHED) | DistributionFlags::NAME_ME;
-        put_challenge(&self.local, flags, challenge, &mut out);
+        let message = challenge_message(&self.local, flags, challenge);
         let flags = self.flags.difference(DistributionFlags::PUBLISHED);
         let state = ExpectReply { local: self.local, name, flags, creation, complement_due: false, challenge };
-        Ok((state, out))
+        Ok((state, [status, message]))
     }
 
     /// `not_allowed`: the caller is not welcome. Close after sending the bytes.
@@ -208,7 +212,7 @@ impl ExpectAliveAnswer {
         if !StatusReply::parse(message)?.replace {
             return Ok(AliveAnswer::KeepOld);
         }
-        let (state, out) = self.caller.challenge(challenge, Vec::new());
+        let (state, out) = self.caller.challenge(challenge);
         Ok(AliveAnswer::Replace(state, out))
     }
 
@@ -285,10 +289,12 @@ fn status(local: &LocalNode, status: &Status<'_>) -> Vec<u8> {
     out
 }
 
-fn put_challenge(local: &LocalNode, flags: DistributionFlags, challenge: u32, out: &mut Vec<u8>) {
-    local.framing.message(out, |out| {
+fn challenge_message(local: &LocalNode, flags: DistributionFlags, challenge: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    local.framing.message(&mut out, |out| {
         Challenge { flags, challenge, creation: local.creation, name: local.name.as_str() }.write(out)
     });
+    out
 }
 
 #[cfg(test)]
@@ -317,7 +323,7 @@ mod tests {
     #[test]
     fn the_bytes_of_two_otp_29_nodes() {
         let (state, out) = caller().accept(0xe297_2c8a);
-        assert_eq!(out, hex(STATUS_AND_CHALLENGE));
+        assert_eq!(out.concat(), hex(STATUS_AND_CHALLENGE));
         let Ok(AfterReply::Established(established, out)) = state.receive(&unframed(REPLY)) else { panic!() };
         assert_eq!(out, hex(ACK));
         assert_eq!(established.peer, "a@127.0.0.1");
@@ -340,7 +346,9 @@ mod tests {
 
     #[test]
     fn every_status() {
-        assert!(caller().accept_simultaneous(1).1.starts_with(b"\0\x10sok_simultaneous\0\x1eN"));
+        let [status, challenge] = caller().accept_simultaneous(1).1;
+        assert_eq!(status, b"\0\x10sok_simultaneous");
+        assert!(challenge.starts_with(b"\0\x1eN"));
         assert_eq!(caller().yield_to_ours(), b"\0\x04snok");
         assert_eq!(caller().refuse(), b"\0\x0csnot_allowed");
         let alive = || {
@@ -354,12 +362,27 @@ mod tests {
         assert!(alive().receive(b"sperhaps", 1).is_err());
     }
 
+    /// `BIT_BINARIES`, and the two that OTP 26 added to what it requires.
     #[test]
     fn missing_flags_are_answered() {
-        let message = hex("4e 0000006d03df7bbd 6b01cd65 0003 614068");
-        let refused = ExpectName::new(b()).receive(&message).unwrap_err();
-        assert_eq!(refused.farewell.as_deref(), Some(&b"\0\x0csnot_allowed"[..]));
-        assert!(matches!(refused.error, HandshakeError::MissingFlags { .. }));
+        for (flags, lacks) in [
+            ("0000006d03df7bbd", DistributionFlags::BIT_BINARIES),
+            ("0000006907df7fbd", DistributionFlags::V4_NC),
+            ("0000006d05df7fbd", DistributionFlags::UNLINK_ID),
+        ] {
+            let message = hex(&format!("4e {flags} 6b01cd65 0003 614068"));
+            let refused = ExpectName::new(b()).receive(&message).unwrap_err();
+            assert_eq!(refused.farewell.as_deref(), Some(&b"\0\x0csnot_allowed"[..]));
+            assert_eq!(refused.error, HandshakeError::MissingFlags { peer: "a@h".into(), missing: lacks });
+        }
+    }
+
+    #[test]
+    fn an_old_style_name_has_any_version() {
+        for version in ["0000", "0006", "ffff"] {
+            let message = hex(&format!("6e {version} 07df7fbd 614068"));
+            assert!(matches!(ExpectName::new(b()).receive(&message), Ok(Introduced::Named(_))), "{version}");
+        }
     }
 
     #[test]
@@ -379,8 +402,8 @@ mod tests {
         let Introduced::Dynamic(caller) = ExpectName::new(b()).receive(&message).unwrap() else { panic!() };
         assert_eq!(caller.host(), "h");
         let (state, out) = caller.give_name("3J", 7, 0xe297_2c8a).unwrap();
-        assert!(out.starts_with(b"\0\x11snamed:\0\x043J@h\0\0\0\x07"));
-        assert_eq!(out[21..][..9], hex("4e 0000006f07df7fbc")[..]);
+        assert_eq!(out[0], b"\0\x11snamed:\0\x043J@h\0\0\0\x07");
+        assert_eq!(out[1][2..][..9], hex("4e 0000006f07df7fbc")[..]);
         let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else { panic!() };
         assert_eq!(established.peer, "3J@h");
         assert_eq!(established.creation, 7);

@@ -27,10 +27,8 @@ impl<'a> SendName<'a> {
                 Ok(SendName { flags, creation, name, old: false })
             }
             b'n' => {
-                let version = fields.take(2)?;
-                if version != [0, 5] {
-                    return Err(HandshakeError::Malformed { message: "name", what: "a version other than 5" });
-                }
+                // OTP 26 and later ignore the version; it was 5 in the releases that sent this form.
+                fields.take(2)?;
                 let flags = DistributionFlags::from_bits_retain(u64::from(fields.u32()?));
                 let name = text(fields.rest(), "name")?;
                 Ok(SendName { flags, creation: 0, name, old: true })

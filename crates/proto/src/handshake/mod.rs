@@ -42,7 +42,8 @@ pub struct LocalNode {
     pub creation: u32,
     /// What this node can do.
     pub flags: DistributionFlags,
-    /// What a peer must be able to do; [`DistributionFlags::MANDATORY_25`] accepts OTP 25 and later.
+    /// What a peer must be able to do. With [`DistributionFlags::MANDATORY_26`], as OTP 26 and later require it, OTP 25 is
+    /// accepted too: it has these flags, and does not require them.
     pub required: DistributionFlags,
     /// The secret shared with the peer.
     pub cookie: Cookie,
@@ -53,7 +54,7 @@ pub struct LocalNode {
 impl LocalNode {
     /// A node on plain TCP that takes peers from OTP 25 on.
     pub fn new(name: NodeName, creation: u32, flags: DistributionFlags, cookie: Cookie) -> Self {
-        LocalNode { name, creation, flags, required: DistributionFlags::MANDATORY_25, cookie, framing: Framing::Short }
+        LocalNode { name, creation, flags, required: DistributionFlags::MANDATORY_26, cookie, framing: Framing::Short }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Outbound},
-    control::{ControlMessage, RegSend},
+    control::{ControlMessage, Forms},
     cookie::Cookie,
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
@@ -19,7 +19,7 @@ use peerl_proto::{
         initiator::{self, AfterStatus},
     },
     node_name::NodeName,
-    tick::{TickAction, TickTimer},
+    tick::{TickAction, TickTimer, Traffic},
 };
 use peerl_term::{Atom, Pid, Term, encode};
 
@@ -108,6 +108,7 @@ enum Phase {
 struct Channel {
     inbound: Inbound,
     outbound: Outbound,
+    forms: Forms,
     ticks: TickTimer,
 }
 
@@ -157,8 +158,8 @@ impl Pair {
         let Some(up) = node.slot.up() else { panic!("{side:?} is not connected") };
         let mut out = Vec::new();
         if let Some(Connection { phase: Phase::Up(channel), .. }) = node.connections.get_mut(&up) {
-            channel.ticks.wrote(now);
-            let control = RegSend { from: pid(&node.local), to: Atom::from_static("sink") };
+            channel.ticks.wrote(now, Traffic::Message);
+            let control = channel.forms.reg_send(pid(&node.local), Atom::from_static("sink"));
             let encoded = channel.outbound.encode_or_fragment(&control, |out| encode::term(message, out), &mut out);
             for fragment in encoded.unwrap().into_iter().flatten() {
                 out.extend_from_slice(&fragment.head);
@@ -278,9 +279,6 @@ impl Node {
     fn read(&mut self, id: AttemptId, peer: &NodeName, bytes: &[u8], now: Instant) -> Vec<Action> {
         let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
         connection.buffer.extend_from_slice(bytes);
-        if let Phase::Up(channel) = &mut connection.phase {
-            channel.ticks.read(now);
-        }
         let mut actions = Vec::new();
         while let Some(connection) = self.connections.get_mut(&id) {
             if let Phase::Up(_) = connection.phase {
@@ -365,14 +363,14 @@ impl Node {
                     CallVerdict::Accept { stale } => {
                         stale.into_iter().for_each(|stale| self.supersede(stale));
                         let (state, out) = caller.accept(CHALLENGE);
-                        write(out);
+                        out.into_iter().for_each(write);
                         Some(Phase::ExpectReply(state))
                     }
                     CallVerdict::AcceptSimultaneous { ours } => {
                         self.supersede(ours);
                         self.events.push(Event::Dropped);
                         let (state, out) = caller.accept_simultaneous(CHALLENGE);
-                        write(out);
+                        out.into_iter().for_each(write);
                         Some(Phase::ExpectReply(state))
                     }
                     CallVerdict::Yield => {
@@ -424,6 +422,7 @@ impl Node {
         Some(Phase::Up(Box::new(Channel {
             inbound: Inbound::new(ChannelLimits::default()),
             outbound: Outbound::new(established.flags),
+            forms: Forms::new(established.flags),
             ticks: TickTimer::new(now, self.tick_time, TickTimer::DEFAULT_INTENSITY),
         })))
     }
@@ -435,9 +434,7 @@ impl Node {
         let Some(frame) = FrameReader::default().next(buffer).map_err(|error| error.to_string())? else {
             return Ok(false);
         };
-        if frame == Frame::Tick {
-            channel.ticks.read_tick(now);
-        }
+        channel.ticks.read(now, if frame == Frame::Tick { Traffic::Tick } else { Traffic::Message });
         let message = channel.inbound.receive(frame).map_err(|error| error.to_string())?;
         if let Some(message) = message {
             let payload = message.payload.map(|payload| payload.decode().unwrap());
@@ -454,7 +451,7 @@ impl Node {
                 Phase::Up(channel) => match channel.ticks.poll(now) {
                     TickAction::Wait => {}
                     TickAction::SendTick => {
-                        channel.ticks.wrote(now);
+                        channel.ticks.wrote(now, Traffic::Tick);
                         done.push((id, vec![Action::Write(TICK.to_vec())]));
                     }
                     TickAction::PeerDead => dead.push(id),

@@ -117,7 +117,6 @@ fn another_cookie() {
 #[test]
 fn incompatible_flags() {
     let mut pair = pair();
-    pair.b.local.required = DistributionFlags::MANDATORY_26;
     pair.a.local.flags = DistributionFlags::MANDATORY_25;
     let _ = pair.dial(Side::A);
     pair.run(SECOND);
@@ -126,11 +125,11 @@ fn incompatible_flags() {
     assert!(matches!(pair.a.events[..], [Event::Failed(_)]));
 }
 
-/// The least that OTP 25 accepts: pass-through framing, no fragments.
+/// The least that OTP 26 accepts: pass-through framing, no fragments.
 #[test]
 fn minimal_flags() {
     let mut pair = pair();
-    pair.a.local.flags = DistributionFlags::MANDATORY_25;
+    pair.a.local.flags = DistributionFlags::MANDATORY_26;
     let _ = pair.dial(Side::A);
     pair.run(SECOND);
     assert_eq!(pair.b.events, [Event::Up { peer: "a@h".into(), visible: false }]);

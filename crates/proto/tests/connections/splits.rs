@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Outbound},
-    control::{ControlMessage, Link, MonitorP, ProcessId, RegSend, SendSender},
+    control::{ControlMessage, Forms, ProcessId},
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
     handshake::{Framing, HandshakeReader},
@@ -20,19 +20,21 @@ pub(crate) fn pid(id: u32) -> Pid {
 /// Frames of all kinds, as one stream: our own, and some captured from OTP 25 with its atom cache.
 pub(crate) fn stream() -> Vec<u8> {
     let mut out = Vec::new();
-    for flags in [DistributionFlags::FULL_MEMBER, DistributionFlags::MANDATORY_25] {
-        let mut outbound = Outbound::new(flags);
+    for flags in [DistributionFlags::FULL_MEMBER, DistributionFlags::MANDATORY_26] {
+        let (mut outbound, forms) = (Outbound::new(flags), Forms::new(flags));
         let message = Term::tuple([Term::atom("msg"), Term::from(7), Term::charlist("text")]);
         let reference = Reference::new(Atom::from_static("a@127.0.0.1"), 1002, &[1, 2, 3]).unwrap();
         let (from, to) = (pid(1), pid(2));
-        outbound.encode_control(&Link { from: from.clone(), to: to.clone() }, &mut out).unwrap();
+        outbound.encode_control(&forms.link(from.clone(), to.clone()), &mut out).unwrap();
         out.extend_from_slice(&TICK);
-        let send = SendSender { from: from.clone(), to: to.clone() };
+        let send = forms.send(from.clone(), to.clone());
         outbound.encode(&send, |out| encode::term(&message, out), &mut out).unwrap();
         let to = ProcessId::Name(Atom::from_static("rex"));
-        outbound.encode_control(&MonitorP { from: from.clone(), to, reference }, &mut out).unwrap();
+        if let Some(monitor) = forms.monitor(from.clone(), to, reference) {
+            outbound.encode_control(&monitor, &mut out).unwrap();
+        }
         let large = Term::binary(vec![b'x'; 150_000]);
-        let send = RegSend { from, to: Atom::from_static("sink") };
+        let send = forms.reg_send(from, Atom::from_static("sink"));
         let fragments = outbound.encode_or_fragment(&send, |out| encode::term(&large, out), &mut out).unwrap();
         for (i, fragment) in fragments.into_iter().flatten().enumerate() {
             out.extend_from_slice(&fragment.head);

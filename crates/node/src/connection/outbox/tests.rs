@@ -1,14 +1,18 @@
 use super::*;
 use futures::FutureExt;
-use peerl_proto::control::RegSend;
+use peerl_proto::control::{Forms, Offered, RegSend};
 use peerl_term::Atom;
 
 fn pid(id: u32) -> Pid {
     Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 4 }
 }
 
+fn message(from: u32) -> Offered<RegSend> {
+    Forms::new(DistributionFlags::FULL_MEMBER).reg_send(pid(from), Atom::from_static("x"))
+}
+
 fn send(outbox: &Outbox, id: u32, byte: u8, size: usize) {
-    let control = RegSend { from: pid(id), to: Atom::from_static("x") };
+    let control = message(id);
     outbox.send(&pid(id), &control, |out| out.put(&vec![byte; size])).unwrap();
 }
 
@@ -98,7 +102,7 @@ fn one_large_message_is_no_overflow_but_two_are() {
     send(&outbox, 2, 2, 20);
     assert_eq!(outbox.overflowed().now_or_never(), None);
     send(&outbox, 3, 3, 2 << 20);
-    let control = RegSend { from: pid(4), to: Atom::from_static("x") };
+    let control = message(4);
     assert_eq!(outbox.send(&pid(4), &control, |_| {}), Err(SendError::Full));
     assert_eq!(outbox.overflowed().now_or_never(), Some(()));
 }
