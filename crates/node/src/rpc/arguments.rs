@@ -1,4 +1,4 @@
-use peerl_term::{DecodeError, Decoder, RawTerm, Tag};
+use peerl_term::{DecodeError, Decoder, Limits, RawTerm, Tag};
 
 /// The arguments of a call: a proper list, not decoded yet.
 #[derive(Debug, Clone)]
@@ -8,17 +8,20 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// `None` if it is no proper list.
-    pub(crate) fn new(list: RawTerm) -> Option<Self> {
-        let arity = list.read(pass_list).ok()??;
-        Some(Self { list, arity })
+    /// Gives back what is no proper list.
+    pub(crate) fn new(list: RawTerm) -> Result<Self, RawTerm> {
+        let limits = Limits::default();
+        match pass_list(&mut Decoder::new(list.bytes(), list.atoms(), &limits)) {
+            Ok(Some(arity)) => Ok(Self { list, arity }),
+            _ => Err(list),
+        }
     }
 
     /// Reads the next term of those in `raw`, at which the decoder stands. `None` if it is no proper list.
     pub(crate) fn read(decoder: &mut Decoder<'_>, raw: &RawTerm) -> Result<Option<Self>, DecodeError> {
         let start = decoder.position();
         let arity = pass_list(decoder)?;
-        let list = || raw.part(start..decoder.position());
+        let list = || RawTerm::new(raw.bytes().slice(start..decoder.position()), raw.atoms().clone());
         Ok(arity.map(|arity| Self { list: list(), arity }))
     }
 }
@@ -54,7 +57,7 @@ mod tests {
     use peerl_term::Term;
 
     fn arity(term: &Term) -> Option<usize> {
-        Arguments::new(RawTerm::encoded_from(term)).map(|arguments| arguments.arity)
+        Arguments::new(RawTerm::encoded_from(term)).ok().map(|arguments| arguments.arity)
     }
 
     #[test]

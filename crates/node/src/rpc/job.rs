@@ -4,12 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use peerl_term::{Atom, DecodeError, Decoder, RawTerm, Tag};
+use peerl_term::{Atom, DecodeError, Decoder, Limits, RawTerm, Tag, Term};
 
-use super::outcome::{erpc_badarg, erpc_reason, exit_reason};
+use super::apply::bad_apply;
+use super::outcome::{cast_reason, erpc_reason, exit_reason};
 use super::{Applied, Arguments, apply};
 use crate::node::Inner;
-use crate::reason::{CallId, Ended, Reason};
+use crate::reason::{CallId, Ended};
 
 /// The evaluation of the function that a process was spawned for, up to the end of the process.
 pub(super) enum Job {
@@ -19,8 +20,6 @@ pub(super) enum Job {
     Cast(Applied),
     /// Any other function, as of `spawn/4`.
     Function(Applied),
-    /// There was nothing to do.
-    Done(Option<Ended>),
 }
 
 const ERPC: Atom = Atom::from_static("erpc");
@@ -29,55 +28,83 @@ const EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
 
 impl Job {
     pub(super) fn new(node: &Inner, module: Atom, function: Atom, arguments: RawTerm) -> Self {
-        // What cannot be read is another term, as a rule; of a malformed one its origin has been told by then.
         if module == ERPC && function == EXECUTE_CALL {
-            return Self::call(node, &arguments).unwrap_or_else(|_| Self::done(crate::reason::atom("badarg")));
+            return match Self::call(node, &arguments) {
+                Ok(Some(job)) => job,
+                _ => Self::failed_call(node, arguments),
+            };
         }
         if module == ERPC && function == EXECUTE_CAST {
-            return Self::cast(node, &arguments).unwrap_or_else(|_| Self::done(crate::reason::atom("badarg")));
+            return match Self::cast(node, &arguments) {
+                Ok(Some(job)) => job,
+                _ => Self::failed_cast(node, arguments),
+            };
         }
         Self::Function(apply(node, module, function, Arguments::new(arguments)))
     }
 
-    fn done(reason: Reason) -> Self {
-        Self::Done(Some(Ended::Other(reason)))
+    /// Whether the process makes a call for `erpc`, whose caller does not learn the pid.
+    pub(super) fn is_call(&self) -> bool {
+        !matches!(self, Self::Function(_))
     }
 
-    /// `erpc:execute_call(Id, Module, Function, Arguments)`.
-    fn call(node: &Inner, list: &RawTerm) -> Result<Self, DecodeError> {
-        list.read(|decoder| {
-            decoder.list_header()?;
-            let id = match decoder.peek_tag()? {
-                Tag::NEWER_REFERENCE_EXT => CallId::Reference(decoder.reference()?),
-                _ => CallId::Other(Box::new(decoder.term()?)),
-            };
-            Ok(match function(decoder, list) {
-                Ok((module, function, Some(arguments))) => {
-                    Self::Call(id, apply(node, module, function, Some(arguments)))
-                }
-                Ok(_) => Self::done(erpc_badarg(id)),
-                Err(error) => {
-                    list.mismatched(Some(error));
-                    Self::done(erpc_badarg(id))
-                }
-            })
-        })
+    /// `erpc:execute_call(Id, Module, Function, Arguments)`. Nothing, if that cannot be applied.
+    fn call(node: &Inner, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
+        let limits = Limits::default();
+        let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
+        if decoder.list_header()? != 4 {
+            return Ok(None);
+        }
+        let id = match decoder.peek_tag()? {
+            Tag::NEWER_REFERENCE_EXT => CallId::Reference(decoder.reference()?),
+            _ => CallId::Other(Box::new(decoder.term()?)),
+        };
+        let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(&mut decoder, list)?);
+        decoder.nil()?;
+        Ok(arguments.map(|arguments| Self::Call(id, apply(node, module, function, Ok(arguments)))))
     }
 
-    /// `erpc:execute_cast(Module, Function, Arguments)`.
-    fn cast(node: &Inner, list: &RawTerm) -> Result<Self, DecodeError> {
-        list.read(|decoder| {
-            decoder.list_header()?;
-            Ok(match function(decoder, list)? {
-                (module, function, Some(arguments)) => Self::Cast(apply(node, module, function, Some(arguments))),
-                _ => Self::done(crate::reason::atom("badarg")),
-            })
-        })
+    /// `erpc:execute_cast(Module, Function, Arguments)`. Nothing, if that cannot be applied.
+    fn cast(node: &Inner, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
+        let limits = Limits::default();
+        let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
+        if decoder.list_header()? != 3 {
+            return Ok(None);
+        }
+        let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(&mut decoder, list)?);
+        decoder.nil()?;
+        Ok(arguments.map(|arguments| Self::Cast(apply(node, module, function, Ok(arguments)))))
+    }
+
+    /// What becomes of a call whose module, function or arguments cannot be those of one.
+    fn failed_call(node: &Inner, list: RawTerm) -> Self {
+        match elements(&list) {
+            Some([id, module, function, arguments]) => {
+                let id = match id {
+                    Term::Reference(reference) => CallId::Reference(*reference),
+                    other => CallId::Other(Box::new(other)),
+                };
+                Self::Call(id, Applied::failed(bad_apply(module, function, arguments)))
+            }
+            // Another arity, or no list at all.
+            None => Self::Function(apply(node, ERPC, EXECUTE_CALL, Arguments::new(list))),
+        }
+    }
+
+    fn failed_cast(node: &Inner, list: RawTerm) -> Self {
+        match elements(&list) {
+            Some([module, function, arguments]) => Self::Cast(Applied::failed(bad_apply(module, function, arguments))),
+            None => Self::Function(apply(node, ERPC, EXECUTE_CAST, Arguments::new(list))),
+        }
     }
 }
 
-fn function(decoder: &mut Decoder<'_>, list: &RawTerm) -> Result<(Atom, Atom, Option<Arguments>), DecodeError> {
-    Ok((decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?))
+/// The elements of a list that has as many.
+fn elements<const N: usize>(list: &RawTerm) -> Option<[Term; N]> {
+    match list.decode().ok()? {
+        Term::List(terms) => terms.into_vec().try_into().ok(),
+        _ => None,
+    }
 }
 
 impl Future for Job {
@@ -90,16 +117,13 @@ impl Future for Job {
                 erpc_reason(std::mem::take(id), outcome)
             }
             Self::Cast(applied) => {
-                if let Err(exception) = ready!(Pin::new(applied).poll(cx)) {
+                let outcome = ready!(Pin::new(applied).poll(cx));
+                if let Err(exception) = &outcome {
                     tracing::warn!(%exception, "a cast function failed");
                 }
-                Ended::Other(crate::reason::atom("normal"))
+                Ended::Other(cast_reason(outcome))
             }
             Self::Function(applied) => Ended::Other(exit_reason(ready!(Pin::new(applied).poll(cx)))),
-            Self::Done(ended) => match ended.take() {
-                Some(ended) => ended,
-                None => return Poll::Pending,
-            },
         })
     }
 }

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use peerl_term::{Atom, Encoded, Limits, Pid, RawTerm, Term, encode};
+use peerl_term::{Atom, AtomTable, Pid, RawTerm, Term, encode};
 
-use crate::Exception;
 use crate::node::Inner;
 use crate::process::{Destination, Message, Payload, Process};
-use crate::rpc::{Arguments, GenRequest, apply, badrpc};
+use crate::rpc::{Applied, Arguments, GenRequest, apply, bad_apply, badrpc};
 
 pub(super) fn start(node: &Arc<Inner>) {
     let mut process = Process::start(node, Default::default());
@@ -35,7 +34,7 @@ fn answer_call(process: &Process, call: GenRequest) {
     tokio::spawn(async move {
         let value = evaluate(&node, function).await;
         let reply = Term::tuple([call.from.tag.clone(), value]);
-        let mut encoded = Encoded::default();
+        let mut encoded = Vec::new();
         encode::term(&reply, &mut encoded);
         node.reply_from(&pid, &call.from, encoded);
     });
@@ -90,22 +89,16 @@ fn answer_message(process: &Process, message: Term) {
 }
 
 struct Function {
-    module: Atom,
-    function: Atom,
-    arguments: RawTerm,
+    module: Term,
+    function: Term,
+    arguments: Term,
 }
 
 /// The function in `{Kind, Module, Function, Arguments, GroupLeader}`.
 fn function(parts: &[Term], kinds: &[&str]) -> Option<Function> {
     match parts {
-        [kind, Term::Atom(module), Term::Atom(function), arguments, _]
-            if kinds.iter().any(|name| kind.is_atom(name)) =>
-        {
-            Some(Function {
-                module: module.clone(),
-                function: function.clone(),
-                arguments: RawTerm::encoded_from(arguments),
-            })
+        [kind, module, function, arguments, _] if kinds.iter().any(|name| kind.is_atom(name)) => {
+            Some(Function { module: module.clone(), function: function.clone(), arguments: arguments.clone() })
         }
         _ => None,
     }
@@ -113,10 +106,16 @@ fn function(parts: &[Term], kinds: &[&str]) -> Option<Function> {
 
 /// The value, or `{badrpc, Reason}`.
 async fn evaluate(node: &Arc<Inner>, function: Function) -> Term {
-    match apply(node, function.module, function.function, Arguments::new(function.arguments)).await {
+    let applied = match (function.module, function.function) {
+        (Term::Atom(module), Term::Atom(name)) => {
+            apply(node, module, name, Arguments::new(RawTerm::encoded_from(&function.arguments)))
+        }
+        (module, name) => Applied::failed(bad_apply(module, name, function.arguments)),
+    };
+    match applied.await {
         Ok(value) => {
-            let value = RawTerm::from(value).decode_with(&Limits::NONE);
-            value.unwrap_or_else(|error| badrpc(Exception::error(Term::from(error.to_string()))))
+            let value = RawTerm::new(value.into(), AtomTable::empty());
+            value.decode().unwrap_or_else(|_| Term::atom("badarg"))
         }
         Err(exception) => badrpc(exception),
     }
