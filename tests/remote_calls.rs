@@ -318,7 +318,7 @@ async fn drain() {
             let refused = "try erpc:call(NODE, rust, add, [1, 2]) catch C:R -> {C, R} end";
             beam.wait_for_async(
                 refused.replace("NODE", &format!("'{}'", node.name())),
-                "{error,{erpc,system_limit}}",
+                "{error,{erpc,noconnection}}",
                 LIMIT,
             )
             .await;

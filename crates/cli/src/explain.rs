@@ -203,8 +203,11 @@ pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failu
              there answers at rex"
         ))
         .hint("its program must answer messages of ei_rpc; if it takes long to, give it longer with --timeout"),
+        CallError::NotSpawned(reason) if reason == "noconnection" => {
+            Failure::new(format!("{peer} did not take the call")).hint("it is shutting down")
+        }
         CallError::NotSpawned(reason) => {
-            Failure::new(format!("{peer} did not take the call: {reason}")).hint("it is busy or shutting down")
+            Failure::new(format!("{peer} did not take the call: {reason}")).hint("it is busy")
         }
         other => Failure::new(other),
     }

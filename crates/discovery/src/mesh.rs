@@ -34,7 +34,12 @@ impl Mesh for Node {
     }
 
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
-        Box::pin(async move { Node::connect(self, &peer).await.map_err(MeshError::from) })
+        Box::pin(async move {
+            if self.is_draining() {
+                return Err("this node is about to leave".into());
+            }
+            Node::connect(self, &peer).await.map_err(MeshError::from)
+        })
     }
 
     fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {

@@ -22,12 +22,12 @@ use crate::node::Inner;
 /// nor keep others out.
 const MAX_HANDSHAKES: usize = 256;
 
-/// Takes connections until the node shuts down.
+/// Takes connections until the node drains or stops; handshakes that are under way then end.
 pub(crate) async fn listen(node: Arc<Inner>, listener: TcpListener) {
     let mut handshakes: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let accepted = tokio::select! {
-            () = node.stopped.cancelled() => return,
+            () = node.unlisted.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -50,6 +50,9 @@ pub(crate) async fn listen(node: Arc<Inner>, listener: TcpListener) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+    for handshake in handshakes {
+        handshake.abort();
     }
 }
 
@@ -115,6 +118,9 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
         let _ = node.peers.call(attempt, &node.identity.name, &established.peer, cancelled);
         place.peer = Some(established.peer.clone());
     }
+    if node.unlisted.is_cancelled() {
+        return;
+    }
     match node.peers.established(&established.peer, attempt) {
         UpVerdict::Up => {}
         UpVerdict::Replaces(old) => {
@@ -137,7 +143,7 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
 
 fn decide(node: &Inner, attempt: AttemptId, caller: &mut Caller, cancelled: &CancellationToken) -> Decision {
     let name = caller.name().clone();
-    if name == node.identity.name || node.stopped.is_cancelled() {
+    if name == node.identity.name || node.unlisted.is_cancelled() {
         return Decision::Refuse;
     }
     caller.use_cookie(node.cookie_for(&name));

@@ -70,6 +70,8 @@ pub(crate) async fn attempt(node: Arc<Inner>, peer: NodeName, attempt: AttemptId
         Ok(Some(connected)) => {
             let Connected { stream, buffer, established } = connected;
             match node.peers.established(&peer, attempt) {
+                // Who wanted it has been stopped since.
+                UpVerdict::Up if node.is_draining() && !node.peers.is_awaited(&peer) => ConnectError::Disconnected,
                 UpVerdict::Up => return node.bring_up(attempt, stream, buffer, established),
                 UpVerdict::Replaces(_) | UpVerdict::Superseded => ConnectError::Disconnected,
             }

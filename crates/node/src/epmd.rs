@@ -108,12 +108,16 @@ impl PortMapper {
         }
     }
 
-    /// Gives the name back, and stops the EPMD that the node runs.
-    pub(crate) async fn release(&self) {
+    /// Gives the name back. An EPMD that the node runs goes on: other nodes have their names there.
+    pub(crate) async fn unregister(&self) {
         let lease = self.lease.lock().take();
         if let Some(lease) = lease {
             lease.release().await;
         }
+    }
+
+    /// Stops the EPMD that the node runs, if it runs one.
+    pub(crate) async fn release(&self) {
         if let Some(server) = self.embedded.end() {
             server.shutdown().await;
         }

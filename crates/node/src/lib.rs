@@ -29,6 +29,7 @@ mod builder;
 mod connection;
 mod cookie_file;
 mod dial;
+mod drain;
 mod epmd;
 mod event;
 mod exception;

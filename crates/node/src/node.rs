@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     /// Held from when a connection can be found until its event is sent: nobody who finds it and ends it at once
     /// gets ahead of that.
     coming_up: Mutex<()>,
+    /// The node listens no more; it drains, or has stopped.
+    pub(crate) unlisted: CancellationToken,
     pub(crate) stopped: CancellationToken,
     pub(crate) started: Instant,
     group_leader: OnceLock<Pid>,
@@ -163,6 +165,7 @@ impl Node {
             requester,
             events: broadcast::channel(1024).0,
             coming_up: Mutex::default(),
+            unlisted: CancellationToken::new(),
             stopped: CancellationToken::new(),
             started: Instant::now(),
             group_leader: OnceLock::new(),
@@ -274,19 +277,6 @@ impl Node {
     pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
         self.inner.events.subscribe()
     }
-
-    /// Stops the node: gives its name back to EPMD, and ends all connections. What is queued for the peers is
-    /// still written, if they take it within a second.
-    pub async fn shutdown(&self) {
-        self.inner.epmd.release().await;
-        let flushed = async {
-            while self.inner.peers.all().iter().any(|connection| !connection.outbox.is_empty()) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(1), flushed).await;
-        self.inner.stop();
-    }
 }
 
 impl Inner {
@@ -363,6 +353,7 @@ impl Inner {
         if !connection.close() {
             return;
         }
+        let reason = if connection.outbox.is_finishing() { NodeDownReason::Shutdown } else { reason };
         tracing::info!(peer = %connection.peer, %reason, "node down");
         connection.calls.close();
         connection.monitors.close();
@@ -389,8 +380,9 @@ impl Inner {
         }
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopped.cancel();
+        self.unlisted.cancel();
         self.epmd.abandon();
         self.peers.abort_attempts();
         for connection in self.peers.all() {

@@ -103,6 +103,12 @@ impl Peers {
         verdict
     }
 
+    /// Whether anybody waits for a connection to a peer.
+    pub(crate) fn is_awaited(&self, peer: &NodeName) -> bool {
+        let slots = self.slots.lock();
+        slots.get(peer).is_some_and(|slot| slot.waiters.iter().any(|waiter| !waiter.is_closed()))
+    }
+
     /// Our attempt was told to wait for the peer's own.
     pub(crate) fn yielded(&self, peer: &NodeName, attempt: AttemptId) {
         if let Some(slot) = self.slots.lock().get_mut(peer) {

@@ -108,8 +108,9 @@ impl Worker {
 
 /// Lets the calls under way come to their end.
 async fn wind_down(node: &Node, reconciler: peerl_discovery::Running, limit: Duration) {
-    reconciler.stop().await;
-    if tokio::time::timeout(limit, node.drain()).await.is_err() {
+    // Both at once: from the first moment on nobody is to find this node, and it is to find nobody.
+    let (drained, ()) = tokio::join!(tokio::time::timeout(limit, node.drain()), reconciler.stop());
+    if drained.is_err() {
         tracing::warn!("some calls took longer than {} and are given up", humantime::format_duration(limit));
     }
 }

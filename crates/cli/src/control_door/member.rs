@@ -51,6 +51,9 @@ impl Controlled for Member {
             if peer == *self.node.name() {
                 return Err("this is the node itself".to_owned());
             }
+            if self.node.is_draining() {
+                return Err("it is draining".to_owned());
+            }
             let connected = self.node.connect(&peer).await;
             connected.map_err(|error| Failure::from(error).to_string())?;
             self.readiness.joined();

@@ -71,6 +71,8 @@ struct Queue {
     whole: bool,
     /// The writer has not been woken for the first message.
     held: bool,
+    /// Nothing is queued any more, and the writer ends when it has written what is.
+    finishing: bool,
     closed: bool,
 }
 
@@ -125,6 +127,8 @@ pub(crate) struct Batch {
     pub(crate) fragments: Vec<Fragment>,
     /// How many messages were queued since the last batch.
     pub(crate) messages: usize,
+    /// There is nothing more to write, ever.
+    pub(crate) is_last: bool,
 }
 
 impl Outbox {
@@ -150,6 +154,7 @@ impl Outbox {
                 expected: None,
                 whole: false,
                 held: false,
+                finishing: false,
                 closed: false,
             }),
             filled: Notify::new(),
@@ -246,7 +251,7 @@ impl Outbox {
 
     /// Says whether anything may be queued.
     fn check(&self, queue: &Queue) -> Result<(), SendError> {
-        if queue.closed {
+        if queue.closed || queue.finishing {
             return Err(SendError::Closed);
         }
         if queue.bytes() > self.limit && queue.bytes_but_the_largest() > self.limit {
@@ -259,7 +264,7 @@ impl Outbox {
     /// Queues a tick, unless there is something to write anyway.
     pub(crate) fn tick(&self) {
         let mut queue = self.queue.lock();
-        if queue.closed {
+        if queue.closed || queue.finishing {
             return;
         }
         let is_empty = queue.is_empty();
@@ -280,7 +285,7 @@ impl Outbox {
         loop {
             let room = {
                 let queue = self.queue.lock();
-                if queue.closed {
+                if queue.closed || queue.finishing {
                     return Err(SendError::Closed);
                 }
                 // What is sent after a large message waits for it; so whoever sends it must wait too.
@@ -370,6 +375,7 @@ impl Outbox {
         queue.expected = queue.expected.and_then(|expected| expected.without(batch.messages));
         let is_free = was_busy && queue.bytes() < Self::BUSY;
         let is_idle = batch.buffer.is_empty() && batch.fragments.is_empty();
+        batch.is_last = is_idle && queue.finishing;
         if is_idle && queue.buffer.capacity() > Self::KEPT {
             queue.buffer = Vec::new();
         }
@@ -399,9 +405,17 @@ impl Outbox {
         first
     }
 
-    /// Says whether everything has been taken for writing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.lock().is_empty()
+    /// Nothing can be sent any more; what is queued is still written, and then the peer is told that this was all.
+    pub(crate) fn finish(&self) {
+        self.queue.lock().finishing = true;
+        self.room.notify_waiters();
+        self.drained.notify_waiters();
+        self.filled.notify_one();
+    }
+
+    /// Says whether this end of the connection is about to be closed, or is.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.queue.lock().finishing
     }
 }
 

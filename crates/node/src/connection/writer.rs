@@ -54,6 +54,11 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
             }
             crowded = if batch.messages > 1 { Crowd::Likely } else { Crowd::No };
         }
+        if batch.is_last {
+            // The peer closes the connection when it has read all.
+            let _ = socket.shutdown().await;
+            return std::future::pending().await;
+        }
         tokio::select! {
             biased;
             () = connection.outbox.filled() => {}

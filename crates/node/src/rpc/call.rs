@@ -41,8 +41,8 @@ pub enum CallError {
     /// The peer's `erpc` refused the call.
     #[error("the call was refused: {0:?}")]
     Erpc(Term),
-    /// The peer did not spawn a process for the call: `system_limit` if it is busy or shutting down, `notsup` if it
-    /// cannot.
+    /// The peer did not spawn a process for the call: `system_limit` if it is busy, `noconnection` if it is shutting
+    /// down, `notsup` if it cannot.
     #[error("the node did not take the call: {0}")]
     NotSpawned(Atom),
     /// The node spawns nothing for its peers (C nodes, Jinterface), and no process there has answered the call as a message

@@ -26,22 +26,20 @@ pub(crate) struct Served {
 impl Served {
     /// How many calls are served before the task that writes has its turn.
     const TOGETHER: usize = 32;
-}
 
-impl Node {
-    /// Takes no more calls of peers (they get `system_limit`, and ask another node), and waits until those under
-    /// way have been answered.
-    pub async fn drain(&self) {
-        self.inner.draining.store(true, Ordering::SeqCst);
+    /// Waits until no call is under way.
+    pub(crate) async fn all_answered(&self) {
         loop {
-            let ended = self.inner.served.ended.notified();
-            if self.inner.served.active.load(Ordering::SeqCst) == 0 {
+            let ended = self.ended.notified();
+            if self.active.load(Ordering::SeqCst) == 0 {
                 return;
             }
             ended.await;
         }
     }
+}
 
+impl Node {
     /// The number of calls of peers that are under way.
     pub fn calls_served(&self) -> usize {
         self.inner.served.active.load(Ordering::Relaxed)
@@ -51,21 +49,33 @@ impl Node {
     pub fn calls_taken(&self) -> u64 {
         self.inner.served.taken.load(Ordering::Relaxed)
     }
-
-    /// Whether calls of peers are no longer taken, since [`drain`](Self::drain) was called.
-    pub fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Relaxed)
-    }
 }
 
 /// A call of a peer, until it has been answered.
-struct Active(Arc<Inner>);
+pub(crate) struct Active(Arc<Inner>);
+
+/// Why a call is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The node is about to leave, as a node that cannot be reached any more.
+    Draining,
+    /// Too many are under way.
+    Busy,
+}
 
 impl Active {
-    fn new(node: &Arc<Inner>) -> Self {
-        node.served.active.fetch_add(1, Ordering::Relaxed);
+    /// Takes a call. One that is taken while the node begins to drain is waited for.
+    pub(crate) fn begin(node: &Arc<Inner>) -> Result<Self, Refused> {
+        let others = node.served.active.fetch_add(1, Ordering::SeqCst);
+        let active = Self(node.clone());
+        if node.is_draining() {
+            return Err(Refused::Draining);
+        }
+        if others >= node.limits.calls {
+            return Err(Refused::Busy);
+        }
         node.served.taken.fetch_add(1, Ordering::Relaxed);
-        Self(node.clone())
+        Ok(active)
     }
 }
 
@@ -73,7 +83,7 @@ impl Drop for Active {
     fn drop(&mut self) {
         let served = &self.0.served;
         served.active.fetch_sub(1, Ordering::SeqCst);
-        if self.0.draining.load(Ordering::Relaxed) {
+        if self.0.is_draining() {
             served.ended.notify_waiters();
         }
     }
@@ -105,20 +115,22 @@ pub(crate) fn take_spawn(
     let from = mem::replace(&mut request.from, Pid::VACANT);
     let refused = match request.options {
         Err(_) => "badopt",
-        Ok(_) if node.draining.load(Ordering::Relaxed) => "system_limit",
-        Ok(_) if node.served.active.load(Ordering::Relaxed) >= node.limits.calls => "system_limit",
-        Ok(options) => {
-            return Ok(Some(Spawn {
-                reference,
-                from,
-                group_leader: mem::replace(&mut request.group_leader, Pid::VACANT),
-                module: request.function.module.clone(),
-                function: request.function.function.clone(),
-                options,
-                arguments,
-                active: Active::new(node),
-            }));
-        }
+        Ok(options) => match Active::begin(node) {
+            Ok(active) => {
+                return Ok(Some(Spawn {
+                    reference,
+                    from,
+                    group_leader: mem::replace(&mut request.group_leader, Pid::VACANT),
+                    module: request.function.module.clone(),
+                    function: request.function.function.clone(),
+                    options,
+                    arguments,
+                    active,
+                }));
+            }
+            Err(Refused::Draining) => "noconnection",
+            Err(Refused::Busy) => "system_limit",
+        },
     };
     let reply =
         SpawnReply { reference, to: from, flags: SpawnReplyFlags::empty(), result: Err(Atom::from_static(refused)) };

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use peerl_term::{Atom, AtomTable, Pid, RawTerm, Term, encode};
 
+use crate::Exception;
 use crate::node::Inner;
 use crate::process::{Destination, Message, Payload, Process};
-use crate::rpc::{Applied, Arguments, GenRequest, apply, bad_apply, badrpc};
+use crate::rpc::{Active, Applied, Arguments, GenRequest, Refused, apply, bad_apply, badrpc};
 
 pub(super) fn start(node: &Arc<Inner>) {
     let mut process = Process::start(node, Default::default());
@@ -31,12 +32,14 @@ fn answer_call(process: &Process, call: GenRequest) {
         return;
     };
     let (node, pid) = (process.inner().clone(), process.pid().clone());
+    let active = Active::begin(&node);
     tokio::spawn(async move {
-        let value = evaluate(&node, function).await;
+        let value = evaluate(&node, &active, function).await;
         let reply = Term::tuple([call.from.tag.clone(), value]);
         let mut encoded = Vec::new();
         encode::term(&reply, &mut encoded);
         node.reply_from(&pid, &call.from, encoded);
+        drop(active);
     });
 }
 
@@ -70,18 +73,22 @@ fn answer_message(process: &Process, message: Term) {
                 // A C node's call; the value goes to the process that asked.
                 let Some(function) = function(request, &["call"]) else { return };
                 let (node, to, pid) = (process.inner().clone(), (**from).clone(), process.pid().clone());
+                let active = Active::begin(&node);
                 tokio::spawn(async move {
-                    let value = evaluate(&node, function).await;
+                    let value = evaluate(&node, &active, function).await;
                     let reply = Term::tuple([Term::atom("rex"), value]);
                     node.answer_from(&pid, &to, &reply).await;
+                    drop(active);
                 });
             }
         },
         [kind, Term::Tuple(request)] if kind.is_atom("$gen_cast") => {
             let Some(function) = function(request, &["cast"]) else { return };
             let node = process.inner().clone();
+            let active = Active::begin(&node);
             tokio::spawn(async move {
-                evaluate(&node, function).await;
+                evaluate(&node, &active, function).await;
+                drop(active);
             });
         }
         _ => {}
@@ -104,8 +111,13 @@ fn function(parts: &[Term], kinds: &[&str]) -> Option<Function> {
     }
 }
 
-/// The value, or `{badrpc, Reason}`.
-async fn evaluate(node: &Arc<Inner>, function: Function) -> Term {
+/// The value, or `{badrpc, Reason}`; for a call that is not taken, what `rpc` makes of such a spawn request.
+async fn evaluate(node: &Arc<Inner>, active: &Result<Active, Refused>, function: Function) -> Term {
+    match active {
+        Ok(_) => {}
+        Err(Refused::Draining) => return Term::tuple([Term::atom("badrpc"), Term::atom("nodedown")]),
+        Err(Refused::Busy) => return badrpc(Exception::exit(Term::atom("system_limit"))),
+    }
     let applied = match (function.module, function.function) {
         (Term::Atom(module), Term::Atom(name)) => {
             apply(node, module, name, Arguments::new(RawTerm::encoded_from(&function.arguments)))

@@ -15,7 +15,7 @@ control_message! {
         to: Pid,
         /// What was set up for the new process.
         flags: SpawnReplyFlags,
-        /// The new process, or why there is none: `badopt`, `system_limit` or `notsup`.
+        /// The new process, or why there is none: `badopt`, `system_limit`, `noconnection` or `notsup`.
         result: Result<Pid, Atom>,
         /// The sequential trace token.
         token: Term,

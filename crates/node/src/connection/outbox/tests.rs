@@ -82,7 +82,19 @@ fn the_messages_of_a_sender_keep_their_order() {
     send(&outbox, 1, 4, 20);
     let expected = [(vec![], vec![1, 1]), (vec![2], vec![3, 3]), (vec![4], vec![])];
     assert_eq!(batches(&outbox), expected);
-    assert!(outbox.is_empty());
+}
+
+#[test]
+fn what_is_queued_is_written_before_the_end() {
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    send(&outbox, 1, 1, 400 << 10);
+    send(&outbox, 2, 2, 20);
+    outbox.finish();
+    assert_eq!(outbox.send(&pid(3), &message(3), |_| {}), Err(SendError::Closed));
+    outbox.tick();
+    assert_eq!(batches(&outbox), [(vec![2], vec![1, 1])]);
+    let mut batch = Batch::default();
+    assert!(!outbox.take(&mut batch) && batch.is_last);
 }
 
 #[test]
