@@ -31,11 +31,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ = &mut stop => break,
         };
         let Message::User(payload) = message else { continue };
-        match GenRequest::from_term(payload.decode()?) {
+        // A message that is no term ends the connection that it came by, and nothing else.
+        let Ok(message) = payload.decode() else { continue };
+        match GenRequest::from_term(message) {
             Ok(call) => echo.reply(&call.from, &Term::tuple([Term::atom("echo"), call.request]))?,
             Err(message) => {
-                if let Some([Term::Pid(from), body]) = message.as_tuple() {
-                    echo.send_term(&**from, body).await?;
+                if let Some([Term::Pid(from), body]) = message.as_tuple()
+                    && let Err(error) = echo.send_term(&**from, body).await
+                {
+                    eprintln!("no answer: {error}");
                 }
             }
         }

@@ -1,10 +1,14 @@
 //! The examples do what they say, with a real BEAM on the other side.
 
+mod stage;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use peerl_term::{Atom, Pid, Term};
 use peerl_test_support::{Beam, COOKIE, Epmd, Otp, ProcessGuard, unique_name};
+use stage::intruder::Intruder;
 
 const A_WHILE: Duration = Duration::from_secs(20);
 
@@ -57,7 +61,15 @@ fn echo_process() {
     let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
     let name = format!("{}@127.0.0.1", unique_name("echo"));
     let echo = ProcessGuard::spawn(example("echo_process", &epmd).args([&name, COOKIE]));
-    echo.wait_for_line("ready", A_WHILE);
+    let ready = echo.wait_for_line("ready", A_WHILE);
+    // A message that is no term, and one from a process that cannot be reached.
+    let port = ready.rsplit(' ').next().unwrap().parse().unwrap();
+    let mut intruder = Intruder::connect_to("intruder@127.0.0.1", &name.parse().unwrap(), port);
+    let to_echo = Term::tuple([6.into(), intruder.pid().into(), Term::atom(""), Term::atom("echo")]);
+    let nobody = Pid { node: Atom::from_static("nobody@nowhere.invalid"), ..intruder.pid() };
+    intruder.frame(to_echo.clone(), Some(Term::tuple([nobody.into(), Term::atom("hello")])));
+    intruder.raw(to_echo, &[132]);
+    intruder.assert_closed("a message that is no term");
     let answer = beam.eval(&format!("gen_server:call({{echo, '{name}'}}, {{hello, 1}})")).unwrap();
     assert_eq!(answer, "{echo,{hello,1}}");
     let echoed = beam.eval(&format!("{{echo, '{name}'}} ! {{self(), hello}}, receive M -> M after 5000 -> none end"));

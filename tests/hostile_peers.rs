@@ -6,93 +6,12 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use peerl_node::{Node, NodeDownReason, NodeEvent, Term};
-use peerl_proto::cookie::Cookie;
+use peerl_node::{NodeDownReason, NodeEvent, Term};
 use peerl_proto::flags::DistributionFlags;
-use peerl_proto::handshake::initiator::{self, AfterStatus};
-use peerl_proto::handshake::{HandshakeReader, LocalNode};
 use peerl_term::{Atom, Pid, Reference};
-use peerl_test_support::{COOKIE, Otp, unique_name};
-use stage::{LIMIT, Stage, event, eventually, expect, export};
-
-/// Somebody who knows the cookie, and then does what it likes.
-struct Intruder {
-    socket: TcpStream,
-    name: String,
-}
-
-impl Intruder {
-    fn connect(node: &Node) -> Self {
-        let name = format!("{}@127.0.0.1", unique_name("intruder"));
-        let local =
-            LocalNode::new(name.parse().unwrap(), 9, DistributionFlags::FULL_MEMBER, Cookie::new(COOKIE).unwrap());
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, node.port())).unwrap();
-        socket.set_read_timeout(Some(LIMIT)).unwrap();
-        let mut buffer = BytesMut::new();
-        let (state, out) = initiator::start(local, node.name().clone());
-        socket.write_all(&out).unwrap();
-        let AfterStatus::Proceed(state) = state.receive(&next(&mut socket, &mut buffer)).unwrap() else { panic!() };
-        let (state, out) = state.receive(&next(&mut socket, &mut buffer), 1).unwrap();
-        socket.write_all(&out).unwrap();
-        state.receive(&next(&mut socket, &mut buffer)).unwrap();
-        Self { socket, name }
-    }
-
-    fn pid(&self) -> Pid {
-        Pid { node: Atom::new(&self.name).unwrap(), id: 1, serial: 0, creation: 9 }
-    }
-
-    /// A frame of a control message and perhaps a payload, as OTP would write it without an atom cache.
-    fn frame(&mut self, control: Term, payload: Option<Term>) {
-        let mut body = vec![131, 68, 0];
-        body.extend_from_slice(&control.encode()[1..]);
-        if let Some(payload) = payload {
-            body.extend_from_slice(&payload.encode()[1..]);
-        }
-        self.bytes(&body);
-    }
-
-    fn bytes(&mut self, body: &[u8]) {
-        self.socket.write_all(&u32::try_from(body.len()).unwrap().to_be_bytes()).unwrap();
-        // The node may have closed already.
-        let _ = self.socket.write_all(body);
-    }
-
-    /// Waits until the node has closed the connection.
-    fn assert_closed(&mut self, what: &str) {
-        let mut chunk = [0; 4096];
-        loop {
-            match self.socket.read(&mut chunk) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
-                Err(error) => panic!("{what}: {error}"),
-            }
-        }
-    }
-}
-
-fn next(socket: &mut TcpStream, buffer: &mut BytesMut) -> Bytes {
-    loop {
-        if let Some(message) = HandshakeReader::default().next(buffer).unwrap() {
-            return message;
-        }
-        let mut chunk = [0; 4096];
-        let count = socket.read(&mut chunk).unwrap();
-        assert!(count > 0, "the node closed the connection in the handshake");
-        buffer.extend_from_slice(&chunk[..count]);
-    }
-}
-
-/// The frame of a fragment.
-fn fragment(kind: u8, sequence: u64, number: u64, rest: &[u8]) -> Vec<u8> {
-    let mut body = vec![131, kind];
-    body.extend_from_slice(&sequence.to_be_bytes());
-    body.extend_from_slice(&number.to_be_bytes());
-    body.extend_from_slice(rest);
-    body
-}
+use peerl_test_support::Otp;
+use stage::intruder::{Intruder, fragment};
+use stage::{Stage, event, eventually, expect, export};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_messages() {
@@ -245,7 +164,7 @@ async fn strange_messages() {
         for (control, payload) in messages {
             intruder.frame(control, payload);
         }
-        // Bytes behind a payload: whoever would read the message does not.
+        // Bytes behind a payload: the BEAM ignores them.
         let mut body = vec![131, 68, 0];
         body.extend_from_slice(&to_rex(Term::nil()).0.encode()[1..]);
         body.extend_from_slice(&[106, 106, 106]);

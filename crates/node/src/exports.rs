@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use peerl_term::{Atom, RawTerm, Term};
+use peerl_term::{Atom, Encoded, RawTerm, Term};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,7 +65,7 @@ impl Pace {
 }
 
 /// The encoded result, or the exception.
-pub(crate) type Outcome = Result<Vec<u8>, Exception>;
+pub(crate) type Outcome = Result<Encoded, Exception>;
 
 #[derive(Clone, PartialEq, Eq)]
 struct Name {
@@ -94,14 +94,14 @@ impl Exports {
         let callable: Box<Callable> = Box::new(move |arguments: RawTerm| {
             let read = match peerl_term::serde::from_raw::<A>(&arguments) {
                 // The tuple of no arguments is `()`, which is no list for serde.
-                Err(_) if arity == 0 => peerl_term::serde::from_raw::<A>(&crate::reason::atom("ok")),
+                Err(_) if arity == 0 => peerl_term::serde::from_raw::<A>(&RawTerm::encoded_from(&Term::atom("ok"))),
                 read => read,
             };
             let Ok(arguments) = read else { return futures::future::ready(Err(Exception::badarg())).boxed() };
             handler(arguments)
                 .map(|result| {
                     // Most results are small.
-                    let mut encoded = Vec::with_capacity(64);
+                    let mut encoded = Encoded::with_capacity(64);
                     match peerl_term::serde::to_sink(&result?, &mut encoded) {
                         Ok(()) => Ok(encoded),
                         Err(error) => Err(Exception::error(Term::tuple([

@@ -1,7 +1,6 @@
 use std::fmt;
 
-use bytes::Bytes;
-use peerl_term::{Atom, AtomTable, RawTerm, Sink, Tag, Term, encode};
+use peerl_term::{Atom, Encoded, RawTerm, Sink, Tag, Term, encode};
 use serde::Serialize;
 
 /// A function and its arguments: what is to be called.
@@ -36,12 +35,14 @@ impl Mfa {
     /// If a name is too long for an atom, or the arguments are no sequence or cannot be encoded.
     pub fn new(module: &str, function: &str, arguments: impl Serialize) -> Result<Self, MfaError> {
         let (module, function) = (Atom::new(module)?, Atom::new(function)?);
-        let mut encoded = Vec::with_capacity(Self::USUAL);
+        let mut encoded = Encoded::with_capacity(Self::USUAL);
         peerl_term::serde::list_to_sink(&arguments, &mut encoded)?;
-        let arity = arity_of(&encoded);
+        let arity = arity_of(encoded.bytes());
         // Few bytes are copied into memory that is not larger than they are.
-        let encoded = if encoded.len() < Self::USUAL { Bytes::copy_from_slice(&encoded) } else { encoded.into() };
-        Ok(Self { module, function, arity, arguments: RawTerm::new(encoded, AtomTable::empty()) })
+        let is_small = encoded.bytes().len() < Self::USUAL;
+        let arguments = RawTerm::from(encoded);
+        let arguments = if is_small { arguments.unshared() } else { arguments };
+        Ok(Self { module, function, arity, arguments })
     }
 
     /// Makes a call of terms.

@@ -11,7 +11,7 @@ use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference};
 use crate::connection::{Added, Answer, Connection, SendError};
 use crate::node::Inner;
 use crate::process::{Core, Message, MonitorId, Overflow, Watcher};
-use crate::reason;
+use crate::reason::{self, Cause, Reason};
 use crate::rpc::{self, Spawn};
 
 /// What became of a message.
@@ -82,7 +82,7 @@ impl Inner {
                 (SignalKind::Exit, SignalTarget::Pid(to)) => self.exit_by(signal.from, &to, required(payload)?),
                 (SignalKind::Exit, SignalTarget::Alias(to)) => {
                     if let Some(process) = self.process_of_alias(&to) {
-                        self.exit_request(&process, signal.from, &required(payload)?);
+                        self.exit_request(&process, signal.from, required(payload)?);
                     }
                 }
                 // A name is sent no exit signal.
@@ -133,18 +133,22 @@ impl Inner {
                     state.links.unlink_acknowledged(&ack.from, ack.id);
                 }
             }
-            ControlMessage::PayloadExit(exit) => self.link_broken(&exit.from, &exit.to, &required(payload)?),
-            ControlMessage::PayloadExitTt(exit) => self.link_broken(&exit.from, &exit.to, &required(payload)?),
+            ControlMessage::PayloadExit(exit) => {
+                self.link_broken(connection, &exit.from, &exit.to, required(payload)?)?
+            }
+            ControlMessage::PayloadExitTt(exit) => {
+                self.link_broken(connection, &exit.from, &exit.to, required(payload)?)?
+            }
             ControlMessage::Exit(exit) => {
-                self.link_broken(&exit.from, &exit.to, &RawTerm::encoded_from(&exit.reason));
+                self.link_broken(connection, &exit.from, &exit.to, Reason::from(exit.reason))?;
             }
             ControlMessage::ExitTt(exit) => {
-                self.link_broken(&exit.from, &exit.to, &RawTerm::encoded_from(&exit.reason));
+                self.link_broken(connection, &exit.from, &exit.to, Reason::from(exit.reason))?;
             }
             ControlMessage::PayloadExit2(exit) => self.exit_by(exit.from, &exit.to, required(payload)?),
             ControlMessage::PayloadExit2Tt(exit) => self.exit_by(exit.from, &exit.to, required(payload)?),
-            ControlMessage::Exit2(exit) => self.exit_by(exit.from, &exit.to, RawTerm::encoded_from(&exit.reason)),
-            ControlMessage::Exit2Tt(exit) => self.exit_by(exit.from, &exit.to, RawTerm::encoded_from(&exit.reason)),
+            ControlMessage::Exit2(exit) => self.exit_by(exit.from, &exit.to, Reason::from(exit.reason)),
+            ControlMessage::Exit2Tt(exit) => self.exit_by(exit.from, &exit.to, Reason::from(exit.reason)),
             ControlMessage::GroupLeader(change) => {
                 if let Some(process) = self.process(&change.to)
                     && let Some(mut state) = process.alive()
@@ -163,6 +167,9 @@ impl Inner {
         request: &mut SpawnRequest,
         arguments: RawTerm,
     ) -> Result<Routed, Violation> {
+        if request.from.node != connection.atom {
+            return Err(Violation::Foreign { signal: "spawn request" });
+        }
         Ok(rpc::take_spawn(self, connection, request, arguments)?.map_or(Routed::Done, Routed::Spawn))
     }
 
@@ -318,19 +325,36 @@ impl Inner {
     }
 
     /// A linked process of the peer has ended.
-    fn link_broken(&self, from: &Pid, to: &Pid, reason: &RawTerm) {
-        if let Some(process) = self.process(to) {
-            let active = process.alive().is_some_and(|mut state| state.links.ended(from));
-            if active {
-                self.exit_signal(&process, from.clone(), reason);
+    fn link_broken(
+        &self,
+        connection: &Connection,
+        from: &Pid,
+        to: &Pid,
+        reason: impl Into<Cause>,
+    ) -> Result<(), Violation> {
+        if from.node != connection.atom {
+            return Err(Violation::Foreign { signal: "link's end" });
+        }
+        let Some(process) = self.process(to) else { return Ok(()) };
+        let mut cause = reason.into();
+        if !process.alive().is_some_and(|state| state.trap_exit) {
+            // First of all: if the reason is malformed, the link is left for the end of the connection to break.
+            match cause.into_reason() {
+                Some(reason) => cause = reason.into(),
+                None => return Ok(()),
             }
         }
+        let active = process.alive().is_some_and(|mut state| state.links.ended(from));
+        if active {
+            self.exit_signal(&process, from.clone(), cause);
+        }
+        Ok(())
     }
 
     /// A process of the peer calls `exit(To, Reason)`.
-    fn exit_by(&self, from: Pid, to: &Pid, reason: RawTerm) {
+    fn exit_by(&self, from: Pid, to: &Pid, reason: impl Into<Cause>) {
         if let Some(process) = self.process(to) {
-            self.exit_request(&process, from, &reason);
+            self.exit_request(&process, from, reason);
         }
     }
 }

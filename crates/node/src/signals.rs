@@ -12,7 +12,7 @@ use peerl_term::{Pid, RawTerm, Reference};
 
 use crate::node::Inner;
 use crate::process::{Core, Down, Exit, Message, Monitored, Remains, Watched};
-use crate::reason;
+use crate::reason::{self, Cause, Reason};
 
 impl Inner {
     /// The process with this pid, if it lives.
@@ -26,28 +26,32 @@ impl Inner {
     }
 
     /// `exit(To, Reason)`: `kill` cannot be trapped, `normal` does nothing to a process that does not trap exits.
-    pub(crate) fn exit_request(&self, to: &Arc<Core>, from: Pid, reason: &RawTerm) {
-        if reason::is_atom(reason, "kill") {
+    pub(crate) fn exit_request(&self, to: &Arc<Core>, from: Pid, reason: impl Into<Cause>) {
+        let cause = reason.into();
+        if cause.is_atom("kill") {
             self.end(to, &reason::atom("killed"));
         } else {
-            self.exit_signal(to, from, reason);
+            self.exit_signal(to, from, cause);
         }
     }
 
     /// The exit signal of a linked process, or of `exit/2`.
-    pub(crate) fn exit_signal(&self, to: &Arc<Core>, from: Pid, reason: &RawTerm) {
+    pub(crate) fn exit_signal(&self, to: &Arc<Core>, from: Pid, reason: impl Into<Cause>) {
+        let cause = reason.into();
         let trapped = to.alive().is_some_and(|state| state.trap_exit);
         if trapped {
-            to.deliver_signal(Message::Exit(Box::new(Exit { from, reason: reason.clone() })));
-        } else if !reason::is_atom(reason, "normal") {
-            self.end(to, reason);
+            to.deliver_signal(Message::Exit(Box::new(Exit { from, reason: cause.into_raw() })));
+        } else if !cause.is_atom("normal")
+            && let Some(reason) = cause.into_reason()
+        {
+            self.end(to, &reason);
         }
     }
 
     /// Ends a process: whoever is linked to it or monitors it is told. Ends, in turn, those of this node that were
     /// linked to it.
-    pub(crate) fn end(&self, process: &Arc<Core>, reason: &RawTerm) {
-        let mut ending: VecDeque<(Arc<Core>, RawTerm)> = VecDeque::from([(process.clone(), reason.clone())]);
+    pub(crate) fn end(&self, process: &Arc<Core>, reason: &Reason) {
+        let mut ending: VecDeque<(Arc<Core>, Reason)> = VecDeque::from([(process.clone(), reason.clone())]);
         while let Some((process, reason)) = ending.pop_front() {
             let Some(remains) = process.end(&reason) else { continue };
             self.processes.remove(&process.pid, &remains.names, &remains.aliases);
@@ -55,7 +59,7 @@ impl Inner {
         }
     }
 
-    fn bury(&self, pid: &Pid, remains: Remains, reason: &RawTerm, ending: &mut VecDeque<(Arc<Core>, RawTerm)>) {
+    fn bury(&self, pid: &Pid, remains: Remains, reason: &Reason, ending: &mut VecDeque<(Arc<Core>, Reason)>) {
         for linked in remains.links {
             if let Some(other) = self.process(&linked) {
                 let (active, trapping) = match other.alive() {
@@ -63,8 +67,8 @@ impl Inner {
                     None => continue,
                 };
                 if active && trapping {
-                    other.deliver_signal(Message::Exit(Box::new(Exit { from: pid.clone(), reason: reason.clone() })));
-                } else if active && !reason::is_atom(reason, "normal") {
+                    other.deliver_signal(Message::Exit(Box::new(Exit { from: pid.clone(), reason: reason.to_raw() })));
+                } else if active && !reason.is_atom("normal") {
                     ending.push_back((other, reason.clone()));
                 }
             } else if let Some(connection) = self.peers.get(&linked.node) {
@@ -74,7 +78,7 @@ impl Inner {
         }
         for (reference, watcher) in remains.watchers {
             if self.identity.is_local(&watcher.pid) {
-                self.monitor_fired(&watcher.pid, &reference, reason.clone());
+                self.monitor_fired(&watcher.pid, &reference, reason.to_raw());
             } else if let Some(connection) = self.peers.get(&watcher.pid.node) {
                 connection.monitors.fired(&reference, pid);
                 let from = watcher.name.map_or_else(|| ProcessId::Pid(pid.clone()), ProcessId::Name);
@@ -135,11 +139,11 @@ impl Inner {
                 process.deliver_signal(Message::Down(Box::new(Down {
                     reference,
                     object,
-                    reason: noconnection.clone(),
+                    reason: noconnection.to_raw(),
                 })));
             }
             for pid in links {
-                self.exit_signal(&process, pid, &noconnection);
+                self.exit_signal(&process, pid, noconnection.clone());
             }
         }
     }

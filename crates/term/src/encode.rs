@@ -38,6 +38,11 @@ pub trait Sink {
         self.put(&[value]);
     }
 
+    /// Appends the tag of a native record, which not every reader takes.
+    fn put_record_tag(&mut self) {
+        self.put_u8(Tag::RECORD_EXT.0);
+    }
+
     /// Appends two bytes, the most significant first.
     #[inline]
     fn put_u16(&mut self, value: u16) {
@@ -456,7 +461,7 @@ fn fun_header<S: Sink>(fun: &LocalFun, sink: &mut S) -> usize {
 }
 
 fn record_header<S: Sink>(record: &Record, sink: &mut S) {
-    sink.put_u8(Tag::RECORD_EXT.0);
+    sink.put_record_tag();
     sink.put_u32(record.keys.len() as u32);
     sink.put_u8(u8::from(record.exported));
     atom(&record.module, sink);

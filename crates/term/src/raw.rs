@@ -1,9 +1,10 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::encode::{self, Sink};
-use crate::{Atom, DecodeError, Decoder, Limits, Term};
+use crate::{Atom, DecodeError, Decoder, Limits, Origin, Tag, Term};
 
 /// The atoms of one distribution header, which `ATOM_CACHE_REF` tags in its message name by position.
 #[derive(Debug, Clone, Default)]
@@ -42,25 +43,42 @@ impl FromIterator<Atom> for AtomTable {
     }
 }
 
-/// A term that has arrived but is not decoded yet. Whoever wants it decodes it, once, into what they want.
+/// An encoded term that is not decoded yet: one that has arrived, or one of this program's own making.
+///
+/// Whoever wants it decodes it, once, into the type they want. If it has arrived and is malformed, its [`Origin`] is told by
+/// the first decode that fails.
 #[derive(Debug, Clone)]
 pub struct RawTerm {
     bytes: Bytes,
     atoms: AtomTable,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Own { records: bool },
+    Peer(Origin),
 }
 
 impl RawTerm {
-    /// Wraps an encoded term without the version byte 131, and the atoms of its distribution header.
+    /// Wraps an encoded term of this program's own making, without the version byte 131, and the atoms that it names by
+    /// position.
     #[inline]
     pub fn new(bytes: Bytes, atoms: AtomTable) -> Self {
-        Self { bytes, atoms }
+        Self { bytes, atoms, source: Source::Own { records: false } }
+    }
+
+    /// Wraps an encoded term that has arrived, without the version byte 131, and the atoms of its distribution header.
+    #[inline]
+    pub fn arrived(bytes: Bytes, atoms: AtomTable, origin: Origin) -> Self {
+        Self { bytes, atoms, source: Source::Peer(origin) }
     }
 
     /// Encodes a term.
     pub fn encoded_from(term: &Term) -> Self {
-        let mut bytes = Vec::new();
-        encode::term(term, &mut bytes);
-        Self::new(bytes.into(), AtomTable::empty())
+        let mut encoded = Encoded::default();
+        encode::term(term, &mut encoded);
+        encoded.into()
     }
 
     /// The encoded term, without the version byte.
@@ -75,18 +93,20 @@ impl RawTerm {
         &self.atoms
     }
 
-    /// The same term in memory of its own, so that it does not keep the frame that it came in.
-    pub fn unshared(self) -> Self {
-        Self { bytes: Bytes::copy_from_slice(&self.bytes), atoms: self.atoms }
+    /// Whether it is known to have a native record in it, which only OTP 29 and later can read.
+    #[inline]
+    pub fn has_records(&self) -> bool {
+        matches!(self.source, Source::Own { records: true })
     }
 
-    /// Writes the term. Atoms that it names by position are written out.
-    pub fn encode<S: Sink>(&self, sink: &mut S) {
-        match &self.atoms {
-            AtomTable(None) => sink.put_shared(&self.bytes),
-            // What has come in a frame is decoded by somebody before it is passed on; if it is malformed, nobody wants it.
-            AtomTable(Some(_)) => encode::term(&self.decode().unwrap_or_else(|_| Term::nil()), sink),
-        }
+    /// The same term in memory of its own, so that it does not keep the frame that it came in.
+    pub fn unshared(self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
+    }
+
+    /// The term that these bytes of it are.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        Self { bytes: self.bytes.slice(range), ..self.clone() }
     }
 
     /// Decodes the term within the default limits.
@@ -103,9 +123,131 @@ impl RawTerm {
     /// If the bytes are not one well-formed term within the limits.
     pub fn decode_with(&self, limits: &Limits) -> Result<Term, DecodeError> {
         let mut decoder = Decoder::new(&self.bytes, &self.atoms, limits);
-        let term = decoder.term()?;
-        decoder.finish()?;
-        Ok(term)
+        let decoded = decoder.term().and_then(|term| self.finish(&decoder).map(|()| term));
+        if let Err(error) = decoded
+            && !error.kind.is_limit()
+        {
+            self.report(error);
+        }
+        decoded
+    }
+
+    /// Checks that a decoder of this term has read all of it. Bytes after a term that has arrived are ignored, as the BEAM does.
+    ///
+    /// # Errors
+    /// If there are more bytes in a term of this program's own making.
+    #[inline]
+    pub fn finish(&self, decoder: &Decoder<'_>) -> Result<(), DecodeError> {
+        match self.source {
+            Source::Own { .. } => decoder.finish(),
+            Source::Peer(_) => Ok(()),
+        }
+    }
+
+    /// Reads what the caller looks for in the term, within the default limits.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn read<T>(&self, read: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+        let result = read(&mut Decoder::new(&self.bytes, &self.atoms, &Limits::default()));
+        if let Err(error) = result {
+            self.mismatched(Some(error));
+        }
+        result
+    }
+
+    /// Says that the term could not be read as what the caller looked for: it is of another type, or malformed. In the latter
+    /// case the [`Origin`] is told. `error` is what the decoder said, if it was the decoder that refused.
+    #[cold]
+    pub fn mismatched(&self, error: Option<DecodeError>) {
+        match error {
+            Some(error) if error.kind.is_limit() => {}
+            Some(error) if !error.kind.may_be_mismatch() => self.report(error),
+            _ => {
+                // The first element of another type hides what comes after it.
+                let mut decoder = Decoder::new(&self.bytes, &self.atoms, &Limits::NONE);
+                if let Err(error) = decoder.skip_term().map(drop) {
+                    self.report(error);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn report(&self, error: DecodeError) {
+        if let Source::Peer(origin) = &self.source {
+            origin.report(error);
+        }
+    }
+}
+
+/// A buffer in which a term is encoded.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded {
+    bytes: Vec<u8>,
+    records: bool,
+}
+
+impl Encoded {
+    /// A buffer with room for a term of this many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), records: false }
+    }
+
+    /// Appends a term of this program's own making that is encoded already, and names no atoms by position.
+    pub fn put_term(&mut self, term: &RawTerm) {
+        debug_assert!(term.atoms.is_empty());
+        self.bytes.extend_from_slice(&term.bytes);
+        self.records |= term.has_records();
+    }
+
+    /// What has been encoded, without a version byte.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes the bytes out.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Whether there is a native record in it, which only OTP 29 and later can read.
+    pub fn has_records(&self) -> bool {
+        self.records
+    }
+}
+
+impl Sink for Encoded {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes.put(bytes);
+    }
+
+    #[inline]
+    fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    #[inline]
+    fn patch_u32(&mut self, position: usize, value: u32) {
+        self.bytes.patch_u32(position, value);
+    }
+
+    #[inline]
+    fn put_u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    fn put_record_tag(&mut self) {
+        self.records = true;
+        self.bytes.push(Tag::RECORD_EXT.0);
+    }
+}
+
+impl From<Encoded> for RawTerm {
+    fn from(encoded: Encoded) -> Self {
+        let source = Source::Own { records: encoded.records };
+        Self { bytes: encoded.bytes.into(), atoms: AtomTable::empty(), source }
     }
 }
 

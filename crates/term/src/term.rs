@@ -55,6 +55,22 @@ pub enum Term {
 const _: () = assert!(size_of::<Term>() <= 32);
 
 impl Term {
+    /// The first value that the function gives for this term or any term inside it.
+    pub fn find<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> Option<T> {
+        let mut open = vec![std::slice::from_ref(self).iter()];
+        while let Some(terms) = open.last_mut() {
+            let Some(term) = terms.next() else {
+                open.pop();
+                continue;
+            };
+            if let Some(found) = look(term) {
+                return Some(found);
+            }
+            open.extend(term.children().map(<[_]>::iter));
+        }
+        None
+    }
+
     /// The empty list, `[]`.
     pub fn nil() -> Self {
         Self::List(List::default())

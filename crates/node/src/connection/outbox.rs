@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound};
+use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound, Unsendable};
 use peerl_proto::control::{Control, Offered};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::frame::TICK;
-use peerl_term::{Pid, RawTerm, Sink};
+use peerl_term::{DecodeError, Pid, RawTerm, Sink};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -114,9 +114,12 @@ pub(crate) enum SendError {
     /// More than [`Limits::queued`](crate::Limits) bytes are queued: the peer does not read.
     #[error("the peer does not read what is sent to it")]
     Full,
-    /// The message is beyond what a frame can hold, and the peer takes no fragments.
-    #[error("the message is too large for this peer")]
-    TooLarge,
+    /// The peer cannot take such a message.
+    #[error("the peer cannot take the message: {0}")]
+    Unsendable(#[from] Unsendable),
+    /// The exit reason cannot be decoded, which an old peer wants inside the control message.
+    #[error("the exit reason cannot be put into a control message: {0}")]
+    Reason(#[from] DecodeError),
 }
 
 /// What the writer writes next.
@@ -212,10 +215,14 @@ impl Outbox {
         from: impl Into<Sender>,
         control: &Offered<impl Control>,
         start: impl Fn(&mut MessageBuffer<'_>),
-        payload: &Bytes,
+        payload: &RawTerm,
         end: &'static [u8],
     ) -> Result<(), SendError> {
         let mut queue = self.queue.lock();
+        if payload.has_records() && !queue.channel.supports(DistributionFlags::NATIVE_RECORDS) {
+            return Err(Unsendable::NativeRecord.into());
+        }
+        let payload = payload.bytes();
         if payload.len() <= Fragments::LARGE || !queue.channel.supports(DistributionFlags::FRAGMENTS) {
             drop(queue);
             return self.send(from, control, |out| {
@@ -226,7 +233,7 @@ impl Outbox {
         }
         self.check(&queue)?;
         let was_empty = queue.begins();
-        let fragments = queue.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end));
+        let fragments = queue.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end))?;
         queue.add_large(from.into(), fragments);
         drop(queue);
         if was_empty {
@@ -242,11 +249,8 @@ impl Outbox {
         control: &Offered<impl Control>,
         payload: &RawTerm,
     ) -> Result<(), SendError> {
-        if payload.atoms().is_empty() {
-            self.send_parts(from, control, |_| {}, payload.bytes(), &[])
-        } else {
-            self.send(from, control, |out| payload.encode(out))
-        }
+        debug_assert!(payload.atoms().is_empty());
+        self.send_parts(from, control, |_| {}, payload, &[])
     }
 
     /// Says whether anything may be queued.
@@ -442,18 +446,15 @@ impl Queue {
         control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
     ) -> Result<(), SendError> {
-        let too_large = |_| SendError::TooLarge;
         self.messages += 1;
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == sender) {
             let mut frame = Vec::new();
-            let fragments = self.channel.encode_apart(control, payload, &mut frame).map_err(too_large)?;
+            let fragments = self.channel.encode_apart(control, payload, &mut frame)?;
             self.lane_bytes += fragments.as_ref().map_or(frame.len(), Fragments::remaining_bytes);
             lane.waiting.push_back(fragments.map_or(Waiting::Frame(frame), Waiting::Large));
             return Ok(());
         }
-        if let Some(fragments) =
-            self.channel.encode_or_fragment(control, payload, &mut self.buffer).map_err(too_large)?
-        {
+        if let Some(fragments) = self.channel.encode_or_fragment(control, payload, &mut self.buffer)? {
             self.add_large(sender, fragments);
         }
         Ok(())

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use peerl_proto::channel::{Inbound, Message};
 use peerl_proto::frame::{Frame, FrameReader};
 use peerl_proto::tick::Traffic;
+use peerl_term::Origin;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::runtime::Handle;
@@ -47,7 +48,7 @@ async fn read_until_broken(
     mut buffer: BytesMut,
 ) -> NodeDownReason {
     let frames = FrameReader::new(node.limits.frame);
-    let mut inbound = Inbound::new(node.limits.channel);
+    let mut inbound = Inbound::with_origin(node.limits.channel, origin(node, connection));
     let mut room = FIRST_READ;
     let mut message = Message::vacant();
     let mut spawns = Vec::new();
@@ -129,6 +130,20 @@ async fn read_until_broken(
         let only_ticks = !is_partial && buffer.iter().all(|byte| *byte == 0);
         tick_due = connection.has_read(if only_ticks { Traffic::Tick } else { Traffic::Message });
     }
+}
+
+/// What ends the connection when a term that came by it turns out to be malformed. The thread that finds out may hold locks
+/// that are needed for it, so a task does it.
+fn origin(node: &Arc<Inner>, connection: &Arc<Connection>) -> Origin {
+    let (node, connection, runtime) = (Arc::downgrade(node), Arc::downgrade(connection), Handle::current());
+    Origin::new(move |error| {
+        let (node, connection) = (node.clone(), connection.clone());
+        runtime.spawn(async move {
+            if let (Some(node), Some(connection)) = (node.upgrade(), connection.upgrade()) {
+                node.bring_down(&connection, NodeDownReason::Protocol(format!("a payload is malformed: {error}")));
+            }
+        });
+    })
 }
 
 /// Lets others have their turns until there is something to read, for a short time. Whoever writes to a thread that sleeps

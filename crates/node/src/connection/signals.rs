@@ -3,15 +3,12 @@
 //! A peer that takes no monitors is sent nothing of them, as OTP does: what watches one of its processes notices only the
 //! loss of the connection.
 
-use std::mem;
-
-use bytes::Bytes;
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::ProcessId;
-use peerl_term::{Pid, RawTerm, Reference, Sink, Term};
+use peerl_proto::control::{ControlMessage, Offered, ProcessId};
+use peerl_term::{Pid, Reference, Sink, Term, encode};
 
-use super::{Connection, SendError, Sender};
-use crate::reason::Returned;
+use super::{Connection, SendError};
+use crate::reason::{Reason, Returned};
 
 /// Whether a signal went to the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +22,17 @@ pub(crate) enum Sent {
 
 impl Connection {
     /// A linked process has ended.
-    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
-        let control = self.forms.exit(from.clone(), to, || decoded(reason));
-        self.outbox.send_term(&from, &control, reason)
+    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
+        let reason = reason.fit_for(self);
+        let inside = self.inside(&reason)?;
+        self.send_with(&from.clone(), &self.forms.exit(from, to, || inside), &reason)
     }
 
     /// `exit(To, Reason)`.
-    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &RawTerm) -> Result<(), SendError> {
-        let control = self.forms.exit2(from.clone(), to, || decoded(reason));
-        self.outbox.send_term(&from, &control, reason)
+    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
+        let reason = reason.fit_for(self);
+        let inside = self.inside(&reason)?;
+        self.send_with(&from.clone(), &self.forms.exit2(from, to, || inside), &reason)
     }
 
     /// A monitored process has ended, or was not there.
@@ -43,10 +42,12 @@ impl Connection {
         from: ProcessId,
         to: Pid,
         reference: Reference,
-        reason: &RawTerm,
+        reason: &Reason,
     ) -> Result<Sent, SendError> {
-        match self.forms.monitor_exit(from, to, reference, || decoded(reason)) {
-            Some(control) => self.outbox.send_term(sender, &control, reason).map(|()| Sent::Yes),
+        let reason = reason.fit_for(self);
+        let inside = self.inside(&reason)?;
+        match self.forms.monitor_exit(from, to, reference, || inside) {
+            Some(control) => self.send_with(sender, &control, &reason).map(|()| Sent::Yes),
             None => Ok(Sent::NotOffered),
         }
     }
@@ -57,21 +58,41 @@ impl Connection {
         process: Pid,
         to: Pid,
         reference: Reference,
-        mut returned: Returned,
+        returned: Returned,
     ) -> Result<Sent, SendError> {
-        let sender = Sender::from(&process);
-        let from = ProcessId::Pid(process);
-        let reason = || returned.to_raw().decode().unwrap_or_else(|_| Term::atom("badarg"));
-        let Some(control) = self.forms.monitor_exit(from, to, reference, reason) else { return Ok(Sent::NotOffered) };
-        if returned.value.len() < Fragments::LARGE {
-            let sent = self.outbox.send(sender, &control, |out| {
-                returned.encode_start(out);
-                out.put(&returned.value);
+        let from = ProcessId::Pid(process.clone());
+        if !self.forms.takes_payloads() || returned.value.has_records() {
+            return self.send_down(&process, from, to, reference, &returned.into());
+        }
+        let Some(control) = self.forms.monitor_exit(from, to, reference, Term::nil) else {
+            return Ok(Sent::NotOffered);
+        };
+        let Returned { id, value } = returned;
+        if value.bytes().len() < Fragments::LARGE {
+            let sent = self.outbox.send(&process, &control, |out| {
+                id.encode_return(out);
+                out.put(value.bytes());
             });
             return sent.map(|()| Sent::Yes);
         }
-        let value = Bytes::from(mem::take(&mut returned.value));
-        self.outbox.send_parts(sender, &control, |out| returned.encode_start(out), &value, &[]).map(|()| Sent::Yes)
+        let value = value.into();
+        self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value, &[]).map(|()| Sent::Yes)
+    }
+
+    /// The reason for a peer that wants it inside the control message.
+    fn inside(&self, reason: &Reason) -> Result<Term, SendError> {
+        // Nobody looks at it otherwise.
+        Ok(if self.forms.takes_payloads() { Term::nil() } else { reason.to_term()? })
+    }
+
+    /// Sends a signal with its reason, encoded anew for this peer.
+    fn send_with(&self, sender: &Pid, control: &Offered<ControlMessage>, reason: &Reason) -> Result<(), SendError> {
+        match reason {
+            Reason::Term(term) => self.outbox.send(sender, control, |out| encode::term(term, out)),
+            Reason::Returned { id, value } => {
+                self.outbox.send_parts(sender, control, |out| id.encode_return(out), value, &[])
+            }
+        }
     }
 
     pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), SendError> {
@@ -96,9 +117,4 @@ impl Connection {
             None => Ok(()),
         }
     }
-}
-
-/// An old peer wants the reason inside the control message. A reason that cannot be decoded is not one of ours.
-fn decoded(reason: &RawTerm) -> Term {
-    reason.decode().unwrap_or_else(|_| Term::atom("badarg"))
 }

@@ -3,7 +3,7 @@
 //! Erlang docs: *Reference Manual*, section "Process Aliases".
 
 use peerl_proto::node_name::NodeName;
-use peerl_term::Reference;
+use peerl_term::{Encoded, Reference};
 use serde::Serialize;
 
 use super::{Payload, Process, SendError};
@@ -53,7 +53,7 @@ impl Process {
     /// # Errors
     /// If the message cannot be encoded, or the node cannot be reached or knows no aliases.
     pub async fn send_to_alias(&self, alias: &Reference, message: &impl Serialize) -> Result<(), SendError> {
-        let mut payload = Vec::new();
+        let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
         let inner = self.inner();
         if *alias.node() == inner.identity.atom {
@@ -67,7 +67,7 @@ impl Process {
         };
         let control =
             connection.forms.alias_send(self.pid().clone(), alias.clone()).ok_or_else(|| failed(&NoAliases))?;
-        connection.outbox.ready(self.pid(), payload.len()).await.map_err(|error| failed(&error))?;
+        connection.outbox.ready(self.pid(), payload.bytes().len()).await.map_err(|error| failed(&error))?;
         let sent = connection.outbox.send_term(self.pid(), &control, &Payload::Encoded(payload).into_raw());
         sent.map_err(|error| failed(&error))
     }

@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use peerl_term::{Atom, Pid, RawTerm, Reference};
+use peerl_term::{Atom, Pid, Reference};
 use tokio::sync::Notify;
 
 use super::{Aliases, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
+use crate::reason::Reason;
 
 /// What the node knows of one of its processes.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct State {
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
     pub(crate) group_leader: Option<Pid>,
-    ended: Option<RawTerm>,
+    ended: Option<Reason>,
 }
 
 /// What a monitor is known by: the node of the watcher, and the reference that it has there. Nothing keeps two nodes
@@ -125,7 +126,7 @@ impl Core {
     }
 
     /// Takes the oldest message, or tells why there will be none.
-    pub(crate) fn take(&self) -> Result<Option<Message>, RawTerm> {
+    pub(crate) fn take(&self) -> Result<Option<Message>, Reason> {
         let mut state = self.state.lock();
         if let Some(reason) = &state.ended {
             return Err(reason.clone());
@@ -149,17 +150,14 @@ impl Core {
     }
 
     /// Waits until the process has been ended by a signal; for a process that receives no messages.
-    pub(crate) async fn ended(&self) -> RawTerm {
-        loop {
-            if let Err(reason) = self.take() {
-                return reason;
-            }
+    pub(crate) async fn ended(&self) {
+        while self.take().is_ok() {
             self.arrival().await;
         }
     }
 
     /// Marks the process as ended. Gives what it leaves behind, to whoever is the first to end it.
-    pub(crate) fn end(&self, reason: &RawTerm) -> Option<Remains> {
+    pub(crate) fn end(&self, reason: &Reason) -> Option<Remains> {
         let mut state = self.alive()?;
         state.ended = Some(reason.clone());
         state.mailbox.clear();

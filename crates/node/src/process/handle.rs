@@ -4,14 +4,14 @@ use std::sync::Arc;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{Control, Offered, ProcessId};
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Pid, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 
 use super::{Core, MailboxPolicy, Message, MonitorId, Monitored, Watched, Watcher};
 use crate::connection::{Connection, Sent};
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
-use crate::reason;
+use crate::reason::{self, Reason};
 use crate::router::Routed;
 
 /// A process of this node: it has a pid and a mailbox, and whoever holds it receives from it.
@@ -127,7 +127,13 @@ impl Process {
     /// # Errors
     /// If the process has been ended by an exit signal.
     pub fn try_receive(&mut self) -> Result<Option<Message>, Ended> {
-        self.core.take().map_err(|reason| Ended { reason: reason.decode().unwrap_or_else(|_| Term::atom("unknown")) })
+        self.core.take().map_err(|reason| Ended {
+            reason: match reason {
+                Reason::Term(term) => Term::clone(&term),
+                // That of a process that only makes a call; nobody receives from it.
+                Reason::Returned { .. } => Term::atom("normal"),
+            },
+        })
     }
 
     /// The number of messages in the mailbox.
@@ -160,7 +166,7 @@ impl Process {
     /// # Errors
     /// If the message cannot be encoded, or the peer cannot be reached.
     pub async fn send(&self, to: impl Into<Destination>, message: &impl Serialize) -> Result<(), SendError> {
-        let mut payload = Vec::new();
+        let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
         self.inner.send_from(&self.core.pid, to.into(), Payload::Encoded(payload)).await
     }
@@ -214,7 +220,7 @@ impl Process {
             },
         };
         if let Some(reason) = failed {
-            inner.monitor_fired(&self.core.pid, &reference, reason::atom(reason));
+            inner.monitor_fired(&self.core.pid, &reference, reason::atom(reason).to_raw());
         }
         reference
     }
@@ -260,7 +266,7 @@ impl Process {
         if let Some(reason) = failed {
             let active = self.core.alive().is_some_and(|mut state| state.links.ended(other));
             if active {
-                inner.exit_signal(&self.core, other.clone(), &reason::atom(reason));
+                inner.exit_signal(&self.core, other.clone(), reason::atom(reason));
             }
         }
     }
@@ -290,9 +296,9 @@ impl Process {
     /// Sends an exit signal to a process, as `exit/2`.
     pub fn exit_other(&self, other: &Pid, reason: &Term) {
         let inner = &self.inner;
-        let reason = RawTerm::encoded_from(reason);
+        let reason = Reason::from(reason.clone());
         if let Some(process) = inner.process(other) {
-            inner.exit_request(&process, self.core.pid.clone(), &reason);
+            inner.exit_request(&process, self.core.pid.clone(), reason);
         } else if let Some(connection) = inner.peers.get(&other.node) {
             let _ = connection.send_exit2(self.core.pid.clone(), other.clone(), &reason);
         }
@@ -300,7 +306,7 @@ impl Process {
 
     /// Ends the process with a reason.
     pub fn exit(self, reason: &Term) {
-        self.inner.end(&self.core, &RawTerm::encoded_from(reason));
+        self.inner.end(&self.core, &Reason::from(reason.clone()));
     }
 }
 
@@ -341,7 +347,7 @@ pub enum SendError {
 
 /// What is sent, before it is encoded for good.
 pub(crate) enum Payload<'a> {
-    Encoded(Vec<u8>),
+    Encoded(Encoded),
     Term(&'a Term),
 }
 
@@ -349,14 +355,14 @@ impl Payload<'_> {
     /// About how many bytes it has; of a large term, just enough to see that it is large.
     fn size(&self) -> usize {
         match self {
-            Self::Encoded(bytes) => bytes.len(),
+            Self::Encoded(encoded) => encoded.bytes().len(),
             Self::Term(term) => size(term),
         }
     }
 
     pub(crate) fn into_raw(self) -> RawTerm {
         match self {
-            Self::Encoded(bytes) => RawTerm::new(bytes.into(), peerl_term::AtomTable::empty()),
+            Self::Encoded(encoded) => encoded.into(),
             Self::Term(term) => RawTerm::encoded_from(term),
         }
     }
@@ -447,7 +453,10 @@ impl Inner {
     pub(crate) async fn answer_from(&self, from: &Pid, to: &Pid, answer: &Term) {
         if to.node == self.identity.atom {
             self.send_here(self.process(to), Payload::Term(answer)).await;
-        } else if let Some(connection) = self.peers.get(&to.node) {
+        } else if let Some(connection) = self.peers.get(&to.node)
+            && !reason::is_impossible(to, &connection)
+            && reason::is_fit(answer, &connection)
+        {
             // A peer that does not read its answers gets none.
             let _ = send_on(&connection, from, ProcessId::Pid(to.clone()), Payload::Term(answer)).await;
         }

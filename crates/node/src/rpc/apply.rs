@@ -14,7 +14,11 @@ use crate::node::Inner;
 pub(crate) fn apply(node: &Inner, module: Atom, function: Atom, arguments: Result<Arguments, RawTerm>) -> Applied {
     let found = match arguments {
         Ok(arguments) => find(node, module, function, arguments),
-        Err(other) => Err(bad_apply(module.into(), function.into(), undecoded(&other))),
+        Err(other) => Err(match other.decode() {
+            Ok(other) => bad_apply(module.into(), function.into(), other),
+            // Of a malformed term its origin has been told; one that is too large to be decoded is too large to be shown.
+            Err(_) => Exception::badarg(),
+        }),
     };
     found.unwrap_or_else(Applied::failed)
 }
@@ -91,7 +95,7 @@ fn find(node: &Inner, module: Atom, function: Atom, arguments: Arguments) -> Res
             let evaluation = Evaluation::new(exported, arguments.list);
             Ok(Applied(State::Found { evaluation, module, function, arity }))
         }
-        None => Err(undef(&module, &function, &arguments.list)),
+        None => Err(undef(&module, &function, &arguments)),
     }
 }
 
@@ -128,13 +132,11 @@ fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exceptio
     }
 }
 
-fn undecoded(raw: &RawTerm) -> Term {
-    raw.decode().unwrap_or_else(|_| Term::nil())
-}
-
 /// `undef`, with the stack that the BEAM gives it.
-fn undef(module: &Atom, function: &Atom, arguments: &RawTerm) -> Exception {
-    Exception { stack: stack(module, function, undecoded(arguments)), ..Exception::error(Term::atom("undef")) }
+fn undef(module: &Atom, function: &Atom, arguments: &Arguments) -> Exception {
+    // A frame has the arguments or their number.
+    let arguments = arguments.list.decode().unwrap_or_else(|_| Term::from(arguments.arity));
+    Exception { stack: stack(module, function, arguments), ..Exception::error(Term::atom("undef")) }
 }
 
 fn with_stack(exception: Exception, module: &Atom, function: &Atom, arity: usize) -> Exception {

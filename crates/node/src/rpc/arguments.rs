@@ -1,4 +1,4 @@
-use peerl_term::{DecodeError, Decoder, Limits, RawTerm, Tag};
+use peerl_term::{DecodeError, Decoder, RawTerm, Tag};
 
 /// The arguments of a call: a proper list, not decoded yet.
 #[derive(Debug, Clone)]
@@ -10,8 +10,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Gives back what is no proper list.
     pub(crate) fn new(list: RawTerm) -> Result<Self, RawTerm> {
-        let limits = Limits::default();
-        match pass_list(&mut Decoder::new(list.bytes(), list.atoms(), &limits)) {
+        match list.read(pass_list) {
             Ok(Some(arity)) => Ok(Self { list, arity }),
             _ => Err(list),
         }
@@ -21,7 +20,7 @@ impl Arguments {
     pub(crate) fn read(decoder: &mut Decoder<'_>, raw: &RawTerm) -> Result<Option<Self>, DecodeError> {
         let start = decoder.position();
         let arity = pass_list(decoder)?;
-        let list = || RawTerm::new(raw.bytes().slice(start..decoder.position()), raw.atoms().clone());
+        let list = || raw.part(start..decoder.position());
         Ok(arity.map(|arity| Self { list: list(), arity }))
     }
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::{BorrowedSpawnRequest, Offered, ProcessId, SpawnOptions};
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, AtomTable, RawTerm, Reference, Tag, Term, encode};
+use peerl_term::{Atom, RawTerm, Reference, Tag, Term, encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -180,7 +180,7 @@ async fn make<T: DeserializeOwned>(
 }
 
 async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<T, CallError> {
-    let value = RawTerm::new(evaluation(node, mfa).await?.into(), AtomTable::empty());
+    let value = RawTerm::from(evaluation(node, mfa).await?);
     Ok(peerl_term::serde::from_raw(&value)?)
 }
 
@@ -201,8 +201,7 @@ fn send(
         encode::reference(request.control().reference, out);
         mfa.encode_function(out);
     };
-    let arguments = mfa.arguments().bytes();
-    connection.outbox.send_parts(Sender::call(number), request, start, arguments, &[Tag::NIL_EXT.0])
+    connection.outbox.send_parts(Sender::call(number), request, start, mfa.arguments(), &[Tag::NIL_EXT.0])
 }
 
 pub(crate) fn not_sent(error: SendError) -> CallError {
@@ -231,7 +230,7 @@ impl Inner {
             encode::list_header(3, out);
             mfa.encode_function(out);
         };
-        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments().bytes(), &[Tag::NIL_EXT.0]);
+        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments(), &[Tag::NIL_EXT.0]);
         sent.map_err(not_sent)
     }
 

@@ -7,22 +7,23 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::ProcessId;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Decoder, Limits, Pid, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CallError;
 use super::call::{not_sent, within};
+use super::outcome::read;
 use crate::connection::{Answer, Connection, Sender, Sent};
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
 use crate::process::{Destination, Message, Process};
+use crate::reason;
 
 /// A `gen_server:call` that is about to be made. It is made when it is awaited.
 #[must_use = "a call is made when it is awaited"]
@@ -30,7 +31,7 @@ use crate::process::{Destination, Message, Process};
 pub struct GenCall<T> {
     node: Node,
     to: Destination,
-    request: Result<Bytes, peerl_term::serde::Error>,
+    request: Result<RawTerm, peerl_term::serde::Error>,
     timeout: Option<Duration>,
     reply: PhantomData<fn() -> T>,
 }
@@ -38,8 +39,8 @@ pub struct GenCall<T> {
 impl Node {
     /// Calls a `gen_server` (or whatever else answers `gen` calls) of a peer, as `gen_server:call/2`.
     pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
-        let mut encoded = Vec::new();
-        let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| Bytes::from(encoded));
+        let mut encoded = Encoded::default();
+        let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded.into());
         GenCall { node: self.clone(), to: to.into(), request, timeout: None, reply: PhantomData }
     }
 }
@@ -76,7 +77,7 @@ const UNMONITORED: Duration = Duration::from_secs(5);
 async fn make<T: DeserializeOwned>(
     node: &Arc<Inner>,
     to: Destination,
-    request: &Bytes,
+    request: &RawTerm,
     unmonitored: Option<Duration>,
 ) -> Result<T, CallError> {
     let myself = || CallError::Connect(ConnectError::Myself(node.identity.name.clone()));
@@ -91,7 +92,7 @@ async fn make<T: DeserializeOwned>(
     let connection = Box::pin(node.connect(&peer)).await?;
     let number = node.identity.next_reference_number();
     let sender = Sender::call(number);
-    if connection.outbox.ready(sender, request.len()).await.is_err() {
+    if connection.outbox.ready(sender, request.bytes().len()).await.is_err() {
         return Err(CallError::NodeDown);
     }
     let reference = node.identity.reference(number);
@@ -137,11 +138,11 @@ async fn make<T: DeserializeOwned>(
 
 /// The reply in `{Tag, Reply}`.
 fn value<T: DeserializeOwned>(reply: &RawTerm) -> Result<T, CallError> {
-    let limits = Limits::default();
-    let mut decoder = Decoder::new(reply.bytes(), reply.atoms(), &limits);
-    decoder.tuple_header()?;
-    decoder.skip_term()?;
-    Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?)
+    read(reply, |decoder| {
+        decoder.tuple_header()?;
+        decoder.skip_term()?;
+        Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(decoder))?)
+    })
 }
 
 /// A call that is under way. If it is dropped before the answer, its monitor is removed.
@@ -170,10 +171,7 @@ impl Drop for Waiting<'_> {
 /// The reference in the tag of `{Tag, Reply}`, in whatever form the tag is: the reference itself, `[alias | Ref]`,
 /// `[[alias | Ref] | _]`, or `{Ref, Node}`.
 pub(crate) fn reply_tag(payload: &RawTerm) -> Option<Reference> {
-    let limits = Limits::default();
-    let mut decoder = Decoder::new(payload.bytes(), payload.atoms(), &limits);
-    (decoder.tuple_header().ok()? == 2).then_some(())?;
-    let tag = decoder.term().ok()?;
+    let tag = payload.read(|decoder| (decoder.tuple_header()? == 2).then(|| decoder.term()).transpose()).ok()??;
     alias_tag(&tag).or_else(|| match &tag {
         Term::Reference(reference) => Some((**reference).clone()),
         Term::Tuple(pair) => pair.first()?.as_reference().cloned(),
@@ -241,7 +239,7 @@ impl Process {
     /// # Errors
     /// If the reply cannot be a term.
     pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
-        let mut encoded = Vec::new();
+        let mut encoded = Encoded::default();
         encode::tuple_header(2, &mut encoded);
         encode::term(&to.tag, &mut encoded);
         peerl_term::serde::to_sink(reply, &mut encoded)?;
@@ -252,13 +250,17 @@ impl Process {
 
 impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
-    pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Vec<u8>) {
-        let message = RawTerm::new(message.into(), peerl_term::AtomTable::empty());
+    pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Encoded) {
+        let message = message.into();
         if let Some(process) = self.process(&to.pid) {
             let _ = process.deliver(Message::User(message));
             return;
         }
         let Some(connection) = self.peers.get(&to.pid.node) else { return };
+        // The caller may have been named by another node.
+        if reason::is_impossible(&to.pid, &connection) || !reason::is_fit(&to.tag, &connection) {
+            return;
+        }
         let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias));
         let control = to_alias.unwrap_or_else(|| connection.forms.send(from.clone(), to.pid.clone()));
         // A caller whose connection has ended waits no more.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use peerl_term::{Atom, DecodeError, Decoder, Limits, RawTerm, Tag, Term};
+use peerl_term::{Atom, DecodeError, RawTerm, Tag, Term};
 
 use super::apply::bad_apply;
 use super::outcome::{cast_reason, erpc_reason, exit_reason};
@@ -28,6 +28,7 @@ const EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
 
 impl Job {
     pub(super) fn new(node: &Inner, module: Atom, function: Atom, arguments: RawTerm) -> Self {
+        // What cannot be read is another term, as a rule; of a malformed one its origin has been told by then.
         if module == ERPC && function == EXECUTE_CALL {
             return match Self::call(node, &arguments) {
                 Ok(Some(job)) => job,
@@ -50,30 +51,30 @@ impl Job {
 
     /// `erpc:execute_call(Id, Module, Function, Arguments)`. Nothing, if that cannot be applied.
     fn call(node: &Inner, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
-        let limits = Limits::default();
-        let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
-        if decoder.list_header()? != 4 {
-            return Ok(None);
-        }
-        let id = match decoder.peek_tag()? {
-            Tag::NEWER_REFERENCE_EXT => CallId::Reference(decoder.reference()?),
-            _ => CallId::Other(Box::new(decoder.term()?)),
-        };
-        let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(&mut decoder, list)?);
-        decoder.nil()?;
-        Ok(arguments.map(|arguments| Self::Call(id, apply(node, module, function, Ok(arguments)))))
+        list.read(|decoder| {
+            if decoder.list_header()? != 4 {
+                return Ok(None);
+            }
+            let id = match decoder.peek_tag()? {
+                Tag::NEWER_REFERENCE_EXT => CallId::Reference(decoder.reference()?),
+                _ => CallId::Other(Box::new(decoder.term()?)),
+            };
+            let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?);
+            decoder.nil()?;
+            Ok(arguments.map(|arguments| Self::Call(id, apply(node, module, function, Ok(arguments)))))
+        })
     }
 
     /// `erpc:execute_cast(Module, Function, Arguments)`. Nothing, if that cannot be applied.
     fn cast(node: &Inner, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
-        let limits = Limits::default();
-        let mut decoder = Decoder::new(list.bytes(), list.atoms(), &limits);
-        if decoder.list_header()? != 3 {
-            return Ok(None);
-        }
-        let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(&mut decoder, list)?);
-        decoder.nil()?;
-        Ok(arguments.map(|arguments| Self::Cast(apply(node, module, function, Ok(arguments)))))
+        list.read(|decoder| {
+            if decoder.list_header()? != 3 {
+                return Ok(None);
+            }
+            let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?);
+            decoder.nil()?;
+            Ok(arguments.map(|arguments| Self::Cast(apply(node, module, function, Ok(arguments)))))
+        })
     }
 
     /// What becomes of a call whose module, function or arguments cannot be those of one.

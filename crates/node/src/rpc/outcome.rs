@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::CallError;
 use crate::exception::{Class, Exception};
 use crate::exports::Outcome;
-use crate::reason::{CallId, Ended, RETURN, Returned};
+use crate::reason::{CallId, Ended, RETURN, Reason, Returned};
 
 /// The exit reason of the process that has made a call for `erpc`: `{Id, return, Value}` and its kin.
 pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> Ended {
@@ -20,11 +20,11 @@ pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> Ended {
         Class::Exit => Term::tuple([id.into(), Term::atom("exit"), reason]),
         Class::Error => Term::tuple([id.into(), Term::atom("error"), reason, stack]),
     };
-    Ended::Other(RawTerm::encoded_from(&reason))
+    Ended::Other(reason.into())
 }
 
 /// The exit reason of a process that has made a call by `erpc:cast/4`: an error is marked as one of the function.
-pub(super) fn cast_reason(outcome: Outcome) -> RawTerm {
+pub(super) fn cast_reason(outcome: Outcome) -> Reason {
     let outcome = outcome.map_err(|exception| match exception.class {
         Class::Error => {
             let error = Term::tuple([exception.reason, exception.stack]);
@@ -38,14 +38,14 @@ pub(super) fn cast_reason(outcome: Outcome) -> RawTerm {
 }
 
 /// The exit reason of a process whose function has ended so.
-pub(super) fn exit_reason(outcome: Outcome) -> RawTerm {
+pub(super) fn exit_reason(outcome: Outcome) -> Reason {
     match outcome {
         Ok(_) => crate::reason::atom("normal"),
-        Err(Exception { class: Class::Exit, reason, .. }) => RawTerm::encoded_from(&reason),
-        Err(Exception { class: Class::Error, reason, stack }) => RawTerm::encoded_from(&Term::tuple([reason, stack])),
+        Err(Exception { class: Class::Exit, reason, .. }) => reason.into(),
+        Err(Exception { class: Class::Error, reason, stack }) => Term::tuple([reason, stack]).into(),
         Err(Exception { class: Class::Throw, reason, stack }) => {
             let reason = Term::tuple([Term::atom("nocatch"), reason]);
-            RawTerm::encoded_from(&Term::tuple([reason, stack]))
+            Term::tuple([reason, stack]).into()
         }
     }
 }
@@ -69,30 +69,45 @@ pub(crate) struct Reply<'a> {
 impl Reply<'_> {
     /// Takes the value out, or the exception.
     pub(crate) fn into_value<T: DeserializeOwned>(self) -> Result<T, CallError> {
-        let limits = Limits::default();
-        let mut decoder = Decoder::new(self.reason.bytes(), self.reason.atoms(), &limits);
-        let of_call = |decoder: &mut Decoder<'_>| -> Option<Atom> {
-            let arity = decoder.tuple_header().ok()?;
-            (3..=4).contains(&arity).then_some(())?;
-            (decoder.reference().ok()? == *self.reference).then_some(())?;
-            decoder.atom().ok()
-        };
-        let kind = of_call(&mut decoder);
-        if kind.as_ref() == Some(&RETURN) {
-            return Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder))?);
-        }
-        match kind.as_ref().map(Atom::as_str) {
-            Some("throw") => Err(Exception::throw(decoder.term()?).into()),
-            Some("exit") => Err(Exception::exit(decoder.term()?).into()),
-            Some("error") => {
-                let reason = decoder.term()?;
-                if decoder.is_empty() {
-                    return Err(CallError::Erpc(reason));
-                }
-                let stack = decoder.term()?;
-                Err(Exception { stack, ..Exception::error(reason) }.into())
+        read(&self.reason, |decoder| {
+            let of_call = |decoder: &mut Decoder<'_>| -> Option<Atom> {
+                let arity = decoder.tuple_header().ok()?;
+                (3..=4).contains(&arity).then_some(())?;
+                (decoder.reference().ok()? == *self.reference).then_some(())?;
+                decoder.atom().ok()
+            };
+            let kind = of_call(decoder);
+            if kind.as_ref() == Some(&RETURN) {
+                return Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(decoder))?);
             }
-            _ => Err(CallError::Signal(self.reason.decode()?)),
-        }
+            Err(match kind.as_ref().map(Atom::as_str) {
+                Some("throw") => Exception::throw(decoder.term()?).into(),
+                Some("exit") => Exception::exit(decoder.term()?).into(),
+                Some("error") => {
+                    let reason = decoder.term()?;
+                    if decoder.is_empty() {
+                        return Err(CallError::Erpc(reason));
+                    }
+                    Exception { stack: decoder.term()?, ..Exception::error(reason) }.into()
+                }
+                _ => CallError::Signal(self.reason.decode()?),
+            })
+        })
     }
+}
+
+/// Reads what a peer has answered.
+pub(super) fn read<T>(
+    answer: &RawTerm,
+    read: impl FnOnce(&mut Decoder<'_>) -> Result<T, CallError>,
+) -> Result<T, CallError> {
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(answer.bytes(), answer.atoms(), &limits);
+    let result = read(&mut decoder);
+    match &result {
+        Err(CallError::Decode(error)) => error.look_into(answer),
+        Err(CallError::Malformed(error)) => answer.mismatched(Some(*error)),
+        _ => {}
+    }
+    result
 }

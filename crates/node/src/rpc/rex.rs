@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerl_term::{Atom, Decoder, Limits, RawTerm, Sink, Term, encode};
+use peerl_term::{Atom, Encoded, RawTerm, Term, encode};
 use serde::de::DeserializeOwned;
 
 use super::CallError;
 use super::call::{Limit, not_sent};
+use super::outcome::read;
 use crate::connection::Connection;
 use crate::exception::Exception;
 use crate::mfa::Mfa;
@@ -33,7 +34,7 @@ pub(super) async fn call<T: DeserializeOwned>(
     let mut process = Process::start(node, Default::default());
     // It fires when the connection is lost; and if there is no `rex`, with a peer that takes monitors.
     let monitor = process.monitor((REX, connection.peer.clone())).await;
-    let request = |out: &mut Vec<u8>| {
+    let request = |out: &mut Encoded| {
         encode::tuple_header(2, out);
         encode::pid(process.pid(), out);
         encode_request("call", mfa, out);
@@ -65,7 +66,7 @@ pub(super) async fn call<T: DeserializeOwned>(
 /// Has a function called, and does not wait for it: `{'$gen_cast', {cast, Module, Function, Arguments, user}}`.
 pub(super) async fn cast(node: &Arc<Inner>, connection: &Connection, mfa: &Mfa) -> Result<(), CallError> {
     let process = Process::start(node, Default::default());
-    let request = |out: &mut Vec<u8>| {
+    let request = |out: &mut Encoded| {
         encode::tuple_header(2, out);
         encode::atom(&Atom::from_static("$gen_cast"), out);
         encode_request("cast", mfa, out);
@@ -74,38 +75,37 @@ pub(super) async fn cast(node: &Arc<Inner>, connection: &Connection, mfa: &Mfa) 
 }
 
 /// Writes `{Kind, Module, Function, Arguments, user}`. What is printed goes to the user's terminal there.
-fn encode_request(kind: &'static str, mfa: &Mfa, out: &mut Vec<u8>) {
+fn encode_request(kind: &'static str, mfa: &Mfa, out: &mut Encoded) {
     encode::tuple_header(5, out);
     encode::atom(&Atom::from_static(kind), out);
     mfa.encode_function(out);
-    out.put(mfa.arguments().bytes());
+    out.put_term(mfa.arguments());
     encode::atom(&Atom::from_static("user"), out);
 }
 
-async fn send(process: &Process, connection: &Connection, request: impl FnOnce(&mut Vec<u8>)) -> Result<(), CallError> {
-    let mut payload = Vec::new();
+async fn send(process: &Process, connection: &Connection, request: impl FnOnce(&mut Encoded)) -> Result<(), CallError> {
+    let mut payload = Encoded::default();
     request(&mut payload);
-    connection.outbox.ready(process.pid(), payload.len()).await.map_err(not_sent)?;
+    connection.outbox.ready(process.pid(), payload.bytes().len()).await.map_err(not_sent)?;
     let control = connection.forms.reg_send(process.pid().clone(), REX);
-    let payload = RawTerm::new(payload.into(), peerl_term::AtomTable::empty());
-    connection.outbox.send_term(process.pid(), &control, &payload).map_err(not_sent)
+    connection.outbox.send_term(process.pid(), &control, &payload.into()).map_err(not_sent)
 }
 
 /// The value in `{rex, Value}`, or what `{rex, {badrpc, Reason}}` says; nothing, if the message is no answer.
 fn value_of<T: DeserializeOwned>(payload: &RawTerm) -> Option<Result<T, CallError>> {
-    let limits = Limits::default();
-    let mut decoder = Decoder::new(payload.bytes(), payload.atoms(), &limits);
-    if decoder.tuple_header() != Ok(2) || decoder.atom().ok()? != REX {
+    let is_answer = payload.read(|decoder| Ok(decoder.tuple_header()? == 2 && decoder.atom()? == REX));
+    if is_answer != Ok(true) {
         return None;
     }
-    let mut ahead = decoder.clone();
-    if ahead.tuple_header() == Ok(2) && ahead.atom().is_ok_and(|kind| kind == "badrpc") {
-        return Some(Err(match ahead.term() {
-            Ok(reason) => failure(reason),
-            Err(error) => error.into(),
-        }));
-    }
-    Some(T::deserialize(&mut peerl_term::serde::Deserializer::new(&mut decoder)).map_err(CallError::Decode))
+    Some(read(payload, |decoder| {
+        decoder.tuple_header()?;
+        decoder.atom()?;
+        let mut ahead = decoder.clone();
+        if ahead.tuple_header() == Ok(2) && ahead.atom().is_ok_and(|kind| kind == "badrpc") {
+            return Err(failure(ahead.term()?));
+        }
+        Ok(T::deserialize(&mut peerl_term::serde::Deserializer::new(decoder))?)
+    }))
 }
 
 /// What the reason of a `{badrpc, Reason}` means: `{'EXIT', {Reason, Stack}}` is an exception.

@@ -229,8 +229,8 @@ async fn go_on(active: Active, process: Arc<Core>, job: Job) {
     let reason = tokio::select! {
         biased;
         ended = job => ended.into_reason(),
-        // Ended by a signal: what runs is dropped.
-        reason = process.ended() => reason,
+        // By a signal, which has told everybody: what runs is dropped.
+        () = process.ended() => return,
     };
     active.0.end(&process, &reason);
 }

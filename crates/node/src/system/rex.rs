@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use peerl_term::{Atom, AtomTable, Pid, RawTerm, Term, encode};
+use peerl_term::{Atom, Encoded, Limits, Pid, RawTerm, Term, encode};
 
 use crate::Exception;
 use crate::node::Inner;
@@ -36,7 +36,7 @@ fn answer_call(process: &Process, call: GenRequest) {
     tokio::spawn(async move {
         let value = evaluate(&node, &active, function).await;
         let reply = Term::tuple([call.from.tag.clone(), value]);
-        let mut encoded = Vec::new();
+        let mut encoded = Encoded::default();
         encode::term(&reply, &mut encoded);
         node.reply_from(&pid, &call.from, encoded);
         drop(active);
@@ -126,8 +126,8 @@ async fn evaluate(node: &Arc<Inner>, active: &Result<Active, Refused>, function:
     };
     match applied.await {
         Ok(value) => {
-            let value = RawTerm::new(value.into(), AtomTable::empty());
-            value.decode().unwrap_or_else(|_| Term::atom("badarg"))
+            let value = RawTerm::from(value).decode_with(&Limits::NONE);
+            value.unwrap_or_else(|error| badrpc(Exception::error(Term::from(error.to_string()))))
         }
         Err(exception) => badrpc(exception),
     }

@@ -149,7 +149,8 @@ mod tests {
                 encode::list_header(1, out);
                 encode::binary_header(size, out);
             };
-            let fragments = outbound.fragment_parts(&control, start, large.slice(..size), Bytes::from_static(&[106]));
+            let fragments =
+                outbound.fragment_parts(&control, start, large.slice(..size), Bytes::from_static(&[106])).unwrap();
             assert_eq!(fragments.len(), size.div_ceil(Fragments::SIZE).max(1) + 1);
             let bytes = fragments.remaining_bytes();
             let frames: Vec<Fragment> = fragments.collect();

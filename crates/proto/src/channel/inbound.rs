@@ -1,7 +1,7 @@
 //! From frames to messages.
 
 use bytes::{Buf, Bytes};
-use peerl_term::{AtomTable, Decoder, Limits, RawTerm};
+use peerl_term::{AtomTable, Decoder, Limits, Origin, RawTerm};
 
 use super::{ChannelError, ChannelLimits, Message, lead, reassembly::Reassembly, received_atoms::ReceivedAtoms};
 use crate::{
@@ -17,12 +17,18 @@ use crate::{
 pub struct Inbound {
     atoms: ReceivedAtoms,
     reassembly: Reassembly,
+    origin: Origin,
 }
 
 impl Inbound {
     /// The receiving side of a connection that has just come up.
     pub fn new(limits: ChannelLimits) -> Self {
-        Inbound { atoms: ReceivedAtoms::default(), reassembly: Reassembly::new(limits) }
+        Self::with_origin(limits, Origin::new(|_| {}))
+    }
+
+    /// As [`Self::new`]; `origin` is told of the first payload that turns out to be malformed when it is decoded.
+    pub fn with_origin(limits: ChannelLimits, origin: Origin) -> Self {
+        Inbound { atoms: ReceivedAtoms::default(), reassembly: Reassembly::new(limits, origin.clone()), origin }
     }
 
     /// Takes the next frame. Gives a message, unless the frame is a tick or a fragment and not the last one.
@@ -42,11 +48,11 @@ impl Inbound {
         match *frame {
             [lead::VERSION, lead::HEADER, ref header @ ..] => {
                 let (atoms, length) = self.atoms.read_header(header)?;
-                read(frame, 2 + length, atoms, to)?;
+                read(frame, 2 + length, atoms, &self.origin, to)?;
                 Ok(true)
             }
             [lead::PASS_THROUGH, lead::VERSION, ..] => {
-                read_pass_through(frame, to)?;
+                read_pass_through(frame, &self.origin, to)?;
                 Ok(true)
             }
             [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
@@ -82,23 +88,23 @@ fn put(message: Option<Message>, to: &mut Message) -> bool {
 
 /// Reads the message in a frame from `start` on.
 #[inline(always)]
-fn read(frame: Bytes, start: usize, atoms: AtomTable, to: &mut Message) -> Result<(), ChannelError> {
+fn read(frame: Bytes, start: usize, atoms: AtomTable, origin: &Origin, to: &mut Message) -> Result<(), ChannelError> {
     let start = read_control(&frame, start, &atoms, &mut to.control)?;
     let has_payload = frame.len() > start;
     check_payload(&to.control, has_payload)?;
-    to.payload = has_payload.then(|| RawTerm::new(from(frame, start), atoms));
+    to.payload = has_payload.then(|| RawTerm::arrived(from(frame, start), atoms, origin.clone()));
     Ok(())
 }
 
 /// Reads a message without a header, where both terms have their version bytes.
-fn read_pass_through(frame: Bytes, to: &mut Message) -> Result<(), ChannelError> {
+fn read_pass_through(frame: Bytes, origin: &Origin, to: &mut Message) -> Result<(), ChannelError> {
     let start = read_control(&frame, 2, &AtomTable::empty(), &mut to.control)?;
     let has_payload = frame.len() > start;
     check_payload(&to.control, has_payload)?;
     if has_payload && (frame[start] != lead::VERSION || frame.len() == start + 1) {
         return Err(ChannelError::UnknownFrame);
     }
-    to.payload = has_payload.then(|| RawTerm::new(from(frame, start + 1), AtomTable::empty()));
+    to.payload = has_payload.then(|| RawTerm::arrived(from(frame, start + 1), AtomTable::empty(), origin.clone()));
     Ok(())
 }
 

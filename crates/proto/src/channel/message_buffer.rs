@@ -8,16 +8,24 @@ use super::sent_atoms::SentAtoms;
 pub struct MessageBuffer<'a> {
     bytes: &'a mut Vec<u8>,
     atoms: Option<&'a mut SentAtoms>,
+    records: bool,
 }
 
 impl<'a> MessageBuffer<'a> {
     /// Writes atoms by their names.
     pub(super) fn inline(bytes: &'a mut Vec<u8>) -> Self {
-        MessageBuffer { bytes, atoms: None }
+        MessageBuffer { bytes, atoms: None, records: false }
     }
 
     pub(super) fn caching(bytes: &'a mut Vec<u8>, atoms: &'a mut SentAtoms) -> Self {
-        MessageBuffer { bytes, atoms: Some(atoms) }
+        MessageBuffer { bytes, atoms: Some(atoms), records: false }
+    }
+}
+
+impl MessageBuffer<'_> {
+    /// Whether a native record has been written.
+    pub(super) fn has_records(&self) -> bool {
+        self.records
     }
 }
 
@@ -34,6 +42,11 @@ impl Sink for MessageBuffer<'_> {
 
     fn patch_u32(&mut self, position: usize, value: u32) {
         self.bytes.patch_u32(position, value);
+    }
+
+    fn put_record_tag(&mut self) {
+        self.records = true;
+        self.put_u8(Tag::RECORD_EXT.0);
     }
 
     #[inline]

@@ -34,12 +34,19 @@ enum Format {
     AtomCache,
 }
 
-/// A message doesn't fit a frame, and the peer doesn't take fragments.
+/// Why a message can't be sent to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message of {length} bytes doesn't fit a frame, and the peer doesn't take fragments")]
-pub struct MessageTooLarge {
-    /// The length of the frame that it would be.
-    pub length: usize,
+#[non_exhaustive]
+pub enum Unsendable {
+    /// It doesn't fit a frame, and the peer doesn't take fragments.
+    #[error("a message of {length} bytes doesn't fit a frame, and the peer doesn't take fragments")]
+    TooLarge {
+        /// The length of the frame that it would be.
+        length: usize,
+    },
+    /// It has a native record in it, at which a peer before OTP 29 ends the connection.
+    #[error("a native record, which the peer doesn't take")]
+    NativeRecord,
 }
 
 impl Outbound {
@@ -73,12 +80,12 @@ impl Outbound {
         control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> Result<(), MessageTooLarge> {
-        if self.format == Format::AtomCache && self.put_cached(control, &payload, usize::MAX, out) {
+    ) -> Result<(), Unsendable> {
+        if self.format == Format::AtomCache && self.put_cached(control, &payload, usize::MAX, out)? {
             return Ok(());
         }
         let start = out.len();
-        self.put_inline(control, payload, out);
+        self.put_inline(control, payload, out)?;
         close_frame(start, out)
     }
 
@@ -87,11 +94,7 @@ impl Outbound {
     /// # Panics
     /// In debug builds, if it must have one.
     #[inline]
-    pub fn encode_control(
-        &mut self,
-        control: &Offered<impl Control>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), MessageTooLarge> {
+    pub fn encode_control(&mut self, control: &Offered<impl Control>, out: &mut Vec<u8>) -> Result<(), Unsendable> {
         debug_assert!(!control.has_payload());
         self.encode(control, |_| {}, out)
     }
@@ -110,9 +113,9 @@ impl Outbound {
         control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> Result<Option<Fragments>, MessageTooLarge> {
+    ) -> Result<Option<Fragments>, Unsendable> {
         let largest = if self.supports(DistributionFlags::FRAGMENTS) { Fragments::LARGE } else { usize::MAX };
-        if self.format == Format::AtomCache && self.put_cached(control, &payload, largest, out) {
+        if self.format == Format::AtomCache && self.put_cached(control, &payload, largest, out)? {
             return Ok(None);
         }
         self.encode_apart(control, payload, out)
@@ -127,9 +130,9 @@ impl Outbound {
         control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> Result<Option<Fragments>, MessageTooLarge> {
+    ) -> Result<Option<Fragments>, Unsendable> {
         let start = out.len();
-        let payload_start = self.put_inline(control, payload, out);
+        let payload_start = self.put_inline(control, payload, out)?;
         if out.len() - payload_start <= Fragments::LARGE || !self.supports(DistributionFlags::FRAGMENTS) {
             close_frame(start, out)?;
             return Ok(None);
@@ -147,13 +150,14 @@ impl Outbound {
         start: impl FnOnce(&mut MessageBuffer<'_>),
         payload: Bytes,
         end: Bytes,
-    ) -> Fragments {
+    ) -> Result<Fragments, Unsendable> {
         debug_assert!(control.has_payload() && self.supports(DistributionFlags::FRAGMENTS));
         let mut head = Vec::new();
         let mut buffer = MessageBuffer::inline(&mut head);
         control.encode(&mut buffer);
         start(&mut buffer);
-        Fragments::of_parts(self.sequence(), head, payload, end)
+        self.check(&buffer)?;
+        Ok(Fragments::of_parts(self.sequence(), head, payload, end))
     }
 
     /// Whether the peer and we have all of these capabilities.
@@ -176,7 +180,7 @@ impl Outbound {
         payload: impl Fn(&mut MessageBuffer<'_>),
         largest: usize,
         out: &mut Vec<u8>,
-    ) -> bool {
+    ) -> Result<bool, Unsendable> {
         debug_assert!(control.control().is_offered(self.flags));
         self.message.clear();
         self.atoms.begin();
@@ -186,10 +190,14 @@ impl Outbound {
         if control.has_payload() {
             payload(&mut buffer);
         }
+        if buffer.has_records() && !self.flags.contains(DistributionFlags::NATIVE_RECORDS) {
+            self.atoms.take_back();
+            return Err(Unsendable::NativeRecord);
+        }
         if self.message.len() - payload_start > largest {
             self.atoms.take_back();
             self.message = Vec::new();
-            return false;
+            return Ok(false);
         }
         let start = out.len();
         out.extend_from_slice(&[0, 0, 0, 0, lead::VERSION, lead::HEADER]);
@@ -202,33 +210,48 @@ impl Outbound {
         if !fits {
             self.atoms.take_back();
         }
-        fits
+        Ok(fits)
     }
 
     /// Appends a gap for the length, and the message, with its atoms inline. Gives where the payload starts.
+    ///
+    /// After an error `out` is as it was.
     #[inline]
     fn put_inline(
         &self,
         control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
         out: &mut Vec<u8>,
-    ) -> usize {
+    ) -> Result<usize, Unsendable> {
         debug_assert!(control.control().is_offered(self.flags));
+        let start = out.len();
         out.extend_from_slice(&[0; 4]);
         match self.format {
             Format::Header | Format::AtomCache => out.extend_from_slice(&HEADER_WITHOUT_ATOMS),
             Format::PassThrough => out.extend_from_slice(&[lead::PASS_THROUGH, lead::VERSION]),
         }
-        control.encode(&mut MessageBuffer::inline(out));
-        if !control.has_payload() {
-            return out.len();
+        let mut buffer = MessageBuffer::inline(out);
+        control.encode(&mut buffer);
+        let mut payload_start = buffer.position();
+        if control.has_payload() {
+            if self.format == Format::PassThrough {
+                buffer.put_u8(lead::VERSION);
+            }
+            payload_start = buffer.position();
+            payload(&mut buffer);
         }
-        if self.format == Format::PassThrough {
-            out.push(lead::VERSION);
+        if let Err(unsendable) = self.check(&buffer) {
+            out.truncate(start);
+            return Err(unsendable);
         }
-        let payload_start = out.len();
-        payload(&mut MessageBuffer::inline(out));
-        payload_start
+        Ok(payload_start)
+    }
+
+    fn check(&self, buffer: &MessageBuffer<'_>) -> Result<(), Unsendable> {
+        match buffer.has_records() && !self.flags.contains(DistributionFlags::NATIVE_RECORDS) {
+            true => Err(Unsendable::NativeRecord),
+            false => Ok(()),
+        }
     }
 
     /// The number of the next fragmented message. Never 0: that crashes the virtual machine of OTP 25 to 29.
@@ -242,11 +265,11 @@ impl Outbound {
 const HEADER_WITHOUT_ATOMS: [u8; 3] = [lead::VERSION, lead::HEADER, 0];
 
 #[inline]
-fn close_frame(start: usize, out: &mut Vec<u8>) -> Result<(), MessageTooLarge> {
+fn close_frame(start: usize, out: &mut Vec<u8>) -> Result<(), Unsendable> {
     let length = out.len() - start - 4;
     if length > Outbound::MAX_FRAME {
         out.truncate(start);
-        return Err(MessageTooLarge { length });
+        return Err(Unsendable::TooLarge { length });
     }
     out[start..start + 4].copy_from_slice(&(length as u32).to_be_bytes());
     Ok(())
@@ -350,6 +373,40 @@ mod tests {
             frames.filter_map(|frame| inbound.receive(Frame::Data(frame[4..].to_vec().into())).unwrap()).last();
         assert_eq!(payload(message.unwrap()), large);
         assert_eq!(payload(received(&mut inbound, &apart)), Term::atom("apart"));
+    }
+
+    #[test]
+    fn no_native_record_for_a_peer_that_does_not_take_them() {
+        // `#m:r{fresh = 1}` of OTP 29.
+        let record = hex("83 43 00000001 01 77016d 770172 77056672657368 6101");
+        let record = Term::decode(&record.into()).unwrap();
+        let payload = Term::list([Term::atom("fresh"), record]);
+        let payload = &payload;
+        let write = |out: &mut MessageBuffer<'_>| encode::term(payload, out);
+        for flags in [CACHE, INLINE, PASS_THROUGH].map(|flags| flags.difference(DistributionFlags::NATIVE_RECORDS)) {
+            let control = &Forms::new(flags).send(a(9), b(0x58));
+            let mut outbound = Outbound::new(flags);
+            let mut out = vec![1];
+            assert_eq!(outbound.encode(control, write, &mut out), Err(Unsendable::NativeRecord));
+            assert_eq!(outbound.encode_or_fragment(control, write, &mut out).err(), Some(Unsendable::NativeRecord));
+            assert_eq!(out, [1]);
+            if flags.contains(DistributionFlags::FRAGMENTS) {
+                let parts = outbound.fragment_parts(control, write, vec![0; 100_000].into(), Bytes::new());
+                assert_eq!(parts.err(), Some(Unsendable::NativeRecord));
+            }
+            // What was not sent is not in the peer's cache.
+            let mut inbound = Inbound::new(ChannelLimits::default());
+            out.clear();
+            outbound.encode(control, |out| encode::term(&Term::atom("fresh"), out), &mut out).unwrap();
+            assert_eq!(received(&mut inbound, &out).payload.unwrap().decode().unwrap(), Term::atom("fresh"));
+        }
+        let mut out = Vec::new();
+        let control = Forms::new(CACHE).send(a(9), b(0x58));
+        Outbound::new(CACHE).encode(&control, write, &mut out).unwrap();
+        assert_eq!(
+            received(&mut Inbound::new(ChannelLimits::default()), &out).payload.unwrap().decode(),
+            Ok(payload.clone())
+        );
     }
 
     #[test]

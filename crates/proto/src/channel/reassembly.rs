@@ -5,7 +5,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use bytes::Bytes;
-use peerl_term::{AtomTable, RawTerm};
+use peerl_term::{AtomTable, Origin, RawTerm};
 
 use super::{ChannelError, ChannelLimits, Message};
 use crate::control::{Control, ControlMessage};
@@ -14,6 +14,7 @@ use crate::control::{Control, ControlMessage};
 #[derive(Debug)]
 pub(super) struct Reassembly {
     limits: ChannelLimits,
+    origin: Origin,
     sequences: HashMap<u64, Sequence>,
     bytes: usize,
 }
@@ -30,8 +31,8 @@ struct Sequence {
 }
 
 impl Reassembly {
-    pub(super) fn new(limits: ChannelLimits) -> Self {
-        Reassembly { limits, sequences: HashMap::new(), bytes: 0 }
+    pub(super) fn new(limits: ChannelLimits, origin: Origin) -> Self {
+        Reassembly { limits, origin, sequences: HashMap::new(), bytes: 0 }
     }
 
     /// Takes the first fragment, whose number is how many there are.
@@ -47,7 +48,7 @@ impl Reassembly {
             return Err(ChannelError::FragmentOrder { sequence, fragment });
         }
         if fragment == 1 {
-            return finish(control, atoms, payload).map(Some);
+            return finish(control, atoms, payload, &self.origin).map(Some);
         }
         if !control.has_payload() {
             return Err(ChannelError::Payload { operation: control.operation(), payload: true });
@@ -79,7 +80,7 @@ impl Reassembly {
         }
         let whole = open.remove();
         self.bytes -= whole.payload.len();
-        finish(whole.control, whole.atoms, whole.payload.into()).map(Some)
+        finish(whole.control, whole.atoms, whole.payload.into(), &self.origin).map(Some)
     }
 
     /// How many bytes wait.
@@ -112,11 +113,11 @@ impl Sequence {
     }
 }
 
-fn finish(control: ControlMessage, atoms: AtomTable, payload: Bytes) -> Result<Message, ChannelError> {
+fn finish(control: ControlMessage, atoms: AtomTable, payload: Bytes, origin: &Origin) -> Result<Message, ChannelError> {
     if control.has_payload() == payload.is_empty() {
         return Err(ChannelError::Payload { operation: control.operation(), payload: !payload.is_empty() });
     }
-    let payload = (!payload.is_empty()).then(|| RawTerm::new(payload, atoms));
+    let payload = (!payload.is_empty()).then(|| RawTerm::arrived(payload, atoms, origin.clone()));
     Ok(Message { control, payload })
 }
 
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn interleaved_sequences() {
-        let mut reassembly = Reassembly::new(ChannelLimits::default());
+        let mut reassembly = Reassembly::new(ChannelLimits::default(), Origin::new(|_| {}));
         assert!(!start(&mut reassembly, 7, 3, b"ab").unwrap());
         assert!(!start(&mut reassembly, 8, 2, b"xy").unwrap());
         assert!(reassembly.go_on(7, 2, b"cd").unwrap().is_none());
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn order() {
         let out_of_order = |sequence, fragment| Err(ChannelError::FragmentOrder { sequence, fragment });
-        let mut reassembly = Reassembly::new(limits());
+        let mut reassembly = Reassembly::new(limits(), Origin::new(|_| {}));
         assert_eq!(start(&mut reassembly, 1, 0, b"a"), out_of_order(1, 0));
         assert!(!start(&mut reassembly, 1, 3, b"a").unwrap());
         assert_eq!(start(&mut reassembly, 1, 3, b"a"), out_of_order(1, 3));
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let mut reassembly = Reassembly::new(limits());
+        let mut reassembly = Reassembly::new(limits(), Origin::new(|_| {}));
         assert!(!start(&mut reassembly, 1, u64::MAX, b"12345678").unwrap());
         let refused = reassembly.go_on(1, u64::MAX - 1, b"901").unwrap_err();
         assert_eq!(refused, ChannelError::MessageTooLarge { limit: 10 });
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn room_is_bounded_by_what_has_arrived() {
-        let mut reassembly = Reassembly::new(ChannelLimits::default());
+        let mut reassembly = Reassembly::new(ChannelLimits::default(), Origin::new(|_| {}));
         let _ = start(&mut reassembly, 1, u64::MAX, b"12345678").unwrap();
         let _ = reassembly.go_on(1, u64::MAX - 1, &[0; 1000]).unwrap();
         assert!(reassembly.sequences[&1].payload.capacity() <= 4 * 1008);

@@ -152,7 +152,7 @@ impl Forms {
     }
 
     /// Whether the reason of an exit signal is its payload.
-    fn takes_payloads(self) -> bool {
+    pub fn takes_payloads(self) -> bool {
         self.flags.contains(DistributionFlags::EXIT_PAYLOAD)
     }
 }

@@ -4,6 +4,9 @@ use super::term::{VACANT, put};
 use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::{Atom, DuplicateKey, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
 
+/// The BEAM takes no fun with more free variables.
+const MOST_FREE: usize = 255;
+
 /// So many elements are made room for at a time.
 const CHUNK: usize = 64;
 
@@ -155,12 +158,25 @@ impl Decoder<'_> {
         let index = self.u32(at)?;
         let free = self.u32(at)? as usize;
         let module = self.atom()?;
-        let old_index = self.integer()?;
-        let old_unique = self.integer()?;
+        let old_index = self.small()?;
+        let old_unique = self.small()?;
+        if free > MOST_FREE {
+            return Err(self.error(at, DecodeErrorKind::IntegerRange));
+        }
         let pid: Pid = self.pid()?;
         let fun =
             LocalFun { arity, unique, index, module, old_index, old_unique, pid, free_variables: Default::default() };
         Ok((Kind::Fun(Box::new(fun)), free))
+    }
+
+    /// Reads an integer that the BEAM has in one word.
+    fn small(&mut self) -> Result<i64, DecodeError> {
+        let at = self.position();
+        let value = self.integer()?;
+        match value >> 59 {
+            0 | -1 => Ok(value),
+            _ => Err(self.error(at, DecodeErrorKind::IntegerRange)),
+        }
     }
 
     fn record_header(&mut self, at: usize) -> Result<(Kind, usize), DecodeError> {

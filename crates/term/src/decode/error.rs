@@ -71,3 +71,15 @@ pub enum DecodeErrorKind {
     #[error("more elements than the limit")]
     TooManyElements,
 }
+
+impl DecodeErrorKind {
+    /// Whether the bytes may be well-formed, and are only more than the decoder was to take.
+    pub fn is_limit(self) -> bool {
+        matches!(self, Self::TooManyBytes | Self::TooManyElements)
+    }
+
+    /// Whether the term may be well-formed, and only another one than the caller looked for.
+    pub(crate) fn may_be_mismatch(self) -> bool {
+        matches!(self, Self::Unexpected | Self::IntegerRange)
+    }
+}

@@ -12,6 +12,11 @@ pub struct Limits {
     pub decompressed: usize,
 }
 
+impl Limits {
+    /// No limit: for terms of this program's own making.
+    pub const NONE: Self = Self { bytes: usize::MAX, elements: usize::MAX, decompressed: usize::MAX };
+}
+
 impl Default for Limits {
     /// 1 GiB of input, 16 Mi elements (512 MiB of memory), 256 MiB decompressed.
     fn default() -> Self {

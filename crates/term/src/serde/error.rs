@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{de, ser};
 
-use crate::DecodeError;
+use crate::{DecodeError, RawTerm};
 
 /// A value cannot be written as a term, or a term cannot be read as a value; [`Error::kind`] says why.
 ///
@@ -62,6 +62,15 @@ impl Error {
             ErrorKind::Message { offset, .. } | ErrorKind::TooDeep { offset } => *offset,
             ErrorKind::ImproperList { offset } => Some(*offset),
             _ => None,
+        }
+    }
+
+    /// Finds out whether a term that could not be read is malformed.
+    #[cold]
+    pub fn look_into(&self, raw: &RawTerm) {
+        match &*self.0 {
+            ErrorKind::Decode(error) => raw.mismatched(Some(*error)),
+            _ => raw.mismatched(None),
         }
     }
 

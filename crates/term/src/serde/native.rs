@@ -79,6 +79,13 @@ impl<Q: SerializeSeq> Sink for Pieces<Q> {
             self.result = self.to.serialize_element(&Patch { position, value });
         }
     }
+
+    fn put_record_tag(&mut self) {
+        self.position += 1;
+        if self.result.is_ok() {
+            self.result = self.to.serialize_element(&RecordTag);
+        }
+    }
 }
 
 struct Piece<'a>(&'a [u8]);
@@ -98,6 +105,14 @@ struct Patch {
 impl Serialize for Patch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u128(((self.position as u128) << 32) | u128::from(self.value))
+    }
+}
+
+struct RecordTag;
+
+impl Serialize for RecordTag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
     }
 }
 
@@ -121,7 +136,7 @@ macro_rules! refuse_all_but_bytes {
             serialize_bool(bool); serialize_i8(i8); serialize_i16(i16); serialize_i32(i32); serialize_i64(i64);
             serialize_u8(u8); serialize_u16(u16); serialize_u32(u32); serialize_u64(u64);
             serialize_f32(f32); serialize_f64(f64); serialize_char(char); serialize_str(&str);
-            serialize_none(); serialize_unit(); serialize_unit_struct(&'static str);
+            serialize_none(); serialize_unit_struct(&'static str);
             serialize_unit_variant(&'static str, u32, &'static str);
         }
         refuse! { compound
@@ -191,7 +206,7 @@ impl<S: Sink> Serializer for NativeSerializer<'_, S> {
         Ok(self)
     }
 
-    refuse! { serialize_bytes(&[u8]); serialize_u128(u128); }
+    refuse! { serialize_bytes(&[u8]); serialize_u128(u128); serialize_unit(); }
     refuse_all_but_bytes!();
 }
 
@@ -233,6 +248,11 @@ impl<S: Sink> Serializer for RawElement<'_, S> {
 
     fn serialize_u128(self, patch: u128) -> Result<(), Error> {
         self.sink.patch_u32(self.start + (patch >> 32) as usize, patch as u32);
+        Ok(())
+    }
+
+    fn serialize_unit(self) -> Result<(), Error> {
+        self.sink.put_record_tag();
         Ok(())
     }
 

@@ -168,7 +168,13 @@ impl Options {
     /// # Errors
     /// If the bytes are not one well-formed term, or not one of the type.
     pub fn from_raw<'de, T: Deserialize<'de>>(&self, raw: &'de RawTerm) -> Result<T, Error> {
-        self.read(Decoder::new(raw.bytes(), raw.atoms(), &self.limits), 0)
+        let mut decoder = Decoder::new(raw.bytes(), raw.atoms(), &self.limits);
+        let read = T::deserialize(&mut Deserializer::with_options(&mut decoder, self));
+        let read = read.and_then(|value| Ok(raw.finish(&decoder).map(|()| value)?));
+        if let Err(error) = &read {
+            error.look_into(raw);
+        }
+        read
     }
 
     /// See [`to_term`](super::to_term).
@@ -178,7 +184,7 @@ impl Options {
     pub fn to_term<T: Serialize + ?Sized>(&self, value: &T) -> Result<Term, Error> {
         let mut bytes = Vec::new();
         self.to_sink(value, &mut bytes)?;
-        Ok(RawTerm::new(bytes.into(), AtomTable::empty()).decode_with(&UNLIMITED)?)
+        Ok(RawTerm::new(bytes.into(), AtomTable::empty()).decode_with(&Limits::NONE)?)
     }
 
     /// See [`from_term`](super::from_term).
@@ -186,7 +192,7 @@ impl Options {
     /// # Errors
     /// If the term is not one of the type.
     pub fn from_term<T: DeserializeOwned>(&self, term: &Term) -> Result<T, Error> {
-        self.limits(UNLIMITED).from_raw(&RawTerm::encoded_from(term))
+        self.limits(Limits::NONE).from_raw(&RawTerm::encoded_from(term))
     }
 
     fn read<'de, T: Deserialize<'de>>(&self, mut decoder: Decoder<'de>, start: usize) -> Result<T, Error> {
@@ -196,9 +202,6 @@ impl Options {
         Ok(value)
     }
 }
-
-/// What this process has made itself needs no limits.
-const UNLIMITED: Limits = Limits { bytes: usize::MAX, elements: usize::MAX, decompressed: usize::MAX };
 
 fn check_version(bytes: &[u8]) -> Result<(), DecodeError> {
     match bytes {

@@ -1,0 +1,129 @@
+//! A peer of our own making that knows the cookie, and then sends whatever it likes.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+
+use bytes::{Bytes, BytesMut};
+use peerl_node::{Node, NodeName, Term};
+use peerl_proto::channel::{ChannelLimits, Inbound, Message};
+use peerl_proto::cookie::Cookie;
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::frame::FrameReader;
+use peerl_proto::handshake::initiator::{self, AfterStatus};
+use peerl_proto::handshake::{HandshakeReader, LocalNode};
+use peerl_term::{Atom, Pid};
+use peerl_test_support::{COOKIE, unique_name};
+
+use super::LIMIT;
+
+/// Somebody who knows the cookie, and then does what it likes.
+pub struct Intruder {
+    pub socket: TcpStream,
+    pub name: String,
+    buffer: BytesMut,
+    inbound: Inbound,
+}
+
+impl Intruder {
+    pub fn connect(node: &Node) -> Self {
+        Self::connect_as(&format!("{}@127.0.0.1", unique_name("intruder")), node)
+    }
+
+    pub fn connect_as(name: &str, node: &Node) -> Self {
+        Self::connect_to(name, node.name(), node.port())
+    }
+
+    pub fn connect_to(name: &str, peer: &NodeName, port: u16) -> Self {
+        let cookie = Cookie::new(COOKIE).unwrap();
+        let local = LocalNode::new(name.parse().unwrap(), 9, DistributionFlags::FULL_MEMBER, cookie);
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut buffer = BytesMut::new();
+        let (state, out) = initiator::start(local, peer.clone());
+        socket.write_all(&out).unwrap();
+        let AfterStatus::Proceed(state) = state.receive(&next(&mut socket, &mut buffer)).unwrap() else { panic!() };
+        let (state, out) = state.receive(&next(&mut socket, &mut buffer), 1).unwrap();
+        socket.write_all(&out).unwrap();
+        state.receive(&next(&mut socket, &mut buffer)).unwrap();
+        let (name, inbound) = (name.to_owned(), Inbound::new(ChannelLimits::default()));
+        Self { socket, name, buffer, inbound }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid { node: Atom::new(&self.name).unwrap(), id: 1, serial: 0, creation: 9 }
+    }
+
+    /// A frame of a control message and perhaps a payload, as OTP would write it without an atom cache.
+    pub fn frame(&mut self, control: Term, payload: Option<Term>) {
+        let mut body = vec![131, 68, 0];
+        body.extend_from_slice(&control.encode()[1..]);
+        if let Some(payload) = payload {
+            body.extend_from_slice(&payload.encode()[1..]);
+        }
+        self.bytes(&body);
+    }
+
+    /// A frame of a control message and any bytes.
+    pub fn raw(&mut self, control: Term, payload: &[u8]) {
+        let mut body = vec![131, 68, 0];
+        body.extend_from_slice(&control.encode()[1..]);
+        body.extend_from_slice(payload);
+        self.bytes(&body);
+    }
+
+    /// The next message of the node.
+    pub fn message(&mut self) -> Message {
+        loop {
+            if let Some(frame) = FrameReader::default().next(&mut self.buffer).unwrap() {
+                if let Some(message) = self.inbound.receive(frame).unwrap() {
+                    return message;
+                }
+                continue;
+            }
+            let mut chunk = [0; 4096];
+            let count = self.socket.read(&mut chunk).unwrap();
+            assert!(count > 0, "the node closed the connection");
+            self.buffer.extend_from_slice(&chunk[..count]);
+        }
+    }
+
+    pub fn bytes(&mut self, body: &[u8]) {
+        // The node may have closed already.
+        let _ = self.socket.write_all(&u32::try_from(body.len()).unwrap().to_be_bytes());
+        let _ = self.socket.write_all(body);
+    }
+
+    /// Waits until the node has closed the connection.
+    pub fn assert_closed(&mut self, what: &str) {
+        let mut chunk = [0; 4096];
+        loop {
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("{what}: {error}"),
+            }
+        }
+    }
+}
+
+fn next(socket: &mut TcpStream, buffer: &mut BytesMut) -> Bytes {
+    loop {
+        if let Some(message) = HandshakeReader::default().next(buffer).unwrap() {
+            return message;
+        }
+        let mut chunk = [0; 4096];
+        let count = socket.read(&mut chunk).unwrap();
+        assert!(count > 0, "the node closed the connection in the handshake");
+        buffer.extend_from_slice(&chunk[..count]);
+    }
+}
+
+/// The frame of a fragment.
+pub fn fragment(kind: u8, sequence: u64, number: u64, rest: &[u8]) -> Vec<u8> {
+    let mut body = vec![131, kind];
+    body.extend_from_slice(&sequence.to_be_bytes());
+    body.extend_from_slice(&number.to_be_bytes());
+    body.extend_from_slice(rest);
+    body
+}
