@@ -59,3 +59,23 @@ pub enum NodeDownReason {
     #[error("this node is shutting down")]
     Shutdown,
 }
+
+/// How loudly the end of a connection is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Shown unless the user wants less.
+    Warning,
+    /// Shown on demand.
+    Info,
+}
+
+impl NodeDownReason {
+    /// That a member of the mesh is gone is worth a line; that a guest is, or that all are because this node ends, is not.
+    pub(crate) fn level(&self, peer: Visibility) -> Level {
+        match self {
+            Self::Shutdown => Level::Info,
+            Self::ConnectionClosed | Self::Io(_) if peer == Visibility::Hidden => Level::Info,
+            _ => Level::Warning,
+        }
+    }
+}

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connection::{self, Connection};
 use crate::dial::{self, ConnectError};
 use crate::epmd::{PortMapper, Registered};
+use crate::event::Level;
 use crate::exports::Exports;
 use crate::identity::Identity;
 use crate::peers::{Peers, Wish};
@@ -243,6 +244,14 @@ impl Node {
         self.inner.connect(peer).await.map(drop)
     }
 
+    /// Asks the EPMD of a peer's host at which port the peer listens; without EPMD, it is the port of all peers.
+    ///
+    /// # Errors
+    /// If EPMD does not answer, or knows no such node.
+    pub async fn port_of(&self, peer: &NodeName) -> Result<u16, ConnectError> {
+        self.inner.epmd.port_of(peer).await
+    }
+
     /// Ends the connection to a peer. Says whether there was one. The peer may connect again.
     pub fn disconnect(&self, peer: &NodeName) -> bool {
         let connection = self.inner.peers.get(peer.as_atom());
@@ -354,7 +363,10 @@ impl Inner {
             return;
         }
         let reason = if connection.outbox.is_finishing() { NodeDownReason::Shutdown } else { reason };
-        tracing::info!(peer = %connection.peer, %reason, "node down");
+        match reason.level(connection.visibility()) {
+            Level::Warning => tracing::warn!(peer = %connection.peer, %reason, "node down"),
+            Level::Info => tracing::info!(peer = %connection.peer, %reason, "node down"),
+        }
         connection.calls.close();
         connection.monitors.close();
         self.node_gone(&connection.peer);
