@@ -66,7 +66,7 @@ impl PeerOptions {
         let (mut found, mut first) = (Peers::new(), None);
         for (name, answer) in futures::future::join_all(answers).await {
             match answer {
-                Ok(peers) => found.extend(peers),
+                Ok(answer) => found.extend(answer.peers),
                 Err(error) => {
                     tracing::warn!(strategy = name, %error, "discovery failed");
                     first.get_or_insert_with(|| discovery_failure(name, error));

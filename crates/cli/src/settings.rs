@@ -92,7 +92,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "specs", default)]
     pub discover: Option<Vec<Spec>>,
 
-    /// When a peer that is no longer listed is disconnected: for the file and the environment.
+    /// When a worker or app that is no longer listed leaves the mesh: for the file and the environment.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,

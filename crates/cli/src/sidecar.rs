@@ -13,11 +13,11 @@ use remembering::Remembering;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use peerl_discovery::{
-    Backoff, MeshError, MeshEvent, Reconciler, RemoteError, RemoteMesh, RemoteNode, Removal, Strategy,
+    Backoff, MeshError, MeshEvent, Reconciler, RemoteError, RemoteMesh, RemoteNode, Removal, Standing, Strategy,
 };
 use peerl_node::{Node, NodeName};
 use tokio::time::{Instant, sleep};
@@ -32,6 +32,8 @@ pub struct Sidecar {
     strategies: Vec<Arc<Remembering>>,
     interval: Duration,
     removal: Removal,
+    /// What the app is to the lists, over all its runs.
+    standing: Mutex<Standing>,
     readiness: AppReadiness,
 }
 
@@ -49,6 +51,7 @@ impl Sidecar {
             strategies: Remembering::each(strategies),
             interval,
             removal: Removal::Never,
+            standing: Mutex::default(),
             readiness: AppReadiness::default(),
         }
     }
@@ -58,7 +61,7 @@ impl Sidecar {
         Self { remote: self.remote.timeout(timeout), ..self }
     }
 
-    /// Sets when a connected peer that is no longer listed is disconnected. Never unless told otherwise.
+    /// Sets when the app leaves the mesh because it is no longer listed. Never unless told otherwise.
     pub fn removal(self, removal: Removal) -> Self {
         Self { removal, ..self }
     }
@@ -115,6 +118,7 @@ impl Sidecar {
         let reconciler = Reconciler::new(mesh.clone(), strategies.collect())
             .interval(self.interval)
             .removal(self.removal)
+            .standing(*self.standing.lock().unwrap_or_else(PoisonError::into_inner))
             .check_interval(Self::LOOK.min(self.interval));
         let (mut events, mut known) = (reconciler.events(), Known::default());
         let set = |readiness| *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = readiness;
@@ -132,7 +136,8 @@ impl Sidecar {
             }
         };
         set(None);
-        running.stop().await;
+        let standing = running.stop().await;
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
         result
     }
 }
@@ -144,6 +149,8 @@ struct Known {
     failing: HashMap<String, String>,
     /// Why peers cannot be connected.
     refused: HashMap<NodeName, String>,
+    /// Why the app cannot leave.
+    stuck: Option<String>,
 }
 
 impl Known {
@@ -166,8 +173,23 @@ impl Known {
                 (before.as_ref() != Some(&error)).then_some(SidecarEvent::CannotConnect { peer, error, retry_in })?
             }
             MeshEvent::Lost { peer, .. } => SidecarEvent::Lost { peer },
-            MeshEvent::Unlisted { peer } => SidecarEvent::Unlisted { peer },
-            MeshEvent::Removed { peer, gone_for } => SidecarEvent::Removed { peer, gone_for },
+            MeshEvent::Unlisted { peer, unlisted_for, by, has_ended } => {
+                SidecarEvent::Unlisted { peer, unlisted_for, by, has_ended }
+            }
+            MeshEvent::Relisted { peer } => SidecarEvent::Relisted { peer },
+            MeshEvent::Left { unlisted_for, disconnected } => {
+                self.stuck = None;
+                SidecarEvent::Left { unlisted_for, disconnected }
+            }
+            MeshEvent::CannotLeave { error } => {
+                let error = error.to_string();
+                let before = self.stuck.replace(error.clone());
+                (before.as_ref() != Some(&error)).then_some(SidecarEvent::CannotLeave { error })?
+            }
+            MeshEvent::Rejoining => {
+                self.stuck = None;
+                SidecarEvent::Rejoining
+            }
             MeshEvent::Forgotten { peer } => {
                 self.refused.remove(&peer);
                 SidecarEvent::Forgotten { peer }

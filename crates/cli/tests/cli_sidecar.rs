@@ -215,24 +215,3 @@ fn short_names_too() {
     let _sidecar = sidecar(&cluster, app.name(), &["--discover", "epmd:localhost"]);
     wait_for_peers(&app, &[peer.name()]);
 }
-
-#[test]
-fn a_peer_that_is_gone_for_long_enough_is_disconnected_from_the_app() {
-    let cluster = Cluster::start();
-    let [app, one, other] = together([
-        app(&cluster, Otp::V25),
-        Beam::erlang(Otp::V25).epmd(&cluster.epmd),
-        Beam::erlang(Otp::V25).epmd(&cluster.epmd),
-    ]);
-    let spec = format!("file:{}", cluster.write("peers", format!("{}\n{}\n", one.name(), other.name())));
-    let sidecar = sidecar(&cluster, app.name(), &["--discover", &spec, "--removal", "when-gone-for=2s"]);
-    wait_for_peers(&app, &[one.name(), other.name()]);
-    cluster.write("peers", "# nobody, for a while\n");
-    std::thread::sleep(Duration::from_secs(4));
-    wait_for_peers(&app, &[one.name(), other.name()]);
-    cluster.write("peers", other.name());
-    sidecar.wait_for_line(&format!("unlisted {}", one.name()), A_WHILE);
-    sidecar.wait_for_line(&format!("removed {}", one.name()), A_WHILE);
-    wait_for_peers(&app, &[other.name()]);
-    one.wait_for("nodes()", "[]", A_WHILE);
-}

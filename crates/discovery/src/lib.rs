@@ -9,7 +9,8 @@
 //! * A [`Strategy`] answers one question: which nodes should be my peers now? [`strategy`] has those that are
 //!   built in; [`Spec`] makes them of text (`epmd:10.0.0.1,10.0.0.2`) or of a configuration file.
 //! * The [`Reconciler`] asks again and again, and connects what is new. A poll that fails or comes back empty never
-//!   ends a connection that is healthy. Nor does a peer's being no longer listed, unless [`Removal`] says for how long.
+//!   ends a connection that is healthy. Nor does a peer's being no longer listed: only the node itself leaves the mesh when
+//!   it has not been listed for the time that [`Removal`] says.
 //!
 //! * A [`RemoteMesh`] is another node's mesh: a guest keeps a BEAM node joined that knows nothing of discovery, by remote
 //!   calls ([`RemoteNode`]).
@@ -39,7 +40,7 @@ pub use identity::Ec2Identity;
 pub use identity::EcsIdentity;
 pub use identity::{HostnameIdentity, Identity, IdentityError, IpIdentity};
 mod mesh;
-pub use mesh::{Mesh, MeshError};
+pub use mesh::{LeaveError, Mesh, MeshError};
 mod mesh_event;
 pub use mesh_event::MeshEvent;
 mod mesh_metrics;
@@ -52,10 +53,10 @@ pub use remote_mesh::RemoteMesh;
 mod remote_node;
 pub use remote_node::{Obstacle, RemoteError, RemoteNode};
 mod removal;
-pub use removal::Removal;
+pub use removal::{Removal, Standing};
 pub mod spec;
 pub use spec::{Spec, SpecError};
 pub mod strategy;
-pub use strategy::{Peers, Strategy, StrategyError};
+pub use strategy::{Answer, Coverage, Peers, Strategy, StrategyError};
 
 pub use peerl_proto::node_name::NodeName;

@@ -9,7 +9,19 @@ use peerl_proto::node_name::NodeName;
 /// Why a peer could not be connected.
 pub type MeshError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A node that can be asked whom it is connected with, and told to connect and disconnect: a running node, or a fake in a test.
+/// Why a node could not be taken out of the mesh.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaveError {
+    /// The node's release has no function for it.
+    #[error("it cannot leave the mesh: it has no global:disconnect/0, which OTP has from 25.1 on")]
+    Unsupported,
+    /// The node does not do it.
+    #[error("it does not leave the mesh: {0}")]
+    Failed(MeshError),
+}
+
+/// A node that can be asked whom it is connected with, and told to connect and to leave: a running node, or a fake in a test.
 pub trait Mesh: Send + Sync + 'static {
     /// The node's own name, which is not a peer.
     fn name(&self) -> NodeName;
@@ -20,8 +32,10 @@ pub trait Mesh: Send + Sync + 'static {
     /// Connects to the peer; `Ok` if the connection is up, whoever opened it.
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
 
-    /// Ends the connection to the peer; `Ok` if there is none any more, or was none.
-    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
+    /// Takes the node out of the mesh: ends the connections of the node itself with all visible peers, at once, and gives
+    /// these. There is nothing that ends the connection with one peer: where overlapping partitions are prevented, the
+    /// others would then drop both.
+    fn leave(&self) -> BoxFuture<'_, Result<Vec<NodeName>, LeaveError>>;
 }
 
 impl Mesh for Node {
@@ -42,8 +56,11 @@ impl Mesh for Node {
         })
     }
 
-    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
-        Node::disconnect(self, &peer);
-        Box::pin(ready(Ok(())))
+    fn leave(&self) -> BoxFuture<'_, Result<Vec<NodeName>, LeaveError>> {
+        let peers = self.nodes(Nodes::Visible);
+        for peer in &peers {
+            self.disconnect(peer);
+        }
+        Box::pin(ready(Ok(peers)))
     }
 }

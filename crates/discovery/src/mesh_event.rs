@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use peerl_proto::node_name::NodeName;
 
-use crate::{MeshError, Peers, StrategyError};
+use crate::mesh::{LeaveError, MeshError};
+use crate::{Peers, StrategyError};
 
 /// What the reconciler found or did.
 #[derive(Clone, Debug)]
@@ -51,21 +52,38 @@ pub enum MeshEvent {
         /// The time until the next attempt, if the peer is still listed then.
         retry_in: Duration,
     },
-    /// A connected peer is no longer listed; it stays connected, at least for the time that the
-    /// [`Removal`](crate::Removal) policy says.
+    /// A connected peer is no longer listed. It stays connected.
     Unlisted {
         /// The peer.
         peer: NodeName,
+        /// For how long all strategies have answered without it.
+        unlisted_for: Duration,
+        /// The strategies.
+        by: String,
+        /// Whether one of them says that the peer is at its end: its machine stops, or drains.
+        has_ended: bool,
     },
-    /// A connected peer has been disconnected, because no strategy had listed it for the time that the
-    /// [`Removal`](crate::Removal) policy says.
-    Removed {
+    /// A peer that was told to be unlisted is listed again.
+    Relisted {
         /// The peer.
         peer: NodeName,
-        /// For how long all strategies had answered without it.
-        gone_for: Duration,
     },
-    /// A peer is no longer listed and not connected, so that nothing more is tried.
+    /// The node itself has left the mesh, because no strategy had listed it for the time that the
+    /// [`Removal`](crate::Removal) policy says. It connects with nobody until it is listed again.
+    Left {
+        /// For how long all strategies had answered without it.
+        unlisted_for: Duration,
+        /// Whom it was connected with.
+        disconnected: Vec<NodeName>,
+    },
+    /// The node itself should leave the mesh, and could not.
+    CannotLeave {
+        /// Why.
+        error: Arc<LeaveError>,
+    },
+    /// The node itself, which has left the mesh, is listed again.
+    Rejoining,
+    /// A peer is no longer listed and not connected, so that it is no longer dialled.
     Forgotten {
         /// The peer.
         peer: NodeName,

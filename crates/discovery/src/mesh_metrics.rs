@@ -17,7 +17,7 @@ pub(crate) fn describe() {
     describe_counter!("peerl_mesh_connect_failures_total", "Attempts to connect a listed peer that failed");
     describe_counter!("peerl_mesh_losses_total", "Connections with a peer that were lost");
     describe_counter!("peerl_mesh_unlisted_total", "Connected peers that were no longer listed, and were kept");
-    describe_counter!("peerl_mesh_removals_total", "Connected peers that were disconnected, being gone too long");
+    describe_counter!("peerl_mesh_leaves_total", "Times that the node itself left the mesh, being no longer listed");
     describe_counter!("peerl_mesh_forgotten_total", "Peers neither listed nor connected, which were forgotten");
 }
 
@@ -34,7 +34,8 @@ pub(crate) fn count(event: &MeshEvent) {
         MeshEvent::ConnectFailed { .. } => counter!("peerl_mesh_connect_failures_total").increment(1),
         MeshEvent::Lost { .. } => counter!("peerl_mesh_losses_total").increment(1),
         MeshEvent::Unlisted { .. } => counter!("peerl_mesh_unlisted_total").increment(1),
-        MeshEvent::Removed { .. } => counter!("peerl_mesh_removals_total").increment(1),
+        MeshEvent::Left { .. } => counter!("peerl_mesh_leaves_total").increment(1),
+        MeshEvent::Relisted { .. } | MeshEvent::CannotLeave { .. } | MeshEvent::Rejoining => {}
         MeshEvent::Forgotten { .. } => counter!("peerl_mesh_forgotten_total").increment(1),
     }
 }

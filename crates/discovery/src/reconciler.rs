@@ -1,7 +1,8 @@
 //! Keeping the mesh joined.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
@@ -12,14 +13,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::jitter;
-use crate::removal::{Absence, Evidence};
-use crate::{Backoff, Mesh, MeshError, MeshEvent, Peers, Removal, Strategy, StrategyError, mesh_metrics};
+use crate::mesh::{LeaveError, Mesh, MeshError};
+use crate::removal::{Gone, Removal, RemovalPolicy, Standing, Verdict};
+use crate::strategy::{Answer, Strategy, StrategyError};
+use crate::{Backoff, MeshEvent, mesh_metrics};
 
 /// Connects a node with the peers that its strategies find, and connects again what is lost.
 ///
-/// A peer that no strategy lists any more is not dialled again, but it is not disconnected either, unless there is a
-/// [`Removal`] policy that says so. A strategy that fails or suddenly finds nobody is taken to be wrong, and what it
-/// said before stays in force.
+/// A peer that no strategy lists any more is not dialled again, and never disconnected: it is told of. The node itself
+/// leaves the mesh if there is a [`Removal`] policy and the node has not been listed for its time. A strategy that fails or
+/// suddenly finds nobody is taken to be wrong, and what it said before stays in force.
 pub struct Reconciler<M> {
     mesh: Arc<M>,
     strategies: Vec<Arc<dyn Strategy>>,
@@ -27,8 +30,9 @@ pub struct Reconciler<M> {
     poll_timeout: Duration,
     check_interval: Duration,
     backoff: Backoff,
-    dials: usize,
+    dials: u32,
     removal: Removal,
+    standing: Standing,
     events: broadcast::Sender<MeshEvent>,
 }
 
@@ -44,6 +48,7 @@ impl<M: Mesh> Reconciler<M> {
             backoff: Backoff::default(),
             dials: 32,
             removal: Removal::default(),
+            standing: Standing::default(),
             events: broadcast::channel(1024).0,
         }
     }
@@ -75,19 +80,26 @@ impl<M: Mesh> Reconciler<M> {
 
     /// How many peers are dialled at once. 32 unless told otherwise; at least 1.
     pub fn dials(mut self, dials: usize) -> Self {
-        self.dials = dials.max(1);
+        self.dials = u32::try_from(dials).unwrap_or(u32::MAX).max(1);
         self
     }
 
-    /// When a connected peer that is no longer listed is disconnected. Never unless told otherwise.
+    /// When the node leaves the mesh because it is no longer listed. Never unless told otherwise.
     pub fn removal(mut self, removal: Removal) -> Self {
         self.removal = removal;
         self
     }
 
+    /// What the node is to the strategies' lists at the start: what [`Running::stop`] gave, for a reconciler that goes on
+    /// where another one has stopped.
+    pub fn standing(mut self, standing: Standing) -> Self {
+        self.standing = standing;
+        self
+    }
+
     /// The names of the strategies, as events have them: of one that combines others, the others' names.
     pub fn strategies(&self) -> Vec<String> {
-        sources(self.strategies.clone()).iter().map(|source| source.strategy.name().to_owned()).collect()
+        leaves(self.strategies.clone()).iter().map(|strategy| strategy.name().to_owned()).collect()
     }
 
     /// What will happen, from the start on. A receiver that falls 1,024 events behind misses the oldest.
@@ -102,18 +114,21 @@ impl<M: Mesh> Reconciler<M> {
     pub fn start(self) -> Running {
         mesh_metrics::describe();
         let (stop, stopped) = oneshot::channel();
+        let (own_name, strategies) = (self.mesh.name(), leaves(self.strategies));
         let driver = Driver {
-            own_name: self.mesh.name(),
+            policy: RemovalPolicy::new(self.removal, own_name.clone(), strategies.len(), self.standing),
+            own_name,
             mesh: self.mesh,
-            sources: sources(self.strategies),
-            listed: Peers::new(),
+            strategies,
             peers: HashMap::new(),
-            dials: Arc::new(Semaphore::new(self.dials)),
+            dials: Arc::new(Semaphore::new(self.dials as usize)),
+            most_dials: self.dials,
+            has_left: Arc::new(AtomicBool::new(self.standing == Standing::Out)),
+            unfinished_leave: None,
             interval: self.interval,
             poll_timeout: self.poll_timeout,
             check_interval: self.check_interval,
             backoff: self.backoff,
-            removal: self.removal,
             events: self.events.clone(),
             work: FuturesUnordered::new(),
         };
@@ -125,7 +140,7 @@ impl<M: Mesh> Reconciler<M> {
 pub struct Running {
     events: broadcast::Sender<MeshEvent>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Standing>,
 }
 
 impl Running {
@@ -134,18 +149,18 @@ impl Running {
         self.events.subscribe()
     }
 
-    /// Stops it and waits until nothing of it runs any more. The connections stay.
-    pub async fn stop(self) {
+    /// Stops it and waits until nothing of it runs any more. The connections stay. Gives what the node is to the lists.
+    pub async fn stop(self) -> Standing {
         // The task may have ended by itself.
         let _ = self.stop.send(());
-        let _ = self.task.await;
+        self.task.await.unwrap_or_default()
     }
 }
 
 /// The time between two polls even if a strategy sees change all the time.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-async fn poll(strategy: Arc<dyn Strategy>, limit: Duration) -> Result<Peers, StrategyError> {
+async fn poll(strategy: Arc<dyn Strategy>, limit: Duration) -> Result<Answer, StrategyError> {
     let start = Instant::now();
     let answer = timeout(limit, strategy.discover()).await;
     mesh_metrics::poll_took(strategy.name(), start.elapsed());
@@ -155,40 +170,36 @@ async fn poll(strategy: Arc<dyn Strategy>, limit: Duration) -> Result<Peers, Str
 struct Driver<M> {
     own_name: NodeName,
     mesh: Arc<M>,
-    sources: Vec<Source>,
-    /// Whom the sources list, without the node itself.
-    listed: Peers,
+    strategies: Vec<Arc<dyn Strategy>>,
+    policy: RemovalPolicy,
     peers: HashMap<NodeName, Peer>,
     dials: Arc<Semaphore>,
+    most_dials: u32,
+    /// The node is out of the mesh: a dial that has waited for its turn is not made.
+    has_left: Arc<AtomicBool>,
+    /// An attempt to leave that has failed.
+    unfinished_leave: Option<Gone>,
     interval: Duration,
     poll_timeout: Duration,
     check_interval: Duration,
     backoff: Backoff,
-    removal: Removal,
     events: broadcast::Sender<MeshEvent>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
-/// A strategy, the answer of it that is in force, and for how long it has been answering.
-struct Source {
-    strategy: Arc<dyn Strategy>,
-    last: Peers,
-    evidence: Evidence,
-}
-
 /// The strategies, and in place of one that combines others those others, so that each has its own last answer.
-fn sources(strategies: Vec<Arc<dyn Strategy>>) -> Vec<Source> {
-    let mut sources = Vec::with_capacity(strategies.len());
+fn leaves(strategies: Vec<Arc<dyn Strategy>>) -> Vec<Arc<dyn Strategy>> {
+    let mut leaves = Vec::with_capacity(strategies.len());
     let mut waiting = strategies;
     waiting.reverse();
     while let Some(strategy) = waiting.pop() {
         let members = strategy.members();
         match members.is_empty() {
-            true => sources.push(Source { strategy, last: Peers::new(), evidence: Evidence::default() }),
+            true => leaves.push(strategy),
             false => waiting.extend(members.into_iter().rev()),
         }
     }
-    sources
+    leaves
 }
 
 /// What is known of a listed peer.
@@ -202,31 +213,27 @@ struct Peer {
     up_since: Option<Instant>,
     /// Attempts that failed, or connections that did not last, in a row.
     failures: u32,
-    /// Since when it has not been listed while it is connected; none if it is listed.
-    absence: Option<Absence>,
-    /// It is being disconnected.
-    leaving: bool,
 }
 
 /// A piece of work that has been done.
 enum Done {
-    Poll(usize, Result<Peers, StrategyError>),
+    Poll(usize, Result<Answer, StrategyError>),
     Dial(NodeName, Result<(), MeshError>),
-    Disconnect(NodeName, Duration, Result<(), MeshError>),
+    Left(Gone, Result<Vec<NodeName>, LeaveError>),
     Retry,
     Wait,
 }
 
 impl<M: Mesh> Driver<M> {
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        for index in 0..self.sources.len() {
+    async fn run(mut self, mut stopped: oneshot::Receiver<()>) -> Standing {
+        for index in 0..self.strategies.len() {
             self.poll_at_once(index);
         }
         self.wait();
         loop {
             let done = tokio::select! {
                 // Told to stop, or left alone.
-                _ = &mut stopped => return,
+                _ = &mut stopped => return self.policy.standing(),
                 Some(done) = self.work.next() => done,
             };
             self.take_note(done);
@@ -242,85 +249,120 @@ impl<M: Mesh> Driver<M> {
         match done {
             Done::Poll(index, answer) => {
                 self.polled(index, answer);
-                self.remove_gone();
+                if let Some(gone) = self.unfinished_leave.take() {
+                    self.leave(gone);
+                }
                 self.poll_later(index);
             }
             Done::Dial(peer, result) => self.dialled(peer, result),
-            Done::Disconnect(peer, gone_for, result) => self.disconnected(peer, gone_for, result),
+            Done::Left(gone, result) => self.left(gone, result),
             Done::Retry => {}
             Done::Wait => self.wait(),
         }
     }
 
-    fn polled(&mut self, index: usize, answer: Result<Peers, StrategyError>) {
-        let Source { strategy, last, evidence } = &mut self.sources[index];
-        let strategy = strategy.name().to_owned();
-        match &answer {
-            Ok(peers) if !peers.is_empty() => evidence.good(),
-            _ => evidence.none(),
-        }
+    fn polled(&mut self, index: usize, answer: Result<Answer, StrategyError>) {
+        let strategy = self.strategies[index].name().to_owned();
         let event = match answer {
             Err(error) => {
+                self.policy.unanswered(index);
                 tracing::warn!(strategy, %error, "discovery failed; the peers found before stay");
                 MeshEvent::PollFailed { strategy, error: Arc::new(error) }
             }
-            Ok(peers) if peers.is_empty() && !last.is_empty() => {
+            Ok(answer) if answer.is_empty() && !self.policy.in_force(index).is_empty() => {
+                self.policy.unanswered(index);
                 tracing::warn!(strategy, "discovery finds no peers; those found before stay");
                 MeshEvent::PollEmpty { strategy }
             }
-            Ok(peers) => {
-                last.clone_from(&peers);
-                self.listed = self.sources.iter().flat_map(|source| &source.last).cloned().collect();
-                self.listed.remove(&self.own_name);
+            Ok(answer) => {
+                let peers = answer.peers.clone();
+                self.policy.answered(index, answer, Instant::now());
                 MeshEvent::Polled { strategy, peers }
             }
         };
         self.tell(event);
     }
 
-    /// Disconnects, if that is wanted, who has been missed by every strategy for long enough.
-    fn remove_gone(&mut self) {
-        let connected = self.mesh.connected();
-        for (name, peer) in &mut self.peers {
-            if self.listed.contains(name) || !connected.contains(name) {
-                peer.absence = None;
-                continue;
-            }
-            if peer.absence.is_none() {
-                tracing::debug!(peer = %name, "no longer listed");
-                tell(&self.events, MeshEvent::Unlisted { peer: name.clone() });
-            }
-            let evidence = self.sources.iter().map(|source| &source.evidence);
-            let gone_for = peer.absence.get_or_insert_default().gone_for(evidence);
-            let Removal::WhenGoneFor(limit) = self.removal else { continue };
-            if gone_for >= limit && !peer.leaving {
-                peer.leaving = true;
-                let (mesh, name) = (self.mesh.clone(), name.clone());
-                self.work.push(Box::pin(async move {
-                    let result = mesh.disconnect(name.clone()).await;
-                    Done::Disconnect(name, gone_for, result)
-                }));
+    /// Does what follows from the answers for those that are known.
+    fn follow_the_answers(&mut self, connected: &BTreeSet<NodeName>) {
+        for verdict in self.policy.verdicts(self.peers.keys(), connected) {
+            match verdict {
+                Verdict::Unlisted { peer, gone } => {
+                    let (why, by) = (why(&gone), self.strategy_names());
+                    tracing::warn!(%peer, unlisted_for = ?gone.time, %by, "{why}; it is alive, and stays connected");
+                    self.tell(MeshEvent::Unlisted { peer, unlisted_for: gone.time, by, has_ended: gone.ended });
+                }
+                Verdict::Relisted { peer } => {
+                    tracing::warn!(%peer, "listed again");
+                    self.tell(MeshEvent::Relisted { peer });
+                }
+                Verdict::Forget { peer, gone } => {
+                    let (why, by) = (why(&gone), self.strategy_names());
+                    tracing::warn!(%peer, unlisted_for = ?gone.time, %by, "{why}, and not connected; it is forgotten");
+                    self.peers.remove(&peer);
+                    self.tell(MeshEvent::Forgotten { peer });
+                }
+                Verdict::Leave { gone } => {
+                    let (why, by) = (why(&gone), self.strategy_names());
+                    tracing::warn!(node = %self.own_name, unlisted_for = ?gone.time, %by, "the node itself is {why}; it leaves the mesh");
+                    self.leave(gone);
+                }
+                Verdict::Rejoin => self.rejoin(),
             }
         }
     }
 
-    fn disconnected(&mut self, peer: NodeName, gone_for: Duration, result: Result<(), MeshError>) {
-        match result {
-            Ok(()) => {
-                self.peers.remove(&peer);
-                tracing::info!(%peer, ?gone_for, "disconnected, since it is no longer listed");
-                self.tell(MeshEvent::Removed { peer, gone_for });
+    /// Takes the node out of the mesh, when no dial is under way that would take it in again.
+    fn leave(&mut self, gone: Gone) {
+        self.has_left.store(true, Ordering::Release);
+        self.unfinished_leave = None;
+        let (mesh, has_left) = (self.mesh.clone(), self.has_left.clone());
+        let (dials, all) = (self.dials.clone(), self.most_dials);
+        self.work.push(Box::pin(async move {
+            let _permits = dials.acquire_many(all).await;
+            match has_left.load(Ordering::Acquire) {
+                true => Done::Left(gone, mesh.leave().await),
+                // Listed again meanwhile.
+                false => Done::Retry,
             }
-            // The next good poll tries again.
+        }));
+    }
+
+    fn left(&mut self, gone: Gone, result: Result<Vec<NodeName>, LeaveError>) {
+        match result {
+            Ok(disconnected) => {
+                tracing::warn!(node = %self.own_name, peers = disconnected.len(), "the node has left the mesh");
+                self.tell(MeshEvent::Left { unlisted_for: gone.time, disconnected });
+            }
             Err(error) => {
-                tracing::warn!(%peer, %error, "can't be disconnected");
-                self.peers.entry(peer).or_default().leaving = false;
+                tracing::warn!(node = %self.own_name, %error, "the node stays connected");
+                // The next poll tries again, unless that is in vain.
+                self.unfinished_leave = Some(gone).filter(|_| !matches!(error, LeaveError::Unsupported));
+                self.tell(MeshEvent::CannotLeave { error: Arc::new(error) });
             }
         }
+    }
+
+    fn rejoin(&mut self) {
+        tracing::warn!(node = %self.own_name, "the node itself is listed again; it joins the mesh");
+        self.has_left.store(false, Ordering::Release);
+        self.unfinished_leave = None;
+        for peer in self.peers.values_mut() {
+            (peer.retry_at, peer.failures) = (None, 0);
+        }
+        self.tell(MeshEvent::Rejoining);
+    }
+
+    /// The strategies, all of which miss a node that is not listed.
+    fn strategy_names(&self) -> String {
+        const LONGEST: usize = 80;
+        let name = |strategy: &Arc<dyn Strategy>| strategy.name().chars().take(LONGEST).collect::<String>();
+        self.strategies.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
     fn dialled(&mut self, name: NodeName, result: Result<(), MeshError>) {
-        let peer = self.peers.entry(name.clone()).or_default();
+        // It may have been forgotten meanwhile.
+        let Some(peer) = self.peers.get_mut(&name) else { return };
         peer.dialling = false;
         if let Err(error) = result {
             peer.failures = peer.failures.saturating_add(1);
@@ -333,42 +375,47 @@ impl<M: Mesh> Driver<M> {
     /// Compares what should be with what is, and sets going what is missing.
     fn reconcile(&mut self) {
         let connected = self.mesh.connected();
-        for name in &self.listed {
+        for name in self.policy.listed() {
             if !self.peers.contains_key(name) {
                 self.peers.insert(name.clone(), Peer::default());
             }
         }
-        let known: Vec<NodeName> = self.peers.keys().cloned().collect();
-        for name in &known {
+        self.note_connections(&connected);
+        self.follow_the_answers(&connected);
+        let now = Instant::now();
+        let is_due = |peer: &Peer| {
+            peer.up_since.is_none() && !peer.dialling && peer.retry_at.is_none_or(|retry_at| retry_at <= now)
+        };
+        let missing = self.peers.iter().filter(|(name, peer)| is_due(peer) && self.policy.wants(name));
+        let missing: Vec<NodeName> = missing.map(|(name, _)| name.clone()).collect();
+        missing.into_iter().for_each(|name| self.dial(name));
+        let up = self.peers.values().filter(|peer| peer.up_since.is_some()).count();
+        mesh_metrics::peers(self.policy.listed().len(), up);
+    }
+
+    /// Takes note of the connections that have come up or gone.
+    fn note_connections(&mut self, connected: &BTreeSet<NodeName>) {
+        let is_news = |(name, peer): &(&NodeName, &Peer)| peer.up_since.is_some() != connected.contains(*name);
+        let news: Vec<NodeName> = self.peers.iter().filter(is_news).map(|(name, _)| name.clone()).collect();
+        for name in news {
             let peer = self.peers.entry(name.clone()).or_default();
-            match (peer.up_since, connected.contains(name)) {
-                (None, true) => {
+            match peer.up_since.take() {
+                None => {
                     peer.up_since = Some(Instant::now());
                     peer.retry_at = None;
                     tracing::debug!(peer = %name, "connected");
-                    self.tell(MeshEvent::Connected { peer: name.clone() });
+                    self.tell(MeshEvent::Connected { peer: name });
                 }
-                (Some(since), false) => {
-                    peer.up_since = None;
+                Some(since) => {
                     // A peer that takes connections only to drop them is to be backed off from, too.
                     let lasted = since.elapsed() >= self.backoff.longest;
                     peer.failures = if lasted { 1 } else { peer.failures.saturating_add(1) };
-                    let retry_in = self.retry(name);
+                    let retry_in = self.retry(&name);
                     tracing::info!(peer = %name, ?retry_in, "lost");
-                    self.tell(MeshEvent::Lost { peer: name.clone(), retry_in });
+                    self.tell(MeshEvent::Lost { peer: name, retry_in });
                 }
-                _ if peer.leaving => {}
-                (None, false) if peer.dialling => {}
-                (None, false) if !self.listed.contains(name) => {
-                    self.peers.remove(name);
-                    self.tell(MeshEvent::Forgotten { peer: name.clone() });
-                }
-                (None, false) if peer.retry_at.is_none_or(|at| at <= Instant::now()) => self.dial(name.clone()),
-                (None, false) | (Some(_), true) => {}
             }
         }
-        let up = self.peers.values().filter(|peer| peer.up_since.is_some()).count();
-        mesh_metrics::peers(self.listed.len(), up);
     }
 
     /// Says when the peer may be dialled again, and sees to it that it is looked at then.
@@ -387,12 +434,13 @@ impl<M: Mesh> Driver<M> {
 
     fn dial(&mut self, name: NodeName) {
         self.peers.entry(name.clone()).or_default().dialling = true;
-        let (mesh, dials) = (self.mesh.clone(), self.dials.clone());
+        let (mesh, dials, has_left) = (self.mesh.clone(), self.dials.clone(), self.has_left.clone());
         self.work.push(Box::pin(async move {
             let _permit = dials.acquire().await;
             // Meanwhile the peer itself may have connected.
             let result = match mesh.connected().contains(&name) {
                 true => Ok(()),
+                false if has_left.load(Ordering::Acquire) => Err("the node has left the mesh".into()),
                 false => mesh.connect(name.clone()).await,
             };
             Done::Dial(name, result)
@@ -400,13 +448,13 @@ impl<M: Mesh> Driver<M> {
     }
 
     fn poll_at_once(&self, index: usize) {
-        let poll = poll(self.sources[index].strategy.clone(), self.poll_timeout);
+        let poll = poll(self.strategies[index].clone(), self.poll_timeout);
         self.work.push(Box::pin(poll.map(move |answer| Done::Poll(index, answer))));
     }
 
     /// Polls when the interval is over, or when the strategy says that something has changed.
     fn poll_later(&self, index: usize) {
-        let (strategy, limit) = (self.sources[index].strategy.clone(), self.poll_timeout);
+        let (strategy, limit) = (self.strategies[index].clone(), self.poll_timeout);
         let (least, delay) = (SHORTEST_INTERVAL, jitter(self.interval));
         self.work.push(Box::pin(async move {
             sleep(least).await;
@@ -427,6 +475,11 @@ impl<M: Mesh> Driver<M> {
     fn tell(&self, event: MeshEvent) {
         tell(&self.events, event);
     }
+}
+
+/// What is the matter with a node that is not listed.
+fn why(gone: &Gone) -> &'static str {
+    if gone.ended { "said to be at its end" } else { "no longer listed" }
 }
 
 fn tell(events: &broadcast::Sender<MeshEvent>, event: MeshEvent) {

@@ -1,6 +1,6 @@
 //! A node somewhere else as a mesh that the reconciler keeps joined.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use peerl_node::{CallError, NodeEvent};
 use peerl_proto::node_name::NodeName;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::{Mesh, MeshError, RemoteNode};
+use crate::remote_node::LookUp;
+use crate::{Backoff, LeaveError, Mesh, MeshError, Obstacle, RemoteNode};
 
 /// The connections of a [`RemoteNode`], for a [`Reconciler`](crate::Reconciler): so any BEAM node, unmodified, is kept
 /// connected with the peers that discovery finds. Clones are the same mesh.
@@ -23,6 +24,8 @@ use crate::{Mesh, MeshError, RemoteNode};
 pub struct RemoteMesh {
     remote: RemoteNode,
     sight: Arc<Mutex<Sight>>,
+    /// Of peers whose host has no EPMD that answers.
+    pauses: Arc<Mutex<HashMap<NodeName, Pause>>>,
     gone: watch::Receiver<bool>,
     _looking: Arc<AbortOnDrop>,
 }
@@ -37,7 +40,24 @@ impl RemoteMesh {
         let sight = Arc::new(Mutex::new(Sight { connected: remote.connected().await?, fresh: BTreeSet::new() }));
         let (tell, gone) = watch::channel(false);
         let looking = tokio::spawn(look(remote.clone(), sight.clone(), events, every, tell));
-        Ok(Self { remote, sight, gone, _looking: Arc::new(AbortOnDrop(looking)) })
+        Ok(Self { remote, sight, pauses: Arc::default(), gone, _looking: Arc::new(AbortOnDrop(looking)) })
+    }
+
+    /// The times between dials to a peer of which no EPMD says anything. The node dials; each that fails costs it.
+    fn silent_backoff() -> Backoff {
+        Backoff::new(Duration::from_secs(15), Duration::from_secs(600))
+    }
+
+    /// Whether a peer of a silent host may be dialled now; if so, the next one is for later.
+    fn may_dial_silent(&self, peer: &NodeName) -> bool {
+        let (now, mut pauses) = (Instant::now(), self.pauses.lock());
+        let pause = pauses.entry(peer.clone()).or_insert(Pause { dials: 0, ends: now });
+        if pause.ends > now {
+            return false;
+        }
+        pause.dials = pause.dials.saturating_add(1);
+        pause.ends = now + Self::silent_backoff().delay(pause.dials);
+        true
     }
 
     /// Waits until the node, or the connection to it, has come to its end.
@@ -45,6 +65,12 @@ impl RemoteMesh {
         // The sender goes with the task that looks, which only ends when the node is gone.
         let _ = self.gone.clone().wait_for(|gone| *gone).await;
     }
+}
+
+/// How often a peer has been dialled in vain, and when it may be dialled again.
+struct Pause {
+    dials: u32,
+    ends: Instant,
 }
 
 /// Whom the node is connected with.
@@ -123,7 +149,19 @@ impl Mesh for RemoteMesh {
 
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
         Box::pin(async move {
-            self.remote.connect(&peer).await?;
+            match self.remote.look_up(&peer).await {
+                LookUp::Registered => {
+                    self.pauses.lock().remove(&peer);
+                    self.remote.dial(&peer).await?;
+                }
+                LookUp::Silent if self.may_dial_silent(&peer) => self.remote.dial(&peer).await?,
+                LookUp::Silent => self.remote.refuse(&peer, Obstacle::NoEpmd { host: peer.host().to_owned() }).await?,
+                LookUp::Unregistered => {
+                    self.pauses.lock().remove(&peer);
+                    self.remote.refuse(&peer, Obstacle::UnknownName { host: peer.host().to_owned() }).await?;
+                }
+            }
+            self.pauses.lock().remove(&peer);
             let mut sight = self.sight.lock();
             sight.fresh.insert(peer.clone());
             sight.connected.insert(peer);
@@ -131,13 +169,15 @@ impl Mesh for RemoteMesh {
         })
     }
 
-    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
+    fn leave(&self) -> BoxFuture<'_, Result<Vec<NodeName>, LeaveError>> {
         Box::pin(async move {
-            self.remote.disconnect(&peer).await?;
+            let left = self.remote.leave().await?;
             let mut sight = self.sight.lock();
-            sight.fresh.remove(&peer);
-            sight.connected.remove(&peer);
-            Ok(())
+            for peer in &left {
+                sight.fresh.remove(peer);
+                sight.connected.remove(peer);
+            }
+            Ok(left)
         })
     }
 }

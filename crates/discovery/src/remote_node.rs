@@ -1,11 +1,14 @@
-//! A node somewhere else that is asked, by remote calls, whom it is connected with, and told to connect.
+//! A node somewhere else that is asked, by remote calls, whom it is connected with, and told to connect and to leave.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use peerl_node::{Atom, CallError, Mfa, Node, Term};
+use peerl_node::{Atom, CallError, Class, ConnectError, Mfa, Node, Term};
 use peerl_proto::node_name::NodeName;
+use tokio::time::timeout;
+
+use crate::LeaveError;
 
 /// A node that another one, a guest, talks to. It needs no code of its own for that: what is called is there on every
 /// BEAM node, and on peerl's workers.
@@ -17,6 +20,9 @@ pub struct RemoteNode {
 }
 
 impl RemoteNode {
+    /// How long an EPMD may take to answer.
+    const LOOK_UP: Duration = Duration::from_secs(2);
+
     /// Makes one of the node that calls, and the name of the one that is called. A call may take 10 s.
     pub fn new(guest: Node, name: NodeName) -> Self {
         Self { guest, name, timeout: Duration::from_secs(10) }
@@ -42,36 +48,126 @@ impl RemoteNode {
     /// # Errors
     /// If it does not answer.
     pub async fn connected(&self) -> Result<BTreeSet<NodeName>, CallError> {
-        let nodes: Vec<Atom> = self.call("erlang", "nodes", vec![Term::atom("connected")]).await?;
-        Ok(nodes.iter().filter_map(|node| NodeName::new(node.as_str()).ok()).collect())
+        self.nodes("connected").await
     }
 
-    /// Has it connect with a peer, by `net_kernel:connect_node/1`; fine if it is connected already.
+    /// The nodes that it shows in its `nodes()`.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn visible(&self) -> Result<BTreeSet<NodeName>, CallError> {
+        self.nodes("visible").await
+    }
+
+    /// The hidden nodes that it is connected with, the guest among them.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn hidden(&self) -> Result<BTreeSet<NodeName>, CallError> {
+        self.nodes("hidden").await
+    }
+
+    /// The virtual machine that it runs on, `BEAM` for most, by `erlang:system_info/1`.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn machine(&self) -> Result<String, CallError> {
+        self.call("erlang", "system_info", vec![Term::atom("machine")]).await.map(text)
+    }
+
+    /// The release of OTP that it is, or whose protocol it speaks.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn release(&self) -> Result<String, CallError> {
+        self.call("erlang", "system_info", vec![Term::atom("otp_release")]).await.map(text)
+    }
+
+    /// Whether it was started as a hidden node, by `init:get_argument/1`.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn is_hidden(&self) -> Result<bool, CallError> {
+        let found: Term = self.call("init", "get_argument", vec![Term::atom("hidden")]).await?;
+        Ok(found.as_tuple().is_some())
+    }
+
+    /// Whether it connects by itself with the nodes that its peers know: `connect_all` of the application `kernel`.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn connects_all(&self) -> Result<bool, CallError> {
+        let found: Term =
+            self.call("application", "get_env", vec![Term::atom("kernel"), Term::atom("connect_all")]).await?;
+        Ok(found.as_tuple().is_none_or(|found| found.last() != Some(&Term::from(false))))
+    }
+
+    /// Has it connect with a peer, by `net_kernel:connect_node/1`; fine if it is connected already. A peer whose name the
+    /// EPMD of its host does not know, as the guest sees it, is not tried: some releases of OTP leak with each dial that
+    /// fails.
     ///
     /// # Errors
     /// If it does not answer, or cannot connect: then it is asked what it knows of the peer.
     pub async fn connect(&self, peer: &NodeName) -> Result<(), RemoteError> {
+        match self.look_up(peer).await {
+            LookUp::Unregistered => self.refuse(peer, Obstacle::UnknownName { host: peer.host().to_owned() }).await,
+            LookUp::Registered | LookUp::Silent => self.dial(peer).await,
+        }
+    }
+
+    /// Has it take itself out of the mesh, by `global:disconnect/0`, which ends its own connections in such a way that no
+    /// others are ended. Gives the nodes that it was connected with.
+    ///
+    /// # Errors
+    /// If its release has no such function, or it does not answer.
+    pub async fn leave(&self) -> Result<Vec<NodeName>, LeaveError> {
+        match self.call::<Vec<Atom>>("global", "disconnect", Vec::new()).await {
+            Ok(nodes) => Ok(nodes.iter().filter_map(|node| NodeName::new(node.as_str()).ok()).collect()),
+            Err(CallError::Exception(error)) if error.class == Class::Error && error.reason.is_atom("undef") => {
+                Err(LeaveError::Unsupported)
+            }
+            Err(error) => Err(LeaveError::Failed(error.into())),
+        }
+    }
+
+    /// What the EPMD of a peer's host says of the peer, asked by the guest from its own host.
+    pub(crate) async fn look_up(&self, peer: &NodeName) -> LookUp {
+        match timeout(Self::LOOK_UP, self.guest.port_of(peer)).await {
+            Ok(Ok(_)) => LookUp::Registered,
+            Ok(Err(ConnectError::UnknownNode(_))) => LookUp::Unregistered,
+            Ok(Err(_)) | Err(_) => LookUp::Silent,
+        }
+    }
+
+    /// Has it connect with a peer, whatever EPMD says.
+    pub(crate) async fn dial(&self, peer: &NodeName) -> Result<(), RemoteError> {
         let answer: Term = self.call("net_kernel", "connect_node", vec![peer.as_atom().clone().into()]).await?;
         if answer.is_atom("true") {
             return Ok(());
         }
         let obstacle = self.obstacle(peer).await;
-        Err(RemoteError::CannotConnect { node: self.name.clone(), peer: peer.clone(), obstacle })
+        Err(self.cannot_connect(peer, obstacle))
     }
 
-    /// Has it end its connection with a peer, by `erlang:disconnect_node/1`; fine if there is none.
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub async fn disconnect(&self, peer: &NodeName) -> Result<(), CallError> {
-        self.call::<Term>("erlang", "disconnect_node", vec![peer.as_atom().clone().into()]).await.map(drop)
+    /// Does not have it dial a peer; fine if it is connected already.
+    pub(crate) async fn refuse(&self, peer: &NodeName, obstacle: Obstacle) -> Result<(), RemoteError> {
+        match self.connected().await?.contains(peer) {
+            true => Ok(()),
+            false => Err(self.cannot_connect(peer, obstacle)),
+        }
     }
 
-    /// Calls a function there.
-    ///
-    /// # Errors
-    /// If it does not answer in time, or the function fails.
-    pub async fn call<T: serde::de::DeserializeOwned + 'static>(
+    fn cannot_connect(&self, peer: &NodeName, obstacle: Obstacle) -> RemoteError {
+        RemoteError::CannotConnect { node: self.name.clone(), peer: peer.clone(), obstacle }
+    }
+
+    async fn nodes(&self, which: &'static str) -> Result<BTreeSet<NodeName>, CallError> {
+        let nodes: Vec<Atom> = self.call("erlang", "nodes", vec![Term::atom(which)]).await?;
+        Ok(nodes.iter().filter_map(|node| NodeName::new(node.as_str()).ok()).collect())
+    }
+
+    /// Calls a function there. Not for others: what is done to a node is listed here, and harms nobody else.
+    async fn call<T: serde::de::DeserializeOwned + 'static>(
         &self,
         module: &'static str,
         function: &'static str,
@@ -104,6 +200,24 @@ impl RemoteNode {
             Some([_, reason]) if reason.is_atom("nxdomain") => Obstacle::UnknownHost { host },
             _ => Obstacle::Unknown,
         }
+    }
+}
+
+/// What the EPMD of a peer's host says of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LookUp {
+    /// It knows the name.
+    Registered,
+    /// It does not know the name.
+    Unregistered,
+    /// It does not answer.
+    Silent,
+}
+
+fn text(term: Term) -> String {
+    match term {
+        Term::List(list) => list.to_text().unwrap_or_default(),
+        _ => String::new(),
     }
 }
 

@@ -1,25 +1,42 @@
-//! When a connection may be ended because its peer is gone.
+//! Who is no longer a member: what follows from the answers of all strategies, for the peers and for the node itself.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use peerl_proto::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-/// When a connected peer that no strategy lists any more is disconnected.
+use crate::Peers;
+use crate::strategy::{Answer, Coverage};
+
+/// When a node that no strategy lists any more takes itself out of the mesh.
+///
+/// It never ends a connection of others: a peer that is no longer listed and alive is reported and stays connected.
 ///
 /// The time counts only while every strategy answers, and answers with somebody: a poll that fails or comes back empty
-/// stops the clock until the next good one. So no failure of a strategy, however long, ends a healthy connection.
+/// stops the clock until the next good one. So no failure of a strategy, however long, counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Removal {
-    /// Never: a connection ends when its peer does. Written `never`.
+    /// Never. Written `never`.
     #[default]
     Never,
-    /// When it has not been listed for this time. Written `when-gone-for=10m`.
+    /// When it has been listed, and then has not been for this time. Written `when-gone-for=10m`.
     WhenGoneFor(Duration),
+}
+
+impl Removal {
+    /// How long a peer that no sample names is taken for a member: the time of the policy, or ten minutes.
+    fn sample_patience(self) -> Duration {
+        match self {
+            Self::Never => Duration::from_secs(600),
+            Self::WhenGoneFor(time) => time,
+        }
+    }
 }
 
 impl FromStr for Removal {
@@ -65,68 +82,244 @@ impl From<Removal> for String {
     }
 }
 
+/// What a node is to the lists of its strategies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// No strategy has ever listed it, so that its absence says nothing: the lists may be of others only.
+    #[default]
+    NeverListed,
+    /// A strategy has listed it.
+    Member,
+    /// It has been taken out of the mesh, and waits to be listed again.
+    Out,
+}
+
+/// Polls in a row by which a whole answer must miss a node: an API that is eventually consistent misses it once or twice.
+const WHOLE_POLLS: u32 = 3;
+
+/// Polls in a row by which a sample must miss a node. A name server that gives a random third of the records misses one
+/// thirty times in a row once in 190,000 times.
+const SAMPLE_POLLS: u32 = 30;
+
+/// Draws the conclusions from the answers of strategies. It does nothing itself and has no clock.
+///
+/// Whoever knows peers beside those that are listed asks for its [`verdicts`](Self::verdicts) on them.
+#[derive(Debug)]
+pub(crate) struct RemovalPolicy {
+    removal: Removal,
+    own_name: NodeName,
+    sources: Vec<Source>,
+    /// Whom the answers in force list, without the node itself.
+    listed: Peers,
+    standing: Standing,
+    own_absence: Option<Absence>,
+    /// Of the known peers that are not listed.
+    absences: HashMap<NodeName, Absence>,
+}
+
+/// A strategy's answer in force, and for how long it has been answering.
+#[derive(Debug, Default)]
+struct Source {
+    answer: Answer,
+    evidence: Evidence,
+}
+
+/// What follows from the answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A connected peer is no longer listed. It stays connected. Told once.
+    Unlisted { peer: NodeName, gone: Gone },
+    /// A peer that was told to be unlisted is listed again.
+    Relisted { peer: NodeName },
+    /// A peer is neither listed nor connected. It is no longer dialled.
+    Forget { peer: NodeName, gone: Gone },
+    /// The node itself is to leave the mesh.
+    Leave { gone: Gone },
+    /// The node itself is listed again after it has left.
+    Rejoin,
+}
+
+/// How a node is missing from the answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// For how long all strategies have answered without it.
+    pub(crate) time: Duration,
+    /// By how many polls each strategy has missed it, at least.
+    polls: u32,
+    /// Whether a strategy says that it is at its end.
+    pub(crate) ended: bool,
+    coverage: Coverage,
+}
+
+impl RemovalPolicy {
+    pub(crate) fn new(removal: Removal, own_name: NodeName, sources: usize, standing: Standing) -> Self {
+        Self {
+            removal,
+            own_name,
+            sources: (0..sources).map(|_| Source::default()).collect(),
+            listed: Peers::new(),
+            standing,
+            own_absence: None,
+            absences: HashMap::new(),
+        }
+    }
+
+    /// Notes an answer that lists somebody.
+    pub(crate) fn answered(&mut self, source: usize, answer: Answer, now: Instant) {
+        let source = &mut self.sources[source];
+        if !answer.is_empty() {
+            source.evidence.good(now);
+        }
+        source.answer = answer;
+        self.listed = self.sources.iter().flat_map(|source| &source.answer.peers).cloned().collect();
+        self.listed.remove(&self.own_name);
+    }
+
+    /// Notes that a strategy has given no answer, or suddenly an empty one, which says nothing about who is gone.
+    pub(crate) fn unanswered(&mut self, source: usize) {
+        self.sources[source].evidence.none();
+    }
+
+    /// The answer of a strategy that is in force.
+    pub(crate) fn in_force(&self, source: usize) -> &Answer {
+        &self.sources[source].answer
+    }
+
+    /// Whom the answers in force list, without the node itself.
+    pub(crate) fn listed(&self) -> &Peers {
+        &self.listed
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Whether a peer that is not connected should be dialled.
+    pub(crate) fn wants(&self, peer: &NodeName) -> bool {
+        // One that a sample has not named lately is most likely still a member.
+        let may_be_listed = || self.absences.contains_key(peer) && self.coverage_of(peer) == Coverage::Sample;
+        self.standing != Standing::Out && (self.listed.contains(peer) || may_be_listed())
+    }
+
+    /// What follows for the node itself, and for these peers, of which those that are `connected` are alive.
+    pub(crate) fn verdicts<'a>(
+        &mut self,
+        known: impl IntoIterator<Item = &'a NodeName>,
+        connected: &BTreeSet<NodeName>,
+    ) -> Vec<Verdict> {
+        let mut verdicts: Vec<Verdict> = self.verdict_on_own().into_iter().collect();
+        for peer in known {
+            verdicts.extend(self.verdict_on(peer, connected));
+        }
+        verdicts
+    }
+
+    fn verdict_on(&mut self, peer: &NodeName, connected: &BTreeSet<NodeName>) -> Option<Verdict> {
+        if self.listed.contains(peer) {
+            let absence = self.absences.remove(peer)?;
+            return absence.is_told.then(|| Verdict::Relisted { peer: peer.clone() });
+        }
+        let mut absence = self.absences.remove(peer).unwrap_or_default();
+        let gone = self.gone(peer, &mut absence);
+        let is_gone = gone.ended
+            || match gone.coverage {
+                Coverage::Whole => gone.polls >= WHOLE_POLLS,
+                Coverage::Sample => gone.polls >= SAMPLE_POLLS && gone.time >= self.removal.sample_patience(),
+            };
+        if is_gone && !connected.contains(peer) {
+            return Some(Verdict::Forget { peer: peer.clone(), gone });
+        }
+        let is_news = is_gone && !absence.is_told;
+        absence.is_told |= is_gone;
+        self.absences.insert(peer.clone(), absence);
+        is_news.then(|| Verdict::Unlisted { peer: peer.clone(), gone })
+    }
+
+    fn verdict_on_own(&mut self) -> Option<Verdict> {
+        if self.sources.iter().any(|source| source.answer.contains(&self.own_name)) {
+            self.own_absence = None;
+            let before = std::mem::replace(&mut self.standing, Standing::Member);
+            return (before == Standing::Out).then_some(Verdict::Rejoin);
+        }
+        let Removal::WhenGoneFor(limit) = self.removal else { return None };
+        let mut absence = self.own_absence.take().unwrap_or_default();
+        let gone = self.gone(&self.own_name, &mut absence);
+        self.own_absence = Some(absence);
+        let is_gone = match self.standing {
+            Standing::Out => return None,
+            Standing::NeverListed => gone.ended,
+            Standing::Member => gone.ended || gone.coverage == Coverage::Whole && gone.polls >= WHOLE_POLLS,
+        };
+        if !is_gone || gone.time < limit {
+            return None;
+        }
+        self.standing = Standing::Out;
+        Some(Verdict::Leave { gone })
+    }
+
+    /// How a node is missing that no answer in force lists.
+    fn gone(&self, node: &NodeName, absence: &mut Absence) -> Gone {
+        let (time, polls) = absence.gone_for(self.sources.iter().map(|source| &source.evidence));
+        let ended = self.sources.iter().any(|source| source.answer.ended.contains(node));
+        Gone { time, polls, ended, coverage: self.coverage_of(node) }
+    }
+
+    /// What the absence of a node from all answers in force says.
+    fn coverage_of(&self, node: &NodeName) -> Coverage {
+        let is_whole = |Source { answer, .. }: &Source| {
+            answer.coverage == Coverage::Whole && !answer.silent_hosts.contains(node.host())
+        };
+        if self.sources.iter().all(is_whole) { Coverage::Whole } else { Coverage::Sample }
+    }
+}
+
 /// For how long a strategy has been answering, the times left out in which it was not.
 #[derive(Debug, Default)]
-pub(crate) struct Evidence {
+struct Evidence {
     total: Duration,
+    polls: u32,
     last_good: Option<Instant>,
 }
 
 impl Evidence {
     /// Notes an answer that lists somebody.
-    pub(crate) fn good(&mut self) {
-        let now = Instant::now();
+    fn good(&mut self, now: Instant) {
+        self.polls = self.polls.saturating_add(1);
         if let Some(before) = self.last_good.replace(now) {
             self.total += now - before;
         }
     }
 
     /// Notes an answer that says nothing about who is gone.
-    pub(crate) fn none(&mut self) {
+    fn none(&mut self) {
         self.last_good = None;
     }
 }
 
-/// How long a peer has not been listed: how far each strategy's evidence was when it was first missed.
+/// How long a node has not been listed: how far each strategy's evidence was when it was first missed.
 #[derive(Debug, Default)]
-pub(crate) struct Absence {
-    missed_at: Vec<Option<Duration>>,
+struct Absence {
+    missed_at: Vec<Option<(Duration, u32)>>,
+    /// It has been told.
+    is_told: bool,
 }
 
 impl Absence {
     /// Takes the evidence of all strategies into account, and gives the time for which all of them have missed the
-    /// peer.
-    pub(crate) fn gone_for<'a>(&mut self, evidence: impl ExactSizeIterator<Item = &'a Evidence>) -> Duration {
+    /// node, and by how many polls each has, at least.
+    fn gone_for<'a>(&mut self, evidence: impl ExactSizeIterator<Item = &'a Evidence>) -> (Duration, u32) {
         self.missed_at.resize(evidence.len(), None);
         let missed = self.missed_at.iter_mut().zip(evidence).map(|(missed_at, evidence)| {
             // A strategy that does not answer now says nothing.
-            match (evidence.last_good, &missed_at) {
-                (None, None) => Duration::ZERO,
-                _ => evidence.total - *missed_at.get_or_insert(evidence.total),
+            if evidence.last_good.is_none() && missed_at.is_none() {
+                return (Duration::ZERO, 0);
             }
+            let (total, polls) = *missed_at.get_or_insert((evidence.total, evidence.polls));
+            (evidence.total - total, evidence.polls - polls + 1)
         });
-        missed.min().unwrap_or_default()
+        missed.reduce(|one, other| (one.0.min(other.0), one.1.min(other.1))).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text() {
-        for (text, removal) in [
-            ("never", Removal::Never),
-            ("when-gone-for=10m", Removal::WhenGoneFor(Duration::from_secs(600))),
-            ("when-gone-for=1h30m", Removal::WhenGoneFor(Duration::from_secs(5400))),
-        ] {
-            assert_eq!(text.parse(), Ok(removal));
-            assert_eq!(removal.to_string(), text);
-            assert_eq!(serde_json::from_str::<Removal>(&format!("{text:?}")).unwrap(), removal);
-        }
-        assert_eq!("when-gone-for 10m".parse(), Ok(Removal::WhenGoneFor(Duration::from_secs(600))));
-        for wrong in ["", "always", "when-gone-for", "when-gone-for=", "when-gone-for=0s", "when-gone-for=soon"] {
-            assert!(wrong.parse::<Removal>().is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, pending};
 use peerl_proto::node_name::NodeName;
 
+mod answer;
+pub use answer::{Answer, Coverage};
 mod any_of;
 pub use any_of::{AnyOf, AnyOfSettings};
 #[cfg(feature = "dns")]
@@ -44,8 +46,8 @@ pub trait Strategy: Send + Sync + 'static {
     /// What it is, for people: `epmd:10.0.0.1`.
     fn name(&self) -> &str;
 
-    /// Finds the peers as they are now. The own node may be among them.
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>>;
+    /// Finds the peers as they are now, and says what the absence of others means. The own node may be among them.
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>>;
 
     /// Waits until the answer may be another one than at the last [`discover`](Self::discover), for strategies that
     /// can tell; they are asked again at once then. Others wait forever, and are asked at an interval.

@@ -93,7 +93,7 @@ impl Fleet {
     }
 
     pub async fn find(&self, text: &str) -> Result<Peers, StrategyError> {
-        self.strategy(text).discover().await
+        self.strategy(text).discover().await.map(|answer| answer.peers)
     }
 }
 

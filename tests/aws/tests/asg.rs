@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{LaunchTemplateSpecification, Tag};
 use aws_sdk_ec2::types::RequestLaunchTemplateData;
-use peerl_discovery::{Peers, StrategyError};
+use peerl_discovery::{Coverage, Peers, StrategyError};
 use peerl_test_support::{COOKIE, Epmd, Fault, HttpServer, ProcessGuard, Response, Times, aws_env, peerl_command};
 
 use peerl_aws_tests::fleet::{self, Fleet, nodes};
@@ -87,7 +87,9 @@ async fn those_on_standby_are_left_alone() {
     let standby = group.client.enter_standby().auto_scaling_group_name("web").instance_ids(&members[0]);
     standby.should_decrement_desired_capacity(true).send().await.unwrap();
     let strategy = group.fleet.strategy("asg:group=web,host=private-dns");
-    assert_eq!(strategy.discover().await.unwrap(), group.nodes(&members[1..]).await);
+    let answer = strategy.discover().await.unwrap();
+    assert_eq!(answer, group.nodes(&members[1..]).await);
+    assert_eq!((answer.coverage, answer.ended), (Coverage::Whole, group.nodes(&members[..1]).await));
     let back = group.client.exit_standby().auto_scaling_group_name("web").instance_ids(&members[0]);
     back.send().await.unwrap();
     assert_eq!(strategy.discover().await.unwrap(), group.nodes(&members).await);

@@ -65,7 +65,7 @@ impl Registry {
     }
 
     async fn find(&self, options: &str) -> Result<Peers, StrategyError> {
-        self.strategy(options, None).discover().await
+        self.strategy(options, None).discover().await.map(|answer| answer.peers)
     }
 }
 

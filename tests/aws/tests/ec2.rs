@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, ready};
 use peerl_discovery::aws::InstanceMetadata;
-use peerl_discovery::{Identity, Mesh, MeshError, MeshEvent, NodeName, Peers, Reconciler, StrategyError};
+use peerl_discovery::{
+    Coverage, Identity, LeaveError, Mesh, MeshError, MeshEvent, NodeName, Peers, Reconciler, StrategyError,
+};
 use peerl_test_support::{Fault, FaultProxy, HttpServer, Response, Times};
 
 use peerl_aws_tests::failures::check_failures;
@@ -124,7 +126,9 @@ async fn members_come_drain_and_go() {
     let strategy = fleet.strategy(&spec);
     assert_eq!(strategy.discover().await.unwrap(), nodes(&members));
     fleet.tag(&members[0], "peerl-draining", "").await;
-    assert_eq!(strategy.discover().await.unwrap(), nodes(&members[1..]));
+    let answer = strategy.discover().await.unwrap();
+    assert_eq!(answer, nodes(&members[1..]));
+    assert_eq!((answer.coverage, answer.ended), (Coverage::Whole, nodes(&members[..1])));
     fleet.terminate(&members[1..2]).await;
     assert_eq!(strategy.discover().await.unwrap(), nodes(&members[2..]));
     fleet.stop(&members[2..3]).await;
@@ -309,7 +313,7 @@ impl Mesh for Joined {
         ready(Ok(())).boxed()
     }
 
-    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
-        panic!("{peer} is disconnected")
+    fn leave(&self) -> BoxFuture<'_, Result<Vec<NodeName>, LeaveError>> {
+        panic!("the mesh is left")
     }
 }

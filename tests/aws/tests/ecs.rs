@@ -65,7 +65,7 @@ impl Cluster {
     }
 
     async fn find(&self, text: &str, own: Option<&TaskMetadataService>) -> Result<Peers, StrategyError> {
-        self.strategy(text, own).discover().await
+        self.strategy(text, own).discover().await.map(|answer| answer.peers)
     }
 }
 

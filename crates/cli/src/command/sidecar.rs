@@ -27,6 +27,7 @@ Examples:
   peerl sidecar --node app@10.0.0.5 --discover epmd:10.0.0.6 --dry-run
 
 The app needs no code for this: it is told to connect by net_kernel:connect_node/1. It may start later, and again.
+Peers whose EPMD does not know them are not dialled. No connection between other nodes is ever ended.
 Prints `ready NAME for NODE`, and then what happens, a line each. SIGTERM or Ctrl-C ends it with exit code 0; the app
 keeps all its connections.")]
 pub(super) struct Sidecar {
@@ -47,8 +48,9 @@ pub(super) struct Sidecar {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Span,
 
-    /// When a connected peer that discovery no longer lists is disconnected: never, or when-gone-for=TIME, of which
-    /// only time counts in which every strategy answers [default: never].
+    /// When the app leaves the mesh, because discovery has listed it and no longer does: never, or when-gone-for=TIME,
+    /// of which only time counts in which every strategy answers. It joins again when it is listed again. A peer that is
+    /// alive is never disconnected, whatever a list says [default: never].
     #[arg(long, value_name = "POLICY")]
     removal: Option<Removal>,
 

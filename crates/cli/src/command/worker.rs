@@ -47,8 +47,9 @@ pub(super) struct Worker {
     #[arg(long, value_name = "TIME", default_value = "5s")]
     interval: Span,
 
-    /// When a connected peer that discovery no longer lists is disconnected: never, or when-gone-for=TIME, of which
-    /// only time counts in which every strategy answers [default: never].
+    /// When this worker leaves the mesh, because discovery has listed it and no longer does: never, or
+    /// when-gone-for=TIME, of which only time counts in which every strategy answers. It joins again when it is listed
+    /// again. A peer that is alive is never disconnected, whatever a list says [default: never].
     #[arg(long, value_name = "POLICY")]
     removal: Option<Removal>,
 
@@ -109,7 +110,7 @@ impl Worker {
 /// Lets the calls under way come to their end.
 async fn wind_down(node: &Node, reconciler: peerl_discovery::Running, limit: Duration) {
     // Both at once: from the first moment on nobody is to find this node, and it is to find nobody.
-    let (drained, ()) = tokio::join!(tokio::time::timeout(limit, node.drain()), reconciler.stop());
+    let (drained, _) = tokio::join!(tokio::time::timeout(limit, node.drain()), reconciler.stop());
     if drained.is_err() {
         tracing::warn!("some calls took longer than {} and are given up", humantime::format_duration(limit));
     }
@@ -126,7 +127,7 @@ async fn tell_of_failures(mut events: broadcast::Receiver<MeshEvent>) {
                     None => tracing::warn!("{peer} cannot be connected: {error}"),
                 }
             }
-            Ok(MeshEvent::Connected { peer } | MeshEvent::Forgotten { peer } | MeshEvent::Removed { peer, .. }) => {
+            Ok(MeshEvent::Connected { peer } | MeshEvent::Forgotten { peer }) => {
                 told.remove(&peer);
             }
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use peerl_discovery::RemoteNode;
 use peerl_node::{CallError, NodeName};
-use peerl_term::Term;
 use peerl_term::text::Syntax;
 use serde::Serialize;
 
@@ -69,31 +68,14 @@ pub(crate) fn call_failure(error: CallError, called: &str, node: &NodeName) -> F
 }
 
 async fn nature(remote: &RemoteNode) -> Result<Nature, Failure> {
-    let ask = async |module, function, arguments: &[&'static str]| {
-        let called = format!("{module}:{function}/{}", arguments.len());
-        let terms = arguments.iter().map(|argument| Term::atom(argument)).collect();
-        let answer: Result<Term, CallError> = remote.call(module, function, terms).await;
-        answer.map_err(|error| call_failure(error, &called, remote.name()))
-    };
+    let failure = |called| move |error| call_failure(error, called, remote.name());
     let (machine, release) =
-        futures::try_join!(ask("erlang", "system_info", &["machine"]), ask("erlang", "system_info", &["otp_release"]))?;
-    let kind = if text(&machine) == "peerl" { Kind::Peerl } else { Kind::Beam };
-    let hidden = ask("init", "get_argument", &["hidden"]).await?;
+        futures::try_join!(remote.machine(), remote.release()).map_err(failure("erlang:system_info/1"))?;
+    let kind = if machine == "peerl" { Kind::Peerl } else { Kind::Beam };
+    let hidden = remote.is_hidden().await.map_err(failure("init:get_argument/1"))?;
     let connect_all = match kind {
-        Kind::Beam => ask("application", "get_env", &["kernel", "connect_all"]).await?,
-        Kind::Peerl => Term::tuple([Term::atom("ok"), Term::from(false)]),
+        Kind::Beam => remote.connects_all().await.map_err(failure("application:get_env/2"))?,
+        Kind::Peerl => false,
     };
-    Ok(Nature {
-        kind,
-        release: text(&release),
-        hidden: hidden.as_tuple().is_some(),
-        connect_all: connect_all.as_tuple().is_none_or(|found| found.last() != Some(&Term::from(false))),
-    })
-}
-
-fn text(term: &Term) -> String {
-    match term {
-        Term::List(list) => list.to_text().unwrap_or_default(),
-        _ => String::new(),
-    }
+    Ok(Nature { kind, release, hidden, connect_all })
 }

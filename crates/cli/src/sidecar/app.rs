@@ -1,12 +1,12 @@
 //! The app behind a sidecar's control door.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use metrics::{describe_gauge, gauge};
 use peerl_discovery::RemoteNode;
-use peerl_node::{Atom, NodeName};
-use peerl_term::Term;
+use peerl_node::{CallError, NodeName};
 
 use crate::control_door::{Check, Controlled, NodeLists, Readiness};
 
@@ -29,19 +29,18 @@ impl App {
         work(self.readiness.lock().unwrap_or_else(PoisonError::into_inner).as_ref())
     }
 
-    async fn names(&self, which: &'static str) -> Result<Vec<String>, String> {
-        let nodes: Result<Vec<Atom>, _> = self.remote.call("erlang", "nodes", vec![Term::atom(which)]).await;
-        let nodes = nodes.map_err(|error| error.to_string())?;
+    fn names(&self, nodes: BTreeSet<NodeName>) -> Vec<String> {
         // The sidecar itself is nobody's peer.
-        let own = self.remote.guest().name().as_str();
-        Ok(nodes.iter().map(Atom::as_str).filter(|node| *node != own).map(str::to_owned).collect())
+        nodes.into_iter().filter(|node| node != self.remote.guest().name()).map(|node| node.to_string()).collect()
     }
 }
 
 impl Controlled for App {
     fn nodes(&self) -> BoxFuture<'_, Result<NodeLists, String>> {
         Box::pin(async {
-            let (nodes, hidden) = futures::try_join!(self.names("visible"), self.names("hidden"))?;
+            let lists = futures::try_join!(self.remote.visible(), self.remote.hidden());
+            let (nodes, hidden) = lists.map_err(|error: CallError| error.to_string())?;
+            let (nodes, hidden) = (self.names(nodes), self.names(hidden));
             Ok(NodeLists { name: self.remote.name().to_string(), nodes, hidden })
         })
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use peerl_node::NodeName;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::fleet::{as_text, milliseconds};
 
@@ -65,21 +65,41 @@ pub enum SidecarEvent {
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
     },
-    /// A connected peer is not listed any more; it stays connected, at least for the time that the policy says.
+    /// A peer that is connected with the app is not listed any more. It stays connected.
     Unlisted {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
+        /// For how long all strategies have answered without it.
+        #[serde(rename = "unlisted_for_ms", serialize_with = "milliseconds")]
+        unlisted_for: Duration,
+        /// The strategies.
+        by: String,
+        /// Whether one of them says that it is at its end.
+        has_ended: bool,
     },
-    /// The app was disconnected from a peer that has not been listed for the time that the policy says.
-    Removed {
+    /// A peer that was not listed any more is listed again.
+    Relisted {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
-        /// For how long.
-        #[serde(rename = "gone_for_ms", serialize_with = "milliseconds")]
-        gone_for: Duration,
     },
+    /// The app has left the mesh, since it has not been listed itself for the time that the policy says.
+    Left {
+        /// For how long.
+        #[serde(rename = "unlisted_for_ms", serialize_with = "milliseconds")]
+        unlisted_for: Duration,
+        /// Whom it was connected with.
+        #[serde(serialize_with = "all_as_text")]
+        disconnected: Vec<NodeName>,
+    },
+    /// The app should leave the mesh, and cannot.
+    CannotLeave {
+        /// Why.
+        error: String,
+    },
+    /// The app, which has left the mesh, is listed again, and joins.
+    Rejoining,
     /// A peer that is not connected is not listed any more, and no longer tried.
     Forgotten {
         /// The peer.
@@ -107,12 +127,34 @@ impl fmt::Display for SidecarEvent {
                 write!(f, "cannot-connect {peer}: {error}; again in {:.1} s", retry_in.as_secs_f64())
             }
             Self::Lost { peer } => write!(f, "lost {peer}"),
-            Self::Unlisted { peer } => write!(f, "unlisted {peer}"),
-            Self::Removed { peer, gone_for } => {
-                write!(f, "removed {peer}: not listed for {:.0} s", gone_for.as_secs_f64())
+            Self::Unlisted { peer, unlisted_for, by, has_ended } => {
+                let why = if *has_ended { "said to be at its end" } else { "not listed any more" };
+                let seconds = unlisted_for.as_secs_f64();
+                write!(f, "unlisted {peer}: {why}, for {seconds:.0} s, by {by}; it is alive, and stays connected")
             }
+            Self::Relisted { peer } => write!(f, "listed {peer}"),
+            Self::Left { unlisted_for, disconnected } => {
+                let seconds = unlisted_for.as_secs_f64();
+                write!(f, "left {}: the app itself was not listed for {seconds:.0} s", words(disconnected))
+            }
+            Self::CannotLeave { error } => {
+                write!(f, "cannot-leave: the app itself is not listed any more, but {error}; it stays connected")
+            }
+            Self::Rejoining => f.write_str("rejoining: the app itself is listed again"),
             Self::Forgotten { peer } => write!(f, "forgotten {peer}"),
             Self::DiscoveryFailed { strategy, error } => write!(f, "discovery-failed {strategy}: {error}"),
         }
     }
+}
+
+/// Names with spaces between, or the word for none.
+fn words(names: &[NodeName]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        names => names.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn all_as_text<S: Serializer>(nodes: &[NodeName], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(nodes.iter().map(NodeName::as_str))
 }

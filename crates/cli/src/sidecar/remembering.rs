@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use peerl_discovery::{Peers, Strategy, StrategyError};
+use peerl_discovery::{Answer, Coverage, Strategy, StrategyError};
 
 /// A strategy that remembers its last good answer. A reconciler keeps that itself, but each run of an app has a
 /// reconciler of its own: when discovery is out of order just as the app comes up again, the peers that were found before
@@ -15,7 +15,7 @@ pub(super) struct Remembering {
 
 #[derive(Default)]
 struct Memory {
-    last: Peers,
+    last: Answer,
     /// The reconciler has not had any answer yet.
     asked_anew: bool,
 }
@@ -48,21 +48,22 @@ impl Strategy for Remembering {
         self.strategy.name()
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async move {
             let answer = self.strategy.discover().await;
             let mut memory = self.memory();
             let is_first = std::mem::take(&mut memory.asked_anew);
             match answer {
-                Ok(peers) if !peers.is_empty() => {
-                    memory.last.clone_from(&peers);
-                    Ok(peers)
+                Ok(answer) if !answer.is_empty() => {
+                    memory.last.clone_from(&answer);
+                    Ok(answer)
                 }
                 answer if !is_first || memory.last.is_empty() => answer,
                 answer => {
                     let error = answer.err().map_or_else(|| "it finds no nodes".to_owned(), |error| error.to_string());
                     tracing::warn!(strategy = self.name(), error, "discovery fails; the peers found before stay");
-                    Ok(memory.last.clone())
+                    // Old as it is, it says nothing of who is missing.
+                    Ok(memory.last.clone().with_coverage(Coverage::Sample))
                 }
             }
         })
@@ -87,11 +88,11 @@ mod tests {
             "moody"
         }
 
-        fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+        fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
             Box::pin(async {
                 match self.0.load(Ordering::Relaxed) {
-                    0 => Ok(Peers::from(["a@h".parse().unwrap()])),
-                    1 => Ok(Peers::new()),
+                    0 => Ok(Answer::whole(["a@h".parse().unwrap()].into())),
+                    1 => Ok(Answer::default()),
                     _ => Err(StrategyError::Other("broken".into())),
                 }
             })
@@ -109,8 +110,9 @@ mod tests {
         for mood in [1, 2] {
             moody.0.store(mood, Ordering::Relaxed);
             strategy.begin();
-            assert_eq!(strategy.discover().await.unwrap(), found);
-            assert!(!matches!(strategy.discover().await, Ok(peers) if !peers.is_empty()));
+            let made_up = strategy.discover().await.unwrap();
+            assert_eq!((&made_up.peers, made_up.coverage), (&found.peers, Coverage::Sample));
+            assert!(!matches!(strategy.discover().await, Ok(answer) if !answer.is_empty()));
         }
     }
 }

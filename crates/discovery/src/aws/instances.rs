@@ -43,25 +43,24 @@ impl Instances {
         &self.access
     }
 
-    /// Shows those that run and to which these filters apply, from all pages.
+    /// Shows those that run or are just being stopped and to which these filters apply, from all pages.
     pub(crate) async fn visit(
         &self,
         filters: Vec<Filter>,
         mut visit: impl FnMut(&Instance),
     ) -> Result<(), StrategyError> {
-        let request = self
-            .client()
-            .await?
-            .describe_instances()
-            .filters(filter("instance-state-name", "running"))
-            .max_results(Self::PAGE);
+        let states = Filter::builder().name("instance-state-name");
+        let states =
+            ["running", "stopping", "shutting-down"].into_iter().fold(states, |states, state| states.values(state));
+        let states = states.build();
+        let request = self.client().await?.describe_instances().filters(states).max_results(Self::PAGE);
         let request = filters.into_iter().fold(request, |request, filter| request.filters(filter));
         let mut token = None;
         for _ in 0..Self::PAGES {
             let page = request.clone().set_next_token(token).send().await;
             let page = page.map_err(|error| refusal("ec2:DescribeInstances", error))?;
             let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
-            instances.filter(|instance| is_running(instance)).for_each(&mut visit);
+            instances.filter(|instance| is_running(instance) || is_ending(instance)).for_each(&mut visit);
             token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if token.is_none() {
                 return Ok(());
@@ -150,7 +149,17 @@ pub(crate) fn tag<'a>(instance: &'a Instance, key: &str) -> Option<&'a str> {
 }
 
 fn is_running(instance: &Instance) -> bool {
-    instance.state().and_then(|state| state.name()) == Some(&InstanceStateName::Running)
+    state(instance) == Some(&InstanceStateName::Running)
+}
+
+/// Whether the instance is being stopped, or has been.
+pub(crate) fn is_ending(instance: &Instance) -> bool {
+    use InstanceStateName::{ShuttingDown, Stopped, Stopping, Terminated};
+    matches!(state(instance), Some(Stopping | ShuttingDown | Stopped | Terminated))
+}
+
+fn state(instance: &Instance) -> Option<&InstanceStateName> {
+    instance.state().and_then(|state| state.name())
 }
 
 #[cfg(test)]

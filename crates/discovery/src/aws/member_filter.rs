@@ -7,7 +7,18 @@ use aws_sdk_ec2::types::{Filter, Instance};
 use super::instances::{self, Instances};
 use super::wanted::{DrainTag, Wanted};
 use crate::naming::Naming;
+use crate::strategy::Answer;
 use crate::{Peers, StrategyError};
+
+/// What an instance is to the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    Member,
+    /// It was one, and is taken out.
+    Ended,
+    /// It is not one yet, or never.
+    Other,
+}
 
 /// Makes nodes of the instances that have all of some properties.
 pub(crate) struct MemberFilter {
@@ -22,34 +33,38 @@ impl MemberFilter {
         Self { wanted, drain, naming, unnamed: AtomicUsize::new(0) }
     }
 
-    /// The nodes of the running instances that have the properties, to which the further filters apply, and of which
-    /// `is_member` is true.
+    /// The nodes of the running instances that have the properties, to which the further filters apply, and which are
+    /// members. Those that stop, drain or are taken out are at their end.
     pub(crate) async fn nodes(
         &self,
         strategy: &str,
         instances: &Instances,
         further: Vec<Filter>,
-        is_member: impl Fn(&Instance) -> bool,
-    ) -> Result<Peers, StrategyError> {
+        membership: impl Fn(&Instance) -> Membership,
+    ) -> Result<Answer, StrategyError> {
         let mut resolved = Vec::with_capacity(self.wanted.len());
         for wanted in &self.wanted {
             resolved.push(wanted.resolve(instances).await?);
         }
         let filters = resolved.iter().map(|property| property.filter()).chain(further).collect();
-        let (mut peers, mut unnamed) = (Peers::new(), Vec::new());
+        let (mut peers, mut ended, mut unnamed) = (Peers::new(), Peers::new(), Vec::new());
         let visit = |instance: &Instance| {
             let id = instance.instance_id().unwrap_or_default();
-            if !resolved.iter().all(|property| property.is_met(instance)) || !is_member(instance) {
+            let membership = membership(instance);
+            if !resolved.iter().all(|property| property.is_met(instance)) || membership == Membership::Other {
                 return;
             }
-            if self.drain.as_ref().is_some_and(|tag| tag.is_on(instance)) {
-                tracing::debug!(strategy, instance = id, "left out: it is draining");
-                return;
-            }
+            let is_draining = self.drain.as_ref().is_some_and(|tag| tag.is_on(instance));
+            let has_ended = membership == Membership::Ended || is_draining || instances::is_ending(instance);
             match self.naming.node(|variable| instances::value(instance, variable)) {
+                Ok(node) if has_ended => {
+                    tracing::debug!(strategy, instance = id, "left out: it drains or stops");
+                    ended.insert(node);
+                }
                 Ok(node) => {
                     peers.insert(node);
                 }
+                Err(_) if has_ended => {}
                 Err(error) => unnamed.push(format!("{id}: {error}")),
             }
         };
@@ -60,6 +75,6 @@ impl MemberFilter {
         {
             tracing::warn!(strategy, count = unnamed.len(), "instances whose nodes have no name are left out: {first}");
         }
-        Ok(peers)
+        Ok(Answer::whole(peers).with_ended(ended))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::Peers;
 
 mod removal;
 
@@ -23,7 +24,11 @@ struct FakeMesh(Arc<Mutex<State>>);
 struct State {
     connected: BTreeSet<NodeName>,
     down: BTreeSet<NodeName>,
-    stubborn: BTreeSet<NodeName>,
+    /// What an attempt to leave ends with instead.
+    cannot_leave: Option<fn() -> LeaveError>,
+    leaves: usize,
+    /// How long an attempt to connect takes.
+    slowness: Duration,
     attempts: BTreeMap<NodeName, Vec<Instant>>,
     under_way: usize,
     most_under_way: usize,
@@ -63,7 +68,7 @@ impl Mesh for FakeMesh {
                 state.under_way += 1;
                 state.most_under_way = state.most_under_way.max(state.under_way);
             });
-            sleep(Duration::from_millis(10)).await;
+            sleep(self.with(|state| state.slowness.max(Duration::from_millis(10)))).await;
             self.with(|state| {
                 state.under_way -= 1;
                 if state.down.contains(&peer) {
@@ -75,14 +80,14 @@ impl Mesh for FakeMesh {
         })
     }
 
-    fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
+    fn leave(&self) -> BoxFuture<'_, Result<Vec<NodeName>, LeaveError>> {
         Box::pin(async move {
             sleep(Duration::from_millis(10)).await;
-            self.with(|state| match state.stubborn.contains(&peer) {
-                true => Err("no answer".into()),
-                false => {
-                    state.connected.remove(&peer);
-                    Ok(())
+            self.with(|state| {
+                state.leaves += 1;
+                match state.cannot_leave {
+                    Some(error) => Err(error()),
+                    None => Ok(std::mem::take(&mut state.connected).into_iter().collect()),
                 }
             })
         })
@@ -91,9 +96,9 @@ impl Mesh for FakeMesh {
 
 /// A strategy whose answer the test decides.
 #[derive(Clone)]
-struct Scripted(Arc<Mutex<Answer>>, Arc<Notify>);
+struct Scripted(Arc<Mutex<Reply>>, Arc<Notify>);
 
-enum Answer {
+enum Reply {
     Peers(Peers),
     Error,
     Never,
@@ -101,10 +106,10 @@ enum Answer {
 
 impl Scripted {
     fn new(names: &[&str]) -> Self {
-        Self(Arc::new(Mutex::new(Answer::Peers(nodes(names)))), Arc::default())
+        Self(Arc::new(Mutex::new(Reply::Peers(nodes(names)))), Arc::default())
     }
 
-    fn set(&self, answer: Answer) {
+    fn set(&self, answer: Reply) {
         *self.0.lock().unwrap() = answer;
     }
 }
@@ -114,12 +119,12 @@ impl Strategy for Scripted {
         "scripted"
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async {
             let answer = match &*self.0.lock().unwrap() {
-                Answer::Peers(peers) => Some(Ok(peers.clone())),
-                Answer::Error => Some(Err(StrategyError::Other("throttled".into()))),
-                Answer::Never => None,
+                Reply::Peers(peers) => Some(Ok(Answer::whole(peers.clone()))),
+                Reply::Error => Some(Err(StrategyError::Other("throttled".into()))),
+                Reply::Never => None,
             };
             match answer {
                 Some(answer) => answer,
@@ -157,7 +162,7 @@ async fn connects_all_but_itself_and_those_that_appear() {
     let running = reconciler(&mesh, &[&strategy]).start();
     seconds(1).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b"]));
-    strategy.set(Answer::Peers(nodes(&["a", "b", "c"])));
+    strategy.set(Reply::Peers(nodes(&["a", "b", "c"])));
     seconds(6).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b", "c"]));
     assert_eq!([mesh.attempts("a"), mesh.attempts("me")], [1, 0]);
@@ -167,11 +172,11 @@ async fn connects_all_but_itself_and_those_that_appear() {
 #[tokio::test(start_paused = true)]
 async fn what_is_found_by_two_strategies_is_their_union() {
     let (mesh, one, other) = (FakeMesh::default(), Scripted::new(&["a", "b"]), Scripted::new(&["b", "c"]));
-    other.set(Answer::Never);
+    other.set(Reply::Never);
     let running = reconciler(&mesh, &[&one, &other]).start();
     seconds(20).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b"]), "one that hangs does not keep the other from its work");
-    other.set(Answer::Peers(nodes(&["b", "c"])));
+    other.set(Reply::Peers(nodes(&["b", "c"])));
     seconds(20).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b", "c"]));
     running.stop().await;
@@ -182,7 +187,7 @@ async fn a_change_that_the_strategy_sees_does_not_wait_for_the_interval() {
     let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a"]));
     let running = reconciler(&mesh, &[&strategy]).interval(Duration::from_secs(3600)).start();
     seconds(1).await;
-    strategy.set(Answer::Peers(nodes(&["a", "b"])));
+    strategy.set(Reply::Peers(nodes(&["a", "b"])));
     strategy.1.notify_one();
     seconds(1).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b"]));
@@ -192,14 +197,14 @@ async fn a_change_that_the_strategy_sees_does_not_wait_for_the_interval() {
 #[tokio::test(start_paused = true)]
 async fn the_members_of_any_are_asked_each_for_itself() {
     let (mesh, one, other) = (FakeMesh::default(), Scripted::new(&["a"]), Scripted::new(&["b"]));
-    other.set(Answer::Never);
+    other.set(Reply::Never);
     let boxed = |strategy: &Scripted| Arc::new(strategy.clone()) as Arc<dyn Strategy>;
     let inner = Arc::new(crate::strategy::AnyOf::new(vec![boxed(&other)]));
     let any = Arc::new(crate::strategy::AnyOf::new(vec![boxed(&one), inner]));
     let running = Reconciler::new(mesh.clone(), vec![any]).start();
     seconds(1).await;
     assert_eq!(mesh.connected(), nodes(&["a"]), "one that hangs does not keep the other from its work");
-    other.set(Answer::Peers(nodes(&["b"])));
+    other.set(Reply::Peers(nodes(&["b"])));
     seconds(60).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b"]));
     running.stop().await;
@@ -212,9 +217,9 @@ async fn a_failed_empty_or_hanging_poll_changes_nothing() {
     let mut events = running.events();
     seconds(1).await;
     for (answer, told) in [
-        (Answer::Error, (|event| matches!(event, MeshEvent::PollFailed { .. })) as fn(&MeshEvent) -> bool),
-        (Answer::Peers(Peers::new()), |event| matches!(event, MeshEvent::PollEmpty { .. })),
-        (Answer::Never, |event| matches!(event, MeshEvent::PollFailed { .. })),
+        (Reply::Error, (|event| matches!(event, MeshEvent::PollFailed { .. })) as fn(&MeshEvent) -> bool),
+        (Reply::Peers(Peers::new()), |event| matches!(event, MeshEvent::PollEmpty { .. })),
+        (Reply::Never, |event| matches!(event, MeshEvent::PollFailed { .. })),
     ] {
         strategy.set(answer);
         event(&mut events, told).await;
@@ -224,7 +229,7 @@ async fn a_failed_empty_or_hanging_poll_changes_nothing() {
         seconds(10).await;
         assert!(mesh.is_connected("a"));
     }
-    strategy.set(Answer::Peers(nodes(&["a", "b", "c"])));
+    strategy.set(Reply::Peers(nodes(&["a", "b", "c"])));
     seconds(60).await;
     assert_eq!(mesh.connected(), nodes(&["a", "b", "c"]), "and then discovery goes on");
     running.stop().await;
@@ -236,7 +241,7 @@ async fn a_peer_that_is_no_longer_listed_stays_connected_but_is_not_dialled_agai
     let running = reconciler(&mesh, &[&strategy]).start();
     let mut events = running.events();
     seconds(1).await;
-    strategy.set(Answer::Peers(nodes(&["b"])));
+    strategy.set(Reply::Peers(nodes(&["b"])));
     seconds(60).await;
     assert!(mesh.is_connected("a"));
     mesh.lose("a");
@@ -311,7 +316,7 @@ async fn stopping_or_dropping_ends_all_work_and_no_connection() {
         seconds(3).await;
         match drop_it {
             true => drop(running),
-            false => running.stop().await,
+            false => drop(running.stop().await),
         }
         seconds(1).await;
         let attempts = mesh.attempts("b");

@@ -6,7 +6,7 @@ use futures::future::{BoxFuture, FutureExt, join_all, pending, select_all};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Coverage, Peers, Strategy, StrategyError};
 use crate::spec::{Spec, SpecError, StrategySettings};
 
 /// The strategy `any`: the union of what its members find.
@@ -20,7 +20,7 @@ pub struct AnyOf {
 
 struct Member {
     strategy: Arc<dyn Strategy>,
-    last: Mutex<Peers>,
+    last: Mutex<Answer>,
 }
 
 impl AnyOf {
@@ -38,10 +38,11 @@ impl Strategy for AnyOf {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async move {
             let answers = join_all(self.members.iter().map(|member| member.strategy.discover())).await;
-            let (mut peers, mut errors) = (Peers::new(), Vec::new());
+            let (mut peers, mut ended, mut errors) = (Peers::new(), Peers::new(), Vec::new());
+            let (mut coverage, mut silent) = (Coverage::Whole, Vec::new());
             for (member, answer) in self.members.iter().zip(answers) {
                 let mut last = member.last.lock();
                 match answer {
@@ -52,13 +53,19 @@ impl Strategy for AnyOf {
                     Err(error) => {
                         tracing::warn!(strategy = member.strategy.name(), %error, "failed; the others still count");
                         errors.push((member.strategy.name().to_owned(), error));
+                        coverage = Coverage::Sample;
                     }
                 }
                 peers.extend(last.iter().cloned());
+                ended.extend(last.ended.iter().cloned());
+                silent.extend(last.silent_hosts.iter().cloned());
+                if last.coverage == Coverage::Sample {
+                    coverage = Coverage::Sample;
+                }
             }
             match !errors.is_empty() && errors.len() == self.members.len() {
                 true => Err(StrategyError::Any { errors }),
-                false => Ok(peers),
+                false => Ok(Answer::whole(peers).with_coverage(coverage).with_ended(ended).with_silent_hosts(silent)),
             }
         })
     }

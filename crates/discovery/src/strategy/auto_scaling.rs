@@ -1,6 +1,6 @@
 //! The nodes on the instances of an auto scaling group.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_autoscaling::Client;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::ec2::{drain_tag, naming, wanted_tags};
-use super::{Ec2Settings, Peers, Strategy, StrategyError};
+use super::{Answer, Ec2Settings, Peers, Strategy, StrategyError};
 use crate::aws::instances::{self, Instances};
-use crate::aws::member_filter::MemberFilter;
+use crate::aws::member_filter::{MemberFilter, Membership};
 use crate::aws::wanted::{MINE, Remembered};
 use crate::aws::{Access, WholeAnswer, refusal};
 use crate::spec::{Spec, SpecError, StrategySettings, one_or_many};
@@ -22,7 +22,7 @@ use crate::spec::{Spec, SpecError, StrategySettings, one_or_many};
 /// this process runs on (`autoscaling:DescribeAutoScalingGroups`, `autoscaling:DescribeAutoScalingInstances`,
 /// `ec2:DescribeInstances`).
 ///
-/// Instances that the group takes out (`Terminating*`, `Standby`, `Detaching`) are no longer listed.
+/// Instances that the group takes out (`Terminating*`, `Standby`, `Detaching`) are no longer listed, and at their end.
 pub struct AutoScaling {
     name: String,
     /// None if it is that of this instance.
@@ -35,6 +35,8 @@ pub struct AutoScaling {
 
 impl AutoScaling {
     const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
+    /// How the names of the states begin in which the group takes an instance out.
+    const ENDING: [&str; 4] = ["Terminat", "Detach", "EnteringStandby", "Standby"];
     const DESCRIBE_INSTANCES: &str = "autoscaling:DescribeAutoScalingInstances";
 
     /// Makes the strategy.
@@ -52,30 +54,36 @@ impl AutoScaling {
         })
     }
 
-    async fn find(&self) -> Result<Peers, StrategyError> {
+    async fn find(&self) -> Result<Answer, StrategyError> {
         let group = match &self.group {
             Some(group) => group.clone(),
             None => self.own_group.get(self.ask_own_group()).await?,
         };
-        let in_service = self.in_service(&group).await?;
-        if in_service.is_empty() {
-            return Ok(Peers::new());
+        let states = self.states(&group).await?;
+        if !states.values().any(|state| *state == Membership::Member) {
+            return Ok(Answer::whole(Peers::new()));
         }
         // Not by the instances' ids: one that has just gone would make EC2 refuse the whole request.
         let filters = vec![instances::filter(&format!("tag:{}", Ec2Settings::GROUP_TAG), &group)];
-        let is_member = |instance: &Instance| instance.instance_id().is_some_and(|id| in_service.contains(id));
-        self.members.nodes(&self.name, &self.instances, filters, is_member).await
+        let membership = |instance: &Instance| {
+            instance.instance_id().and_then(|id| states.get(id)).copied().unwrap_or(Membership::Other)
+        };
+        self.members.nodes(&self.name, &self.instances, filters, membership).await
     }
 
-    /// The ids of a group's instances that do their work.
-    async fn in_service(&self, group: &str) -> Result<HashSet<String>, StrategyError> {
+    /// What a group's instances are to it, by their ids.
+    async fn states(&self, group: &str) -> Result<HashMap<String, Membership>, StrategyError> {
         let request = self.client().await?.describe_auto_scaling_groups().auto_scaling_group_names(group);
         let answer = request.send().await.map_err(|error| refusal(Self::DESCRIBE_GROUPS, error))?;
         let found = answer.auto_scaling_groups().iter().find(|found| found.auto_scaling_group_name() == Some(group));
         let found = found.ok_or_else(|| StrategyError::NotFound { what: format!("auto scaling group {group:?}") })?;
-        let in_service =
-            found.instances().iter().filter(|member| member.lifecycle_state() == Some(&LifecycleState::InService));
-        Ok(in_service.filter_map(|member| member.instance_id().map(str::to_owned)).collect())
+        let state = |state: Option<&LifecycleState>| match state {
+            Some(LifecycleState::InService) => Membership::Member,
+            Some(state) if Self::ENDING.iter().any(|ending| state.as_str().starts_with(ending)) => Membership::Ended,
+            _ => Membership::Other,
+        };
+        let members = found.instances().iter();
+        Ok(members.filter_map(|it| Some((it.instance_id()?.to_owned(), state(it.lifecycle_state())))).collect())
     }
 
     async fn ask_own_group(&self) -> Result<String, StrategyError> {
@@ -101,7 +109,7 @@ impl Strategy for AutoScaling {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(self.find())
     }
 }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Coverage, Peers, Strategy, StrategyError};
 use crate::Naming;
 use crate::aws::{Access, Expected, NoHostPrefix, TaskMetadata, refusal};
 use crate::naming::Namer;
@@ -48,7 +48,7 @@ impl CloudMap {
         Ok(Self { name, settings, namer, attributes, access, metadata, client, own })
     }
 
-    async fn poll(&self) -> Result<Peers, StrategyError> {
+    async fn poll(&self) -> Result<Answer, StrategyError> {
         let mut wanted = HashMap::new();
         for (key, value) in &self.attributes {
             let value = match value {
@@ -57,12 +57,15 @@ impl CloudMap {
             };
             if wanted.insert(key.clone(), value.clone()).is_some_and(|other| other != value) {
                 // Nothing has two values of one attribute.
-                return Ok(Peers::new());
+                return Ok(Answer::whole(Peers::new()));
             }
         }
         let instances = self.discover_instances(self.settings.health.into(), wanted).await?;
         let label = |instance: &HttpInstanceSummary| format!("instance {}", instance.instance_id().unwrap_or("?"));
-        self.namer.nodes(&instances, value, label)
+        // An answer that is full may not have room for all.
+        let is_full = i32::try_from(instances.len()).is_ok_and(|count| count >= Self::MOST);
+        let coverage = if is_full { Coverage::Sample } else { Coverage::Whole };
+        Ok(Answer::whole(self.namer.nodes(&instances, value, label)?).with_coverage(coverage))
     }
 
     async fn discover_instances(
@@ -108,7 +111,7 @@ impl Strategy for CloudMap {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(self.poll())
     }
 }

@@ -15,13 +15,14 @@ use hickory_resolver::{TokioResolver, system_conf};
 use peerl_proto::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Coverage, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings, one_or_many, time};
 
 /// The strategy `dns`: a node for each address of a name, or for each target of its service records.
 ///
 /// A name that does not exist, or has no records of the kind, is an answer, and an empty one; a name server that is
-/// away, fails or refuses is an error.
+/// away, fails or refuses is an error. Many name servers give a part of the records, another one each time, so that an
+/// answer is a sample unless the settings say otherwise.
 #[derive(Clone, Debug)]
 pub struct DnsNames {
     name: String,
@@ -91,10 +92,11 @@ impl Strategy for DnsNames {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async {
             let failed = |error| StrategyError::Dns { name: self.settings.name.clone(), error: Box::new(error) };
-            self.resolve().await.map_err(failed)
+            let peers = self.resolve().await.map_err(failed)?;
+            Ok(Answer::sample(peers).with_coverage(self.settings.coverage))
         })
     }
 }
@@ -134,6 +136,10 @@ pub struct DnsNamesSettings {
     /// How long to wait for a server's answer; as the system does if not given.
     #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether each answer has all records of the name; `sample` if not given. A headless service of Kubernetes is
+    /// `whole`; Route 53 gives eight records at most, and other servers rotate.
+    #[serde(default, skip_serializing_if = "Coverage::is_default")]
+    pub coverage: Coverage,
     /// How often to ask again, as the system does if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u8>,

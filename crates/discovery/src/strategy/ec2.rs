@@ -5,17 +5,17 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Strategy, StrategyError};
 use crate::aws::Access;
 use crate::aws::instances::Instances;
-use crate::aws::member_filter::MemberFilter;
+use crate::aws::member_filter::{MemberFilter, Membership};
 use crate::aws::wanted::{DrainTag, Property, Wanted};
 use crate::naming::Naming;
 use crate::spec::{Spec, SpecError, StrategySettings, one_or_many};
 
 /// The strategy `ec2`: the running instances that have all of some tags (`ec2:DescribeInstances`).
 ///
-/// Instances that stop, are terminated or carry the drain tag are no longer listed.
+/// Instances that stop, are terminated or carry the drain tag are no longer listed; those that stop or drain are at their end.
 pub struct Ec2 {
     name: String,
     instances: Instances,
@@ -38,8 +38,8 @@ impl Strategy for Ec2 {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
-        Box::pin(self.members.nodes(&self.name, &self.instances, Vec::new(), |_| true))
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
+        Box::pin(self.members.nodes(&self.name, &self.instances, Vec::new(), |_| Membership::Member))
     }
 }
 

@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Peers, Strategy, StrategyError};
 use crate::Naming;
 use crate::aws::{Access, Expected, OwnTask, TaskMetadata, refusal};
 use crate::naming::Namer;
@@ -23,7 +23,7 @@ use member::Filter;
 /// on, named after their network interfaces.
 ///
 /// Each poll is one `ecs:ListTasks` and one `ecs:DescribeTasks` for every hundred tasks. Tasks that start, drain or
-/// stop are not members.
+/// stop are not members; those that drain or stop are at their end.
 #[derive(Debug)]
 pub struct Ecs {
     name: String,
@@ -56,7 +56,7 @@ impl Ecs {
         Ok(Self { name, settings, namer, filter, access, metadata, client, own_digest })
     }
 
-    async fn poll(&self) -> Result<Peers, StrategyError> {
+    async fn poll(&self) -> Result<Answer, StrategyError> {
         let client = self.client().await?;
         let cluster = match &self.settings.cluster {
             Some(cluster) => cluster.clone(),
@@ -70,12 +70,16 @@ impl Ecs {
         let pages: Vec<Vec<String>> = arns.chunks(Self::PAGE).map(<[String]>::to_vec).collect();
         let pages = pages.into_iter().map(|page| self.describe(client, &cluster, page));
         let tasks: Vec<Vec<Task>> = stream::iter(pages).buffered(Self::PARALLEL).try_collect().await?;
-        let running: Vec<Task> = tasks.into_iter().flatten().filter(member::is_in_service).collect();
+        let (running, others): (Vec<Task>, Vec<Task>) = tasks.into_iter().flatten().partition(member::is_in_service);
         let wanted = match self.filter.needs_own_task() {
             true => self.filter.as_of(&self.own(client, &running).await?)?,
             false => self.filter.clone(),
         };
-        self.namer.nodes(running.iter().filter(|task| wanted.accepts(task)), member::value, member::arn)
+        let peers = self.namer.nodes(running.iter().filter(|task| wanted.accepts(task)), member::value, member::arn)?;
+        let ending = others.iter().filter(|task| member::is_ending(task));
+        let ended: Peers =
+            ending.filter_map(|task| self.namer.naming().node(|it| member::value(task, it)).ok()).collect();
+        Ok(Answer::whole(peers).with_ended(ended))
     }
 
     async fn client(&self) -> Result<&Client, StrategyError> {
@@ -152,7 +156,7 @@ impl Strategy for Ecs {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(self.poll())
     }
 }

@@ -7,12 +7,13 @@ use peerl_epmd::Client;
 use peerl_proto::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings, one_or_many};
 
 /// The strategy `epmd`: asks the EPMD of each host for its names. A name `n` at the host `h` is the node `n@h`.
 ///
-/// A host that does not answer is left out, with a warning in the log, as long as another one answers.
+/// A host that does not answer is left out, with a warning in the log, as long as another one answers; then the answer says
+/// nothing of that host's nodes.
 #[derive(Clone, Debug)]
 pub struct EpmdNames {
     name: String,
@@ -37,10 +38,10 @@ impl Strategy for EpmdNames {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async move {
             let answers = join_all(self.clients.iter().map(Client::names)).await;
-            let (mut peers, mut errors) = (Peers::new(), Vec::new());
+            let (mut peers, mut silent, mut errors) = (Peers::new(), Vec::new(), Vec::new());
             for (client, answer) in self.clients.iter().zip(answers) {
                 match answer {
                     // What EPMD calls a name may be no name of a node; nobody could connect to it.
@@ -49,7 +50,10 @@ impl Strategy for EpmdNames {
                             .iter()
                             .filter_map(|entry| NodeName::new(&format!("{}@{}", entry.name, client.host())).ok()),
                     ),
-                    Err(error) => errors.push(error),
+                    Err(error) => {
+                        silent.push(client.host().to_owned());
+                        errors.push(error);
+                    }
                 }
             }
             if !errors.is_empty() && errors.len() == self.clients.len() {
@@ -58,7 +62,7 @@ impl Strategy for EpmdNames {
             for error in errors {
                 tracing::warn!(strategy = self.name, %error, "a host is left out");
             }
-            Ok(peers)
+            Ok(Answer::whole(peers).with_silent_hosts(silent))
         })
     }
 }
@@ -115,6 +119,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::strategy::Coverage;
 
     /// An EPMD that answers every request with these names.
     async fn epmd_with(names: &'static str) -> u16 {
@@ -149,6 +154,7 @@ mod tests {
         let some = EpmdNames::with_clients(vec![dead(), Client::at("localhost", port)]);
         let peers = some.discover().await.unwrap();
         assert_eq!(peers.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["a@localhost"]);
+        assert_eq!((peers.coverage, peers.silent_hosts), (Coverage::Whole, ["127.0.0.1".to_owned()].into()));
         let error = EpmdNames::with_clients(vec![dead()]).discover().await.unwrap_err();
         assert!(error.to_string().contains(&unused.to_string()), "{error}");
     }

@@ -14,7 +14,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings};
 
 /// The longest file that is read, so that a wrong path cannot fill the memory.
@@ -72,10 +72,10 @@ impl Strategy for FileList {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async {
             let failed = |error| StrategyError::File { path: self.path.clone(), error };
-            self.read().await.map_err(failed)
+            self.read().await.map(Answer::whole).map_err(failed)
         })
     }
 

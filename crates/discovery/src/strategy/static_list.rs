@@ -6,7 +6,7 @@ use futures::future::{BoxFuture, ready};
 use peerl_proto::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 
-use super::{Peers, Strategy, StrategyError};
+use super::{Answer, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings, one_or_many};
 
 /// The strategy `static`: always the same nodes.
@@ -30,8 +30,8 @@ impl Strategy for StaticList {
         &self.name
     }
 
-    fn discover(&self) -> BoxFuture<'_, Result<Peers, StrategyError>> {
-        Box::pin(ready(Ok(self.peers.clone())))
+    fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
+        Box::pin(ready(Ok(Answer::whole(self.peers.clone()))))
     }
 }
 

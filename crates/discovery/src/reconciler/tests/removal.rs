@@ -1,4 +1,4 @@
-//! Who is disconnected, and who never is.
+//! Who is told of, forgotten, or leaves, and who never is disconnected.
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
@@ -6,153 +6,62 @@ use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn removing(mesh: &FakeMesh, strategies: &[&Scripted]) -> Reconciler<FakeMesh> {
+fn leaving(mesh: &FakeMesh, strategies: &[&Scripted]) -> Reconciler<FakeMesh> {
     reconciler(mesh, strategies).removal(Removal::WhenGoneFor(10 * MINUTE))
 }
 
-fn removed(events: &mut broadcast::Receiver<MeshEvent>) -> Vec<(NodeName, Duration)> {
-    let mut removed = Vec::new();
+/// The events so far of one kind.
+fn count(events: &mut broadcast::Receiver<MeshEvent>, wanted: fn(&MeshEvent) -> bool) -> usize {
+    let mut count = 0;
     loop {
         match events.try_recv() {
-            Ok(MeshEvent::Removed { peer, gone_for }) => removed.push((peer, gone_for)),
-            Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-            Err(_) => return removed,
+            Ok(event) => count += usize::from(wanted(&event)),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+            Err(_) => return count,
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_default_nobody_is() {
-    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
-    let running = reconciler(&mesh, &[&strategy]).start();
-    let mut events = running.events();
-    seconds(1).await;
-    strategy.set(Answer::Peers(nodes(&["b"])));
-    event(&mut events, |event| matches!(event, MeshEvent::Unlisted { peer } if *peer == node("a"))).await;
-    sleep(100 * MINUTE).await;
-    assert!(mesh.is_connected("a"));
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_is_gone_for_long_enough_is_disconnected_and_not_dialled_again() {
-    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
-    let running = removing(&mesh, &[&strategy]).start();
-    let mut events = running.events();
-    seconds(1).await;
-    strategy.set(Answer::Peers(nodes(&["b"])));
-    sleep(9 * MINUTE).await;
-    assert!(mesh.is_connected("a"));
-    sleep(2 * MINUTE).await;
-    assert_eq!(mesh.connected(), nodes(&["b"]));
-    let removed = removed(&mut events);
-    assert!(removed.len() == 1 && removed[0].0 == node("a"), "{removed:?}");
-    assert!((10 * MINUTE..11 * MINUTE).contains(&removed[0].1), "{removed:?}");
-    sleep(100 * MINUTE).await;
-    assert_eq!(mesh.attempts("a"), 1);
-    // Back in the list, it is a peer as any other.
-    strategy.set(Answer::Peers(nodes(&["a", "b"])));
-    sleep(MINUTE).await;
-    assert_eq!(mesh.connected(), nodes(&["a", "b"]));
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn failed_and_empty_polls_are_no_evidence_however_long_they_last() {
-    for answer in [|| Answer::Error, || Answer::Peers(Peers::new()), || Answer::Never] {
-        let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
-        let running = removing(&mesh, &[&strategy]).start();
+async fn a_peer_that_is_alive_is_told_of_once_and_stays_connected() {
+    for removal in [Removal::Never, Removal::WhenGoneFor(MINUTE)] {
+        let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b", "me"]));
+        let running = reconciler(&mesh, &[&strategy]).removal(removal).start();
+        let mut events = running.events();
         seconds(1).await;
-        strategy.set(answer());
+        strategy.set(Reply::Peers(nodes(&["b", "me"])));
+        let told = event(&mut events, |event| matches!(event, MeshEvent::Unlisted { .. })).await;
+        let MeshEvent::Unlisted { peer, by, has_ended, .. } = told else { unreachable!() };
+        assert_eq!((peer, by.as_str(), has_ended), (node("a"), "scripted", false));
         sleep(100 * MINUTE).await;
         assert_eq!(mesh.connected(), nodes(&["a", "b"]));
-        // Nor do they count when a good one follows: the time starts there.
-        strategy.set(Answer::Peers(nodes(&["b"])));
-        sleep(9 * MINUTE).await;
+        assert_eq!(count(&mut events, |event| matches!(event, MeshEvent::Unlisted { .. })), 0);
+        // Once it is gone, it is not dialled again until it is listed again.
+        mesh.lose("a");
+        event(&mut events, |event| matches!(event, MeshEvent::Forgotten { peer } if *peer == node("a"))).await;
+        sleep(100 * MINUTE).await;
+        assert_eq!(mesh.attempts("a"), 1);
+        strategy.set(Reply::Peers(nodes(&["a", "b", "me"])));
+        sleep(MINUTE).await;
         assert_eq!(mesh.connected(), nodes(&["a", "b"]));
-        sleep(2 * MINUTE).await;
-        assert_eq!(mesh.connected(), nodes(&["b"]));
+        assert_eq!(mesh.with(|state| state.leaves), 0);
         running.stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_in_which_the_api_flaps_counts_only_where_it_answers() {
-    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
-    let running = removing(&mesh, &[&strategy]).start();
-    let mut events = running.events();
-    seconds(1).await;
-    // A minute of answers, a minute of errors, and so on.
-    for minute in 0..18 {
-        strategy.set(if minute % 2 == 0 { Answer::Peers(nodes(&["b"])) } else { Answer::Error });
-        sleep(MINUTE).await;
-        assert!(mesh.is_connected("a"), "after {minute} minutes");
-    }
-    strategy.set(Answer::Peers(nodes(&["b"])));
-    sleep(4 * MINUTE).await;
-    assert!(!mesh.is_connected("a"));
-    assert_eq!(removed(&mut events).len(), 1);
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn being_listed_once_starts_the_time_anew() {
-    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
-    let running = removing(&mesh, &[&strategy]).start();
-    seconds(1).await;
-    for _ in 0..10 {
-        strategy.set(Answer::Peers(nodes(&["b"])));
-        sleep(9 * MINUTE).await;
-        strategy.set(Answer::Peers(nodes(&["a", "b"])));
-        sleep(MINUTE / 2).await;
-        assert!(mesh.is_connected("a"));
-    }
-    assert_eq!(mesh.attempts("a"), 1);
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn when_all_disappear_at_once_the_mesh_stays_for_the_time_and_an_empty_answer_keeps_it_forever() {
+async fn when_all_disappear_at_once_all_stay() {
     let names: Vec<String> = (0..100).map(|number| format!("n{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&names));
-    let running = removing(&mesh, &[&strategy]).start();
+    let running = leaving(&mesh, &[&strategy]).start();
     let mut events = running.events();
     seconds(5).await;
+    strategy.set(Reply::Peers(nodes(&["n7"])));
+    sleep(20 * MINUTE).await;
     assert_eq!(mesh.connected().len(), 100);
-    // Somebody has changed the tags for a while.
-    strategy.set(Answer::Peers(nodes(&["n7"])));
-    sleep(9 * MINUTE).await;
-    strategy.set(Answer::Peers(Peers::new()));
-    sleep(100 * MINUTE).await;
-    strategy.set(Answer::Peers(nodes(&names)));
-    sleep(MINUTE).await;
-    assert_eq!(mesh.connected().len(), 100);
-    assert_eq!(removed(&mut events), []);
+    assert_eq!(count(&mut events, |event| matches!(event, MeshEvent::Unlisted { .. })), 99);
     assert!(names.iter().all(|name| mesh.attempts(name) == 1), "nobody was reconnected");
-    // The fleet really shrinks.
-    strategy.set(Answer::Peers(nodes(&["n7"])));
-    sleep(11 * MINUTE).await;
-    assert_eq!(mesh.connected(), nodes(&["n7"]));
-    assert_eq!(removed(&mut events).len(), 99);
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_strategy_must_miss_a_peer_and_one_that_fails_misses_nobody() {
-    let (mesh, one, other) = (FakeMesh::default(), Scripted::new(&["a", "b"]), Scripted::new(&["c"]));
-    other.set(Answer::Error);
-    let running = removing(&mesh, &[&one, &other]).start();
-    seconds(1).await;
-    one.set(Answer::Peers(nodes(&["b"])));
-    sleep(100 * MINUTE).await;
-    assert!(mesh.is_connected("a"), "the other might list it");
-    other.set(Answer::Peers(nodes(&["a", "c"])));
-    sleep(100 * MINUTE).await;
-    assert!(mesh.is_connected("a"), "the other does");
-    other.set(Answer::Peers(nodes(&["c"])));
-    sleep(11 * MINUTE).await;
-    assert_eq!(mesh.connected(), nodes(&["b", "c"]));
     running.stop().await;
 }
 
@@ -160,42 +69,113 @@ async fn every_strategy_must_miss_a_peer_and_one_that_fails_misses_nobody() {
 async fn a_peer_that_was_never_listed_is_none_of_our_business() {
     let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a"]));
     mesh.with(|state| state.connected.insert(node("operator")));
-    let running = removing(&mesh, &[&strategy]).start();
+    let running = leaving(&mesh, &[&strategy]).start();
+    let mut events = running.events();
     sleep(100 * MINUTE).await;
     assert!(mesh.is_connected("operator"));
+    assert_eq!(count(&mut events, |event| matches!(event, MeshEvent::Unlisted { .. })), 0);
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_goes_by_itself_while_it_is_unlisted_is_forgotten() {
-    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
-    let running = removing(&mesh, &[&strategy]).start();
+async fn a_node_that_is_not_listed_itself_leaves_and_joins_when_it_is_listed_again() {
+    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b", "me"]));
+    let running = leaving(&mesh, &[&strategy]).start();
     let mut events = running.events();
     seconds(1).await;
-    strategy.set(Answer::Peers(nodes(&["b"])));
-    sleep(MINUTE).await;
-    mesh.lose("a");
-    event(&mut events, |event| matches!(event, MeshEvent::Forgotten { peer } if *peer == node("a"))).await;
+    strategy.set(Reply::Peers(nodes(&["a", "b"])));
+    sleep(9 * MINUTE).await;
+    assert_eq!(mesh.connected(), nodes(&["a", "b"]));
+    let left = event(&mut events, |event| matches!(event, MeshEvent::Left { .. })).await;
+    let MeshEvent::Left { unlisted_for, disconnected } = left else { unreachable!() };
+    assert!((10 * MINUTE..11 * MINUTE).contains(&unlisted_for), "{unlisted_for:?}");
+    assert_eq!(disconnected, [node("a"), node("b")]);
     sleep(100 * MINUTE).await;
-    assert_eq!(removed(&mut events), []);
+    assert_eq!((mesh.connected(), mesh.attempts("a"), mesh.attempts("b")), (nodes(&[]), 1, 1));
+    let mut events = running.events();
+    strategy.set(Reply::Peers(nodes(&["a", "b", "me"])));
+    event(&mut events, |event| matches!(event, MeshEvent::Rejoining)).await;
+    seconds(2).await;
+    assert_eq!(mesh.connected(), nodes(&["a", "b"]), "at once");
+    assert_eq!(mesh.with(|state| state.leaves), 1);
+    assert_eq!(running.stop().await, Standing::Member);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconciler_goes_on_where_another_one_has_stopped() {
+    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "me"]));
+    let running = leaving(&mesh, &[&strategy]).start();
+    seconds(1).await;
+    strategy.set(Reply::Peers(nodes(&["a"])));
+    sleep(11 * MINUTE).await;
+    let standing = running.stop().await;
+    assert_eq!(standing, Standing::Out);
+    let running = leaving(&mesh, &[&strategy]).standing(standing).start();
+    sleep(11 * MINUTE).await;
     assert_eq!(mesh.attempts("a"), 1);
+    strategy.set(Reply::Peers(nodes(&["a", "me"])));
+    sleep(MINUTE).await;
+    assert!(mesh.is_connected("a"));
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_cannot_be_disconnected_is_tried_again() {
-    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b"]));
-    mesh.with(|state| state.stubborn.insert(node("a")));
-    let running = removing(&mesh, &[&strategy]).start();
-    let mut events = running.events();
+async fn failed_and_empty_polls_are_no_evidence_however_long_they_last() {
+    for reply in [|| Reply::Error, || Reply::Peers(Peers::new()), || Reply::Never] {
+        let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "me"]));
+        let running = leaving(&mesh, &[&strategy]).start();
+        seconds(1).await;
+        strategy.set(reply());
+        sleep(100 * MINUTE).await;
+        // Nor do they count when a good one follows: the time starts there.
+        strategy.set(Reply::Peers(nodes(&["a"])));
+        sleep(9 * MINUTE).await;
+        assert!(mesh.is_connected("a"));
+        sleep(2 * MINUTE).await;
+        assert!(!mesh.is_connected("a"));
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_is_under_way_does_not_take_a_node_in_again() {
+    let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "me"]));
+    let running = reconciler(&mesh, &[&strategy]).removal(Removal::WhenGoneFor(Duration::from_secs(20))).start();
     seconds(1).await;
-    strategy.set(Answer::Peers(nodes(&["b"])));
-    sleep(11 * MINUTE).await;
-    assert!(mesh.is_connected("a") && removed(&mut events).is_empty());
-    mesh.with(|state| state.stubborn.clear());
+    mesh.with(|state| state.slowness = Duration::from_secs(15));
+    strategy.set(Reply::Peers(nodes(&["a", "b", "c"])));
+    let mut events = running.events();
+    for _ in 0..30 {
+        // Somebody is always being dialled.
+        seconds(1).await;
+        mesh.lose("b");
+    }
+    event(&mut events, |event| matches!(event, MeshEvent::Left { .. })).await;
     sleep(MINUTE).await;
-    assert!(!mesh.is_connected("a") && removed(&mut events).len() == 1);
+    assert_eq!(mesh.connected(), nodes(&[]));
     running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_to_leave_that_fails_is_made_again_unless_it_is_in_vain() {
+    for (error, again) in
+        [((|| LeaveError::Failed("no answer".into())) as fn() -> LeaveError, true), (|| LeaveError::Unsupported, false)]
+    {
+        let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "me"]));
+        mesh.with(|state| state.cannot_leave = Some(error));
+        let running = leaving(&mesh, &[&strategy]).start();
+        let mut events = running.events();
+        seconds(1).await;
+        strategy.set(Reply::Peers(nodes(&["a"])));
+        event(&mut events, |event| matches!(event, MeshEvent::CannotLeave { .. })).await;
+        sleep(MINUTE).await;
+        assert!(mesh.is_connected("a"));
+        assert_eq!(mesh.with(|state| state.leaves) > 1, again);
+        mesh.with(|state| state.cannot_leave = None);
+        sleep(MINUTE).await;
+        assert_eq!(!mesh.is_connected("a"), again);
+        running.stop().await;
+    }
 }
 
 #[test]
@@ -205,17 +185,17 @@ fn every_decision_is_counted() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
-            let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b", "c"]));
+            let (mesh, strategy) = (FakeMesh::default(), Scripted::new(&["a", "b", "c", "me"]));
             mesh.with(|state| state.down.insert(node("c")));
-            let running = removing(&mesh, &[&strategy]).start();
+            let running = leaving(&mesh, &[&strategy]).start();
             seconds(1).await;
-            strategy.set(Answer::Error);
+            strategy.set(Reply::Error);
             seconds(10).await;
-            strategy.set(Answer::Peers(Peers::new()));
+            strategy.set(Reply::Peers(Peers::new()));
             seconds(10).await;
             mesh.lose("b");
             seconds(10).await;
-            strategy.set(Answer::Peers(nodes(&["b"])));
+            strategy.set(Reply::Peers(nodes(&["b"])));
             sleep(11 * MINUTE).await;
             running.stop().await;
         });
@@ -240,11 +220,11 @@ fn every_decision_is_counted() {
     assert!(figures["peerl_discovery_poll_seconds{strategy=scripted}"] >= all);
     assert_eq!(figures["peerl_discovery_listed{strategy=scripted}"], 1.0);
     assert_eq!(figures["peerl_mesh_peers_listed{}"], 1.0);
-    assert_eq!(figures["peerl_mesh_peers_connected{}"], 1.0);
+    assert_eq!(figures["peerl_mesh_peers_connected{}"], 0.0, "it has left");
     assert_eq!(figures["peerl_mesh_connects_total{}"], 3.0, "a, b, and b again");
-    assert_eq!(figures["peerl_mesh_losses_total{}"], 1.0);
+    assert_eq!(figures["peerl_mesh_losses_total{}"], 3.0, "b, and both when it left");
     assert!(figures["peerl_mesh_connect_failures_total{}"] >= 2.0);
-    assert_eq!(figures["peerl_mesh_unlisted_total{}"], 1.0);
-    assert_eq!(figures["peerl_mesh_removals_total{}"], 1.0);
-    assert_eq!(figures["peerl_mesh_forgotten_total{}"], 1.0, "c");
+    assert_eq!(figures["peerl_mesh_unlisted_total{}"], 1.0, "a");
+    assert_eq!(figures["peerl_mesh_leaves_total{}"], 1.0);
+    assert_eq!(figures["peerl_mesh_forgotten_total{}"], 2.0, "c, and a when it left");
 }

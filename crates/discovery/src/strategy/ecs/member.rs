@@ -15,6 +15,12 @@ pub(super) fn is_in_service(task: &Task) -> bool {
     is_running(task.last_status()) && is_running(task.desired_status())
 }
 
+/// Whether the task drains, stops or has stopped.
+pub(super) fn is_ending(task: &Task) -> bool {
+    const LAST: [&str; 4] = ["DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"];
+    task.desired_status() == Some("STOPPED") || task.last_status().is_some_and(|status| LAST.contains(&status))
+}
+
 pub(super) fn arn(task: &Task) -> String {
     task.task_arn().unwrap_or("a task").to_owned()
 }
@@ -192,6 +198,19 @@ mod tests {
         }
         assert!(!is_in_service(&task().desired_status("STOPPED").build()));
         assert!(!is_in_service(&task().set_desired_status(None).build()));
+        for (last, desired, ending) in [
+            ("RUNNING", "STOPPED", true),
+            ("DEACTIVATING", "RUNNING", true),
+            ("STOPPED", "STOPPED", true),
+            ("PENDING", "RUNNING", false),
+            ("RUNNING", "RUNNING", false),
+        ] {
+            assert_eq!(
+                is_ending(&task().last_status(last).desired_status(desired).build()),
+                ending,
+                "{last} {desired}"
+            );
+        }
     }
 
     #[test]
