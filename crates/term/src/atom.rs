@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::text::alters_display;
+
 /// An atom: a constant whose name is its value.
 ///
 /// A name has at most 255 characters (1,020 bytes of UTF-8), and may be empty. Names of up to 22 bytes are
@@ -266,7 +268,7 @@ impl fmt::Display for Atom {
                 '\u{c}' => f.write_str("\\f")?,
                 '\u{b}' => f.write_str("\\v")?,
                 '\u{1b}' => f.write_str("\\e")?,
-                c if c.is_control() => write!(f, "\\x{{{:X}}}", u32::from(c))?,
+                c if alters_display(c) => write!(f, "\\x{{{:X}}}", u32::from(c))?,
                 c => write!(f, "{c}")?,
             }
         }

@@ -28,4 +28,5 @@ mod syntax;
 
 pub use call::{Call, Template};
 pub use error::ParseError;
+pub use print::alters_display;
 pub use syntax::Syntax;

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::text::alters_display;
+
 /// The text is not what was asked for. Its `Display` shows the line, with a caret under the place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ParseError(Box<Inner>);
@@ -21,7 +23,7 @@ impl ParseError {
         let line = text[line_start..].lines().next().unwrap_or("");
         let column = before[line_start..].chars().count();
         let first = column.saturating_sub(Self::CONTEXT);
-        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        let visible = |c: char| if alters_display(c) { ' ' } else { c };
         Self(Box::new(Inner {
             line: 1 + before.bytes().filter(|byte| *byte == b'\n').count(),
             column: column + 1,

@@ -55,6 +55,14 @@ pub(super) fn is_printable(c: char) -> bool {
         | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
+/// Says whether the character changes how the text around it is shown, so that text from elsewhere could move a terminal's
+/// cursor, forge a line, or look like something else: a control character, a separator of lines or paragraphs, or one that
+/// sets the direction of text. The syntaxes write all of them as escapes.
+pub fn alters_display(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// The escape of a character that is the same in strings of both languages.
 pub(super) fn escape(c: char) -> Option<&'static str> {
     Some(match c {

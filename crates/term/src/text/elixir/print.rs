@@ -2,7 +2,7 @@ use std::fmt::{self, Formatter, Write};
 use std::slice;
 
 use crate::text::number::write_float;
-use crate::text::print::{Notation, escape, is_printable, write};
+use crate::text::print::{Notation, alters_display, escape, is_printable, write};
 use crate::{Atom, Term};
 
 /// Shows a term in Elixir syntax, on one line, as `inspect` does.
@@ -275,17 +275,11 @@ fn write_quoted(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
             ('\u{7}', _) => f.write_str("\\a")?,
             // It would be an interpolation.
             ('#', _) if characters.peek() == Some(&'{') => f.write_str("\\#")?,
-            (c, _) if c.is_control() || is_bidirectional(c) => write!(f, "\\u{{{:X}}}", u32::from(c))?,
+            (c, _) if alters_display(c) => write!(f, "\\u{{{:X}}}", u32::from(c))?,
             (c, _) => f.write_char(c)?,
         }
     }
     f.write_char('"')
-}
-
-/// Says whether the character changes the direction of text. Elixir refuses these in source code, which they can make
-/// look like something else.
-fn is_bidirectional(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::fmt::{self, Formatter, Write};
 use std::slice;
 
 use crate::text::number::write_float;
-use crate::text::print::{Notation, escape, is_printable, printable_text, write};
+use crate::text::print::{Notation, alters_display, escape, is_printable, printable_text, write};
 use crate::{Atom, Term};
 
 /// Shows a term in Erlang syntax, on one line, as `io:format("~0tp")` does.
@@ -166,6 +166,7 @@ fn write_quoted(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
     for c in text.chars() {
         match escape(c) {
             Some(escaped) => f.write_str(escaped)?,
+            None if alters_display(c) => write!(f, "\\x{{{:X}}}", u32::from(c))?,
             None => f.write_char(c)?,
         }
     }
