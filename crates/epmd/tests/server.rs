@@ -366,25 +366,34 @@ async fn requests_may_come_byte_by_byte_but_not_for_ever() {
     assert!(client(port(&server)).lookup("alfa").await.unwrap().is_some());
 }
 
+/// Clients that say nothing, or begin to say something, make room for those that ask; registered nodes are none of them.
 #[tokio::test]
-async fn connections_are_limited_and_leases_are_none() {
+async fn silent_connections_starve_nobody() {
     let mut config = Config::default();
-    config.connections = 3;
-    config.idle = Duration::from_millis(500);
+    config.connections = 8;
     let server = serve_with(config).await;
     let client = client(port(&server));
     let mut leases = Vec::new();
-    for number in 0..10 {
+    for number in 0..20 {
         leases.push(client.register(node(&format!("n{number}"), 9101)).await.unwrap());
     }
-    let mut idle = Vec::new();
-    for _ in 0..3 {
-        idle.push(TcpStream::connect(server.local_addr()).await.unwrap());
+    let mut silent = Vec::new();
+    for number in 0..150 {
+        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        if number % 3 > 0 {
+            stream.write_all(&[0]).await.unwrap();
+        }
+        silent.push(stream);
+        assert_eq!(client.names().await.unwrap().len(), 20, "after {number} silent connections");
+        assert!(client.lookup("n7").await.unwrap().is_some());
     }
-    until("the places are taken", async || matches!(client.names().await, Err(Error::Closed { .. }))).await;
-    let waited = until("the idle ones are thrown out", async || client.names().await.is_ok()).await;
-    assert!(waited < Duration::from_secs(3));
-    assert_eq!(client.names().await.unwrap().len(), 10);
+    leases.push(client.register(node("late", 9102)).await.unwrap());
+    assert!(leases.iter().all(|lease| lease.state() == LeaseState::Held));
+    for stream in &mut silent[..140] {
+        let closed = timeout(PATIENCE, stream.read(&mut [0])).await.expect("the oldest ones are closed");
+        assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    }
+    assert!(timeout(Duration::from_millis(200), silent[149].read(&mut [0])).await.is_err(), "the newest one stays");
 }
 
 #[tokio::test]

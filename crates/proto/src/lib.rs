@@ -5,6 +5,7 @@
 //! are handed in; bytes and events come out. Whoever drives it needs a socket for each connection:
 //!
 //! ```text
+//!   admission  who may wait at a port that strangers can reach
 //!   epmd       where a node listens, and under which name
 //!   handshake  who is who; several attempts at once (arbitration)
 //!      │
@@ -61,6 +62,7 @@
 //! # }
 //! ```
 
+pub mod admission;
 pub mod channel;
 pub mod control;
 pub mod cookie;

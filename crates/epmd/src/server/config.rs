@@ -11,8 +11,8 @@ use crate::environment;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// How many connections may be open, those of registered nodes not counted; 256. A further one is closed at
-    /// once. Clients of other hosts can have half of them.
+    /// How many connections may be open, those of registered nodes not counted; 256. For a further one, the oldest of
+    /// the address with the most connections is closed; one address can have half of them.
     pub connections: usize,
     /// How many nodes may be registered; 512. A further one is refused as if its name were taken.
     pub names: usize,

@@ -5,22 +5,22 @@ pub use config::{CommandCheck, Config};
 mod listeners;
 mod registry;
 mod session;
+mod sessions;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::Error;
 use listeners::Listeners;
 use registry::Registry;
-use session::Session;
+use sessions::Sessions;
 
 /// How long a shutdown waits for answers that are being written.
 const GRACE: Duration = Duration::from_secs(1);
@@ -36,8 +36,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 ///
 /// * a request must have arrived whole within [`Config::idle`], however slowly it drips;
 /// * names with white space or control characters, which would forge lines of the names list, are refused;
-/// * [`Config::connections`] and [`Config::names`] bound what it holds; clients of other hosts can take at most
-///   half of the connections, so that they can't keep the nodes of this host from registering.
+/// * [`Config::connections`] and [`Config::names`] bound what it holds. There is always room for a new connection: the
+///   oldest of the address with the most connections is closed for it. Connections of registered nodes don't count.
 ///
 /// As with `epmd`, only clients of this host may register, dump, kill and stop.
 #[derive(Debug)]
@@ -70,9 +70,6 @@ impl Server {
         Ok(Self {
             listeners,
             shared: Arc::new(Shared {
-                slots: Arc::new(Semaphore::new(config.connections)),
-                // At least one, so that a server with one connection serves other hosts too.
-                remote_slots: Arc::new(Semaphore::new(config.connections.div_ceil(2))),
                 registry: Mutex::new(Registry::new(config.names)),
                 stopping: watch::Sender::new(None),
                 config,
@@ -158,8 +155,6 @@ struct Shared {
     config: Config,
     port: u16,
     registry: Mutex<Registry>,
-    slots: Arc<Semaphore>,
-    remote_slots: Arc<Semaphore>,
     stopping: watch::Sender<Option<End>>,
 }
 
@@ -167,52 +162,35 @@ impl Shared {
     async fn run(self: Arc<Self>, mut listeners: Listeners) -> End {
         info!(addresses = ?listeners.addresses(), "EPMD listens");
         let mut stopped = std::pin::pin!(self.stopped());
-        let mut sessions = JoinSet::new();
+        let mut leases = JoinSet::new();
+        let mut sessions = Sessions::new(self.config.connections);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
-                Some(_) = sessions.join_next() => {}
+                Some(_) = leases.join_next() => {}
+                lease = sessions.next_lease() => {
+                    leases.spawn(lease.hold());
+                }
                 accepted = listeners.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        if let Some(session) = self.admit(stream, peer) {
-                            sessions.spawn(session.serve());
-                        }
-                    }
+                    Ok((stream, peer)) => sessions.begin(Arc::clone(&self), stream, peer),
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                     Err(error) => {
-                        warn!(%error, "EPMD can't accept a connection");
+                        sessions.cannot_accept(listeners.addresses()[0].ip(), &error);
                         sleep(ACCEPT_AGAIN).await;
                     }
                 },
             }
         }
         drop(listeners);
-        let finished = async { while sessions.join_next().await.is_some() {} };
+        let finished = async {
+            sessions.finish().await;
+            while leases.join_next().await.is_some() {}
+        };
         if timeout(GRACE, finished).await.is_err() {
             debug!("EPMD ends with answers not read by its clients");
         }
         self.end()
-    }
-
-    /// Makes a session of a connection if there is room for one more.
-    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> Option<Session> {
-        let local = stream.local_addr().ok()?;
-        let is_local = is_local(peer, local);
-        let remote_slot = match is_local {
-            true => None,
-            false => Some(self.slot(&self.remote_slots, peer)?),
-        };
-        let slot = self.slot(&self.slots, peer)?;
-        Some(Session::new(Arc::clone(self), stream, peer, is_local, (slot, remote_slot)))
-    }
-
-    fn slot(&self, slots: &Arc<Semaphore>, peer: SocketAddr) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let slot = Arc::clone(slots).try_acquire_owned().ok();
-        if slot.is_none() {
-            warn!(%peer, "EPMD has too many connections and closes a new one");
-        }
-        slot
     }
 
     fn stop(&self, end: End) {
@@ -234,31 +212,5 @@ impl Shared {
 
     fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// Whether a client is of this host: it comes from a loopback address, or from the address that it called.
-fn is_local(peer: SocketAddr, local: SocketAddr) -> bool {
-    let (peer, local) = (peer.ip().to_canonical(), local.ip().to_canonical());
-    peer.is_loopback() || peer == local
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_of_this_host() {
-        let local = |peer: &str, local: &str| {
-            let address = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 4369);
-            is_local(address(peer), address(local))
-        };
-        assert!(local("127.0.0.1", "127.0.0.1"));
-        assert!(local("127.1.2.3", "127.0.0.1"));
-        assert!(local("::1", "::1"));
-        assert!(local("::ffff:127.0.0.1", "::ffff:127.0.0.1"));
-        assert!(local("10.0.0.7", "10.0.0.7"));
-        assert!(!local("10.0.0.8", "10.0.0.7"));
-        assert!(!local("::ffff:10.0.0.8", "10.0.0.7"));
     }
 }

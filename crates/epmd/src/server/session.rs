@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::BytesMut;
 use peerl_proto::epmd::{
     Alive2Response, AliveName, DumpResponse, KillResponse, MAX_REQUEST, NamesResponse, NodeInfo, PortPlease2Response,
-    Request, StopResponse,
+    Request, RequestError, StopResponse,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -18,46 +18,86 @@ use super::registry::LeaseId;
 use super::{CommandCheck, End, Shared};
 use crate::wire::end_of;
 
-/// One connection: a request, its answer, and for a registration the lease after it.
+/// One connection: a request and its answer.
 pub(super) struct Session {
     shared: Arc<Shared>,
     stream: TcpStream,
     peer: SocketAddr,
     is_local: bool,
-    slots: Slots,
 }
 
-/// The place of a connection among all, and among those from other hosts if it is one.
-type Slots = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+/// How a session has ended.
+pub(super) enum Outcome {
+    /// The client has its answer, or has gone away.
+    Served,
+    /// A node is registered.
+    Leased(HeldLease),
+    /// The client was turned away.
+    Rejected(Rejection),
+}
+
+/// Why a client was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Rejection {
+    #[error("its request is malformed: {0}")]
+    Malformed(RequestError),
+    #[error("it asks what only clients of the same host may ask")]
+    OtherHost,
+    #[error("its request took too long")]
+    TooLong,
+}
+
+impl Rejection {
+    /// The reason without anything that the client has chosen.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed request",
+            Self::OtherHost => "not of this host",
+            Self::TooLong => "request too slow",
+        }
+    }
+}
 
 /// What is left to do after the answer.
 enum After {
     Close,
+    Reject(Rejection),
     /// The node is registered while the connection is open and silent.
     Hold(Registered),
     /// The node was refused; it is the one to close, as with OTP's EPMD.
-    AwaitClose,
+    AwaitClose(Option<Rejection>),
     /// EPMD has been killed.
     End,
 }
 
 impl Session {
-    pub(super) fn new(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, is_local: bool, slots: Slots) -> Self {
-        Self { shared, stream, peer, is_local, slots }
+    pub(super) fn new(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, is_local: bool) -> Self {
+        Self { shared, stream, peer, is_local }
     }
 
-    pub(super) async fn serve(mut self) {
+    pub(super) async fn serve(mut self) -> Outcome {
         let idle = self.shared.config.idle;
-        match timeout(idle, self.exchange()).await {
-            Ok(Ok(After::Close)) => {}
-            Ok(Ok(After::Hold(registered))) => self.hold(registered).await,
-            Ok(Ok(After::AwaitClose)) => {
-                let _ = timeout(idle, self.silence()).await;
+        let rejection = match timeout(idle, self.exchange()).await {
+            Ok(Ok(After::Hold(registered))) => {
+                return Outcome::Leased(HeldLease { stream: self.stream, shared: self.shared, registered });
             }
-            Ok(Ok(After::End)) => self.shared.stop(End::Killed),
-            Ok(Err(error)) => debug!(peer = %self.peer, %error, "a connection to EPMD broke"),
-            Err(_) => debug!(peer = %self.peer, "a request to EPMD took too long"),
-        }
+            Ok(Ok(After::Close)) => None,
+            Ok(Ok(After::Reject(rejection))) => Some(rejection),
+            Ok(Ok(After::AwaitClose(rejection))) => {
+                let _ = timeout(idle, self.silence()).await;
+                rejection
+            }
+            Ok(Ok(After::End)) => {
+                self.shared.stop(End::Killed);
+                None
+            }
+            Ok(Err(error)) => {
+                debug!(peer = %self.peer, %error, "a connection to EPMD broke");
+                None
+            }
+            Err(_) => Some(Rejection::TooLong),
+        };
+        rejection.map_or(Outcome::Served, Outcome::Rejected)
     }
 
     /// Reads the request and answers it.
@@ -69,18 +109,15 @@ impl Session {
         };
         let (answer, after) = match request {
             Some(Ok(request)) => self.perform(request),
-            Some(Err(error)) => {
-                debug!(peer = %self.peer, %error, "EPMD has got a request that it can't serve");
-                match error.refusal().filter(|_| self.is_local) {
-                    Some(refusal) => (refusal.encode(), After::AwaitClose),
-                    None => (Vec::new(), After::Close),
-                }
-            }
+            Some(Err(error)) => match error.refusal().filter(|_| self.is_local) {
+                Some(refusal) => (refusal.encode(), After::AwaitClose(Some(Rejection::Malformed(error)))),
+                None => (Vec::new(), After::Reject(Rejection::Malformed(error))),
+            },
             None => (Vec::new(), After::Close),
         };
         // One write: OTP's client takes the answer to ALIVE2 for garbage if it comes in two.
         self.stream.write_all(&answer).await?;
-        if let After::Close | After::End = after {
+        if let After::Close | After::Reject(_) | After::End = after {
             self.stream.shutdown().await?;
         }
         Ok(after)
@@ -100,10 +137,7 @@ impl Session {
                 let names = shared.registry().names();
                 (NamesResponse::new(shared.port, names).encode(), After::Close)
             }
-            _ if !self.is_local => {
-                debug!(peer = %self.peer, "EPMD ignores what only its own host may ask");
-                ignored
-            }
+            _ if !self.is_local => (Vec::new(), After::Reject(Rejection::OtherHost)),
             Request::Alive2(request) => self.register(request.node),
             Request::Dump(_) => {
                 let entries = shared.registry().dump();
@@ -142,19 +176,8 @@ impl Session {
             }
             Err(reason) => {
                 info!(%name, port, %reason, "EPMD has refused a node");
-                (Alive2Response::refused(version).encode(), After::AwaitClose)
+                (Alive2Response::refused(version).encode(), After::AwaitClose(None))
             }
-        }
-    }
-
-    /// Keeps a node registered until its connection ends or any byte comes on it.
-    async fn hold(mut self, mut registered: Registered) {
-        // From here on it counts among the names and no longer among the connections.
-        drop(self.slots);
-        tokio::select! {
-            () = end_of(&mut self.stream) => {}
-            _ = &mut registered.stopped => {}
-            () = self.shared.stopped() => {}
         }
     }
 
@@ -162,6 +185,24 @@ impl Session {
     async fn silence(&mut self) {
         tokio::select! {
             () = end_of(&mut self.stream) => {}
+            () = self.shared.stopped() => {}
+        }
+    }
+}
+
+/// A registered node and the connection by which it stays so.
+pub(super) struct HeldLease {
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    registered: Registered,
+}
+
+impl HeldLease {
+    /// Keeps the node registered until its connection ends or any byte comes on it.
+    pub(super) async fn hold(mut self) {
+        tokio::select! {
+            () = end_of(&mut self.stream) => {}
+            _ = &mut self.registered.stopped => {}
             () = self.shared.stopped() => {}
         }
     }
@@ -184,7 +225,7 @@ impl Drop for Registered {
 }
 
 /// Reads one request; `None` when the client closes the connection before it is whole.
-async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Result<Request, peerl_proto::epmd::RequestError>>> {
+async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Result<Request, RequestError>>> {
     let mut input = BytesMut::with_capacity(256);
     loop {
         match Request::read(&mut input) {
@@ -218,8 +259,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
         let shared = Arc::clone(&server.shared);
-        let slot = Arc::clone(&shared.slots).try_acquire_owned().unwrap();
-        let session = tokio::spawn(Session::new(shared, stream, peer, false, (slot, None)).serve());
+        let session = tokio::spawn(Session::new(shared, stream, peer, false).serve());
         client.write_all(request).await.unwrap();
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
@@ -249,25 +289,5 @@ mod tests {
         assert_eq!(names[4..], *b"name alfa at port 9101\n");
         let place = answer_to_a_stranger(&server, b"\x00\x05zalfa").await;
         assert_eq!(place[..4], *b"w\x00\x23\x8d");
-    }
-
-    #[tokio::test]
-    async fn strangers_leave_half_of_the_places() {
-        let config = Config { connections: 4, ..Config::default() };
-        let server = Server::bind(["127.0.0.1:0".parse().unwrap()], config).await.unwrap();
-        let stranger = "192.0.2.1:4000".parse().unwrap();
-        let neighbour = "127.0.0.1:4000".parse().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut admitted = Vec::new();
-        for (peer, expected) in [(stranger, 2), (neighbour, 4)] {
-            for _ in 0..5 {
-                let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-                admitted.extend(server.shared.admit(stream, peer));
-            }
-            assert_eq!(admitted.len(), expected);
-        }
-        admitted.clear();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        assert!(server.shared.admit(stream, stranger).is_some(), "the places are free again");
     }
 }

@@ -104,6 +104,24 @@ pub enum Fault {
 }
 
 impl HandshakeError {
+    /// The reason in a few words, without anything that the peer has chosen.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unexpected { .. } => "unexpected message",
+            Self::Malformed { .. } => "malformed message",
+            Self::MessageTooLong { .. } => "message too long",
+            Self::UnknownStatus { .. } => "unknown status",
+            Self::PeerName(_) => "invalid name",
+            Self::WrongName { .. } => "wrong name",
+            Self::MissingFlags { .. } => "missing capabilities",
+            Self::NotAllowed { .. } => "not allowed",
+            Self::CookieMismatch { .. } => "wrong cookie",
+            Self::Naming { .. } => "name misunderstood",
+            Self::Closed { .. } => "closed",
+            Self::Timeout { .. } => "timeout",
+        }
+    }
+
     /// Whose fault it was.
     pub fn fault(&self) -> Fault {
         match self {

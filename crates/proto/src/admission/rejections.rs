@@ -1,0 +1,197 @@
+//! The log of those who were turned away, which they must not be able to fill.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::Origin;
+
+/// Decides which rejections are logged one by one and which are counted.
+///
+/// The first of each origin and kind is logged at once. Further ones are counted, and what was counted is told in one line
+/// for all, after ten seconds first and then at intervals that double up to ten minutes while there are more.
+#[derive(Debug)]
+pub struct Rejections {
+    known: BTreeMap<(Origin, &'static str), Repeated>,
+    /// Of origins and kinds for which the table has no place.
+    others: u64,
+    interval: Duration,
+    /// The end of the interval, if any rejection has come in it.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Repeated {
+    address: IpAddr,
+    /// Those that were not logged.
+    count: u64,
+    is_recent: bool,
+}
+
+impl Rejections {
+    /// How many origins and kinds are told apart: the most lines in an interval beside its summary.
+    const KNOWN: usize = 16;
+
+    const FIRST_INTERVAL: Duration = Duration::from_secs(10);
+
+    const LAST_INTERVAL: Duration = Duration::from_secs(600);
+
+    /// Has seen no rejection.
+    pub fn new() -> Self {
+        Self { known: BTreeMap::new(), others: 0, interval: Self::FIRST_INTERVAL, due: None }
+    }
+
+    /// Notes a rejection; says whether it is to be logged by itself. The kind is the reason without what the peer chose.
+    #[must_use]
+    pub fn is_first(&mut self, address: IpAddr, kind: &'static str, now: Instant) -> bool {
+        self.due.get_or_insert(now + self.interval);
+        let key = (Origin::from(address), kind);
+        if let Some(repeated) = self.known.get_mut(&key) {
+            repeated.count += 1;
+            repeated.is_recent = true;
+            return false;
+        }
+        if self.known.len() >= Self::KNOWN {
+            self.others += 1;
+            return false;
+        }
+        self.known.insert(key, Repeated { address, count: 0, is_recent: true });
+        true
+    }
+
+    /// When [`summary`](Self::summary) is to be called.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// At the end of an interval, gives what was counted in it, if anything.
+    pub fn summary(&mut self, now: Instant) -> Option<Summary> {
+        self.due.filter(|due| *due <= now)?;
+        let repeated = self.known.iter_mut().map(|((_, kind), it)| (it.address, *kind, std::mem::take(&mut it.count)));
+        let mut counts: Vec<_> = repeated.filter(|(_, _, count)| *count > 0).collect();
+        counts.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        let others = std::mem::take(&mut self.others);
+        // Those of this interval stay known for the next one, in which they are only counted.
+        self.known.retain(|_, repeated| std::mem::take(&mut repeated.is_recent));
+        let summary = Summary { counts, others, within: self.interval };
+        if self.known.is_empty() {
+            (self.interval, self.due) = (Self::FIRST_INTERVAL, None);
+        } else {
+            if summary.count() > 0 {
+                self.interval = (self.interval * 2).min(Self::LAST_INTERVAL);
+            }
+            self.due = Some(now + self.interval);
+        }
+        (summary.count() > 0).then_some(summary)
+    }
+}
+
+impl Default for Rejections {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The rejections of an interval that were not logged one by one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Summary {
+    counts: Vec<(IpAddr, &'static str, u64)>,
+    others: u64,
+    within: Duration,
+}
+
+impl Summary {
+    /// The most counts that are shown.
+    const SHOWN: usize = 4;
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|(_, _, count)| count).sum::<u64>() + self.others
+    }
+
+    /// The time in which they came.
+    pub fn within(&self) -> Duration {
+        self.within
+    }
+}
+
+/// The counts of the origins and kinds with the most, as in `10.0.0.7: wrong cookie (24999), others (3)`.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, more) = self.counts.split_at(self.counts.len().min(Self::SHOWN));
+        for (index, (address, kind, count)) in shown.iter().enumerate() {
+            write!(f, "{}{address}: {kind} ({count})", if index > 0 { ", " } else { "" })?;
+        }
+        match more.iter().map(|(_, _, count)| count).sum::<u64>() + self.others {
+            0 => Ok(()),
+            others => write!(f, "{}others ({others})", if shown.is_empty() { "" } else { ", " }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+
+    #[test]
+    fn a_flood_is_a_line_and_its_sum() {
+        let start = Instant::now();
+        let mut rejections = Rejections::new();
+        assert_eq!(rejections.due(), None);
+        let first = (0..25_000).filter(|_| rejections.is_first(address(7), "wrong cookie", start)).count();
+        assert_eq!(first, 1);
+        assert_eq!(rejections.summary(start), None);
+        let due = rejections.due().unwrap();
+        assert_eq!(due, start + Duration::from_secs(10));
+        let summary = rejections.summary(due).unwrap();
+        assert_eq!((summary.count(), summary.to_string().as_str()), (24_999, "10.0.0.7: wrong cookie (24999)"));
+    }
+
+    #[test]
+    fn intervals_grow_while_it_goes_on_and_begin_anew_after_a_pause() {
+        let mut now = Instant::now();
+        let mut rejections = Rejections::new();
+        assert!(rejections.is_first(address(7), "wrong cookie", now));
+        let mut intervals = Vec::new();
+        for _ in 0..9 {
+            assert!(!rejections.is_first(address(7), "wrong cookie", now));
+            let due = rejections.due().unwrap();
+            intervals.push((due - now).as_secs());
+            now = due;
+            assert_eq!(rejections.summary(now).unwrap().count(), 1);
+        }
+        assert_eq!(intervals, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
+        now = rejections.due().unwrap();
+        assert_eq!(rejections.summary(now), None);
+        assert_eq!(rejections.due(), None);
+        assert!(rejections.is_first(address(7), "wrong cookie", now));
+        assert_eq!(rejections.due(), Some(now + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn origins_and_kinds_are_bounded() {
+        let now = Instant::now();
+        let mut rejections = Rejections::new();
+        let first = (0..=255).filter(|last| rejections.is_first(address(*last), "no name", now)).count();
+        assert_eq!(first, Rejections::KNOWN);
+        assert!(!rejections.is_first(address(0), "no name", now));
+        let summary = rejections.summary(now + Duration::from_secs(10)).unwrap();
+        assert_eq!(summary.to_string(), "10.0.0.0: no name (1), others (240)");
+        assert_eq!(summary.count(), 241);
+    }
+
+    #[test]
+    fn kinds_of_one_origin_are_told_apart() {
+        let now = Instant::now();
+        let mut rejections = Rejections::new();
+        assert!(rejections.is_first(address(7), "wrong cookie", now));
+        assert!(rejections.is_first(address(7), "no name", now));
+        assert!(rejections.is_first(address(8), "no name", now));
+        assert!(!rejections.is_first(address(8), "no name", now));
+    }
+}
