@@ -1,71 +1,125 @@
 //! Taking the connections that peers open.
 
-use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use peerl_proto::admission::{PendingConnections, Rejections};
 use peerl_proto::handshake::LocalNode;
 use peerl_proto::handshake::acceptor::Caller;
 use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, UpVerdict};
 use peerl_proto::node_name::NodeName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::NodeDownReason;
 use crate::handshake::{self, Accepted, Decision};
 use crate::node::Inner;
 
-/// The most handshakes under way at once: whoever opens connections and says nothing cannot use up the descriptors,
+/// The most handshakes under way at once: strangers who open connections and say nothing cannot use up the descriptors,
 /// nor keep others out.
 const MAX_HANDSHAKES: usize = 256;
 
 /// Takes connections until the node drains or stops; handshakes that are under way then end.
 pub(crate) async fn listen(node: Arc<Inner>, listener: TcpListener) {
-    let mut handshakes: VecDeque<AbortHandle> = VecDeque::new();
+    let mut handshakes = Handshakes::new();
     loop {
-        let accepted = tokio::select! {
-            () = node.unlisted.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, address)) => {
-                make_room(&mut handshakes);
-                let node = node.clone();
-                let handshake = tokio::spawn(async move {
-                    tracing::trace!(%address, "a peer connects");
-                    let cancelled = CancellationToken::new();
-                    tokio::select! {
-                        () = cancelled.cancelled() => {}
-                        () = shake_hands(node, stream, &cancelled) => {}
-                    }
-                });
-                handshakes.push_back(handshake.abort_handle());
-            }
-            Err(error) => {
-                // Most likely the process has no descriptors left; some will be free again.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+        tokio::select! {
+            () = node.unlisted.cancelled() => return,
+            never = handshakes.attend() => match never {},
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => handshakes.begin(node.clone(), stream, address),
+                Err(error) => {
+                    // Most likely the process has no descriptors left; some will be free again.
+                    let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+                    handshakes.rejected(address, "not accepted", || tracing::warn!(%error, "cannot accept a connection"));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
         }
-    }
-    for handshake in handshakes {
-        handshake.abort();
     }
 }
 
-/// Forgets handshakes that are over; if there are still too many, the oldest is given up. A node that means it is
-/// done long before it is the oldest of so many.
-fn make_room(handshakes: &mut VecDeque<AbortHandle>) {
-    if handshakes.len() >= MAX_HANDSHAKES {
-        handshakes.retain(|handshake| !handshake.is_finished());
+/// The handshakes under way, and the log of those that came to nothing.
+struct Handshakes {
+    tasks: JoinSet<Result<(), Rejection>>,
+    pending: PendingConnections<Id, AbortHandle>,
+    rejections: Rejections,
+}
+
+/// Why a connection attempt was rejected.
+struct Rejection {
+    address: SocketAddr,
+    /// The name that the peer gave, as far as it came to that.
+    peer: Option<NodeName>,
+    error: handshake::Error,
+}
+
+impl Handshakes {
+    fn new() -> Self {
+        Self { tasks: JoinSet::new(), pending: PendingConnections::new(MAX_HANDSHAKES), rejections: Rejections::new() }
     }
-    if handshakes.len() >= MAX_HANDSHAKES
-        && let Some(oldest) = handshakes.pop_front()
-    {
-        oldest.abort();
+
+    /// Begins a handshake; the oldest one of the address with the most may have to go for it.
+    fn begin(&mut self, node: Arc<Inner>, stream: TcpStream, address: SocketAddr) {
+        tracing::trace!(%address, "a peer connects");
+        let task = self.tasks.spawn(async move {
+            let cancelled = CancellationToken::new();
+            tokio::select! {
+                () = cancelled.cancelled() => Ok(()),
+                done = shake_hands(node, stream, address, &cancelled) => done,
+            }
+        });
+        if let Some(displaced) = self.pending.admit(task.id(), task, address.ip().into()) {
+            displaced.handle.abort();
+            let address = displaced.origin.address();
+            let text = "too many handshakes are under way: closed the oldest one of this address";
+            self.rejected(address, "displaced", || tracing::warn!(%address, "{text}"));
+        }
+    }
+
+    /// Sees to handshakes that end, and to the log.
+    async fn attend(&mut self) -> Infallible {
+        loop {
+            let ended = tokio::select! {
+                Some(ended) = self.tasks.join_next_with_id() => ended,
+                () = due(&self.rejections) => {
+                    if let Some(summary) = self.rejections.summary(Instant::now()) {
+                        let (count, within) = (summary.count(), summary.within());
+                        tracing::warn!(count, ?within, "rejected more connection attempts: {summary}");
+                    }
+                    continue;
+                }
+            };
+            match ended {
+                Ok((id, Ok(()))) => self.pending.release(id),
+                Ok((id, Err(Rejection { address, peer, error }))) => {
+                    self.pending.release(id);
+                    let peer = peer.as_ref().map(NodeName::as_str);
+                    let log = || tracing::warn!(%address, peer, %error, "rejected a connection attempt");
+                    self.rejected(address.ip(), error.kind(), log);
+                }
+                Err(error) => self.pending.release(error.id()),
+            }
+        }
+    }
+
+    fn rejected(&mut self, address: IpAddr, kind: &'static str, log: impl FnOnce()) {
+        if self.rejections.is_first(address, kind, Instant::now()) {
+            log();
+        }
+    }
+}
+
+/// Waits until there is a summary to tell.
+async fn due(rejections: &Rejections) {
+    match rejections.due() {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -85,16 +139,23 @@ impl Drop for Place<'_> {
     }
 }
 
-async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &CancellationToken) {
+async fn shake_hands(
+    node: Arc<Inner>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    cancelled: &CancellationToken,
+) -> Result<(), Rejection> {
     if stream.set_nodelay(true).is_err() {
-        return;
+        return Ok(());
     }
     let attempt = node.peers.next_attempt();
     let mut buffer = BytesMut::new();
     let local = LocalNode::new(node.identity.name.clone(), node.identity.creation, node.flags, node.cookie.clone());
     let mut place = Place { node: &node, attempt, peer: None };
+    let mut claimed = None;
     let result = {
         let decide = |caller: &mut Caller| {
+            claimed = Some(caller.name().clone());
             let decision = decide(&node, attempt, caller, cancelled);
             if !matches!(decision, Decision::Yield | Decision::Refuse | Decision::Close) {
                 place.peer = Some(caller.name().clone());
@@ -106,12 +167,8 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
     };
     let (established, acknowledgement) = match result {
         Ok(Accepted::Established(established, acknowledgement)) => (established, acknowledgement),
-        Ok(Accepted::Dismissed) => return,
-        Err(error) => {
-            let peer = place.peer.as_ref().map_or("?", NodeName::as_str);
-            tracing::warn!(peer, %error, "rejected a connection attempt");
-            return;
-        }
+        Ok(Accepted::Dismissed) => return Ok(()),
+        Err(error) => return Err(Rejection { address, peer: claimed, error }),
     };
     if place.peer.is_none() {
         // A peer that was given its name is in no slot yet.
@@ -119,7 +176,7 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
         place.peer = Some(established.peer.clone());
     }
     if node.unlisted.is_cancelled() {
-        return;
+        return Ok(());
     }
     match node.peers.established(&established.peer, attempt) {
         UpVerdict::Up => {}
@@ -128,7 +185,7 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
                 node.bring_down(&old, NodeDownReason::Replaced);
             }
         }
-        UpVerdict::Superseded => return,
+        UpVerdict::Superseded => return Ok(()),
     }
     match stream.write_all(&acknowledgement).await {
         Ok(()) => {
@@ -139,6 +196,7 @@ async fn shake_hands(node: Arc<Inner>, mut stream: TcpStream, cancelled: &Cancel
             tracing::debug!(peer = %established.peer, %error, "the peer went away at the end of the handshake");
         }
     }
+    Ok(())
 }
 
 fn decide(node: &Inner, attempt: AttemptId, caller: &mut Caller, cancelled: &CancellationToken) -> Decision {

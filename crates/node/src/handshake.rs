@@ -22,6 +22,16 @@ pub(crate) enum Error {
     Handshake(#[from] HandshakeError),
 }
 
+impl Error {
+    /// The reason in a few words, without anything that the peer has chosen.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "broken connection",
+            Self::Handshake(error) => error.kind(),
+        }
+    }
+}
+
 /// How an outgoing handshake ended.
 pub(crate) enum Initiated {
     Established(Established),
