@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::printable::printable;
 use crate::shutdown::Signal;
 
 /// Why a command failed, what can be done about it, and the exit code.
@@ -100,8 +101,8 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 fn one_line(text: &str) -> String {
-    let words = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
-    words.collect::<Vec<_>>().join("; ").replace(|c: char| c.is_control(), " ")
+    let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    lines.map(printable).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn shows_one_line() {
         let failure = Failure::usage("no\n  such thing\u{1b}[2J").hint("try\nthis");
-        assert_eq!(failure.to_string(), "no; such thing [2J (hint: try; this)");
+        assert_eq!(failure.to_string(), "no; such thing\\u{1b}[2J (hint: try; this)");
         assert_eq!(failure.status(), Status::Usage);
         assert_eq!(Failure::new("x").to_string(), "x");
     }

@@ -6,7 +6,7 @@
 //!      │           └──────▶ results ──▶ out_file
 //!      ├──▶ fleet, sidecar                the nodes of others, looked at and connected
 //!      ├──▶ settings, session             what the user wants, and the node that is started for it
-//!      └──▶ output, explain, failure      what the user is told
+//!      └──▶ output, explain, failure      what the user is told; `printable` makes it fit for a terminal
 //!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
 //!                          └──▶ page_client
 //!   service_manager ──▶ self_check     what systemd is told, and whether it is true
@@ -28,6 +28,7 @@ pub mod out_file;
 pub mod output;
 pub mod page_client;
 pub mod page_server;
+pub mod printable;
 pub mod results;
 pub mod self_check;
 pub mod service_manager;

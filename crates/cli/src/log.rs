@@ -1,14 +1,21 @@
 //! What the program says of its work, on the standard error.
 
+use std::fmt::{self, Write};
 use std::io;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::printable::{Printable, printable_json};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -36,11 +43,150 @@ pub fn start(verbosity: i8, format: LogFormat) {
     let targets = Targets::new()
         .with_default(others)
         .with_targets(["peerl", "peerl_cli", "peerl_node", "peerl_epmd", "peerl_discovery"].map(|name| (name, level)));
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let layer = tracing_subscriber::fmt::layer();
     let layer = match format {
-        LogFormat::Text => layer.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).with_target(false).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Text => {
+            let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+            layer.with_writer(io::stderr).fmt_fields(TextFields).with_ansi(is_terminal).with_target(false).boxed()
+        }
+        LogFormat::Json => layer.with_writer(|| JsonRecords(io::stderr())).json().flatten_event(true).boxed(),
     };
     // A second start, as in a test, changes nothing.
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
+}
+
+/// Writes the message and the fields of a record in one line, whatever they hold.
+///
+/// What peers, pages and services have said is part of them: only escaped, it cannot forge a record or command the terminal.
+struct TextFields;
+
+impl<'writer> FormatFields<'writer> for TextFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = TextVisitor { writer, is_first: true, result: Ok(()) };
+        fields.record(&mut visitor);
+        visitor.result
+    }
+}
+
+struct TextVisitor<'writer> {
+    writer: Writer<'writer>,
+    is_first: bool,
+    result: fmt::Result,
+}
+
+impl TextVisitor<'_> {
+    fn write(&mut self, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+        if !std::mem::take(&mut self.is_first) {
+            self.writer.write_char(' ')?;
+        }
+        match field.name() {
+            "message" => {}
+            name if self.writer.has_ansi_escapes() => {
+                write!(self.writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m")?;
+            }
+            name => write!(self.writer, "{name}=")?,
+        }
+        write!(Printable(&mut self.writer), "{value:?}")
+    }
+}
+
+impl Visit for TextVisitor<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.result.is_ok() {
+            self.result = self.write(field, value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.record_debug(field, &format_args!("{value}")),
+            _ => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}
+
+/// Takes records of JSON, each whole, and escapes what JSON may leave as it is and a terminal does not.
+struct JsonRecords<W>(W);
+
+impl<W: io::Write> io::Write for JsonRecords<W> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(record);
+        self.0.write_all(printable_json(&text).as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    const HOSTILE: &str = "a\nWARN forged\u{1b}]0;x\u{7}\u{9b}2J\u{202e}@h";
+
+    fn events() {
+        let error: &dyn std::error::Error = &io::Error::other(HOSTILE);
+        let (name, none) = (Some(HOSTILE), None::<&str>);
+        tracing::info!(peer = %HOSTILE, text = HOSTILE, debug = ?HOSTILE, name, none, error, "said {HOSTILE}");
+        tracing::info_span!("span", host = %HOSTILE).in_scope(|| tracing::info!(number = 7, "in it"));
+    }
+
+    #[test]
+    fn a_record_of_the_text_log_is_one_line() {
+        for ansi in [false, true] {
+            let log = Log::default();
+            let writer = log.clone();
+            let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).fmt_fields(TextFields);
+            let subscriber = tracing_subscriber::registry().with(layer.with_ansi(ansi).with_target(false));
+            tracing::subscriber::with_default(subscriber, events);
+            let text = log.text();
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(!text.contains(['\u{7}', '\u{9b}', '\u{202e}']) && !text.contains("\u{1b}]"), "{text:?}");
+            assert_eq!(text.contains('\u{1b}'), ansi);
+            assert!(text.contains(r"said a\nWARN forged\u{1b}]0;x\u{7}\u{9b}2J\u{202e}@h"), "{text}");
+            assert!(ansi || text.contains(r"peer=a\nWARN forged\u{1b}]0;x"), "{text}");
+            assert!(!text.contains("none"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_the_json_log_is_one_line() {
+        let log = Log::default();
+        let writer = log.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || JsonRecords(writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(layer.json().flatten_event(true));
+        tracing::subscriber::with_default(subscriber, events);
+        let text = log.text();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains(|c| c != '\n' && peerl_term::text::alters_display(c)), "{text:?}");
+        let record: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(record["peer"], HOSTILE);
+    }
 }

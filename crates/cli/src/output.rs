@@ -1,5 +1,6 @@
 //! What a command prints on the standard output.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -9,6 +10,7 @@ use peerl_term::text::{self, Syntax};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::printable::{printable, printable_json, printable_output};
 use crate::settings::{Format, Settings};
 
 /// Prints values in the form that the user wants.
@@ -33,10 +35,10 @@ impl Output {
     ///
     /// # Errors
     /// If the standard output cannot be written to.
-    pub fn value<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    pub fn value<T: Serialize, L: Into<Lines>>(&self, value: &T, text: impl FnOnce() -> L) -> Result<(), Failure> {
         match self.format {
-            Format::Text => print(&text()),
-            Format::Json => print(&json(value)?),
+            Format::Text => print(&text().into()),
+            Format::Json => write(&json(value)?),
             Format::Erlang => self.as_term(value, Syntax::Erlang),
             Format::Elixir => self.as_term(value, Syntax::Elixir),
         }
@@ -46,22 +48,14 @@ impl Output {
     ///
     /// # Errors
     /// If the standard output cannot be written to.
-    pub fn rows<T: Serialize>(&self, values: &[T], text: impl FnOnce() -> String) -> Result<(), Failure> {
+    pub fn rows<T: Serialize, L: Into<Lines>>(&self, values: &[T], text: impl FnOnce() -> L) -> Result<(), Failure> {
         match self.format {
             Format::Json if !values.is_empty() => {
                 let lines = values.iter().map(json).collect::<Result<Vec<_>, _>>()?;
-                print(&format!("[\n{}\n]", lines.join(",\n")))
+                write(&format!("[\n{}\n]", lines.join(",\n")))
             }
             _ => self.value(&values, text),
         }
-    }
-
-    /// Prints one of many values that come one after another: each is one line.
-    ///
-    /// # Errors
-    /// If the standard output cannot be written to.
-    pub fn line<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        self.value(value, || visible(&text()))
     }
 
     /// Prints a term: as text in the syntax that is given, or as plain JSON.
@@ -70,10 +64,10 @@ impl Output {
     /// If the standard output cannot be written to.
     pub fn term(&self, term: &Term, syntax: Syntax) -> Result<(), Failure> {
         match self.format {
-            Format::Text => print(&syntax.display(term).to_string()),
-            Format::Json => print(&text::json::to_plain_string(term).map_err(no_json)?),
-            Format::Erlang => print(&Syntax::Erlang.display(term).to_string()),
-            Format::Elixir => print(&Syntax::Elixir.display(term).to_string()),
+            Format::Text => print(&syntax.display(term).to_string().into()),
+            Format::Json => write(&printable_json(&text::json::to_plain_string(term).map_err(no_json)?)),
+            Format::Erlang => print(&Syntax::Erlang.display(term).to_string().into()),
+            Format::Elixir => print(&Syntax::Elixir.display(term).to_string().into()),
         }
     }
 
@@ -91,7 +85,7 @@ impl Output {
     /// Tells people something on the standard error that is not part of the result.
     pub fn note(&self, text: &str) {
         if !self.quiet && self.format == Format::Text {
-            eprintln!("{text}");
+            eprintln!("{}", printable(text));
         }
     }
 
@@ -101,23 +95,75 @@ impl Output {
             _ => peerl_term::serde::Options::default(),
         };
         let term = options.to_term(value).map_err(Failure::new)?;
-        print(&syntax.display(&term).to_string())
+        print(&syntax.display(&term).to_string().into())
+    }
+}
+
+/// Text for people. Each line is shown as one, whatever it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines(Vec<String>);
+
+impl Lines {
+    /// Adds a line.
+    pub fn push(&mut self, line: impl AsRef<str>) {
+        self.0.push(printable(line.as_ref()).into_owned());
+    }
+
+    /// Adds lines.
+    pub fn append(&mut self, mut lines: Self) {
+        self.0.append(&mut lines.0);
+    }
+}
+
+impl From<String> for Lines {
+    fn from(line: String) -> Self {
+        [line].into_iter().collect()
+    }
+}
+
+impl<L: AsRef<str>> FromIterator<L> for Lines {
+    fn from_iter<I: IntoIterator<Item = L>>(lines: I) -> Self {
+        Self(lines.into_iter().map(|line| printable(line.as_ref()).into_owned()).collect())
+    }
+}
+
+impl<L: AsRef<str>> Extend<L> for Lines {
+    fn extend<I: IntoIterator<Item = L>>(&mut self, lines: I) {
+        lines.into_iter().for_each(|line| self.push(line));
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
     }
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(no_json)
+    serde_json::to_string(value).map(|text| printable_json(&text).into_owned()).map_err(no_json)
 }
 
 fn no_json(error: impl std::fmt::Display) -> Failure {
     Failure::new(format!("the value cannot be shown as JSON: {error}")).hint("use --format erlang")
 }
 
-/// Prints a line, at once.
+/// Prints text for people, at once.
 ///
 /// # Errors
 /// If the standard output cannot be written to. Where the reader has gone away, the failure is a silent one.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub fn print(lines: &Lines) -> Result<(), Failure> {
+    write(&lines.to_string())
+}
+
+/// Prints text of the program's own, such as a script, as it is.
+///
+/// # Errors
+/// See [`print`].
+pub fn print_script(text: &str) -> Result<(), Failure> {
+    write(text)
+}
+
+fn write(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     written.map_err(|error| match error.kind() {
@@ -126,12 +172,24 @@ pub fn print(text: &str) -> Result<(), Failure> {
     })
 }
 
+/// Passes on what a called function prints: as it is to a file or a program; to a terminal, which would obey it, with escapes
+/// for what is neither text nor a line break or a tab.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn pass_on(mut stream: impl Write + IsTerminal, text: &str) -> io::Result<()> {
+    match stream.is_terminal() {
+        true => stream.write_all(printable_output(text).as_bytes()),
+        false => stream.write_all(text.as_bytes()),
+    }
+}
+
 /// A table for people. On a terminal it is as wide as that.
-pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Lines {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(head.iter().copied());
     for row in rows {
-        table.add_row(row.iter().map(|cell| visible(cell)));
+        table.add_row(row.iter().map(|cell| printable(cell)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -140,16 +198,11 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn terminal_width() -> Option<u16> {
     rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|width| *width > 40)
-}
-
-/// What comes from outside may hold characters that would move a terminal's cursor.
-fn visible(text: &str) -> String {
-    text.replace(|c: char| c.is_control(), "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -159,11 +212,11 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_nothing_moves_the_cursor() {
         let rows = [["a", "1"], ["bcd\u{1b}[2J\n", "22"]].map(|row| row.map(str::to_owned).to_vec());
-        let shown = table(&["NAME", "N"], rows);
+        let shown = table(&["NAME", "N"], rows).to_string();
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines.len(), 3, "{shown}");
         assert!(lines[0].starts_with("NAME"), "{shown}");
         assert_eq!(lines[0].find('N'), Some(0));
-        assert!(!shown.contains('\u{1b}'));
+        assert!(shown.contains(r"bcd\u{1b}[2J\n"), "{shown}");
     }
 }

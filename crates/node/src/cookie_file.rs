@@ -20,9 +20,17 @@ pub enum CookieFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The file cannot be read or made.
+    /// The file cannot be read.
     #[error("cannot read the cookie file {}: {source}", path.display())]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The file is not there and cannot be made.
+    #[error("there is no cookie file {}, and it cannot be made: {source}", path.display())]
+    Make {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -53,10 +61,7 @@ pub(crate) fn find() -> Result<Cookie, CookieFileError> {
     read_or_make(&home.join(".erlang.cookie"))
 }
 
-/// Reads a cookie file, which only its owner may be able to read.
-///
-/// A credential that systemd hands to a service (`LoadCredential=`) may show the mode 0440: there the bits of the group
-/// are the mask of an access list that names the service's user alone.
+/// Reads a cookie file, which must be [private](is_private).
 ///
 /// # Errors
 /// If the file is not there, others than its owner may access it, or it holds no cookie.
@@ -64,12 +69,27 @@ pub fn read_cookie(path: &Path) -> Result<Cookie, CookieFileError> {
     read(path, std::env::var_os(CREDENTIALS).as_deref().map(Path::new))
 }
 
-fn read(path: &Path, credentials: Option<&Path>) -> Result<Cookie, CookieFileError> {
-    let io = |source| CookieFileError::Io { path: path.into(), source };
-    let metadata = fs::metadata(path).map_err(io)?;
+/// Whether only its owner may access a file, as a file with a secret has to be.
+///
+/// A credential that systemd hands to a service (`LoadCredential=`) may show the mode 0440: there the bits of the group
+/// are the mask of an access list that names the service's user alone.
+///
+/// # Errors
+/// If the file is not there.
+pub fn is_private(path: &Path) -> std::io::Result<bool> {
+    is_private_or_credential(path, std::env::var_os(CREDENTIALS).as_deref().map(Path::new))
+}
+
+fn is_private_or_credential(path: &Path, credentials: Option<&Path>) -> std::io::Result<bool> {
+    let mode = fs::metadata(path)?.permissions().mode();
     let is_credential = credentials.is_some_and(|directory| path.parent() == Some(directory));
     let forbidden = if is_credential { 0o037 } else { 0o077 };
-    if metadata.permissions().mode() & forbidden != 0 {
+    Ok(mode & forbidden == 0)
+}
+
+fn read(path: &Path, credentials: Option<&Path>) -> Result<Cookie, CookieFileError> {
+    let io = |source| CookieFileError::Io { path: path.into(), source };
+    if !is_private_or_credential(path, credentials).map_err(io)? {
         return Err(CookieFileError::Accessible { path: path.into() });
     }
     let text = fs::read_to_string(path).map_err(io)?;
@@ -81,7 +101,7 @@ fn read_or_make(path: &Path) -> Result<Cookie, CookieFileError> {
     match make(path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(source) => return Err(CookieFileError::Io { path: path.into(), source }),
+        Err(source) => return Err(CookieFileError::Make { path: path.into(), source }),
     }
     read_cookie(path)
 }
@@ -107,6 +127,16 @@ mod tests {
         assert_eq!(read_or_make(&path).unwrap(), made);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
         assert_eq!(fs::read(&path).unwrap().len(), 20);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_no_unreadable_one() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("none").join(".erlang.cookie");
+        let error = read_or_make(&path).unwrap_err();
+        assert!(matches!(error, CookieFileError::Make { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("cannot be made") && !text.contains("cannot read"), "{text}");
     }
 
     #[test]

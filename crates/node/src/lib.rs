@@ -49,7 +49,7 @@ mod signals;
 mod system;
 
 pub use builder::{NodeBuilder, StartError};
-pub use cookie_file::{CookieFileError, read_cookie};
+pub use cookie_file::{CookieFileError, is_private, read_cookie};
 pub use dial::ConnectError;
 pub use epmd::{Epmd, Registered};
 pub use event::{NodeDownReason, NodeEvent, Visibility};

@@ -1,6 +1,5 @@
 //! `peerl call`: one call.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +10,7 @@ use peerl_term::text::Syntax;
 
 use crate::explain;
 use crate::failure::{Failure, Status};
-use crate::output::Output;
+use crate::output::{Output, pass_on};
 use crate::session::{self, Role};
 use crate::settings::{Format, Settings, Span};
 
@@ -25,7 +24,7 @@ Examples:
   peerl call app@10.0.0.5 'application:which_applications()' --timeout 5s
 
 The call is written in Erlang or Elixir, and the value shown in the same syntax unless --format says otherwise.
-What the function prints is printed before it.")]
+What the function prints is printed before it; a terminal gets control characters in it as escapes.")]
 pub(super) struct Call {
     /// The node.
     node: NodeName,
@@ -94,8 +93,8 @@ impl Printed {
     fn show(&self, text: &str) {
         // Whoever reads may have gone away; the value will tell.
         let _ = match self.is_text {
-            true => std::io::stdout().write_all(text.as_bytes()),
-            false => std::io::stderr().write_all(text.as_bytes()),
+            true => pass_on(std::io::stdout(), text),
+            false => pass_on(std::io::stderr(), text),
         };
         if !text.is_empty() {
             self.in_line.store(!text.ends_with('\n'), Ordering::Relaxed);

@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use crate::failure::{Failure, Status};
-use crate::output::print;
+use crate::output::print_script;
 
 /// Print a shell's completions of peerl.
 #[derive(Args, Debug)]
@@ -22,6 +22,6 @@ impl Completions {
     pub(super) fn run(self, command: &mut clap::Command) -> Result<Status, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, command, "peerl", &mut script);
-        print(String::from_utf8_lossy(&script).trim_end()).map(|()| Status::Success)
+        print_script(String::from_utf8_lossy(&script).trim_end()).map(|()| Status::Success)
     }
 }

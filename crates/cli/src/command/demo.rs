@@ -17,7 +17,7 @@ use super::checksum::page_call;
 use crate::checksum::ChecksumRecord;
 use crate::failure::{Failure, Status};
 use crate::fan_out::{Answer, Crew, OutOptions, WorkOptions, collect};
-use crate::output::{Output, table};
+use crate::output::{Lines, Output, table};
 use crate::page_server::{Expected, Kind, PageServer};
 use crate::results::Results;
 use crate::settings::{Settings, Span};
@@ -239,7 +239,7 @@ fn matches(record: &ChecksumRecord, expected: &Expected) -> bool {
     status_and_size && sum
 }
 
-fn text(report: &Report<'_>, expected: &[Expected]) -> String {
+fn text(report: &Report<'_>, expected: &[Expected]) -> Lines {
     let rows = report.pages.iter().zip(expected).enumerate().map(|(number, (record, expected))| {
         let outcome = record.sha256.as_ref().or(record.error.as_ref()).cloned().unwrap_or_default();
         let kind = match PageServer::kind(number) {
@@ -260,10 +260,13 @@ fn text(report: &Report<'_>, expected: &[Expected]) -> String {
             verdict.to_owned(),
         ]
     });
-    let pages = table(&["PAGE", "KIND", "SHA-256", "NODE", "MS", "LOCAL SUM"], rows);
+    let mut lines = table(&["PAGE", "KIND", "SHA-256", "NODE", "MS", "LOCAL SUM"], rows);
     let nodes =
         table(&["NODE", "PAGES"], report.nodes.iter().map(|(node, pages)| vec![(*node).to_owned(), pages.to_string()]));
     let verdict =
         format!("{} of {} pages match the local sums, {} ms in all", report.matching, expected.len(), report.ms);
-    format!("{pages}\n\n{nodes}\n\n{verdict}")
+    lines.push("");
+    lines.append(nodes);
+    lines.extend(["", &verdict]);
+    lines
 }

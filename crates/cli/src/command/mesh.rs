@@ -120,9 +120,9 @@ impl Mesh {
         let result = loop {
             let told = tokio::select! {
                 _ = &mut end => break Ok(Status::Success),
-                Some(event) = healer.next() => output.line(&event, || event.to_string()),
+                Some(event) = healer.next() => output.value(&event, || event.to_string()),
                 event = events.recv() => match event {
-                    Ok(event) => tell(&mut healer, &mut failing, event).map_or(Ok(()), |event| output.line(&event, || event.to_string())),
+                    Ok(event) => tell(&mut healer, &mut failing, event).map_or(Ok(()), |event| output.value(&event, || event.to_string())),
                     // What was missed is seen at the next look.
                     Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
                     Err(broadcast::error::RecvError::Closed) => break Err(Failure::new("discovery has ended")),
@@ -162,7 +162,7 @@ impl Mesh {
                     if told.as_ref() != Some(&failure) {
                         let event =
                             FleetEvent::DiscoveryFailed { strategy: "all".to_owned(), error: failure.to_string() };
-                        output.line(&event, || event.to_string())?;
+                        output.value(&event, || event.to_string())?;
                         told = Some(failure);
                     }
                 }

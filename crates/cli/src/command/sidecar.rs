@@ -121,7 +121,7 @@ impl Sidecar {
             })?;
             return Ok(Status::Success);
         }
-        let tell = |event: SidecarEvent| output.line(&event, || event.to_string());
+        let tell = |event: SidecarEvent| output.value(&event, || event.to_string());
         tell(SidecarEvent::Ready { name: guest.name().clone(), node: app.clone() })?;
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let keeper =

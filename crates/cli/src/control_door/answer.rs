@@ -1,6 +1,7 @@
 //! What the control door answers.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, Hea
 use hyper::{Method, Request, Response, StatusCode};
 use metrics::counter;
 use peerl_node::NodeName;
+use peerl_proto::admission::Rejections;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore};
@@ -18,6 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use super::figures::Figures;
 use super::{Check, Controlled, Token};
+use crate::printable::printable_json;
 
 /// The time for a request, from the end of its head to its answer. A connection to a node may take some seconds.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -42,15 +45,17 @@ pub(super) struct Door {
     token: Option<Token>,
     figures: Figures,
     connects: Semaphore,
+    rejections: std::sync::Mutex<Rejections>,
     checked: Mutex<Option<(Instant, Vec<Check>)>>,
 }
 
 impl Door {
     pub(super) fn new(controlled: Arc<dyn Controlled>, token: Option<Token>, figures: Figures) -> Self {
-        Self { controlled, token, figures, connects: Semaphore::new(CONNECTS), checked: Mutex::default() }
+        let (connects, rejections, checked) = (Semaphore::new(CONNECTS), Default::default(), Mutex::default());
+        Self { controlled, token, figures, connects, rejections, checked }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    pub(super) async fn answer(&self, request: Request<Incoming>, client: SocketAddr) -> Result<Answer, Infallible> {
         let path = match request.uri().path() {
             "/healthz" => "/healthz",
             "/readyz" => "/readyz",
@@ -64,9 +69,29 @@ impl Door {
             Err(_) => refusal(StatusCode::GATEWAY_TIMEOUT, "this took too long"),
         };
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let kind = match answer.status() {
+            StatusCode::UNAUTHORIZED => Some("no token or a wrong one"),
+            StatusCode::FORBIDDEN => Some("by another name than this host's"),
+            _ => None,
+        };
+        if let Some(kind) = kind.filter(|kind| self.rejections().is_first(client.ip(), kind, Instant::now().into())) {
+            tracing::warn!(%client, path, "refused a request at the control door: {kind}");
+        }
         let status = answer.status().as_u16().to_string();
         counter!("peerl_control_requests_total", "path" => path, "status" => status).increment(1);
         Ok(answer)
+    }
+
+    /// Sums up the requests that were refused after the first of their kind, when it is time for that.
+    pub(super) fn tell_of_rejections(&self) {
+        if let Some(summary) = self.rejections().summary(Instant::now().into()) {
+            let (count, within) = (summary.count(), summary.within());
+            tracing::warn!(count, ?within, "refused more requests at the control door: {summary}");
+        }
+    }
+
+    fn rejections(&self) -> std::sync::MutexGuard<'_, Rejections> {
+        self.rejections.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send>(
@@ -213,9 +238,8 @@ fn is_this_host(header: &[u8]) -> bool {
 }
 
 fn answer(status: StatusCode, value: &impl serde::Serialize) -> Answer {
-    let mut body = serde_json::to_vec(value).unwrap_or_default();
-    body.push(b'\n');
-    response(status, "application/json", body)
+    let body = serde_json::to_string(value).unwrap_or_default();
+    response(status, "application/json", format!("{}\n", printable_json(&body)))
 }
 
 fn refusal(status: StatusCode, error: &str) -> Answer {

@@ -1,5 +1,6 @@
 //! Connections to the control door, and what bounds them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use super::answer::Door;
 
@@ -27,10 +28,14 @@ const HEAD_BYTES: usize = 16 << 10;
 /// its answers byte by byte would never give it back.
 const LIFETIME: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether there are refused requests to sum up in the log.
+const TELLING: Duration = Duration::from_secs(10);
+
 /// Serves, until it is dropped, and all connections with it.
 pub(super) async fn serve(listener: TcpListener, door: Arc<Door>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
+    let mut telling = interval(TELLING);
     loop {
         let next = async {
             let permit = permits.clone().acquire_owned().await;
@@ -38,26 +43,27 @@ pub(super) async fn serve(listener: TcpListener, door: Arc<Door>) {
         };
         tokio::select! {
             (accepted, permit) = next => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, client)) => {
                     let door = door.clone();
                     connections.spawn(async move {
                         let _permit = permit;
-                        connection(stream, door).await;
+                        connection(stream, client, door).await;
                     });
                 }
                 // Out of file descriptors; some may come free.
                 Err(_) => sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
+            _ = telling.tick() => door.tell_of_rejections(),
         }
     }
 }
 
-async fn connection(stream: TcpStream, door: Arc<Door>) {
+async fn connection(stream: TcpStream, client: SocketAddr, door: Arc<Door>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let door = door.clone();
-        async move { door.answer(request).await }
+        async move { door.answer(request, client).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

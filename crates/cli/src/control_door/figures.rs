@@ -7,6 +7,7 @@ use metrics::describe_counter;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::failure::Failure;
+use crate::printable::printable_lines;
 
 /// How often what was measured since is put into its buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -45,6 +46,6 @@ impl Figures {
     }
 
     pub(super) fn render(&self) -> String {
-        self.0.render()
+        printable_lines(&self.0.render())
     }
 }

@@ -1,8 +1,8 @@
 //! The secret that requests bear.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use peerl_node::is_private;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -26,7 +26,7 @@ impl Token {
         if !metadata.is_file() || metadata.len() > Self::LONGEST {
             return Err(Failure::usage(format!("{shown} is not a file with a token")));
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
+        if !is_private(path).map_err(cannot)? {
             return Err(Failure::usage(format!("others can read the token of the control door in {shown}"))
                 .hint(format!("chmod 600 {shown}")));
         }
@@ -58,6 +58,8 @@ impl Token {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn file(content: &str, mode: u32) -> tempfile::NamedTempFile {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::event::{parts_as_text, words};
 use super::{FleetEvent, Gap, Healer, Nature, as_text};
-use crate::output::table;
+use crate::output::{Lines, table};
 
 /// Who is connected with whom, what was done, and what could not be done.
 #[derive(Debug, Serialize)]
@@ -106,9 +106,9 @@ impl Report {
     }
 
     /// For people.
-    pub fn text(&self) -> String {
-        let mut lines =
-            vec![if self.nodes.len() <= Self::WIDEST { self.matrix() } else { self.counts() }, String::new()];
+    pub fn text(&self) -> Lines {
+        let mut lines = if self.nodes.len() <= Self::WIDEST { self.matrix() } else { self.counts() };
+        lines.push("");
         for row in &self.nodes {
             match &row.nature {
                 _ if row.error.is_some() => {
@@ -132,7 +132,7 @@ impl Report {
             lines.extend(self.partitions.iter().map(|part| format!("part {}", words(part))));
         }
         lines.push(self.summary());
-        lines.join("\n")
+        lines
     }
 
     fn summary(&self) -> String {
@@ -162,7 +162,7 @@ impl Report {
 
     /// A row for each node, a column for each: `+` it says that it is connected, `-` it says that it is not, `?` it
     /// says nothing.
-    fn matrix(&self) -> String {
+    fn matrix(&self) -> Lines {
         let numbers: Vec<String> = (1..=self.nodes.len()).map(|number| number.to_string()).collect();
         let mut head = vec!["", "NODE", "KIND"];
         head.extend(numbers.iter().map(String::as_str));
@@ -182,7 +182,7 @@ impl Report {
         table(&head, rows)
     }
 
-    fn counts(&self) -> String {
+    fn counts(&self) -> Lines {
         let rows = self.nodes.iter().map(|row| {
             let missing =
                 self.missing.iter().filter(|Missing { gap, .. }| gap.node == row.node || gap.peer == row.node);
