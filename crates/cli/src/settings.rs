@@ -12,6 +12,7 @@ use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
 use peerl_discovery::spec::split_specs;
 use peerl_discovery::{Removal, Spec};
+use peerl_node::is_private;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::Failure;
@@ -183,9 +184,15 @@ impl Settings {
         // figment takes a file that is not there for an empty one.
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("cannot read the configuration {}: {error}", path.display())))?;
-        Figment::from(Toml::string(&text))
+        let settings: Self = Figment::from(Toml::string(&text))
             .extract()
-            .map_err(|error| Failure::usage(format!("{}: {}", path.display(), plain(&error))))
+            .map_err(|error| Failure::usage(format!("{}: {}", path.display(), plain(&error))))?;
+        if settings.cookie.is_some() && !is_private(path).unwrap_or(false) {
+            let problem = format!("{} holds a cookie, and others than its owner can access it", path.display());
+            return Err(Failure::usage(problem)
+                .hint(format!("run `chmod 600 {}`, or have the cookie in a file of its own", path.display())));
+        }
+        Ok(settings)
     }
 
     fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Failure> {

@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use peerl_discovery::SpecError;
 
 use super::*;
@@ -7,9 +9,14 @@ fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn load(flags: &Settings, environment: &[(&str, &str)], file: &str) -> Result<Settings, Failure> {
+    load_with_mode(flags, environment, file, 0o600)
+}
+
+fn load_with_mode(flags: &Settings, environment: &[(&str, &str)], file: &str, mode: u32) -> Result<Settings, Failure> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("peerl.toml");
     std::fs::write(&path, file).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     Settings::load(flags, variables(environment), Some(&path))
 }
 
@@ -37,6 +44,20 @@ fn flags_over_environment_over_file_over_defaults() {
     };
     assert_eq!(settings, expected);
     assert_eq!(load(&Settings::default(), &[], "").unwrap(), Settings::default());
+}
+
+#[test]
+fn a_cookie_in_a_file_that_others_can_read_is_refused() {
+    let with_mode = |file, mode| load_with_mode(&Settings::default(), &[], file, mode);
+    for mode in [0o644, 0o640, 0o604, 0o660, 0o601] {
+        let failure = with_mode("listen = '127.0.0.1'\ncookie = 'secret'\n", mode).unwrap_err();
+        assert_eq!(failure.status(), crate::failure::Status::Usage);
+        let shown = failure.to_string();
+        assert!(shown.contains("holds a cookie") && shown.contains("chmod 600 "), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+        with_mode("listen = '127.0.0.1'\ncookie_file = '/c'\n", mode).unwrap();
+    }
+    assert_eq!(with_mode("cookie = 'c'", 0o400).unwrap().cookie.as_deref(), Some("c"));
 }
 
 #[test]
