@@ -296,6 +296,52 @@ fn the_worker_is_drained_before_its_spot_instance_is_reclaimed() {
     assert_eq!(instance.calls(), ["systemctl stop peerl-worker.service"]);
 }
 
+/// A package with the maintainer scripts of the real one, installed, removed and purged in a directory of its own.
+#[test]
+fn a_purge_removes_the_cookie() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::create_dir_all(at("package/DEBIAN")).unwrap();
+    std::fs::create_dir_all(at("package/etc/peerl")).unwrap();
+    std::fs::write(at("package/etc/peerl/peerl.toml"), "").unwrap();
+    std::fs::write(at("package/DEBIAN/conffiles"), "/etc/peerl/peerl.toml\n").unwrap();
+    let control = "Package: peerl\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@localhost>\n\
+                   Description: a test\n";
+    std::fs::write(at("package/DEBIAN/control"), control).unwrap();
+    for script in ["postinst", "prerm", "postrm"] {
+        let file = at("package/DEBIAN").join(script);
+        std::fs::write(&file, text(&format!("deploy/package/debian/{script}"))).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let deb = at("peerl.deb");
+    let built = Command::new("dpkg-deb").arg("--build").arg(at("package")).arg(&deb).output().unwrap();
+    assert!(built.status.success(), "{built:?}");
+    std::fs::create_dir_all(at("root/var/lib/dpkg/info")).unwrap();
+    std::fs::create_dir_all(at("root/var/lib/dpkg/updates")).unwrap();
+    std::fs::write(at("root/var/lib/dpkg/status"), "").unwrap();
+    std::fs::write(at("root/var/lib/dpkg/available"), "").unwrap();
+    let dpkg = |arguments: &[&str]| {
+        let mut command = Command::new("dpkg");
+        let root = format!("--root={}", at("root").display());
+        let done = command.args([&root, "--force-script-chrootless"]).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    let cookie = at("root/etc/peerl/cookie");
+    dpkg(&["--install", deb.to_str().unwrap()]);
+    std::fs::write(&cookie, "secret").unwrap();
+    dpkg(&["--remove", "peerl"]);
+    assert!(cookie.exists(), "a package that is removed may come back");
+    dpkg(&["--purge", "peerl"]);
+    assert!(!at("root/etc/peerl").exists());
+
+    // What the user has put beside it stays.
+    dpkg(&["--install", deb.to_str().unwrap()]);
+    std::fs::write(&cookie, "secret").unwrap();
+    std::fs::write(at("root/etc/peerl/mine"), "").unwrap();
+    dpkg(&["--purge", "peerl"]);
+    assert!(!cookie.exists() && at("root/etc/peerl/mine").exists());
+}
+
 #[test]
 fn both_packages_hold_the_same_and_all_of_it_is_there() {
     let metadata = kit::json(
