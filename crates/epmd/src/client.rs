@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,8 @@ use crate::{Error, Registration, environment};
 #[derive(Debug, Clone)]
 pub struct Client {
     host: String,
+    /// Further addresses of the same host, for when nothing listens at the first.
+    more: Vec<IpAddr>,
     port: u16,
     timeout: Duration,
     answer_limit: usize,
@@ -43,7 +45,13 @@ impl Client {
 
     /// A client of the EPMD of `host`, a name or an IP address. The name is resolved anew for each request.
     pub fn at(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, timeout: Self::DEFAULT_TIMEOUT, answer_limit: Self::DEFAULT_ANSWER_LIMIT }
+        Self {
+            host: host.into(),
+            more: Vec::new(),
+            port,
+            timeout: Self::DEFAULT_TIMEOUT,
+            answer_limit: Self::DEFAULT_ANSWER_LIMIT,
+        }
     }
 
     /// A client of this host's EPMD, as `ERL_EPMD_PORT` and `ERL_EPMD_ADDRESS` describe it.
@@ -51,13 +59,20 @@ impl Client {
     /// # Errors
     /// [`Error::BadEnvironment`] when one of the two makes no sense.
     pub fn from_env() -> Result<Self, Error> {
-        let address = SocketAddr::new(environment::loopback()?, environment::port()?);
-        Ok(Self::new(address))
+        let mut addresses = environment::loopbacks()?.into_iter();
+        let first = addresses.next().unwrap_or(Ipv4Addr::LOCALHOST.into());
+        Ok(Self::new((first, environment::port()?).into()).or_at(addresses))
+    }
+
+    /// Tries these addresses, too, one after the other, when nothing listens at those before.
+    pub fn or_at(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.more.extend(addresses);
+        self
     }
 
     /// A client of the EPMD of another host, with the same port and limits.
     pub fn for_host(&self, host: impl Into<String>) -> Self {
-        Self { host: host.into(), ..self.clone() }
+        Self { host: host.into(), more: Vec::new(), ..self.clone() }
     }
 
     /// Sets how long a request may take.
@@ -205,15 +220,21 @@ impl Client {
             resolved.map_err(|source| Error::UnknownHost { host: self.host.clone(), source })?.collect();
         // The daemon listens on IPv4 in almost all installations, while `localhost` resolves to `::1` first.
         addresses.sort_by_key(SocketAddr::is_ipv6);
-        let connected = async {
-            let stream = TcpStream::connect(addresses.as_slice()).await?;
+        addresses.extend(self.more.iter().map(|address| SocketAddr::new(*address, self.port)));
+        let connect = async |address: SocketAddr| {
+            let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             Ok(stream)
         };
-        match connected.await {
-            Ok(stream) => Ok(Wire::new(stream, self.answer_limit)),
-            Err(source) => Err(Error::NoEpmd { address: self.to_string(), source }),
+        let mut failure = None;
+        for address in addresses {
+            match connect(address).await {
+                Ok(stream) => return Ok(Wire::new(stream, self.answer_limit)),
+                Err(source) => failure = told(failure, source),
+            }
         }
+        let source = failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
+        Err(Error::NoEpmd { address: self.to_string(), source })
     }
 
     async fn in_time<T>(
@@ -271,6 +292,11 @@ impl fmt::Display for Client {
         let Self { host, port, .. } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
+}
+
+/// The error to tell of two: that nothing listens says more than that the host has no such address; else the first.
+fn told(first: Option<io::Error>, next: io::Error) -> Option<io::Error> {
+    Some(first.filter(|_| next.kind() != io::ErrorKind::ConnectionRefused).unwrap_or(next))
 }
 
 fn alive_name(name: &str) -> Result<AliveName, Error> {

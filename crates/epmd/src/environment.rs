@@ -1,14 +1,14 @@
 //! The environment variables that `erl` and `epmd` read.
 
 use std::env;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::{DEFAULT_PORT, Error};
 
 /// Names the port of EPMD.
 pub const PORT: &str = "ERL_EPMD_PORT";
 
-/// Lists the addresses that EPMD listens on, apart from the loopback address.
+/// Lists the addresses that EPMD listens on, apart from the loopback addresses.
 pub const ADDRESS: &str = "ERL_EPMD_ADDRESS";
 
 /// Lets anybody on the host end EPMD and unregister names, whatever its value.
@@ -30,25 +30,31 @@ pub fn addresses() -> Result<Vec<IpAddr>, Error> {
     parse_addresses(variable(ADDRESS)?.as_deref())
 }
 
-/// The address at which a process of this host reaches EPMD.
+/// The addresses at which a process of this host reaches EPMD; the first one that answers counts.
 ///
-/// That is the loopback address: whatever `ERL_EPMD_ADDRESS` lists, EPMD listens there too. Only when the list
-/// names a loopback address itself, such as `::1`, it is that one.
+/// They are the loopback addresses: whatever `ERL_EPMD_ADDRESS` lists, EPMD listens there too. Those that the list names
+/// come first.
 ///
 /// # Errors
 /// See [`addresses`].
-pub fn loopback() -> Result<IpAddr, Error> {
-    Ok(loopback_among(&addresses()?))
+pub fn loopbacks() -> Result<Vec<IpAddr>, Error> {
+    Ok(loopbacks_among(&addresses()?))
 }
 
-/// The addresses that an EPMD of this host should listen on: those of `ERL_EPMD_ADDRESS` and a loopback address,
+/// The addresses that an EPMD of this host should listen on: those of `ERL_EPMD_ADDRESS` and the loopback addresses,
 /// or all addresses of the host when it is not set.
 ///
 /// # Errors
 /// See [`addresses`].
 pub fn listen_addresses(port: u16) -> Result<Vec<SocketAddr>, Error> {
-    let addresses = listen_among(addresses()?);
+    let addresses = listen_among(addresses()?, has_family);
     Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+/// Whether this host has the address's family at all: IPv4, or IPv6.
+pub(crate) fn has_family(address: IpAddr) -> bool {
+    let loopback: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    UdpSocket::bind((loopback, 0)).is_ok()
 }
 
 /// Whether `ERL_EPMD_RELAXED_COMMAND_CHECK` is there.
@@ -93,18 +99,24 @@ fn parse_addresses(value: Option<&str>) -> Result<Vec<IpAddr>, Error> {
         .collect()
 }
 
-fn listen_among(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+fn listen_among(mut addresses: Vec<IpAddr>, has_family: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
     if addresses.is_empty() {
         return vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
     }
-    if !addresses.iter().any(IpAddr::is_loopback) {
-        addresses.push(Ipv4Addr::LOCALHOST.into());
+    for loopback in LOOPBACKS {
+        if !addresses.contains(&loopback) && has_family(loopback) {
+            addresses.push(loopback);
+        }
     }
     addresses
 }
 
-fn loopback_among(addresses: &[IpAddr]) -> IpAddr {
-    addresses.iter().copied().find(IpAddr::is_loopback).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+fn loopbacks_among(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let mut loopbacks: Vec<IpAddr> = addresses.iter().copied().filter(IpAddr::is_loopback).collect();
+    loopbacks.extend(LOOPBACKS.into_iter().filter(|loopback| !addresses.contains(loopback)));
+    loopbacks
 }
 
 #[cfg(test)]
@@ -121,19 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_address_is_always_there() {
-        let loopback = |value| parse_addresses(value).map(|list| loopback_among(&list).to_string());
-        assert_eq!(loopback(None).unwrap(), "127.0.0.1");
-        assert_eq!(loopback(Some("10.0.0.7, 10.0.0.8")).unwrap(), "127.0.0.1");
-        assert_eq!(loopback(Some("10.0.0.7,127.0.0.2")).unwrap(), "127.0.0.2");
-        assert_eq!(loopback(Some("::1")).unwrap(), "::1");
-        assert!(loopback(Some("localhost")).is_err());
-        let listen = |value| {
-            let addresses = listen_among(parse_addresses(value).unwrap());
-            addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>()
-        };
+    fn the_loopback_addresses_are_always_there() {
+        let texts = |addresses: Vec<IpAddr>| addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>();
+        let loopbacks = |value| texts(loopbacks_among(&parse_addresses(value).unwrap()));
+        assert_eq!(loopbacks(None), ["127.0.0.1", "::1"]);
+        assert_eq!(loopbacks(Some("10.0.0.7, 10.0.0.8")), ["127.0.0.1", "::1"]);
+        assert_eq!(loopbacks(Some("10.0.0.7,127.0.0.2")), ["127.0.0.2", "127.0.0.1", "::1"]);
+        assert_eq!(loopbacks(Some("::1")), ["::1", "127.0.0.1"]);
+        assert!(parse_addresses(Some("localhost")).is_err());
+        let listen = |value| texts(listen_among(parse_addresses(value).unwrap(), |_| true));
         assert_eq!(listen(None), ["0.0.0.0", "::"]);
-        assert_eq!(listen(Some("10.0.0.7")), ["10.0.0.7", "127.0.0.1"]);
-        assert_eq!(listen(Some("::1,10.0.0.7")), ["::1", "10.0.0.7"]);
+        assert_eq!(listen(Some("10.0.0.7")), ["10.0.0.7", "127.0.0.1", "::1"]);
+        assert_eq!(listen(Some("::1,10.0.0.7")), ["::1", "10.0.0.7", "127.0.0.1"]);
+        let without_ipv6 = listen_among(parse_addresses(Some("::1,10.0.0.7")).unwrap(), |address| address.is_ipv4());
+        assert_eq!(texts(without_ipv6), ["::1", "10.0.0.7", "127.0.0.1"]);
+        let without_ipv6 = listen_among(parse_addresses(Some("10.0.0.7")).unwrap(), |address| address.is_ipv4());
+        assert_eq!(texts(without_ipv6), ["10.0.0.7", "127.0.0.1"]);
     }
 }

@@ -5,9 +5,10 @@ use std::task::Poll;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tracing::debug;
+use tracing::warn;
 
 use crate::Error;
+use crate::environment::has_family;
 
 /// The sockets that a server listens on, at least one.
 #[derive(Debug)]
@@ -21,17 +22,27 @@ pub(super) struct Listeners {
 impl Listeners {
     pub(super) fn bind(addresses: impl IntoIterator<Item = SocketAddr>) -> Result<Self, Error> {
         let mut bound = Self { listeners: Vec::new(), addresses: Vec::new(), turn: 0 };
+        let mut skipped = None;
         for mut address in addresses {
             if let Some(first) = bound.addresses.first() {
                 address.set_port(first.port());
             }
-            if !bound.addresses.contains(&address) {
-                bound.add(address)?;
+            if bound.addresses.contains(&address) {
+                continue;
+            }
+            match bound.add(address) {
+                Ok(()) => {}
+                Err(error @ Error::Bind { .. }) if !has_family(address.ip()) => skipped = Some((address, error)),
+                Err(error) => return Err(error),
             }
         }
-        match bound.addresses.is_empty() {
-            true => Err(Error::NoAddress),
-            false => Ok(bound),
+        match (bound.addresses.is_empty(), skipped) {
+            (true, skipped) => Err(skipped.map_or(Error::NoAddress, |(_, error)| error)),
+            (false, Some((address, error))) if !address.ip().is_unspecified() => {
+                warn!(%error, "EPMD listens at its other addresses only");
+                Ok(bound)
+            }
+            (false, _) => Ok(bound),
         }
     }
 
@@ -62,10 +73,6 @@ impl Listeners {
                 Ok(())
             }
             Err(source) if source.kind() == io::ErrorKind::AddrInUse => Err(Error::AddressInUse { address }),
-            Err(source) if is_any_ipv6(address) && !self.addresses.is_empty() => {
-                debug!(%source, "this host has no IPv6");
-                Ok(())
-            }
             Err(source) => Err(Error::Bind { address, source }),
         }
     }
@@ -84,8 +91,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(1024)?;
     TcpListener::from_std(socket.into())
-}
-
-fn is_any_ipv6(address: SocketAddr) -> bool {
-    address.is_ipv6() && address.ip().is_unspecified()
 }

@@ -59,7 +59,8 @@ pub enum End {
 impl Server {
     /// Listens on all `addresses`. Port 0 stands for a free port, the same for all addresses.
     ///
-    /// An IPv6 address that stands for all addresses of the host is left out where the host has no IPv6.
+    /// An address of a family that the host has not, such as `::1` where IPv6 is switched off, is left out if another one
+    /// remains.
     ///
     /// # Errors
     /// [`Error::AddressInUse`] when another EPMD runs there already, [`Error::Bind`] when an address is not of
