@@ -3,10 +3,13 @@
 mod stage;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use peerl_epmd::{Client, Error};
 use peerl_node::{Epmd as Mapper, Node, NodeBuilder, Nodes, StartError};
-use peerl_test_support::{Beam, COOKIE, Epmd, free_port, matrix, unique_name};
+use peerl_test_support::{
+    Beam, COOKIE, Epmd, Lan, Machine, ProcessGuard, free_port, matrix, peerl_command, unique_name,
+};
 use stage::{LIMIT, eventually, expect, name};
 
 fn builder(epmd: Mapper, port: u16) -> NodeBuilder {
@@ -87,6 +90,80 @@ async fn another_node_takes_epmd_over() {
         }
         nodes[0].ping(&name(&beam)).await.unwrap();
     }
+}
+
+/// Node after node runs EPMD for all and ends: within three seconds the next one has it, and all names are there again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_after_another_takes_epmd_over() {
+    for otp in matrix() {
+        let port = free_port();
+        let mut nodes = Vec::new();
+        for _ in 0..5 {
+            nodes.push(builder(Mapper::Auto, port).start().await.unwrap());
+        }
+        let beam = Beam::erlang(otp).epmd_port(port).start_async().await;
+        let client = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut times = Vec::new();
+        while nodes.len() > 1 {
+            let holds = nodes.iter().position(|node| node.embedded_epmd().is_some()).expect("one of them runs EPMD");
+            nodes.remove(holds).shutdown().await;
+            let ended = tokio::time::Instant::now();
+            while client.names().await.map_or(0, |names| names.len()) <= nodes.len() {
+                assert!(ended.elapsed() < LIMIT, "not all are registered again");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            times.push(ended.elapsed());
+            assert_eq!(nodes.iter().filter(|node| node.embedded_epmd().is_some()).count(), 1);
+            for node in &nodes {
+                assert_eq!(client.lookup(node.name().name()).await.unwrap().unwrap().port, node.port());
+            }
+        }
+        expect(&beam, &nodes[0], "net_adm:ping(NODE)", "pong").await;
+        times.sort_unstable();
+        // One may be late on a busy machine.
+        assert!(times[2] < Duration::from_secs(3), "{times:?}");
+    }
+}
+
+/// The same with processes that are killed, on two machines at once, as seen from the other one.
+#[test]
+fn epmd_is_taken_over_on_each_machine() {
+    let lan = Lan::start();
+    let machines = [2, 3].map(|number| lan.machine(lan.address(number)));
+    let worker = |machine: &Machine| {
+        let name = format!("{}@{}", unique_name("w"), machine.address());
+        let mut command = peerl_command();
+        command.args(["worker", "--name", &name, "-v"]).env("PEERL_COOKIE", COOKIE);
+        let process = ProcessGuard::spawn(&mut machine.command(command));
+        process.wait_for_line("ready", LIMIT);
+        process
+    };
+    let mut workers = machines.each_ref().map(|machine| (0..4).map(|_| worker(machine)).collect::<Vec<_>>());
+    let runs_epmd = |worker: &ProcessGuard| worker.stderr().contains("no EPMD runs here: started one");
+    let registered = |at: usize| {
+        let mut names = peerl_command();
+        names.args(["names", &machines[at].address().to_string(), "--format", "json"]);
+        let listed = machines[1 - at].command(names).output().unwrap();
+        serde_json::from_slice::<Vec<serde_json::Value>>(&listed.stdout).map_or(0, |names| names.len())
+    };
+    let mut times = Vec::new();
+    for left in [3, 2, 1] {
+        for workers in &mut workers {
+            let holders: Vec<usize> = (0..workers.len()).filter(|&index| runs_epmd(&workers[index])).collect();
+            let [holder] = holders[..] else { panic!("{holders:?} run EPMD") };
+            workers.remove(holder).kill();
+        }
+        let killed = Instant::now();
+        for at in [0, 1] {
+            while registered(at) != left {
+                assert!(killed.elapsed() < LIMIT, "not all are registered again");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        times.push(killed.elapsed());
+    }
+    times.sort_unstable();
+    assert!(times[1] < Duration::from_secs(3), "{times:?}");
 }
 
 #[tokio::test]

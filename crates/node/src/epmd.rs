@@ -18,7 +18,7 @@ use crate::dial::ConnectError;
 #[non_exhaustive]
 pub enum Epmd {
     /// The one that runs on this host; if none does, the node runs one itself. It does so too when the one that it
-    /// is registered with has been gone for three seconds: that may have been another node's, which has ended.
+    /// is registered with has been gone for a second: that may have been another node's, which has ended.
     #[default]
     Auto,
     /// The one that runs on this host. It is an error if none does.

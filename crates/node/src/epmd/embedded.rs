@@ -9,9 +9,9 @@ use peerl_epmd::{Client, LeaseState, Server, ServerHandle};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// For how long EPMD must be gone before a node puts its own in the place: so long that one which is restarted, by
-/// systemd or by hand, finds its port free.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// For how long EPMD must be gone before a node puts its own in the place: so long that one which systemd restarts finds
+/// its port free, and so short that BEAM nodes, which look for EPMD every two seconds, find the new one at the first look.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the node runs an EPMD.
 #[derive(Debug, Clone, Default)]
