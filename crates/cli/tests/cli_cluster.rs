@@ -210,7 +210,8 @@ fn workers_find_each_other_and_come_back() {
 #[test]
 fn a_mesh_outlives_its_epmd() {
     let cluster = Cluster::start();
-    let discover = ["--discover", "epmd:127.0.0.1", "--interval", "200ms"];
+    // Otherwise the workers would soon run an EPMD themselves.
+    let discover = ["--discover", "epmd:127.0.0.1", "--interval", "200ms", "--epmd", "external"];
     let (_first, first) = cluster.worker(&discover);
     let (_second, second) = cluster.worker(&discover);
     let port = cluster.epmd.port().to_string();
