@@ -342,6 +342,102 @@ fn a_purge_removes_the_cookie() {
     assert!(!cookie.exists() && at("root/etc/peerl/mine").exists());
 }
 
+/// An instance that its group has just started, with the answers of `peerl health` one after the other.
+fn launched(answers: &[&str]) -> Instance {
+    let instance = Instance::new(|path| match path {
+        "placement/region" => Some("eu-west-1".to_owned()),
+        "instance-id" => Some("i-0456".to_owned()),
+        "tags/instance/csrelease" => Some("r7".to_owned()),
+        _ => None,
+    });
+    // The last answer is given again and again.
+    let (file, last) = (instance.at("answers"), answers.last().unwrap());
+    std::fs::write(&file, answers.join("\n") + "\n").unwrap();
+    let next = format!("line=$(head -n 1 {0}); sed -i 1d {0}; eval \"${{line:-{last}}}\"", file.display());
+    instance.program("peerl", &next);
+    let hooks = "PEERL_AUTO_SCALING_GROUP=fleet\nPEERL_LAUNCH_HOOK=ready\nPEERL_LIFECYCLE_HOOK=drain\n";
+    std::fs::write(instance.at("etc/lifecycle.env"), hooks).unwrap();
+    instance
+}
+
+fn completed(result: &str) -> String {
+    format!(
+        "aws autoscaling complete-lifecycle-action --region eu-west-1 --instance-id i-0456 \
+         --lifecycle-hook-name ready --auto-scaling-group-name fleet --lifecycle-action-result {result}"
+    )
+}
+
+#[test]
+fn an_instance_is_in_service_when_its_worker_is_ready() {
+    let instance = launched(&["exit 1", "exit 1", "exit 0"]);
+    let mut command = instance.script("ec2-lifecycle");
+    let output = command.arg("--launched").env("PEERL_LIFECYCLE_INTERVAL", "0.05").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let health = "peerl health --ready --control 127.0.0.1:9180".to_owned();
+    assert_eq!(instance.calls(), [health.clone(), health.clone(), health, completed("CONTINUE")]);
+}
+
+#[test]
+fn an_instance_whose_worker_does_not_get_ready_is_given_back() {
+    let instance = launched(&["echo 'the control door does not answer'; exit 2"]);
+    let mut command = instance.script("ec2-lifecycle");
+    command.arg("--launched").envs([("PEERL_LIFECYCLE_INTERVAL", "0.1"), ("PEERL_READY_SECONDS", "1")]);
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("not ready after 1 seconds: the control door does not answer"), "{said}");
+    assert_eq!(instance.calls().pop(), Some(completed("ABANDON")));
+    assert_eq!(instance.calls().iter().filter(|call| call.starts_with("aws")).count(), 1);
+}
+
+/// The user data of the template, as an instance of the group runs it, with its directories elsewhere.
+fn user_data(instance: &Instance) -> Output {
+    let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
+    let values = [("release", "r7"), ("name", "fleet"), ("drain_seconds", "30"), ("cookie_parameter", "/peerl/cookie")];
+    let script = values.iter().fold(script, |script, (name, value)| script.replace(&format!("${{{name}}}"), value));
+    let script = script.replace("/etc/peerl", instance.at("etc").to_str().unwrap());
+    let script = script.replace("/usr/libexec/peerl", path("deploy/ec2").to_str().unwrap());
+    let file = instance.at("user-data");
+    std::fs::write(&file, script).unwrap();
+    let path_variable = format!("{}:{}", instance.at("bin").display(), std::env::var("PATH").unwrap());
+    Command::new("bash")
+        .arg(file)
+        .env("PATH", path_variable)
+        .env("PEERL_ETC", instance.at("etc"))
+        .env("PEERL_LIFECYCLE_INTERVAL", "0.05")
+        .env("PEERL_READY_SECONDS", "30")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance.metadata.endpoint())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn user_data_starts_a_worker_and_waits_until_it_is_ready() {
+    let instance = launched(&["exit 1", "exit 0"]);
+    instance.program("aws", "echo 'a secret'");
+    let output = user_data(&instance);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let environment = std::fs::read_to_string(instance.at("etc/peerl.env")).unwrap();
+    assert!(environment.contains("PEERL_DISCOVER=ec2:tag=csrelease=r7\n"), "{environment}");
+    assert!(environment.contains("PEERL_CONTROL=127.0.0.1:9180\n"), "{environment}");
+    assert!(instance.at("etc/cookie").exists());
+    let calls = instance.calls();
+    let started = "systemctl enable --now --no-block peerl-worker.service".to_owned();
+    let place = |call: &String| calls.iter().position(|it| it == call).unwrap_or_else(|| panic!("{call}: {calls:?}"));
+    assert!(place(&"systemctl enable --now peerl-lifecycle.service".to_owned()) < place(&started));
+    assert!(place(&started) < place(&completed("CONTINUE")));
+}
+
+#[test]
+fn user_data_gives_an_instance_back_that_it_cannot_prepare() {
+    let instance = launched(&["exit 0"]);
+    // The image is of another release than the instance's tag says.
+    std::fs::write(instance.at("etc/release"), "r6\n").unwrap();
+    let output = user_data(&instance);
+    assert!(!output.status.success());
+    assert_eq!(instance.calls(), ["systemctl enable --now peerl-lifecycle.service".to_owned(), completed("ABANDON")]);
+}
+
 #[test]
 fn both_packages_hold_the_same_and_all_of_it_is_there() {
     let metadata = kit::json(

@@ -2,7 +2,7 @@
 # tag csrelease.
 #
 #   packer init deploy/packer
-#   packer build -var release=$RELEASE_HASH -var package=target/packages/peerl-0.1.0-1.x86_64.rpm deploy/packer
+#   packer build -var region=$AWS_REGION -var release=$RELEASE -var package=PACKAGE.rpm deploy/packer
 
 packer {
   required_version = ">= 1.10"
@@ -30,9 +30,8 @@ variable "package" {
 }
 
 variable "region" {
-  description = "The region in which the image is made."
+  description = "The region in which the image is made: the one of the group that is started from it."
   type        = string
-  default     = "eu-central-1"
 }
 
 variable "architecture" {

@@ -81,7 +81,7 @@ data "aws_iam_policy_document" "worker" {
   }
 
   statement {
-    sid       = "SayThatItHasDrained"
+    sid       = "SayThatItIsReadyOrHasDrained"
     actions   = ["autoscaling:CompleteLifecycleAction"]
     resources = ["arn:${data.aws_partition.current.partition}:autoscaling:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]
   }
@@ -91,6 +91,12 @@ resource "aws_iam_role_policy" "worker" {
   name   = "peerl-worker"
   role   = aws_iam_role.worker.id
   policy = data.aws_iam_policy_document.worker.json
+}
+
+resource "aws_iam_role_policy_attachment" "session_manager" {
+  count      = var.session_manager ? 1 : 0
+  role       = aws_iam_role.worker.name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
 }
 
 resource "aws_iam_instance_profile" "worker" {
@@ -126,6 +132,15 @@ resource "aws_launch_template" "worker" {
     }
   }
 
+  # Of the same version as the image: an instance that a roll-back starts has the tag of the release that it runs.
+  tag_specifications {
+    resource_type = "instance"
+    tags = {
+      csrelease = var.release
+      Name      = "${var.name}-${var.release}"
+    }
+  }
+
   user_data = base64encode(templatefile("${path.module}/user-data.sh.tftpl", {
     release          = var.release
     name             = var.name
@@ -147,8 +162,9 @@ resource "aws_autoscaling_group" "workers" {
     version = aws_launch_template.worker.latest_version
   }
 
-  # A new release is a new version of the launch template: instances are replaced a few at a time. Those of the old
-  # release and those of the new one do not see each other; each release works on by itself until it is gone.
+  # A new release is a new version of the launch template. New instances are started before old ones end, so that as
+  # many as are desired stay in service. If they do not get ready, the old ones stay and the group is rolled back.
+  # Instances of the old release and of the new one do not see each other.
   instance_refresh {
     strategy = "Rolling"
     preferences {
@@ -159,24 +175,20 @@ resource "aws_autoscaling_group" "workers" {
     }
   }
 
+  # Holds a new instance until its worker is ready (ec2-lifecycle --launched); it is in service only then.
+  initial_lifecycle_hook {
+    name                 = "ready"
+    lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    heartbeat_timeout    = 600
+    default_result       = "ABANDON"
+  }
+
   # Holds an instance until its worker has drained (peerl-lifecycle.service), or has had the time for it.
   initial_lifecycle_hook {
     name                 = "drain"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
     heartbeat_timeout    = var.drain_seconds + 30
     default_result       = "CONTINUE"
-  }
-
-  tag {
-    key                 = "csrelease"
-    value               = var.release
-    propagate_at_launch = true
-  }
-
-  tag {
-    key                 = "Name"
-    value               = "${var.name}-${var.release}"
-    propagate_at_launch = true
   }
 
   depends_on = [

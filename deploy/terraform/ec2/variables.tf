@@ -68,3 +68,9 @@ variable "drain_seconds" {
     error_message = "An instance can be held for two hours at most."
   }
 }
+
+variable "session_manager" {
+  description = "Whether Session Manager of SSM may open shells and run commands on the instances."
+  type        = bool
+  default     = false
+}

@@ -188,7 +188,6 @@ resource "aws_ecs_task_definition" "worker" {
       { name = "PEERL_LOG_FORMAT", value = "json" },
       # For the health check; reached from inside the container only.
       { name = "PEERL_CONTROL", value = "127.0.0.1:9180" },
-      { name = "RELEASE_HASH", value = var.release },
     ]
     secrets = [{ name = "PEERL_COOKIE", valueFrom = var.cookie_secret_arn }]
     healthCheck = {
@@ -230,7 +229,7 @@ resource "aws_ecs_service" "worker" {
   network_configuration {
     subnets          = var.subnet_ids
     security_groups  = [aws_security_group.members.id]
-    assign_public_ip = false
+    assign_public_ip = var.assign_public_ip
   }
 
   service_registries {

@@ -85,3 +85,9 @@ variable "drain_seconds" {
     error_message = "Fargate waits two minutes at most for a task to end."
   }
 }
+
+variable "assign_public_ip" {
+  description = "Whether tasks get public addresses, which they need in subnets that have no NAT gateway."
+  type        = bool
+  default     = false
+}
