@@ -50,11 +50,21 @@ fn a_group_of_instances() {
     instances_are_closed_but_to_members(&stack);
     instances_may_do_what_they_need_and_no_more(&stack);
 
+    assert_eq!(
+        stack["groups"][0]["Tags"],
+        json!([]),
+        "tags of the group would outlive a roll-back of its launch template"
+    );
+
     let other = workers(&moto, "others", "r2");
     assert_eq!(releases(&other), [Some("r2".to_owned()), Some("r2".to_owned())]);
-    let stack = workers(&moto, "workers", "r3");
+    // The stand-in replaces no instances; that which it starts for another size is of the new release.
+    let arguments = [WHERE[0], WHERE[1], "ImageId={image}", "Release=r3", "MinSize=3"];
+    let stack = deploy(&moto, "workers", "ec2", &arguments);
     assert_eq!(stack["status"], "UPDATE_COMPLETE");
-    assert_eq!(releases(&stack), [Some("r3".to_owned()), Some("r3".to_owned())]);
+    let mut now = releases(&stack);
+    now.sort();
+    assert_eq!(now, ["r1", "r1", "r3"].map(|release| Some(release.to_owned())));
 }
 
 fn instances_are_closed_but_to_members(stack: &Value) {
@@ -82,7 +92,7 @@ fn instances_may_do_what_they_need_and_no_more(stack: &Value) {
         let resource = match statement["Sid"].as_str().unwrap() {
             "FindPeers" => "*",
             "ReadCookie" => "arn:aws:ssm:eu-central-1:123456789012:parameter/peerl/cookie",
-            "SayThatItHasDrained" => {
+            "SayThatItIsReadyOrHasDrained" => {
                 "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/workers"
             }
             other => panic!("{other} is new"),
@@ -151,13 +161,45 @@ fn an_app_gets_a_sidecar() {
     let (app, sidecar) = (&containers[0], &containers[1]);
     let script = app["command"][0].as_str().unwrap();
     assert!(script.contains("RELEASE_NODE=\"shop@$(hostname -i"), "{script}");
-    assert!(script.ends_with("exec bin/app start"), "{script}");
+    assert!(script.ends_with("exec env bin/app start"), "{script}");
+    assert_eq!(app["portMappings"][0]["containerPort"], 4000);
     assert_eq!(app["secrets"][0]["valueFrom"], sidecar["secrets"][0]["valueFrom"], "one cookie");
     let discover = "ecs:cluster=cluster,revision=@mine,basename=shop";
     understood(discover);
     assert_eq!(sidecar["command"], json!(["sidecar", "--node", "auto:ip,basename=shop", "--discover", discover]));
     assert_eq!(sidecar["essential"], false, "the app lives on without it");
     assert_eq!(actions(&stack["roles"]["TaskRole"]["inline"]), set(&["ecs:ListTasks", "ecs:DescribeTasks"]));
+}
+
+#[test]
+fn an_app_that_visitors_reach_by_a_load_balancer_gets_a_sidecar() {
+    let moto = Moto::start();
+    let targets = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/live/0123456789abcdef";
+    let arguments = [
+        "Cluster=cluster",
+        "AppImage=live:8",
+        "PeerlImage=peerl:r2",
+        "AppName=live",
+        "AppPort=8080",
+        "AppCommand=PHX_SERVER=true bin/live start",
+        "AppHealthCommand=wget -qO- http://localhost:8080/up",
+        "CpuArchitecture=ARM64",
+        "LoadBalancerSecurityGroupId={group}",
+        &format!("TargetGroupArn={targets}"),
+        SECRET,
+    ];
+    let stack = deploy(&moto, "live", "sidecar", &[&WHERE[..], &arguments].concat());
+    assert_eq!(stack["status"], "CREATE_COMPLETE");
+    let rules = stack["security_groups"][0]["IpPermissions"].as_array().unwrap();
+    let own = &stack["security_groups"][0]["GroupId"];
+    let from_outside: Vec<&Value> =
+        rules.iter().filter(|rule| rule["UserIdGroupPairs"][0]["GroupId"] != *own).collect();
+    assert_eq!(from_outside.len(), 1, "{rules:?}");
+    assert_eq!((&from_outside[0]["FromPort"], &from_outside[0]["ToPort"]), (&json!(8080), &json!(8080)));
+    assert_eq!(from_outside[0]["IpRanges"], json!([]));
+    let app = &stack["task_definitions"][0]["taskDefinition"]["containerDefinitions"][0];
+    assert!(app["command"][0].as_str().unwrap().ends_with("exec env PHX_SERVER=true bin/live start"), "{app}");
+    assert_eq!(app["environment"][0], json!({"name": "PORT", "value": "8080"}));
 }
 
 /// From here on, AWS looks at who asks; `peerl discover` asks with the credentials of a role.

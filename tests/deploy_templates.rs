@@ -201,40 +201,90 @@ fn instances_start_the_same_in_both_languages() {
 }
 
 #[test]
-fn an_instance_is_held_until_its_worker_has_drained() {
+fn an_instance_is_held_until_its_worker_is_ready_and_again_until_it_has_drained() {
     let (cloud, terra) = (template("ec2"), terraform("ec2"));
     let hooks = &cloud["Resources"]["Group"]["Properties"]["LifecycleHookSpecificationList"];
-    let hook = &hooks[0];
-    assert_eq!(hook["LifecycleTransition"], "autoscaling:EC2_INSTANCE_TERMINATING");
-    assert_eq!(hook["DefaultResult"], "CONTINUE");
+    let theirs = &terra["resource"]["aws_autoscaling_group"]["workers"]["initial_lifecycle_hook"];
     let longest = cloud["Parameters"]["DrainSeconds"]["MaxValue"].as_u64().unwrap();
-    assert!(hook["HeartbeatTimeout"].as_u64().unwrap() >= longest + 30);
-    let group = &terra["resource"]["aws_autoscaling_group"]["workers"];
-    assert_eq!(group["initial_lifecycle_hook"][0]["lifecycle_transition"], hook["LifecycleTransition"]);
-    assert_eq!(group["initial_lifecycle_hook"][0]["heartbeat_timeout"], "${var.drain_seconds + 30}");
-    // The instance knows the hook by name.
-    let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
-    for name in [&hook["LifecycleHookName"], &group["initial_lifecycle_hook"][0]["name"]] {
-        assert!(script.contains(&format!("PEERL_LIFECYCLE_HOOK={}\n", name.as_str().unwrap())));
+    // A launch that nobody completes is given up; a worker that cannot say that it has drained holds nothing up.
+    for (place, transition, result, least) in
+        [(0, "EC2_INSTANCE_LAUNCHING", "ABANDON", 300 + 30), (1, "EC2_INSTANCE_TERMINATING", "CONTINUE", longest + 30)]
+    {
+        let (hook, theirs) = (&hooks[place], &theirs[place]);
+        assert_eq!(hook["LifecycleTransition"], format!("autoscaling:{transition}"));
+        assert_eq!(hook["DefaultResult"], result);
+        assert!(hook["HeartbeatTimeout"].as_u64().unwrap() >= least, "{hook}");
+        assert_eq!(theirs["lifecycle_transition"], hook["LifecycleTransition"]);
+        assert_eq!(theirs["default_result"], hook["DefaultResult"]);
+        assert_eq!(theirs["name"], hook["LifecycleHookName"]);
     }
+    assert_eq!(theirs[0]["heartbeat_timeout"], hooks[0]["HeartbeatTimeout"]);
+    assert_eq!(theirs[1]["heartbeat_timeout"], "${var.drain_seconds + 30}");
+    // The instance knows the hooks by name; the script gives up before the hook does.
+    let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
+    for (variable, place) in [("PEERL_LAUNCH_HOOK", 0), ("PEERL_LIFECYCLE_HOOK", 1)] {
+        let name = hooks[place]["LifecycleHookName"].as_str().unwrap();
+        assert!(script.contains(&format!("{variable}={name}\n")), "{script}");
+    }
+    assert!(text("deploy/ec2/ec2-lifecycle").contains("PEERL_READY_SECONDS:-300"));
 }
 
 #[test]
-fn a_release_replaces_instances_and_marks_them() {
+fn a_release_replaces_instances_and_keeps_as_many_as_are_desired_in_service() {
     let (cloud, terra) = (template("ec2"), terraform("ec2"));
     let cloud = &cloud["Resources"]["Group"];
-    let tag = json!({"Key": "csrelease", "Value": {"Ref": "Release"}, "PropagateAtLaunch": true});
-    assert!(cloud["Properties"]["Tags"].as_array().unwrap().contains(&tag));
-    assert_eq!(cloud["UpdatePolicy"]["AutoScalingRollingUpdate"]["MinInstancesInService"], json!({"Ref": "MinSize"}));
+    let terra = &terra["resource"]["aws_autoscaling_group"]["workers"];
+    let (ours, theirs) = (&cloud["UpdatePolicy"]["AutoScalingInstanceRefresh"], &terra["instance_refresh"][0]);
+    assert_eq!(ours["Strategy"], theirs["strategy"]);
+    let (ours, theirs) = (&ours["Preferences"], &theirs["preferences"][0]);
+    // Percentages of what is desired, which may be more than the least size.
+    assert_eq!(ours["MinHealthyPercentage"], 100);
+    assert!(ours["MaxHealthyPercentage"].as_u64().unwrap() > 100, "new instances are started before old ones end");
+    for (key, name) in [
+        ("MinHealthyPercentage", "min_healthy_percentage"),
+        ("MaxHealthyPercentage", "max_healthy_percentage"),
+        ("InstanceWarmup", "instance_warmup"),
+    ] {
+        assert_eq!(ours[key], theirs[name], "{key}");
+    }
+    // CloudFormation rolls a stack back; with Terraform, the group does it.
+    assert_eq!(theirs["auto_rollback"], true);
     let latest = json!({"Fn::GetAtt": ["LaunchTemplate", "LatestVersionNumber"]});
     assert_eq!(cloud["Properties"]["LaunchTemplate"]["Version"], latest);
-
-    let terra = &terra["resource"]["aws_autoscaling_group"]["workers"];
-    let tag = json!({"key": "csrelease", "value": "${var.release}", "propagate_at_launch": true});
-    assert!(terra["tag"].as_array().unwrap().contains(&tag));
-    assert_eq!(terra["instance_refresh"][0]["strategy"], "Rolling");
-    assert_eq!(terra["instance_refresh"][0]["preferences"][0]["min_healthy_percentage"], 100);
     assert_eq!(terra["launch_template"][0]["version"], "${aws_launch_template.worker.latest_version}");
+}
+
+#[test]
+fn an_instance_is_tagged_by_the_launch_template_that_has_its_image() {
+    let (cloud, terra) = (template("ec2"), terraform("ec2"));
+    let launch = &cloud["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"];
+    let theirs = &terra["resource"]["aws_launch_template"]["worker"];
+    let (ours, tags) = (&launch["TagSpecifications"][0], &theirs["tag_specifications"][0]);
+    assert_eq!(ours["ResourceType"], "instance");
+    assert_eq!(ours["ResourceType"], tags["resource_type"]);
+    for tag in ours["Tags"].as_array().unwrap() {
+        let key = tag["Key"].as_str().unwrap();
+        assert_eq!(cloud_text(&tag["Value"]), common(tags["tags"][key].as_str().unwrap()), "{key}");
+    }
+    assert_eq!(ours["Tags"][0], json!({"Key": "csrelease", "Value": {"Ref": "Release"}}));
+    // A group's own tags go before those of the launch template, and stay when that is rolled back.
+    assert_eq!(cloud["Resources"]["Group"]["Properties"].get("Tags"), None);
+    assert_eq!(terra["resource"]["aws_autoscaling_group"]["workers"].get("tag"), None);
+}
+
+#[test]
+fn no_file_sets_a_variable_that_nothing_reads() {
+    for file in [
+        "deploy/cloudformation/ec2.yaml",
+        "deploy/cloudformation/ecs.yaml",
+        "deploy/cloudformation/sidecar.yaml",
+        "deploy/docker/Dockerfile",
+        "deploy/systemd/peerl.env",
+        "deploy/terraform/ec2/user-data.sh.tftpl",
+        "deploy/terraform/ecs/main.tf",
+    ] {
+        assert!(!text(file).contains("RELEASE_HASH"), "{file}");
+    }
 }
 
 #[test]
@@ -304,6 +354,40 @@ fn tasks_are_the_same_in_both_languages() {
         assert_eq!(timeout, drain.parse::<u64>().unwrap() + 10);
         assert!(timeout <= 120, "Fargate waits no longer");
     }
+}
+
+/// What the stand-in takes no notice of.
+#[test]
+fn a_load_balancer_and_health_checks_reach_an_app_with_a_sidecar() {
+    let template = template("sidecar");
+    let service = &template["Resources"]["Service"]["Properties"];
+    let balancers = &service["LoadBalancers"]["Fn::If"];
+    assert_eq!(balancers[0], "WithTargetGroup");
+    let to_app = json!({
+        "ContainerName": "app", "ContainerPort": {"Ref": "AppPort"}, "TargetGroupArn": {"Ref": "TargetGroupArn"}
+    });
+    assert_eq!(balancers[1], json!([to_app]));
+    // ECS refuses a grace period where there is no load balancer.
+    assert_eq!(service["HealthCheckGracePeriodSeconds"]["Fn::If"][0], "WithTargetGroup");
+    let task = &template["Resources"]["TaskDefinition"]["Properties"];
+    assert_eq!(task["RuntimePlatform"]["CpuArchitecture"], json!({"Ref": "CpuArchitecture"}));
+    let app = &task["ContainerDefinitions"][0];
+    assert_eq!(app["PortMappings"], json!([{"ContainerPort": {"Ref": "AppPort"}}]));
+    let check = &app["HealthCheck"]["Fn::If"];
+    assert_eq!(check[0], "WithHealthCheck");
+    assert_eq!(check[1]["Command"], json!(["CMD-SHELL", {"Ref": "AppHealthCommand"}]));
+    let ingress = &template["Resources"]["AppIngress"];
+    assert_eq!(ingress["Condition"], "WithLoadBalancer");
+    assert_eq!(ingress["Properties"]["SourceSecurityGroupId"], json!({"Ref": "LoadBalancerSecurityGroupId"}));
+    assert_eq!(ingress["Properties"]["FromPort"], json!({"Ref": "AppPort"}));
+}
+
+#[test]
+fn images_are_made_in_the_region_that_is_said() {
+    let packer = kit::hcl(&[path("deploy/packer/peerl.pkr.hcl")]);
+    assert_eq!(packer["source"]["amazon-ebs"]["worker"]["region"], "${var.region}");
+    assert_eq!(packer["variable"]["region"].get("default"), None, "an image elsewhere than the group is not found");
+    assert!(text("docs/how-to-ec2.md").contains("packer build -var region=$AWS_REGION "));
 }
 
 #[test]

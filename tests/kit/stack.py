@@ -2,18 +2,17 @@
 
 stack.py NAME TEMPLATE KEY=VALUE…
 
-A VPC, subnets, an image and an ECS cluster are there for the template; {vpc}, {subnets} and {image} in values are
-theirs. If the stack is there, it is updated.
+A VPC, subnets, an image and an ECS cluster are there for the template; {vpc}, {subnets}, {image} and {group} (a security
+group) in values are theirs. If the stack is there, it is updated.
 
-The stand-in's CloudFormation knows no AWS::ServiceDiscovery resources: those are made from the template's properties
-by the API itself, and their attributes put in their places.
+cloud_map.py takes out what the stand-in's CloudFormation does not know.
 """
 
 import json
 import sys
 
 import boto3
-from cfnlint.decode import cfn_yaml
+import cloud_map
 
 name, path, *parameters = sys.argv[1:]
 ec2, ecs, iam = boto3.client("ec2"), boto3.client("ecs"), boto3.client("iam")
@@ -33,51 +32,11 @@ there = {
     "vpc": vpc,
     "subnets": ",".join(subnet["SubnetId"] for subnet in subnets),
     "image": ec2.describe_images()["Images"][0]["ImageId"],
+    "group": ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"][0]["GroupId"],
 }
 
-template = json.loads(json.dumps(cfn_yaml.load(path)))
-values = [parameter.split("=", 1) for parameter in parameters]
-given = {key: value.format(**there) for key, value in values}
-defaults = {key: it.get("Default") for key, it in template["Parameters"].items()}
-discovery = boto3.client("servicediscovery")
-
-
-def filled(value):
-    """A property with parameters in their places."""
-    if isinstance(value, dict):
-        if "Ref" in value:
-            return given.get(value["Ref"], defaults.get(value["Ref"]))
-        return {key: filled(it) for key, it in value.items()}
-    return [filled(it) for it in value] if isinstance(value, list) else value
-
-
-def attributes(value, of):
-    """A part of the template in which a resource's attributes are texts."""
-    if isinstance(value, dict):
-        got = value.get("Fn::GetAtt")
-        if got and got[0] in of:
-            return of[got[0]][got[1]]
-        return {key: attributes(it, of) for key, it in value.items()}
-    return [attributes(it, of) for it in value] if isinstance(value, list) else value
-
-
-made = {}
-for key, resource in list(template["Resources"].items()):
-    kind = resource["Type"].removeprefix("AWS::ServiceDiscovery::")
-    if kind == resource["Type"]:
-        continue
-    del template["Resources"][key]
-    properties = resource["Properties"]
-    if kind == "PrivateDnsNamespace":
-        discovery.create_private_dns_namespace(**filled(properties))
-        listed = discovery.list_namespaces()["Namespaces"]
-        made[key] = next(it for it in listed if it["Name"] == filled(properties)["Name"])
-    elif kind == "Service":
-        properties = dict(properties, NamespaceId=made[properties["NamespaceId"]["Ref"]]["Id"])
-        made[key] = discovery.create_service(**filled(properties))["Service"]
-    else:
-        raise SystemExit(f"{kind} is new here")
-template = attributes(template, made)
+given = {key: value.format(**there) for key, value in (parameter.split("=", 1) for parameter in parameters)}
+template, made = cloud_map.taken_out(path, given)
 
 arguments = {
     "StackName": name,
@@ -93,7 +52,9 @@ else:
     formation.update_stack(**arguments)
 
 stack = formation.describe_stacks(StackName=name)["Stacks"][0]
+# The stand-in also lists what a condition leaves out, without a name.
 resources = formation.describe_stack_resources(StackName=name)["StackResources"]
+resources = [it for it in resources if "LogicalResourceId" in it]
 
 
 def ids(kind):
