@@ -61,3 +61,33 @@ fn every_figure_is_explained() {
         assert!(pages.contains(&format!("| `{figure}` |")), "{figure} is in neither page");
     }
 }
+
+/// The first command of the README is built without the SDKs of AWS; what users install has them.
+#[test]
+fn a_newcomer_builds_without_the_sdks_of_aws() {
+    let readme = include_str!("../README.md");
+    let first = readme.split("```sh\n").nth(1).unwrap().lines().next().unwrap();
+    assert_eq!(first, "cargo run --release --no-default-features -- demo");
+    assert!(readme.contains("\ncargo install --locked --path crates/cli\n"));
+    let packages = |features: &[&str]| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = std::process::Command::new(cargo);
+        command.args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--package",
+            "peerl-cli",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ]);
+        let output = command.args(features).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(packages(&[]).contains("aws-sdk-ec2 "));
+    let without = packages(&["--no-default-features"]);
+    assert!(without.contains("peerl-node ") && !without.contains("aws-"), "{without}");
+}
