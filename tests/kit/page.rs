@@ -15,7 +15,8 @@ use super::{path, text};
 const NOT_RUN: &str = "*Not run by the tests: ";
 
 /// What blocks that no test runs are about: the stand-ins have none of these, or the block changes the machine.
-const NOT_THERE: [&str; 6] = ["docker ", "packer ", "terraform ", "systemctl ", "apt ", "rustup "];
+const NOT_THERE: [&str; 8] =
+    ["docker ", "packer ", "terraform ", "systemctl ", "apt ", "rustup ", "dumpcap ", "tshark "];
 
 /// A shell in which the ```sh blocks of a page run in their order, with the variables of those before.
 ///
