@@ -31,9 +31,10 @@ Examples:
   peerl worker --name w1@10.0.0.7 --dist-port 9100-9110 --format json
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --control 127.0.0.1:9200
 
-Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it takes no new calls, answers those under way,
-gives its name back to EPMD, and exits with 0; a second signal ends it at once. Under systemd (Type=notify) it says
-when it is ready, what it is doing and that it ends, and answers the watchdog while it can work.
+Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it gives its name back to EPMD, takes no new
+connections and calls, answers the calls under way, closes all links at once, and exits with 0; a second signal ends it
+at once. Under systemd (Type=notify) it says when it is ready, what it is doing and that it ends, and answers the
+watchdog while it can work.
 `peerl call NODE 'peerl:functions()'` lists what it serves.")]
 pub(super) struct Worker {
     #[command(flatten)]
