@@ -29,6 +29,7 @@ pub mod output;
 pub mod page_client;
 pub mod page_server;
 pub mod printable;
+pub mod remote_log;
 pub mod results;
 pub mod self_check;
 pub mod service_manager;

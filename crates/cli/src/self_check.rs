@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use peerl_node::{Atom, CallError, Mfa, Node, Term};
+use peerl_node::{Atom, CallError, Mfa, Node, SystemError, Term};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::{LocalNode, initiator};
@@ -20,6 +20,9 @@ pub enum CheckError {
     /// A call to itself gave a wrong value.
     #[error("a call to this node itself gave a wrong value")]
     Value,
+    /// A process that every node has does not answer: pings, or calls of some kind, would have no answer.
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// A connection to the port at which peers arrive could not be opened, or ended early.
     #[error("this node does not take connections at {address}: {source}")]
     Connection {
@@ -36,17 +39,18 @@ pub enum CheckError {
     TimedOut(Duration),
 }
 
-/// Has the node call one of its functions, and begins a handshake at the port at which it listens for peers.
+/// Has the node call one of its functions, asks the processes that answer pings and calls, and begins a handshake at the port at which it listens for peers.
 ///
 /// The handshake is begun under the node's own name, which it refuses: it leaves nothing behind, not even a line in
-/// the log. Neither part needs EPMD, a name service or any peer, so that a failure is one of this process.
+/// the log. No part needs EPMD, a name service or any peer, so that a failure is one of this process.
 ///
 /// # Errors
-/// If either is not done properly within the limit.
+/// If one is not done properly within the limit.
 pub async fn self_check(node: &Node, listen: Option<IpAddr>, limit: Duration) -> Result<(), CheckError> {
     let address = SocketAddr::new(reachable(listen), node.port());
     let check = async {
         call(node).await?;
+        node.check_system().await?;
         // A node that drains has closed the port.
         if node.is_draining() { Ok(()) } else { knock(node, address).await }
     };
@@ -110,8 +114,25 @@ mod tests {
         self_check(&node, Some(Ipv4Addr::UNSPECIFIED.into()), LIMIT).await.unwrap();
         node.drain().await;
         self_check(&node, None, LIMIT).await.unwrap();
+
         node.shutdown().await;
         self_check(&node, None, LIMIT).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_answers_no_pings_or_calls_is_not_well() {
+        let node = node().await;
+        function::register(&node).unwrap();
+        self_check(&node, None, LIMIT).await.unwrap();
+        let other = node.process();
+        for name in ["rex", "net_kernel"] {
+            assert!(other.unregister(name));
+            let error = self_check(&node, None, LIMIT).await.unwrap_err();
+            assert!(matches!(error, CheckError::System(SystemError::Missing(missing)) if missing == name), "{error}");
+        }
+        other.register(Atom::from_static("net_kernel")).unwrap();
+        let error = self_check(&node, None, LIMIT).await.unwrap_err();
+        assert!(matches!(error, CheckError::System(SystemError::Silent("net_kernel"))), "{error}");
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@ use peerl_discovery::Identity;
 use peerl_node::{ConnectError, Epmd, Node, NodeBuilder, NodeName, Visibility, read_cookie};
 
 use crate::failure::Failure;
+use crate::output::pass_on;
+use crate::remote_log;
 use crate::settings::{EpmdChoice, PortRange, Settings};
 
 /// What a node is for.
@@ -59,6 +61,11 @@ pub async fn prepare(settings: &Settings, role: Role, peers: &[NodeName]) -> Res
     }
     if let Some(cookie) = cookie(settings)? {
         builder = builder.cookie(cookie);
+    }
+    if role == Role::Guest {
+        // What is printed on the standard output is the command's own result.
+        builder = builder.output(|text| drop(pass_on(std::io::stderr(), text)));
+        builder = builder.log_output(remote_log::show(settings));
     }
     Ok(builder)
 }

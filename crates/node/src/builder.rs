@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use crate::Visibility;
 use crate::cookie_file::{self, CookieFileError};
 use crate::epmd::{Epmd, PortMapper};
+use crate::event::{LogEvent, LogOutput};
 use crate::identity::Identity;
 use crate::node::{Limits, Node, Settings};
 use crate::system::Output;
@@ -32,6 +33,7 @@ pub struct NodeBuilder {
     net_ticktime: Duration,
     limits: Limits,
     output: Option<Output>,
+    log_output: Option<LogOutput>,
 }
 
 /// Why a node did not start.
@@ -84,6 +86,7 @@ impl Node {
             net_ticktime: TickTimer::DEFAULT_TICK_TIME,
             limits: Limits::default(),
             output: None,
+            log_output: None,
         }
     }
 }
@@ -145,6 +148,12 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets what is done with log events of functions that peers run for this node. Without this they are logged here.
+    pub fn log_output(mut self, output: impl Fn(&LogEvent) + Send + Sync + 'static) -> Self {
+        self.log_output = Some(Arc::new(output));
+        self
+    }
+
     /// Starts the node: it listens, is registered with EPMD, and serves its peers.
     ///
     /// # Errors
@@ -180,6 +189,7 @@ impl NodeBuilder {
             net_ticktime: self.net_ticktime,
             limits: self.limits,
             output: self.output,
+            log_output: self.log_output,
         };
         Ok(Node::run(settings, listener))
     }

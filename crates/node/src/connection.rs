@@ -15,6 +15,7 @@ pub(crate) use signals::Sent;
 pub(crate) use writer::write;
 
 use parking_lot::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use peerl_proto::control::Forms;
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     pub(crate) calls: Calls,
     pub(crate) monitors: Monitors,
     pub(crate) ticks: Mutex<TickTimer>,
+    /// Processes of the peer may have the group leader of this node.
+    pub(crate) lends_group_leader: AtomicBool,
     /// Ends both tasks.
     pub(crate) closed: CancellationToken,
 }
@@ -58,6 +61,7 @@ impl Connection {
             calls: Calls::default(),
             monitors: Monitors::default(),
             ticks: Mutex::new(ticks),
+            lends_group_leader: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
     }

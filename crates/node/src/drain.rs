@@ -38,11 +38,14 @@ impl Node {
         self.inner.is_draining()
     }
 
-    /// Stops the node: gives its name back to EPMD, and closes all links at once. What is queued for the peers is
+    /// Stops the node: gives its name back to EPMD, lets processes of peers that have this node's group leader have
+    /// another one, prints and logs what has come for that, and closes all links at once. What is queued for the peers is
     /// still written, if they take it within a second.
     pub async fn shutdown(&self) {
         self.inner.leave();
         self.inner.epmd.unregister().await;
+        self.inner.take_back_group_leader().await;
+        self.inner.print_all().await;
         let connections = self.inner.peers.all();
         for connection in &connections {
             connection.outbox.finish();

@@ -36,6 +36,7 @@ mod exception;
 mod export;
 mod exports;
 mod format;
+mod group_leaders;
 mod handshake;
 mod identity;
 mod mfa;
@@ -52,7 +53,7 @@ pub use builder::{NodeBuilder, StartError};
 pub use cookie_file::{CookieFileError, is_private, read_cookie};
 pub use dial::ConnectError;
 pub use epmd::{Epmd, Registered};
-pub use event::{NodeDownReason, NodeEvent, Visibility};
+pub use event::{LogEvent, NodeDownReason, NodeEvent, Visibility};
 pub use exception::{Class, Exception};
 pub use mfa::{Mfa, MfaError};
 pub use node::{Limits, Node, Nodes, WeakNode};
@@ -63,3 +64,4 @@ pub use process::{
     Destination, Down, Ended, Exit, MailboxPolicy, Message, Monitored, Overflow, Process, RegisterError, SendError,
 };
 pub use rpc::{Call, CallError, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
+pub use system::SystemError;

@@ -72,6 +72,28 @@ impl Mfa {
         &self.arguments
     }
 
+    /// Whether the function may spawn a process: no, if it is one of OTP's or Elixir's that compute something or ask
+    /// the emulator, and gets no function to call in turn.
+    pub(crate) fn may_spawn(&self) -> bool {
+        /// Larger arguments are not searched.
+        const SEARCHED: usize = 4096;
+        let computes = match self.module.as_str() {
+            "lists" | "maps" | "string" | "binary" | "unicode" | "math" | "base64" | "calendar" | "io_lib"
+            | "logger_formatter" => true,
+            "Elixir.Enum" | "Elixir.String" | "Elixir.Map" | "Elixir.List" | "Elixir.Integer" | "Elixir.System" => true,
+            "erlang" => {
+                let function = self.function.as_str();
+                !(function.starts_with("spawn") || matches!(function, "apply" | "hibernate"))
+            }
+            "application" => matches!(self.function.as_str(), "which_applications" | "loaded_applications" | "get_env"),
+            _ => false,
+        };
+        let arguments = self.arguments.bytes();
+        let is_fun = |byte: &u8| matches!(Tag(*byte), Tag::NEW_FUN_EXT | Tag::EXPORT_EXT);
+        // A byte of a text may look like the tag of a function, which only means that more is looked at later.
+        !computes || arguments.len() > SEARCHED || arguments.iter().any(is_fun)
+    }
+
     /// Writes `Module, Function`.
     pub(crate) fn encode_function(&self, sink: &mut impl Sink) {
         encode::atom(&self.module, sink);
@@ -100,6 +122,23 @@ mod tests {
 
     fn arguments(mfa: &Mfa) -> Term {
         mfa.arguments().decode().unwrap()
+    }
+
+    #[test]
+    fn what_may_spawn_a_process() {
+        let may_spawn = |module, function, arguments: Vec<Term>| {
+            Mfa::with_terms(Atom::from_static(module), Atom::from_static(function), arguments).may_spawn()
+        };
+        assert!(!may_spawn("erlang", "memory", vec![]));
+        assert!(!may_spawn("Elixir.Enum", "sum", vec![Term::list([Term::from(1), Term::from(2)])]));
+        assert!(may_spawn("erlang", "spawn", vec![]) && may_spawn("erlang", "apply", vec![]));
+        assert!(may_spawn("shop", "open", vec![]));
+        let fun = peerl_term::ExternalFun {
+            module: Atom::from_static("erlang"),
+            function: Atom::from_static("spawn"),
+            arity: 1,
+        };
+        assert!(may_spawn("lists", "map", vec![Term::ExternalFun(fun.into()), Term::nil()]));
     }
 
     #[test]

@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use crate::connection::{self, Connection};
 use crate::dial::{self, ConnectError};
 use crate::epmd::{PortMapper, Registered};
-use crate::event::Level;
+use crate::event::{Level, LogEvent, LogOutput};
 use crate::exports::Exports;
 use crate::identity::Identity;
 use crate::peers::{Peers, Wish};
 use crate::process::ProcessTable;
 use crate::rpc::Served;
-use crate::system::Output;
+use crate::system::{Output, Services};
 use crate::{NodeDownReason, NodeEvent, Visibility, accept, system};
 
 /// A running node of an Erlang cluster.
@@ -68,8 +68,9 @@ pub(crate) struct Inner {
     pub(crate) unlisted: CancellationToken,
     pub(crate) stopped: CancellationToken,
     pub(crate) started: Instant,
-    group_leader: OnceLock<Pid>,
+    pub(crate) services: OnceLock<Services>,
     output: Option<Output>,
+    log_output: Option<LogOutput>,
 }
 
 /// What a node accepts from a peer before it ends the connection. A peer knows the cookie, but may run amok.
@@ -103,6 +104,7 @@ pub(crate) struct Settings {
     pub(crate) net_ticktime: Duration,
     pub(crate) limits: Limits,
     pub(crate) output: Option<Output>,
+    pub(crate) log_output: Option<LogOutput>,
 }
 
 /// Which nodes [`Node::nodes`] gives, as `erlang:nodes/1`.
@@ -169,11 +171,12 @@ impl Node {
             unlisted: CancellationToken::new(),
             stopped: CancellationToken::new(),
             started: Instant::now(),
-            group_leader: OnceLock::new(),
+            services: OnceLock::new(),
             output: settings.output,
+            log_output: settings.log_output,
         });
         let node = Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner };
-        system::start(&node.inner);
+        let _ = node.inner.services.set(system::start(&node.inner));
         tokio::spawn(accept::listen(node.inner.clone(), listener));
         node
     }
@@ -375,20 +378,19 @@ impl Inner {
         let _ = self.events.send(NodeEvent::NodeDown { node: connection.peer.clone(), reason });
     }
 
-    /// The process that gets what is printed by those who work for this node.
-    pub(crate) fn group_leader(&self) -> &Pid {
-        self.group_leader.get().unwrap_or(&self.requester)
-    }
-
-    pub(crate) fn set_group_leader(&self, pid: Pid) {
-        let _ = self.group_leader.set(pid);
-    }
-
     /// Does with printed text what the node was set up to do.
     pub(crate) fn print(&self, text: &str) {
         match &self.output {
             Some(output) => output(text),
             None => tracing::info!(target: "peerl::output", "{}", text.trim_end()),
+        }
+    }
+
+    /// Does with a log event of a peer what the node was set up to do.
+    pub(crate) fn log(&self, event: &LogEvent) {
+        match &self.log_output {
+            Some(output) => output(event),
+            None => event.trace(),
         }
     }
 

@@ -8,7 +8,7 @@ mod mailbox;
 mod message;
 mod table;
 
-pub(crate) use self::core::{Core, MonitorId, Remains, Watched, Watcher};
+pub(crate) use self::core::{Core, Exits, MonitorId, Remains, Watched, Watcher};
 pub(crate) use alias::Aliases;
 pub(crate) use handle::Payload;
 pub use handle::{Destination, Ended, Process, RegisterError, SendError};

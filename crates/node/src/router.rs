@@ -10,7 +10,7 @@ use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference};
 
 use crate::connection::{Added, Answer, Connection, SendError};
 use crate::node::Inner;
-use crate::process::{Core, Message, MonitorId, Overflow, Watcher};
+use crate::process::{Core, Exits, Message, MonitorId, Overflow, Watcher};
 use crate::reason::{self, Cause, Reason};
 use crate::rpc::{self, Spawn};
 
@@ -337,7 +337,7 @@ impl Inner {
         }
         let Some(process) = self.process(to) else { return Ok(()) };
         let mut cause = reason.into();
-        if !process.alive().is_some_and(|state| state.trap_exit) {
+        if process.alive().is_none_or(|state| state.exits != Exits::Trap) {
             // First of all: if the reason is malformed, the link is left for the end of the connection to break.
             match cause.into_reason() {
                 Some(reason) => cause = reason.into(),

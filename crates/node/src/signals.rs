@@ -11,7 +11,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::{Pid, RawTerm, Reference};
 
 use crate::node::Inner;
-use crate::process::{Core, Down, Exit, Message, Monitored, Remains, Watched};
+use crate::process::{Core, Down, Exit, Exits, Message, Monitored, Remains, Watched};
 use crate::reason::{self, Cause, Reason};
 
 impl Inner {
@@ -28,7 +28,8 @@ impl Inner {
     /// `exit(To, Reason)`: `kill` cannot be trapped, `normal` does nothing to a process that does not trap exits.
     pub(crate) fn exit_request(&self, to: &Arc<Core>, from: Pid, reason: impl Into<Cause>) {
         let cause = reason.into();
-        if cause.is_atom("kill") {
+        let ignored = to.alive().is_none_or(|state| state.exits == Exits::Ignore);
+        if !ignored && cause.is_atom("kill") {
             self.end(to, &reason::atom("killed"));
         } else {
             self.exit_signal(to, from, cause);
@@ -38,13 +39,17 @@ impl Inner {
     /// The exit signal of a linked process, or of `exit/2`.
     pub(crate) fn exit_signal(&self, to: &Arc<Core>, from: Pid, reason: impl Into<Cause>) {
         let cause = reason.into();
-        let trapped = to.alive().is_some_and(|state| state.trap_exit);
-        if trapped {
-            to.deliver_signal(Message::Exit(Box::new(Exit { from, reason: cause.into_raw() })));
-        } else if !cause.is_atom("normal")
-            && let Some(reason) = cause.into_reason()
-        {
-            self.end(to, &reason);
+        let Some(exits) = to.alive().map(|state| state.exits) else { return };
+        match exits {
+            Exits::Trap => to.deliver_signal(Message::Exit(Box::new(Exit { from, reason: cause.into_raw() }))),
+            Exits::End if !cause.is_atom("normal") => {
+                if let Some(reason) = cause.into_reason() {
+                    self.end(to, &reason);
+                }
+            }
+            Exits::End => {}
+            // It is still looked at: one that is malformed ends the connection that it came by.
+            Exits::Ignore => drop(cause.into_reason()),
         }
     }
 
@@ -62,14 +67,14 @@ impl Inner {
     fn bury(&self, pid: &Pid, remains: Remains, reason: &Reason, ending: &mut VecDeque<(Arc<Core>, Reason)>) {
         for linked in remains.links {
             if let Some(other) = self.process(&linked) {
-                let (active, trapping) = match other.alive() {
-                    Some(mut state) => (state.links.ended(pid), state.trap_exit),
-                    None => continue,
-                };
-                if active && trapping {
-                    other.deliver_signal(Message::Exit(Box::new(Exit { from: pid.clone(), reason: reason.to_raw() })));
-                } else if active && !reason.is_atom("normal") {
-                    ending.push_back((other, reason.clone()));
+                let exits = other.alive().and_then(|mut state| state.links.ended(pid).then_some(state.exits));
+                match exits.unwrap_or(Exits::Ignore) {
+                    Exits::Trap => {
+                        let exit = Exit { from: pid.clone(), reason: reason.to_raw() };
+                        other.deliver_signal(Message::Exit(Box::new(exit)));
+                    }
+                    Exits::End if !reason.is_atom("normal") => ending.push_back((other, reason.clone())),
+                    Exits::End | Exits::Ignore => {}
                 }
             } else if let Some(connection) = self.peers.get(&linked.node) {
                 // What cannot be sent is settled by the end of the connection.

@@ -1,5 +1,6 @@
 //! `peerl call`: one call.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +14,7 @@ use crate::failure::{Failure, Status};
 use crate::output::{Output, pass_on};
 use crate::session::{self, Role};
 use crate::settings::{Format, Settings, Span};
+use crate::shutdown;
 
 /// Call a function of a node, and show its value.
 #[derive(Args, Debug)]
@@ -24,7 +26,9 @@ Examples:
   peerl call app@10.0.0.5 'application:which_applications()' --timeout 5s
 
 The call is written in Erlang or Elixir, and the value shown in the same syntax unless --format says otherwise.
-What the function prints is printed before it; a terminal gets control characters in it as escapes.")]
+What the function prints is printed before it; a terminal gets control characters in it as escapes. What the function
+logs comes on the standard error. Processes that it leaves behind print on the console of their own node when the
+command has ended (not if that was killed with SIGKILL).")]
 pub(super) struct Call {
     /// The node.
     node: NodeName,
@@ -62,9 +66,22 @@ impl Call {
         if let Some(Span(time)) = self.timeout {
             called = called.timeout(time);
         }
-        let result = called.await;
-        node.shutdown().await;
+        let mut end = std::pin::pin!(shutdown::signal()?);
+        let result = tokio::select! {
+            result = called.into_future() => Ok(result),
+            signal = &mut end => Err(signal),
+        };
+        // Processes that were spawned by the call are not to be left with this command for a group leader.
+        let again = shutdown::signal()?;
+        tokio::select! {
+            () = node.shutdown() => {}
+            _ = again => {}
+        }
         printed.end_line();
+        let result = result.map_err(|signal| {
+            Failure::interrupted(format!("interrupted before {name} gave a value"), signal)
+                .hint(format!("it goes on at {}", self.node))
+        })?;
         match result {
             Ok(value) => output.term(&value, shown).map(|()| Status::Success),
             Err(error) => {

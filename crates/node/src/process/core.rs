@@ -19,10 +19,21 @@ pub(crate) struct Core {
     room: Notify,
 }
 
+/// What exit signals do to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exits {
+    /// They end it, unless their reason is `normal`.
+    End,
+    /// They come as messages; only `exit(Pid, kill)` ends it.
+    Trap,
+    /// Nothing: it is a process of the node itself.
+    Ignore,
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) mailbox: Mailbox,
-    pub(crate) trap_exit: bool,
+    pub(crate) exits: Exits,
     pub(crate) links: Links,
     /// Who monitors this process.
     pub(crate) watchers: HashMap<MonitorId, Watcher>,
@@ -86,7 +97,7 @@ impl Core {
             pid,
             state: Mutex::new(State {
                 mailbox: Mailbox::new(policy),
-                trap_exit: false,
+                exits: Exits::End,
                 links: Links::default(),
                 watchers: HashMap::new(),
                 spawner: None,

@@ -7,7 +7,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 
-use super::{Core, MailboxPolicy, Message, MonitorId, Monitored, Watched, Watcher};
+use super::{Core, Exits, MailboxPolicy, Message, MonitorId, Monitored, Watched, Watcher};
 use crate::connection::{Connection, Sent};
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
@@ -157,7 +157,14 @@ impl Process {
     /// Says whether exit signals come as messages, instead of ending the process. At first they don't.
     pub fn trap_exit(&self, trap: bool) {
         if let Some(mut state) = self.core.alive() {
-            state.trap_exit = trap;
+            state.exits = if trap { Exits::Trap } else { Exits::End };
+        }
+    }
+
+    /// Lets no exit signal do anything to this process.
+    pub(crate) fn ignore_exits(&self) {
+        if let Some(mut state) = self.core.alive() {
+            state.exits = Exits::Ignore;
         }
     }
 
@@ -462,7 +469,20 @@ impl Inner {
         }
     }
 
-    pub(super) async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
+    /// Answers a request whose answer is small, without waiting for anything.
+    pub(crate) fn answer_at_once(&self, from: &Pid, to: &Pid, answer: &Term) {
+        let answer = RawTerm::encoded_from(answer);
+        if let Some(process) = self.process(to) {
+            // A process that asks so much that its mailbox is full gets no answer.
+            let _ = process.deliver(Message::User(answer));
+        } else if let Some(connection) = self.peers.get(&to.node) {
+            let control = connection.forms.send(from.clone(), to.clone());
+            // Nor does a peer that reads none, or has gone.
+            let _ = connection.outbox.send_term(from, &control, &answer);
+        }
+    }
+
+    pub(crate) async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
         let Some(process) = process else { return };
         let mut routed = self.deliver(process, Message::User(payload.into_raw()));
         while let Routed::Full(process, message) = routed {

@@ -161,17 +161,27 @@ async fn make<T: DeserializeOwned>(
         Some(connection) => connection,
         None => Box::pin(node.connect(peer)).await?,
     };
+    make_on(node, &connection, mfa, limit).await
+}
+
+async fn make_on<T: DeserializeOwned>(
+    node: &Arc<Inner>,
+    connection: &Arc<Connection>,
+    mfa: &Mfa,
+    limit: Limit,
+) -> Result<T, CallError> {
     let number = node.identity.next_reference_number();
     let reference = node.identity.reference(number);
-    let request = node.spawn_request(&connection, &reference, &EXECUTE_CALL, 4, Answered::Yes);
-    let Some(request) = request else { return Box::pin(rex::call(node, &connection, mfa, limit)).await };
+    let request = node.spawn_request(connection, &reference, &EXECUTE_CALL, 4, Answered::Yes);
+    let Some(request) = request else { return Box::pin(rex::call(node, connection, mfa, limit)).await };
     let sender = Sender::call(number);
     let ready = connection.outbox.ready(sender, mfa.arguments().bytes().len());
     if ready.await.is_err() {
         return Err(CallError::NodeDown);
     }
-    let mut pending = Pending::start(node, &connection, number)?;
-    send(&connection, &request, number, mfa).map_err(not_sent)?;
+    connection.note_call(mfa);
+    let mut pending = Pending::start(node, connection, number)?;
+    send(connection, &request, number, mfa).map_err(not_sent)?;
     match pending.answer().await {
         Answer::Down(reason) => Reply { reference: &reference, reason }.into_value(),
         Answer::NotSpawned(error) => Err(CallError::NotSpawned(error)),
@@ -212,6 +222,19 @@ pub(crate) fn not_sent(error: SendError) -> CallError {
 }
 
 impl Inner {
+    /// Calls a function on a peer that is connected.
+    pub(crate) async fn apply_at(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<Term, CallError> {
+        match self.peers.get(peer.as_atom()) {
+            Some(connection) => make_on(self, &connection, mfa, Limit::Set).await,
+            None => Err(CallError::NodeDown),
+        }
+    }
+
+    /// Calls a function on a peer, on this connection.
+    pub(crate) async fn apply_on(self: &Arc<Self>, connection: &Arc<Connection>, mfa: &Mfa) -> Result<Term, CallError> {
+        make_on(self, connection, mfa, Limit::Set).await
+    }
+
     async fn cast(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<(), CallError> {
         if *peer == self.identity.name {
             tokio::spawn(evaluation(self, mfa));
@@ -226,6 +249,7 @@ impl Inner {
         if connection.outbox.ready(sender, mfa.arguments().bytes().len()).await.is_err() {
             return Err(CallError::NodeDown);
         }
+        connection.note_call(mfa);
         let start = |out: &mut MessageBuffer<'_>| {
             encode::list_header(3, out);
             mfa.encode_function(out);

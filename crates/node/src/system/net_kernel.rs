@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use peerl_term::{Atom, Term};
 
+use super::service::{self, Service};
 use crate::node::Inner;
-use crate::process::{Message, Process};
+use crate::process::Process;
 use crate::rpc::GenRequest;
 
 pub(super) fn start(node: &Arc<Inner>) {
-    let mut process = Process::start(node, Default::default());
-    // Nobody else can have the name yet.
-    let _ = process.register(Atom::from_static("net_kernel"));
-    tokio::spawn(async move {
-        while let Ok(message) = process.receive().await {
-            let Message::User(payload) = message else { continue };
-            let Ok(Ok(call)) = payload.decode().map(GenRequest::from_term) else { continue };
-            if let Some(reply) = answer(process.inner(), &call.request) {
-                let _ = process.reply(&call.from, &reply);
-            }
+    service::start(node, &[Atom::from_static("net_kernel")], NetKernel);
+}
+
+struct NetKernel;
+
+impl Service for NetKernel {
+    fn handle(&mut self, process: &Process, message: Term) {
+        let Ok(call) = GenRequest::from_term(message) else { return };
+        if let Some(reply) = answer(process.inner(), &call.request) {
+            let _ = process.reply(&call.from, &reply);
         }
-    });
+    }
 }
 
 /// What OTP's `net_kernel` answers; unknown requests get no answer there either.

@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use peerl_term::{Atom, Encoded, Limits, Pid, RawTerm, Term, encode};
 
+use super::service::{self, Service};
 use crate::Exception;
 use crate::node::Inner;
-use crate::process::{Destination, Message, Payload, Process};
+use crate::process::{Destination, Payload, Process};
 use crate::rpc::{Active, Applied, Arguments, GenRequest, Refused, apply, bad_apply, badrpc};
 
 pub(super) fn start(node: &Arc<Inner>) {
-    let mut process = Process::start(node, Default::default());
-    // Nobody else can have the name yet.
-    let _ = process.register(Atom::from_static("rex"));
-    tokio::spawn(async move {
-        while let Ok(message) = process.receive().await {
-            let Message::User(payload) = message else { continue };
-            let Ok(message) = payload.decode() else { continue };
-            match GenRequest::from_term(message) {
-                Ok(call) => answer_call(&process, call),
-                Err(message) => answer_message(&process, message),
-            }
+    service::start(node, &[Atom::from_static("rex")], Rex);
+}
+
+struct Rex;
+
+impl Service for Rex {
+    fn handle(&mut self, process: &Process, message: Term) {
+        match GenRequest::from_term(message) {
+            Ok(call) => answer_call(process, call),
+            Err(message) => answer_message(process, message),
         }
-    });
+    }
 }
 
 /// `{block_call, Module, Function, Arguments, GroupLeader}`, and the old `{call, …}`.

@@ -1,0 +1,119 @@
+//! The logger: log events of what this node has others do.
+//!
+//! OTP's logger forwards an event to the node of the group leader of the process that logs: to `logger_proxy` there, or to
+//! `logger`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Atom, Term};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::service::{self, Service};
+use super::unfinished::{Unfinished, Work};
+use crate::event::LogEvent;
+use crate::format::{self, Encoding};
+use crate::mfa::Mfa;
+use crate::node::Inner;
+use crate::process::Process;
+
+/// How long a peer may take to format an event.
+const FORMATTING: Duration = Duration::from_secs(5);
+
+/// The most events that wait to be formatted; those beyond are dropped, as OTP's handlers do.
+const MOST_WAITING: usize = 4096;
+
+/// The longest text of an event, in characters, so that one with a large term does not fill the screen.
+const LONGEST: u32 = 65_536;
+
+pub(super) fn start(node: &Arc<Inner>, unfinished: Unfinished) {
+    let (events, waiting) = mpsc::channel(MOST_WAITING);
+    tokio::spawn(write(Arc::downgrade(node), waiting));
+    service::start(
+        node,
+        &[Atom::from_static("logger"), Atom::from_static("logger_proxy")],
+        Logger { events, unfinished },
+    );
+}
+
+struct Logger {
+    events: mpsc::Sender<(Event, Work)>,
+    unfinished: Unfinished,
+}
+
+/// An event as it came.
+struct Event {
+    level: Atom,
+    message: Term,
+    metadata: Term,
+}
+
+impl Service for Logger {
+    fn handle(&mut self, _: &Process, message: Term) {
+        let Some(event) = Event::from_term(&message) else { return };
+        if self.events.try_send((event, self.unfinished.begin())).is_err() {
+            tracing::warn!("dropped a log event: too many wait to be formatted");
+        }
+    }
+}
+
+impl Event {
+    /// `{log, Level, Format, Arguments, Metadata}`, where the format may be `string` or `report`; or
+    /// `{log, Level, StringOrReport, Metadata}`.
+    fn from_term(message: &Term) -> Option<Self> {
+        let (level, message, metadata) = match message.as_tuple()? {
+            [kind, Term::Atom(level), format, arguments, metadata] if kind.is_atom("log") => {
+                (level, Term::tuple([format.clone(), arguments.clone()]), metadata)
+            }
+            [kind, Term::Atom(level), Term::Tuple(message), metadata] if kind.is_atom("log") => {
+                (level, Term::Tuple(message.clone()), metadata)
+            }
+            [kind, Term::Atom(level), report @ Term::Map(_), metadata] if kind.is_atom("log") => {
+                (level, Term::tuple([Term::atom("report"), report.clone()]), metadata)
+            }
+            [kind, Term::Atom(level), text, metadata] if kind.is_atom("log") => {
+                let kind = if format::chardata(text, Encoding::Unicode).is_some() { "string" } else { "report" };
+                (level, Term::tuple([Term::atom(kind), text.clone()]), metadata)
+            }
+            _ => return None,
+        };
+        matches!(metadata, Term::Map(_)).then(|| Self { level: level.clone(), message, metadata: metadata.clone() })
+    }
+
+    /// The node of the process that has logged this.
+    fn node(&self) -> Option<NodeName> {
+        let Term::Map(metadata) = &self.metadata else { return None };
+        let Term::Pid(pid) = metadata.get(&Term::atom("pid"))? else { return None };
+        NodeName::new(&pid.node).ok()
+    }
+
+    /// The text as the formatter of the node that has logged it makes it: the functions that format reports are there.
+    async fn text(&self, node: &Arc<Inner>, peer: &NodeName) -> Option<String> {
+        let event =
+            [("level", self.level.clone().into()), ("msg", self.message.clone()), ("meta", self.metadata.clone())];
+        let options = [
+            ("template", Term::list([Term::atom("msg")])),
+            ("single_line", Term::from(false)),
+            ("chars_limit", Term::from(LONGEST)),
+        ];
+        let map = |pairs: [(&'static str, Term); 3]| Term::map(pairs.map(|(key, value)| (Term::atom(key), value)));
+        let (module, function) = (Atom::from_static("logger_formatter"), Atom::from_static("format"));
+        let mfa = Mfa::with_terms(module, function, vec![map(event), map(options)]);
+        let text = timeout(FORMATTING, node.apply_at(peer, &mfa)).await.ok()?.ok()?;
+        format::chardata(&text, Encoding::Unicode)
+    }
+}
+
+/// Hands the events on, in their order.
+async fn write(node: std::sync::Weak<Inner>, mut events: mpsc::Receiver<(Event, Work)>) {
+    while let Some((event, _work)) = events.recv().await {
+        let Some(node) = node.upgrade() else { return };
+        let Some(peer) = event.node() else { continue };
+        let text = event.text(&node, &peer).await;
+        // What its own node cannot format is shown as it is.
+        let text = text.unwrap_or_else(|| event.message.to_string());
+        node.log(&LogEvent::new(peer, event.level, text));
+    }
+}
