@@ -19,8 +19,9 @@ use crate::node::Node;
 
 /// A fan-out that is about to be run.
 ///
-/// Each item becomes one call, on whichever node has the least to do. What a node has not finished when it dies goes
-/// to the others. Every item is reported exactly once.
+/// Each item becomes one call, on the node that has the least to do. If a node dies, its unfinished items and its window
+/// go to the other nodes at once. A node that supports no such calls gets no more; if no node supports them, all items
+/// fail at once. Every item is reported exactly once.
 #[must_use = "nothing is called before the stream of `run` is polled"]
 pub struct Pmap<I, F> {
     node: Node,
@@ -114,6 +115,9 @@ where
     F: Fn(&I) -> Mfa + Send + 'static,
 {
     /// Sets how many calls are under way at a node at once; 8 without this.
+    ///
+    /// While a node is down, the others share its window, so that as many calls are under way as before. None takes more
+    /// than four times its own window.
     pub fn window(mut self, calls: usize) -> Self {
         self.settings.window = calls.max(1);
         self

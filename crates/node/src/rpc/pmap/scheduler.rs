@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Fuse, FuturesUnordered, StreamExt};
+use peerl_proto::handshake::HandshakeError;
 use peerl_proto::node_name::NodeName;
 use tokio::time::Instant;
 
 use super::workers::{Crew, Workers};
 use super::{Mapped, Order, REORDER, Settings};
+use crate::dial::ConnectError;
 use crate::mfa::Mfa;
 use crate::rpc::CallError;
 
@@ -81,7 +83,8 @@ where
                 return None;
             }
             let give_up_at = self.crew.idle_since(now).map(|since| since + self.settings.patience);
-            let given_up = give_up_at.is_some_and(|at| at <= now) && self.running.is_empty();
+            let is_hopeless = self.crew.unfit().is_some() || give_up_at.is_some_and(|at| at <= now);
+            let given_up = is_hopeless && self.running.is_empty();
             if given_up && !self.waiting.is_empty() {
                 self.give_up();
                 continue;
@@ -137,6 +140,12 @@ where
                     job.last = Some(node);
                     self.waiting.push_front(job);
                 }
+                Fate::Never => {
+                    job.attempts -= 1;
+                    job.last = Some(node.clone());
+                    self.crew.refused(&node, error);
+                    self.waiting.push_front(job);
+                }
                 Fate::Unknown => {
                     self.crew.failed(&node, now);
                     if job.attempts > self.settings.retries {
@@ -176,7 +185,12 @@ where
     fn give_up(&mut self) {
         for job in std::mem::take(&mut self.waiting) {
             let node = job.last.clone();
-            self.complete(job, node, Err(CallError::NobodyToAsk));
+            let why = match self.crew.unfit() {
+                Some(CallError::Connect(error)) => CallError::Connect(error.clone()),
+                Some(CallError::NotSpawned(reason)) => CallError::NotSpawned(reason.clone()),
+                _ => CallError::NobodyToAsk,
+            };
+            self.complete(job, node, Err(why));
         }
     }
 }
@@ -187,16 +201,29 @@ enum Fate {
     Final,
     /// The call was not made; another node may make it.
     NotMade,
+    /// The call was not made, and the node will make none; another node may make it.
+    Never,
     /// Nobody knows whether the call was made.
     Unknown,
 }
 
 fn fate(error: &CallError) -> Fate {
     match error {
+        CallError::NotSpawned(reason) if *reason == "notsup" => Fate::Never,
+        CallError::Connect(error) if is_lasting(error) => Fate::Never,
         CallError::Connect(_) | CallError::NotSpawned(_) => Fate::NotMade,
         CallError::NodeDown | CallError::Timeout(_) | CallError::Signal(_) => Fate::Unknown,
         _ => Fate::Final,
     }
+}
+
+/// Whether the settings of the nodes keep them apart, which no wait changes.
+fn is_lasting(error: &ConnectError) -> bool {
+    use HandshakeError::{CookieMismatch, WrongName};
+    matches!(
+        error,
+        ConnectError::NameKind { .. } | ConnectError::Handshake { source: CookieMismatch { .. } | WrongName { .. }, .. }
+    )
 }
 
 #[cfg(test)]
@@ -209,7 +236,6 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::dial::ConnectError;
 
     fn node(name: &str) -> NodeName {
         NodeName::new(&format!("{name}@h")).unwrap()
@@ -280,6 +306,62 @@ mod tests {
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         assert!(all.iter().all(|mapped| mapped.result.is_ok()));
         assert!(all.iter().filter(|mapped| *mapped.node.as_ref().unwrap() == node("b")).count() > 80);
+    }
+
+    /// So many nodes, of which some die when half of the work is done: the time of all, against that without a death.
+    async fn loss(nodes: usize, dying: usize) -> f64 {
+        let crew: Vec<NodeName> = (0..nodes).map(|number| node(&format!("n{number}"))).collect();
+        let took = async |dying: usize| {
+            let began = Instant::now();
+            let all = run(crew.clone(), 80 * nodes, settings(), |node, _| async move {
+                let left = Duration::from_millis(500).saturating_sub(began.elapsed());
+                let dies = node.name()[1..].parse::<usize>().unwrap() < dying;
+                let page = Duration::from_millis(50);
+                tokio::time::sleep(if dies { page.min(left) } else { page }).await;
+                match dies {
+                    true if left.is_zero() => Err(ConnectError::UnknownNode(node).into()),
+                    true if left < page => Err(CallError::NodeDown),
+                    _ => Ok(()),
+                }
+            })
+            .await;
+            assert!(all.len() == 80 * nodes && all.iter().all(|mapped| mapped.result.is_ok()));
+            began.elapsed().as_secs_f64()
+        };
+        took(dying).await / took(0).await - 1.0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_share_of_a_dead_node_goes_to_the_others() {
+        for (nodes, dying) in [(4, 1), (2, 1), (7, 3), (4, 3)] {
+            let loss = loss(nodes, dying).await;
+            assert!(loss < 0.11, "{dying} of {nodes}: {loss}");
+        }
+        // The last of ten does not get the work of all: it is no reason to end it too.
+        assert!(loss(10, 9).await > 0.5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_that_take_no_such_calls_are_not_waited_for() {
+        let began = Instant::now();
+        let notsup = || CallError::NotSpawned(Atom::from_static("notsup"));
+        let all = run(vec![node("a"), node("b")], 300, settings(), |_, _| async move { Err(notsup()) }).await;
+        assert_eq!((all.len(), began.elapsed()), (300, Duration::ZERO));
+        assert!(all.iter().all(|mapped| matches!(&mapped.result, Err(CallError::NotSpawned(why)) if *why == "notsup")));
+        // Beside one that takes them, it is left out.
+        let all = run(vec![node("a"), node("b")], 300, settings(), |node, n| async move {
+            match (node.name(), n) {
+                ("a", ..=4) => Err(notsup()),
+                ("a", n) => panic!("{n} calls"),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        assert!(all.iter().all(|mapped| mapped.result.is_ok() && *mapped.node.as_ref().unwrap() == node("b")));
+        let lasting = || ConnectError::NameKind { ours: node("x"), peer: node("a") };
+        let all = run(vec![node("a")], 3, settings(), |_, _| async move { Err(lasting().into()) }).await;
+        assert!(all.iter().all(|mapped| matches!(mapped.result, Err(CallError::Connect(ConnectError::NameKind { .. })))));
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,8 @@ use peerl_proto::node_name::NodeName;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::rpc::CallError;
+
 /// The nodes that take part in a fan-out.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -54,11 +56,23 @@ struct Member {
     failures: u32,
     /// When it may be tried again after a failure.
     rest_until: Option<Instant>,
+    /// Why it can make none of the calls, now or later.
+    unfit: Option<CallError>,
+}
+
+impl Member {
+    fn is_able(&self) -> bool {
+        self.present && self.failures == 0 && self.unfit.is_none()
+    }
 }
 
 impl Crew {
     const FIRST_REST: Duration = Duration::from_millis(100);
     const LONGEST_REST: Duration = Duration::from_secs(5);
+
+    /// How many times its own window a node takes at most. One node that survives many would be overloaded by the work
+    /// of all of them, and end too.
+    const MOST_SHARES: usize = 4;
 
     pub(super) fn new(source: Workers, window: usize) -> Self {
         let mut crew = Self { source, members: HashMap::new(), window, down_since: None };
@@ -94,16 +108,24 @@ impl Crew {
 
     /// The member that has the least to do and may take more; rather not the one to avoid.
     pub(super) fn choose(&mut self, avoid: Option<&NodeName>, now: Instant) -> Option<NodeName> {
-        let window = self.window;
+        let window = self.share();
         let free = self.members.iter().filter(|(_, member)| {
             // One that has failed gets one item, to see whether it is back.
             let window = if member.failures > 0 { 1 } else { window };
             let rested = member.rest_until.is_none_or(|until| until <= now);
-            member.present && rested && member.in_flight < window
+            member.present && member.unfit.is_none() && rested && member.in_flight < window
         });
         let (node, _) =
             free.min_by_key(|(node, member)| (Some(*node) == avoid, member.failures, member.in_flight, node.as_str()))?;
         Some(node.clone())
+    }
+
+    /// How many calls each able member has under way: its own window, and its part of the windows of the others.
+    fn share(&self) -> usize {
+        let present = self.members.values().filter(|member| member.present).count();
+        let able = self.members.values().filter(|member| member.is_able()).count().max(1);
+        let most = self.window.saturating_mul(Self::MOST_SHARES);
+        self.window.saturating_mul(present).div_ceil(able).clamp(self.window, most)
     }
 
     pub(super) fn started(&mut self, node: &NodeName) {
@@ -132,17 +154,31 @@ impl Crew {
         }
     }
 
+    /// The node can make none of the calls.
+    pub(super) fn refused(&mut self, node: &NodeName, why: CallError) {
+        if let Some(member) = self.finished(node) {
+            member.unfit = Some(why);
+        }
+    }
+
     fn finished(&mut self, node: &NodeName) -> Option<&mut Member> {
         let member = self.members.get_mut(node)?;
         member.in_flight -= 1;
         Some(member)
     }
 
+    /// Why none of the members can make the calls, if that is so and no wait can help.
+    pub(super) fn unfit(&self) -> Option<&CallError> {
+        let mut present = self.members.values().filter(|member| member.present).map(|member| member.unfit.as_ref());
+        let first = present.next()??;
+        present.all(|unfit| unfit.is_some()).then_some(first)
+    }
+
     /// When the next member may be tried again that rests now.
     pub(super) fn next_rested(&self, now: Instant) -> Option<Instant> {
         self.members
             .values()
-            .filter(|member| member.present)
+            .filter(|member| member.present && member.unfit.is_none())
             .filter_map(|member| member.rest_until)
             .filter(|until| *until > now)
             .min()
@@ -150,7 +186,7 @@ impl Crew {
 
     /// Since when nobody has been able to work: all are down, or there are none. `None` if somebody is.
     pub(super) fn idle_since(&mut self, now: Instant) -> Option<Instant> {
-        let able = self.members.values().any(|member| member.present && member.failures == 0);
+        let able = self.members.values().any(Member::is_able);
         self.down_since = if able { None } else { self.down_since.or(Some(now)) };
         self.down_since
     }
