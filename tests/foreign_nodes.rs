@@ -126,6 +126,34 @@ async fn nodes_that_take_no_calls() {
     tokio::join!(refused(&c), refused(&java));
 }
 
+/// A fan-out over them fails soon, and beside a BEAM that takes the calls, loses nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fan_out_does_not_wait_for_nodes_that_take_no_calls() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    let mute = ForeignNode::c(&unique("mute"), stage.epmd.port(), Rex::Missing);
+    let answering = ForeignNode::c(&unique("cnode"), stage.epmd.port(), Rex::Answers);
+    for peer in [&mute, &answering] {
+        node.connect(&name(peer)).await.unwrap();
+    }
+    let map = async |peers: Vec<NodeName>| {
+        let call = |item: &i64| Mfa::new("erlang", "abs", (*item,)).unwrap();
+        let mapped = node.pmap(peers, call, 0..300).timeout(Duration::from_secs(60)).run::<Term>();
+        futures::StreamExt::collect::<Vec<_>>(mapped).await
+    };
+    let began = std::time::Instant::now();
+    let all = map(vec![name(&mute)]).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(all.len() == 300 && all.iter().all(|mapped| matches!(mapped.result, Err(CallError::NoRex))));
+    for otp in matrix() {
+        let beam = stage.beam(otp).await;
+        let all = map(vec![name(&mute), beam.name().parse().unwrap()]).await;
+        assert!(all.len() == 300 && all.iter().all(|mapped| mapped.result.is_ok()));
+    }
+    let all = map(vec![name(&answering)]).await;
+    assert!(all.len() == 300 && all.iter().all(|mapped| mapped.result.is_ok()));
+}
+
 /// Other names and messages, and a network between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_c_node_on_another_machine() {

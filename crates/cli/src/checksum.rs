@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::explain;
 use crate::fan_out::{Answer, is_unanswered};
+use crate::out_file::Record;
+use crate::output::{MAX_CELL, shortened};
 use crate::page_client::{Page, PageError, Sum};
-use crate::results::Record;
+use crate::results::Shown;
 
 /// What fetching a page here gives.
 pub type ClientAnswer = Result<Page, PageError>;
@@ -49,10 +51,20 @@ impl Record for ChecksumRecord {
     }
 }
 
+impl Shown for ChecksumRecord {
+    const HEAD: &'static [&'static str] = &["URL", "SHA-256", "NODE", "MS"];
+
+    fn cells(&self, _: Syntax, most: usize) -> Vec<String> {
+        let sum = self.sha256.as_deref().or(self.error.as_deref()).unwrap_or_default();
+        let node = self.node.clone().unwrap_or_else(|| "-".to_owned());
+        vec![shortened(&self.url, most), shortened(sum, most), node, self.ms.to_string()]
+    }
+}
+
 impl ChecksumRecord {
     /// Makes a record of a page that was fetched here.
-    pub fn of_client(url: &str, answer: Answer<ClientAnswer>) -> Self {
-        let mut record = Self::empty(url, &answer);
+    pub fn of_client(answer: Answer<ClientAnswer>) -> Self {
+        let mut record = Self::empty(&answer);
         match answer.result {
             Ok(page) => record.fill(Some(page.status), Some(page.bytes), page.sha256.to_string()),
             Err(error) => record.error = Some(error.to_string()),
@@ -62,8 +74,8 @@ impl ChecksumRecord {
 
     /// Makes a record of a function's value: of peerl's workers (`#{status, sha256, …}`, `{error, #{message}}`), of
     /// the `fetch` that they stand in for (`{ok, Url, Sum}`, `{error, Url, Reason}`), or just a sum.
-    pub fn of_call(url: &str, answer: Answer<Result<Term, CallError>>) -> Self {
-        let mut record = Self::empty(url, &answer);
+    pub fn of_call(answer: Answer<Result<Term, CallError>>) -> Self {
+        let mut record = Self::empty(&answer);
         let peer = record.node.clone().unwrap_or_else(|| "the node".to_owned());
         match answer.result {
             Ok(value) => record.take(&value),
@@ -75,9 +87,9 @@ impl ChecksumRecord {
         record
     }
 
-    fn empty<T>(url: &str, answer: &Answer<T>) -> Self {
+    fn empty<T>(answer: &Answer<T>) -> Self {
         Self {
-            url: url.to_owned(),
+            url: answer.item.name.clone(),
             status: None,
             sha256: None,
             bytes: None,
@@ -154,8 +166,7 @@ fn words(term: &Term) -> String {
 }
 
 fn unexpected(value: &Term) -> String {
-    let shown: String = Syntax::Erlang.display(value).to_string().chars().take(200).collect();
-    format!("the function gave no sum but {shown}")
+    format!("the function gave no sum but {}", shortened(Syntax::Erlang.display(value), MAX_CELL))
 }
 
 fn status_words(status: u16) -> String {
@@ -172,11 +183,13 @@ mod tests {
     use peerl_term::text::erlang;
 
     use super::*;
+    use crate::items::Item;
 
     fn record(value: &str) -> ChecksumRecord {
         let node = Some("w@h".parse().unwrap());
         let result = Ok(erlang::parse(value).unwrap());
-        ChecksumRecord::of_call("u", Answer { index: 0, node, elapsed: Duration::from_millis(7), result })
+        let item = Item::of_line("u");
+        ChecksumRecord::of_call(Answer { index: 0, item, node, elapsed: Duration::from_millis(7), result })
     }
 
     #[test]

@@ -71,6 +71,9 @@ enum Command {
 
 /// Runs the command line, and gives the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
+    if completions::answer(Arguments::command) {
+        return Status::Success;
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -99,7 +102,7 @@ fn execute(arguments: Arguments) -> Result<Status, Failure> {
     let settings = Settings::load(&arguments.settings, variables, arguments.config.config.as_deref())?;
     log::start(settings.verbosity(), settings.log_format.unwrap_or_default());
     match arguments.command {
-        Command::Completions(command) => return command.run(&mut Arguments::command()),
+        Command::Completions(command) => return command.run(),
         Command::Man(command) => return command.run(Arguments::command()),
         _ => {}
     }

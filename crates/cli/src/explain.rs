@@ -133,9 +133,15 @@ impl From<IdentityError> for Failure {
 impl From<OutFileError> for Failure {
     fn from(error: OutFileError) -> Self {
         let failure = Failure::new(&error);
-        match error {
-            OutFileError::NoRecord { .. } => {
-                failure.hint("give --out another name, or leave out --resume to overwrite it")
+        match &error {
+            OutFileError::Exists { .. } => {
+                failure.hint("go on with it with --resume, give --out another name, or remove it")
+            }
+            OutFileError::NoHeader { .. } | OutFileError::NoRecord { .. } | OutFileError::OtherVersion { .. } => {
+                failure.hint("give --out another name")
+            }
+            OutFileError::OtherCall { .. } => {
+                Failure::usage(&error).hint("give --out another name, or make the call of the earlier run")
             }
             OutFileError::InUse { .. } => failure.hint("wait for it to end, or give --out another name"),
             OutFileError::Io { .. } => failure,

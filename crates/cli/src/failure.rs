@@ -68,12 +68,7 @@ impl Failure {
 
     /// A signal has ended the work.
     pub fn interrupted(message: impl fmt::Display, signal: Signal) -> Self {
-        let status = match signal {
-            Signal::HangUp => Status::HungUp,
-            Signal::Interrupt => Status::Interrupted,
-            Signal::Terminate => Status::Terminated,
-        };
-        Self { status, ..Self::new(message) }
+        Self { status: signal.status(), ..Self::new(message) }
     }
 
     /// Says what can be done about it.

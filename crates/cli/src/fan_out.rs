@@ -1,25 +1,23 @@
 //! Spreading the items of a job over the nodes of a cluster.
 
 use std::future::IntoFuture;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use futures::stream::{BoxStream, Stream, StreamExt};
-use indicatif::ProgressBar;
 use peerl_discovery::strategy::StaticListSettings;
 use peerl_discovery::{MeshEvent, Peers, Reconciler, Running, Spec, Strategy};
 use peerl_node::{CallError, Mapped, Mfa, Node, NodeName};
+use peerl_term::text::{Syntax, Template};
 use peerl_term::{Atom, Term};
 use tokio::sync::{broadcast, watch};
 
 use crate::explain;
 use crate::failure::Failure;
-use crate::results::{Record, Results};
+use crate::items::Item;
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
-use crate::shutdown;
 
 /// Which nodes have to do with a command.
 #[derive(Args, Clone, Debug, Default)]
@@ -104,7 +102,8 @@ pub fn discovery_failure(name: &str, error: peerl_discovery::StrategyError) -> F
 /// How the work is done.
 #[derive(Args, Clone, Debug)]
 pub struct WorkOptions {
-    /// How many items each node works on at a time.
+    /// How many items each node works on at a time. While a node is down, the others work on its share, but none on more
+    /// than four times this number.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: u32,
 
@@ -117,23 +116,13 @@ pub struct WorkOptions {
     pub retries: u32,
 }
 
-/// Where the results go, apart from the standard output.
-#[derive(Args, Clone, Debug, Default)]
-pub struct OutOptions {
-    /// A file for the results, one JSON object a line, each written as soon as it is there.
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-
-    /// Keep what an earlier run has written to the file, and do only what is missing.
-    #[arg(long, requires = "out")]
-    pub resume: bool,
-}
-
 /// An answer for one item.
 #[derive(Debug)]
 pub struct Answer<T> {
     /// The item's place in the whole job.
     pub index: usize,
+    /// The item.
+    pub item: Item,
     /// The node that gave it.
     pub node: Option<NodeName>,
     /// How long it took.
@@ -144,8 +133,8 @@ pub struct Answer<T> {
 
 /// Whether no node has answered, so that the error says nothing of the item.
 pub fn is_unanswered(error: &CallError) -> bool {
-    use CallError::{Connect, NobodyToAsk, NodeDown, NotSpawned};
-    matches!(error, Connect(_) | NodeDown | NotSpawned(_) | NobodyToAsk)
+    use CallError::{Connect, NoRex, NobodyToAsk, NodeDown, NotSpawned};
+    matches!(error, Connect(_) | NodeDown | NotSpawned(_) | NoRex | NobodyToAsk)
 }
 
 /// The nodes that work for a command, and the command's own.
@@ -205,27 +194,48 @@ impl Crew {
     }
 
     /// Makes a call for each of the items that are given with their places, and gives the answers as they come.
-    pub fn map<I: Send + Sync + 'static>(
+    pub fn map(
         &self,
-        items: Vec<(usize, I)>,
-        call: impl Fn(&I) -> Mfa + Send + Sync + 'static,
+        items: impl Stream<Item = (usize, Item)> + Send + 'static,
+        call: impl Fn(&Item) -> Mfa + Send + Sync + 'static,
         work: &WorkOptions,
     ) -> BoxStream<'static, Answer<Result<Term, CallError>>> {
         self.node
-            .pmap(self.workers.clone(), move |(_, item): &(usize, I)| call(item), items)
+            .pmap_stream(self.workers.clone(), move |(_, item): &(usize, Item)| call(item), items)
             .window(work.concurrency as usize)
             .retries(work.retries)
             .timeout(work.timeout.0)
             .as_completed()
             .run::<Term>()
-            .map(|mapped: Mapped<(usize, I), Term>| Answer {
+            .map(|mapped: Mapped<(usize, Item), Term>| Answer {
                 index: mapped.item.0,
+                item: mapped.item.1,
                 node: mapped.node,
                 elapsed: mapped.elapsed,
                 result: mapped.result,
             })
             .boxed()
     }
+}
+
+/// The call that a template makes of an item.
+pub fn filled(template: Template) -> impl Fn(&Item) -> Mfa + Send + Sync + 'static {
+    move |item| {
+        let call = template.fill(&item.term);
+        Mfa::with_terms(call.module, call.function, call.arguments)
+    }
+}
+
+/// A template as text: the same for the same call, in whatever syntax it was written.
+pub fn call_text(template: &Template) -> String {
+    let call = template.fill(&Term::atom("_"));
+    let arguments: Vec<String> = call
+        .arguments
+        .iter()
+        .map(|argument| Syntax::Erlang.display(argument).to_string().replace("'_'", "_"))
+        .collect();
+    let function = [&call.module, &call.function].map(|name| Syntax::Erlang.display(&name.clone().into()).to_string());
+    format!("{}({})", function.join(":"), arguments.join(","))
 }
 
 /// Adds the nodes that appear to the workers, as long as the reconciler runs.
@@ -283,41 +293,4 @@ async fn serve(node: &Node, duty: Duty, workers: &[NodeName]) -> Vec<bool> {
         functions.iter().any(|(m, f, a)| (m.as_str(), f.as_str(), *a) == (duty.module, duty.function, duty.arity))
     };
     futures::future::join_all(answers).await.into_iter().map(|answer| answer.is_ok_and(serves)).collect()
-}
-
-/// Takes the answers as they come, makes records of them, and notes these; until all are there or the user has enough.
-///
-/// # Errors
-/// If a record cannot be written, or the user interrupts.
-pub async fn collect<R: Record, T>(
-    mut answers: impl Stream<Item = Answer<T>> + Unpin,
-    mut record: impl FnMut(Answer<T>) -> R,
-    results: &mut Results<R>,
-    progress: &ProgressBar,
-) -> Result<(), Failure> {
-    let mut interrupted = std::pin::pin!(shutdown::signal()?);
-    let mut failed = 0_u64;
-    loop {
-        tokio::select! {
-            answer = answers.next() => {
-                let Some(answer) = answer else { break };
-                let index = answer.index;
-                let record = record(answer);
-                if record.has_failed() {
-                    failed += 1;
-                    progress.set_message(format!("{failed} failed"));
-                }
-                results.add(index, record)?;
-                progress.inc(1);
-            }
-            signal = &mut interrupted => {
-                progress.abandon();
-                let all = results.done() + results.missing().len();
-                return Err(Failure::interrupted(format!("interrupted with {} of {all} done", results.done()), signal)
-                    .hint("with --out FILE --resume, a later run does the rest"));
-            }
-        }
-    }
-    progress.finish_and_clear();
-    Ok(())
 }

@@ -1,8 +1,11 @@
 //! The items of a job: lines, or terms.
 
+use std::cell::Cell;
+use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use clap::ValueEnum;
 use peerl_term::Term;
@@ -26,115 +29,312 @@ pub enum ItemsFormat {
     Json,
 }
 
-/// The most that is read: who gives more should give it in parts.
-const MAX_BYTES: u64 = 1 << 30;
-
-/// The longest term of several lines: each line more is one more attempt to read it.
-const MAX_TERM: usize = 1 << 20;
-
-/// Reads a file as text, or the standard input if its name is `-`.
-///
-/// # Errors
-/// If it cannot be read, is larger than a gigabyte, or is not UTF-8.
-pub fn read(path: &Path) -> Result<String, Failure> {
-    let name = if path == Path::new("-") { "the standard input".to_owned() } else { path.display().to_string() };
-    let failed = |error: io::Error| Failure::new(format!("cannot read {name}: {error}"));
-    let mut bytes = Vec::new();
-    let read = match path == Path::new("-") {
-        true => io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes),
-        false => File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)),
-    };
-    read.map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Failure::new(format!("{name} is larger than a gigabyte")).hint("give it in parts"));
+impl fmt::Display for ItemsFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ItemsFormat::Lines => "lines",
+            ItemsFormat::Erlang => "erlang",
+            ItemsFormat::Elixir => "elixir",
+            ItemsFormat::Json => "json",
+        })
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        Failure::new(format!("{name} is not UTF-8 text, in line {}", line + 1))
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// The lines that hold something, without white space around it. Those that begin with `#` are comments.
-pub fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+/// The longest item as text, or list of all items.
+const MAX_ITEM: usize = 256 << 20;
+
+/// How much may be read in vain for an item of several lines: each line more can be one more attempt to read it.
+const MAX_ATTEMPTS: usize = 64 << 20;
+
+/// One item of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The item as it is written in results. Different items have different ones.
+    pub name: String,
+    /// The item as a term.
+    pub term: Term,
 }
 
-/// The items of a job: each as it is written in results, and as a term.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Items {
-    /// The items as text. Different items have different ones.
-    pub names: Vec<String>,
-    /// The items as terms.
-    pub terms: Vec<Term>,
+impl Item {
+    /// An item that is a line, or an argument of the command.
+    pub fn of_line(line: &str) -> Self {
+        Self { name: line.to_owned(), term: Term::from(line) }
+    }
 }
 
-impl Items {
-    /// Reads items.
+/// Where items come from.
+#[derive(Clone, Debug, Default)]
+pub struct ItemSource {
+    /// The items that are given as arguments.
+    pub arguments: Vec<String>,
+    /// A file with more, or `-` for the standard input.
+    pub file: Option<PathBuf>,
+    /// How they are written there.
+    pub format: ItemsFormat,
+}
+
+impl ItemSource {
+    /// Reads the items one after another, and hands each over as soon as it is there; as long as they are taken.
     ///
     /// # Errors
-    /// If the text is not in that format.
-    pub fn parse(text: &str, format: ItemsFormat) -> Result<Self, Failure> {
-        match format {
-            ItemsFormat::Lines => {
-                let lines: Vec<String> = lines(text).map(str::to_owned).collect();
-                Ok(Self { terms: lines.iter().map(|line| Term::from(line.as_str())).collect(), names: lines })
+    /// If a file cannot be read, is not UTF-8, or is not in its format.
+    pub fn read(self, take: &mut dyn FnMut(Item) -> Taken) -> Result<(), Failure> {
+        for argument in &self.arguments {
+            if take(Item::of_line(argument)) == Taken::Enough {
+                return Ok(());
             }
-            ItemsFormat::Erlang => Self::of_terms(terms(text, Syntax::Erlang)?, Syntax::Erlang),
-            ItemsFormat::Elixir => Self::of_terms(terms(text, Syntax::Elixir)?, Syntax::Elixir),
-            ItemsFormat::Json => Self::of_json(text),
         }
-    }
-
-    fn of_terms(terms: Vec<Term>, syntax: Syntax) -> Result<Self, Failure> {
-        Ok(Self { names: terms.iter().map(|term| syntax.display(term).to_string()).collect(), terms })
-    }
-
-    fn of_json(text: &str) -> Result<Self, Failure> {
-        let wrong = |error: serde_json::Error| Failure::usage(format!("the items are not JSON: {error}"));
-        let values: Vec<serde_json::Value> =
-            serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().map_err(wrong)?;
-        let values = match <[_; 1]>::try_from(values) {
-            Ok([serde_json::Value::Array(values)]) => values,
-            Ok([value]) => vec![value],
-            Err(values) => values,
-        };
-        let terms = values.iter().map(json::from_value).collect::<Result<_, _>>().map_err(Failure::usage)?;
-        Ok(Self { names: values.iter().map(ToString::to_string).collect(), terms })
+        let Some(path) = self.file else { return Ok(()) };
+        if path == Path::new("-") {
+            return read(io::stdin().lock(), "the standard input", self.format, take);
+        }
+        let name = path.display().to_string();
+        match File::open(&path) {
+            Ok(file) => read(BufReader::new(file), &name, self.format, take),
+            Err(error) => Err(cannot_read(&name, &error)),
+        }
     }
 }
 
-/// Reads the terms of a text: one list of all, or one a line (in Erlang, each with a full stop).
-fn terms(text: &str, syntax: Syntax) -> Result<Vec<Term>, Failure> {
-    if let Ok(Term::List(list)) = syntax.parse(text) {
-        return Ok(list.into_vec());
-    }
-    // A term may take several lines: it ends with the line with which it can be read.
-    let (mut terms, mut pending, mut begun) = (Vec::new(), String::new(), 1);
-    for (number, line) in text.lines().enumerate() {
-        if pending.trim().is_empty() {
-            (pending, begun) = (String::new(), number + 1);
+/// Whether more items are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// They are.
+    More,
+    /// They are not.
+    Enough,
+}
+
+fn read(
+    input: impl BufRead,
+    name: &str,
+    format: ItemsFormat,
+    take: &mut dyn FnMut(Item) -> Taken,
+) -> Result<(), Failure> {
+    match format {
+        ItemsFormat::Lines => {
+            let mut lines = Lines::new(input, name);
+            while let Some(line) = lines.next()? {
+                if let Some(line) = meaningful(line)
+                    && take(Item::of_line(line)) == Taken::Enough
+                {
+                    break;
+                }
+            }
+            Ok(())
         }
-        if pending.len() > MAX_TERM {
+        ItemsFormat::Erlang => terms(&mut Lines::new(input, name), Syntax::Erlang, take),
+        ItemsFormat::Elixir => terms(&mut Lines::new(input, name), Syntax::Elixir, take),
+        ItemsFormat::Json => json_values(input, name, take),
+    }
+}
+
+fn cannot_read(name: &str, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot read {name}: {error}"))
+}
+
+/// A line that holds something, without white space around it. Those that begin with `#` are comments.
+fn meaningful(line: &str) -> Option<&str> {
+    Some(line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The lines of a text, each of a bounded length.
+struct Lines<'a, R> {
+    input: R,
+    name: &'a str,
+    number: usize,
+    line: Vec<u8>,
+}
+
+impl<'a, R: BufRead> Lines<'a, R> {
+    fn new(input: R, name: &'a str) -> Self {
+        Self { input, name, number: 0, line: Vec::new() }
+    }
+
+    fn next(&mut self) -> Result<Option<&str>, Failure> {
+        self.line.clear();
+        let mut limited = (&mut self.input).take(MAX_ITEM as u64 + 1);
+        limited.read_until(b'\n', &mut self.line).map_err(|error| cannot_read(self.name, &error))?;
+        if self.line.is_empty() {
+            return Ok(None);
+        }
+        self.number += 1;
+        let here = || format!("{}, in line {}", self.name, self.number);
+        if self.line.len() > MAX_ITEM {
+            return Err(Failure::new(format!("an item is too long in {}", here())));
+        }
+        let text = std::str::from_utf8(&self.line)
+            .map_err(|_| Failure::new(format!("{} is not UTF-8 text, in line {}", self.name, self.number)))?;
+        Ok(Some(if self.number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text }))
+    }
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Items of which the first may turn out to be the list of all: if no other follows.
+struct MaybeList<'a, T> {
+    first: Option<T>,
+    count: usize,
+    take: &'a mut dyn FnMut(T) -> Taken,
+}
+
+impl<'a, T> MaybeList<'a, T> {
+    fn new(take: &'a mut dyn FnMut(T) -> Taken) -> Self {
+        Self { first: None, count: 0, take }
+    }
+
+    fn add(&mut self, item: T, is_list: bool) -> Taken {
+        self.count += 1;
+        if self.count == 1 && is_list {
+            self.first = Some(item);
+            return Taken::More;
+        }
+        match self.first.take().map(&mut self.take) {
+            Some(Taken::Enough) => Taken::Enough,
+            _ => (self.take)(item),
+        }
+    }
+
+    fn end(self, elements: impl FnOnce(T) -> Vec<T>) {
+        for item in self.first.map(elements).unwrap_or_default() {
+            if (self.take)(item) == Taken::Enough {
+                break;
+            }
+        }
+    }
+}
+
+/// Reads terms: one list of all, or one a line (in Erlang, each with a full stop). A term may take several lines: it ends
+/// with the line with which it can be read.
+fn terms<R: BufRead>(
+    lines: &mut Lines<'_, R>,
+    syntax: Syntax,
+    take: &mut dyn FnMut(Item) -> Taken,
+) -> Result<(), Failure> {
+    let mut take = |term: Term| {
+        let name = syntax.display(&term).to_string();
+        take(Item { name, term })
+    };
+    let mut items = MaybeList::new(&mut take);
+    let (mut pending, mut begun, mut attempted) = (String::new(), 1, 0);
+    while let Some(line) = lines.next()? {
+        let is_end = can_end_a_term(line);
+        pending.push_str(line);
+        if pending.trim().is_empty() {
+            pending.clear();
+            continue;
+        }
+        if pending.len() == line.len() {
+            (begun, attempted) = (lines.number, 0);
+        }
+        if pending.len() > MAX_ITEM || attempted > MAX_ATTEMPTS {
             break;
         }
-        pending.push_str(line);
-        pending.push('\n');
-        let candidate = match syntax {
-            Syntax::Erlang => pending.trim_end().strip_suffix('.').unwrap_or(&pending),
-            _ => &pending,
-        };
-        if let Ok(term) = syntax.parse(candidate) {
-            terms.push(term);
-            pending.clear();
+        if is_end {
+            attempted += pending.len();
+            if let Ok(term) = syntax.parse(candidate(&pending, syntax)) {
+                pending.clear();
+                let is_list = matches!(term, Term::List(_));
+                if items.add(term, is_list) == Taken::Enough {
+                    return Ok(());
+                }
+            }
         }
     }
-    match syntax.parse(&pending) {
-        Err(error) if lines(&pending).any(|line| !line.starts_with('%')) => {
-            Err(Failure::usage(format!("the item at line {begun} cannot be read: {}", error.message()))
-                .hint("write one term a line, or one list of all; choose the syntax with --items-format"))
+    if let Err(error) = syntax.parse(candidate(&pending, syntax))
+        && pending.lines().any(|line| meaningful(line).is_some_and(|line| !line.starts_with('%')))
+    {
+        return Err(Failure::usage(format!("the item at line {begun} cannot be read: {}", error.message()))
+            .hint("write one term a line, or one list of all; choose the syntax with --items-format"));
+    }
+    items.end(|list| match list {
+        Term::List(list) => list.into_vec(),
+        term => vec![term],
+    });
+    Ok(())
+}
+
+/// Without the full stop of Erlang's terms.
+fn candidate(text: &str, syntax: Syntax) -> &str {
+    match syntax {
+        Syntax::Erlang => text.trim_end().strip_suffix('.').unwrap_or(text),
+        _ => text,
+    }
+}
+
+/// Whether a term can end with this line: not after a comma, unless that is a character's. So a list of all items with one
+/// of them a line is not read anew for each.
+fn can_end_a_term(line: &str) -> bool {
+    match line.trim_end().strip_suffix(',') {
+        Some(before) => before.ends_with(['$', '?', '%', '#']) || before.contains(['%', '#']),
+        None => true,
+    }
+}
+
+/// Reads JSON: values one after another, or one array of all.
+fn json_values(input: impl BufRead, name: &str, take: &mut dyn FnMut(Item) -> Taken) -> Result<(), Failure> {
+    let mut failure = None;
+    let mut take = |value: serde_json::Value| match json::from_value(&value) {
+        Ok(term) => take(Item { name: value.to_string(), term }),
+        Err(error) => {
+            failure.get_or_insert(Failure::usage(error));
+            Taken::Enough
         }
-        _ => Ok(terms),
+    };
+    let mut items = MaybeList::new(&mut take);
+    let input = Metered::after_mark(input).map_err(|error| cannot_read(name, &error))?;
+    let left = input.left.clone();
+    for value in serde_json::Deserializer::from_reader(input).into_iter::<serde_json::Value>() {
+        let value = value.map_err(|error| match error.is_io() {
+            true => cannot_read(name, &error.into()),
+            false => Failure::usage(format!("the items are not JSON: {error}")),
+        })?;
+        left.set(MAX_ITEM);
+        let is_list = value.is_array();
+        if items.add(value, is_list) == Taken::Enough {
+            break;
+        }
+    }
+    items.end(|list| match list {
+        serde_json::Value::Array(values) => values,
+        value => vec![value],
+    });
+    failure.map_or(Ok(()), Err)
+}
+
+/// A reader that gives no more than an item's most bytes, until it is set again.
+struct Metered<R> {
+    input: R,
+    left: Rc<Cell<usize>>,
+}
+
+impl<R: BufRead> Metered<R> {
+    /// Reads what follows the mark at the beginning, if there is one.
+    fn after_mark(mut input: R) -> io::Result<Metered<impl Read>> {
+        let mut mark = [0; BYTE_ORDER_MARK.len_utf8()];
+        let expected = BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes().to_vec();
+        let mut begin = Vec::new();
+        while begin.len() < expected.len() && begin == expected[..begin.len()] {
+            if (&mut input).take(1).read_to_end(&mut begin)? == 0 {
+                break;
+            }
+        }
+        if begin == expected {
+            begin.clear();
+        }
+        Ok(Metered { input: io::Cursor::new(begin).chain(input), left: Rc::new(Cell::new(MAX_ITEM)) })
+    }
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.left.get());
+        if most == 0 && !buffer.is_empty() {
+            return Err(io::Error::other(format!("an item is longer than {MAX_ITEM} bytes")));
+        }
+        let length = self.input.read(&mut buffer[..most])?;
+        self.left.set(self.left.get() - length);
+        Ok(length)
     }
 }
 
@@ -142,10 +342,18 @@ fn terms(text: &str, syntax: Syntax) -> Result<Vec<Term>, Failure> {
 mod tests {
     use super::*;
 
+    fn parsed(text: &[u8], format: ItemsFormat) -> Result<Vec<Item>, Failure> {
+        let mut items = Vec::new();
+        let mut take = |item| {
+            items.push(item);
+            Taken::More
+        };
+        read(text, "urls", format, &mut take)?;
+        Ok(items)
+    }
+
     fn names(text: &str, format: ItemsFormat) -> Vec<String> {
-        let items = Items::parse(text, format).unwrap();
-        assert_eq!(items.names.len(), items.terms.len());
-        items.names
+        parsed(text.as_bytes(), format).unwrap().into_iter().map(|item| item.name).collect()
     }
 
     #[test]
@@ -156,36 +364,65 @@ mod tests {
             ["{a,1}", "[1,2]", "<<\"x\">>"]
         );
         assert_eq!(names("[{a, 1},\n b]\n", ItemsFormat::Erlang), ["{a,1}", "b"]);
+        assert_eq!(names("[1].\n[2].\n", ItemsFormat::Erlang), ["[1]", "[2]"]);
+        assert_eq!(names("$,\n\"a,\n\".\n", ItemsFormat::Erlang), ["44", "\"a,\\n\""]);
         assert_eq!(names("{:a, 1}\n%{b: 2}\n", ItemsFormat::Elixir), ["{:a, 1}", "%{b: 2}"]);
         assert_eq!(names("[\"a\", 1]", ItemsFormat::Elixir), ["\"a\"", "1"]);
         assert_eq!(names("[1, \"a\", {\"k\": null}]", ItemsFormat::Json), ["1", "\"a\"", "{\"k\":null}"]);
         assert_eq!(names("1 \"a\"\n[2]", ItemsFormat::Json), ["1", "\"a\"", "[2]"]);
+        assert_eq!(names("[1]\n[2]", ItemsFormat::Json), ["[1]", "[2]"]);
         for format in [ItemsFormat::Lines, ItemsFormat::Erlang, ItemsFormat::Elixir, ItemsFormat::Json] {
             assert!(names("\n", format).is_empty());
+            assert_eq!(names("\u{feff}1\n", format), ["1"]);
+        }
+    }
+
+    #[test]
+    fn a_list_of_all_in_many_lines_is_read_once() {
+        let all: Vec<String> = (0..20_000).map(|number| format!(" {{item, {number}}}")).collect();
+        let text = format!("[\n{}\n].\n", all.join(",\n"));
+        assert_eq!(names(&text, ItemsFormat::Erlang).len(), 20_000);
+    }
+
+    #[test]
+    fn items_are_handed_over_before_the_end_is_read() {
+        struct Endless;
+        impl Read for Endless {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                buffer[..2].copy_from_slice(b"7\n");
+                Ok(2)
+            }
+        }
+        for format in [ItemsFormat::Lines, ItemsFormat::Erlang, ItemsFormat::Elixir, ItemsFormat::Json] {
+            let mut left = 10_000;
+            let mut take = |item: Item| {
+                assert_eq!(item.name, "7");
+                left -= 1;
+                if left == 0 { Taken::Enough } else { Taken::More }
+            };
+            read(BufReader::new(Endless), "endless", format, &mut take).unwrap();
         }
     }
 
     #[test]
     fn what_is_no_item_is_told_with_its_line() {
-        let wrong = |text, format| Items::parse(text, format).unwrap_err().to_string();
+        let wrong = |text: &str, format| parsed(text.as_bytes(), format).unwrap_err().to_string();
         assert!(wrong("a.\n{b,\n1]", ItemsFormat::Erlang).contains("line 2"));
         assert!(wrong(":a\nb c\n", ItemsFormat::Elixir).contains("line 2"));
         assert!(wrong("[1, 2", ItemsFormat::Json).contains("JSON"));
+        assert!(wrong("{\"$atom\": 1}", ItemsFormat::Json).contains("$atom"));
+        assert!(parsed(b"a\nb\xff\n", ItemsFormat::Lines).unwrap_err().to_string().contains("line 2"));
     }
 
     #[test]
     fn lines_without_blanks_and_comments() {
-        assert_eq!(lines(" a\r\n\n# no\nb c\n\t\n").collect::<Vec<_>>(), ["a", "b c"]);
+        assert_eq!(names(" a\r\n\n# no\nb c\n\t\n", ItemsFormat::Lines), ["a", "b c"]);
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("urls");
-        assert!(read(&path).unwrap_err().to_string().contains("urls"));
-        std::fs::write(&path, b"a\nb\xff\n").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("line 2"));
-        std::fs::write(&path, "\u{feff}a\n").unwrap();
-        assert_eq!(read(&path).unwrap(), "a\n");
+    fn a_file_that_cannot_be_read_is_named() {
+        let source = ItemSource { file: Some("/no/such/urls".into()), ..ItemSource::default() };
+        let failure = source.read(&mut |_| Taken::More).unwrap_err();
+        assert!(failure.to_string().contains("/no/such/urls"), "{failure}");
     }
 }

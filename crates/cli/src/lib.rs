@@ -2,8 +2,9 @@
 //! The command line `peerl`.
 //!
 //! ```text
-//!   command ──▶ fan_out ──▶ peerl_node    what a command does: one file each in `command`
-//!      │           └──────▶ results ──▶ out_file
+//!   command ──▶ job ──▶ fan_out ──▶ peerl_node    what a command does: one file each in `command`
+//!      │         ├────▶ items
+//!      │         └────▶ results ──▶ out_file, row_writer
 //!      ├──▶ fleet, sidecar                the nodes of others, looked at and connected
 //!      ├──▶ settings, session             what the user wants, and the node that is started for it
 //!      └──▶ output, explain, failure      what the user is told; `printable` makes it fit for a terminal
@@ -23,6 +24,7 @@ pub mod fan_out;
 pub mod fleet;
 pub mod function;
 pub mod items;
+pub mod job;
 pub mod log;
 pub mod out_file;
 pub mod output;
@@ -31,6 +33,7 @@ pub mod page_server;
 pub mod printable;
 pub mod remote_log;
 pub mod results;
+pub mod row_writer;
 pub mod self_check;
 pub mod service_manager;
 pub mod session;

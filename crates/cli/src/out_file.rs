@@ -1,11 +1,67 @@
 //! The file of results, one JSON object a line, to which a later run can add what is missing.
+//!
+//! The first line is the header: which call the results are of. Each other line is the result of one item. Of an item
+//! that is there several times, the successes count before the failures, and of the failures the latest.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::items::ItemsFormat;
+
+/// The result of one item, as it stands in the file.
+pub trait Record: Serialize + DeserializeOwned + Send + 'static {
+    /// The item, as it is written in the file.
+    fn item(&self) -> &str;
+
+    /// Whether something went wrong.
+    fn has_failed(&self) -> bool;
+
+    /// Whether any node has answered at all. What nobody answered is not written, so that a later run does it.
+    fn is_answered(&self) -> bool;
+}
+
+/// What the results of a file are of. A run adds only to a file of the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The version of this layout.
+    pub version: u32,
+    /// The command.
+    pub command: String,
+    /// The function that is called, with `_` for the item.
+    pub call: String,
+    /// How the items are written.
+    pub items_format: ItemsFormat,
+}
+
+impl Header {
+    /// The version of the layout that this program writes.
+    pub const VERSION: u32 = 1;
+
+    /// A header of this version.
+    pub fn new(command: &str, call: String, items_format: ItemsFormat) -> Self {
+        Self { version: Self::VERSION, command: command.to_owned(), call, items_format }
+    }
+}
+
+impl std::fmt::Display for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{} {}` with items as {}", self.command, self.call, self.items_format)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeaderLine {
+    peerl: Header,
+}
+
+/// The longest line that is read.
+const MAX_LINE: u64 = 1 << 30;
 
 /// A results file that is open for adding. Each record is written in one piece as soon as it is there, so that
 /// whatever happens to this process, only the last line can be torn.
@@ -13,81 +69,211 @@ use serde::de::DeserializeOwned;
 pub struct OutFile {
     file: File,
     path: PathBuf,
+    /// The header, which is written with the first record: a run that does nothing leaves nothing to resume.
+    header: Option<Header>,
+}
+
+/// Which of an earlier run's results are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All.
+    All,
+    /// The successes; what failed is done again.
+    Successes,
 }
 
 impl OutFile {
-    /// Starts a new file; what was in one of that name is lost.
+    /// Starts a new file.
     ///
     /// # Errors
-    /// If it cannot be written, or another process is writing to it.
-    pub fn create(path: &Path) -> Result<Self, OutFileError> {
-        let out = Self::open(path)?;
-        // What is no regular file, such as /dev/stdout, has no length.
-        if out.is_regular() {
-            out.file.set_len(0).map_err(out.failed())?;
+    /// If there is such a file with something in it, it cannot be written, or another process is writing to it.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, OutFileError> {
+        let mut out = Self::open(path)?;
+        // What is no regular file, such as /dev/stdout or a pipe, has no length.
+        if out.length()? > 0 {
+            return Err(OutFileError::Exists { path: path.to_owned() });
         }
+        out.header = Some(header.clone());
         Ok(out)
     }
 
-    /// Opens a file to add to it, and gives the records that are whole in it. A torn last line is cut off.
+    /// Opens a file to add to it, and finds the records that are whole in it. A torn last line is cut off.
     ///
     /// # Errors
-    /// If it cannot be read and written, another process is writing to it, or a whole line is no record, so that it
-    /// seems to be another kind of file.
-    pub fn resume<R: DeserializeOwned>(path: &Path) -> Result<(Self, Vec<R>), OutFileError> {
+    /// If it cannot be read and written, another process is writing to it, it belongs to another call, or a whole line
+    /// is no record.
+    pub fn resume<R: Record>(path: &Path, header: &Header, keep: Keep) -> Result<(Self, Earlier<R>), OutFileError> {
         let mut out = Self::open(path)?;
-        let (mut records, mut whole) = (Vec::new(), 0_u64);
-        let mut lines = BufReader::new(&out.file);
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            let length = lines.read_until(b'\n', &mut line).map_err(out.failed())?;
+        let mut earlier = Earlier::new(File::open(path).map_err(out.failed())?);
+        if out.length()? == 0 {
+            out.header = Some(header.clone());
+            return Ok((out, earlier));
+        }
+        let mut lines = BufReader::with_capacity(1 << 16, &out.file);
+        let (mut line, mut number) = (Vec::new(), 1);
+        let no_record = |number| OutFileError::NoRecord { path: path.to_owned(), line: number };
+        let mut whole = read_line(&mut lines, &mut line).map_err(out.failed())?;
+        if whole == 0 {
+            // As this program leaves it if the machine fails with the first line.
+            if !line_of(&HeaderLine { peerl: header.clone() }).map_err(out.failed())?.starts_with(&line) {
+                return Err(OutFileError::NoHeader { path: path.to_owned() });
+            }
+            out.file.set_len(0).map_err(out.failed())?;
+            out.file.rewind().map_err(out.failed())?;
+            out.header = Some(header.clone());
+            return Ok((out, earlier));
+        }
+        match serde_json::from_slice::<HeaderLine>(&line) {
+            Ok(HeaderLine { peerl }) if peerl == *header => {}
+            Ok(HeaderLine { peerl }) if peerl.version != header.version => {
+                return Err(OutFileError::OtherVersion { path: path.to_owned(), version: peerl.version });
+            }
+            Ok(HeaderLine { peerl }) => {
+                let (theirs, ours) = (peerl.to_string(), header.to_string());
+                return Err(OutFileError::OtherCall { path: path.to_owned(), theirs, ours });
+            }
+            Err(_) => return Err(OutFileError::NoHeader { path: path.to_owned() }),
+        }
+        loop {
+            number += 1;
+            // Without its end, even what looks whole may be the beginning of something longer.
+            let length = read_line(&mut lines, &mut line).map_err(out.failed())?;
             if length == 0 {
                 break;
             }
-            // Without its end, even what looks whole may be the beginning of something longer.
-            if !line.ends_with(b"\n") {
-                break;
-            }
             if !line.trim_ascii().is_empty() {
-                let no_record = |_| OutFileError::NoRecord { path: path.to_owned(), line: number };
-                records.push(serde_json::from_slice(&line).map_err(no_record)?);
+                let record: R = serde_json::from_slice(&line).map_err(|_| no_record(number))?;
+                if keep == Keep::All || !record.has_failed() {
+                    earlier.note(&record, whole);
+                }
             }
-            whole += length as u64;
+            whole += length;
         }
         out.file.set_len(whole).map_err(out.failed())?;
         out.file.seek(SeekFrom::Start(whole)).map_err(out.failed())?;
-        Ok((out, records))
+        earlier.sort();
+        Ok((out, earlier))
     }
 
-    /// Adds a record.
+    /// Adds a record's line.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write<R: Serialize>(&mut self, record: &R) -> Result<(), OutFileError> {
-        let mut line = serde_json::to_vec(record).map_err(|error| self.failed()(error.into()))?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(self.failed())
+    pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutFileError> {
+        if let Some(peerl) = self.header.take() {
+            let header = line_of(&HeaderLine { peerl }).map_err(self.failed())?;
+            self.file.write_all(&header).map_err(self.failed())?;
+        }
+        self.file.write_all(line).map_err(self.failed())
     }
 
     fn open(path: &Path) -> Result<Self, OutFileError> {
         let failed = |source| OutFileError::Io { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file, path: path.to_owned() }),
+            Ok(()) => Ok(Self { file, path: path.to_owned(), header: None }),
             Err(std::fs::TryLockError::WouldBlock) => Err(OutFileError::InUse { path: path.to_owned() }),
             // A file system without locks, or no regular file.
-            Err(std::fs::TryLockError::Error(_)) => Ok(Self { file, path: path.to_owned() }),
+            Err(std::fs::TryLockError::Error(_)) => Ok(Self { file, path: path.to_owned(), header: None }),
         }
     }
 
-    fn is_regular(&self) -> bool {
-        self.file.metadata().is_ok_and(|metadata| metadata.is_file())
+    fn length(&self) -> Result<u64, OutFileError> {
+        let metadata = self.file.metadata().map_err(self.failed())?;
+        Ok(if metadata.is_file() { metadata.len() } else { 0 })
     }
 
     fn failed(&self) -> impl Fn(io::Error) -> OutFileError + use<> {
         let path = self.path.clone();
         move |source| OutFileError::Io { path: path.clone(), source }
+    }
+}
+
+/// A value as a line of the file.
+///
+/// # Errors
+/// If it has no JSON.
+pub fn line_of<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Reads a line, and gives its length; 0 if it has no end.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+    line.clear();
+    let length = input.take(MAX_LINE).read_until(b'\n', line)? as u64;
+    if length == MAX_LINE {
+        return Err(io::Error::other("a line is longer than a gigabyte"));
+    }
+    Ok(if line.ends_with(b"\n") { length } else { 0 })
+}
+
+/// The results that an earlier run has left in the file: where they are, 20 bytes for each.
+#[derive(Debug)]
+pub struct Earlier<R> {
+    file: BufReader<File>,
+    at: u64,
+    hasher: RandomState,
+    /// The item's hash, and the place: first the successes, then the failures from the last to the first.
+    places: Vec<(u64, u64)>,
+    /// How many of an item's places are taken; counted at its first one.
+    taken: Vec<u32>,
+    record: PhantomData<fn() -> R>,
+}
+
+/// Marks the place of a failure.
+const FAILED: u64 = 1 << 63;
+
+impl<R: Record> Earlier<R> {
+    fn new(file: File) -> Self {
+        let file = BufReader::with_capacity(1 << 16, file);
+        let (places, taken) = (Vec::new(), Vec::new());
+        Self { file, at: 0, hasher: RandomState::new(), places, taken, record: PhantomData }
+    }
+
+    fn note(&mut self, record: &R, place: u64) {
+        let place = if record.has_failed() { FAILED | (FAILED - 1 - place) } else { place };
+        self.places.push((self.hasher.hash_one(record.item()), place));
+    }
+
+    fn sort(&mut self) {
+        self.places.sort_unstable();
+        self.taken = vec![0; self.places.len()];
+    }
+
+    /// How many results there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Takes the result of an item, if there is one that was not taken before.
+    ///
+    /// # Errors
+    /// If the file cannot be read any more.
+    pub fn take(&mut self, item: &str) -> io::Result<Option<R>> {
+        let hash = self.hasher.hash_one(item);
+        let first = self.places.partition_point(|(other, _)| *other < hash);
+        let Some(taken) = self.taken.get_mut(first) else { return Ok(None) };
+        let index = first + *taken as usize;
+        let Some(&(_, place)) = self.places.get(index).filter(|(other, _)| *other == hash) else { return Ok(None) };
+        *taken += 1;
+        let place = if place & FAILED == 0 { place } else { FAILED - 1 - (place & !FAILED) };
+        let record = self.read(place)?;
+        Ok(Some(record).filter(|record| record.item() == item))
+    }
+
+    fn read(&mut self, place: u64) -> io::Result<R> {
+        self.file.seek_relative(place.wrapping_sub(self.at).cast_signed())?;
+        let mut line = Vec::new();
+        let length = read_line(&mut self.file, &mut line)?;
+        self.at = place + length;
+        Ok(serde_json::from_slice(&line)?)
     }
 }
 
@@ -102,6 +288,36 @@ pub enum OutFileError {
         path: PathBuf,
         /// The reason.
         source: io::Error,
+    },
+    /// It is there already, with something in it.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The first line is not a header.
+    #[error("{} is no file of results: its first line does not say of which call", path.display())]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another version of the program has written it.
+    #[error("{} has the layout {version} of results, which this version of peerl does not know", path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version of the layout.
+        version: u32,
+    },
+    /// It has the results of another call.
+    #[error("{} has the results of {theirs}, not of {ours}", path.display())]
+    OtherCall {
+        /// The file.
+        path: PathBuf,
+        /// The call that wrote it.
+        theirs: String,
+        /// The call that is to be made.
+        ours: String,
     },
     /// A whole line of it is not a result.
     #[error("line {line} of {} is no result of this command", path.display())]
@@ -123,52 +339,83 @@ pub enum OutFileError {
 mod tests {
     use super::*;
 
-    fn resumed(content: &[u8]) -> Result<(Vec<u32>, Vec<u8>), OutFileError> {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("out.jsonl");
-        std::fs::write(&path, content).unwrap();
-        let (mut out, records) = OutFile::resume(&path)?;
-        out.write(&77).unwrap();
-        Ok((records, std::fs::read(&path).unwrap()))
-    }
+    /// An item's result: a number; 0 is a failure.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Sum(String, u32);
 
-    #[test]
-    fn a_torn_last_line_is_cut_off_and_the_rest_kept() {
-        for (content, records, then) in [
-            (&b""[..], &[][..], &b"77\n"[..]),
-            (b"1\n22\n", &[1, 22], b"1\n22\n77\n"),
-            (b"1\n22\n{\"ur", &[1, 22], b"1\n22\n77\n"),
-            (b"1\n22", &[1], b"1\n77\n"),
-            (b"1\n\xc3", &[1], b"1\n77\n"),
-            (b"1\n\0\0\0\0", &[1], b"1\n77\n"),
-            (b"1\n\n2\n", &[1, 2], b"1\n\n2\n77\n"),
-            (b"torn", &[], b"77\n"),
-        ] {
-            assert_eq!(resumed(content).unwrap(), (records.to_vec(), then.to_vec()));
+    impl Record for Sum {
+        fn item(&self) -> &str {
+            &self.0
+        }
+
+        fn has_failed(&self) -> bool {
+            self.1 == 0
+        }
+
+        fn is_answered(&self) -> bool {
+            true
         }
     }
 
-    #[test]
-    fn a_file_of_another_kind_is_left_alone() {
+    fn header(call: &str) -> Header {
+        Header::new("pmap", call.to_owned(), ItemsFormat::Lines)
+    }
+
+    const HEADER: &str =
+        "{\"peerl\":{\"version\":1,\"command\":\"pmap\",\"call\":\"m:f(_)\",\"items_format\":\"lines\"}}\n";
+
+    fn resumed(content: &str, items: &[&str], keep: Keep) -> Result<(Vec<Option<u32>>, String), OutFileError> {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("notes.txt");
-        std::fs::write(&path, "1\nbuy milk\n2\n").unwrap();
-        let error = OutFile::resume::<u32>(&path).unwrap_err();
-        assert!(matches!(error, OutFileError::NoRecord { line: 2, .. }), "{error}");
-        assert_eq!(std::fs::read(&path).unwrap(), b"1\nbuy milk\n2\n");
+        let path = directory.path().join("out.jsonl");
+        std::fs::write(&path, content).unwrap();
+        let (mut out, mut earlier) = OutFile::resume::<Sum>(&path, &header("m:f(_)"), keep)?;
+        out.write_line(b"more\n").unwrap();
+        let taken = items.iter().map(|item| earlier.take(item).unwrap().map(|sum| sum.1)).collect();
+        Ok((taken, std::fs::read_to_string(&path).unwrap()))
     }
 
     #[test]
-    fn one_writer_at_a_time_and_a_new_file_is_empty() {
+    fn a_torn_line_is_cut_off_and_the_rest_kept() {
+        let all = |content: &str| resumed(content, &["a", "b", "a", "a"], Keep::All).unwrap();
+        let more = |lines: &str| format!("{HEADER}{lines}more\n");
+        assert_eq!(all(""), (vec![None; 4], more("")));
+        assert_eq!(all(&HEADER[..20]), (vec![None; 4], more("")));
+        let whole = "[\"a\",1]\n\n[\"b\",2]\n[\"a\",3]\n";
+        let taken = vec![Some(1), Some(2), Some(3), None];
+        assert_eq!(all(&format!("{HEADER}{whole}")), (taken.clone(), more(whole)));
+        assert_eq!(all(&format!("{HEADER}{whole}[\"a\",4]")), (taken.clone(), more(whole)));
+        assert_eq!(all(&format!("{HEADER}{whole}[\"a\"")), (taken, more(whole)));
+    }
+
+    #[test]
+    fn successes_count_before_failures_and_the_latest_of_these() {
+        let lines = format!("{HEADER}[\"a\",0]\n[\"b\",0]\n[\"a\",7]\n");
+        let taken = |keep| resumed(&lines, &["a", "b", "a", "b"], keep).unwrap().0;
+        assert_eq!(taken(Keep::All), [Some(7), Some(0), Some(0), None]);
+        assert_eq!(taken(Keep::Successes), [Some(7), None, None, None]);
+    }
+
+    #[test]
+    fn what_is_not_of_this_call_is_left_as_it_is() {
+        let wrong = |content: &str| resumed(content, &[], Keep::All).unwrap_err();
+        assert!(matches!(wrong(&format!("{HEADER}[\"a\",1]\nnotes\n")), OutFileError::NoRecord { line: 3, .. }));
+        for notes in ["buy milk", "buy milk\n", "[\"a\",1]\n", "{\"peerl\":1}\n"] {
+            assert!(matches!(wrong(notes), OutFileError::NoHeader { .. }), "{notes}");
+        }
+        let other = wrong(&HEADER.replace("m:f", "m:g")).to_string();
+        assert!(
+            other.contains("of `pmap m:g(_)` with items as lines, not of `pmap m:f(_)` with items as lines"),
+            "{other}"
+        );
+        assert!(matches!(wrong(&HEADER.replace(":1,", ":2,")), OutFileError::OtherVersion { version: 2, .. }));
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.jsonl");
-        let mut out = OutFile::create(&path).unwrap();
-        out.write(&1).unwrap();
-        assert!(matches!(OutFile::create(&path), Err(OutFileError::InUse { .. })));
+        let mut out = OutFile::create(&path, &header("m:f(_)")).unwrap();
+        out.write_line(b"[\"a\",1]\n").unwrap();
+        assert!(matches!(OutFile::create(&path, &header("m:f(_)")), Err(OutFileError::InUse { .. })));
         drop(out);
-        let mut out = OutFile::create(&path).unwrap();
-        out.write(&2).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"2\n");
-        assert!(matches!(OutFile::create(directory.path()), Err(OutFileError::Io { .. })));
+        assert!(matches!(OutFile::create(&path, &header("m:f(_)")), Err(OutFileError::Exists { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{HEADER}[\"a\",1]\n"));
+        assert!(matches!(OutFile::create(directory.path(), &header("m:f(_)")), Err(OutFileError::Io { .. })));
     }
 }

@@ -1,10 +1,10 @@
 //! What a command prints on the standard output.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use peerl_term::Term;
 use peerl_term::text::{self, Syntax};
 use serde::Serialize;
@@ -38,13 +38,14 @@ impl Output {
     pub fn value<T: Serialize, L: Into<Lines>>(&self, value: &T, text: impl FnOnce() -> L) -> Result<(), Failure> {
         match self.format {
             Format::Text => print(&text().into()),
-            Format::Json => write(&json(value)?),
+            Format::Json | Format::JsonLines => write(&json(value)?),
             Format::Erlang => self.as_term(value, Syntax::Erlang),
             Format::Elixir => self.as_term(value, Syntax::Elixir),
         }
     }
 
-    /// Prints a sequence of values: as the text that is given, as a JSON array with one value a line, or as a term.
+    /// Prints a sequence of values: as the text that is given, as a JSON array with one value a line, as JSON without
+    /// the array around it, or as a term.
     ///
     /// # Errors
     /// If the standard output cannot be written to.
@@ -54,6 +55,7 @@ impl Output {
                 let lines = values.iter().map(json).collect::<Result<Vec<_>, _>>()?;
                 write(&format!("[\n{}\n]", lines.join(",\n")))
             }
+            Format::JsonLines => values.iter().try_for_each(|value| write(&json(value)?)),
             _ => self.value(&values, text),
         }
     }
@@ -65,18 +67,22 @@ impl Output {
     pub fn term(&self, term: &Term, syntax: Syntax) -> Result<(), Failure> {
         match self.format {
             Format::Text => print(&syntax.display(term).to_string().into()),
-            Format::Json => write(&printable_json(&text::json::to_plain_string(term).map_err(no_json)?)),
+            Format::Json | Format::JsonLines => {
+                write(&printable_json(&text::json::to_plain_string(term).map_err(no_json)?))
+            }
             Format::Erlang => print(&Syntax::Erlang.display(term).to_string().into()),
             Format::Elixir => print(&Syntax::Elixir.display(term).to_string().into()),
         }
     }
 
-    /// A progress bar on the standard error, if that is a terminal and the user wants to be told.
-    pub fn progress(&self, length: usize) -> ProgressBar {
-        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(length as u64), target);
+    /// Progress on the standard error, if that is a terminal, the user wants to be told, and nothing else is shown there
+    /// meanwhile.
+    pub fn progress(&self) -> ProgressBar {
+        let hidden = self.quiet || io::stdout().is_terminal();
+        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
         // The template is part of the program.
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta} left {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} done, {per_sec} {msg}") {
             bar.set_style(style);
         }
         bar
@@ -90,12 +96,7 @@ impl Output {
     }
 
     fn as_term<T: Serialize>(&self, value: &T, syntax: Syntax) -> Result<(), Failure> {
-        let options = match syntax {
-            Syntax::Elixir => peerl_term::serde::Options::elixir(),
-            _ => peerl_term::serde::Options::default(),
-        };
-        let term = options.to_term(value).map_err(Failure::new)?;
-        print(&syntax.display(&term).to_string().into())
+        print(&syntax.display(&to_term(value, syntax)?).to_string().into())
     }
 }
 
@@ -139,6 +140,18 @@ impl fmt::Display for Lines {
     }
 }
 
+/// A value as the term that stands for it in a syntax.
+///
+/// # Errors
+/// If there is none.
+pub fn to_term<T: Serialize>(value: &T, syntax: Syntax) -> Result<Term, Failure> {
+    let options = match syntax {
+        Syntax::Elixir => peerl_term::serde::Options::elixir(),
+        _ => peerl_term::serde::Options::default(),
+    };
+    options.to_term(value).map_err(Failure::new)
+}
+
 fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     serde_json::to_string(value).map(|text| printable_json(&text).into_owned()).map_err(no_json)
 }
@@ -164,8 +177,16 @@ pub fn print_script(text: &str) -> Result<(), Failure> {
 }
 
 fn write(text: &str) -> Result<(), Failure> {
+    write_bytes(&[text.as_bytes(), b"\n"].concat())
+}
+
+/// Writes to the standard output, at once.
+///
+/// # Errors
+/// See [`print`].
+pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::silent(),
         _ => Failure::new(format!("cannot write to the standard output: {error}")),
@@ -189,7 +210,7 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Line
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(head.iter().copied());
     for row in rows {
-        table.add_row(row.iter().map(|cell| printable(cell)));
+        table.add_row(row.iter().map(|cell| shortened(cell, MAX_CELL)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -198,7 +219,54 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Line
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect()
+    trimmed_lines(&table).collect()
+}
+
+/// The lines of a table, without the room that the last column leaves.
+pub fn trimmed_lines(table: &Table) -> impl Iterator<Item = String> {
+    table.lines().map(|line| line.trim_end().to_owned())
+}
+
+/// How many characters of a long text a cell of a table shows.
+pub const MAX_CELL: usize = 200;
+
+/// How many characters a cell may have of a table of two wide columns, so that a row fits on the terminal; a checksum
+/// always fits.
+pub fn wide_cell() -> usize {
+    const CHECKSUM: usize = 64;
+    const NARROW_COLUMNS: usize = 36;
+    let width = if io::stdout().is_terminal() { terminal_width() } else { None };
+    width.map_or(MAX_CELL, |width| (usize::from(width).saturating_sub(NARROW_COLUMNS) / 2).clamp(CHECKSUM, MAX_CELL))
+}
+
+/// The beginning of a text, made harmless for a terminal; and the size of the text, if that is not all of it.
+pub fn shortened(text: impl fmt::Display, most: usize) -> String {
+    let mut beginning = Beginning { text: String::new(), room: most, size: 0 };
+    // What is counted cannot fail.
+    let _ = write!(beginning, "{text}");
+    let Beginning { text, size, .. } = beginning;
+    let shown = printable(&text);
+    match size > text.len() {
+        true => format!("{shown}… ({})", DecimalBytes(size as u64)),
+        false => shown.into_owned(),
+    }
+}
+
+/// Keeps the first characters of a text, and counts the bytes of all.
+struct Beginning {
+    text: String,
+    room: usize,
+    size: usize,
+}
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        self.size += more.len();
+        let kept = more.chars().take(self.room);
+        self.room -= kept.clone().count();
+        self.text.extend(kept);
+        Ok(())
+    }
 }
 
 fn terminal_width() -> Option<u16> {
@@ -208,6 +276,14 @@ fn terminal_width() -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_shown_by_its_beginning_and_size() {
+        assert_eq!(shortened("abc", 3), "abc");
+        assert_eq!(shortened("abcd", 3), "abc… (4 B)");
+        assert_eq!(shortened("äöü\n", 4), "äöü\u{fffd}");
+        assert_eq!(shortened("ä".repeat(1_000_000), 2), "ää… (2.00 MB)");
+    }
 
     #[test]
     fn columns_are_aligned_and_nothing_moves_the_cursor() {

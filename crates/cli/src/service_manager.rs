@@ -17,7 +17,7 @@ use crate::self_check::self_check;
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the service manager is granted beyond the time for calls under way: giving the name back, closing connections.
-const FAREWELL: Duration = Duration::from_secs(10);
+pub const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The service manager that has started this process, if one has.
 #[derive(Clone, Copy, Debug)]

@@ -152,7 +152,8 @@ fn long_host(peers: &[NodeName]) -> String {
     own_address(towards).unwrap_or(Ipv4Addr::LOCALHOST.into()).to_string()
 }
 
-fn host_name() -> String {
+/// The name of this machine.
+pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

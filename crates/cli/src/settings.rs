@@ -245,8 +245,12 @@ pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// JSON.
+    /// JSON; what are many rows in the others is one array.
     Json,
+    /// JSON, one row a line, each as soon as it is there.
+    #[value(name = "jsonl")]
+    #[serde(rename = "jsonl")]
+    JsonLines,
     /// Erlang terms.
     Erlang,
     /// Elixir terms.

@@ -1,10 +1,18 @@
-//! The signals that end a command that would otherwise go on.
+//! The signals that end a command that would otherwise go on, and the end of a command that does not heed them.
+//!
+//! A thread of its own waits for the signals: whatever the threads of the runtime compute or wait for, the process ends.
 
 use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use std::{io, thread};
 
-use tokio::signal::unix::{SignalKind, signal as unix_signal};
+use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Status};
 
 /// Which signal came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,20 +25,91 @@ pub enum Signal {
     HangUp,
 }
 
-/// Waits for a signal to end. From the moment of this call on, none of them ends the process by itself.
+impl Signal {
+    /// The exit code of a command that the signal ends, in the way of shells.
+    pub fn status(self) -> Status {
+        match self {
+            Signal::HangUp => Status::HungUp,
+            Signal::Interrupt => Status::Interrupted,
+            Signal::Terminate => Status::Terminated,
+        }
+    }
+}
+
+/// How long a command may take to end after a signal, unless it has calls of others to answer.
+pub const LIMIT: Duration = Duration::from_millis(900);
+
+/// Waits for the next signal to end. From the moment of this call on, none of them ends the process by itself; but if the
+/// process still runs `limit` after the first, or [`LIMIT`] after the second, it exits with the signal's status.
 ///
 /// # Errors
 /// If the operating system refuses.
-pub fn signal() -> Result<impl Future<Output = Signal> + Send, Failure> {
-    let listen = |kind| unix_signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
+pub fn signal(limit: Duration) -> Result<impl Future<Output = Signal> + Send + use<>, Failure> {
+    GIVEN.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    let mut received = RECEIVED.get_or_init(listen).as_ref().map_err(Clone::clone)?.subscribe();
     Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-            _ = hang_up.recv() => Signal::HangUp,
+        match received.changed().await {
+            Ok(()) => *received.borrow(),
+            // The sender is static.
+            Err(_) => std::future::pending().await,
         }
     })
+}
+
+/// The latest signal.
+static RECEIVED: OnceLock<Result<watch::Sender<Signal>, Failure>> = OnceLock::new();
+
+/// How many milliseconds the process may run after the first signal.
+static GIVEN: AtomicU64 = AtomicU64::new(0);
+
+fn listen() -> Result<watch::Sender<Signal>, Failure> {
+    let failed = |error: io::Error| Failure::new(format!("cannot listen for signals: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let within = runtime.enter();
+    let mut signals = Signals::new().map_err(failed)?;
+    drop(within);
+    let received = watch::Sender::new(Signal::Terminate);
+    let sender = received.clone();
+    let wait = move || {
+        let signal = runtime.block_on(async {
+            let signal = signals.next().await;
+            sender.send_replace(signal);
+            let end = Instant::now() + Duration::from_millis(GIVEN.load(Ordering::Relaxed));
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => signal,
+                again = signals.next() => {
+                    sender.send_replace(again);
+                    tokio::time::sleep_until(end.min(Instant::now() + LIMIT)).await;
+                    again
+                }
+            }
+        });
+        std::process::exit(signal.status() as i32);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(failed)?;
+    Ok(received)
+}
+
+struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            terminate: unix::signal(SignalKind::terminate())?,
+            hang_up: unix::signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.hang_up.recv() => Signal::HangUp,
+        }
+    }
 }

@@ -131,7 +131,10 @@ fn resume_after_kill_9_repeats_nothing_that_is_whole() {
     assert_eq!(counts(), before, "nothing is fetched again");
     let text = std::fs::read_to_string(&job.out).unwrap();
     let mut done = HashSet::new();
-    for line in text.lines() {
+    let header =
+        r#"{"peerl":{"version":1,"command":"checksum","call":"peerl_page:checksum(_)","items_format":"lines"}}"#;
+    assert_eq!(text.lines().next(), Some(header));
+    for line in text.lines().skip(1) {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         let keys: HashSet<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(keys, HashSet::from(["url", "status", "sha256", "bytes", "node", "ms", "error"]));

@@ -42,13 +42,6 @@ fn every_command_has_help_with_examples() {
 }
 
 #[test]
-fn completions_for_every_shell() {
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        assert!(peerl(&["completions", shell]).ok().contains("checksum"), "{shell}");
-    }
-}
-
-#[test]
 fn manual_pages_for_every_command() {
     let directory = tempfile::tempdir().unwrap();
     let pages = directory.path().join("man/man1");

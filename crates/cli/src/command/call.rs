@@ -51,7 +51,7 @@ impl Call {
         let shown = match settings.format() {
             Format::Erlang => Syntax::Erlang,
             Format::Elixir => Syntax::Elixir,
-            Format::Text | Format::Json => written,
+            Format::Text | Format::Json | Format::JsonLines => written,
         };
         let printed = Printed { is_text: settings.format() == Format::Text, in_line: Arc::default() };
         let showing = printed.clone();

@@ -1,10 +1,22 @@
 //! `peerl completions`: for shells.
+//!
+//! The scripts ask the program itself what fits, so that they need not change with it, and nodes can be found.
 
-use clap::Args;
+use std::ffi::OsStr;
+use std::future::Future;
+use std::time::Duration;
+
+use clap::{Args, Command};
 use clap_complete::Shell;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::{CompleteEnv, Shells};
+use peerl_discovery::Spec;
+use peerl_epmd::Client;
 
 use crate::failure::{Failure, Status};
 use crate::output::print_script;
+use crate::session;
+use crate::settings::Settings;
 
 /// Print a shell's completions of peerl.
 #[derive(Args, Debug)]
@@ -12,16 +24,140 @@ use crate::output::print_script;
 Examples:
   peerl completions bash > ~/.local/share/bash-completion/completions/peerl
   peerl completions zsh > ~/.zfunc/_peerl
-  peerl completions fish > ~/.config/fish/completions/peerl.fish")]
+  peerl completions fish > ~/.config/fish/completions/peerl.fish
+
+Nodes are completed with those that EPMD knows at this host or at the host that is written after the @, and with those that
+the strategies static:, epmd: and file: of `discover` in peerl.toml or PEERL_DISCOVER find.")]
 pub(super) struct Completions {
     /// The shell.
     shell: Shell,
 }
 
+/// The variable with which a script asks.
+const VARIABLE: &str = "_PEERL_COMPLETE";
+
+/// How long a host may take to say which nodes it has: somebody waits at a terminal.
+const LIMIT: Duration = Duration::from_millis(800);
+
 impl Completions {
-    pub(super) fn run(self, command: &mut clap::Command) -> Result<Status, Failure> {
+    pub(super) fn run(self) -> Result<Status, Failure> {
+        if self.shell == Shell::Bash {
+            return print_script(&BASH.replace("VARIABLE", VARIABLE)).map(|()| Status::Success);
+        }
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, command, "peerl", &mut script);
-        print_script(String::from_utf8_lossy(&script).trim_end()).map(|()| Status::Success)
+        let shells = Shells::builtins();
+        let Some(shell) = shells.completer(&self.shell.to_string()) else {
+            return Err(Failure::usage(format!("there are no completions for {}", self.shell)));
+        };
+        shell.write_registration(VARIABLE, "peerl", "peerl", "peerl", &mut script).map_err(Failure::new)?;
+        print_script(String::from_utf8_lossy(&script).trim()).map(|()| Status::Success)
     }
+}
+
+/// Answers the question of a script, if that is what the program was started for.
+pub(super) fn answer(command: impl Fn() -> Command) -> bool {
+    let answered = CompleteEnv::with_factory(|| with_nodes(command()))
+        .var(VARIABLE)
+        .try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref());
+    // Nobody reads an error there.
+    answered.unwrap_or(true)
+}
+
+/// readline divides words at `@` and `:`, which are parts of nodes and calls.
+const BASH: &str = r#"_peerl() {
+    local IFS=$'\013' rest=${COMP_LINE:0:COMP_POINT} word
+    local -a words=()
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+        if ((${#words[@]})) && [[ -n $word && $rest == "$word"* || -z $word$rest ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        rest=${rest#*"$word"}
+    done
+    local current=${words[${#words[@]} - 1]}
+    COMPREPLY=($(
+        _CLAP_IFS="$IFS" _CLAP_COMPLETE_INDEX=$((${#words[@]} - 1)) _CLAP_COMPLETE_COMP_TYPE="$COMP_TYPE" \
+            _CLAP_COMPLETE_SPACE=true VARIABLE=bash peerl -- "${words[@]}" 2>/dev/null
+    ))
+    COMPREPLY=("${COMPREPLY[@]#"${current%"$2"}"}")
+}
+complete -o bashdefault -o default -F _peerl peerl"#;
+
+/// Has the arguments that are nodes completed with nodes.
+fn with_nodes(command: Command) -> Command {
+    let command = command.mut_args(|argument| {
+        let is_node = argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "NODE"));
+        if is_node { argument.add(ArgValueCompleter::new(nodes)) } else { argument }
+    });
+    command.mut_subcommands(with_nodes)
+}
+
+/// The nodes that begin so.
+fn nodes(beginning: &OsStr) -> Vec<CompletionCandidate> {
+    let beginning = beginning.to_string_lossy();
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    let mut found = runtime.block_on(find(&beginning));
+    runtime.shutdown_background();
+    found.retain(|node| node.starts_with(&*beginning));
+    found.sort();
+    found.dedup();
+    found.into_iter().map(CompletionCandidate::new).collect()
+}
+
+async fn find(beginning: &str) -> Vec<String> {
+    let host = beginning.split_once('@').map_or("", |(_, host)| host);
+    let (here, there, listed) =
+        tokio::join!(in_time(registered_here()), in_time(registered_at(host)), in_time(listed()));
+    [here, there, listed].concat()
+}
+
+async fn in_time(nodes: impl Future<Output = Vec<String>>) -> Vec<String> {
+    tokio::time::timeout(LIMIT, nodes).await.unwrap_or_default()
+}
+
+/// EPMD knows names without hosts: nodes of this host may call themselves by any of these.
+async fn registered_here() -> Vec<String> {
+    let host = session::host_name();
+    let short = host.split('.').next().unwrap_or_default().to_owned();
+    let hosts = ["127.0.0.1".to_owned(), short, host];
+    let Ok(client) = Client::from_env() else { return Vec::new() };
+    let names = names(client).await;
+    names.iter().flat_map(|name| hosts.iter().map(move |host| format!("{name}@{host}"))).collect()
+}
+
+async fn registered_at(host: &str) -> Vec<String> {
+    // The beginning of an address is not to be taken for one: `10.0` is 10.0.0.0 to resolvers.
+    let is_whole = host.parse::<std::net::IpAddr>().is_ok() || host.contains(|c: char| c.is_ascii_alphabetic());
+    match Client::from_env() {
+        Ok(client) if is_whole => {
+            names(client.for_host(host)).await.into_iter().map(|name| format!("{name}@{host}")).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+async fn names(client: Client) -> Vec<String> {
+    let names = client.with_timeout(LIMIT).names().await.unwrap_or_default();
+    names.into_iter().map(|entry| entry.name.to_string()).collect()
+}
+
+/// The nodes that the configured strategies find, of those that need no service far away.
+async fn listed() -> Vec<String> {
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = Settings::load(&Settings::default(), variables, None).unwrap_or_default();
+    let mut found = Vec::new();
+    for spec in settings.discover.unwrap_or_default() {
+        let strategy = match spec {
+            Spec::Static(_) | Spec::Epmd(_) | Spec::File(_) => spec.build(),
+            _ => continue,
+        };
+        if let Ok(strategy) = strategy
+            && let Ok(nodes) = strategy.discover().await
+        {
+            found.extend(nodes.iter().map(ToString::to_string));
+        }
+    }
+    found
 }

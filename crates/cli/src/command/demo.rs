@@ -6,9 +6,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use futures::StreamExt;
 use peerl_epmd::{Client, Config, Server};
-use peerl_node::{CallError, Epmd, Node, NodeName, Visibility};
-use peerl_term::Term;
+use peerl_node::{Epmd, Node, NodeName, Visibility};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -16,10 +16,10 @@ use tokio::process::{Child, Command};
 use super::checksum::page_call;
 use crate::checksum::ChecksumRecord;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, OutOptions, WorkOptions, collect};
+use crate::fan_out::{Crew, WorkOptions};
+use crate::items::Item;
 use crate::output::{Lines, Output, table};
 use crate::page_server::{Expected, Kind, PageServer};
-use crate::results::Results;
 use crate::settings::{Settings, Span};
 use crate::shutdown;
 
@@ -48,7 +48,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 impl Demo {
     pub(super) async fn run(self, _: &Settings, output: &Output) -> Result<Status, Failure> {
-        let signal = shutdown::signal()?;
+        let signal = shutdown::signal(shutdown::LIMIT)?;
         tokio::select! {
             // The processes die with the future that holds them.
             signal = signal => Err(Failure::interrupted("interrupted; all processes of the demo have been ended", signal)),
@@ -92,14 +92,20 @@ impl Demo {
     }
 
     async fn fan_out(&self, crew: &Crew, pages: &PageServer, output: &Output) -> Result<Vec<ChecksumRecord>, Failure> {
-        let urls: Vec<String> = (0..self.pages as usize).map(|number| pages.url(number)).collect();
-        let mut results = Results::open(urls.iter().map(String::as_str), &OutOptions::default())?;
+        let urls = (0..self.pages as usize).map(|number| (number, Item::of_line(&pages.url(number))));
         let timeout = Duration::from_secs(30);
         let work = WorkOptions { concurrency: 8, timeout: Span(timeout + Duration::from_secs(2)), retries: 3 };
-        let answers = crew.map(urls.iter().cloned().enumerate().collect(), page_call(timeout), &work);
-        let record = |answer: Answer<Result<Term, CallError>>| ChecksumRecord::of_call(&urls[answer.index], answer);
-        collect(answers, record, &mut results, &output.progress(urls.len())).await?;
-        Ok(results.into_records())
+        let urls: Vec<_> = urls.collect();
+        let progress = output.progress();
+        let mut answers = crew.map(futures::stream::iter(urls), page_call(timeout), &work);
+        let mut records: Vec<Option<ChecksumRecord>> = vec![None; self.pages as usize];
+        while let Some(answer) = answers.next().await {
+            progress.inc(1);
+            let index = answer.index;
+            records[index] = Some(ChecksumRecord::of_call(answer));
+        }
+        progress.finish_and_clear();
+        Ok(records.into_iter().flatten().collect())
     }
 }
 

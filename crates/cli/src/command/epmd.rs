@@ -45,7 +45,7 @@ impl Epmd {
             true => environment::listen_addresses(port)?,
             false => self.address.iter().map(|address| SocketAddr::new(*address, port)).collect(),
         };
-        let signal = shutdown::signal()?;
+        let signal = shutdown::signal(shutdown::LIMIT)?;
         let mut server = Server::bind(addresses, Config::from_env()).await?.spawn();
         let port = server.local_addr().port();
         output.value(&Ready { ready: true, port }, || format!("ready {port}"))?;

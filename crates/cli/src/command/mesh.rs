@@ -67,7 +67,7 @@ impl Mesh {
     /// Looks at the fleet, heals it, and looks again, until there is nothing that could be done.
     async fn once(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         const ROUNDS: u32 = 4;
-        let mut end = std::pin::pin!(shutdown::signal()?);
+        let mut end = std::pin::pin!(shutdown::signal(shutdown::LIMIT)?);
         let found: Vec<NodeName> = self.peers.find(settings).await?.into_iter().collect();
         let node = session::start(settings, Role::Guest, &found).await?;
         let mut healer = Healer::new(node.clone(), self.options());
@@ -105,7 +105,7 @@ impl Mesh {
     }
 
     async fn watch(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
-        let mut end = std::pin::pin!(shutdown::signal()?);
+        let mut end = std::pin::pin!(shutdown::signal(shutdown::LIMIT)?);
         let strategies = self.peers.strategies(settings)?;
         let Some(found) = self.wait_for_some(settings, output, end.as_mut()).await? else {
             return Ok(Status::Success);

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peerl_node::{CallError, Mfa};
+use peerl_node::CallError;
 use peerl_term::Term;
 use peerl_term::text::{Syntax, Template, json};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::explain;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, OutOptions, PeerOptions, WorkOptions, collect, is_unanswered};
-use crate::items::{self, Items, ItemsFormat};
-use crate::output::{Output, print, table};
-use crate::results::{Record, Results};
+use crate::fan_out::{Answer, Crew, PeerOptions, WorkOptions, call_text, filled, is_unanswered};
+use crate::items::{ItemSource, ItemsFormat};
+use crate::job::{self, Job, Work};
+use crate::out_file::{Header, Record};
+use crate::output::{Output, shortened, to_term};
+use crate::results::{OutOptions, Shown};
 use crate::settings::{Format, Settings};
 
 /// Call a function for each of many items, spread over the nodes of a cluster.
@@ -52,8 +55,9 @@ pub(super) struct Pmap {
 struct ItemRecord {
     /// The item, as its format writes it.
     item: String,
-    /// The value as JSON, from which the term can be made again.
-    value: Option<serde_json::Value>,
+    /// The value; in the file it is JSON from which the term can be made again.
+    #[serde(serialize_with = "write_value", deserialize_with = "read_value")]
+    value: Option<Term>,
     node: Option<String>,
     ms: u64,
     error: Option<String>,
@@ -75,6 +79,48 @@ impl Record for ItemRecord {
     }
 }
 
+impl Shown for ItemRecord {
+    const HEAD: &'static [&'static str] = &["ITEM", "VALUE", "NODE", "MS"];
+
+    fn cells(&self, syntax: Syntax, most: usize) -> Vec<String> {
+        let value = match &self.value {
+            Some(value) => shortened(syntax.display(value), most),
+            None => shortened(self.error.as_deref().unwrap_or_default(), most),
+        };
+        let node = self.node.clone().unwrap_or_else(|| "-".to_owned());
+        vec![shortened(&self.item, most), value, node, self.ms.to_string()]
+    }
+
+    fn term(&self, syntax: Syntax) -> Result<Term, Failure> {
+        let Self { item, value, node, ms, error, .. } = self;
+        let (node, error) = (node.as_deref(), error.as_deref());
+        to_term(&TermRow { item, value: value.as_ref(), node, ms: *ms, error }, syntax)
+    }
+}
+
+/// A row in Erlang or Elixir syntax.
+#[derive(Serialize)]
+struct TermRow<'a> {
+    item: &'a str,
+    value: Option<&'a Term>,
+    node: Option<&'a str>,
+    ms: u64,
+    error: Option<&'a str>,
+}
+
+/// A term as JSON; one that is too deep for that, as a text in it.
+fn write_value<S: Serializer>(value: &Option<Term>, serializer: S) -> Result<S::Ok, S::Error> {
+    let Some(value) = value else { return serializer.serialize_none() };
+    json::to_value(value)
+        .unwrap_or_else(|_| serde_json::json!({ "$erlang": Syntax::Erlang.display(value).to_string() }))
+        .serialize(serializer)
+}
+
+fn read_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Term>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    value.map(|value| json::from_value(&value).map_err(D::Error::custom)).transpose()
+}
+
 impl Pmap {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let written = Syntax::detect_call(&self.call);
@@ -82,52 +128,34 @@ impl Pmap {
         let shown = match settings.format() {
             Format::Erlang => Syntax::Erlang,
             Format::Elixir => Syntax::Elixir,
-            Format::Text | Format::Json => written,
+            Format::Text | Format::Json | Format::JsonLines => written,
         };
-        let Items { names, terms } = Items::parse(&items::read(&self.items)?, self.items_format)?;
-        if names.is_empty() {
-            return Err(
-                Failure::usage("there are no items").hint("give them with --items FILE, or - for the standard input")
-            );
-        }
-        let mut results = Results::<ItemRecord>::open(names.iter().map(String::as_str), &self.out)?;
-        let missing: Vec<(usize, Term)> =
-            results.missing().into_iter().map(|index| (index, terms[index].clone())).collect();
-        if results.done() > 0 {
-            output.note(&format!("{} of {} were done before", results.done(), names.len()));
-        }
-        if !missing.is_empty() {
+        let job = Job {
+            items: ItemSource { arguments: Vec::new(), file: Some(self.items), format: self.items_format },
+            header: Header::new("pmap", call_text(&template), self.items_format),
+            out: &self.out,
+            syntax: shown,
+            none: Failure::usage("there are no items").hint("give them with --items FILE, or - for the standard input"),
+            noun: "items",
+        };
+        let called = format!("{}:{}", template.module(), template.function());
+        let begin = async |items| {
             let crew = Crew::assemble(settings, &self.peers, None).await?;
-            let called = format!("{}:{}", template.module(), template.function());
-            let call = move |item: &Term| {
-                let call = template.fill(item);
-                Mfa::with_terms(call.module, call.function, call.arguments)
+            Ok(Work { answers: crew.map(items, filled(template), &self.work), crew: Some(crew) })
+        };
+        let record = move |answer: Answer<Result<Term, CallError>>| {
+            let node = answer.node.as_ref().map(ToString::to_string);
+            let peer = node.as_deref().unwrap_or("the node");
+            let unanswered = answer.result.as_ref().is_err_and(is_unanswered);
+            let (value, error) = match answer.result {
+                Ok(value) => (Some(value), None),
+                Err(error) => (None, Some(explain::call(error, &called, peer, shown).message().to_owned())),
             };
-            let progress = output.progress(missing.len());
-            let answers = crew.map(missing, call, &self.work);
-            let record = |answer: Answer<Result<Term, CallError>>| {
-                let node = answer.node.as_ref().map(ToString::to_string);
-                let peer = node.as_deref().unwrap_or("the node");
-                let unanswered = answer.result.as_ref().is_err_and(is_unanswered);
-                let (value, error) = match answer.result {
-                    Ok(value) => (Some(json_of(&value)), None),
-                    Err(error) => (None, Some(explain::call(error, &called, peer, shown).message().to_owned())),
-                };
-                let ms = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
-                ItemRecord { item: names[answer.index].clone(), value, node, ms, error, unanswered }
-            };
-            let collected = collect(answers, record, &mut results, &progress).await;
-            crew.node.shutdown().await;
-            collected?;
-        }
-        show(&results.into_records(), shown, output)
+            let ms = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
+            ItemRecord { item: answer.item.name, value, node, ms, error, unanswered }
+        };
+        job::run(job, output, begin, record).await
     }
-}
-
-/// A term as JSON; one that is too deep for that, as a text in it.
-fn json_of(value: &Term) -> serde_json::Value {
-    json::to_value(value)
-        .unwrap_or_else(|_| serde_json::json!({ "$erlang": Syntax::Erlang.display(value).to_string() }))
 }
 
 fn template(call: &str, syntax: Syntax) -> Result<Template, Failure> {
@@ -139,56 +167,4 @@ fn template(call: &str, syntax: Syntax) -> Result<Template, Failure> {
         true => Ok(template),
         false => Err(Failure::usage(format!("{call:?} has no place for the item")).hint(hint)),
     }
-}
-
-/// A row in Erlang or Elixir syntax.
-#[derive(Serialize)]
-struct TermRow<'a> {
-    item: &'a str,
-    value: Option<Term>,
-    node: Option<&'a str>,
-    ms: u64,
-    error: Option<&'a str>,
-}
-
-fn show(records: &[ItemRecord], syntax: Syntax, output: &Output) -> Result<Status, Failure> {
-    let term = |record: &ItemRecord| record.value.as_ref().and_then(|value| json::from_value(value).ok());
-    match output.format() {
-        Format::Json => output.rows(records, String::new)?,
-        Format::Text => {
-            let row = |record: &ItemRecord| {
-                let value = term(record).map(|term| syntax.display(&term).to_string());
-                let node = record.node.clone().unwrap_or_else(|| "-".to_owned());
-                vec![
-                    record.item.clone(),
-                    value.or(record.error.clone()).unwrap_or_default(),
-                    node,
-                    record.ms.to_string(),
-                ]
-            };
-            print(&table(&["ITEM", "VALUE", "NODE", "MS"], records.iter().map(row)))?;
-        }
-        Format::Erlang | Format::Elixir => {
-            let rows: Vec<TermRow<'_>> = records
-                .iter()
-                .map(|record| TermRow {
-                    item: &record.item,
-                    value: term(record),
-                    node: record.node.as_deref(),
-                    ms: record.ms,
-                    error: record.error.as_deref(),
-                })
-                .collect();
-            output.rows(&rows, String::new)?;
-        }
-    }
-    let failed = records.iter().filter(|record| record.has_failed()).count();
-    if failed > 0 {
-        output.note(&format!("{failed} of {} items failed", records.len()));
-        if records.iter().any(|record| !record.is_answered()) {
-            output.note("the workers were gone before the end; with --out FILE --resume, a later run does the rest");
-        }
-        return Ok(Status::Partial);
-    }
-    Ok(Status::Success)
 }

@@ -103,7 +103,7 @@ impl Sidecar {
         if strategies.is_empty() {
             return Err(Failure::usage("no way to find peers is given").hint("give one with --discover"));
         }
-        let end = shutdown::signal()?;
+        let end = shutdown::signal(shutdown::LIMIT)?;
         let control = if self.dry_run { None } else { self.control.reserve(settings).await? };
         let app = self.node.name().await?;
         let guest = session::start(settings, Role::Guest, std::slice::from_ref(&app)).await?;

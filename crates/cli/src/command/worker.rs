@@ -17,7 +17,7 @@ use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::function;
 use crate::output::Output;
-use crate::service_manager::ServiceManager;
+use crate::service_manager::{FAREWELL, ServiceManager};
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 use crate::shutdown;
@@ -74,7 +74,8 @@ struct Ready {
 impl Worker {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let strategies = self.peers.strategies(settings)?;
-        let end = shutdown::signal()?;
+        let given = self.drain.0.saturating_add(FAREWELL);
+        let end = shutdown::signal(given)?;
         let control = self.control.reserve(settings).await?;
         let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
         function::register(&node).map_err(Failure::new)?;
@@ -97,7 +98,7 @@ impl Worker {
         if let Some(watch) = &watch {
             watch.stopping(self.drain.0);
         }
-        let again = shutdown::signal()?;
+        let again = shutdown::signal(given)?;
         tokio::select! {
             () = wind_down(&node, reconciler, self.drain.0) => {}
             _ = again => tracing::warn!("ending at once"),

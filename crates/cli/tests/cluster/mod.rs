@@ -113,10 +113,10 @@ impl Ran {
     }
 }
 
-/// The records of a results file.
+/// The records of a results file, without its header.
 pub(crate) fn records(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    text.lines().skip(1).filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 pub(crate) fn wait_for_records(path: &Path, count: usize) {

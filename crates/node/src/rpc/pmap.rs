@@ -3,10 +3,14 @@
 mod scheduler;
 mod workers;
 
+use std::collections::HashSet;
 use std::future::IntoFuture;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
+use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
 use serde::de::DeserializeOwned;
 
@@ -20,8 +24,8 @@ use crate::node::Node;
 /// A fan-out that is about to be run.
 ///
 /// Each item becomes one call, on the node that has the least to do. If a node dies, its unfinished items and its window
-/// go to the other nodes at once. A node that supports no such calls gets no more; if no node supports them, all items
-/// fail at once. Every item is reported exactly once.
+/// go to the other nodes at once. A node that takes no such calls gets no more; if no node takes them, all items fail at
+/// once. (A node that spawns nothing for others, on `ei` or Jinterface, has two seconds for its first answer.) Every item is reported exactly once.
 #[must_use = "nothing is called before the stream of `run` is polled"]
 pub struct Pmap<I, F> {
     node: Node,
@@ -160,12 +164,13 @@ where
         T: DeserializeOwned + Send + 'static,
     {
         let (node, timeout) = (self.node, self.settings.timeout);
+        let by_message = ByMessage::default();
         let call = move |peer: &NodeName, mfa: Mfa| {
             let mut call = node.call::<T>(peer, mfa);
             if let Some(timeout) = timeout {
                 call = call.timeout(timeout);
             }
-            call.into_future()
+            by_message.watched(&node, peer, call.into_future())
         };
         let scheduler = Scheduler::new(self.workers, self.call, call, self.items, self.settings);
         stream::unfold(scheduler, |mut scheduler| async move {
@@ -173,4 +178,45 @@ where
             Some((mapped, scheduler))
         })
     }
+}
+
+/// The nodes that spawn nothing for others, and have shown that they answer calls by message: there is no other sign of it
+/// than an answer, and all items would wait for one.
+#[derive(Default)]
+struct ByMessage {
+    answering: Arc<Mutex<HashSet<NodeName>>>,
+}
+
+impl ByMessage {
+    /// How long such a node has for its first answer.
+    const FIRST: Duration = Duration::from_secs(2);
+
+    fn watched<T: Send + 'static>(
+        &self,
+        node: &Node,
+        peer: &NodeName,
+        call: BoxFuture<'static, Result<T, CallError>>,
+    ) -> BoxFuture<'static, Result<T, CallError>> {
+        let connection = node.inner.peers.get(peer.as_atom());
+        if connection.is_none_or(|connection| connection.flags.contains(DistributionFlags::SPAWN)) {
+            return call;
+        }
+        let (peer, answering) = (peer.clone(), self.answering.clone());
+        Box::pin(async move {
+            let known = lock(&answering).contains(&peer);
+            let result = match known {
+                true => call.await,
+                false => tokio::time::timeout(Self::FIRST, call).await.unwrap_or(Err(CallError::NoRex)),
+            };
+            let has_answered = matches!(result, Ok(_) | Err(CallError::Exception(_) | CallError::Decode(_)));
+            if has_answered && !known {
+                lock(&answering).insert(peer);
+            }
+            result
+        })
+    }
+}
+
+fn lock(nodes: &Mutex<HashSet<NodeName>>) -> MutexGuard<'_, HashSet<NodeName>> {
+    nodes.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -188,6 +188,7 @@ where
             let why = match self.crew.unfit() {
                 Some(CallError::Connect(error)) => CallError::Connect(error.clone()),
                 Some(CallError::NotSpawned(reason)) => CallError::NotSpawned(reason.clone()),
+                Some(CallError::NoRex) => CallError::NoRex,
                 _ => CallError::NobodyToAsk,
             };
             self.complete(job, node, Err(why));
@@ -209,6 +210,7 @@ enum Fate {
 
 fn fate(error: &CallError) -> Fate {
     match error {
+        CallError::NoRex => Fate::Never,
         CallError::NotSpawned(reason) if *reason == "notsup" => Fate::Never,
         CallError::Connect(error) if is_lasting(error) => Fate::Never,
         CallError::Connect(_) | CallError::NotSpawned(_) => Fate::NotMade,
@@ -222,7 +224,8 @@ fn is_lasting(error: &ConnectError) -> bool {
     use HandshakeError::{CookieMismatch, WrongName};
     matches!(
         error,
-        ConnectError::NameKind { .. } | ConnectError::Handshake { source: CookieMismatch { .. } | WrongName { .. }, .. }
+        ConnectError::NameKind { .. }
+            | ConnectError::Handshake { source: CookieMismatch { .. } | WrongName { .. }, .. }
     )
 }
 
@@ -360,7 +363,9 @@ mod tests {
         assert!(all.iter().all(|mapped| mapped.result.is_ok() && *mapped.node.as_ref().unwrap() == node("b")));
         let lasting = || ConnectError::NameKind { ours: node("x"), peer: node("a") };
         let all = run(vec![node("a")], 3, settings(), |_, _| async move { Err(lasting().into()) }).await;
-        assert!(all.iter().all(|mapped| matches!(mapped.result, Err(CallError::Connect(ConnectError::NameKind { .. })))));
+        assert!(
+            all.iter().all(|mapped| matches!(mapped.result, Err(CallError::Connect(ConnectError::NameKind { .. }))))
+        );
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
