@@ -132,7 +132,8 @@ fn the_build_context_holds_every_file_that_the_binary_is_made_of() {
     let context = context();
     let of_workspace: Vec<&str> = sources.iter().filter_map(|source| source.strip_prefix(root)).collect();
     assert!(of_workspace.len() > 100, "{list}");
-    for source in of_workspace {
+    // The binary may be of a tree that had other files.
+    for source in of_workspace.into_iter().filter(|source| path(source).exists()) {
         assert!(context.contains(source), "the image is built without {source}");
     }
 }

@@ -33,8 +33,17 @@ fn with_aws(page: &mut Page, endpoint: &str) {
     }
     // The command line of version 1 knows the region by this name, and asks no pager.
     page.set("AWS_DEFAULT_REGION", Moto::REGION);
-    let python = python_tool("python").get_program().to_owned().into_string().unwrap();
-    page.program("aws", &format!("exec {python} {} \"$@\"", path("tests/kit/aws.py").display()));
+    let program = |name: &str| python_tool(name).get_program().to_owned().into_string().unwrap();
+    let (aws, python, instead) = (program("aws"), program("python"), path("tests/kit/aws.py").display().to_string());
+    page.program(
+        "aws",
+        &format!(
+            "case \"$1 $2\" in
+             'cloudformation deploy' | 'ecs run-task') exec {python} {instead} \"$@\" ;;
+             *) exec {aws} \"$@\" ;;
+             esac"
+        ),
+    );
 }
 
 /// Pages to take the sums of, in the place of those on the page.

@@ -1,6 +1,8 @@
-"""The command line of AWS, for a stand-in that has neither Cloud Map in CloudFormation nor Fargate.
+"""Those commands of the command line of AWS for which the stand-in lacks something: Cloud Map in CloudFormation, and
+Fargate.
 
-aws.py ARGUMENT…
+aws.py cloudformation deploy OPTION…
+aws.py ecs run-task OPTION…
 """
 
 import json
@@ -54,4 +56,4 @@ if arguments[:2] == ["ecs", "run-task"]:
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
     raise SystemExit(run.returncode)
 
-os.execv(program, [program, *arguments])
+raise SystemExit(f"{arguments[:2]} is not for here")
