@@ -33,6 +33,12 @@ pub trait Sink {
         name(atom.as_bytes(), self);
     }
 
+    /// Appends the node of a pid, a port or a reference. A sink whose reader knows this node by another name writes that.
+    #[inline]
+    fn put_node(&mut self, node: &Atom) {
+        self.put_atom(node);
+    }
+
     /// Appends one byte.
     fn put_u8(&mut self, value: u8) {
         self.put(&[value]);
@@ -363,7 +369,7 @@ pub fn bit_string<S: Sink>(bits: &BitString, sink: &mut S) {
 #[inline]
 pub fn pid<S: Sink>(pid: &Pid, sink: &mut S) {
     sink.put_u8(Tag::NEW_PID_EXT.0);
-    atom(&pid.node, sink);
+    sink.put_node(&pid.node);
     let mut parts = [0; 12];
     for (part, value) in parts.as_chunks_mut().0.iter_mut().zip([pid.id, pid.serial, pid.creation]) {
         *part = value.to_be_bytes();
@@ -376,11 +382,11 @@ pub fn port<S: Sink>(port: &Port, sink: &mut S) {
     const OLD_IDS: u64 = 1 << 28;
     if port.id < OLD_IDS {
         sink.put_u8(Tag::NEW_PORT_EXT.0);
-        atom(&port.node, sink);
+        sink.put_node(&port.node);
         sink.put_u32(port.id as u32);
     } else {
         sink.put_u8(Tag::V4_PORT_EXT.0);
-        atom(&port.node, sink);
+        sink.put_node(&port.node);
         sink.put_u64(port.id);
     }
     sink.put_u32(port.creation);
@@ -391,7 +397,7 @@ pub fn port<S: Sink>(port: &Port, sink: &mut S) {
 pub fn reference<S: Sink>(reference: &Reference, sink: &mut S) {
     let words = reference.words();
     sink.put(&[Tag::NEWER_REFERENCE_EXT.0, 0, words.len() as u8]);
-    atom(reference.node(), sink);
+    sink.put_node(reference.node());
     let mut parts = [0; 4 * (1 + Reference::MAX_WORDS)];
     let values = std::iter::once(reference.creation()).chain(*reference.padded());
     for (part, value) in parts.as_chunks_mut().0.iter_mut().zip(values) {

@@ -8,17 +8,28 @@ use super::sent_atoms::SentAtoms;
 pub struct MessageBuffer<'a> {
     bytes: &'a mut Vec<u8>,
     atoms: Option<&'a mut SentAtoms>,
+    rename: Option<&'a Rename>,
     records: bool,
+}
+
+/// The name by which a peer knows this node, where it is another than the node's own: in pids, ports and references that
+/// are sent to that peer it takes the place of the node's own name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename {
+    /// The node's own name.
+    pub own: Atom,
+    /// The name on this connection.
+    pub on_connection: Atom,
 }
 
 impl<'a> MessageBuffer<'a> {
     /// Writes atoms by their names.
-    pub(super) fn inline(bytes: &'a mut Vec<u8>) -> Self {
-        MessageBuffer { bytes, atoms: None, records: false }
+    pub(super) fn inline(bytes: &'a mut Vec<u8>, rename: Option<&'a Rename>) -> Self {
+        MessageBuffer { bytes, atoms: None, rename, records: false }
     }
 
-    pub(super) fn caching(bytes: &'a mut Vec<u8>, atoms: &'a mut SentAtoms) -> Self {
-        MessageBuffer { bytes, atoms: Some(atoms), records: false }
+    pub(super) fn caching(bytes: &'a mut Vec<u8>, atoms: &'a mut SentAtoms, rename: Option<&'a Rename>) -> Self {
+        MessageBuffer { bytes, atoms: Some(atoms), rename, records: false }
     }
 }
 
@@ -54,6 +65,14 @@ impl Sink for MessageBuffer<'_> {
         match self.atoms.as_mut().and_then(|atoms| atoms.position(atom)) {
             Some(position) => self.put(&[Tag::ATOM_CACHE_REF.0, position]),
             None => self.put_name(atom),
+        }
+    }
+
+    #[inline]
+    fn put_node(&mut self, node: &Atom) {
+        match self.rename {
+            Some(rename) if *node == rename.own => self.put_atom(&rename.on_connection),
+            _ => self.put_atom(node),
         }
     }
 }

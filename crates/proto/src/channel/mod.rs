@@ -18,7 +18,7 @@ mod sent_atoms;
 
 pub use fragments::{Fragment, Fragments};
 pub use inbound::Inbound;
-pub use message_buffer::MessageBuffer;
+pub use message_buffer::{MessageBuffer, Rename};
 pub use outbound::{Outbound, Unsendable};
 
 use peerl_term::RawTerm;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use peerl_term::Sink;
 
-use super::{Fragments, MessageBuffer, lead, sent_atoms::SentAtoms};
+use super::{Fragments, MessageBuffer, Rename, lead, sent_atoms::SentAtoms};
 use crate::{
     control::{Control, Offered},
     flags::DistributionFlags,
@@ -23,6 +23,7 @@ pub struct Outbound {
     /// A message whose header is not known yet.
     message: Vec<u8>,
     next_sequence: u64,
+    rename: Option<Rename>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,20 @@ impl Outbound {
         } else {
             Format::PassThrough
         };
-        Outbound { flags, format, atoms: SentAtoms::default(), message: Vec::new(), next_sequence: 1 }
+        Outbound { flags, format, atoms: SentAtoms::default(), message: Vec::new(), next_sequence: 1, rename: None }
+    }
+
+    /// Sets the name by which the peer knows this node, if it is another than the node's own.
+    ///
+    /// It is written into whatever is encoded here. Terms that were encoded before are sent as they are.
+    pub fn with_rename(mut self, rename: Option<Rename>) -> Self {
+        self.rename = rename;
+        self
+    }
+
+    /// The name by which the peer knows this node, if it is another than the node's own.
+    pub fn rename(&self) -> Option<&Rename> {
+        self.rename.as_ref()
     }
 
     /// Appends the frame of a message, with its length, to `out`.
@@ -153,7 +167,7 @@ impl Outbound {
     ) -> Result<Fragments, Unsendable> {
         debug_assert!(control.has_payload() && self.supports(DistributionFlags::FRAGMENTS));
         let mut head = Vec::new();
-        let mut buffer = MessageBuffer::inline(&mut head);
+        let mut buffer = MessageBuffer::inline(&mut head, self.rename.as_ref());
         control.encode(&mut buffer);
         start(&mut buffer);
         self.check(&buffer)?;
@@ -184,7 +198,7 @@ impl Outbound {
         debug_assert!(control.control().is_offered(self.flags));
         self.message.clear();
         self.atoms.begin();
-        let mut buffer = MessageBuffer::caching(&mut self.message, &mut self.atoms);
+        let mut buffer = MessageBuffer::caching(&mut self.message, &mut self.atoms, self.rename.as_ref());
         control.encode(&mut buffer);
         let payload_start = buffer.position();
         if control.has_payload() {
@@ -230,7 +244,7 @@ impl Outbound {
             Format::Header | Format::AtomCache => out.extend_from_slice(&HEADER_WITHOUT_ATOMS),
             Format::PassThrough => out.extend_from_slice(&[lead::PASS_THROUGH, lead::VERSION]),
         }
-        let mut buffer = MessageBuffer::inline(out);
+        let mut buffer = MessageBuffer::inline(out, self.rename.as_ref());
         control.encode(&mut buffer);
         let mut payload_start = buffer.position();
         if control.has_payload() {
@@ -407,6 +421,24 @@ mod tests {
             received(&mut Inbound::new(ChannelLimits::default()), &out).payload.unwrap().decode(),
             Ok(payload.clone())
         );
+    }
+
+    #[test]
+    fn pids_have_the_name_that_the_peer_knows() {
+        let rename = Rename { own: atom("a@127.0.0.1"), on_connection: atom("c@h") };
+        let payload = Term::tuple([Term::from(a(9)), Term::atom("a@127.0.0.1"), Term::from(b(1))]);
+        let mut renamed = a(9);
+        renamed.node = rename.on_connection.clone();
+        for flags in [CACHE, INLINE] {
+            let mut outbound = Outbound::new(flags).with_rename(Some(rename.clone()));
+            let mut out = Vec::new();
+            let control = Forms::new(flags).send(a(9), b(0x58));
+            outbound.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
+            let message = received(&mut Inbound::new(ChannelLimits::default()), &out);
+            assert_eq!(message.control, SendSender { from: renamed.clone(), to: b(0x58) }.into());
+            let expected = Term::tuple([Term::from(renamed.clone()), Term::atom("a@127.0.0.1"), Term::from(b(1))]);
+            assert_eq!(message.payload.unwrap().decode().unwrap(), expected);
+        }
     }
 
     #[test]
