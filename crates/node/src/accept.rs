@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use peerl_proto::admission::{PendingConnections, Rejections};
 use peerl_proto::handshake::LocalNode;
-use peerl_proto::handshake::acceptor::Caller;
+use peerl_proto::handshake::acceptor::{Caller, NamelessCaller};
 use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, UpVerdict};
 use peerl_proto::node_name::NodeName;
 use tokio::io::AsyncWriteExt;
@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::NodeDownReason;
+use crate::granted_names::GrantError;
 use crate::handshake::{self, Accepted, Decision};
 use crate::node::Inner;
 
@@ -153,6 +154,7 @@ async fn shake_hands(
     let local = LocalNode::new(node.identity.name.clone(), node.identity.creation, node.flags, node.cookie.clone());
     let mut place = Place { node: &node, attempt, peer: None };
     let mut claimed = None;
+    let mut grant = None;
     let result = {
         let decide = |caller: &mut Caller| {
             claimed = Some(caller.name().clone());
@@ -162,7 +164,10 @@ async fn shake_hands(
             }
             decision
         };
-        let name = |_: &_| (base36(node.identity.next_reference_number()), node.random_creation());
+        let name = |caller: &NamelessCaller| -> Result<_, GrantError> {
+            let given = grant.insert(node.grant_name(caller.host())?);
+            Ok((given.name().name().to_owned(), given.creation()))
+        };
         handshake::accept(&mut stream, &mut buffer, local, decide, name).await
     };
     let (established, acknowledgement) = match result {
@@ -170,6 +175,9 @@ async fn shake_hands(
         Ok(Accepted::Dismissed) => return Ok(()),
         Err(error) => return Err(Rejection { address, peer: claimed, error }),
     };
+    if let Some(grant) = &mut grant {
+        grant.is_used();
+    }
     if place.peer.is_none() {
         // A peer that was given its name is in no slot yet.
         let _ = node.peers.call(attempt, &node.identity.name, &established.peer, cancelled);
@@ -190,7 +198,8 @@ async fn shake_hands(
     match stream.write_all(&acknowledgement).await {
         Ok(()) => {
             place.peer = None;
-            node.bring_up(attempt, stream, buffer, established);
+            let name = node.identity.name.clone();
+            node.bring_up(attempt, stream, buffer, established, name, grant);
         }
         Err(error) => {
             tracing::debug!(peer = %established.peer, %error, "the peer went away at the end of the handshake");
@@ -211,28 +220,5 @@ fn decide(node: &Inner, attempt: AttemptId, caller: &mut Caller, cancelled: &Can
         CallVerdict::Yield => Decision::Yield,
         CallVerdict::AskAlive => Decision::AskAlive,
         CallVerdict::Close => Decision::Close,
-    }
-}
-
-/// A number in base 36, as OTP makes the names that it gives.
-fn base36(mut number: u64) -> String {
-    let mut digits = Vec::new();
-    loop {
-        digits.extend(char::from_digit((number % 36) as u32, 36).map(|digit| digit.to_ascii_uppercase()));
-        number /= 36;
-        if number == 0 {
-            return digits.iter().rev().collect();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base36;
-
-    #[test]
-    fn base_36() {
-        assert_eq!(base36(0), "0");
-        assert_eq!(base36(36 * 36 - 1), "ZZ");
     }
 }

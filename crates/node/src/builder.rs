@@ -13,9 +13,10 @@ use peerl_term::Atom;
 use tokio::net::TcpListener;
 
 use crate::Visibility;
-use crate::cookie_file::{self, CookieFileError};
+use crate::cookie_file::{self, CookieFileError, IfMissing};
 use crate::epmd::{Epmd, PortMapper};
 use crate::event::{LogEvent, LogOutput};
+use crate::guest::{GuestNames, HostKind};
 use crate::identity::Identity;
 use crate::node::{Limits, Node, Settings};
 use crate::system::Output;
@@ -23,8 +24,9 @@ use crate::system::Output;
 /// Settings of a node that is to be started. Only the name is needed.
 #[derive(Clone)]
 pub struct NodeBuilder {
-    name: String,
+    naming: Naming,
     cookie: Option<String>,
+    no_cookie: IfMissing,
     ports: RangeInclusive<u16>,
     address: IpAddr,
     visibility: Visibility,
@@ -34,6 +36,13 @@ pub struct NodeBuilder {
     limits: Limits,
     output: Option<Output>,
     log_output: Option<LogOutput>,
+}
+
+/// How the node gets its name.
+#[derive(Clone)]
+enum Naming {
+    Given(String),
+    Guest(HostKind),
 }
 
 /// Why a node did not start.
@@ -75,9 +84,33 @@ impl Node {
     ///
     /// The host is the one under which peers reach this node: they look it up, and ask the EPMD there for the port.
     pub fn builder(name: impl Into<String>) -> NodeBuilder {
-        NodeBuilder {
-            name: name.into(),
+        NodeBuilder::new(Naming::Given(name.into()))
+    }
+
+    /// Begins to set up a guest: a hidden node that calls its peers and is called by none. It does not listen, no EPMD
+    /// knows it, and whatever is set for that in the builder has no effect.
+    ///
+    /// A name is an atom, which stays in the memory of every node that has seen it as long as that runs. So all guests,
+    /// of all hosts, share 256 names, as `remsh_peerl_7@peerl..invalid`. Each peer decides which of them is free there,
+    /// so that a guest can have different names at different peers: [`Node::name_at`] gives them. Pids, ports and
+    /// references of the guest have the name of the connection by which they are sent. Guests of one host take the same
+    /// few names one after another. Libraries that make hash rings of nodes leave out names that begin with `remsh`.
+    ///
+    /// The host is no host, and no resolver looks it up: peers with long names see `peerl..invalid`, those with short
+    /// ones `peerl-guests-are-never-dialled-so-this-host-is-one-that-nobody-looks-up`. A guest reaches peers of both
+    /// kinds. A peer that lists who may connect (`net_kernel:allow/1`) must list such a host, or the node must have a
+    /// name of its own: [`Node::builder`], with [`Visibility::Hidden`].
+    pub fn guest() -> NodeBuilder {
+        NodeBuilder::new(Naming::Guest(HostKind::default())).visibility(Visibility::Hidden)
+    }
+}
+
+impl NodeBuilder {
+    fn new(naming: Naming) -> Self {
+        Self {
+            naming,
             cookie: None,
+            no_cookie: IfMissing::Fail,
             ports: 0..=0,
             address: Ipv4Addr::UNSPECIFIED.into(),
             visibility: Visibility::default(),
@@ -92,10 +125,28 @@ impl Node {
 }
 
 impl NodeBuilder {
-    /// Sets the secret that all nodes of the cluster share. Without this it comes from the environment variable
-    /// `PEERL_COOKIE`, or from `~/.erlang.cookie`, which is made if it is not there.
+    /// Sets the secret that all nodes of the cluster share. Without this it comes from the first of these places that
+    /// has one: the environment variable `PEERL_COOKIE`, the file `~/.erlang.cookie`, and the file
+    /// `erlang/.erlang.cookie` in `$XDG_CONFIG_HOME` or else `~/.config` (the places of OTP, in its order). If none has
+    /// one, the node does not start; no file is ever made, unless [`make_cookie`](Self::make_cookie) is chosen.
     pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
         self.cookie = Some(cookie.into());
+        self
+    }
+
+    /// Makes the file `~/.erlang.cookie`, with a random cookie, if no cookie is given and none of its usual places has
+    /// one, as `erl` does. For a node that is the first of its cluster: the user's next `erl` takes that cookie.
+    pub fn make_cookie(mut self) -> Self {
+        self.no_cookie = IfMissing::Make;
+        self
+    }
+
+    /// Of a [guest](Node::guest): takes a name of the kind that peers with short names have (`erl -sname`) for its own.
+    /// It reaches the others too, but payloads with pids of the guest are encoded twice for them.
+    pub fn short_names(mut self) -> Self {
+        if let Naming::Guest(kind) = &mut self.naming {
+            *kind = HostKind::Short;
+        }
         self
     }
 
@@ -154,35 +205,50 @@ impl NodeBuilder {
         self
     }
 
-    /// Starts the node: it listens, is registered with EPMD, and serves its peers.
+    /// Starts the node: it listens, is registered with EPMD, and serves its peers. A guest only gets ready to call.
     ///
     /// # Errors
     /// If the name or the cookie is bad, no port is free, or the node cannot be registered.
     pub async fn start(self) -> Result<Node, StartError> {
-        let name = NodeName::new(&self.name)?;
-        let atom = Atom::new(name.as_str()).map_err(|_| NodeNameError::TooLong)?;
         let cookie = match &self.cookie {
             Some(cookie) => Cookie::new(cookie)?,
-            None => cookie_file::find()?,
+            None => cookie_file::find(self.no_cookie)?,
         };
-        let (listener, port) = listen(self.address, self.ports.clone()).await?;
         let client = match self.epmd_client {
             Some(client) => client,
             None => Client::from_env()?,
         };
-        let (epmd, creation) = PortMapper::register(self.epmd, client, &name, port).await?;
+        let (name, guest, listener, port, epmd) = match self.naming {
+            Naming::Given(name) => {
+                let name = NodeName::new(&name)?;
+                let (listener, port) = listen(self.address, self.ports.clone()).await?;
+                (name, None, Some(listener), port, self.epmd)
+            }
+            Naming::Guest(kind) => {
+                let names = GuestNames::reserve()?;
+                let epmd = match self.epmd {
+                    Epmd::None { port } => Epmd::None { port },
+                    _ => Epmd::Unregistered,
+                };
+                (names.own(kind), Some(names), None, 0, epmd)
+            }
+        };
+        let atom = Atom::new(name.as_str()).map_err(|_| NodeNameError::TooLong)?;
+        let (epmd, creation) = PortMapper::register(epmd, client, &name, port).await?;
         let creation = match creation {
             Some(creation) => creation,
             None => random_creation()?,
         };
-        let flags = match self.visibility {
+        let visibility = if guest.is_some() { Visibility::Hidden } else { self.visibility };
+        let flags = match visibility {
             Visibility::Visible => DistributionFlags::FULL_MEMBER,
             Visibility::Hidden => DistributionFlags::HIDDEN,
         };
         let settings = Settings {
             identity: Identity::new(name, atom, creation),
+            guest,
             port,
-            visibility: self.visibility,
+            visibility,
             flags,
             cookie,
             epmd,

@@ -4,6 +4,7 @@ mod calls;
 mod monitors;
 mod outbox;
 mod reader;
+mod rename;
 mod signals;
 mod writer;
 
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use peerl_proto::channel::Rename;
 use peerl_proto::control::Forms;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::Established;
@@ -27,6 +29,8 @@ use peerl_proto::tick::{TickAction, TickTimer, Traffic};
 use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
+use crate::granted_names::Grant;
+use crate::identity::Identity;
 use crate::{Limits, Visibility};
 
 /// What the node knows of one connection.
@@ -36,6 +40,10 @@ pub(crate) struct Connection {
     pub(crate) peer: NodeName,
     pub(crate) atom: Atom,
     pub(crate) creation: u32,
+    /// The name by which the peer knows this node.
+    pub(crate) own_name: NodeName,
+    /// The peer's name, if this node has given it to the peer.
+    pub(crate) grant: Option<Grant>,
     pub(crate) flags: DistributionFlags,
     pub(crate) forms: Forms,
     pub(crate) outbox: Outbox,
@@ -49,15 +57,27 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: AttemptId, atom: Atom, established: &Established, ticks: TickTimer, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        id: AttemptId,
+        atom: Atom,
+        established: &Established,
+        own_name: NodeName,
+        identity: &Identity,
+        ticks: TickTimer,
+        limits: &Limits,
+    ) -> Self {
+        let rename = (own_name != identity.name)
+            .then(|| Rename { own: identity.atom.clone(), on_connection: own_name.as_atom().clone() });
         Self {
             id,
             peer: established.peer.clone(),
             atom,
             creation: established.creation,
+            own_name,
+            grant: None,
             flags: established.flags,
             forms: Forms::new(established.flags),
-            outbox: Outbox::new(established.flags, limits.queued),
+            outbox: Outbox::new(established.flags, rename, limits.queued),
             calls: Calls::default(),
             monitors: Monitors::default(),
             ticks: Mutex::new(ticks),

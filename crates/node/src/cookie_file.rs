@@ -20,6 +20,12 @@ pub enum CookieFileError {
         /// The file.
         path: PathBuf,
     },
+    /// None of the usual places has a cookie.
+    #[error("there is no cookie: {VARIABLE} is not set, and there is no file {}", words(places))]
+    Missing {
+        /// The files that were looked for.
+        places: Vec<PathBuf>,
+    },
     /// The file cannot be read.
     #[error("cannot read the cookie file {}: {source}", path.display())]
     Io {
@@ -52,13 +58,61 @@ pub(crate) const VARIABLE: &str = "PEERL_COOKIE";
 /// The environment variable in which systemd names the directory of a service's credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// Finds the cookie: in `PEERL_COOKIE`, else in `~/.erlang.cookie`, which is made if it is not there.
-pub(crate) fn find() -> Result<Cookie, CookieFileError> {
+/// What is done if there is no cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    /// It is an error: a cookie of one's own opens no door, and the file would be taken by other nodes.
+    Fail,
+    /// A file is made in the first place.
+    Make,
+}
+
+/// Finds the cookie: in `PEERL_COOKIE`, else in the first file that is there.
+pub(crate) fn find(if_missing: IfMissing) -> Result<Cookie, CookieFileError> {
     if let Some(text) = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()) {
         return Cookie::new(&text).map_err(|source| CookieFileError::Cookie { path: VARIABLE.into(), source });
     }
-    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).ok_or(CookieFileError::NoHome)?;
-    read_or_make(&home.join(".erlang.cookie"))
+    let directory = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+    find_in(
+        places(
+            directory(std::env::home_dir()).as_deref(),
+            directory(std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from)).as_deref(),
+        ),
+        if_missing,
+    )
+}
+
+/// Where OTP looks for the cookie's file, in its order (from 25 on).
+///
+/// Erlang docs: *Distributed Erlang*, section "Security"; *stdlib*, `filename:basedir/2`.
+fn places(home: Option<&Path>, config: Option<&Path>) -> Vec<PathBuf> {
+    const FILE: &str = ".erlang.cookie";
+    const CONFIG: &str = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+    let config = match config {
+        Some(config) if !cfg!(target_os = "macos") => Some(config.to_owned()),
+        _ => home.map(|home| home.join(CONFIG)),
+    };
+    let config = config.map(|config| config.join("erlang").join(FILE));
+    home.map(|home| home.join(FILE)).into_iter().chain(config).collect()
+}
+
+fn find_in(places: Vec<PathBuf>, if_missing: IfMissing) -> Result<Cookie, CookieFileError> {
+    for place in &places {
+        match read_cookie(place) {
+            Err(CookieFileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            found => return found,
+        }
+    }
+    match (places.first(), if_missing) {
+        (None, _) => Err(CookieFileError::NoHome),
+        (Some(place), IfMissing::Make) => read_or_make(place),
+        (Some(_), IfMissing::Fail) => Err(CookieFileError::Missing { places }),
+    }
+}
+
+fn words(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    places.join(" or ")
 }
 
 /// Reads a cookie file, which must be [private](is_private).
@@ -137,6 +191,38 @@ mod tests {
         assert!(matches!(error, CookieFileError::Make { .. }), "{error:?}");
         let text = error.to_string();
         assert!(text.contains("cannot be made") && !text.contains("cannot read"), "{text}");
+    }
+
+    #[test]
+    fn the_first_place_that_has_one_counts() {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config");
+        let places = || places(Some(home.path()), Some(&config));
+        assert_eq!(places(), [home.path().join(".erlang.cookie"), config.join("erlang/.erlang.cookie")]);
+        assert!(matches!(find_in(places(), IfMissing::Fail), Err(CookieFileError::Missing { .. })));
+        assert!(fs::read_dir(home.path()).unwrap().next().is_none());
+
+        let write = |path: &Path, cookie: &str| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, cookie).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
+        };
+        write(&places()[1], "config");
+        for if_missing in [IfMissing::Fail, IfMissing::Make] {
+            assert_eq!(find_in(places(), if_missing).unwrap(), Cookie::new("config").unwrap());
+        }
+        write(&places()[0], "home");
+        assert_eq!(find_in(places(), IfMissing::Fail).unwrap(), Cookie::new("home").unwrap());
+        // One that cannot be used is not passed over.
+        fs::set_permissions(&places()[0], fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(matches!(find_in(places(), IfMissing::Make), Err(CookieFileError::Accessible { .. })));
+    }
+
+    #[test]
+    fn without_a_home_the_configuration_is_enough() {
+        assert_eq!(places(None, Some(Path::new("/c"))), [Path::new("/c/erlang/.erlang.cookie")]);
+        assert_eq!(places(Some(Path::new("/h")), None)[1], Path::new("/h/.config/erlang/.erlang.cookie"));
+        assert!(matches!(find_in(places(None, None), IfMissing::Make), Err(CookieFileError::NoHome)));
     }
 
     #[test]

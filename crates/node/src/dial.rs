@@ -59,6 +59,9 @@ pub enum ConnectError {
         /// What went wrong.
         source: HandshakeError,
     },
+    /// Other guests have all the names that a guest can have. Give the node a name of its own.
+    #[error("other guests have all 256 names of guests at {0}")]
+    NoGuestName(NodeName),
     /// The connection ended at once, or the node is shutting down.
     #[error("the connection ended before it was used")]
     Disconnected,
@@ -68,11 +71,11 @@ pub enum ConnectError {
 pub(crate) async fn attempt(node: Arc<Inner>, peer: NodeName, attempt: AttemptId) {
     let error = match connect(&node, &peer, attempt).await {
         Ok(Some(connected)) => {
-            let Connected { stream, buffer, established } = connected;
+            let Connected { stream, buffer, established, name } = connected;
             match node.peers.established(&peer, attempt) {
                 // Who wanted it has been stopped since.
                 UpVerdict::Up if node.is_draining() && !node.peers.is_awaited(&peer) => ConnectError::Disconnected,
-                UpVerdict::Up => return node.bring_up(attempt, stream, buffer, established),
+                UpVerdict::Up => return node.bring_up(attempt, stream, buffer, established, name, None),
                 UpVerdict::Replaces(_) | UpVerdict::Superseded => ConnectError::Disconnected,
             }
         }
@@ -94,25 +97,80 @@ struct Connected {
     stream: TcpStream,
     buffer: BytesMut,
     established: Established,
+    /// The name by which the peer knows this node.
+    name: NodeName,
 }
 
+/// Finds the peer and connects to it; `None` if the peer's own attempt wins.
 async fn connect(node: &Inner, peer: &NodeName, attempt: AttemptId) -> Result<Option<Connected>, ConnectError> {
     let port = node.epmd.port_of(peer).await?;
+    let Some(guest) = &node.guest else {
+        let replaces = || node.peers.replaces(peer, attempt);
+        return match dial(node, peer, port, node.identity.name.clone(), replaces).await? {
+            Dialled::Up(connected) => Ok(Some(*connected)),
+            Dialled::Yielded => Ok(None),
+            Dialled::KeptOld => Err(ConnectError::Disconnected),
+            Dialled::Closed(source) => Err(ConnectError::Handshake { peer: peer.clone(), source }),
+        };
+    };
+    // OTP closes the connection of a guest without a word when another one of the same name comes while the handshake
+    // goes on; but also, at the same place, that of a node with another cookie. Two guests of one name do not meet that
+    // often again.
+    let mut closed_so_often = 0;
+    for name in guest.candidates(peer) {
+        match dial(node, peer, port, name, || false).await? {
+            Dialled::Up(connected) => {
+                guest.was_free(peer, &connected.name);
+                return Ok(Some(*connected));
+            }
+            // Another guest has the name, or has just gone and the peer still tries to reach it.
+            Dialled::KeptOld | Dialled::Yielded => {}
+            Dialled::Closed(_) if closed_so_often < MOST_CLOSED => closed_so_often += 1,
+            Dialled::Closed(source) => return Err(ConnectError::Handshake { peer: peer.clone(), source }),
+        }
+    }
+    Err(ConnectError::NoGuestName(peer.clone()))
+}
+
+/// How often a peer may close the connection of a guest, and the guest tries another name.
+const MOST_CLOSED: u32 = 2;
+
+/// How a handshake under one name ended.
+enum Dialled {
+    Up(Box<Connected>),
+    /// The peer's own attempt wins.
+    Yielded,
+    /// The peer has an older connection with this name.
+    KeptOld,
+    /// The peer closed the connection.
+    Closed(HandshakeError),
+}
+
+async fn dial(
+    node: &Inner,
+    peer: &NodeName,
+    port: u16,
+    name: NodeName,
+    replaces: impl FnOnce() -> bool,
+) -> Result<Dialled, ConnectError> {
     let io = |source: io::Error| ConnectError::Io { peer: peer.clone(), port, source: Arc::new(source) };
     let mut stream = timeout(SetupTimer::DEFAULT_STEP, open(peer.host(), port))
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(io)?;
-    let local = LocalNode::new(node.identity.name.clone(), node.identity.creation, node.flags, node.cookie_for(peer));
+    let local = LocalNode::new(name.clone(), node.identity.creation, node.flags, node.cookie_for(peer));
     let mut buffer = BytesMut::new();
-    let replaces = || node.peers.replaces(peer, attempt);
-    let refused = |source| ConnectError::Handshake { peer: peer.clone(), source };
     match handshake::initiate(&mut stream, &mut buffer, local, peer.clone(), replaces).await {
-        Ok(Initiated::Established(established)) => Ok(Some(Connected { stream, buffer, established })),
-        Ok(Initiated::Yielded) => Ok(None),
-        Ok(Initiated::KeptOld) => Err(ConnectError::Disconnected),
+        Ok(Initiated::Established(established)) => {
+            Ok(Dialled::Up(Box::new(Connected { stream, buffer, established, name })))
+        }
+        Ok(Initiated::Yielded) => Ok(Dialled::Yielded),
+        Ok(Initiated::KeptOld) => Ok(Dialled::KeptOld),
+        Ok(Initiated::Closed(source)) => Ok(Dialled::Closed(source)),
         Err(handshake::Error::Io(source)) => Err(io(source)),
-        Err(handshake::Error::Handshake(source)) => Err(refused(source)),
+        Err(handshake::Error::Handshake(source)) => Err(ConnectError::Handshake { peer: peer.clone(), source }),
+        // Only who accepts gives names.
+        Err(handshake::Error::Grant(_)) => Err(ConnectError::Disconnected),
     }
 }
 

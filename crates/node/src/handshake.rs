@@ -13,6 +13,8 @@ use peerl_proto::node_name::NodeName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::granted_names::GrantError;
+
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -20,6 +22,8 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    #[error("there is no name to give: {0}")]
+    Grant(#[from] GrantError),
 }
 
 impl Error {
@@ -28,6 +32,7 @@ impl Error {
         match self {
             Self::Io(_) => "broken connection",
             Self::Handshake(error) => error.kind(),
+            Self::Grant(_) => "no name to give",
         }
     }
 }
@@ -39,6 +44,8 @@ pub(crate) enum Initiated {
     Yielded,
     /// An older connection is well after all.
     KeptOld,
+    /// The peer closed the connection without a word.
+    Closed(HandshakeError),
 }
 
 /// Conducts the handshake on a connection that this node has opened.
@@ -54,7 +61,7 @@ pub(crate) async fn initiate(
     wire.write(&out).await?;
     let message = match wire.read("status").await? {
         Some(message) => message,
-        None => return Err(state.closed().into()),
+        None => return Ok(Initiated::Closed(state.closed())),
     };
     let state = match state.receive(&message)? {
         AfterStatus::Proceed(state) => state,
@@ -71,13 +78,13 @@ pub(crate) async fn initiate(
     };
     let message = match wire.read("challenge").await? {
         Some(message) => message,
-        None => return Err(state.closed().into()),
+        None => return Ok(Initiated::Closed(state.closed())),
     };
     let (state, out) = state.receive(&message, challenge()?)?;
     wire.write(&out).await?;
     match wire.read("acknowledgement").await? {
         Some(message) => Ok(Initiated::Established(state.receive(&message)?)),
-        None => Err(state.closed().into()),
+        None => Ok(Initiated::Closed(state.closed())),
     }
 }
 
@@ -106,7 +113,7 @@ pub(crate) async fn accept(
     buffer: &mut BytesMut,
     local: LocalNode,
     decide: impl FnOnce(&mut Caller) -> Decision,
-    name: impl FnOnce(&NamelessCaller) -> (String, u32),
+    name: impl FnOnce(&NamelessCaller) -> Result<(String, u32), GrantError>,
 ) -> Result<Accepted, Error> {
     let mut wire = Wire::new(stream, buffer, &local);
     let state = ExpectName::new(local);
@@ -147,7 +154,7 @@ pub(crate) async fn accept(
             }
         },
         Ok(Introduced::Dynamic(caller)) => {
-            let (name, creation) = name(&caller);
+            let (name, creation) = name(&caller)?;
             in_writes(caller.give_name(&name, creation, challenge()?).map_err(HandshakeError::PeerName)?)
         }
     };
@@ -209,7 +216,11 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// Writes a message. If the peer has closed the connection, the next [`read`](Self::read) says so.
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        match self.stream.write_all(bytes).await {
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+            written => written,
+        }
     }
 }

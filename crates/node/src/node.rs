@@ -24,6 +24,8 @@ use crate::dial::{self, ConnectError};
 use crate::epmd::{PortMapper, Registered};
 use crate::event::{Level, LogEvent, LogOutput};
 use crate::exports::Exports;
+use crate::granted_names::{Grant, GrantError, GrantedNames};
+use crate::guest::GuestNames;
 use crate::identity::Identity;
 use crate::peers::{Peers, Wish};
 use crate::process::ProcessTable;
@@ -44,6 +46,8 @@ pub struct Node {
 /// What all tasks of a node share.
 pub(crate) struct Inner {
     pub(crate) identity: Identity,
+    /// The names that the node may have at its peers, if it is a guest.
+    pub(crate) guest: Option<GuestNames>,
     pub(crate) port: u16,
     pub(crate) visibility: Visibility,
     pub(crate) flags: DistributionFlags,
@@ -53,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) net_ticktime: Duration,
     pub(crate) limits: Limits,
     pub(crate) peers: Peers,
+    pub(crate) granted_names: GrantedNames,
     pub(crate) processes: ProcessTable,
     pub(crate) exports: Exports,
     pub(crate) served: Served,
@@ -96,6 +101,7 @@ impl Default for Limits {
 /// What a node is started with.
 pub(crate) struct Settings {
     pub(crate) identity: Identity,
+    pub(crate) guest: Option<GuestNames>,
     pub(crate) port: u16,
     pub(crate) visibility: Visibility,
     pub(crate) flags: DistributionFlags,
@@ -148,10 +154,11 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    pub(crate) fn run(settings: Settings, listener: TcpListener) -> Self {
+    pub(crate) fn run(settings: Settings, listener: Option<TcpListener>) -> Self {
         let requester = settings.identity.next_pid();
         let inner = Arc::new(Inner {
             identity: settings.identity,
+            guest: settings.guest,
             port: settings.port,
             visibility: settings.visibility,
             flags: settings.flags,
@@ -161,6 +168,7 @@ impl Node {
             net_ticktime: settings.net_ticktime,
             limits: settings.limits,
             peers: Peers::default(),
+            granted_names: GrantedNames::default(),
             processes: ProcessTable::default(),
             exports: Exports::default(),
             served: Served::default(),
@@ -177,7 +185,9 @@ impl Node {
         });
         let node = Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner };
         let _ = node.inner.services.set(system::start(&node.inner));
-        tokio::spawn(accept::listen(node.inner.clone(), listener));
+        if let Some(listener) = listener {
+            tokio::spawn(accept::listen(node.inner.clone(), listener));
+        }
         node
     }
 
@@ -191,7 +201,14 @@ impl Node {
         &self.inner.identity.name
     }
 
-    /// The port that the node listens on.
+    /// The name by which a peer knows this node. Only a [guest](Self::guest) can have another one than its own, and only
+    /// at a peer with which it is connected.
+    pub fn name_at(&self, peer: &NodeName) -> NodeName {
+        let connection = self.inner.peers.get(peer.as_atom());
+        connection.map_or_else(|| self.name().clone(), |connection| connection.own_name.clone())
+    }
+
+    /// The port that the node listens on; 0 if it is a [guest](Self::guest), which listens nowhere.
     pub fn port(&self) -> u16 {
         self.inner.port
     }
@@ -297,9 +314,16 @@ impl Inner {
         self.cookies.read().get(peer).unwrap_or(&self.cookie).clone()
     }
 
-    /// A creation for a peer that wants to be given a name.
-    pub(crate) fn random_creation(&self) -> u32 {
-        crate::builder::random_creation().unwrap_or(self.identity.creation)
+    /// Gives a name to a peer that has none.
+    pub(crate) fn grant_name(&self, host: &str) -> Result<Grant, GrantError> {
+        loop {
+            let grant = self.granted_names.grant(host)?;
+            // A node that had the name may have come back by it.
+            if self.peers.get(grant.name().as_atom()).is_none() {
+                return Ok(grant);
+            }
+            grant.forget();
+        }
     }
 
     /// The connection to a peer; a new one if there is none.
@@ -310,7 +334,7 @@ impl Inner {
         if *peer == self.identity.name {
             return Err(ConnectError::Myself(peer.clone()));
         }
-        if peer.is_long() != self.identity.name.is_long() {
+        if self.guest.is_none() && peer.is_long() != self.identity.name.is_long() {
             return Err(ConnectError::NameKind { ours: self.identity.name.clone(), peer: peer.clone() });
         }
         if self.stopped.is_cancelled() {
@@ -338,11 +362,16 @@ impl Inner {
         stream: TcpStream,
         buffer: BytesMut,
         established: Established,
+        own_name: NodeName,
+        grant: Option<Grant>,
     ) {
         // A name that came through the handshake fits an atom.
         let Ok(atom) = Atom::new(established.peer.as_str()) else { return };
         let ticks = TickTimer::new(Instant::now(), self.net_ticktime, TickTimer::DEFAULT_INTENSITY);
-        let connection = Arc::new(Connection::new(attempt, atom, &established, ticks, &self.limits));
+        let mut connection =
+            Connection::new(attempt, atom, &established, own_name, &self.identity, ticks, &self.limits);
+        connection.grant = grant;
+        let connection = Arc::new(connection);
         tracing::info!(peer = %connection.peer, visibility = ?connection.visibility(), "node up");
         // Whoever sees the event finds the node connected; what the node sends is read after it.
         {

@@ -175,7 +175,7 @@ impl Inner {
 
     fn route_message(&self, connection: &Connection, to: &Pid, payload: Option<RawTerm>) -> Routed {
         let Some(payload) = payload else { return Routed::Done };
-        if *to == self.requester {
+        if self.identity.is_same(to, &self.requester) {
             self.reply_by_tag(connection, payload);
             return Routed::Done;
         }
@@ -245,13 +245,13 @@ impl Inner {
     }
 
     fn down(&self, connection: &Connection, to: &Pid, reference: &Reference, reason: RawTerm) {
-        if *to == self.requester {
+        if self.identity.is_same(to, &self.requester) {
             if let Some(number) = self.identity.reference_number(reference) {
                 connection.calls.answer(number, Answer::Down(reason));
             }
             return;
         }
-        self.monitor_fired(to, reference, reason);
+        self.monitor_fired(to, &self.identity.own_reference(reference), reason);
     }
 
     fn monitored_by(

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound, Unsendable};
+use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound, Rename, Unsendable};
 use peerl_proto::control::{Control, Offered};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::frame::TICK;
-use peerl_term::{DecodeError, Pid, RawTerm, Sink};
+use peerl_term::{DecodeError, Pid, RawTerm, Sink, encode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::rename::renamed_terms;
 use crate::identity::pid_number;
 
 /// The queue between those who send and the task that writes.
@@ -35,6 +36,7 @@ pub(crate) struct Outbox {
     /// Something could not be queued any more.
     overflowed: Notify,
     limit: usize,
+    rename: Option<Rename>,
 }
 
 /// Whose messages must arrive in the order in which they were sent: those of a process, or those of one call.
@@ -146,10 +148,10 @@ impl Outbox {
     /// A buffer that has grown beyond this is given back when there is nothing more to write.
     const KEPT: usize = 256 << 10;
 
-    pub(crate) fn new(flags: DistributionFlags, limit: usize) -> Self {
+    pub(crate) fn new(flags: DistributionFlags, rename: Option<Rename>, limit: usize) -> Self {
         Self {
             queue: Mutex::new(Queue {
-                channel: Outbound::new(flags),
+                channel: Outbound::new(flags).with_rename(rename.clone()),
                 buffer: Vec::new(),
                 lanes: VecDeque::new(),
                 lane_bytes: 0,
@@ -166,6 +168,7 @@ impl Outbox {
             drained: Notify::new(),
             overflowed: Notify::new(),
             limit,
+            rename,
         }
     }
 
@@ -218,6 +221,15 @@ impl Outbox {
         payload: &RawTerm,
         end: &'static [u8],
     ) -> Result<(), SendError> {
+        if let Some(rename) = &self.rename
+            && let Some(terms) = renamed_terms(rename, payload.bytes())
+        {
+            return self.send(from, control, |out| {
+                start(out);
+                terms.iter().for_each(|term| encode::term(term, out));
+                out.put(end);
+            });
+        }
         let mut queue = self.queue.lock();
         if payload.has_records() && !queue.channel.supports(DistributionFlags::NATIVE_RECORDS) {
             return Err(Unsendable::NativeRecord.into());

@@ -56,7 +56,7 @@ impl Process {
         let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
         let inner = self.inner();
-        if *alias.node() == inner.identity.atom {
+        if inner.identity.is_own(alias.node()) {
             inner.send_here(inner.process_of_alias(alias), Payload::Encoded(payload)).await;
             return Ok(());
         }

@@ -413,7 +413,7 @@ pub(crate) enum Place {
 impl Inner {
     pub(crate) fn place_of(&self, object: &Monitored) -> Place {
         match object {
-            Monitored::Process(pid) if pid.node == self.identity.atom => Place::Here(self.process(pid)),
+            Monitored::Process(pid) if self.identity.is_own(&pid.node) => Place::Here(self.process(pid)),
             Monitored::Process(pid) => NodeName::new(&pid.node).map_or(Place::Here(None), Place::There),
             Monitored::Name(name, node) if *node == self.identity.name => Place::Here(self.processes.whereis(name)),
             Monitored::Name(_, node) => Place::There(node.clone()),
@@ -427,7 +427,7 @@ impl Inner {
         payload: Payload<'_>,
     ) -> Result<(), SendError> {
         let (to, node) = match to {
-            Destination::Process(pid) if pid.node == self.identity.atom => {
+            Destination::Process(pid) if self.identity.is_own(&pid.node) => {
                 self.send_here(self.process(&pid), payload).await;
                 return Ok(());
             }
@@ -458,7 +458,7 @@ impl Inner {
     /// Answers a request that came as a message. Does not connect for it: whoever is gone by now waits no more, and
     /// a connection that was just ended on purpose is not to come back.
     pub(crate) async fn answer_from(&self, from: &Pid, to: &Pid, answer: &Term) {
-        if to.node == self.identity.atom {
+        if self.identity.is_own(&to.node) {
             self.send_here(self.process(to), Payload::Term(answer)).await;
         } else if let Some(connection) = self.peers.get(&to.node)
             && !reason::is_impossible(to, &connection)

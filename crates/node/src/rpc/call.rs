@@ -183,7 +183,7 @@ async fn make_on<T: DeserializeOwned>(
     let mut pending = Pending::start(node, connection, number)?;
     send(connection, &request, number, mfa).map_err(not_sent)?;
     match pending.answer().await {
-        Answer::Down(reason) => Reply { reference: &reference, reason }.into_value(),
+        Answer::Down(reason) => Reply { identity: &node.identity, number, reason }.into_value(),
         Answer::NotSpawned(error) => Err(CallError::NotSpawned(error)),
         Answer::Disconnected | Answer::Reply(_) => Err(CallError::NodeDown),
     }

@@ -1,11 +1,12 @@
 //! The outcome of a call, in the forms in which it travels.
 
-use peerl_term::{Atom, Decoder, Limits, RawTerm, Reference, Term};
+use peerl_term::{Atom, Decoder, Limits, RawTerm, Term};
 use serde::de::DeserializeOwned;
 
 use super::CallError;
 use crate::exception::{Class, Exception};
 use crate::exports::Outcome;
+use crate::identity::Identity;
 use crate::reason::{CallId, Ended, RETURN, Reason, Returned};
 
 /// The exit reason of the process that has made a call for `erpc`: `{Id, return, Value}` and its kin.
@@ -62,7 +63,9 @@ pub(crate) fn badrpc(exception: Exception) -> Term {
 
 /// The answer to a call that this node has made: the exit reason of the process that the peer has spawned for it.
 pub(crate) struct Reply<'a> {
-    pub(crate) reference: &'a Reference,
+    pub(crate) identity: &'a Identity,
+    /// The number of the reference that the call was made with.
+    pub(crate) number: u64,
     pub(crate) reason: RawTerm,
 }
 
@@ -73,7 +76,7 @@ impl Reply<'_> {
             let of_call = |decoder: &mut Decoder<'_>| -> Option<Atom> {
                 let arity = decoder.tuple_header().ok()?;
                 (3..=4).contains(&arity).then_some(())?;
-                (decoder.reference().ok()? == *self.reference).then_some(())?;
+                (self.identity.reference_number(&decoder.reference().ok()?) == Some(self.number)).then_some(())?;
                 decoder.atom().ok()
             };
             let kind = of_call(decoder);

@@ -29,7 +29,7 @@ fn batches(outbox: &Outbox) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_expected_is_waited_for_up_to_what_is_worth_a_write() {
-    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, None, 1 << 20);
     let is_gathered = || outbox.gathered(Crowd::No).now_or_never().is_some();
     assert!(is_gathered(), "nothing is queued");
     send(&outbox, 1, 1, 20);
@@ -54,7 +54,7 @@ async fn what_is_expected_is_waited_for_up_to_what_is_worth_a_write() {
 
 #[test]
 fn nobody_is_waited_for_when_all_have_sent() {
-    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, None, 1 << 20);
     let is_gathered = || outbox.gathered(Crowd::Likely).now_or_never().is_some();
     send(&outbox, 1, 1, 20);
     assert!(!is_gathered(), "there may be others");
@@ -67,7 +67,7 @@ fn nobody_is_waited_for_when_all_have_sent() {
 
 #[test]
 fn small_messages_overtake_large_ones_of_others() {
-    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, None, 1 << 20);
     send(&outbox, 1, 1, 400 << 10);
     send(&outbox, 2, 2, 20);
     assert_eq!(batches(&outbox), [(vec![2], vec![1, 1])]);
@@ -75,7 +75,7 @@ fn small_messages_overtake_large_ones_of_others() {
 
 #[test]
 fn the_messages_of_a_sender_keep_their_order() {
-    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, None, 1 << 20);
     send(&outbox, 1, 1, 400 << 10);
     send(&outbox, 1, 2, 20);
     send(&outbox, 1, 3, 400 << 10);
@@ -99,7 +99,7 @@ fn what_is_queued_is_written_before_the_end() {
 
 #[test]
 fn only_what_would_wait_behind_a_large_message_has_to_wait_for_it() {
-    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, None, 1 << 20);
     send(&outbox, 1, 1, 4 << 20);
     assert_eq!(outbox.ready(&pid(2), 20).now_or_never(), Some(Ok(())));
     assert_eq!(outbox.ready(&pid(2), 1 << 20).now_or_never(), None);
@@ -109,7 +109,7 @@ fn only_what_would_wait_behind_a_large_message_has_to_wait_for_it() {
 
 #[test]
 fn one_large_message_is_no_overflow_but_two_are() {
-    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, None, 1 << 20);
     send(&outbox, 1, 1, 4 << 20);
     send(&outbox, 2, 2, 20);
     assert_eq!(outbox.overflowed().now_or_never(), None);
