@@ -88,7 +88,7 @@ impl From<ConnectError> for Failure {
             ConnectError::Handshake { peer, source } => match source {
                 HandshakeError::CookieMismatch { .. } => wrong_cookie(&format!("{peer} has another cookie")),
                 HandshakeError::NotAllowed { .. } => Failure::new(format!("{peer} does not allow this node to connect"))
-                    .hint("it may allow only some nodes (net_kernel:allow/1), or take this one for another; try another --name"),
+                    .hint("it may allow only some nodes (net_kernel:allow/1): give this one a name of its list with --name or --sname"),
                 HandshakeError::WrongName { dialled, answered } => {
                     let host = answered.split_once('@').map_or(answered.as_str(), |(_, host)| host);
                     Failure::new(format!("{dialled} calls itself {answered}"))
@@ -97,6 +97,9 @@ impl From<ConnectError> for Failure {
                 HandshakeError::Closed { .. } => wrong_cookie(&format!("{peer} refused the connection: {source}")),
                 other => Failure::new(format!("{peer} did not accept the connection: {other}")),
             },
+            ConnectError::NoGuestName(_) => {
+                Failure::new(error).hint("end some of them, or give this node a name of its own with --name or --sname")
+            }
             _ => Failure::new(error),
         }
     }
@@ -104,7 +107,7 @@ impl From<ConnectError> for Failure {
 
 fn wrong_cookie(message: &str) -> Failure {
     Failure::new(message)
-        .hint("wrong cookie? give the cluster's with PEERL_COOKIE or --cookie-file; the default is in ~/.erlang.cookie")
+        .hint("wrong cookie? give the cluster's with PEERL_COOKIE or --cookie-file; the default is in ~/.erlang.cookie, or else in ~/.config/erlang/.erlang.cookie")
 }
 
 impl From<IdentityError> for Failure {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use peerl_discovery::Identity;
-use peerl_node::{ConnectError, Epmd, Node, NodeBuilder, NodeName, Visibility, read_cookie};
+use peerl_node::{ConnectError, Epmd, Node, NodeBuilder, NodeName, StartError, Visibility, read_cookie};
 
 use crate::failure::Failure;
 use crate::output::pass_on;
@@ -15,40 +15,61 @@ use crate::settings::{EpmdChoice, PortRange, Settings};
 pub enum Role {
     /// It is a member of the cluster, which others find and call.
     Worker,
-    /// It calls others and goes away. It is hidden; unless the user has named it, it is registered nowhere.
+    /// It calls others and goes away. It is hidden; unless the user has named it, it has one of the names that all guests
+    /// share, and is registered nowhere.
     Guest,
 }
 
 /// Starts the node of a command that has to do with these peers.
 ///
+/// A worker that nobody has named is `worker_N`, with the first N that is free at the EPMD of this host: a name is an atom
+/// in the memory of all peers, so a worker that is started again and again does not make up new ones.
+///
 /// # Errors
 /// If the settings make no sense together, or the node cannot be started.
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
-    Ok(prepare(settings, role, peers).await?.start().await?)
+    if role == Role::Guest {
+        return Ok(guest(settings, peers).await?.start().await?);
+    }
+    if let Some(name) = given_name(settings, peers).await? {
+        return Ok(with_name(settings, role, &name)?.start().await?);
+    }
+    let mut number = 1;
+    loop {
+        let name = node_name(&format!("worker_{number}@{}", own_host(peers)))?;
+        match with_name(settings, role, &name)?.start().await {
+            Err(StartError::Epmd(peerl_epmd::Error::NameTaken { .. })) if number < MOST_WORKERS => number += 1,
+            started => return Ok(started?),
+        }
+    }
 }
 
-/// Prepares the node of a command that has to do with these peers.
+/// The most workers without names of their own on a host.
+const MOST_WORKERS: u32 = 1000;
+
+/// Prepares the guest of a command that has to do with these peers.
 ///
 /// # Errors
 /// If the settings make no sense together, or the node is to be named after the machine and nobody says what it is.
-pub async fn prepare(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
-    let name = match settings.name.as_deref().filter(|name| name.starts_with(Identity::PREFIX)) {
-        Some(rule) => {
-            let name = rule.parse::<Identity>()?.name().await?;
-            tracing::info!(%name, rule, "named after the machine");
-            of_given_kind(settings, name)?
+pub async fn guest(settings: &Settings, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
+    let builder = match given_name(settings, peers).await? {
+        Some(name) => with_name(settings, Role::Guest, &name)?,
+        None => {
+            let builder = with_cookie(settings, Node::guest().epmd(epmd(settings)?))?;
+            let are_short = peers.first().is_some_and(|peer| !peer.is_long());
+            if are_short { builder.short_names() } else { builder }
         }
-        None => name(settings, role, peers)?,
     };
-    let is_named = settings.name.is_some() || settings.sname.is_some();
-    let other_kind = peers.iter().find(|peer| peer.is_long() != name.is_long());
-    if let (true, Some(peer)) = (is_named, other_kind) {
-        return Err(ConnectError::NameKind { ours: name, peer: peer.clone() }.into());
-    }
+    // What is printed on the standard output is the command's own result.
+    let builder = builder.output(|text| drop(pass_on(std::io::stderr(), text)));
+    Ok(builder.log_output(remote_log::show(settings)))
+}
+
+fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBuilder, Failure> {
     let hidden = role == Role::Guest || settings.hidden.unwrap_or(false);
     let mut builder = Node::builder(name.as_str())
         .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })
-        .epmd(epmd(settings, role)?);
+        .epmd(epmd(settings)?);
     // Without any EPMD, that port is the peers': nobody looks for a guest there.
     let is_peers_port = role == Role::Guest && settings.epmd == Some(EpmdChoice::None);
     if let (Some(PortRange { first, last }), false) = (settings.dist_port, is_peers_port) {
@@ -59,15 +80,17 @@ pub async fn prepare(settings: &Settings, role: Role, peers: &[NodeName]) -> Res
         None if role == Role::Guest => builder = builder.listen_address(Ipv4Addr::LOCALHOST.into()),
         None => {}
     }
-    if let Some(cookie) = cookie(settings)? {
-        builder = builder.cookie(cookie);
+    if role == Role::Worker {
+        builder = builder.make_cookie();
     }
-    if role == Role::Guest {
-        // What is printed on the standard output is the command's own result.
-        builder = builder.output(|text| drop(pass_on(std::io::stderr(), text)));
-        builder = builder.log_output(remote_log::show(settings));
-    }
-    Ok(builder)
+    with_cookie(settings, builder)
+}
+
+fn with_cookie(settings: &Settings, builder: NodeBuilder) -> Result<NodeBuilder, Failure> {
+    Ok(match cookie(settings)? {
+        Some(cookie) => builder.cookie(cookie),
+        None => builder,
+    })
 }
 
 fn cookie(settings: &Settings) -> Result<Option<String>, Failure> {
@@ -80,10 +103,8 @@ fn cookie(settings: &Settings) -> Result<Option<String>, Failure> {
     Ok(Some(text.trim_end().to_owned()))
 }
 
-fn epmd(settings: &Settings, role: Role) -> Result<Epmd, Failure> {
-    let is_named = settings.name.is_some() || settings.sname.is_some();
+fn epmd(settings: &Settings) -> Result<Epmd, Failure> {
     Ok(match settings.epmd.unwrap_or_default() {
-        EpmdChoice::Auto if role == Role::Guest && !is_named => Epmd::Unregistered,
         EpmdChoice::Auto => Epmd::Auto,
         EpmdChoice::External => Epmd::External,
         EpmdChoice::Embedded => Epmd::Embedded,
@@ -97,12 +118,27 @@ fn epmd(settings: &Settings, role: Role) -> Result<Epmd, Failure> {
     })
 }
 
-/// The name that the user gave, or one that nobody else has: with a long host if the peers have long ones.
-fn name(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeName, Failure> {
-    let unique = || {
-        let stem = if role == Role::Worker { "worker" } else { "peerl" };
-        format!("{stem}_{}_{:04x}", std::process::id(), fastrand::u16(..))
+/// The name that the user gave, or the machine's own if that is asked for.
+async fn given_name(settings: &Settings, peers: &[NodeName]) -> Result<Option<NodeName>, Failure> {
+    let name = match settings.name.as_deref().filter(|name| name.starts_with(Identity::PREFIX)) {
+        Some(rule) => {
+            let name = rule.parse::<Identity>()?.name().await?;
+            tracing::info!(%name, rule, "named after the machine");
+            of_given_kind(settings, name)?
+        }
+        None => match written_name(settings, peers)? {
+            Some(name) => name,
+            None => return Ok(None),
+        },
     };
+    match peers.iter().find(|peer| peer.is_long() != name.is_long()) {
+        Some(peer) => Err(ConnectError::NameKind { ours: name, peer: peer.clone() }.into()),
+        None => Ok(Some(name)),
+    }
+}
+
+/// The name that the user gave: with a long host if it has none and is a long one.
+fn written_name(settings: &Settings, peers: &[NodeName]) -> Result<Option<NodeName>, Failure> {
     let text = match (&settings.name, &settings.sname) {
         (Some(name), _) if name.contains('@') => name.clone(),
         (Some(name), _) => format!("{name}@{}", long_host(peers)),
@@ -111,15 +147,15 @@ fn name(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<NodeName,
         }
         (None, Some(sname)) if sname.contains('@') => sname.clone(),
         (None, Some(sname)) => format!("{sname}@{}", short_host()),
-        (None, None) if peers.iter().any(NodeName::is_long) => format!("{}@{}", unique(), long_host(peers)),
-        // The one short name that works without any name service.
-        (None, None) if peers.iter().any(|peer| peer.host() == "localhost") => format!("{}@localhost", unique()),
-        (None, None) => format!("{}@{}", unique(), short_host()),
+        (None, None) => return Ok(None),
     };
-    let name = NodeName::new(&text).map_err(|error| {
+    of_given_kind(settings, node_name(&text)?).map(Some)
+}
+
+fn node_name(text: &str) -> Result<NodeName, Failure> {
+    NodeName::new(text).map_err(|error| {
         Failure::usage(format!("{text:?} is not a node name: {error}")).hint("use NAME@HOST, as worker@10.0.0.7")
-    })?;
-    of_given_kind(settings, name)
+    })
 }
 
 /// The name, if its host is of the kind that the option asks for.
@@ -134,6 +170,16 @@ fn of_given_kind(settings: &Settings, name: NodeName) -> Result<NodeName, Failur
                 .hint("use --name for long names"))
         }
         _ => Ok(name),
+    }
+}
+
+/// The host of a worker that nobody has named: of the kind that the peers have.
+fn own_host(peers: &[NodeName]) -> String {
+    match peers {
+        _ if peers.iter().any(NodeName::is_long) => long_host(peers),
+        // The one short name that works without any name service.
+        _ if peers.iter().any(|peer| peer.host() == "localhost") => "localhost".to_owned(),
+        _ => short_host(),
     }
 }
 
@@ -169,39 +215,38 @@ fn own_address(host: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn named(name: Option<&str>, sname: Option<&str>, peer: Option<&str>) -> Result<String, Failure> {
+    fn named(name: Option<&str>, sname: Option<&str>) -> Result<String, Failure> {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let settings = Settings { name: owned(name), sname: owned(sname), ..Settings::default() };
-        let peers: Vec<NodeName> = peer.iter().map(|peer| peer.parse().unwrap()).collect();
-        super::name(&settings, Role::Guest, &peers).map(|name| name.to_string())
+        super::written_name(&settings, &[]).map(|name| name.unwrap().to_string())
     }
 
     #[test]
     fn names_that_are_given_are_checked() {
-        assert_eq!(named(Some("a@10.0.0.1"), None, None).unwrap(), "a@10.0.0.1");
-        assert_eq!(named(None, Some("a@box"), None).unwrap(), "a@box");
-        assert!(named(None, Some("a"), None).unwrap().starts_with("a@"));
+        assert_eq!(named(Some("a@10.0.0.1"), None).unwrap(), "a@10.0.0.1");
+        assert_eq!(named(None, Some("a@box")).unwrap(), "a@box");
+        assert!(named(None, Some("a")).unwrap().starts_with("a@"));
         let hint = |result: Result<String, Failure>| result.unwrap_err().to_string();
-        assert!(hint(named(Some("a@box"), None, None)).contains("--sname"));
-        assert!(hint(named(None, Some("a@box.lan"), None)).contains("--name"));
-        assert!(hint(named(Some("a@b@c.d"), None, None)).contains("NAME@HOST"));
+        assert!(hint(named(Some("a@box"), None)).contains("--sname"));
+        assert!(hint(named(None, Some("a@box.lan"))).contains("--name"));
+        assert!(hint(named(Some("a@b@c.d"), None)).contains("NAME@HOST"));
     }
 
     #[test]
-    fn names_that_are_made_are_of_the_peers_kind() {
-        let made = |peer| named(None, None, peer).unwrap();
-        assert!(made(Some("a@127.0.0.1")).ends_with("@127.0.0.1"));
-        assert!(made(Some("a@localhost")).ends_with("@localhost"));
-        assert!(!made(Some("a@box")).split('@').nth(1).unwrap().contains('.'));
-        assert!(!made(None).split('@').nth(1).unwrap().contains('.'));
-        assert_ne!(made(None), made(None));
+    fn hosts_of_workers_are_of_the_peers_kind() {
+        let host =
+            |peer: Option<&str>| own_host(&peer.iter().map(|peer| peer.parse().unwrap()).collect::<Vec<NodeName>>());
+        assert_eq!(host(Some("a@127.0.0.1")), "127.0.0.1");
+        assert_eq!(host(Some("a@localhost")), "localhost");
+        assert!(!host(Some("a@box")).contains('.'));
+        assert!(!host(None).contains('.'));
     }
 
     #[test]
     fn no_epmd_needs_a_port() {
         let settings = Settings { epmd: Some(EpmdChoice::None), ..Settings::default() };
-        assert!(epmd(&settings, Role::Guest).unwrap_err().to_string().contains("--dist-port"));
+        assert!(epmd(&settings).unwrap_err().to_string().contains("--dist-port"));
         let settings = Settings { dist_port: Some("9100".parse().unwrap()), ..settings };
-        assert_eq!(epmd(&settings, Role::Guest).unwrap(), Epmd::None { port: 9100 });
+        assert_eq!(epmd(&settings).unwrap(), Epmd::None { port: 9100 });
     }
 }

@@ -25,7 +25,8 @@ use crate::log::LogFormat;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The node's name, NAME@HOST; the host is an address or has a dot, as with `erl -name`. auto:ec2,
-    /// auto:ecs, auto:ip or auto:hostname name it after the machine, so that discovery finds it.
+    /// auto:ecs, auto:ip or auto:hostname name it after the machine, so that discovery finds it [default: worker_N for a
+    /// worker, one of 256 names that all guests share for other commands].
     #[arg(long, global = true, value_name = "NAME@HOST", conflicts_with = "sname")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -35,8 +36,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sname: Option<String>,
 
-    /// The cookie that all nodes of the cluster share [default: ~/.erlang.cookie]. Others can see the command line:
-    /// prefer PEERL_COOKIE or a file.
+    /// The cookie that all nodes of the cluster share [default: that of ~/.erlang.cookie, or of erlang/.erlang.cookie in
+    /// $XDG_CONFIG_HOME or ~/.config]. Others can see the command line: prefer PEERL_COOKIE or a file.
     #[arg(long, global = true, conflicts_with = "cookie_file", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<String>,

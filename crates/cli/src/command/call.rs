@@ -12,7 +12,7 @@ use peerl_term::text::Syntax;
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, pass_on};
-use crate::session::{self, Role};
+use crate::session;
 use crate::settings::{Format, Settings, Span};
 use crate::shutdown;
 
@@ -55,7 +55,7 @@ impl Call {
         };
         let printed = Printed { is_text: settings.format() == Format::Text, in_line: Arc::default() };
         let showing = printed.clone();
-        let node = session::prepare(settings, Role::Guest, std::slice::from_ref(&self.node))
+        let node = session::guest(settings, std::slice::from_ref(&self.node))
             .await?
             .output(move |text| showing.show(text))
             .start()

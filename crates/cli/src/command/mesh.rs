@@ -94,7 +94,7 @@ impl Mesh {
             }
             healer.verify();
         }
-        let report = Report::new(&healer, node.name(), &done);
+        let report = Report::new(&healer, &done);
         node.shutdown().await;
         output.value(&report, || report.text())?;
         Ok(match report.has_reached_any() {

@@ -52,7 +52,7 @@ impl Nodes {
             for peer in &asked {
                 for kind in [VISIBLE, HIDDEN] {
                     for found in nodes_of(&node, peer, kind).await? {
-                        if found != node.name().as_str() {
+                        if found != node.name_at(peer).as_str() {
                             seen.entry((found, kind)).or_default().insert(peer.to_string());
                         }
                     }

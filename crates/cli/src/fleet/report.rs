@@ -57,15 +57,14 @@ impl Report {
     const WIDEST: usize = 32;
 
     /// Makes a report of what a healer knows now, and what it has done.
-    pub fn new(healer: &Healer, own_name: &NodeName, done: &[FleetEvent]) -> Self {
+    pub fn new(healer: &Healer, done: &[FleetEvent]) -> Self {
         let connectivity = healer.connectivity();
         let members = healer.members();
         let rows = members.iter().map(|(name, member)| {
             let (connected, others) = match &member.connected {
                 Some(all) => {
-                    let (connected, mut others): (BTreeSet<_>, BTreeSet<_>) =
+                    let (connected, others): (BTreeSet<_>, BTreeSet<_>) =
                         all.iter().cloned().partition(|peer| members.contains_key(peer));
-                    others.remove(own_name);
                     (Some(connected), others)
                 }
                 None => (None, BTreeSet::new()),

@@ -48,7 +48,10 @@ impl Kind {
 /// # Errors
 /// If it does not answer.
 pub(super) async fn look(remote: &RemoteNode, known: Option<Nature>) -> Result<(Nature, BTreeSet<NodeName>), Failure> {
-    let connected = remote.connected().await.map_err(|error| call_failure(error, "erlang:nodes/1", remote.name()))?;
+    let mut connected =
+        remote.connected().await.map_err(|error| call_failure(error, "erlang:nodes/1", remote.name()))?;
+    // This guest is no part of the fleet.
+    connected.remove(&remote.guest().name_at(remote.name()));
     let nature = match known {
         Some(nature) => nature,
         None => nature(remote).await?,

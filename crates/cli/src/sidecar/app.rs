@@ -31,7 +31,8 @@ impl App {
 
     fn names(&self, nodes: BTreeSet<NodeName>) -> Vec<String> {
         // The sidecar itself is nobody's peer.
-        nodes.into_iter().filter(|node| node != self.remote.guest().name()).map(|node| node.to_string()).collect()
+        let own = self.remote.guest().name_at(self.remote.name());
+        nodes.into_iter().filter(|node| *node != own).map(|node| node.to_string()).collect()
     }
 }
 
