@@ -18,6 +18,7 @@ pub enum Coverage {
     Whole,
 }
 
+#[cfg(feature = "dns")]
 impl Coverage {
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
