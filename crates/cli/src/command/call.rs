@@ -66,13 +66,13 @@ impl Call {
         if let Some(Span(time)) = self.timeout {
             called = called.timeout(time);
         }
-        let mut end = std::pin::pin!(shutdown::signal()?);
+        let mut end = std::pin::pin!(shutdown::signal(shutdown::LIMIT)?);
         let result = tokio::select! {
             result = called.into_future() => Ok(result),
             signal = &mut end => Err(signal),
         };
         // Processes that were spawned by the call are not to be left with this command for a group leader.
-        let again = shutdown::signal()?;
+        let again = shutdown::signal(shutdown::LIMIT)?;
         tokio::select! {
             () = node.shutdown() => {}
             _ = again => {}
