@@ -20,7 +20,7 @@ mod figures;
 mod member;
 pub use member::Member;
 mod readiness;
-pub use readiness::Readiness;
+pub use readiness::{Company, Readiness};
 mod token;
 use token::Token;
 
@@ -49,9 +49,22 @@ pub struct ControlOptions {
     /// /readyz need none.
     #[arg(long, value_name = "FILE")]
     control_token_file: Option<PathBuf>,
+
+    /// Be ready without any peer when discovery answers and finds no nodes at all. Otherwise /readyz waits until a peer
+    /// is connected, or discovery lists this very node and no other.
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    alone_ok: Option<bool>,
 }
 
 impl ControlOptions {
+    /// Whether the node needs others to be ready.
+    pub fn company(&self, settings: &Settings) -> Company {
+        match self.alone_ok.or(settings.alone_ok).unwrap_or_default() {
+            true => Company::Optional,
+            false => Company::Required,
+        }
+    }
+
     /// Takes the address, if a door is wanted; until it is [opened](Reserved::open), who knocks has to wait. From here
     /// on what happens is counted.
     ///

@@ -54,6 +54,14 @@ impl PeerOptions {
     /// # Errors
     /// If a strategy makes no sense, all fail, or none finds anybody.
     pub async fn find(&self, settings: &Settings) -> Result<Peers, Failure> {
+        Ok(self.find_by_each(settings).await?.peers)
+    }
+
+    /// Finds the nodes, once, and says which strategies found none. Each of these has a warning.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn find_by_each(&self, settings: &Settings) -> Result<Found, Failure> {
         let strategies = self.strategies(settings)?;
         if strategies.is_empty() {
             return Err(
@@ -61,25 +69,51 @@ impl PeerOptions {
             );
         }
         let answers = strategies.iter().map(|strategy| async { (strategy.name(), strategy.discover().await) });
-        let (mut found, mut first) = (Peers::new(), None);
+        let (mut found, mut failures, mut empty) = (Found::default(), Vec::new(), Vec::new());
         for (name, answer) in futures::future::join_all(answers).await {
             match answer {
-                Ok(answer) => found.extend(answer.peers),
-                Err(error) => {
-                    tracing::warn!(strategy = name, %error, "discovery failed");
-                    first.get_or_insert_with(|| discovery_failure(name, error));
+                Ok(answer) if !answer.is_empty() => {
+                    found.peers.extend(answer.peers);
+                    continue;
                 }
+                Ok(answer) => empty.push(nothing_found(name, &answer.asked)),
+                Err(error) => failures.push(discovery_failure(name, error)),
+            }
+            found.failed.push(name.to_owned());
+        }
+        // If nothing is found, one of them is the command's error.
+        let told = usize::from(found.peers.is_empty());
+        for failure in failures.iter().skip(told) {
+            tracing::warn!("{failure}");
+        }
+        if !found.peers.is_empty() || !failures.is_empty() {
+            for strategy in &empty {
+                tracing::warn!("{strategy}");
             }
         }
-        match first {
-            Some(failure) if found.is_empty() => Err(failure),
-            _ if found.is_empty() => {
-                let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
-                Err(Failure::new(format!("no nodes were found by {}", names.join(" ")))
-                    .hint("start some with `peerl worker`, and check with `peerl discover`"))
-            }
-            _ => Ok(found),
+        match failures.into_iter().next() {
+            _ if !found.peers.is_empty() => Ok(found),
+            Some(failure) => Err(failure),
+            None => Err(Failure::new(format!("no nodes were found: {}", empty.join("; ")))
+                .hint("start some with `peerl worker`, and check with `peerl discover`")),
         }
+    }
+}
+
+/// The nodes that strategies found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The nodes.
+    pub peers: Peers,
+    /// The strategies that failed or found no nodes.
+    pub failed: Vec<String>,
+}
+
+/// Says that a strategy finds no nodes, and what it asked.
+pub fn nothing_found(strategy: &str, asked: &str) -> String {
+    match asked {
+        "" => format!("{strategy} finds no nodes"),
+        asked => format!("{strategy} finds no nodes (asked: {asked})"),
     }
 }
 

@@ -104,6 +104,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<SocketAddr>,
 
+    /// Whether a worker or app is ready without any peer when discovery finds no nodes: for the file and the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "flag", default)]
+    pub alone_ok: Option<bool>,
+
     /// The file with the control door's token: for the file and the environment.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,7 +220,8 @@ impl Settings {
 }
 
 /// The settings that have a variable.
-const FROM_ENVIRONMENT: [&str; 14] = [
+const FROM_ENVIRONMENT: [&str; 15] = [
+    "alone_ok",
     "name",
     "sname",
     "cookie",

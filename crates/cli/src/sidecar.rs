@@ -17,13 +17,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use peerl_discovery::{
-    Backoff, MeshError, MeshEvent, Reconciler, RemoteError, RemoteMesh, RemoteNode, Removal, Standing, Strategy,
+    Backoff, MeshError, MeshEvent, Novelty, Reconciler, RemoteError, RemoteMesh, RemoteNode, Removal, Standing,
+    Strategy,
 };
 use peerl_node::{Node, NodeName};
 use tokio::time::{Instant, sleep};
 
-use crate::control_door::{Controlled, Readiness};
+use crate::control_door::{Company, Controlled, Readiness};
 use crate::failure::Failure;
+use crate::fan_out;
 use crate::fleet;
 
 /// What keeps one node clustered.
@@ -32,6 +34,7 @@ pub struct Sidecar {
     strategies: Vec<Arc<Remembering>>,
     interval: Duration,
     removal: Removal,
+    company: Company,
     /// What the app is to the lists, over all its runs.
     standing: Mutex<Standing>,
     readiness: AppReadiness,
@@ -51,6 +54,7 @@ impl Sidecar {
             strategies: Remembering::each(strategies),
             interval,
             removal: Removal::Never,
+            company: Company::default(),
             standing: Mutex::default(),
             readiness: AppReadiness::default(),
         }
@@ -64,6 +68,11 @@ impl Sidecar {
     /// Sets when the app leaves the mesh because it is no longer listed. Never unless told otherwise.
     pub fn removal(self, removal: Removal) -> Self {
         Self { removal, ..self }
+    }
+
+    /// Sets whether the app needs others to be ready. It does unless told otherwise.
+    pub fn company(self, company: Company) -> Self {
+        Self { company, ..self }
     }
 
     /// The app, for a control door.
@@ -122,7 +131,7 @@ impl Sidecar {
             .check_interval(Self::LOOK.min(self.interval));
         let (mut events, mut known) = (reconciler.events(), Known::default());
         let set = |readiness| *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = readiness;
-        set(Some(Readiness::follow(&reconciler, self.remote.name())));
+        set(Some(Readiness::follow(&reconciler, self.remote.name(), self.company)));
         let running = reconciler.start();
         let result = loop {
             let event = tokio::select! {
@@ -145,8 +154,6 @@ impl Sidecar {
 /// What has been told already.
 #[derive(Default)]
 struct Known {
-    /// Why discovery fails, by strategy.
-    failing: HashMap<String, String>,
     /// Why peers cannot be connected.
     refused: HashMap<NodeName, String>,
     /// Why the app cannot leave.
@@ -157,12 +164,14 @@ impl Known {
     /// What is new of an event.
     fn news(&mut self, event: MeshEvent) -> Option<SidecarEvent> {
         Some(match event {
-            MeshEvent::Polled { strategy, .. } => {
-                self.failing.remove(&strategy);
-                return None;
+            MeshEvent::PollFailed { novelty: Novelty::Repetition, .. }
+            | MeshEvent::PollEmpty { novelty: Novelty::Repetition, .. } => return None,
+            MeshEvent::PollFailed { strategy, error, .. } => {
+                SidecarEvent::DiscoveryFailed { strategy, error: error.to_string() }
             }
-            MeshEvent::PollFailed { strategy, error } => self.failed(strategy, error.to_string())?,
-            MeshEvent::PollEmpty { strategy } => self.failed(strategy, "it finds no nodes any more".to_owned())?,
+            MeshEvent::PollEmpty { strategy, asked, .. } => {
+                SidecarEvent::DiscoveryFailed { strategy, error: fan_out::nothing_found("it", &asked) }
+            }
             MeshEvent::Connected { peer } => {
                 self.refused.remove(&peer);
                 SidecarEvent::Connected { peer }
@@ -196,11 +205,6 @@ impl Known {
             }
             _ => return None,
         })
-    }
-
-    fn failed(&mut self, strategy: String, error: String) -> Option<SidecarEvent> {
-        let before = self.failing.insert(strategy.clone(), error.clone());
-        (before.as_ref() != Some(&error)).then_some(SidecarEvent::DiscoveryFailed { strategy, error })
     }
 }
 

@@ -153,6 +153,23 @@ fn a_worker_is_ready_once_it_has_joined_and_until_it_drains() {
 }
 
 #[test]
+fn a_worker_that_finds_nobody_is_ready_only_if_it_is_listed_or_may_be_alone() {
+    let cluster = Cluster::start();
+    let file = cluster.write("nodes", "\n");
+    let options = ["--discover", &format!("file:{file}"), "--interval", "200ms"];
+    let door = Door::open(&cluster, &options);
+    let end = Instant::now() + A_WHILE;
+    while !door.get("/readyz").body.contains("finds no nodes") {
+        assert!(Instant::now() < end, "{:?}", door.get("/readyz"));
+    }
+    assert_eq!(door.get("/readyz").status, 503);
+    let alone = Door::open(&cluster, &[&options[..], &["--alone-ok"]].concat());
+    alone.wait_for("/readyz", 200);
+    cluster.write("nodes", format!("{}\n", door.name));
+    door.wait_for("/readyz", 200);
+}
+
+#[test]
 fn prometheus_scrapes_what_was_decided_and_done() {
     let cluster = Cluster::start();
     let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();

@@ -42,8 +42,10 @@ fn a_worker_follows_a_file_and_disconnects_nobody() {
 const FAILS: u8 = 1;
 #[cfg(feature = "dns")]
 const ELSEWHERE: u8 = 2;
+#[cfg(feature = "dns")]
+const UNKNOWN: u8 = 3;
 
-/// A name server that says 127.0.0.1 to every question, once told so 127.0.0.77, or that it fails.
+/// A name server that says 127.0.0.1 to every question, once told so 127.0.0.77, that it fails, or that there is no such name.
 #[cfg(feature = "dns")]
 fn name_server(mood: std::sync::Arc<std::sync::atomic::AtomicU8>) -> std::net::SocketAddr {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -54,11 +56,15 @@ fn name_server(mood: std::sync::Arc<std::sync::atomic::AtomicU8>) -> std::net::S
             let name = query[12..].iter().position(|byte| *byte == 0).unwrap();
             let question = &query[12..12 + name + 5];
             let mood = mood.load(std::sync::atomic::Ordering::SeqCst);
-            let (fails, last) = (mood == FAILS, if mood == ELSEWHERE { 77 } else { 1 });
-            let (code, answers) = if fails { (0x82, 0) } else { (0x80, 1) };
+            let last = if mood == ELSEWHERE { 77 } else { 1 };
+            let (code, answers) = match mood {
+                FAILS => (0x82, 0),
+                UNKNOWN => (0x83, 0),
+                _ => (0x80, 1),
+            };
             let mut response = vec![query[0], query[1], 0x81, code, 0, 1, 0, answers, 0, 0, 0, 0];
             response.extend(question);
-            if !fails {
+            if answers > 0 {
                 // The name as in the question, A, IN, for 60 s, four bytes.
                 response.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, last]);
             }
@@ -94,6 +100,47 @@ fn a_worker_follows_dns_and_outlives_its_failure() {
     beam.wait_for("nodes()", &seen, A_WHILE);
     let ran = cluster.run(&["discover", &spec]);
     assert!(ran.code == 1 && ran.err.contains("app.internal"), "{ran:?}");
+}
+
+#[test]
+#[cfg(feature = "dns")]
+fn a_name_that_nobody_has_is_told_once_with_resolver_and_question() {
+    let cluster = Cluster::start();
+    let mood = std::sync::Arc::new(std::sync::atomic::AtomicU8::new(UNKNOWN));
+    let resolver = name_server(mood.clone());
+    let spec = format!("dns:mispelt.internal.,basename=app,resolver={resolver}");
+    let asked = format!("A records of mispelt.internal. from {resolver}");
+    let ran = cluster.run(&["discover", &spec, "--format", "json"]);
+    assert!(ran.code == 2 && ran.json() == serde_json::json!([]), "{ran:?}");
+    assert!(ran.err.lines().count() == 1 && ran.err.contains(&asked) && ran.err.contains("dns:mispelt"), "{ran:?}");
+
+    let (worker, _) = cluster.worker(&["--discover", &spec, "--interval", "200ms"]);
+    let line = worker.wait_for_error_line("discovery finds no nodes", A_WHILE);
+    assert!(line.contains("WARN") && line.contains(&asked) && line.contains("dns:mispelt"), "{line}");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    mood.store(FAILS, std::sync::atomic::Ordering::SeqCst);
+    worker.wait_for_error_line("discovery failed", A_WHILE);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    mood.store(ELSEWHERE, std::sync::atomic::Ordering::SeqCst);
+    worker.wait_for_error_line("discovery finds nodes", A_WHILE);
+    for change in ["discovery finds no nodes", "discovery failed", "discovery finds nodes"] {
+        let lines = worker.stderr();
+        assert_eq!(lines.lines().filter(|line| line.contains(change)).count(), 1, "{change}: {lines}");
+    }
+}
+
+#[test]
+fn a_mesh_is_not_whole_while_a_strategy_finds_nobody() {
+    let cluster = Cluster::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    let file = cluster.write("nodes", "# nobody yet\n");
+    let spec = format!("file:{file}");
+    let mesh = |more: &[&str]| cluster.run(&[&["mesh", "--node", beam.name()], more].concat());
+    assert!(mesh(&[]).ok().contains("whole 1"));
+    let ran = mesh(&["--discover", &spec]);
+    assert!(ran.code == 2 && ran.out.contains("not whole: 1 strategy without nodes"), "{ran:?}");
+    assert!(ran.err.contains(&spec) && ran.err.contains("no nodes"), "{ran:?}");
+    assert!(cluster.run(&["mesh", "--discover", &spec]).failure(1).contains(&file));
 }
 
 #[test]

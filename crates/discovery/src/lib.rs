@@ -46,6 +46,8 @@ pub use mesh_event::MeshEvent;
 mod mesh_metrics;
 pub mod naming;
 pub use naming::Naming;
+mod poll_state;
+pub use poll_state::Novelty;
 mod reconciler;
 pub use reconciler::{Reconciler, Running};
 mod remote_mesh;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use peerl_proto::node_name::NodeName;
 
 use crate::mesh::{LeaveError, MeshError};
-use crate::{Peers, StrategyError};
+use crate::{Novelty, Peers, StrategyError};
 
 /// What the reconciler found or did.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum MeshEvent {
-    /// A strategy answered.
+    /// A strategy answered, and lists somebody.
     Polled {
         /// The strategy's name.
         strategy: String,
@@ -25,11 +25,19 @@ pub enum MeshEvent {
         strategy: String,
         /// What it said.
         error: Arc<StrategyError>,
+        /// Whether it failed like this at the poll before.
+        novelty: Novelty,
     },
-    /// A strategy that had found peers now finds none; its last answer stays in force.
+    /// A strategy answered, and lists nobody; its last answer stays in force.
     PollEmpty {
         /// The strategy's name.
         strategy: String,
+        /// What was asked, and where; empty if the strategy does not say.
+        asked: String,
+        /// How many nodes the answer in force has.
+        kept: usize,
+        /// Whether it was so at the poll before.
+        novelty: Novelty,
     },
     /// A connection to a listed peer is up.
     Connected {

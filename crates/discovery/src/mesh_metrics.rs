@@ -25,10 +25,13 @@ pub(crate) fn describe() {
 pub(crate) fn count(event: &MeshEvent) {
     match event {
         MeshEvent::Polled { strategy, peers } => {
-            polled(strategy, if peers.is_empty() { "empty" } else { "found" });
+            polled(strategy, "found");
             gauge!("peerl_discovery_listed", "strategy" => label(strategy)).set(peers.len() as f64);
         }
-        MeshEvent::PollEmpty { strategy } => polled(strategy, "empty"),
+        MeshEvent::PollEmpty { strategy, kept, .. } => {
+            polled(strategy, "empty");
+            gauge!("peerl_discovery_listed", "strategy" => label(strategy)).set(*kept as f64);
+        }
         MeshEvent::PollFailed { strategy, .. } => polled(strategy, "failed"),
         MeshEvent::Connected { .. } => counter!("peerl_mesh_connects_total").increment(1),
         MeshEvent::ConnectFailed { .. } => counter!("peerl_mesh_connect_failures_total").increment(1),

@@ -12,11 +12,11 @@ use tokio::sync::{Semaphore, broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::backoff::jitter;
 use crate::mesh::{LeaveError, Mesh, MeshError};
+use crate::poll_state::PollState;
 use crate::removal::{Gone, Removal, RemovalPolicy, Standing, Verdict};
 use crate::strategy::{Answer, Strategy, StrategyError};
-use crate::{Backoff, MeshEvent, mesh_metrics};
+use crate::{Backoff, MeshEvent, Novelty, mesh_metrics};
 
 /// Connects a node with the peers that its strategies find, and connects again what is lost.
 ///
@@ -119,6 +119,7 @@ impl<M: Mesh> Reconciler<M> {
             policy: RemovalPolicy::new(self.removal, own_name.clone(), strategies.len(), self.standing),
             own_name,
             mesh: self.mesh,
+            poll_states: strategies.iter().map(|_| PollState::default()).collect(),
             strategies,
             peers: HashMap::new(),
             dials: Arc::new(Semaphore::new(self.dials as usize)),
@@ -171,6 +172,7 @@ struct Driver<M> {
     own_name: NodeName,
     mesh: Arc<M>,
     strategies: Vec<Arc<dyn Strategy>>,
+    poll_states: Vec<PollState>,
     policy: RemovalPolicy,
     peers: HashMap<NodeName, Peer>,
     dials: Arc<Semaphore>,
@@ -263,18 +265,33 @@ impl<M: Mesh> Driver<M> {
 
     fn polled(&mut self, index: usize, answer: Result<Answer, StrategyError>) {
         let strategy = self.strategies[index].name().to_owned();
+        let novelty = self.poll_states[index].note(&answer);
+        let kept = self.policy.in_force(index).len();
         let event = match answer {
             Err(error) => {
                 self.policy.unanswered(index);
-                tracing::warn!(strategy, %error, "discovery failed; the peers found before stay");
-                MeshEvent::PollFailed { strategy, error: Arc::new(error) }
+                match novelty {
+                    Novelty::Repetition => tracing::debug!(strategy, %error, "discovery fails still"),
+                    _ => tracing::warn!(strategy, %error, kept, "discovery failed; the peers found before stay"),
+                }
+                MeshEvent::PollFailed { strategy, error: Arc::new(error), novelty }
             }
-            Ok(answer) if answer.is_empty() && !self.policy.in_force(index).is_empty() => {
-                self.policy.unanswered(index);
-                tracing::warn!(strategy, "discovery finds no peers; those found before stay");
-                MeshEvent::PollEmpty { strategy }
+            Ok(answer) if answer.is_empty() => {
+                let asked = answer.asked.clone();
+                match kept {
+                    0 => self.policy.answered(index, answer, Instant::now()),
+                    _ => self.policy.unanswered(index),
+                }
+                match novelty {
+                    Novelty::Repetition => tracing::debug!(strategy, asked, "discovery finds no nodes still"),
+                    _ => tracing::warn!(strategy, asked, kept, "discovery finds no nodes; the peers found before stay"),
+                }
+                MeshEvent::PollEmpty { strategy, asked, kept, novelty }
             }
             Ok(answer) => {
+                if novelty == Novelty::Change {
+                    tracing::warn!(strategy, nodes = answer.len(), "discovery finds nodes");
+                }
                 let peers = answer.peers.clone();
                 self.policy.answered(index, answer, Instant::now());
                 MeshEvent::Polled { strategy, peers }
@@ -455,7 +472,7 @@ impl<M: Mesh> Driver<M> {
     /// Polls when the interval is over, or when the strategy says that something has changed.
     fn poll_later(&self, index: usize) {
         let (strategy, limit) = (self.strategies[index].clone(), self.poll_timeout);
-        let (least, delay) = (SHORTEST_INTERVAL, jitter(self.interval));
+        let (least, delay) = (SHORTEST_INTERVAL, self.poll_states[index].pause(self.interval));
         self.work.push(Box::pin(async move {
             sleep(least).await;
             // Not an error: the interval is over.

@@ -6,7 +6,7 @@ use peerl_discovery::Spec;
 use serde::Serialize;
 
 use crate::failure::{Failure, Status};
-use crate::fan_out::{PeerOptions, discovery_failure};
+use crate::fan_out::{PeerOptions, discovery_failure, nothing_found};
 use crate::output::{Output, table};
 use crate::settings::Settings;
 
@@ -16,7 +16,9 @@ use crate::settings::Settings;
 Examples:
   peerl discover epmd:10.0.0.5,10.0.0.6
   peerl discover static:a@10.0.0.5,b@10.0.0.6 epmd:10.0.0.7 --format json
-  peerl discover                                        those of peerl.toml")]
+  peerl discover                                        those of peerl.toml
+
+Exit codes: 0 each strategy finds nodes, 2 one finds none or fails, 1 all fail.")]
 pub(super) struct Discover {
     /// The strategies [default: `discover` of peerl.toml, or PEERL_DISCOVER].
     #[arg(value_name = "STRATEGY")]
@@ -41,9 +43,12 @@ impl Discover {
             return Err(Failure::usage("no strategy is given").hint("give one, as epmd:HOST or static:NODE,…"));
         }
         let answers = join_all(strategies.iter().map(|strategy| strategy.discover())).await;
-        let (mut rows, mut failures) = (Vec::new(), Vec::new());
+        let (mut rows, mut failures, mut empty) = (Vec::new(), Vec::new(), Vec::new());
         for (strategy, answer) in strategies.iter().zip(answers) {
             match answer {
+                Ok(answer) if answer.is_empty() => {
+                    empty.push(nothing_found(strategy.name(), &answer.asked));
+                }
                 Ok(peers) => rows.extend(
                     peers.iter().map(|peer| Row { node: peer.to_string(), strategy: strategy.name().to_owned() }),
                 ),
@@ -59,6 +64,9 @@ impl Discover {
         for failure in &failures {
             tracing::warn!("{failure}");
         }
-        Ok(if failures.is_empty() { Status::Success } else { Status::Partial })
+        for problem in &empty {
+            tracing::warn!("{problem}");
+        }
+        Ok(if failures.is_empty() && empty.is_empty() { Status::Success } else { Status::Partial })
     }
 }

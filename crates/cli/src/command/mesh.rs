@@ -1,15 +1,14 @@
 //! `peerl mesh`: makes a mesh of the nodes of a fleet, from outside.
 
-use std::collections::HashMap;
 use std::future::Future;
 
 use clap::Args;
-use peerl_discovery::{MeshError, MeshEvent, Reconciler};
+use peerl_discovery::{MeshError, MeshEvent, Novelty, Reconciler};
 use peerl_node::{ConnectError, NodeName};
 use tokio::sync::broadcast;
 
 use crate::failure::{Failure, Status};
-use crate::fan_out::PeerOptions;
+use crate::fan_out::{Found, PeerOptions, nothing_found};
 use crate::fleet::{FleetEvent, Healer, HealerOptions, Report, Zeal};
 use crate::output::Output;
 use crate::session::{self, Role};
@@ -26,7 +25,8 @@ Examples:
 
 The nodes need no code for this: they are told to connect by net_kernel:connect_node/1. No connection is ever ended.
 peerl itself is a hidden guest. Hidden nodes are left as they are, unless --with-hidden is given.
-Exit codes: 0 the mesh is whole, 2 a connection is missing or a node does not answer, 1 no node answers.")]
+Exit codes: 0 the mesh is whole, 2 a connection is missing, a node does not answer, or a
+strategy fails or finds no nodes, 1 no node answers.")]
 pub(super) struct Mesh {
     #[command(flatten)]
     peers: PeerOptions,
@@ -68,7 +68,8 @@ impl Mesh {
     async fn once(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         const ROUNDS: u32 = 4;
         let mut end = std::pin::pin!(shutdown::signal(shutdown::LIMIT)?);
-        let found: Vec<NodeName> = self.peers.find(settings).await?.into_iter().collect();
+        let Found { peers, failed } = self.peers.find_by_each(settings).await?;
+        let found: Vec<NodeName> = peers.into_iter().collect();
         let node = session::start(settings, Role::Guest, &found).await?;
         let mut healer = Healer::new(node.clone(), self.options());
         found.into_iter().for_each(|peer| healer.look(peer));
@@ -94,7 +95,7 @@ impl Mesh {
             }
             healer.verify();
         }
-        let report = Report::new(&healer, &done);
+        let report = Report::new(&healer, &done, failed);
         node.shutdown().await;
         output.value(&report, || report.text())?;
         Ok(match report.has_reached_any() {
@@ -113,7 +114,7 @@ impl Mesh {
         let node = session::start(settings, Role::Guest, &found).await?;
         let mut healer = Healer::new(node.clone(), self.options());
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
-        let (mut events, mut failing) = (reconciler.events(), HashMap::new());
+        let mut events = reconciler.events();
         let reconciler = reconciler.start();
         let mut ticks = tokio::time::interval(self.interval.0);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -122,7 +123,7 @@ impl Mesh {
                 _ = &mut end => break Ok(Status::Success),
                 Some(event) = healer.next() => output.value(&event, || event.to_string()),
                 event = events.recv() => match event {
-                    Ok(event) => tell(&mut healer, &mut failing, event).map_or(Ok(()), |event| output.value(&event, || event.to_string())),
+                    Ok(event) => tell(&mut healer, event).map_or(Ok(()), |event| output.value(&event, || event.to_string())),
                     // What was missed is seen at the next look.
                     Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
                     Err(broadcast::error::RecvError::Closed) => break Err(Failure::new("discovery has ended")),
@@ -187,7 +188,7 @@ impl Mesh {
 }
 
 /// Tells the healer what becomes of the guest's own connections; gives what is wrong with discovery, if that is new.
-fn tell(healer: &mut Healer, failing: &mut HashMap<String, String>, event: MeshEvent) -> Option<FleetEvent> {
+fn tell(healer: &mut Healer, event: MeshEvent) -> Option<FleetEvent> {
     let (strategy, error) = match event {
         MeshEvent::Connected { peer } => {
             healer.look(peer);
@@ -206,16 +207,13 @@ fn tell(healer: &mut Healer, failing: &mut HashMap<String, String>, event: MeshE
             healer.forget(&peer);
             return None;
         }
-        MeshEvent::Polled { strategy, .. } => {
-            failing.remove(&strategy);
-            return None;
-        }
-        MeshEvent::PollFailed { strategy, error } => (strategy, error.to_string()),
-        MeshEvent::PollEmpty { strategy } => (strategy, "it finds no nodes any more".to_owned()),
+        MeshEvent::PollFailed { novelty: Novelty::Repetition, .. }
+        | MeshEvent::PollEmpty { novelty: Novelty::Repetition, .. } => return None,
+        MeshEvent::PollFailed { strategy, error, .. } => (strategy, error.to_string()),
+        MeshEvent::PollEmpty { strategy, asked, .. } => (strategy, nothing_found("it", &asked)),
         _ => return None,
     };
-    let known = failing.insert(strategy.clone(), error.clone());
-    (known.as_ref() != Some(&error)).then_some(FleetEvent::DiscoveryFailed { strategy, error })
+    Some(FleetEvent::DiscoveryFailed { strategy, error })
 }
 
 fn unreachable(error: &MeshError) -> Failure {

@@ -124,8 +124,10 @@ impl Sidecar {
         let tell = |event: SidecarEvent| output.value(&event, || event.to_string());
         tell(SidecarEvent::Ready { name: guest.name().clone(), node: app.clone() })?;
         let removal = self.removal.or(settings.removal).unwrap_or_default();
-        let keeper =
-            Keeper::new(guest.clone(), app, strategies, self.interval.0).timeout(self.timeout.0).removal(removal);
+        let keeper = Keeper::new(guest.clone(), app, strategies, self.interval.0)
+            .timeout(self.timeout.0)
+            .removal(removal)
+            .company(self.control.company(settings));
         let _door = control.map(|control| control.open(keeper.controlled()));
         let result = tokio::select! {
             signal = end => {

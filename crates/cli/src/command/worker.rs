@@ -82,7 +82,7 @@ impl Worker {
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));
-        let readiness = Arc::new(Readiness::follow(&reconciler, node.name()));
+        let readiness = Arc::new(Readiness::follow(&reconciler, node.name(), self.control.company(settings)));
         let reconciler = reconciler.start();
         let address = control.as_ref().map(Reserved::address);
         let member = Member::new(node.clone(), settings.listen, readiness.clone());

@@ -9,28 +9,49 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 /// A member is ready from when it has joined the mesh until it drains. It has joined when it has been connected with
-/// anybody; or when every strategy has answered and there is nobody else, since the first of a fleet has nobody to wait
-/// for. To lose all peers later is not a lack of readiness: the work that is sent here can still be done.
+/// anybody; or when every strategy lists this very node and nobody else, since the first of a fleet has nobody to wait
+/// for. A strategy that lists nobody at all most likely asks for something that is not there; it counts as one that
+/// lists this node only for a [`Company::Optional`]. To lose all peers later is not a lack of readiness: the work that is sent here can still be done.
 #[derive(Debug)]
 pub struct Readiness {
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
 }
 
+/// Whether a member needs others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Company {
+    /// It is not ready while discovery finds nobody.
+    #[default]
+    Required,
+    /// It may be alone.
+    Optional,
+}
+
+/// Whom a strategy lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    /// It has not answered yet.
+    Unknown,
+    Nobody,
+    OnlyOwn,
+    Others,
+}
+
 #[derive(Debug)]
 struct State {
-    /// For each strategy whether it lists others; none as long as it has not answered.
-    lists_others: BTreeMap<String, Option<bool>>,
+    listed: BTreeMap<String, Listed>,
+    company: Company,
     joined: bool,
     draining: bool,
 }
 
 impl Readiness {
     /// Follows a reconciler that is about to be started for the node of that name.
-    pub fn follow<M: Mesh>(reconciler: &Reconciler<M>, own: &NodeName) -> Self {
+    pub fn follow<M: Mesh>(reconciler: &Reconciler<M>, own: &NodeName, company: Company) -> Self {
         let strategies = reconciler.strategies();
-        let lists_others = strategies.into_iter().map(|strategy| (strategy, None)).collect();
-        let mut state = State { lists_others, joined: false, draining: false };
+        let listed = strategies.into_iter().map(|strategy| (strategy, Listed::Unknown)).collect();
+        let mut state = State { listed, company, joined: false, draining: false };
         state.settle();
         let state = Arc::new(Mutex::new(state));
         let task = tokio::spawn(follow(reconciler.events(), own.clone(), state.clone()));
@@ -54,6 +75,9 @@ impl Readiness {
     pub fn get(&self) -> Result<(), String> {
         self.with(|state| match (state.draining, state.joined) {
             (true, _) => Err("it is draining".to_owned()),
+            (_, false) if state.lists(Listed::Nobody) => {
+                Err("it has not joined any node yet: discovery finds no nodes; the log says what was asked".to_owned())
+            }
             (_, false) => Err("it has not joined any node yet".to_owned()),
             _ => Ok(()),
         })
@@ -72,7 +96,15 @@ impl Drop for Readiness {
 
 impl State {
     fn settle(&mut self) {
-        self.joined |= self.lists_others.values().all(|others| *others == Some(false));
+        self.joined |= self.listed.values().all(|listed| match listed {
+            Listed::OnlyOwn => true,
+            Listed::Nobody => self.company == Company::Optional,
+            Listed::Unknown | Listed::Others => false,
+        });
+    }
+
+    fn lists(&self, whom: Listed) -> bool {
+        self.listed.values().any(|listed| *listed == whom)
     }
 }
 
@@ -88,7 +120,12 @@ async fn follow(mut events: broadcast::Receiver<MeshEvent>, own: NodeName, state
             MeshEvent::Connected { .. } => state.joined = true,
             MeshEvent::Polled { strategy, peers } => {
                 let others = peers.iter().any(|peer| *peer != own);
-                state.lists_others.insert(strategy, Some(others));
+                state.listed.insert(strategy, if others { Listed::Others } else { Listed::OnlyOwn });
+                state.settle();
+            }
+            // What was listed before stays in force.
+            MeshEvent::PollEmpty { strategy, kept: 0, .. } => {
+                state.listed.insert(strategy, Listed::Nobody);
                 state.settle();
             }
             _ => {}
@@ -106,10 +143,14 @@ mod tests {
     use super::*;
 
     async fn readiness(specs: &[&str]) -> (Node, Readiness, peerl_discovery::Running) {
+        readiness_in(Company::Required, specs).await
+    }
+
+    async fn readiness_in(company: Company, specs: &[&str]) -> (Node, Readiness, peerl_discovery::Running) {
         let node = Node::builder("me@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
         let strategies = specs.iter().map(|spec| spec.parse::<Spec>().unwrap().build().unwrap()).collect();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(Duration::from_millis(100));
-        let readiness = Readiness::follow(&reconciler, node.name());
+        let readiness = Readiness::follow(&reconciler, node.name(), company);
         (node, readiness, reconciler.start())
     }
 
@@ -141,6 +182,23 @@ mod tests {
         assert!(readiness.get().unwrap_err().contains("not joined"), "the file is not there");
         std::fs::write(&file, "me@127.0.0.1").unwrap();
         becomes_ready(&readiness).await;
+    }
+
+    #[tokio::test]
+    async fn nothing_found_is_not_ready_unless_it_may_be_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("nodes");
+        std::fs::write(&file, "# nobody\n").unwrap();
+        let spec = format!("file:{}", file.display());
+        for specs in [&["static:me@127.0.0.1", spec.as_str()][..], &[spec.as_str()]] {
+            let (_node, lonely, running) = readiness(specs).await;
+            let mut events = running.events();
+            while !matches!(events.recv().await.unwrap(), MeshEvent::PollEmpty { .. }) {}
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert!(lonely.get().unwrap_err().contains("finds no nodes"));
+            let (_node, content, _running) = readiness_in(Company::Optional, specs).await;
+            becomes_ready(&content).await;
+        }
     }
 
     #[tokio::test]

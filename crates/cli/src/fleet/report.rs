@@ -19,6 +19,8 @@ pub struct Report {
     missing: Vec<Missing>,
     connected: Vec<Link>,
     would_connect: Vec<Link>,
+    /// The strategies that failed or found no nodes, so that nodes may be missing.
+    failed_strategies: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +59,7 @@ impl Report {
     const WIDEST: usize = 32;
 
     /// Makes a report of what a healer knows now, and what it has done.
-    pub fn new(healer: &Healer, done: &[FleetEvent]) -> Self {
+    pub fn new(healer: &Healer, done: &[FleetEvent], failed_strategies: Vec<String>) -> Self {
         let connectivity = healer.connectivity();
         let members = healer.members();
         let rows = members.iter().map(|(name, member)| {
@@ -82,6 +84,7 @@ impl Report {
             missing: missing.collect(),
             connected: Vec::new(),
             would_connect: Vec::new(),
+            failed_strategies,
         };
         for event in done {
             match event {
@@ -90,7 +93,8 @@ impl Report {
                 _ => {}
             }
         }
-        report.whole = report.missing.is_empty() && report.unreachable().next().is_none();
+        report.whole =
+            report.missing.is_empty() && report.unreachable().next().is_none() && report.failed_strategies.is_empty();
         report
     }
 
@@ -145,6 +149,7 @@ impl Report {
         count(self.partitions.len().saturating_sub(1).min(1) * self.partitions.len(), "part", "parts");
         count(self.missing.len(), "connection missing", "connections missing");
         count(self.unreachable().count(), "node unreachable", "nodes unreachable");
+        count(self.failed_strategies.len(), "strategy without nodes", "strategies without nodes");
         match wrong.is_empty() {
             true => format!("whole {members}"),
             false => format!("not whole: {}", wrong.join(", ")),

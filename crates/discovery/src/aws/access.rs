@@ -82,6 +82,12 @@ impl Access {
         &self.metadata
     }
 
+    /// The region that is asked, for messages; once it is known.
+    pub(crate) fn region_name(&self) -> &str {
+        let region = self.config.get().and_then(SdkConfig::region).map(Region::as_ref);
+        region.or(self.region.as_deref()).unwrap_or("an unknown region")
+    }
+
     async fn load(&self) -> Result<SdkConfig, StrategyError> {
         let http = http_client::shared();
         let region = self.region().await?;

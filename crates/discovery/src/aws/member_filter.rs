@@ -16,7 +16,9 @@ pub(crate) enum Membership {
     Member,
     /// It was one, and is taken out.
     Ended,
-    /// It is not one yet, or never.
+    /// It is to become one.
+    Pending,
+    /// It is none.
     Other,
 }
 
@@ -51,7 +53,9 @@ impl MemberFilter {
         let visit = |instance: &Instance| {
             let id = instance.instance_id().unwrap_or_default();
             let membership = membership(instance);
-            if !resolved.iter().all(|property| property.is_met(instance)) || membership == Membership::Other {
+            if !resolved.iter().all(|property| property.is_met(instance))
+                || matches!(membership, Membership::Other | Membership::Pending)
+            {
                 return;
             }
             let is_draining = self.drain.as_ref().is_some_and(|tag| tag.is_on(instance));
@@ -75,6 +79,9 @@ impl MemberFilter {
         {
             tracing::warn!(strategy, count = unnamed.len(), "instances whose nodes have no name are left out: {first}");
         }
-        Ok(Answer::whole(peers).with_ended(ended))
+        let asked: Vec<String> = resolved.iter().map(ToString::to_string).collect();
+        let region = instances.access().region_name();
+        let asked = format!("ec2:DescribeInstances in {region} for running instances with {}", asked.join(", "));
+        Ok(Answer::whole(peers).with_ended(ended).with_asked(asked))
     }
 }

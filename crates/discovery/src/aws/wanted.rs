@@ -82,6 +82,16 @@ pub(crate) struct Resolved<'a> {
     value: String,
 }
 
+/// As in the text of a description.
+impl fmt::Display for Resolved<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.property {
+            Property::Tag(key) => write!(f, "tag={key}={}", self.value),
+            Property::Vpc => write!(f, "vpc={}", self.value),
+        }
+    }
+}
+
 impl Resolved<'_> {
     pub(crate) fn filter(&self) -> Filter {
         match self.property {

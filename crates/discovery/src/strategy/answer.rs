@@ -37,6 +37,8 @@ pub struct Answer {
     pub ended: Peers,
     /// Hosts that could not be asked, so that the answer says nothing of their nodes.
     pub silent_hosts: BTreeSet<String>,
+    /// What was asked, and where, for the message that nobody was found: `A records of app.internal. from 10.0.0.2:53`.
+    pub asked: String,
 }
 
 impl Answer {
@@ -66,6 +68,11 @@ impl Answer {
     pub fn with_silent_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
         self.silent_hosts.extend(hosts);
         self
+    }
+
+    /// Says what was asked, and where.
+    pub fn with_asked(self, asked: impl Into<String>) -> Self {
+        Self { asked: asked.into(), ..self }
     }
 }
 

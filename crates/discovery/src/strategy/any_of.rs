@@ -42,7 +42,7 @@ impl Strategy for AnyOf {
         Box::pin(async move {
             let answers = join_all(self.members.iter().map(|member| member.strategy.discover())).await;
             let (mut peers, mut ended, mut errors) = (Peers::new(), Peers::new(), Vec::new());
-            let (mut coverage, mut silent) = (Coverage::Whole, Vec::new());
+            let (mut coverage, mut silent, mut asked) = (Coverage::Whole, Vec::new(), Vec::new());
             for (member, answer) in self.members.iter().zip(answers) {
                 let mut last = member.last.lock();
                 match answer {
@@ -59,13 +59,18 @@ impl Strategy for AnyOf {
                 peers.extend(last.iter().cloned());
                 ended.extend(last.ended.iter().cloned());
                 silent.extend(last.silent_hosts.iter().cloned());
+                asked.extend(Some(last.asked.clone()).filter(|asked| !asked.is_empty()));
                 if last.coverage == Coverage::Sample {
                     coverage = Coverage::Sample;
                 }
             }
             match !errors.is_empty() && errors.len() == self.members.len() {
                 true => Err(StrategyError::Any { errors }),
-                false => Ok(Answer::whole(peers).with_coverage(coverage).with_ended(ended).with_silent_hosts(silent)),
+                false => Ok(Answer::whole(peers)
+                    .with_coverage(coverage)
+                    .with_ended(ended)
+                    .with_silent_hosts(silent)
+                    .with_asked(asked.join("; "))),
             }
         })
     }

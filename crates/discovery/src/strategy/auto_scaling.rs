@@ -22,6 +22,7 @@ use crate::spec::{Spec, SpecError, StrategySettings, one_or_many};
 /// this process runs on (`autoscaling:DescribeAutoScalingGroups`, `autoscaling:DescribeAutoScalingInstances`,
 /// `ec2:DescribeInstances`).
 ///
+/// The own instance counts while the group has not put it in service yet.
 /// Instances that the group takes out (`Terminating*`, `Standby`, `Detaching`) are no longer listed, and at their end.
 pub struct AutoScaling {
     name: String,
@@ -59,9 +60,18 @@ impl AutoScaling {
             Some(group) => group.clone(),
             None => self.own_group.get(self.ask_own_group()).await?,
         };
-        let states = self.states(&group).await?;
+        let mut states = self.states(&group).await?;
+        // The group waits with the first instance until it is ready, and so it must not wait for the group.
+        if states.values().any(|state| *state == Membership::Pending)
+            && let Ok(id) = self.instances.access().metadata().instance_id().await
+            && let Some(own) = states.get_mut(id).filter(|state| **state == Membership::Pending)
+        {
+            *own = Membership::Member;
+        }
         if !states.values().any(|state| *state == Membership::Member) {
-            return Ok(Answer::whole(Peers::new()));
+            let region = self.instances.access().region_name();
+            let asked = format!("{} in {region} for instances in service of {group}", Self::DESCRIBE_GROUPS);
+            return Ok(Answer::whole(Peers::new()).with_asked(asked));
         }
         // Not by the instances' ids: one that has just gone would make EC2 refuse the whole request.
         let filters = vec![instances::filter(&format!("tag:{}", Ec2Settings::GROUP_TAG), &group)];
@@ -79,6 +89,7 @@ impl AutoScaling {
         let found = found.ok_or_else(|| StrategyError::NotFound { what: format!("auto scaling group {group:?}") })?;
         let state = |state: Option<&LifecycleState>| match state {
             Some(LifecycleState::InService) => Membership::Member,
+            Some(state) if state.as_str().starts_with("Pending") => Membership::Pending,
             Some(state) if Self::ENDING.iter().any(|ending| state.as_str().starts_with(ending)) => Membership::Ended,
             _ => Membership::Other,
         };

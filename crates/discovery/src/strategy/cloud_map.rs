@@ -60,12 +60,17 @@ impl CloudMap {
                 return Ok(Answer::whole(Peers::new()));
             }
         }
-        let instances = self.discover_instances(self.settings.health.into(), wanted).await?;
+        let instances = self.discover_instances(self.settings.health.into(), wanted.clone()).await?;
         let label = |instance: &HttpInstanceSummary| format!("instance {}", instance.instance_id().unwrap_or("?"));
         // An answer that is full may not have room for all.
         let is_full = i32::try_from(instances.len()).is_ok_and(|count| count >= Self::MOST);
         let coverage = if is_full { Coverage::Sample } else { Coverage::Whole };
-        Ok(Answer::whole(self.namer.nodes(&instances, value, label)?).with_coverage(coverage))
+        let CloudMapSettings { namespace, service, .. } = &self.settings;
+        let (region, health) = (self.access.region_name(), HealthStatusFilter::from(self.settings.health));
+        let mut asked = format!("{} in {region} for {service}.{namespace}, health {}", Self::ACTION, health.as_str());
+        asked.extend(wanted.iter().map(|(key, value)| format!(", {key}={value}")));
+        let peers = self.namer.nodes(&instances, value, label)?;
+        Ok(Answer::whole(peers).with_coverage(coverage).with_asked(asked))
     }
 
     async fn discover_instances(

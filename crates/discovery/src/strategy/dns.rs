@@ -39,7 +39,7 @@ impl DnsNames {
 
     /// The resolver, made anew for each poll: what `/etc/resolv.conf` says may have changed, and what is remembered of
     /// an answer is as old as the answer.
-    fn resolver(&self) -> Result<(TokioResolver, Vec<Name>), NetError> {
+    fn resolver(&self) -> Result<(TokioResolver, Vec<Name>, String), NetError> {
         let (config, mut options) = match self.settings.resolver.is_empty() {
             true => system_conf::read_system_conf()?,
             false => {
@@ -51,12 +51,25 @@ impl DnsNames {
         options.timeout = self.settings.timeout.unwrap_or(options.timeout);
         options.attempts = self.settings.attempts.map_or(options.attempts, usize::from);
         let questions = questions(&self.question, config.search(), options.ndots);
+        let asked = self.asked(&questions, config.name_servers());
         let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        Ok((resolver.with_options(options).build()?, questions))
+        Ok((resolver.with_options(options).build()?, questions, asked))
     }
 
-    async fn resolve(&self) -> Result<Peers, NetError> {
-        let (resolver, questions) = self.resolver()?;
+    /// What is asked, and where.
+    fn asked(&self, questions: &[Name], servers: &[NameServerConfig]) -> String {
+        let names: Vec<String> = questions.iter().map(Name::to_string).collect();
+        let address = |server: &NameServerConfig| {
+            let port = server.connections.first().map_or(NameServer::PORT, |connection| connection.port);
+            SocketAddr::new(server.ip, port).to_string()
+        };
+        let servers: Vec<String> = servers.iter().map(address).collect();
+        format!("{} records of {} from {}", self.settings.kind.record_type(), names.join(", "), servers.join(", "))
+    }
+
+    async fn resolve(&self) -> Result<Answer, NetError> {
+        let (resolver, questions, asked) = self.resolver()?;
+        let answer = |peers| Answer::sample(peers).with_coverage(self.settings.coverage).with_asked(asked);
         for question in questions {
             let answers = match resolver.lookup(question, self.settings.kind.record_type()).await {
                 Ok(lookup) => lookup.answers().iter().filter_map(|record| self.host(&record.data)).collect(),
@@ -67,11 +80,10 @@ impl DnsNames {
             if !answers.is_empty() {
                 // What isn't a node's name nobody could connect to.
                 let node = |host| NodeName::new(&format!("{}@{host}", self.settings.basename())).ok();
-                return Ok(answers.into_iter().filter_map(node).collect());
+                return Ok(answer(answers.into_iter().filter_map(node).collect()));
             }
         }
-        tracing::debug!(strategy = self.name, "there are no such records");
-        Ok(Peers::new())
+        Ok(answer(Peers::new()))
     }
 
     fn host(&self, record: &RData) -> Option<String> {
@@ -95,8 +107,7 @@ impl Strategy for DnsNames {
     fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async {
             let failed = |error| StrategyError::Dns { name: self.settings.name.clone(), error: Box::new(error) };
-            let peers = self.resolve().await.map_err(failed)?;
-            Ok(Answer::sample(peers).with_coverage(self.settings.coverage))
+            self.resolve().await.map_err(failed)
         })
     }
 }
@@ -204,6 +215,8 @@ impl RecordKind {
 pub struct NameServer(pub SocketAddr);
 
 impl NameServer {
+    const PORT: u16 = 53;
+
     fn config(&self) -> NameServerConfig {
         let at_port = |mut connection: ConnectionConfig| {
             connection.port = self.0.port();
@@ -218,7 +231,7 @@ impl FromStr for NameServer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+        let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, Self::PORT)));
         address.map(Self).map_err(|_| format!("{text:?} is not the address of a name server: IP or IP:PORT"))
     }
 }

@@ -1,6 +1,7 @@
 //! The running tasks of an ECS service or task definition.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
@@ -63,8 +64,9 @@ impl Ecs {
             None => self.metadata.task().await?.cluster.clone(),
         };
         let mut arns = BTreeSet::new();
-        for listing in self.listings().await? {
-            list(client, &cluster, &listing, &mut arns).await?;
+        let listings = self.listings().await?;
+        for listing in &listings {
+            list(client, &cluster, listing, &mut arns).await?;
         }
         let arns: Vec<String> = arns.into_iter().collect();
         let pages: Vec<Vec<String>> = arns.chunks(Self::PAGE).map(<[String]>::to_vec).collect();
@@ -79,7 +81,10 @@ impl Ecs {
         let ending = others.iter().filter(|task| member::is_ending(task));
         let ended: Peers =
             ending.filter_map(|task| self.namer.naming().node(|it| member::value(task, it)).ok()).collect();
-        Ok(Answer::whole(peers).with_ended(ended))
+        let listings: Vec<String> = listings.iter().map(ToString::to_string).collect();
+        let (region, listings) = (self.access.region_name(), listings.join(", "));
+        let asked = format!("ecs:ListTasks in {region} for running tasks of {listings} in the cluster {cluster}");
+        Ok(Answer::whole(peers).with_ended(ended).with_asked(asked))
     }
 
     async fn client(&self) -> Result<&Client, StrategyError> {
@@ -172,6 +177,16 @@ struct Own<'a> {
 enum Listing {
     Service(String),
     Family(String),
+}
+
+/// As in the text of a description.
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(service) => write!(f, "service={service}"),
+            Self::Family(family) => write!(f, "family={family}"),
+        }
+    }
 }
 
 /// Adds the ARNs of all tasks of the listing that are to run.

@@ -1,8 +1,10 @@
 //! All nodes that are registered at some hosts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
 use peerl_epmd::Client;
 use peerl_proto::node_name::NodeName;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,8 @@ use crate::spec::{SpecError, StrategySettings, one_or_many};
 pub struct EpmdNames {
     name: String,
     clients: Vec<Client>,
+    /// The hosts that did not answer at the last poll, which are told of already.
+    silent: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl EpmdNames {
@@ -29,7 +33,7 @@ impl EpmdNames {
     /// Asks each of these. The clients' hosts are the hosts of the nodes.
     pub fn with_clients(clients: Vec<Client>) -> Self {
         let hosts: Vec<&str> = clients.iter().map(Client::host).collect();
-        Self { name: format!("epmd:{}", hosts.join(",")), clients }
+        Self { name: format!("epmd:{}", hosts.join(",")), clients, silent: Arc::default() }
     }
 }
 
@@ -41,7 +45,7 @@ impl Strategy for EpmdNames {
     fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async move {
             let answers = join_all(self.clients.iter().map(Client::names)).await;
-            let (mut peers, mut silent, mut errors) = (Peers::new(), Vec::new(), Vec::new());
+            let (mut peers, mut silent, mut errors) = (Peers::new(), BTreeSet::new(), Vec::new());
             for (client, answer) in self.clients.iter().zip(answers) {
                 match answer {
                     // What EPMD calls a name may be no name of a node; nobody could connect to it.
@@ -51,18 +55,25 @@ impl Strategy for EpmdNames {
                             .filter_map(|entry| NodeName::new(&format!("{}@{}", entry.name, client.host())).ok()),
                     ),
                     Err(error) => {
-                        silent.push(client.host().to_owned());
-                        errors.push(error);
+                        silent.insert(client.host().to_owned());
+                        errors.push((client.host(), error));
                     }
                 }
             }
             if !errors.is_empty() && errors.len() == self.clients.len() {
-                return Err(StrategyError::Epmd { errors });
+                return Err(StrategyError::Epmd { errors: errors.into_iter().map(|(_, error)| error).collect() });
             }
-            for error in errors {
-                tracing::warn!(strategy = self.name, %error, "a host is left out");
+            let told = std::mem::replace(&mut *self.silent.lock(), silent.clone());
+            for (host, error) in errors.iter().filter(|(host, _)| !told.contains(*host)) {
+                tracing::warn!(strategy = self.name, host, %error, "a host is left out");
             }
-            Ok(Answer::whole(peers).with_silent_hosts(silent))
+            for host in told.iter().filter(|host| !silent.contains(*host)) {
+                tracing::warn!(strategy = self.name, host, "the host answers again");
+            }
+            let asked = |client: &Client| format!("{}:{}", client.host(), client.port());
+            let asked: Vec<String> = self.clients.iter().map(asked).collect();
+            let asked = format!("the names that are registered with the EPMD at {}", asked.join(", "));
+            Ok(Answer::whole(peers).with_silent_hosts(silent).with_asked(asked))
         })
     }
 }

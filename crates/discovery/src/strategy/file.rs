@@ -75,7 +75,8 @@ impl Strategy for FileList {
     fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async {
             let failed = |error| StrategyError::File { path: self.path.clone(), error };
-            self.read().await.map(Answer::whole).map_err(failed)
+            let asked = || format!("the list of nodes in {}", self.path.display());
+            self.read().await.map(|peers| Answer::whole(peers).with_asked(asked())).map_err(failed)
         })
     }
 
