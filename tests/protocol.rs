@@ -166,7 +166,7 @@ impl Peer {
 
     /// The next message, or `None` when the BEAM has closed the connection.
     fn receive(&mut self) -> Option<Message> {
-        let reader = FrameReader::default();
+        let mut reader = FrameReader::default();
         loop {
             while let Some(frame) = reader.next(&mut self.buffer).unwrap() {
                 if frame == Frame::Tick {

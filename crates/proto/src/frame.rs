@@ -14,36 +14,61 @@ pub enum Frame {
     Tick,
     /// A message, or a fragment of one.
     Data(Bytes),
+    /// One that is larger than the limit: its first bytes, without those that come after them.
+    Oversize {
+        /// The first [`FrameReader::HEAD`] bytes.
+        head: Bytes,
+        /// How many bytes the frame has.
+        length: usize,
+    },
 }
 
 /// Cuts a byte stream into frames: `u32` length, then that many bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameReader {
     limit: usize,
+    /// How many bytes of a frame above the limit are still to be passed over.
+    passing: usize,
 }
 
 impl FrameReader {
-    /// The frame size accepted by default: 128 MiB. A BEAM with the `FRAGMENTS` capability cuts messages into frames
+    /// The frame size accepted by default: 256 MiB. A BEAM with the `FRAGMENTS` capability cuts messages into frames
     /// of 64 KiB; other peers send a message as one frame, however large.
-    pub const DEFAULT_LIMIT: usize = 128 << 20;
+    pub const DEFAULT_LIMIT: usize = 256 << 20;
+
+    /// The largest frame of a BEAM.
+    pub const LARGEST: usize = i32::MAX as usize;
+
+    /// What is read of a frame above the limit: enough for a header with all the atoms that it can have, and a control
+    /// message.
+    pub const HEAD: usize = 512 << 10;
 
     /// The smallest step in which the buffer grows, see [`Self::reserve`].
     pub const READ_STEP: usize = 64 << 10;
 
-    /// A reader that refuses frames larger than `limit` bytes.
+    /// A reader that keeps no frame in memory of more than `limit` bytes and [`Self::HEAD`].
     pub fn new(limit: usize) -> Self {
-        FrameReader { limit }
+        FrameReader { limit: limit.saturating_add(Self::HEAD), passing: 0 }
     }
 
     /// Takes the next whole frame from the front of `buffer`, or `None` while it is incomplete.
     ///
-    /// A frame shares the buffer's memory. An announced frame above the limit is an error at once, before its bytes
-    /// arrive; the connection is then to be closed, since the stream can't be read on.
+    /// A frame shares the buffer's memory. One above the limit is passed over, as its bytes come, but for its head. One
+    /// that is announced to be larger than [`Self::LARGEST`] is an error at once: no BEAM sends such a one, and the
+    /// connection is then to be closed, since the stream can't be read on.
     #[inline]
-    pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLong> {
-        let Some(length) = self.announced(buffer)? else {
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLong> {
+        if self.passing > 0 {
+            let passed = self.passing.min(buffer.len());
+            buffer.advance(passed);
+            self.passing -= passed;
+        }
+        let Some(length) = self.announced(buffer) else {
             return Ok(None);
         };
+        if length > self.limit {
+            return self.head(length, buffer);
+        }
         if buffer.len() - 4 < length {
             return Ok(None);
         }
@@ -56,29 +81,38 @@ impl FrameReader {
         Ok(Some(Frame::Data(frame)))
     }
 
+    /// How many bytes the frame at the front of `buffer` still lacks of those that are read at once.
+    pub fn missing(&self, buffer: &BytesMut) -> usize {
+        let length = if self.passing > 0 { None } else { self.announced(buffer) };
+        let wanted = length.map_or(0, |length| if length > self.limit { Self::HEAD } else { length });
+        (wanted + 4).saturating_sub(buffer.len())
+    }
+
     /// Makes room in `buffer` for the next read.
     ///
     /// A length on the wire doesn't make us allocate: the room grows at most to twice the bytes that have arrived (or
     /// by [`Self::READ_STEP`]), so a peer that announces 100 MB and sends nothing costs us nothing.
     pub fn reserve(&self, buffer: &mut BytesMut) {
-        let arrived = buffer.len();
-        let missing = match self.announced(buffer) {
-            Ok(Some(length)) => (length + 4).saturating_sub(arrived),
-            _ => 0,
-        };
-        buffer.reserve(missing.min(arrived).max(Self::READ_STEP));
+        buffer.reserve(self.missing(buffer).min(buffer.len()).max(Self::READ_STEP));
+    }
+
+    #[cold]
+    fn head(&mut self, length: usize, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLong> {
+        if length > Self::LARGEST {
+            return Err(FrameTooLong { length });
+        }
+        if buffer.len() - 4 < Self::HEAD {
+            return Ok(None);
+        }
+        let mut head = buffer.split_to(4 + Self::HEAD).freeze();
+        head.advance(4);
+        self.passing = length - Self::HEAD;
+        Ok(Some(Frame::Oversize { head, length }))
     }
 
     #[inline]
-    fn announced(&self, buffer: &BytesMut) -> Result<Option<usize>, FrameTooLong> {
-        let Some(&prefix) = buffer.first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let length = u32::from_be_bytes(prefix) as usize;
-        if length > self.limit {
-            return Err(FrameTooLong { length, limit: self.limit });
-        }
-        Ok(Some(length))
+    fn announced(&self, buffer: &BytesMut) -> Option<usize> {
+        buffer.first_chunk::<4>().map(|prefix| u32::from_be_bytes(*prefix) as usize)
     }
 }
 
@@ -88,14 +122,12 @@ impl Default for FrameReader {
     }
 }
 
-/// A peer announced a frame larger than this node takes.
+/// A peer announced a frame larger than any BEAM's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the peer announced a frame of {length} bytes, the limit is {limit}")]
+#[error("the peer announced a frame of {length} bytes")]
 pub struct FrameTooLong {
     /// The length announced.
     pub length: usize,
-    /// The limit.
-    pub limit: usize,
 }
 
 #[cfg(test)]
@@ -105,7 +137,7 @@ mod tests {
     #[test]
     fn frames_and_ticks() {
         let mut buffer = BytesMut::from(&b"\0\0\0\x02hi\0\0\0\0\0\0\0\x03wor"[..]);
-        let reader = FrameReader::default();
+        let mut reader = FrameReader::default();
         assert_eq!(reader.next(&mut buffer), Ok(Some(Frame::Data(Bytes::from_static(b"hi")))));
         assert_eq!(reader.next(&mut buffer), Ok(Some(Frame::Tick)));
         assert_eq!(reader.next(&mut buffer), Ok(Some(Frame::Data(Bytes::from_static(b"wor")))));
@@ -116,9 +148,31 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_above_the_limit_is_refused_by_its_length() {
-        let mut buffer = BytesMut::from(&[0, 0, 1, 1][..]);
-        let refused = FrameTooLong { length: 257, limit: 256 };
+    fn a_frame_above_the_limit_is_passed_over() {
+        let length = FrameReader::HEAD + 10_000;
+        let mut reader = FrameReader::new(9_999);
+        let mut stream = (length as u32).to_be_bytes().to_vec();
+        stream.extend((0..length).map(|index| index as u8));
+        stream.extend_from_slice(b"\0\0\0\x02hi");
+        let (mut buffer, mut frames) = (BytesMut::new(), Vec::new());
+        for piece in stream.chunks(1_000) {
+            buffer.extend_from_slice(piece);
+            while let Some(frame) = reader.next(&mut buffer).unwrap() {
+                frames.push(frame);
+            }
+            assert!(buffer.len() <= 4 + FrameReader::HEAD);
+        }
+        let head = Bytes::copy_from_slice(&stream[4..4 + FrameReader::HEAD]);
+        assert_eq!(frames, [Frame::Oversize { head, length }, Frame::Data(Bytes::from_static(b"hi"))]);
+        let mut all = FrameReader::new(10_000);
+        let mut buffer = BytesMut::from(&stream[..]);
+        assert!(matches!(all.next(&mut buffer), Ok(Some(Frame::Data(frame))) if frame.len() == length));
+    }
+
+    #[test]
+    fn a_frame_that_no_beam_sends_is_refused_by_its_length() {
+        let mut buffer = BytesMut::from(&[0x80, 0, 0, 0][..]);
+        let refused = FrameTooLong { length: 1 << 31 };
         assert_eq!(FrameReader::new(256).next(&mut buffer), Err(refused));
     }
 

@@ -162,8 +162,8 @@ mod tests {
                 buffer.extend_from_slice(&data);
             }
             assert!(bytes < buffer.len() && bytes > size);
-            let mut message = None;
-            while let Some(frame) = FrameReader::default().next(&mut buffer).unwrap() {
+            let (mut message, mut reader) = (None, FrameReader::default());
+            while let Some(frame) = reader.next(&mut buffer).unwrap() {
                 message = inbound.receive(frame).unwrap();
             }
             let payload = message.unwrap().payload.unwrap().decode().unwrap();
@@ -179,7 +179,7 @@ mod tests {
             buffer.extend_from_slice(&data);
         }
         let mut inbound = Inbound::new(ChannelLimits::default());
-        let reader = FrameReader::default();
+        let mut reader = FrameReader::default();
         let mut messages: Vec<Message> = Vec::new();
         while let Some(frame) = reader.next(&mut buffer).unwrap() {
             messages.extend(inbound.receive(frame).unwrap());

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use peerl_term::{AtomTable, Decoder, Limits, Origin, RawTerm};
 
-use super::{ChannelError, ChannelLimits, Message, lead, reassembly::Reassembly, received_atoms::ReceivedAtoms};
+use super::{ChannelError, ChannelLimits, Loss, Message, lead, reassembly::Reassembly, received_atoms::ReceivedAtoms};
 use crate::{
     control::{Control, ControlMessage},
     frame::Frame,
@@ -18,6 +18,8 @@ pub struct Inbound {
     atoms: ReceivedAtoms,
     reassembly: Reassembly,
     origin: Origin,
+    /// The most bytes of a payload.
+    most: usize,
 }
 
 impl Inbound {
@@ -28,7 +30,8 @@ impl Inbound {
 
     /// As [`Self::new`]; `origin` is told of the first payload that turns out to be malformed when it is decoded.
     pub fn with_origin(limits: ChannelLimits, origin: Origin) -> Self {
-        Inbound { atoms: ReceivedAtoms::default(), reassembly: Reassembly::new(limits, origin.clone()), origin }
+        let reassembly = Reassembly::new(limits, origin.clone());
+        Inbound { atoms: ReceivedAtoms::default(), reassembly, origin, most: limits.message }
     }
 
     /// Takes the next frame. Gives a message, unless the frame is a tick or a fragment and not the last one.
@@ -42,17 +45,19 @@ impl Inbound {
     /// As [`Self::receive`], with the message in the place of another, which spares moving it there. Says whether there is
     /// one.
     pub fn receive_into(&mut self, frame: Frame, to: &mut Message) -> Result<bool, ChannelError> {
-        let Frame::Data(frame) = frame else {
-            return Ok(false);
+        let frame = match frame {
+            Frame::Data(frame) => frame,
+            Frame::Tick => return Ok(false),
+            Frame::Oversize { head, length } => return self.receive_head(head, length, to),
         };
         match *frame {
             [lead::VERSION, lead::HEADER, ref header @ ..] => {
                 let (atoms, length) = self.atoms.read_header(header)?;
-                read(frame, 2 + length, atoms, &self.origin, to)?;
+                self.read(frame, 2 + length, atoms, to)?;
                 Ok(true)
             }
             [lead::PASS_THROUGH, lead::VERSION, ..] => {
-                read_pass_through(frame, &self.origin, to)?;
+                self.read_pass_through(frame, to)?;
                 Ok(true)
             }
             [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
@@ -72,9 +77,81 @@ impl Inbound {
         }
     }
 
+    /// Takes the head of a frame that is too large to be kept. Its atoms are for later messages too, and its control message
+    /// may be of those that must not be lost.
+    #[cold]
+    fn receive_head(&mut self, head: Bytes, length: usize, to: &mut Message) -> Result<bool, ChannelError> {
+        let (start, atoms) = match *head {
+            [lead::VERSION, lead::HEADER, ref header @ ..] => {
+                let (atoms, header) = self.atoms.read_header(header)?;
+                (2 + header, atoms)
+            }
+            [lead::PASS_THROUGH, lead::VERSION, ..] => (2, AtomTable::empty()),
+            [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
+                let (sequence, fragment, header) = fragment_ids(rest)?;
+                let (atoms, header) = self.atoms.read_header(header)?;
+                let mut control = ControlMessage::vacant();
+                let start = read_control(&head, 2 + 16 + header, &atoms, &mut control)?;
+                let message = self.reassembly.start_lost(sequence, fragment, control, length - start)?;
+                return Ok(put(message, to));
+            }
+            [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
+                let (sequence, fragment, _) = fragment_ids(rest)?;
+                return Ok(put(self.reassembly.pass(sequence, fragment, length - 2 - 16)?, to));
+            }
+            _ => return Err(ChannelError::UnknownFrame),
+        };
+        let start = read_control(&head, start, &atoms, &mut to.control)?;
+        check_payload(&to.control, true)?;
+        (to.payload, to.lost) = (None, Some((Loss::TooLarge, length - start)));
+        Ok(true)
+    }
+
+    /// Says that a time is over in which messages should have gone on: those that have not are given up, and say so when
+    /// their last fragments come. Gives how many those are.
+    pub fn begin_period(&mut self) -> usize {
+        self.reassembly.begin_period()
+    }
+
     /// How many bytes of messages wait for fragments.
     pub fn waiting_bytes(&self) -> usize {
         self.reassembly.bytes()
+    }
+
+    /// Reads the message in a frame from `start` on.
+    #[inline(always)]
+    fn read(&self, frame: Bytes, start: usize, atoms: AtomTable, to: &mut Message) -> Result<(), ChannelError> {
+        let start = read_control(&frame, start, &atoms, &mut to.control)?;
+        let has_payload = frame.len() > start;
+        check_payload(&to.control, has_payload)?;
+        self.put_payload(has_payload, frame, start, atoms, to);
+        Ok(())
+    }
+
+    /// Reads a message without a header, where both terms have their version bytes.
+    fn read_pass_through(&self, frame: Bytes, to: &mut Message) -> Result<(), ChannelError> {
+        let start = read_control(&frame, 2, &AtomTable::empty(), &mut to.control)?;
+        let has_payload = frame.len() > start;
+        check_payload(&to.control, has_payload)?;
+        if has_payload && (frame[start] != lead::VERSION || frame.len() == start + 1) {
+            return Err(ChannelError::UnknownFrame);
+        }
+        self.put_payload(has_payload, frame, start + 1, AtomTable::empty(), to);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put_payload(&self, has_payload: bool, frame: Bytes, start: usize, atoms: AtomTable, to: &mut Message) {
+        (to.payload, to.lost) = (None, None);
+        if !has_payload {
+            return;
+        }
+        let payload = from(frame, start);
+        if payload.len() > self.most {
+            to.lost = Some((Loss::TooLarge, payload.len()));
+        } else {
+            to.payload = Some(RawTerm::arrived(payload, atoms, self.origin.clone()));
+        }
     }
 }
 
@@ -84,28 +161,6 @@ fn put(message: Option<Message>, to: &mut Message) -> bool {
         *to = message;
     }
     is_there
-}
-
-/// Reads the message in a frame from `start` on.
-#[inline(always)]
-fn read(frame: Bytes, start: usize, atoms: AtomTable, origin: &Origin, to: &mut Message) -> Result<(), ChannelError> {
-    let start = read_control(&frame, start, &atoms, &mut to.control)?;
-    let has_payload = frame.len() > start;
-    check_payload(&to.control, has_payload)?;
-    to.payload = has_payload.then(|| RawTerm::arrived(from(frame, start), atoms, origin.clone()));
-    Ok(())
-}
-
-/// Reads a message without a header, where both terms have their version bytes.
-fn read_pass_through(frame: Bytes, origin: &Origin, to: &mut Message) -> Result<(), ChannelError> {
-    let start = read_control(&frame, 2, &AtomTable::empty(), &mut to.control)?;
-    let has_payload = frame.len() > start;
-    check_payload(&to.control, has_payload)?;
-    if has_payload && (frame[start] != lead::VERSION || frame.len() == start + 1) {
-        return Err(ChannelError::UnknownFrame);
-    }
-    to.payload = has_payload.then(|| RawTerm::arrived(from(frame, start + 1), AtomTable::empty(), origin.clone()));
-    Ok(())
 }
 
 #[inline(always)]

@@ -12,6 +12,7 @@ mod fragments;
 mod inbound;
 mod message_buffer;
 mod outbound;
+mod payload;
 mod reassembly;
 mod received_atoms;
 mod sent_atoms;
@@ -32,33 +33,50 @@ pub struct Message {
     pub control: ControlMessage,
     /// The second term, of those control messages that have one. It shares the frame's memory.
     pub payload: Option<RawTerm>,
+    /// Why it must have a payload and has none, and of how many bytes the payload was.
+    pub lost: Option<(Loss, usize)>,
+}
+
+/// Why a message has lost its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// It is larger than [`ChannelLimits::message`].
+    #[error("it is too large")]
+    TooLarge,
+    /// More than [`ChannelLimits::reassembly`] bytes waited for fragments.
+    #[error("too many bytes wait for the rest of their messages")]
+    NoRoom,
+    /// Its fragments did not go on for long.
+    #[error("its sender has stopped in the middle for long")]
+    GivenUp,
 }
 
 impl Message {
     /// A place for a message that is yet to be received.
     pub fn vacant() -> Self {
-        Message { control: ControlMessage::vacant(), payload: None }
+        Message { control: ControlMessage::vacant(), payload: None, lost: None }
     }
 }
 
-/// What an [`Inbound`] accepts. Reaching a limit ends the connection.
+/// What an [`Inbound`] keeps in memory. A message beyond a limit [loses its payload](Message::lost), and nothing else happens.
 ///
 /// The peer knows the cookie, but may run amok; a limit keeps it from taking this node's memory along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelLimits {
-    /// The most bytes of one message put together from fragments.
+    /// The most bytes of a payload.
     pub message: usize,
-    /// The most bytes of all messages that wait for fragments.
+    /// The most bytes of all payloads that wait for fragments.
     pub reassembly: usize,
-    /// The most messages that wait for fragments at a time.
+    /// The most messages that wait for fragments at a time. Of more, the oldest is forgotten; if it goes on, the connection
+    /// ends.
     pub sequences: usize,
 }
 
 impl Default for ChannelLimits {
-    /// 256 MiB a message, 512 MiB of 4,096 messages waiting.
+    /// 256 MiB a message; 4 GiB of 262,144 messages waiting, which is as many as a BEAM has processes.
     fn default() -> Self {
-        ChannelLimits { message: 256 << 20, reassembly: 512 << 20, sequences: 4096 }
+        ChannelLimits { message: 256 << 20, reassembly: 4 << 30, sequences: 1 << 18 }
     }
 }
 
@@ -97,24 +115,6 @@ pub enum ChannelError {
         sequence: u64,
         /// The fragment.
         fragment: u64,
-    },
-    /// A message is larger than [`ChannelLimits::message`].
-    #[error("a fragmented message is larger than {limit} bytes")]
-    MessageTooLarge {
-        /// The limit.
-        limit: usize,
-    },
-    /// More than [`ChannelLimits::reassembly`] bytes wait for fragments.
-    #[error("more than {limit} bytes wait for fragments")]
-    ReassemblyFull {
-        /// The limit.
-        limit: usize,
-    },
-    /// More than [`ChannelLimits::sequences`] messages wait for fragments.
-    #[error("more than {limit} messages wait for fragments")]
-    TooManySequences {
-        /// The limit.
-        limit: usize,
     },
 }
 

@@ -1,13 +1,23 @@
 //! Putting messages together from their fragments.
 //!
 //! Erlang docs: *External Term Format*, section "Distribution Header for fragmented messages".
+//!
+//! A BEAM lets all its senders of large messages write in turn, so that 120 of them have 120 messages under way at once, and
+//! the last fragments of all come at about the same time. To read no further when the memory for them is used up would wait
+//! for ever: only what is still unread makes a message whole. So the bound is per connection and large enough for what is
+//! usual, as if each message were in memory for as long as it takes; where it is reached all the same, the message is given up
+//! that has gone on least lately, and then fails alone, as one that is too large does. A sender that dies in the middle tells
+//! nobody: a message that does not go on is given up after a while.
+//!
+//! What is given up stays here without its payload: its fragments still come.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use bytes::Bytes;
 use peerl_term::{AtomTable, Origin, RawTerm};
 
-use super::{ChannelError, ChannelLimits, Message};
+use super::payload::Payload;
+use super::{ChannelError, ChannelLimits, Loss, Message};
 use crate::control::{Control, ControlMessage};
 
 /// The messages of which some fragments have come.
@@ -16,26 +26,58 @@ pub(super) struct Reassembly {
     limits: ChannelLimits,
     origin: Origin,
     sequences: HashMap<u64, Sequence>,
+    /// How many bytes of payload are kept.
     bytes: usize,
+    /// Counts fragments, and losses.
+    clock: u64,
+    /// The sequences whose payload is kept, by the clock of their last fragment.
+    kept: BTreeMap<u64, u64>,
+    /// Those whose payload is not, by the clock of their loss.
+    lost: BTreeMap<u64, u64>,
+    /// The clock when the current period began.
+    period: u64,
 }
 
 /// A message of which some fragments have come. The control message is whole in the first of them.
 #[derive(Debug)]
 struct Sequence {
     control: ControlMessage,
-    /// Of the first fragment's header; the payload in all fragments refers to them.
-    atoms: AtomTable,
     /// The number of the next fragment; they count down to 1.
     next: u64,
-    payload: Vec<u8>,
+    content: Content,
+    /// Its key in [`Reassembly::kept`] or [`Reassembly::lost`].
+    clock: u64,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// The atoms are those of the first fragment's header; the payload in all fragments refers to them.
+    Kept {
+        atoms: AtomTable,
+        payload: Payload,
+    },
+    Lost {
+        why: Loss,
+        bytes: usize,
+    },
 }
 
 impl Reassembly {
     pub(super) fn new(limits: ChannelLimits, origin: Origin) -> Self {
-        Reassembly { limits, origin, sequences: HashMap::new(), bytes: 0 }
+        Reassembly {
+            limits,
+            origin,
+            sequences: HashMap::new(),
+            bytes: 0,
+            clock: 0,
+            kept: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            period: 0,
+        }
     }
 
-    /// Takes the first fragment, whose number is how many there are.
+    /// Takes the first fragment, whose number is how many there are. One of a sequence that has not ended begins it anew: its
+    /// sender has died.
     pub(super) fn start(
         &mut self,
         sequence: u64,
@@ -44,43 +86,74 @@ impl Reassembly {
         atoms: AtomTable,
         payload: Bytes,
     ) -> Result<Option<Message>, ChannelError> {
-        if fragment == 0 || self.sequences.contains_key(&sequence) {
+        if fragment == 0 {
             return Err(ChannelError::FragmentOrder { sequence, fragment });
         }
+        self.forget(sequence);
         if fragment == 1 {
-            return finish(control, atoms, payload, &self.origin).map(Some);
+            let lost = (payload.len() > self.limits.message).then_some((Loss::TooLarge, payload.len()));
+            return finish(control, atoms, payload, lost, &self.origin).map(Some);
         }
         if !control.has_payload() {
             return Err(ChannelError::Payload { operation: control.operation(), payload: true });
         }
-        // A peer could start a message for each sequence number and finish none.
         if self.sequences.len() >= self.limits.sequences {
-            return Err(ChannelError::TooManySequences { limit: self.limits.sequences });
+            self.forget_oldest();
         }
-        self.claim(0, payload.len())?;
-        let next = fragment - 1;
-        self.sequences.insert(sequence, Sequence { control, atoms, next, payload: payload.to_vec() });
-        Ok(None)
+        let content = Content::Kept { atoms, payload: Payload::new(&[]) };
+        let clock = self.tick();
+        self.kept.insert(clock, sequence);
+        self.sequences.insert(sequence, Sequence { control, next: fragment, content, clock });
+        self.go_on(sequence, fragment, &payload)
     }
 
-    /// Takes a later fragment.
-    pub(super) fn go_on(&mut self, sequence: u64, fragment: u64, data: &[u8]) -> Result<Option<Message>, ChannelError> {
-        let arrived = self.sequences.get(&sequence).map_or(0, |open| open.payload.len());
-        self.claim(arrived, data.len())?;
-        let Entry::Occupied(mut open) = self.sequences.entry(sequence) else {
-            return Err(ChannelError::FragmentOrder { sequence, fragment });
-        };
-        if fragment != open.get().next {
-            return Err(ChannelError::FragmentOrder { sequence, fragment });
-        }
-        open.get_mut().append(data);
+    /// Takes a first fragment that is too large to be kept.
+    pub(super) fn start_lost(
+        &mut self,
+        sequence: u64,
+        fragment: u64,
+        control: ControlMessage,
+        bytes: usize,
+    ) -> Result<Option<Message>, ChannelError> {
         if fragment > 1 {
-            open.get_mut().next = fragment - 1;
-            return Ok(None);
+            let message = self.start(sequence, fragment, control, AtomTable::empty(), Bytes::new())?;
+            self.lose(sequence, Loss::TooLarge);
+            if let Some(Sequence { content: Content::Lost { bytes: lost, .. }, .. }) = self.sequences.get_mut(&sequence)
+            {
+                *lost = bytes;
+            }
+            return Ok(message);
         }
-        let whole = open.remove();
-        self.bytes -= whole.payload.len();
-        finish(whole.control, whole.atoms, whole.payload.into(), &self.origin).map(Some)
+        self.forget(sequence);
+        let lost = Some((Loss::TooLarge, bytes));
+        finish(control, AtomTable::empty(), Bytes::new(), lost, &self.origin).map(Some)
+    }
+
+    /// Takes a fragment of a sequence that has begun.
+    pub(super) fn go_on(&mut self, sequence: u64, fragment: u64, data: &[u8]) -> Result<Option<Message>, ChannelError> {
+        self.advance(sequence, fragment, data.len())?;
+        if let Some(Sequence { next, content: Content::Kept { payload, .. }, .. }) = self.sequences.get_mut(&sequence) {
+            let more = usize::try_from(*next).unwrap_or(usize::MAX).saturating_mul(data.len());
+            payload.append(data, more.min(self.limits.message - payload.len()));
+            self.bytes += data.len();
+        }
+        self.complete(sequence, fragment)
+    }
+
+    /// Takes a fragment that is too large to be kept.
+    pub(super) fn pass(&mut self, sequence: u64, fragment: u64, bytes: usize) -> Result<Option<Message>, ChannelError> {
+        self.advance(sequence, fragment, bytes)?;
+        self.complete(sequence, fragment)
+    }
+
+    /// Begins a period: what has not gone on in the last one is given up. Gives how many messages that were.
+    pub(super) fn begin_period(&mut self) -> usize {
+        let idle: Vec<u64> = self.kept.range(..self.period).map(|(_, sequence)| *sequence).collect();
+        for sequence in &idle {
+            self.lose(*sequence, Loss::GivenUp);
+        }
+        self.period = self.clock;
+        idle.len()
     }
 
     /// How many bytes wait.
@@ -88,37 +161,109 @@ impl Reassembly {
         self.bytes
     }
 
-    fn claim(&mut self, arrived: usize, more: usize) -> Result<(), ChannelError> {
-        if arrived + more > self.limits.message {
-            return Err(ChannelError::MessageTooLarge { limit: self.limits.message });
+    /// Checks that a fragment is the next one of its sequence, and makes room for it.
+    fn advance(&mut self, sequence: u64, fragment: u64, more: usize) -> Result<(), ChannelError> {
+        let clock = self.tick();
+        let open = self.sequences.get_mut(&sequence).filter(|open| fragment > 0 && open.next == fragment);
+        let Some(open) = open else { return Err(ChannelError::FragmentOrder { sequence, fragment }) };
+        open.next = fragment - 1;
+        let arrived = match &open.content {
+            Content::Kept { payload, .. } => {
+                self.kept.remove(&open.clock);
+                self.kept.insert(clock, sequence);
+                open.clock = clock;
+                payload.len()
+            }
+            Content::Lost { .. } => 0,
+        };
+        if arrived.saturating_add(more) > self.limits.message {
+            self.lose(sequence, Loss::TooLarge);
         }
-        if self.bytes + more > self.limits.reassembly {
-            return Err(ChannelError::ReassemblyFull { limit: self.limits.reassembly });
+        while self.is_kept(sequence) && self.bytes.saturating_add(more) > self.limits.reassembly {
+            // In the end the sequence itself.
+            let Some(oldest) = self.kept.values().next().copied() else { break };
+            self.lose(oldest, Loss::NoRoom);
         }
-        self.bytes += more;
+        if let Some(Sequence { content: Content::Lost { bytes, .. }, .. }) = self.sequences.get_mut(&sequence) {
+            *bytes = bytes.saturating_add(more);
+        }
         Ok(())
     }
-}
 
-impl Sequence {
-    /// Makes room for what is still to come as far as the peer has shown that it means it: three times what has
-    /// arrived at most. That spares most of the copying, and a peer that announces much and sends little gets little.
-    fn append(&mut self, data: &[u8]) {
-        if self.payload.capacity() - self.payload.len() < data.len() {
-            let remaining = usize::try_from(self.next).unwrap_or(usize::MAX).saturating_mul(data.len());
-            let arrived = self.payload.len() + data.len();
-            self.payload.reserve_exact(remaining.min(3 * arrived).max(data.len()));
+    fn is_kept(&self, sequence: u64) -> bool {
+        matches!(self.sequences.get(&sequence), Some(Sequence { content: Content::Kept { .. }, .. }))
+    }
+
+    /// Gives the message, if this was its last fragment.
+    fn complete(&mut self, sequence: u64, fragment: u64) -> Result<Option<Message>, ChannelError> {
+        let Entry::Occupied(open) = self.sequences.entry(sequence) else { return Ok(None) };
+        if fragment > 1 {
+            return Ok(None);
         }
-        self.payload.extend_from_slice(data);
+        let Sequence { control, content, clock, .. } = open.remove();
+        let (atoms, payload, lost) = match content {
+            Content::Kept { atoms, payload } => {
+                self.kept.remove(&clock);
+                self.bytes -= payload.len();
+                (atoms, payload.into_bytes(), None)
+            }
+            Content::Lost { why, bytes } => {
+                self.lost.remove(&clock);
+                (AtomTable::empty(), Bytes::new(), Some((why, bytes)))
+            }
+        };
+        finish(control, atoms, payload, lost, &self.origin).map(Some)
+    }
+
+    /// Lets a payload go.
+    fn lose(&mut self, sequence: u64, why: Loss) {
+        let clock = self.tick();
+        let Some(open) = self.sequences.get_mut(&sequence) else { return };
+        let Content::Kept { payload, .. } = &open.content else { return };
+        let bytes = payload.len();
+        self.bytes -= bytes;
+        self.kept.remove(&open.clock);
+        self.lost.insert(clock, sequence);
+        (open.clock, open.content) = (clock, Content::Lost { why, bytes });
+    }
+
+    fn forget(&mut self, sequence: u64) {
+        let Some(open) = self.sequences.remove(&sequence) else { return };
+        self.kept.remove(&open.clock);
+        self.lost.remove(&open.clock);
+        if let Content::Kept { payload, .. } = &open.content {
+            self.bytes -= payload.len();
+        }
+    }
+
+    /// Makes a place: one that is lost goes first. If it goes on all the same, nobody knows it any more.
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.lost.values().chain(self.kept.values()).next().copied() {
+            self.forget(oldest);
+        }
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
     }
 }
 
-fn finish(control: ControlMessage, atoms: AtomTable, payload: Bytes, origin: &Origin) -> Result<Message, ChannelError> {
+fn finish(
+    control: ControlMessage,
+    atoms: AtomTable,
+    payload: Bytes,
+    lost: Option<(Loss, usize)>,
+    origin: &Origin,
+) -> Result<Message, ChannelError> {
+    if let Some(lost) = lost {
+        return Ok(Message { control, payload: None, lost: Some(lost) });
+    }
     if control.has_payload() == payload.is_empty() {
         return Err(ChannelError::Payload { operation: control.operation(), payload: !payload.is_empty() });
     }
     let payload = (!payload.is_empty()).then(|| RawTerm::arrived(payload, atoms, origin.clone()));
-    Ok(Message { control, payload })
+    Ok(Message { control, payload, lost: None })
 }
 
 #[cfg(test)]
@@ -141,7 +286,22 @@ mod tests {
     }
 
     fn limits() -> ChannelLimits {
-        ChannelLimits { message: 10, reassembly: 15, sequences: 2 }
+        ChannelLimits { message: 10, reassembly: 15, sequences: 3 }
+    }
+
+    fn reassembly() -> Reassembly {
+        Reassembly::new(limits(), Origin::new(|_| {}))
+    }
+
+    /// The next fragment; gives what came of the message.
+    fn go_on(
+        reassembly: &mut Reassembly,
+        sequence: u64,
+        fragment: u64,
+        data: &[u8],
+    ) -> Option<Result<Bytes, (Loss, usize)>> {
+        let message = reassembly.go_on(sequence, fragment, data).unwrap()?;
+        Some(message.lost.map_or_else(|| Ok(message.payload.unwrap().bytes().clone()), Err))
     }
 
     #[test]
@@ -161,33 +321,85 @@ mod tests {
     #[test]
     fn order() {
         let out_of_order = |sequence, fragment| Err(ChannelError::FragmentOrder { sequence, fragment });
-        let mut reassembly = Reassembly::new(limits(), Origin::new(|_| {}));
+        let mut reassembly = reassembly();
         assert_eq!(start(&mut reassembly, 1, 0, b"a"), out_of_order(1, 0));
         assert!(!start(&mut reassembly, 1, 3, b"a").unwrap());
-        assert_eq!(start(&mut reassembly, 1, 3, b"a"), out_of_order(1, 3));
         for (sequence, fragment) in [(1, 3), (1, 1), (1, 0), (2, 2)] {
             assert_eq!(reassembly.go_on(sequence, fragment, b"").map(|_| false), out_of_order(sequence, fragment));
         }
     }
 
     #[test]
-    fn limits_hold() {
-        let mut reassembly = Reassembly::new(limits(), Origin::new(|_| {}));
-        assert!(!start(&mut reassembly, 1, u64::MAX, b"12345678").unwrap());
-        let refused = reassembly.go_on(1, u64::MAX - 1, b"901").unwrap_err();
-        assert_eq!(refused, ChannelError::MessageTooLarge { limit: 10 });
-        let refused = start(&mut reassembly, 2, 3, b"12345678").unwrap_err();
-        assert_eq!(refused, ChannelError::ReassemblyFull { limit: 15 });
-        assert!(!start(&mut reassembly, 2, 2, b"").unwrap());
-        let refused = start(&mut reassembly, 3, 2, b"").unwrap_err();
-        assert_eq!(refused, ChannelError::TooManySequences { limit: 2 });
+    fn a_sequence_that_begins_anew_is_another_message() {
+        let mut reassembly = reassembly();
+        assert!(!start(&mut reassembly, 1, 3, b"abcdefgh").unwrap());
+        assert!(!start(&mut reassembly, 1, 2, b"x").unwrap());
+        assert_eq!(reassembly.bytes(), 1);
+        assert_eq!(go_on(&mut reassembly, 1, 1, b"yz").unwrap().unwrap(), "xyz");
+        assert!(!start(&mut reassembly, 1, 3, b"a").unwrap());
+        assert!(start(&mut reassembly, 1, 1, b"whole").unwrap());
+        assert_eq!((reassembly.bytes(), reassembly.kept.len()), (0, 0));
     }
 
     #[test]
-    fn room_is_bounded_by_what_has_arrived() {
-        let mut reassembly = Reassembly::new(ChannelLimits::default(), Origin::new(|_| {}));
-        let _ = start(&mut reassembly, 1, u64::MAX, b"12345678").unwrap();
-        let _ = reassembly.go_on(1, u64::MAX - 1, &[0; 1000]).unwrap();
-        assert!(reassembly.sequences[&1].payload.capacity() <= 4 * 1008);
+    fn a_message_that_is_too_large_fails_alone() {
+        let mut reassembly = reassembly();
+        assert!(!start(&mut reassembly, 1, 4, b"12345678").unwrap());
+        assert!(!start(&mut reassembly, 2, 2, b"ab").unwrap());
+        assert_eq!(go_on(&mut reassembly, 1, 3, b"901"), None);
+        assert_eq!(reassembly.bytes(), 2);
+        assert_eq!(go_on(&mut reassembly, 2, 1, b"cd").unwrap().unwrap(), "abcd");
+        assert_eq!(go_on(&mut reassembly, 1, 2, &[0; 100]), None);
+        assert_eq!(go_on(&mut reassembly, 1, 1, b"2"), Some(Err((Loss::TooLarge, 112))));
+        assert!(reassembly.sequences.is_empty() && reassembly.kept.is_empty() && reassembly.lost.is_empty());
+        let control = SendSender { from: a(1), to: b(2) }.into();
+        let message = reassembly.start(5, 1, control, AtomTable::empty(), Bytes::from_static(&[0; 11])).unwrap();
+        assert_eq!(message.unwrap().lost, Some((Loss::TooLarge, 11)));
+    }
+
+    #[test]
+    fn without_room_the_message_is_given_up_that_went_on_least_lately() {
+        let mut reassembly = reassembly();
+        assert!(!start(&mut reassembly, 1, 3, b"1234").unwrap());
+        assert!(!start(&mut reassembly, 2, 2, b"abcde").unwrap());
+        assert_eq!(go_on(&mut reassembly, 1, 2, b"5678"), None);
+        assert!(!start(&mut reassembly, 3, 2, b"xyz").unwrap());
+        assert_eq!(reassembly.bytes(), 11);
+        assert_eq!(go_on(&mut reassembly, 2, 1, b"fg"), Some(Err((Loss::NoRoom, 7))));
+        assert_eq!(go_on(&mut reassembly, 1, 1, b"9").unwrap().unwrap(), "123456789");
+        assert_eq!(go_on(&mut reassembly, 3, 1, b"").unwrap().unwrap(), "xyz");
+    }
+
+    #[test]
+    fn what_does_not_go_on_is_given_up() {
+        let mut reassembly = reassembly();
+        assert!(!start(&mut reassembly, 1, 3, b"1234").unwrap());
+        assert!(!start(&mut reassembly, 2, 4, b"abc").unwrap());
+        assert_eq!(reassembly.begin_period(), 0);
+        assert_eq!(go_on(&mut reassembly, 2, 3, b"d"), None);
+        assert_eq!(reassembly.begin_period(), 1);
+        assert_eq!(reassembly.bytes(), 4);
+        assert_eq!(go_on(&mut reassembly, 2, 2, b"e"), None);
+        // It only was slow.
+        assert_eq!(go_on(&mut reassembly, 1, 2, b"5"), None);
+        assert_eq!(go_on(&mut reassembly, 1, 1, b"6"), Some(Err((Loss::GivenUp, 6))));
+        assert_eq!(go_on(&mut reassembly, 2, 1, b"f").unwrap().unwrap(), "abcdef");
+    }
+
+    #[test]
+    fn of_too_many_sequences_the_oldest_is_forgotten() {
+        let mut reassembly = reassembly();
+        for sequence in 1..=3 {
+            assert!(!start(&mut reassembly, sequence, 3, b"abc").unwrap());
+        }
+        assert_eq!(reassembly.pass(3, 2, 100).unwrap().map(|_| ()), None);
+        for sequence in 4..=5 {
+            assert!(!start(&mut reassembly, sequence, 2, b"d").unwrap());
+        }
+        // First the one that was lost, then the oldest.
+        assert_eq!(reassembly.sequences.keys().min(), Some(&2));
+        assert_eq!(reassembly.sequences.len(), 3);
+        assert_eq!(reassembly.bytes(), 5);
+        assert!(reassembly.go_on(3, 1, b"").is_err());
     }
 }

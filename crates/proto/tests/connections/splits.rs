@@ -65,7 +65,7 @@ pub(crate) type Read = Option<(ControlMessage, Option<Term>)>;
 
 pub(crate) fn read_all<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Read>, String> {
     let mut inbound = Inbound::new(ChannelLimits::default());
-    let reader = FrameReader::default();
+    let mut reader = FrameReader::default();
     let mut buffer = BytesMut::new();
     let mut all = Vec::new();
     for chunk in chunks {

@@ -1,0 +1,116 @@
+//! The memory of a message whose fragments come one after another.
+
+use bytes::Bytes;
+use memmap2::MmapMut;
+
+/// The part of a payload that has arrived.
+///
+/// A large one has pages of its own, which go back to the operating system when the message is dropped. In the heap of the
+/// C library, many large messages at once leave gigabytes behind.
+#[derive(Debug)]
+pub(super) enum Payload {
+    Heap(Vec<u8>),
+    Pages { pages: MmapMut, filled: usize },
+}
+
+impl Payload {
+    /// From this size on a payload has pages of its own. The operating system allows each process about 65,000 mappings.
+    const LARGE: usize = 1 << 20;
+
+    pub(super) fn new(data: &[u8]) -> Self {
+        Self::Heap(data.to_vec())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Heap(bytes) => bytes.len(),
+            Self::Pages { filled, .. } => *filled,
+        }
+    }
+
+    /// Appends a fragment; `more` bytes are likely to come after it.
+    ///
+    /// The heap makes room as far as the peer has shown that it means it: three times what has arrived at most. Pages are
+    /// made for all that is to come: they take memory when they are written.
+    pub(super) fn append(&mut self, data: &[u8], more: usize) {
+        if let Self::Heap(bytes) = self
+            && bytes.len() + data.len() > Self::LARGE
+            && let Some(pages) = map(bytes, data.len().saturating_add(more))
+        {
+            *self = pages;
+        }
+        match self {
+            Self::Heap(bytes) => {
+                if bytes.capacity() - bytes.len() < data.len() {
+                    let arrived = bytes.len() + data.len();
+                    bytes.reserve_exact(data.len().saturating_add(more).min(3 * arrived).max(data.len()));
+                }
+                bytes.extend_from_slice(data);
+            }
+            Self::Pages { pages, filled } => {
+                let end = *filled + data.len();
+                if let Some(room) = pages.get_mut(*filled..end) {
+                    room.copy_from_slice(data);
+                    *filled = end;
+                    return;
+                }
+                // Later fragments are larger than the earlier ones.
+                let arrived = &pages[..*filled];
+                match map(arrived, end.saturating_add(more)) {
+                    Some(larger) => *self = larger,
+                    None => *self = Self::Heap(arrived.to_vec()),
+                }
+                self.append(data, more);
+            }
+        }
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Heap(bytes) => bytes.into(),
+            Self::Pages { pages, filled } => Bytes::from_owner(pages).slice(..filled),
+        }
+    }
+}
+
+/// Pages with these bytes and room for more. There may be none left.
+fn map(bytes: &[u8], more: usize) -> Option<Payload> {
+    let mut pages = MmapMut::map_anon(bytes.len().checked_add(more)?).ok()?;
+    pages[..bytes.len()].copy_from_slice(bytes);
+    Some(Payload::Pages { pages, filled: bytes.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(sizes: &[usize], more: usize) -> (Payload, Vec<u8>) {
+        let (mut payload, mut expected) = (Payload::new(b"start"), b"start".to_vec());
+        for (index, size) in sizes.iter().enumerate() {
+            let data = vec![index as u8; *size];
+            payload.append(&data, more);
+            expected.extend_from_slice(&data);
+            assert_eq!(payload.len(), expected.len());
+        }
+        (payload, expected)
+    }
+
+    #[test]
+    fn bytes_are_those_that_came() {
+        for more in [0, 1000, 10 << 20] {
+            let (payload, expected) = filled(&[1000, 600_000, 600_000, 1, 3_000_000, 70_000], more);
+            assert!(matches!(payload, Payload::Pages { .. }));
+            assert!(payload.into_bytes() == expected);
+        }
+        let (payload, expected) = filled(&[1000, 70_000], 1 << 30);
+        assert!(matches!(payload, Payload::Heap(_)));
+        assert!(payload.into_bytes() == expected);
+    }
+
+    #[test]
+    fn heap_is_bounded_by_what_has_arrived() {
+        let (payload, _) = filled(&[1000], usize::MAX);
+        let Payload::Heap(bytes) = payload else { panic!() };
+        assert!(bytes.capacity() <= 4 * 1005);
+    }
+}
