@@ -216,7 +216,7 @@ async fn stop_a_peer(stage: &Stage, otp: Otp) {
         event(&mut events).await,
         NodeEvent::NodeDown { node: peer.clone(), reason: NodeDownReason::NetTickTimeout }
     );
-    assert!(matches!(call.await.unwrap(), Err(CallError::NodeDown)));
+    assert!(matches!(call.await.unwrap(), Err(CallError::Disconnected(NodeDownReason::NetTickTimeout))));
     let elapsed = stopped.elapsed();
     flooding.abort();
     assert!(elapsed > Duration::from_millis(900) && elapsed < Duration::from_secs(8), "{elapsed:?}");

@@ -1,7 +1,7 @@
 //! What went wrong, in words for the command line: each class of error with a hint of its own.
 
 use peerl_discovery::{IdentityError, StrategyError};
-use peerl_node::{CallError, Class, ConnectError, CookieFileError, Exception, Node, StartError};
+use peerl_node::{CallError, Class, ConnectError, CookieFileError, Exception, Loss, Node, StartError};
 use peerl_proto::handshake::HandshakeError;
 use peerl_term::Term;
 use peerl_term::text::Syntax;
@@ -194,6 +194,12 @@ pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failu
         CallError::Connect(error) => error.into(),
         CallError::NodeDown => Failure::new(format!("the connection to {peer} ended before the answer came"))
             .hint("the node may have died; its log says more"),
+        CallError::Disconnected(reason) => Failure::new(format!("peerl ended the connection to {peer}: {reason}"))
+            .hint("nobody knows whether the call was made"),
+        CallError::AnswerLost { loss: Loss::TooLarge, bytes } => {
+            Failure::new(format!("the answer of {peer} has {bytes} bytes, and peerl takes less"))
+                .hint("let it take more with --max-message")
+        }
         CallError::Timeout(time) => {
             Failure::new(format!("no answer from {peer} within {}", humantime::format_duration(time)))
                 .hint("give it longer with --timeout")
@@ -216,7 +222,8 @@ pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failu
             Failure::new(format!("{peer} did not take the call")).hint("it is shutting down")
         }
         CallError::NotSpawned(reason) => {
-            Failure::new(format!("{peer} did not take the call: {reason}")).hint("it is busy")
+            Failure::new(format!("{peer} did not take the call: {reason}"))
+                .hint("it is busy, or takes no message that large")
         }
         other => Failure::new(other),
     }

@@ -167,8 +167,8 @@ pub struct Answer<T> {
 
 /// Whether no node has answered, so that the error says nothing of the item.
 pub fn is_unanswered(error: &CallError) -> bool {
-    use CallError::{Connect, NoRex, NobodyToAsk, NodeDown, NotSpawned};
-    matches!(error, Connect(_) | NodeDown | NotSpawned(_) | NoRex | NobodyToAsk)
+    use CallError::{Connect, Disconnected, NoRex, NobodyToAsk, NodeDown, NotSpawned};
+    matches!(error, Connect(_) | NodeDown | Disconnected(_) | NotSpawned(_) | NoRex | NobodyToAsk)
 }
 
 /// The nodes that work for a command, and the command's own.

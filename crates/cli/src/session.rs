@@ -8,7 +8,7 @@ use peerl_node::{ConnectError, Epmd, Node, NodeBuilder, NodeName, StartError, Vi
 use crate::failure::Failure;
 use crate::output::pass_on;
 use crate::remote_log;
-use crate::settings::{EpmdChoice, PortRange, Settings};
+use crate::settings::{EpmdChoice, PortRange, Settings, Size};
 
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,9 @@ fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBui
         Some(address) => builder = builder.listen_address(address),
         None if role == Role::Guest => builder = builder.listen_address(Ipv4Addr::LOCALHOST.into()),
         None => {}
+    }
+    if let Some(Size(bytes)) = settings.max_message {
+        builder = builder.max_message(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
     if role == Role::Worker {
         builder = builder.make_cookie();

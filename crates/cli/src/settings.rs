@@ -1,5 +1,7 @@
 //! The settings that all commands share: from flags, over the environment, over a file, over defaults.
 
+mod size;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +19,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::Failure;
 use crate::log::LogFormat;
+
+pub use size::Size;
 
 /// The options that every command takes. Each can also come from an environment variable (`PEERL_DIST_PORT` for
 /// `--dist-port`) or from a line of `peerl.toml` (`dist_port`).
@@ -68,6 +72,12 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "HOW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epmd: Option<EpmdChoice>,
+
+    /// The most bytes of a message of another node, as 64MiB or 1G; a larger one fails alone, with a warning
+    /// [default: 256MiB].
+    #[arg(long, global = true, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_message: Option<Size>,
 
     /// The form of the output; text is for people, the syntaxes show terms [default: text].
     #[arg(long, global = true)]
@@ -220,7 +230,7 @@ impl Settings {
 }
 
 /// The settings that have a variable.
-const FROM_ENVIRONMENT: [&str; 15] = [
+const FROM_ENVIRONMENT: [&str; 16] = [
     "alone_ok",
     "name",
     "sname",
@@ -230,6 +240,7 @@ const FROM_ENVIRONMENT: [&str; 15] = [
     "listen",
     "dist_port",
     "epmd",
+    "max_message",
     "format",
     "log_format",
     "discover",

@@ -119,7 +119,7 @@ async fn look(
                     connected.extend(sight.fresh.iter().cloned());
                     sight.connected = connected;
                 }
-                Err(error @ (CallError::Connect(_) | CallError::NodeDown)) => {
+                Err(error @ (CallError::Connect(_) | CallError::NodeDown | CallError::Disconnected(_))) => {
                     tracing::debug!(node = %remote.name(), %error, "gone");
                     return;
                 }

@@ -187,9 +187,15 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets what is accepted from peers before their connection is ended.
+    /// Sets what is accepted from peers.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets the most bytes of a message; 256 MiB without this. A larger one fails alone: see [`Limits`].
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.limits.channel.message = bytes;
         self
     }
 

@@ -1,5 +1,6 @@
 //! A connection that is up: one task reads it, one writes it.
 
+mod answers;
 mod calls;
 mod monitors;
 mod outbox;
@@ -8,6 +9,7 @@ mod rename;
 mod signals;
 mod writer;
 
+pub(crate) use answers::Answers;
 pub(crate) use calls::{Answer, Calls};
 pub(crate) use monitors::{Added, Monitors};
 pub(crate) use outbox::{Outbox, SendError, Sender};
@@ -48,6 +50,7 @@ pub(crate) struct Connection {
     pub(crate) forms: Forms,
     pub(crate) outbox: Outbox,
     pub(crate) calls: Calls,
+    pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
     pub(crate) ticks: Mutex<TickTimer>,
     /// Processes of the peer may have the group leader of this node.
@@ -79,6 +82,7 @@ impl Connection {
             forms: Forms::new(established.flags),
             outbox: Outbox::new(established.flags, rename, limits.queued),
             calls: Calls::default(),
+            answers: Answers::default(),
             monitors: Monitors::default(),
             ticks: Mutex::new(ticks),
             lends_group_leader: AtomicBool::new(false),

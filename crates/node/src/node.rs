@@ -9,7 +9,6 @@ use parking_lot::{Mutex, RwLock};
 use peerl_proto::channel::ChannelLimits;
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
-use peerl_proto::frame::FrameReader;
 use peerl_proto::handshake::Established;
 use peerl_proto::handshake::arbitration::AttemptId;
 use peerl_proto::node_name::NodeName;
@@ -78,23 +77,22 @@ pub(crate) struct Inner {
     log_output: Option<LogOutput>,
 }
 
-/// What a node accepts from a peer before it ends the connection. A peer knows the cookie, but may run amok.
+/// What a node accepts from a peer. A peer knows the cookie, but may run amok.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of a frame. Peers that cut large messages into fragments stay far below.
-    pub frame: usize,
-    /// Of messages in fragments.
+    /// Of messages. One beyond these limits fails alone: its caller gets `system_limit`, an exit reason is replaced, anything
+    /// else is dropped.
     pub channel: ChannelLimits,
     /// The most calls of peers that are served at a time; more are refused with `system_limit`.
     pub calls: usize,
     /// The most bytes that may wait to be written to a peer that asks and does not read the answers. One message alone
-    /// may be larger.
+    /// may be larger, and so may the large answers of a peer that reads.
     pub queued: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame: FrameReader::DEFAULT_LIMIT, channel: ChannelLimits::default(), calls: 1 << 18, queued: 256 << 20 }
+        Self { channel: ChannelLimits::default(), calls: 1 << 18, queued: 256 << 20 }
     }
 }
 
@@ -399,7 +397,7 @@ impl Inner {
             Level::Warning => tracing::warn!(peer = %connection.peer, %reason, "node down"),
             Level::Info => tracing::info!(peer = %connection.peer, %reason, "node down"),
         }
-        connection.calls.close();
+        connection.calls.close(&reason);
         connection.monitors.close();
         self.node_gone(&connection.peer);
         let _held = self.coming_up.lock();

@@ -45,6 +45,10 @@ impl Inner {
         connection: &Arc<Connection>,
         message: &mut Inbound,
     ) -> Result<Routed, Violation> {
+        if let Some((loss, bytes)) = message.lost.take() {
+            let message = mem::replace(message, Inbound::vacant());
+            return self.lost(connection, message, loss, bytes).map(|()| Routed::Done);
+        }
         // Those of which there are many are looked at where they are; to move one takes longer than to read it.
         match &mut message.control {
             ControlMessage::SendSender(send) => Ok(self.route_message(connection, &send.to, message.payload.take())),
@@ -325,7 +329,7 @@ impl Inner {
     }
 
     /// A linked process of the peer has ended.
-    fn link_broken(
+    pub(crate) fn link_broken(
         &self,
         connection: &Connection,
         from: &Pid,
@@ -352,7 +356,7 @@ impl Inner {
     }
 
     /// A process of the peer calls `exit(To, Reason)`.
-    fn exit_by(&self, from: Pid, to: &Pid, reason: impl Into<Cause>) {
+    pub(crate) fn exit_by(&self, from: Pid, to: &Pid, reason: impl Into<Cause>) {
         if let Some(process) = self.process(to) {
             self.exit_request(&process, from, reason);
         }

@@ -18,4 +18,4 @@ pub(crate) use generic::reply_tag;
 pub use generic::{Caller, GenCall, GenRequest, ReplyError};
 pub(crate) use outcome::{Reply, badrpc};
 pub use pmap::{Mapped, Pmap, Workers};
-pub(crate) use serve::{Active, Refused, Served, Spawn, serve, take_spawn};
+pub(crate) use serve::{Active, Refused, Served, Spawn, refuse, serve, take_spawn};

@@ -1,7 +1,10 @@
 use parking_lot::Mutex;
+use peerl_proto::channel::Loss;
 use peerl_term::{Atom, Pid, RawTerm};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
+
+use crate::NodeDownReason;
 
 /// What a request to the peer is waiting for.
 #[derive(Debug)]
@@ -20,8 +23,10 @@ pub(crate) enum Answer {
     NotSpawned(Atom),
     /// The reply to a `gen` call: `{Tag, Reply}`.
     Reply(RawTerm),
+    /// The answer came, and could not be kept: why, and its bytes.
+    Lost(Loss, usize),
     /// The connection ended first.
-    Disconnected,
+    Disconnected(NodeDownReason),
 }
 
 /// The requests that this node has made on one connection, by the number of their reference.
@@ -36,19 +41,25 @@ struct Table {
     abandoned: FxHashSet<u64>,
     /// How many have got their answer since this was asked last.
     answered: usize,
-    closed: bool,
+    /// Why the connection has ended.
+    ended: Option<NodeDownReason>,
 }
 
 impl Calls {
     /// Begins to wait. Nothing is waited for on a connection that has ended.
-    pub(crate) fn start(&self, number: u64) -> Option<oneshot::Receiver<Answer>> {
+    pub(crate) fn start(&self, number: u64) -> Result<oneshot::Receiver<Answer>, NodeDownReason> {
         let mut table = self.0.lock();
-        if table.closed {
-            return None;
+        if let Some(reason) = &table.ended {
+            return Err(reason.clone());
         }
         let (answer, receiver) = oneshot::channel();
         table.pending.insert(number, Pending { answer, spawned: None });
-        Some(receiver)
+        Ok(receiver)
+    }
+
+    /// Why the connection has ended, or is about to.
+    pub(crate) fn end_of_connection(&self) -> NodeDownReason {
+        self.0.lock().ended.clone().unwrap_or(NodeDownReason::ConnectionClosed)
     }
 
     /// The peer has spawned a process. Says whether nobody waits for it any more, so that its monitor must go.
@@ -99,14 +110,14 @@ impl Calls {
     }
 
     /// Ends all waiting: the connection has ended.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, reason: &NodeDownReason) {
         let mut table = self.0.lock();
-        table.closed = true;
+        table.ended = Some(reason.clone());
         table.abandoned.clear();
         let pending = std::mem::take(&mut table.pending);
         drop(table);
         for (_, pending) in pending {
-            let _ = pending.answer.send(Answer::Disconnected);
+            let _ = pending.answer.send(Answer::Disconnected(reason.clone()));
         }
     }
 }

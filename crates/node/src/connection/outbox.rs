@@ -67,6 +67,8 @@ struct Queue {
     lane_bytes: usize,
     /// How many messages have been queued since the writer took the last ones.
     messages: usize,
+    /// How often the writer has taken something.
+    batches: u64,
     /// What is likely to be queued in a moment.
     expected: Option<Expected>,
     /// Whether those who were to send have done so: there is nobody to wait for.
@@ -156,6 +158,7 @@ impl Outbox {
                 lanes: VecDeque::new(),
                 lane_bytes: 0,
                 messages: 0,
+                batches: 0,
                 expected: None,
                 whole: false,
                 held: false,
@@ -316,6 +319,16 @@ impl Outbox {
         }
     }
 
+    /// Says that the peer is to be given up, because it does not read.
+    pub(crate) fn overflow(&self) {
+        self.overflowed.notify_one();
+    }
+
+    /// How often something has been taken to be written: as long as that goes on, the peer reads.
+    pub(crate) fn batches(&self) -> u64 {
+        self.queue.lock().batches
+    }
+
     /// Waits until more is queued than may be, by those who cannot wait: signals that the node itself makes. What is
     /// lost then is settled by the end of the connection.
     pub(crate) async fn overflowed(&self) {
@@ -386,6 +399,7 @@ impl Outbox {
         queue.next_fragments(&mut batch.fragments);
         std::mem::swap(&mut queue.buffer, &mut batch.buffer);
         batch.messages = std::mem::take(&mut queue.messages);
+        queue.batches += 1;
         queue.held = false;
         queue.whole = false;
         queue.expected = queue.expected.and_then(|expected| expected.without(batch.messages));

@@ -28,6 +28,9 @@ const LARGEST_READ: usize = 256 << 10;
 /// to wake a thread, or to answer what is [written together](super::outbox).
 const LINGER: Duration = Duration::from_micros(50);
 
+/// A message whose fragments have not gone on for one to two of these is given up: its sender has died, as a rule.
+const PERIOD: Duration = Duration::from_secs(20);
+
 /// A peer that sends so many calls at a time is likely to be about to send more.
 const SOME_CALLS: Range<usize> = 2..16;
 
@@ -47,7 +50,7 @@ async fn read_until_broken(
     socket: &mut OwnedReadHalf,
     mut buffer: BytesMut,
 ) -> NodeDownReason {
-    let frames = FrameReader::new(node.limits.frame);
+    let mut frames = FrameReader::new(node.limits.channel.message);
     let mut inbound = Inbound::with_origin(node.limits.channel, origin(node, connection));
     let mut room = FIRST_READ;
     let mut message = Message::vacant();
@@ -55,6 +58,7 @@ async fn read_until_broken(
     let mut processor = Processor::new();
     let alone = Handle::current().metrics().num_workers() == 1;
     let mut tick_due = false;
+    let mut period = Instant::now() + PERIOD;
     loop {
         let mut delivered = false;
         loop {
@@ -104,7 +108,9 @@ async fn read_until_broken(
             if answered > 1 || alone && served > 1 {
                 linger(socket).await;
             }
-            if let Err(error) = socket.readable().await {
+            if inbound.waiting_bytes() == 0
+                && let Err(error) = socket.readable().await
+            {
                 return lost(&error);
             }
             if SOME_CALLS.contains(&served) {
@@ -115,8 +121,14 @@ async fn read_until_broken(
             // delivers them is the one that runs their process next.
             tokio::task::yield_now().await;
         }
+        if inbound.waiting_bytes() > 0
+            && let Err(error) = give_up_idle(&mut inbound, connection, socket, &mut period).await
+        {
+            return lost(&error);
+        }
+        // The usual room, and more only in step with what has arrived of a large frame.
         let is_partial = !buffer.is_empty();
-        reserve(&mut buffer, room);
+        buffer.reserve(frames.missing(&buffer).min(buffer.len()).max(room));
         let free = buffer.capacity() - buffer.len();
         // After a read that took less than it could, tokio does not ask the kernel again until more has come.
         match socket.read_buf(&mut buffer).await {
@@ -144,6 +156,29 @@ fn origin(node: &Arc<Inner>, connection: &Arc<Connection>) -> Origin {
             }
         });
     })
+}
+
+/// Waits for something to read while messages wait for fragments, and gives those up that wait for too long.
+async fn give_up_idle(
+    inbound: &mut Inbound,
+    connection: &Connection,
+    socket: &OwnedReadHalf,
+    period: &mut Instant,
+) -> io::Result<()> {
+    loop {
+        if *period <= Instant::now() {
+            *period = Instant::now() + PERIOD;
+            let messages = inbound.begin_period();
+            if messages > 0 {
+                tracing::info!(peer = %connection.peer, messages, "gave up messages that have stopped in the middle");
+            }
+        }
+        match tokio::time::timeout_at((*period).into(), socket.readable()).await {
+            Ok(readable) => return readable,
+            Err(_) if inbound.waiting_bytes() == 0 => return socket.readable().await,
+            Err(_) => {}
+        }
+    }
 }
 
 /// Lets others have their turns until there is something to read, for a short time. Whoever writes to a thread that sleeps
@@ -194,13 +229,6 @@ impl Processor {
             self.kept_until = end + turn * Self::KEPT;
         }
     }
-}
-
-/// Makes room for a read: as a rule the usual room, and more only in step with what has arrived of a large frame.
-fn reserve(buffer: &mut BytesMut, room: usize) {
-    let announced = buffer.first_chunk::<4>().map_or(0, |length| u32::from_be_bytes(*length) as usize + 4);
-    let missing = announced.saturating_sub(buffer.len());
-    buffer.reserve(missing.min(buffer.len()).max(room));
 }
 
 fn lost(error: &io::Error) -> NodeDownReason {

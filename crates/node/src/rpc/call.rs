@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use peerl_proto::channel::MessageBuffer;
+use peerl_proto::channel::{Loss, MessageBuffer};
 use peerl_proto::control::{BorrowedSpawnRequest, Offered, ProcessId, SpawnOptions};
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, RawTerm, Reference, Tag, Term, encode};
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{Applied, Arguments, Reply, apply, rex};
+use crate::NodeDownReason;
 use crate::connection::{Answer, Connection, SendError, Sender};
 use crate::dial::ConnectError;
 use crate::exception::Exception;
@@ -29,6 +30,17 @@ pub enum CallError {
     /// The connection ended before the answer came. The call may have been made or not.
     #[error("the connection to the node ended before the answer came")]
     NodeDown,
+    /// This node ended the connection before the answer came, and says why. The call may have been made or not.
+    #[error("this node ended the connection before the answer came: {0}")]
+    Disconnected(NodeDownReason),
+    /// The answer came, and could not be kept.
+    #[error("the answer of {bytes} bytes was dropped: {loss}")]
+    AnswerLost {
+        /// Why.
+        loss: Loss,
+        /// How many bytes it has.
+        bytes: usize,
+    },
     /// The answer did not come in time. What was called goes on, but nobody waits for it.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -177,15 +189,35 @@ async fn make_on<T: DeserializeOwned>(
     let sender = Sender::call(number);
     let ready = connection.outbox.ready(sender, mfa.arguments().bytes().len());
     if ready.await.is_err() {
-        return Err(CallError::NodeDown);
+        return Err(connection.calls.end_of_connection().into());
     }
     connection.note_call(mfa);
     let mut pending = Pending::start(node, connection, number)?;
     send(connection, &request, number, mfa).map_err(not_sent)?;
     match pending.answer().await {
         Answer::Down(reason) => Reply { identity: &node.identity, number, reason }.into_value(),
-        Answer::NotSpawned(error) => Err(CallError::NotSpawned(error)),
-        Answer::Disconnected | Answer::Reply(_) => Err(CallError::NodeDown),
+        other => Err(other.into()),
+    }
+}
+
+impl From<NodeDownReason> for CallError {
+    fn from(reason: NodeDownReason) -> Self {
+        match reason {
+            NodeDownReason::ConnectionClosed | NodeDownReason::Io(_) => Self::NodeDown,
+            reason => Self::Disconnected(reason),
+        }
+    }
+}
+
+/// What an answer means that is not the one that was asked for.
+impl From<Answer> for CallError {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::NotSpawned(error) => Self::NotSpawned(error),
+            Answer::Lost(loss, bytes) => Self::AnswerLost { loss, bytes },
+            Answer::Disconnected(reason) => reason.into(),
+            Answer::Down(_) | Answer::Reply(_) => Self::NodeDown,
+        }
     }
 }
 
@@ -247,7 +279,7 @@ impl Inner {
         let Some(request) = request else { return rex::cast(self, &connection, mfa).await };
         let sender = Sender::call(number);
         if connection.outbox.ready(sender, mfa.arguments().bytes().len()).await.is_err() {
-            return Err(CallError::NodeDown);
+            return Err(connection.calls.end_of_connection().into());
         }
         connection.note_call(mfa);
         let start = |out: &mut MessageBuffer<'_>| {
@@ -301,12 +333,12 @@ struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     fn start(node: &'a Inner, connection: &'a Connection, number: u64) -> Result<Self, CallError> {
-        let answer = connection.calls.start(number).ok_or(CallError::NodeDown)?;
+        let answer = connection.calls.start(number)?;
         Ok(Self { node, connection, number, answer, answered: false })
     }
 
     async fn answer(&mut self) -> Answer {
-        let answer = (&mut self.answer).await.unwrap_or(Answer::Disconnected);
+        let answer = (&mut self.answer).await.unwrap_or(Answer::Disconnected(NodeDownReason::ConnectionClosed));
         self.answered = true;
         answer
     }

@@ -93,10 +93,10 @@ async fn make<T: DeserializeOwned>(
     let number = node.identity.next_reference_number();
     let sender = Sender::call(number);
     if connection.outbox.ready(sender, request.bytes().len()).await.is_err() {
-        return Err(CallError::NodeDown);
+        return Err(connection.calls.end_of_connection().into());
     }
     let reference = node.identity.reference(number);
-    let answer = connection.calls.start(number).ok_or(CallError::NodeDown)?;
+    let answer = connection.calls.start(number)?;
     let guard = Waiting { node, connection: &connection, number, target: &target };
     let monitor = connection.send_monitor(node.requester.clone(), target.clone(), reference.clone());
     let limit = if monitor.map_err(not_sent)? == Sent::Yes { None } else { unmonitored };
@@ -126,13 +126,13 @@ async fn make<T: DeserializeOwned>(
         None => answer.await,
         Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| CallError::Timeout(limit))?,
     };
-    match answer.unwrap_or(Answer::Disconnected) {
+    match answer.unwrap_or_else(|_| Answer::Disconnected(connection.calls.end_of_connection())) {
         Answer::Reply(reply) => {
             guard.demonitor();
             value(&reply)
         }
         Answer::Down(reason) => Err(CallError::Signal(reason.decode()?)),
-        Answer::Disconnected | Answer::NotSpawned(_) => Err(CallError::NodeDown),
+        other => Err(other.into()),
     }
 }
 

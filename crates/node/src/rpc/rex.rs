@@ -50,10 +50,10 @@ pub(super) async fn call<T: DeserializeOwned>(
                 }
                 Ok(Message::Down(down)) if down.reference == monitor => {
                     let is_lost = crate::reason::is_atom(&down.reason, "noconnection");
-                    return Err(if is_lost { CallError::NodeDown } else { CallError::NoRex });
+                    return Err(if is_lost { connection.calls.end_of_connection().into() } else { CallError::NoRex });
                 }
                 Ok(_) => {}
-                Err(_) => return Err(CallError::NodeDown),
+                Err(_) => return Err(connection.calls.end_of_connection().into()),
             }
         }
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures::FutureExt;
+use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 use tokio::sync::Notify;
@@ -13,7 +14,7 @@ use super::job::Job;
 use crate::connection::{Added, Connection, SendError, Sent};
 use crate::node::{Inner, Node};
 use crate::process::{Core, MailboxPolicy};
-use crate::reason::Ended;
+use crate::reason::{Ended, Reason};
 
 /// The calls of peers that are under way.
 #[derive(Debug, Default)]
@@ -115,6 +116,8 @@ pub(crate) fn take_spawn(
     let from = mem::replace(&mut request.from, Pid::VACANT);
     let refused = match request.options {
         Err(_) => "badopt",
+        // The peer is slow to take its answers.
+        Ok(_) if connection.answers.bytes() > node.limits.channel.reassembly => "system_limit",
         Ok(options) => match Active::begin(node) {
             Ok(active) => {
                 return Ok(Some(Spawn {
@@ -132,10 +135,20 @@ pub(crate) fn take_spawn(
             Err(Refused::Busy) => "system_limit",
         },
     };
-    let reply =
-        SpawnReply { reference, to: from, flags: SpawnReplyFlags::empty(), result: Err(Atom::from_static(refused)) };
-    connection.outbox.send(&node.requester, &connection.forms.spawn_reply(reply), |_| {})?;
+    refuse(node, connection, reference, from, Atom::from_static(refused))?;
     Ok(None)
+}
+
+/// Says that a process is not spawned.
+pub(crate) fn refuse(
+    node: &Inner,
+    connection: &Connection,
+    reference: Reference,
+    from: Pid,
+    error: Atom,
+) -> Result<(), SendError> {
+    let reply = SpawnReply { reference, to: from, flags: SpawnReplyFlags::empty(), result: Err(error) };
+    connection.outbox.send(&node.requester, &connection.forms.spawn_reply(reply), |_| {})
 }
 
 /// Runs the functions of requests that came together, in one task: most have their value at once, and their answers
@@ -168,7 +181,7 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
 
 /// Starts a process. The reply is queued before the function runs, so that it goes out before anything that the function
 /// sends; it is written together with what has been sent by the function's first wait.
-fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
+fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
     let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
     let mut job = Job::new(node, module, function, arguments);
     let pid = node.identity.next_pid();
@@ -196,7 +209,7 @@ fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
         let _ = connection.outbox.send_held(&process.pid, &reply);
         match (&mut job).now_or_never() {
             Some(ended) => node.end(&process, &ended.into_reason()),
-            None => drop(tokio::spawn(go_on(active, process, job))),
+            None => drop(tokio::spawn(go_on(active, connection.clone(), process, job))),
         }
         return connection.outbox.release();
     }
@@ -204,11 +217,20 @@ fn start(node: &Arc<Inner>, connection: &Connection, spawn: Spawn) {
     let _ = connection.outbox.send_held(&pid, &reply);
     let sent = match (&mut job).now_or_never() {
         Some(_) if !options.monitor => Ok(Sent::NotOffered),
+        Some(Ended::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
+            let connection = connection.clone();
+            tokio::spawn(async move {
+                if ready(&active.0, &connection, &pid, returned.value.bytes().len()).await.is_ok() {
+                    let _ = connection.send_returned(pid, from, reference, returned);
+                }
+            });
+            Ok(Sent::NotOffered)
+        }
         Some(Ended::Returned(returned)) => connection.send_returned(pid, from, reference, returned),
         Some(Ended::Other(reason)) => connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason),
         None => {
             let process = process(pid, reference, from);
-            tokio::spawn(go_on(active, process, job));
+            tokio::spawn(go_on(active, connection.clone(), process, job));
             Ok(Sent::NotOffered)
         }
     };
@@ -224,11 +246,26 @@ fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: Pid) -> Sp
     SpawnReply { reference, to, flags, result: Ok(pid) }
 }
 
+/// Waits until the peer takes a large answer.
+async fn ready(node: &Inner, connection: &Connection, from: &Pid, size: usize) -> Result<(), SendError> {
+    connection.answers.ready(&connection.outbox, from, size, node.limits.queued).await
+}
+
 /// Waits for a function that did not have its value at once.
-async fn go_on(active: Active, process: Arc<Core>, job: Job) {
+async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, job: Job) {
+    let done = async {
+        let reason = job.await.into_reason();
+        if let Reason::Returned { value, .. } = &reason
+            && value.bytes().len() > Fragments::LARGE
+        {
+            // If the connection ends, there is nobody to be told.
+            let _ = ready(&active.0, &connection, &process.pid, value.bytes().len()).await;
+        }
+        reason
+    };
     let reason = tokio::select! {
         biased;
-        ended = job => ended.into_reason(),
+        reason = done => reason,
         // By a signal, which has told everybody: what runs is dropped.
         () = process.ended() => return,
     };

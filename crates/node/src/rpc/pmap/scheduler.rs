@@ -214,7 +214,9 @@ fn fate(error: &CallError) -> Fate {
         CallError::NotSpawned(reason) if *reason == "notsup" => Fate::Never,
         CallError::Connect(error) if is_lasting(error) => Fate::Never,
         CallError::Connect(_) | CallError::NotSpawned(_) => Fate::NotMade,
-        CallError::NodeDown | CallError::Timeout(_) | CallError::Signal(_) => Fate::Unknown,
+        CallError::NodeDown | CallError::Disconnected(_) | CallError::Timeout(_) | CallError::Signal(_) => {
+            Fate::Unknown
+        }
         _ => Fate::Final,
     }
 }
