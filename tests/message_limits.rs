@@ -2,12 +2,12 @@
 
 mod stage;
 
-use peerl_node::{CallError, ChannelLimits, Limits, Loss, Message, Mfa, Node, NodeDownReason, NodeEvent, Term};
+use peerl_node::{CallError, ChannelLimits, Limits, Loss, Message, Mfa, Node, NodeDownReason, Nodes, Term};
 use peerl_proto::control::ControlMessage;
 use peerl_term::{Atom, Reference};
 use peerl_test_support::{COOKIE, Otp, ProcessGuard, matrix, peerl_command, unique_name};
 use stage::intruder::{Intruder, fragment};
-use stage::{LIMIT, Stage, eval, eval_with, event, expect, export, message, name};
+use stage::{LIMIT, Stage, eval, eval_with, eventually, expect, export, message, name};
 
 const MIB: usize = 1 << 20;
 
@@ -145,12 +145,11 @@ async fn frames() {
     }
 
     // One that no BEAM sends; what was under way is told why.
-    let mut events = node.events();
     let mut intruder = Intruder::connect(&node);
     let peer = intruder.name.parse().unwrap();
-    let call =
-        tokio::spawn(std::future::IntoFuture::into_future(node.call::<Term>(&peer, Mfa::new("m", "f", ()).unwrap())));
-    assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
+    eventually("the connection", || node.nodes(Nodes::Connected).contains(&peer)).await;
+    let mfa = Mfa::new("m", "f", ()).unwrap();
+    let call = tokio::spawn(std::future::IntoFuture::into_future(node.call::<Term>(&peer, mfa)));
     let intruder = tokio::task::spawn_blocking(move || {
         while !matches!(intruder.message().control, ControlMessage::SpawnRequest(_)) {}
         std::io::Write::write_all(&mut intruder.socket, &[0xff; 4]).unwrap();
