@@ -296,7 +296,7 @@ mod tests {
     use super::*;
     use crate::{
         channel::{ChannelLimits, Inbound, Message},
-        control::{Forms, RegSend},
+        control::{Forms, RegSend, SendSender},
         frame::Frame,
         test_support::{a, atom, b, hex},
     };

@@ -86,7 +86,7 @@ fn the_messages_of_a_sender_keep_their_order() {
 
 #[test]
 fn what_is_queued_is_written_before_the_end() {
-    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, 1 << 20);
+    let outbox = Outbox::new(DistributionFlags::FULL_MEMBER, None, 1 << 20);
     send(&outbox, 1, 1, 400 << 10);
     send(&outbox, 2, 2, 20);
     outbox.finish();
