@@ -53,6 +53,27 @@ const SPAWNS: [&str; 13] = [
     "erpc, execute_cast, [1, 2, 3]",
 ];
 
+/// A module of the caller's, of which the worker has nothing.
+const FUNS: &str = "-module(funs). -export([nothing/0, one/0, bound/1]).
+    nothing() -> fun() -> ok end.
+    one() -> fun(X) -> X end.
+    bound(Y) -> fun() -> Y end.";
+
+/// Calls of funs that cannot run.
+const FUN_CALLS: [&str; 11] = [
+    "erpc:call(W, funs:nothing())",
+    "erpc:call(W, funs:bound({a, <<1>>}), 5000)",
+    "erpc:call(W, erlang, apply, [funs:one(), [1]])",
+    "erpc:call(W, erlang, apply, [funs:one(), []])",
+    "erpc:call(W, erlang, apply, [funs:one(), [1 | 2]])",
+    "rpc:call(W, erlang, apply, [funs:one(), [x]])",
+    "rpc:call(W, erlang, apply, [funs:nothing(), [x]])",
+    "erpc:multicall([W], funs:nothing())",
+    "begin {_, R} = spawn_monitor(W, funs:nothing()), receive {'DOWN', R, _, _, E} -> E end end",
+    "begin {_, R} = spawn_monitor(W, funs:bound(7)), receive {'DOWN', R, _, _, E} -> E end end",
+    "begin {_, R} = spawn_monitor(W, erlang, apply, [funs:one(), []]), receive {'DOWN', R, _, _, E} -> E end end",
+];
+
 fn at(expression: &str, node: &str) -> String {
     format!("W = {node}, try {{value, {expression}}} catch Class:Reason -> {{Class, Reason}} end",)
 }
@@ -80,6 +101,10 @@ async fn bad_calls_are_answered_as_by_a_beam() {
     for otp in matrix() {
         let (caller, worker, node) = (stage.beam(otp).await, stage.beam(otp).await, stage.node().await);
         for call in CALLS {
+            compare(&caller, &worker, &node, call).await;
+        }
+        caller.load_module(FUNS).unwrap();
+        for call in FUN_CALLS {
             compare(&caller, &worker, &node, call).await;
         }
         for call in SPAWNS {

@@ -90,6 +90,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
         Err(failure) => {
             if !failure.is_silent() {
                 let _ = writeln!(std::io::stderr(), "peerl: {failure}");
+                for line in failure.details() {
+                    let _ = writeln!(std::io::stderr(), "    {line}");
+                }
             }
             failure.status()
         }
@@ -100,7 +103,11 @@ fn execute(arguments: Arguments) -> Result<Status, Failure> {
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = Settings::load(&arguments.settings, variables, arguments.config.config.as_deref())?;
-    log::start(settings.verbosity(), settings.log_format.unwrap_or_default());
+    let members = match arguments.command {
+        Command::Worker(_) => log::Members::All,
+        _ => log::Members::Lost,
+    };
+    log::start(settings.verbosity(), settings.log_format.unwrap_or_default(), members);
     match arguments.command {
         Command::Completions(command) => return command.run(),
         Command::Man(command) => return command.run(Arguments::command()),

@@ -1,11 +1,12 @@
 //! What went wrong, in words for the command line: each class of error with a hint of its own.
 
-use peerl_discovery::{IdentityError, StrategyError};
+use peerl_discovery::{IdentityError, Obstacle, StrategyError};
 use peerl_node::{CallError, Class, ConnectError, CookieFileError, Exception, Loss, Node, StartError};
-use peerl_proto::handshake::HandshakeError;
+use peerl_proto::handshake::{ForeignProtocol, HandshakeError};
 use peerl_term::Term;
 use peerl_term::text::Syntax;
 
+use crate::exception;
 use crate::failure::Failure;
 use crate::out_file::OutFileError;
 
@@ -94,7 +95,18 @@ impl From<ConnectError> for Failure {
                     Failure::new(format!("{dialled} calls itself {answered}"))
                         .hint(format!("name it so, with the host {host}, also in --discover epmd:{host}"))
                 }
-                HandshakeError::Closed { .. } => wrong_cookie(&format!("{peer} refused the connection: {source}")),
+                HandshakeError::Foreign { protocol } => {
+                    let failure = Failure::new(format!("{peer} speaks {protocol}"));
+                    match protocol {
+                        ForeignProtocol::Tls => failure.hint(
+                            "only nodes started with -proto_dist inet_tls and the cluster's certificates (-ssl_dist_optfile) \
+                             can join it; for peerl, start the node without -proto_dist inet_tls",
+                        ),
+                        _ => failure.hint(format!("EPMD at {} gives the port of another program", peer.host())),
+                    }
+                }
+                HandshakeError::Closed { .. } => Failure::new(format!("{peer} refused the connection: {source}"))
+                    .hint(format!("is it an Erlang node? `peerl names {}` lists those that run there", peer.host())),
                 other => Failure::new(format!("{peer} did not accept the connection: {other}")),
             },
             ConnectError::NoGuestName(_) => {
@@ -102,6 +114,14 @@ impl From<ConnectError> for Failure {
             }
             _ => Failure::new(error),
         }
+    }
+}
+
+/// Why one node could not be made to connect with another: the same words as for a node that peerl itself cannot connect.
+pub fn obstacle(obstacle: &Obstacle) -> Failure {
+    match obstacle {
+        Obstacle::Seen(error) => ConnectError::clone(error).into(),
+        other => Failure::new(other),
     }
 }
 
@@ -192,7 +212,7 @@ pub fn discovery_hint(error: &StrategyError) -> Option<String> {
 pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failure {
     match error {
         CallError::Connect(error) => error.into(),
-        CallError::NodeDown => Failure::new(format!("the connection to {peer} ended before the answer came"))
+        CallError::NodeDown => Failure::new(format!("the connection to {peer} ended before the answer came: the peer or its host closed it"))
             .hint("the node may have died; its log says more"),
         CallError::Disconnected(reason) => Failure::new(format!("peerl ended the connection to {peer}: {reason}"))
             .hint("nobody knows whether the call was made"),
@@ -204,11 +224,16 @@ pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failu
             Failure::new(format!("no answer from {peer} within {}", humantime::format_duration(time)))
                 .hint("give it longer with --timeout")
         }
-        CallError::Exception(exception) if exception.class == Class::Error && exception.reason.is_atom("undef") => {
-            Failure::new(format!("{peer} has no function {called}"))
-                .hint(format!("`peerl call {peer} 'peerl:functions()'` lists those that a peerl worker serves"))
-        }
-        CallError::Exception(exception) => Failure::new(exception_text(&exception, syntax)),
+        CallError::Exception(error) => match exception::undefined(&error) {
+            Some(function) if !exception::is_elixirs(&error, syntax) => {
+                let function = function.to_string();
+                match function == called {
+                    true => Failure::new(format!("{peer} has no function {called}")),
+                    false => Failure::new(format!("{peer} has no function {function}, which is called for {called}")),
+                }
+            }
+            _ => self::exception(&error, syntax),
+        },
         CallError::Signal(reason) => {
             Failure::new(format!("the process that made the call was ended: {}", syntax.display(&reason)))
         }
@@ -230,13 +255,20 @@ pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failu
 }
 
 /// An exception as the shells of Erlang and Elixir begin theirs.
-pub fn exception_text(exception: &Exception, syntax: Syntax) -> String {
+pub fn exception(exception: &Exception, syntax: Syntax) -> Failure {
+    if exception::is_elixirs(exception, syntax) {
+        return Failure::new(exception::banner(exception));
+    }
     let class = match exception.class {
         Class::Error => "error",
         Class::Exit => "exit",
         Class::Throw => "throw",
     };
-    format!("exception {class}: {}", syntax.display(&exception.reason))
+    let text = format!("exception {class}: {}", syntax.display(&exception.reason));
+    match exception.cause() {
+        Some(cause) => Failure::new(format!("{text}: {cause}")),
+        None => Failure::new(text),
+    }
 }
 
 /// The stack of an exception, one call a line.

@@ -11,6 +11,7 @@ use crate::shutdown::Signal;
 pub struct Failure {
     message: String,
     hint: Option<String>,
+    details: Vec<String>,
     status: Status,
 }
 
@@ -43,7 +44,7 @@ impl From<Status> for ExitCode {
 impl Failure {
     /// The command failed.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, status: Status::Failed }
+        Self { message: message.to_string(), hint: None, details: Vec::new(), status: Status::Failed }
     }
 
     /// The user asked for something that makes no sense.
@@ -74,6 +75,17 @@ impl Failure {
     /// Says what can be done about it.
     pub fn hint(self, hint: impl fmt::Display) -> Self {
         Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// Adds a line that follows the first one, as of a stack.
+    pub fn detail(mut self, line: &str) -> Self {
+        self.details.push(one_line(line));
+        self
+    }
+
+    /// The lines that follow the first one.
+    pub fn details(&self) -> &[String] {
+        &self.details
     }
 
     /// The exit code.

@@ -6,6 +6,7 @@ use peerl_term::{Atom, AtomError, Term};
 use crate::page_client::PageClient;
 
 mod cluster_scrape;
+mod code;
 mod crypto;
 mod erlang;
 mod iodata;
@@ -22,6 +23,7 @@ pub fn register(node: &Node) -> Result<(), AtomError> {
     let pages = PageClient::new();
     page::register(node, &pages)?;
     cluster_scrape::register(node, &pages)?;
+    code::register(node)?;
     crypto::register(node)?;
     erlang::register(node)?;
     net_kernel::register(node)?;

@@ -1,4 +1,6 @@
 #![forbid(unsafe_code)]
+// The futures of the commands nest deeper than the default.
+#![recursion_limit = "256"]
 //! The command line `peerl`.
 //!
 //! ```text
@@ -18,6 +20,7 @@ pub use command::run;
 
 pub mod checksum;
 pub mod control_door;
+pub mod exception;
 pub mod explain;
 pub mod failure;
 pub mod fan_out;

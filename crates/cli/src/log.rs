@@ -28,9 +28,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is told of the members of the cluster at the default level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Who joins and who leaves.
+    All,
+    /// Who leaves although this node wants it.
+    Lost,
+}
+
 /// Starts the log: warnings and worse, more with each `-v` (2 is everything of peerl's, 3 of all libraries), less
 /// with each `-q` (negative).
-pub fn start(verbosity: i8, format: LogFormat) {
+pub fn start(verbosity: i8, format: LogFormat, members: Members) {
     let level = match verbosity {
         ..=-2 => LevelFilter::OFF,
         -1 => LevelFilter::ERROR,
@@ -42,6 +51,10 @@ pub fn start(verbosity: i8, format: LogFormat) {
     let others = if verbosity > 2 { LevelFilter::TRACE } else { level.min(LevelFilter::WARN) };
     let targets = Targets::new()
         .with_default(others)
+        .with_target(
+            "peerl::members",
+            if members == Members::All && verbosity == 0 { LevelFilter::INFO } else { level },
+        )
         .with_targets(["peerl", "peerl_cli", "peerl_node", "peerl_epmd", "peerl_discovery"].map(|name| (name, level)));
     let layer = tracing_subscriber::fmt::layer();
     let layer = match format {

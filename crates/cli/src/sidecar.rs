@@ -24,6 +24,7 @@ use peerl_node::{Node, NodeName};
 use tokio::time::{Instant, sleep};
 
 use crate::control_door::{Company, Controlled, Readiness};
+use crate::explain;
 use crate::failure::Failure;
 use crate::fan_out;
 use crate::fleet;
@@ -211,7 +212,7 @@ impl Known {
 fn words(error: &MeshError) -> String {
     match error.downcast_ref::<RemoteError>() {
         Some(RemoteError::Call(error)) => format!("the app's node does not do it: {error}"),
-        Some(RemoteError::CannotConnect { obstacle, .. }) => obstacle.to_string(),
+        Some(RemoteError::CannotConnect { obstacle, .. }) => explain::obstacle(obstacle).to_string(),
         _ => error.to_string(),
     }
 }

@@ -5,7 +5,7 @@ mod cluster;
 use std::os::unix::fs::PermissionsExt;
 
 use cluster::{A_WHILE, Cluster, run};
-use peerl_test_support::{Beam, Epmd, Otp, free_port};
+use peerl_test_support::{Beam, Epmd, Otp, ProcessGuard, free_port, matrix};
 
 #[track_caller]
 fn hints(failure: &str, words: &[&str]) {
@@ -99,6 +99,54 @@ fn a_node_that_names_its_host_otherwise() {
     hints(&cluster.run(&["ping", &dialled]).failure(1), &[&dialled, beam.name(), "epmd:127.0.0.1"]);
 }
 
+/// The app is told to dial a name under which another node answers, and the other way round.
+#[test]
+fn a_sidecar_and_a_mesh_find_that_a_node_names_its_host_otherwise() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let app = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let peer = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        // An address of the same host, in another form.
+        let dialled = peer.name().replace("127.0.0.1", "127.1");
+        let words = format!("{dialled} calls itself {}", peer.name());
+        hints(&cluster.run(&["ping", &dialled]).failure(1), &[&words]);
+        let arguments = ["sidecar", "--node", app.name(), "--discover", &format!("static:{dialled}")];
+        let sidecar = ProcessGuard::spawn(&mut cluster.command(&arguments));
+        hints(&sidecar.wait_for_line("cannot-connect", A_WHILE), &[&words]);
+        let ran = cluster.run(&["mesh", "--node", app.name(), "--node", &dialled]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.out.contains(&words), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_sidecar_finds_the_other_cookie_of_a_peer() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let app = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let peer = Beam::erlang(otp).epmd(&cluster.epmd).cookie("monster").start();
+        let arguments = ["sidecar", "--node", app.name(), "--discover", &format!("static:{}", peer.name())];
+        let sidecar = ProcessGuard::spawn(&mut cluster.command(&arguments));
+        let line = sidecar.wait_for_line("cannot-connect", A_WHILE);
+        hints(&line, &[&format!("{} has another cookie", peer.name())]);
+        assert!(!line.contains("firewall"), "{line}");
+    }
+}
+
+/// The guest can connect where the app cannot.
+#[test]
+fn a_peer_that_only_the_app_cannot_connect() {
+    let cluster = Cluster::start();
+    let app = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    let peer = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    app.eval(&format!("erlang:set_cookie('{}', wrong)", peer.name())).unwrap();
+    let arguments = ["sidecar", "--node", app.name(), "--discover", &format!("static:{}", peer.name())];
+    let sidecar = ProcessGuard::spawn(&mut cluster.command(&arguments));
+    let line = sidecar.wait_for_line("cannot-connect", A_WHILE);
+    assert!(line.contains("while peerl's own does") && line.contains("cookie of its own"), "{line}");
+    peer.wait_for("nodes(connected)", "[]", A_WHILE);
+}
+
 #[test]
 fn calls_that_fail() {
     let cluster = Cluster::start();
@@ -108,11 +156,77 @@ fn calls_that_fail() {
     assert!(call("erlang:throw({no, 1})").contains("exception throw: {no,1}"));
     assert!(call("erlang:exit(bye)").contains("exception exit: bye"));
     assert!(call("erlang:binary_to_integer(<<\"x\">>)").contains("exception error: badarg"));
-    assert!(call(":erlang.error(%{a: 1})").contains("exception error: %{a: 1}"));
+    assert!(call(":erlang.error(%{a: 1})").contains("** (ErlangError) Erlang error: %{a: 1}"));
     let slow = cluster.run(&["call", beam.name(), "timer:sleep(60000)", "--timeout", "300ms"]).failure(1);
     hints(&slow, &["300ms", "--timeout"]);
-    assert!(call("erlang:halt()").contains("ended before the answer"));
+    hints(&call("erlang:halt()"), &["ended before the answer came: the peer or its host closed it"]);
     beam.wait_for_end(A_WHILE);
+}
+
+#[test]
+fn functions_that_do_not_exist() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let (_worker, worker) = cluster.worker(&[]);
+        let call = |node: &str, call: &str| cluster.run(&["call", node, call]).failure(1);
+        let nearest = call(beam.name(), "lists:revers([1, 2])");
+        hints(
+            &nearest,
+            &["has no function lists:revers/1", "the nearest is lists:reverse/1", "lists:module_info(exports)"],
+        );
+        hints(
+            &call(beam.name(), "string:uppercase(a, b, c)"),
+            &["string:uppercase/3", "the nearest is string:uppercase/1"],
+        );
+        let unknown = call(beam.name(), "shop:order(1)");
+        hints(&unknown, &["shop:order/1", "it has no module shop"]);
+        for failure in [&nearest, &unknown] {
+            assert!(!failure.contains("peerl:functions()"), "{failure}");
+        }
+        let inner = call(beam.name(), "lists:map(fun shop:order/1, [1])");
+        hints(&inner, &["has no function shop:order/1, which is called for lists:map/2"]);
+        let served = call(&worker, "peerl_page:checksums(<<\"http://127.0.0.1/\">>)");
+        hints(&served, &["peerl_page:checksums/1", "the nearest is peerl_page:checksum/1", "peerl:functions()"]);
+    }
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_named() {
+    let cluster = Cluster::start();
+    let (worker, name) = cluster.worker(&[]);
+    let call = |call: &str| cluster.run(&["call", &name, call]).failure(1);
+    let cause = "argument 2: field timeout: its value is a number from 0 on";
+    let failure = call("peerl_page:checksum(<<\"http://127.0.0.1/\">>, #{timeout => soon})");
+    assert!(failure.contains("exception error: badarg") && failure.contains(cause), "{failure}");
+    let line = worker.wait_for_error_line(cause, A_WHILE);
+    assert!(line.contains("peerl_page:checksum/2"), "{line}");
+    assert!(call("'Elixir.ClusterScrape.PageController':fetch(17)").contains("argument 1: "));
+}
+
+#[test]
+fn exceptions_of_elixir() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (elixir, erlang) = std::thread::scope(|scope| {
+            let starting = scope.spawn(|| Beam::elixir(otp).epmd(&cluster.epmd).start());
+            let erlang = Beam::erlang(otp).epmd(&cluster.epmd).start();
+            (starting.join().unwrap(), erlang)
+        });
+        let arithmetic = "** (ArithmeticError) bad argument in arithmetic expression";
+        // Without Elixir there, peerl has the same words.
+        for beam in [&elixir, &erlang] {
+            let ran = cluster.run(&["call", beam.name(), ":erlang.+(:a, 1)"]);
+            assert!(ran.err.contains(arithmetic), "{ran:?}");
+        }
+        let ran = cluster.run(&["call", elixir.name(), "Integer.parse(\"7\", 99)"]);
+        assert!(ran.err.contains("** (ArgumentError) ") && ran.err.contains("    (elixir "), "{ran:?}");
+        // However the call is written, the exception is Elixir's own.
+        let ran = cluster.run(&["call", elixir.name(), "'Elixir.Enum':'fetch!'([], 3)"]);
+        assert!(ran.err.contains("** (Enum.OutOfBoundsError) out of bounds error"), "{ran:?}");
+        let ran = cluster.run(&["call", elixir.name(), "Enum.summ([1])"]);
+        assert!(ran.err.contains("** (UndefinedFunctionError) function Enum.summ/1 is undefined"), "{ran:?}");
+    }
 }
 
 #[test]

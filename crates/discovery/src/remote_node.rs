@@ -177,6 +177,15 @@ impl RemoteNode {
         self.guest.call(&self.name, mfa).timeout(self.timeout).await
     }
 
+    /// What the guest finds of a peer that this node has found, and cannot connect.
+    async fn seen_by_guest(&self, peer: &NodeName, port: u16) -> Obstacle {
+        match timeout(self.timeout, self.guest.probe(peer)).await {
+            Ok(Ok(())) => Obstacle::OnlyFromThere { port },
+            Ok(Err(error)) => Obstacle::Seen(Box::new(error)),
+            Err(_) => Obstacle::NoHandshake { port },
+        }
+    }
+
     /// What it finds of a peer that it cannot connect.
     async fn obstacle(&self, peer: &NodeName) -> Obstacle {
         if peer.is_long() != self.name.is_long() {
@@ -194,7 +203,10 @@ impl RemoteNode {
                     }
                     _ => None,
                 });
-                port.map_or(Obstacle::UnknownName { host }, |port| Obstacle::NoHandshake { port })
+                match port {
+                    Some(port) => self.seen_by_guest(peer, port).await,
+                    None => Obstacle::UnknownName { host },
+                }
             }
             Some([_, reason]) if reason.is_atom("address") => Obstacle::NoEpmd { host },
             Some([_, reason]) if reason.is_atom("nxdomain") => Obstacle::UnknownHost { host },
@@ -241,7 +253,7 @@ pub enum RemoteError {
 }
 
 /// What stands in the way of a connection, as the node sees it that wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Obstacle {
     /// One has a long name, the other a short one.
@@ -261,7 +273,14 @@ pub enum Obstacle {
         /// The host.
         host: String,
     },
-    /// It finds the peer, but no connection comes up.
+    /// It finds the peer, and no connection comes up; the guest has tried the same, and this is why it could not.
+    Seen(Box<ConnectError>),
+    /// It finds the peer, and no connection comes up; the guest, from its own host, could connect.
+    OnlyFromThere {
+        /// The port at which it finds the peer.
+        port: u16,
+    },
+    /// It finds the peer, and neither its own connection nor that of the guest comes up in time.
     NoHandshake {
         /// The port at which it finds the peer.
         port: u16,
@@ -277,11 +296,14 @@ impl fmt::Display for Obstacle {
             Self::UnknownHost { host } => write!(f, "it finds no address of the host {host}"),
             Self::NoEpmd { host } => write!(f, "no EPMD answers it at {host}"),
             Self::UnknownName { host } => write!(f, "the EPMD at {host} knows no such node"),
+            Self::Seen(error) => error.fmt(f),
+            Self::OnlyFromThere { port } => write!(
+                f,
+                "it finds it at port {port}, but no connection comes up, while peerl's own does: a firewall lies between \
+                 the two nodes, or one has a cookie of its own for the other"
+            ),
             Self::NoHandshake { port } => {
-                write!(
-                    f,
-                    "it finds it at port {port}, but no connection comes up: another cookie, a firewall, or it hangs"
-                )
+                write!(f, "it finds it at port {port}, where nothing answers in time: a firewall, or it hangs")
             }
             Self::Unknown => f.write_str("it does not say why; its log may"),
         }

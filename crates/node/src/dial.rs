@@ -69,7 +69,7 @@ pub enum ConnectError {
 
 /// Tries to connect, and brings the connection up.
 pub(crate) async fn attempt(node: Arc<Inner>, peer: NodeName, attempt: AttemptId) {
-    let error = match connect(&node, &peer, attempt).await {
+    let error = match connect(&node, &peer, || node.peers.replaces(&peer, attempt)).await {
         Ok(Some(connected)) => {
             let Connected { stream, buffer, established, name } = connected;
             match node.peers.established(&peer, attempt) {
@@ -101,11 +101,36 @@ struct Connected {
     name: NodeName,
 }
 
+/// Says whether this node may connect to a peer of this name.
+pub(crate) fn check_name(node: &Inner, peer: &NodeName) -> Result<(), ConnectError> {
+    let ours = &node.identity.name;
+    if peer == ours {
+        return Err(ConnectError::Myself(peer.clone()));
+    }
+    if node.guest.is_none() && peer.is_long() != ours.is_long() {
+        return Err(ConnectError::NameKind { ours: ours.clone(), peer: peer.clone() });
+    }
+    Ok(())
+}
+
+/// Tries to connect, and closes the connection at the end of the handshake.
+pub(crate) async fn probe(node: &Inner, peer: &NodeName) -> Result<(), ConnectError> {
+    check_name(node, peer)?;
+    match connect(node, peer, || false).await {
+        // An older connection, or another attempt, is well: the peer takes this node.
+        Ok(_) | Err(ConnectError::Disconnected) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Finds the peer and connects to it; `None` if the peer's own attempt wins.
-async fn connect(node: &Inner, peer: &NodeName, attempt: AttemptId) -> Result<Option<Connected>, ConnectError> {
+async fn connect(
+    node: &Inner,
+    peer: &NodeName,
+    replaces: impl FnOnce() -> bool,
+) -> Result<Option<Connected>, ConnectError> {
     let port = node.epmd.port_of(peer).await?;
     let Some(guest) = &node.guest else {
-        let replaces = || node.peers.replaces(peer, attempt);
         return match dial(node, peer, port, node.identity.name.clone(), replaces).await? {
             Dialled::Up(connected) => Ok(Some(*connected)),
             Dialled::Yielded => Ok(None),

@@ -2,6 +2,9 @@ use std::fmt;
 
 use peerl_term::Term;
 
+/// The most characters of a cause.
+const CAUSE: usize = 300;
+
 /// How an evaluation ended without a value: Erlang's exception.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
@@ -43,6 +46,47 @@ impl Exception {
     /// `error(badarg)`.
     pub fn badarg() -> Self {
         Self::error(Term::atom("badarg"))
+    }
+
+    /// `error(badarg)` of an exported function that says which argument, from 1 on, is wrong, and in which way: the caller
+    /// finds `{badarg, <<"argument 1: …">>}` as the cause in the error info of the stack's first frame.
+    pub fn bad_argument(number: usize, what: &str) -> Self {
+        Self::badarg_because(&format!("argument {number}: {what}"))
+    }
+
+    /// What the error info of a `badarg` says of the arguments, of this node's functions or of another's.
+    pub fn cause(&self) -> Option<&str> {
+        let first = self.stack.as_list()?.first()?;
+        let info = match first.as_tuple()? {
+            [_, info] => info,
+            frame => frame.last()?.as_list()?.iter().find_map(|entry| match entry.as_tuple()? {
+                [key, info] if key.is_atom("error_info") => Some(info),
+                _ => None,
+            })?,
+        };
+        let Term::Map(info) = info else { return None };
+        match info.get(&Term::atom("cause"))?.as_tuple()? {
+            [kind, Term::Binary(text)] if kind.is_atom("badarg") => text.as_str(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn badarg_because(what: &str) -> Self {
+        let end = what.char_indices().nth(CAUSE).map_or(what.len(), |(end, _)| end);
+        let cause = Term::tuple([Term::atom("badarg"), Term::from(&what[..end])]);
+        let info = Term::map([(Term::atom("cause"), cause)]);
+        let place = Term::tuple([Term::atom("error_info"), info]);
+        Self { stack: Term::list([place]), ..Self::badarg() }
+    }
+
+    /// Completes the stack of an exception of a function that has none: `frame` makes the frame with this place in it.
+    pub(crate) fn in_frame(self, frame: impl FnOnce(Term) -> Term) -> Self {
+        let place = match &self.stack {
+            Term::List(list) if list.is_empty() => Term::nil(),
+            Term::List(list) if list[0].as_tuple().is_some_and(|place| place.len() == 2) => self.stack.clone(),
+            _ => return self,
+        };
+        Self { stack: Term::list([frame(place)]), ..self }
     }
 }
 

@@ -97,7 +97,12 @@ impl Exports {
                 Err(_) if arity == 0 => peerl_term::serde::from_raw::<A>(&RawTerm::encoded_from(&Term::atom("ok"))),
                 read => read,
             };
-            let Ok(arguments) = read else { return futures::future::ready(Err(Exception::badarg())).boxed() };
+            let arguments = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    return futures::future::ready(Err(crate::bad_argument::exception(&arguments, &error))).boxed();
+                }
+            };
             handler(arguments)
                 .map(|result| {
                     // Most results are small.

@@ -1,7 +1,7 @@
 //! Drives the handshake's states over a socket.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use peerl_proto::handshake::acceptor::{
@@ -59,7 +59,7 @@ pub(crate) async fn initiate(
     let mut wire = Wire::new(stream, buffer, &local);
     let (state, out) = initiator::start(local, peer);
     wire.write(&out).await?;
-    let message = match wire.read("status").await? {
+    let message = match wire.read_status().await? {
         Some(message) => message,
         None => return Ok(Initiated::Closed(state.closed())),
     };
@@ -184,6 +184,9 @@ fn challenge() -> io::Result<u32> {
     getrandom::u32().map_err(io::Error::other)
 }
 
+/// How long a silent peer has for an answer to the farewell.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// The socket, read and written message by message, each within the set-up time.
 struct Wire<'a> {
     stream: &'a mut TcpStream,
@@ -213,6 +216,23 @@ impl<'a> Wire<'a> {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Ok(read) => read?,
             };
+        }
+    }
+
+    /// Reads the first message of a peer that was dialled. One that has said nothing for the whole time gets an empty line as
+    /// a farewell: servers of text protocols wait for the end of a line before they say anything.
+    async fn read_status(&mut self) -> Result<Option<Bytes>, Error> {
+        let silent = match self.read("status").await {
+            Err(silent @ Error::Handshake(HandshakeError::Timeout { .. })) if self.buffer.is_empty() => silent,
+            read => return read,
+        };
+        let answer = async {
+            self.write(b"\r\n\r\n").await?;
+            self.read("status").await
+        };
+        match tokio::time::timeout(FAREWELL, answer).await {
+            Ok(Err(foreign @ Error::Handshake(HandshakeError::Foreign { .. }))) => Err(foreign),
+            _ => Err(silent),
         }
     }
 

@@ -25,6 +25,7 @@
 //! What it does not do yet: `global` and `pg`, TLS, and code that moves between nodes.
 
 mod accept;
+mod bad_argument;
 mod builder;
 mod connection;
 mod cookie_file;

@@ -254,6 +254,23 @@ impl Node {
         self.inner.cookies.write().insert(peer, cookie);
     }
 
+    /// How long a peer may be silent before its connection is given up.
+    pub fn net_ticktime(&self) -> Duration {
+        self.inner.net_ticktime
+    }
+
+    /// Finds out why a peer cannot be connected, by a handshake after which the connection is closed. Fine if the peer is
+    /// connected already, or could be.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn probe(&self, peer: &NodeName) -> Result<(), ConnectError> {
+        if self.inner.peers.get(peer.as_atom()).is_some() {
+            return Ok(());
+        }
+        dial::probe(&self.inner, peer).await
+    }
+
     /// Connects to a peer, unless it is connected already.
     ///
     /// # Errors
@@ -306,6 +323,9 @@ impl Node {
     }
 }
 
+/// The target of the lines of the log that tell which members come and go.
+const MEMBERS: &str = "peerl::members";
+
 impl Inner {
     /// The cookie for a peer.
     pub(crate) fn cookie_for(&self, peer: &NodeName) -> Cookie {
@@ -329,12 +349,7 @@ impl Inner {
         if let Some(connection) = self.peers.get(peer.as_atom()) {
             return Ok(connection);
         }
-        if *peer == self.identity.name {
-            return Err(ConnectError::Myself(peer.clone()));
-        }
-        if self.guest.is_none() && peer.is_long() != self.identity.name.is_long() {
-            return Err(ConnectError::NameKind { ours: self.identity.name.clone(), peer: peer.clone() });
-        }
+        dial::check_name(self, peer)?;
         if self.stopped.is_cancelled() {
             return Err(ConnectError::Disconnected);
         }
@@ -370,7 +385,10 @@ impl Inner {
             Connection::new(attempt, atom, &established, own_name, &self.identity, ticks, &self.limits);
         connection.grant = grant;
         let connection = Arc::new(connection);
-        tracing::info!(peer = %connection.peer, visibility = ?connection.visibility(), "node up");
+        match connection.visibility() {
+            Visibility::Visible => tracing::info!(target: MEMBERS, peer = %connection.peer, "node up"),
+            Visibility::Hidden => tracing::info!(peer = %connection.peer, visibility = ?Visibility::Hidden, "node up"),
+        }
         // Whoever sees the event finds the node connected; what the node sends is read after it.
         {
             let _held = self.coming_up.lock();
@@ -394,7 +412,7 @@ impl Inner {
         }
         let reason = if connection.outbox.is_finishing() { NodeDownReason::Shutdown } else { reason };
         match reason.level(connection.visibility()) {
-            Level::Warning => tracing::warn!(peer = %connection.peer, %reason, "node down"),
+            Level::Warning => tracing::warn!(target: MEMBERS, peer = %connection.peer, %reason, "node down"),
             Level::Info => tracing::info!(peer = %connection.peer, %reason, "node down"),
         }
         connection.calls.close(&reason);

@@ -3,6 +3,7 @@
 mod apply;
 mod arguments;
 mod call;
+mod call_log;
 mod generic;
 mod job;
 mod multicall;

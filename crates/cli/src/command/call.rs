@@ -9,6 +9,7 @@ use peerl_node::{CallError, Mfa, NodeName};
 use peerl_term::Term;
 use peerl_term::text::Syntax;
 
+use crate::exception::{self, Function};
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, pass_on};
@@ -60,7 +61,9 @@ impl Call {
             .output(move |text| showing.show(text))
             .start()
             .await?;
-        let name = format!("{}:{}/{}", call.module, call.function, call.arguments.len());
+        let function =
+            Function { module: call.module.clone(), name: call.function.clone(), arity: call.arguments.len() };
+        let name = function.to_string();
         let mfa = Mfa::with_terms(call.module, call.function, call.arguments);
         let mut called = node.call::<Term>(&self.node, mfa);
         if let Some(Span(time)) = self.timeout {
@@ -70,6 +73,12 @@ impl Call {
         let result = tokio::select! {
             result = called.into_future() => Ok(result),
             signal = &mut end => Err(signal),
+        };
+        let explained = match &result {
+            Ok(Err(CallError::Exception(error))) => {
+                Some(exception::explain(&node, &self.node, &function, error, shown).await)
+            }
+            _ => None,
         };
         // Processes that were spawned by the call are not to be left with this command for a group leader.
         let again = shutdown::signal(shutdown::LIMIT)?;
@@ -92,7 +101,7 @@ impl Call {
                 for line in stack {
                     tracing::info!("in {line}");
                 }
-                Err(explain::call(error, &name, self.node.as_str(), shown))
+                Err(explained.unwrap_or_else(|| explain::call(error, &name, self.node.as_str(), shown)))
             }
         }
     }

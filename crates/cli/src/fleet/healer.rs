@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::sight::{self, Nature};
 use super::{Connectivity, FleetEvent, Gap};
+use crate::explain;
 use crate::failure::Failure;
 
 /// How a fleet is healed.
@@ -359,6 +360,9 @@ async fn join(one: &RemoteNode, other: &RemoteNode) -> Result<Pair, String> {
             Ok(()) => return Ok((node.name().clone(), peer.name().clone())),
             Err(RemoteError::Call(error)) => {
                 errors.push(sight::call_failure(error, "net_kernel:connect_node/1", node.name()).message().to_owned());
+            }
+            Err(RemoteError::CannotConnect { node, peer, obstacle }) => {
+                errors.push(format!("{node} cannot connect {peer}: {}", explain::obstacle(&obstacle)));
             }
             Err(error) => errors.push(error.to_string()),
         }

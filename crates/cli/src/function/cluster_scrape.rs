@@ -18,7 +18,7 @@ pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError>
 }
 
 async fn fetch(client: PageClient, url: Term) -> Outcome {
-    let address = text(&url).ok_or_else(Exception::badarg)?;
+    let address = text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?;
     let limits = PageLimits { timeout: Duration::from_secs(30), redirects: Redirects::Keep, ..PageLimits::default() };
     let (tag, what) = match client.checksum(&address, limits).await {
         Ok(page) if page.status == 200 => ("ok", Term::from(page.sha256.to_upper_hex())),
@@ -50,6 +50,6 @@ mod tests {
             let value = fetch(PageClient::new(), url.clone()).await;
             assert_eq!(value, Ok(Term::tuple([Term::atom(tag), url, what])));
         }
-        assert_eq!(fetch(PageClient::new(), Term::from(1)).await, Err(Exception::badarg()));
+        assert!(fetch(PageClient::new(), Term::from(1)).await.unwrap_err().reason.is_atom("badarg"));
     }
 }

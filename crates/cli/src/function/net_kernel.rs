@@ -11,13 +11,18 @@ use super::{Outcome, running};
 /// The most connections that are made at a time because others want it. Each gives up after some seconds.
 const DIALS: usize = 64;
 
-/// `net_kernel:connect_node(Node)`, which gives whether the node is connected then; and `init:get_argument(Flag)`, where
+/// `net_kernel:connect_node(Node)`, which gives whether the node is connected then; `net_kernel:get_net_ticktime()`; and `init:get_argument(Flag)`, where
 /// the only flag that may be there is `hidden`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let (this, dials) = (node.downgrade(), Arc::new(Semaphore::new(DIALS)));
     node.export("net_kernel", "connect_node", 1, move |(peer,): (Term,)| {
         let (node, dials) = (running(&this), dials.clone());
         async move { connect(&node?, &dials, &peer).await }
+    })?;
+    // In seconds, as OTP has it.
+    let ticktime = node.net_ticktime().as_secs();
+    node.export("net_kernel", "get_net_ticktime", 0, move |_: Vec<Term>| async move {
+        Ok::<_, Exception>(Term::from(ticktime))
     })?;
     let hidden = node.visibility() == Visibility::Hidden;
     node.export("init", "get_argument", 1, move |(flag,): (Term,)| async move {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use peerl_node::{Exception, Node};
+use peerl_term::text::Syntax;
 use peerl_term::{AtomError, Term};
 
 use super::{Outcome, node_atom, text};
@@ -28,7 +29,8 @@ pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError>
 }
 
 async fn checksum(client: PageClient, node: Term, url: Term, limits: Result<PageLimits, Exception>) -> Outcome {
-    let (limits, address) = (limits?, text(&url).ok_or_else(Exception::badarg)?);
+    let (limits, address) =
+        (limits?, text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?);
     let start = Instant::now();
     let result = client.checksum(&address, limits).await;
     let of_all = [
@@ -52,6 +54,10 @@ async fn checksum(client: PageClient, node: Term, url: Term, limits: Result<Page
     })
 }
 
+fn bad_option(key: &Term, what: &str) -> Exception {
+    Exception::bad_argument(2, &format!("field {}: {what}", Syntax::Erlang.display(key)))
+}
+
 fn limits(options: Term) -> Result<PageLimits, Exception> {
     let mut limits = PageLimits::default();
     let pairs: Vec<(Term, Term)> = match options {
@@ -60,21 +66,23 @@ fn limits(options: Term) -> Result<PageLimits, Exception> {
             .into_iter()
             .map(|pair| match pair.as_tuple() {
                 Some([key, value]) => Ok((key.clone(), value.clone())),
-                _ => Err(Exception::badarg()),
+                _ => Err(bad_option(&pair, "an option is a pair of a key and a value")),
             })
             .collect::<Result<_, _>>()?,
-        _ => return Err(Exception::badarg()),
+        _ => return Err(Exception::bad_argument(2, "the options are a map or a property list")),
     };
     for (key, value) in pairs {
-        let number = value.as_integer().and_then(|number| u64::try_from(number).ok()).ok_or_else(Exception::badarg)?;
+        let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+        let number = number.ok_or_else(|| bad_option(&key, "its value is a number from 0 on"))?;
         match key.as_atom().map(|key| key.as_str()) {
             Some("timeout") => limits.timeout = Duration::from_millis(number),
             Some("max_bytes") => limits.max_bytes = number,
             Some("redirects") => {
                 let most = u8::try_from(number).ok().filter(|most| *most <= PageLimits::MAX_REDIRECTS);
-                limits.redirects = Redirects::Follow(most.ok_or_else(Exception::badarg)?);
+                let most = most.ok_or_else(|| bad_option(&key, "at most 10 redirects are followed"))?;
+                limits.redirects = Redirects::Follow(most);
             }
-            _ => return Err(Exception::badarg()),
+            _ => return Err(bad_option(&key, "there is no such option")),
         }
     }
     Ok(limits)
@@ -131,8 +139,10 @@ mod tests {
             Term::map([(Term::atom("speed"), Term::from(1))]),
             Term::list([Term::atom("timeout")]),
         ] {
-            assert_eq!(sum_of(url(), options).await, Err(Exception::badarg()));
+            let error = sum_of(url(), options).await.unwrap_err();
+            assert!(error.reason.is_atom("badarg") && error.cause().unwrap().starts_with("argument 2: "), "{error:?}");
         }
-        assert_eq!(sum_of(Term::atom("url"), Term::map([])).await, Err(Exception::badarg()));
+        let error = sum_of(Term::atom("url"), Term::map([])).await.unwrap_err();
+        assert_eq!(error.cause(), Some("argument 1: a URL is a binary or a charlist"));
     }
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use metrics::{describe_gauge, gauge};
-use peerl_discovery::RemoteNode;
+use peerl_discovery::{RemoteError, RemoteNode};
 use peerl_node::{CallError, NodeName};
 
 use crate::control_door::{Check, Controlled, NodeLists, Readiness};
+use crate::explain;
 
 /// Whether the app is ready, for as long as it is up.
 pub(super) type AppReadiness = Arc<Mutex<Option<Readiness>>>;
@@ -47,7 +48,12 @@ impl Controlled for App {
     }
 
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async move { self.remote.connect(&peer).await.map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            self.remote.connect(&peer).await.map_err(|error| match &error {
+                RemoteError::CannotConnect { obstacle, .. } => explain::obstacle(obstacle).to_string(),
+                other => other.to_string(),
+            })
+        })
     }
 
     /// Calls the app's node.

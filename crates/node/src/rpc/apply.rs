@@ -5,22 +5,35 @@ use std::task::{Context, Poll, ready};
 use peerl_term::{Atom, RawTerm, Term};
 
 use super::Arguments;
+use super::call_log::CallLog;
 use crate::Exception;
 use crate::exports::{Evaluation, Outcome};
 use crate::node::Inner;
 
 /// Calls an exported function, as `erlang:apply/3`. What is not exported is `undef`, whatever it is; what is no list of
 /// arguments, `badarg`.
-pub(crate) fn apply(node: &Inner, module: Atom, function: Atom, arguments: Result<Arguments, RawTerm>) -> Applied {
+///
+/// A call of a peer is logged; `caller` is its node.
+pub(crate) fn apply(
+    node: &Inner,
+    caller: Option<&Atom>,
+    module: Atom,
+    function: Atom,
+    arguments: Result<Arguments, RawTerm>,
+) -> Applied {
+    let mut log = None;
     let found = match arguments {
-        Ok(arguments) => find(node, module, function, arguments),
+        Ok(arguments) => {
+            log = caller.and_then(|caller| CallLog::begin(caller, &module, &function, arguments.arity));
+            find(node, module, function, arguments)
+        }
         Err(other) => Err(match other.decode() {
             Ok(other) => bad_apply(module.into(), function.into(), other),
             // Of a malformed term its origin has been told; one that is too large to be decoded is too large to be shown.
             Err(_) => Exception::badarg(),
         }),
     };
-    found.unwrap_or_else(Applied::failed)
+    Applied { log, ..found.unwrap_or_else(Applied::failed) }
 }
 
 /// What `erlang:apply(Module, Function, Arguments)` raises if they cannot be those of a call: `badarg`, with the stack that
@@ -46,7 +59,10 @@ const ERLANG: Atom = Atom::from_static("erlang");
 const APPLY: Atom = Atom::from_static("apply");
 
 /// The evaluation of a function.
-pub(crate) struct Applied(State);
+pub(crate) struct Applied {
+    state: State,
+    log: Option<Box<CallLog>>,
+}
 
 enum State {
     Found {
@@ -63,23 +79,27 @@ impl Future for Applied {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        match &mut self.0 {
+        let outcome = match &mut self.state {
             State::Found { evaluation, module, function, arity } => {
                 let outcome = ready!(Pin::new(evaluation).poll(cx));
-                Poll::Ready(outcome.map_err(|exception| with_stack(exception, module, function, *arity)))
+                outcome.map_err(|exception| with_stack(exception, module, function, *arity))
             }
             State::Failed(exception) => match exception.take() {
-                Some(exception) => Poll::Ready(Err(exception)),
-                None => Poll::Pending,
+                Some(exception) => Err(exception),
+                None => return Poll::Pending,
             },
+        };
+        if let Some(log) = self.log.take() {
+            log.end(&outcome);
         }
+        Poll::Ready(outcome)
     }
 }
 
 impl Applied {
     /// There is nothing to evaluate.
     pub(crate) fn failed(exception: Exception) -> Self {
-        Self(State::Failed(Some(exception)))
+        Self { state: State::Failed(Some(exception)), log: None }
     }
 }
 
@@ -93,7 +113,7 @@ fn find(node: &Inner, module: Atom, function: Atom, arguments: Arguments) -> Res
     match node.exports.find(&module, &function, arity) {
         Some(exported) => {
             let evaluation = Evaluation::new(exported, arguments.list);
-            Ok(Applied(State::Found { evaluation, module, function, arity }))
+            Ok(Applied { state: State::Found { evaluation, module, function, arity }, log: None })
         }
         None => Err(undef(&module, &function, &arguments)),
     }
@@ -119,6 +139,19 @@ fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exceptio
             }
             Ok((fun.module.clone(), fun.function.clone(), arguments))
         }
+        [Term::LocalFun(fun), list] => Err(match encoded(list) {
+            Err(_) => bad_arguments(terms.clone(), Some(frame(ERLANG.into(), APPLY.into(), Term::from(2)))),
+            Ok(arguments) if arguments.arity != usize::from(fun.arity()) => {
+                let call = Term::tuple([terms[0].clone(), list.clone()]);
+                with_stack(Exception::error(Term::tuple([Term::atom("badarity"), call])), &ERLANG, &APPLY, 2)
+            }
+            // As of a fun whose module a BEAM does not find.
+            Ok(_) => {
+                let call = Term::tuple([terms[0].clone(), list.clone(), Term::nil()]);
+                let caller = frame(ERLANG.into(), APPLY.into(), Term::from(2));
+                Exception { stack: Term::list([call, caller]), ..Exception::error(Term::atom("undef")) }
+            }
+        }),
         [fun, _] => {
             let error = Exception::error(Term::tuple([Term::atom("badfun"), fun.clone()]));
             Err(with_stack(error, &ERLANG, &APPLY, 2))
@@ -140,12 +173,12 @@ fn undef(module: &Atom, function: &Atom, arguments: &Arguments) -> Exception {
 }
 
 fn with_stack(exception: Exception, module: &Atom, function: &Atom, arity: usize) -> Exception {
-    match exception.stack {
-        Term::List(list) if list.is_empty() => {
-            Exception { stack: stack(module, function, Term::from(arity)), ..exception }
-        }
-        stack => Exception { stack, ..exception },
+    let exception =
+        exception.in_frame(|place| Term::tuple([module.clone().into(), function.clone().into(), arity.into(), place]));
+    if let Some(cause) = exception.cause() {
+        tracing::warn!("badarg: {}:{}/{arity}: {cause}", module.as_str(), function.as_str());
     }
+    exception
 }
 
 fn stack(module: &Atom, function: &Atom, arguments: Term) -> Term {

@@ -228,7 +228,7 @@ async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<
 
 /// The evaluation of a function of this node itself.
 fn evaluation(node: &Inner, mfa: &Mfa) -> Applied {
-    apply(node, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
+    apply(node, None, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
 }
 
 /// Sends the request to make a call.

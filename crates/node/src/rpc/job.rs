@@ -9,6 +9,7 @@ use peerl_term::{Atom, DecodeError, RawTerm, Tag, Term};
 use super::apply::bad_apply;
 use super::outcome::{cast_reason, erpc_reason, exit_reason};
 use super::{Applied, Arguments, apply};
+use crate::Exception;
 use crate::node::Inner;
 use crate::reason::{CallId, Ended};
 
@@ -27,21 +28,21 @@ const EXECUTE_CALL: Atom = Atom::from_static("execute_call");
 const EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
 
 impl Job {
-    pub(super) fn new(node: &Inner, module: Atom, function: Atom, arguments: RawTerm) -> Self {
+    pub(super) fn new(node: &Inner, caller: &Atom, module: Atom, function: Atom, arguments: RawTerm) -> Self {
         // What cannot be read is another term, as a rule; of a malformed one its origin has been told by then.
         if module == ERPC && function == EXECUTE_CALL {
-            return match Self::call(node, &arguments) {
+            return match Self::call(node, caller, &arguments) {
                 Ok(Some(job)) => job,
-                _ => Self::failed_call(node, arguments),
+                _ => Self::failed_call(node, caller, arguments),
             };
         }
         if module == ERPC && function == EXECUTE_CAST {
-            return match Self::cast(node, &arguments) {
+            return match Self::cast(node, caller, &arguments) {
                 Ok(Some(job)) => job,
-                _ => Self::failed_cast(node, arguments),
+                _ => Self::failed_cast(node, caller, arguments),
             };
         }
-        Self::Function(apply(node, module, function, Arguments::new(arguments)))
+        Self::Function(apply(node, Some(caller), module, function, Arguments::new(arguments)))
     }
 
     /// Whether the process makes a call for `erpc`, whose caller does not learn the pid.
@@ -50,7 +51,7 @@ impl Job {
     }
 
     /// `erpc:execute_call(Id, Module, Function, Arguments)`. Nothing, if that cannot be applied.
-    fn call(node: &Inner, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
+    fn call(node: &Inner, caller: &Atom, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
         list.read(|decoder| {
             if decoder.list_header()? != 4 {
                 return Ok(None);
@@ -61,24 +62,24 @@ impl Job {
             };
             let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?);
             decoder.nil()?;
-            Ok(arguments.map(|arguments| Self::Call(id, apply(node, module, function, Ok(arguments)))))
+            Ok(arguments.map(|arguments| Self::Call(id, apply(node, Some(caller), module, function, Ok(arguments)))))
         })
     }
 
     /// `erpc:execute_cast(Module, Function, Arguments)`. Nothing, if that cannot be applied.
-    fn cast(node: &Inner, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
+    fn cast(node: &Inner, caller: &Atom, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
         list.read(|decoder| {
             if decoder.list_header()? != 3 {
                 return Ok(None);
             }
             let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?);
             decoder.nil()?;
-            Ok(arguments.map(|arguments| Self::Cast(apply(node, module, function, Ok(arguments)))))
+            Ok(arguments.map(|arguments| Self::Cast(apply(node, Some(caller), module, function, Ok(arguments)))))
         })
     }
 
     /// What becomes of a call whose module, function or arguments cannot be those of one.
-    fn failed_call(node: &Inner, list: RawTerm) -> Self {
+    fn failed_call(node: &Inner, caller: &Atom, list: RawTerm) -> Self {
         match elements(&list) {
             Some([id, module, function, arguments]) => {
                 let id = match id {
@@ -88,14 +89,14 @@ impl Job {
                 Self::Call(id, Applied::failed(bad_apply(module, function, arguments)))
             }
             // Another arity, or no list at all.
-            None => Self::Function(apply(node, ERPC, EXECUTE_CALL, Arguments::new(list))),
+            None => Self::Function(apply(node, Some(caller), ERPC, EXECUTE_CALL, Arguments::new(list))),
         }
     }
 
-    fn failed_cast(node: &Inner, list: RawTerm) -> Self {
+    fn failed_cast(node: &Inner, caller: &Atom, list: RawTerm) -> Self {
         match elements(&list) {
             Some([module, function, arguments]) => Self::Cast(Applied::failed(bad_apply(module, function, arguments))),
-            None => Self::Function(apply(node, ERPC, EXECUTE_CAST, Arguments::new(list))),
+            None => Self::Function(apply(node, Some(caller), ERPC, EXECUTE_CAST, Arguments::new(list))),
         }
     }
 }
@@ -124,7 +125,20 @@ impl Future for Job {
                 }
                 Ended::Other(cast_reason(outcome))
             }
-            Self::Function(applied) => Ended::Other(exit_reason(ready!(Pin::new(applied).poll(cx)))),
+            Self::Function(applied) => {
+                let outcome = ready!(Pin::new(applied).poll(cx));
+                Ended::Other(exit_reason(outcome.map_err(without_caller)))
+            }
         })
+    }
+}
+
+/// A fun that cannot run has no caller in a process that began with it.
+fn without_caller(exception: Exception) -> Exception {
+    match exception.stack.as_list() {
+        Some([fun, _]) if fun.as_tuple().is_some_and(|frame| frame.len() == 3) => {
+            Exception { stack: Term::list([fun.clone()]), ..exception }
+        }
+        _ => exception,
     }
 }

@@ -183,7 +183,7 @@ pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mu
 /// sends; it is written together with what has been sent by the function's first wait.
 fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
     let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
-    let mut job = Job::new(node, module, function, arguments);
+    let mut job = Job::new(node, &from.node, module, function, arguments);
     let pid = node.identity.next_pid();
     let process = |pid, reference: Reference, from: Pid| {
         let process = Core::new(pid, MailboxPolicy::default());

@@ -34,7 +34,7 @@ fn answer_call(process: &Process, call: GenRequest) {
     let (node, pid) = (process.inner().clone(), process.pid().clone());
     let active = Active::begin(&node);
     tokio::spawn(async move {
-        let value = evaluate(&node, &active, function).await;
+        let value = evaluate(&node, &active, Some(&call.from.pid.node), function).await;
         let reply = Term::tuple([call.from.tag.clone(), value]);
         let mut encoded = Encoded::default();
         encode::term(&reply, &mut encoded);
@@ -75,7 +75,7 @@ fn answer_message(process: &Process, message: Term) {
                 let (node, to, pid) = (process.inner().clone(), (**from).clone(), process.pid().clone());
                 let active = Active::begin(&node);
                 tokio::spawn(async move {
-                    let value = evaluate(&node, &active, function).await;
+                    let value = evaluate(&node, &active, Some(&to.node), function).await;
                     let reply = Term::tuple([Term::atom("rex"), value]);
                     node.answer_from(&pid, &to, &reply).await;
                     drop(active);
@@ -84,10 +84,15 @@ fn answer_message(process: &Process, message: Term) {
         },
         [kind, Term::Tuple(request)] if kind.is_atom("$gen_cast") => {
             let Some(function) = function(request, &["cast"]) else { return };
+            // A cast does not say who sends it; what it prints goes to its sender's group leader.
+            let caller = match request.last() {
+                Some(Term::Pid(group_leader)) => Some(group_leader.node.clone()),
+                _ => None,
+            };
             let node = process.inner().clone();
             let active = Active::begin(&node);
             tokio::spawn(async move {
-                evaluate(&node, &active, function).await;
+                evaluate(&node, &active, caller.as_ref(), function).await;
                 drop(active);
             });
         }
@@ -112,7 +117,12 @@ fn function(parts: &[Term], kinds: &[&str]) -> Option<Function> {
 }
 
 /// The value, or `{badrpc, Reason}`; for a call that is not taken, what `rpc` makes of such a spawn request.
-async fn evaluate(node: &Arc<Inner>, active: &Result<Active, Refused>, function: Function) -> Term {
+async fn evaluate(
+    node: &Arc<Inner>,
+    active: &Result<Active, Refused>,
+    caller: Option<&Atom>,
+    function: Function,
+) -> Term {
     match active {
         Ok(_) => {}
         Err(Refused::Draining) => return Term::tuple([Term::atom("badrpc"), Term::atom("nodedown")]),
@@ -120,7 +130,7 @@ async fn evaluate(node: &Arc<Inner>, active: &Result<Active, Refused>, function:
     }
     let applied = match (function.module, function.function) {
         (Term::Atom(module), Term::Atom(name)) => {
-            apply(node, module, name, Arguments::new(RawTerm::encoded_from(&function.arguments)))
+            apply(node, caller, module, name, Arguments::new(RawTerm::encoded_from(&function.arguments)))
         }
         (module, name) => Applied::failed(bad_apply(module, name, function.arguments)),
     };

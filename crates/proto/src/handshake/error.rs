@@ -1,5 +1,6 @@
 //! Why a handshake failed, and whose fault it was.
 
+use super::ForeignProtocol;
 use crate::{
     flags::DistributionFlags,
     node_name::{NodeName, NodeNameError},
@@ -30,6 +31,12 @@ pub enum HandshakeError {
     MessageTooLong {
         /// The length announced.
         length: usize,
+    },
+    /// The peer speaks another protocol.
+    #[error("the peer speaks {protocol}")]
+    Foreign {
+        /// The protocol.
+        protocol: ForeignProtocol,
     },
     /// The peer answered with a status that doesn't exist.
     #[error("the peer answered with the unknown status {status:?}")]
@@ -110,6 +117,7 @@ impl HandshakeError {
             Self::Unexpected { .. } => "unexpected message",
             Self::Malformed { .. } => "malformed message",
             Self::MessageTooLong { .. } => "message too long",
+            Self::Foreign { .. } => "foreign protocol",
             Self::UnknownStatus { .. } => "unknown status",
             Self::PeerName(_) => "invalid name",
             Self::WrongName { .. } => "wrong name",
@@ -131,7 +139,7 @@ impl HandshakeError {
             | Self::UnknownStatus { .. }
             | Self::PeerName(_)
             | Self::Naming { .. } => Fault::Peer,
-            Self::MissingFlags { .. } => Fault::Incompatible,
+            Self::MissingFlags { .. } | Self::Foreign { .. } => Fault::Incompatible,
             Self::WrongName { .. } | Self::NotAllowed { .. } | Self::CookieMismatch { .. } => Fault::Configuration,
             Self::Closed { .. } | Self::Timeout { .. } => Fault::Transport,
         }

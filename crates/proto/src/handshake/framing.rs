@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::HandshakeError;
+use super::foreign_protocol::{FirstBytes, ForeignProtocol};
 
 /// How wide the length in front of a handshake message is.
 ///
@@ -64,7 +65,11 @@ impl HandshakeReader {
         }
         let length = buffer[..prefix].iter().fold(0usize, |length, &byte| length << 8 | usize::from(byte));
         if length > Self::MAX_MESSAGE {
-            return Err(HandshakeError::MessageTooLong { length });
+            return match ForeignProtocol::look(buffer) {
+                FirstBytes::Foreign(protocol) => Err(HandshakeError::Foreign { protocol }),
+                FirstBytes::TooFew => Ok(None),
+                FirstBytes::Unknown => Err(HandshakeError::MessageTooLong { length }),
+            };
         }
         if buffer.len() < prefix + length {
             return Ok(None);
@@ -93,6 +98,23 @@ mod tests {
             buffer.extend_from_slice(&wire[wire.len() - 2..]);
             assert_eq!(reader.next(&mut buffer).unwrap().unwrap(), "sok");
             assert_eq!(&buffer[..], b"\0", "what follows stays");
+        }
+    }
+
+    #[test]
+    fn another_protocol_is_named_as_soon_as_its_bytes_tell() {
+        for framing in [Framing::Short, Framing::Long] {
+            let (reader, mut buffer) = (HandshakeReader::new(framing), BytesMut::new());
+            for &byte in b"SSH" {
+                buffer.extend_from_slice(&[byte]);
+                assert_eq!(reader.next(&mut buffer), Ok(None));
+            }
+            buffer.extend_from_slice(b"-2.0-x");
+            assert_eq!(
+                reader.next(&mut buffer),
+                Err(HandshakeError::Foreign { protocol: ForeignProtocol::Ssh }),
+                "{framing:?}"
+            );
         }
     }
 

@@ -23,11 +23,13 @@ pub mod arbitration;
 pub mod initiator;
 
 mod error;
+mod foreign_protocol;
 mod framing;
 mod message;
 mod setup_timer;
 
 pub use error::{Fault, HandshakeError};
+pub use foreign_protocol::ForeignProtocol;
 pub use framing::{Framing, HandshakeReader};
 pub use setup_timer::SetupTimer;
 

@@ -1,0 +1,232 @@
+//! The exception of a call, told with what its node knows: the function that is missing and the nearest one, or Elixir's own
+//! words.
+
+mod elixir;
+
+use std::time::Duration;
+
+use peerl_node::{Atom, Class, Exception, Mfa, Node, NodeName, Term};
+use peerl_term::text::Syntax;
+use serde::de::DeserializeOwned;
+
+use crate::failure::Failure;
+
+pub use elixir::banner;
+
+/// A function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its module.
+    pub module: Atom,
+    /// Its name.
+    pub name: Atom,
+    /// The number of its arguments.
+    pub arity: usize,
+}
+
+/// Erlang's way of writing it.
+impl std::fmt::Display for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |atom: &Atom| Syntax::Erlang.display(&Term::Atom(atom.clone())).to_string();
+        write!(f, "{}:{}/{}", text(&self.module), text(&self.name), self.arity)
+    }
+}
+
+/// The function that does not exist, if this is the exception of a call of one.
+pub fn undefined(exception: &Exception) -> Option<Function> {
+    if exception.class != Class::Error || !exception.reason.is_atom("undef") {
+        return None;
+    }
+    match exception.stack.as_list()?.first()?.as_tuple()? {
+        [Term::Atom(module), Term::Atom(name), arguments, _] => {
+            let arity = match arguments {
+                Term::List(arguments) => arguments.len(),
+                arity => usize::try_from(arity.as_integer()?).ok()?,
+            };
+            Some(Function { module: module.clone(), name: name.clone(), arity })
+        }
+        _ => None,
+    }
+}
+
+/// Whether Elixir's way of telling an exception is the one for the user.
+pub fn is_elixirs(exception: &Exception, syntax: Syntax) -> bool {
+    syntax == Syntax::Elixir || elixir::is_struct(&exception.reason)
+}
+
+/// Says what an exception of a function that was called at a node means. The node is asked what it knows of it.
+pub async fn explain(
+    node: &Node,
+    peer: &NodeName,
+    called: &Function,
+    exception: &Exception,
+    syntax: Syntax,
+) -> Failure {
+    let peer = Peer { node, name: peer };
+    if is_elixirs(exception, syntax)
+        && let Some(failure) = peer.formatted_by_elixir(exception).await
+    {
+        return failure;
+    }
+    match undefined(exception) {
+        Some(function) if !is_elixirs(exception, syntax) || peer.is_peerl().await => {
+            peer.has_no(&function, called).await
+        }
+        _ => crate::explain::exception(exception, syntax),
+    }
+}
+
+/// The node at which the function was called.
+struct Peer<'a> {
+    node: &'a Node,
+    name: &'a NodeName,
+}
+
+impl Peer<'_> {
+    /// How long it has to say what it knows.
+    const LIMIT: Duration = Duration::from_secs(3);
+
+    /// The most lines of a stack.
+    const STACK: usize = 5;
+
+    async fn ask<T: DeserializeOwned + 'static>(
+        &self,
+        module: &'static str,
+        function: &'static str,
+        arguments: Vec<Term>,
+    ) -> Option<T> {
+        self.ask_module(Atom::from_static(module), function, arguments).await
+    }
+
+    async fn ask_module<T: DeserializeOwned + 'static>(
+        &self,
+        module: Atom,
+        function: &'static str,
+        arguments: Vec<Term>,
+    ) -> Option<T> {
+        let mfa = Mfa::with_terms(module, Atom::from_static(function), arguments);
+        self.node.call(self.name, mfa).timeout(Self::LIMIT).await.ok()
+    }
+
+    async fn is_peerl(&self) -> bool {
+        let machine: Option<Term> = self.ask("erlang", "system_info", vec![Term::atom("machine")]).await;
+        matches!(machine, Some(Term::List(name)) if name.to_text().as_deref() == Some("peerl"))
+    }
+
+    /// The banner and the beginning of the stack, if the node has Elixir.
+    async fn formatted_by_elixir(&self, exception: &Exception) -> Option<Failure> {
+        let class = Term::atom(match exception.class {
+            Class::Error => "error",
+            Class::Exit => "exit",
+            Class::Throw => "throw",
+        });
+        let arguments = vec![class, exception.reason.clone(), exception.stack.clone()];
+        let banner: String = self.ask("Elixir.Exception", "format_banner", arguments).await?;
+        let stack: Option<String> =
+            self.ask("Elixir.Exception", "format_stacktrace", vec![exception.stack.clone()]).await;
+        let failure = Failure::new(banner);
+        let stack = stack.unwrap_or_default();
+        Some(stack.lines().filter(|line| !line.trim().is_empty()).take(Self::STACK).fold(failure, Failure::detail))
+    }
+
+    /// Says that a function is not there, and which one may have been meant.
+    async fn has_no(&self, function: &Function, called: &Function) -> Failure {
+        let is_peerl = self.is_peerl().await;
+        let there = if is_peerl {
+            self.ask::<Vec<(Atom, Atom, usize)>>("peerl", "functions", Vec::new()).await
+        } else {
+            let exports = self.ask_module::<Vec<(Atom, usize)>>(
+                function.module.clone(),
+                "module_info",
+                vec![Term::atom("exports")],
+            );
+            exports
+                .await
+                .map(|all| all.into_iter().map(|(name, arity)| (function.module.clone(), name, arity)).collect())
+        };
+        let peer = self.name;
+        let mut message = format!("{peer} has no function {function}");
+        if function != called {
+            message.push_str(&format!(", which is called for {called}"));
+        }
+        let Some(there) = there else {
+            let hint = format!(
+                "`peerl call {peer} 'code:which({})'` says whether the module is in its code path",
+                function.module
+            );
+            return Failure::new(format!("{message}: it has no module {}", function.module)).hint(hint);
+        };
+        let there = there.into_iter().map(|(module, name, arity)| Function { module, name, arity });
+        if let Some(nearest) = nearest(function, there) {
+            message.push_str(&format!("; the nearest is {nearest}"));
+        }
+        Failure::new(message).hint(match is_peerl {
+            true => format!("`peerl call {peer} 'peerl:functions()'` lists those that this worker serves"),
+            false => {
+                format!("`peerl call {peer} '{}:module_info(exports)'` lists those of the module", function.module)
+            }
+        })
+    }
+}
+
+/// The function whose name is most like this one's, if any is.
+fn nearest(wanted: &Function, there: impl Iterator<Item = Function>) -> Option<Function> {
+    const LIKE: f64 = 0.8;
+    let text = |function: &Function| format!("{}:{}", function.module, function.name);
+    let wanted_text = text(wanted);
+    let likeness = |function: &Function| {
+        let alike = strsim::jaro_winkler(&wanted_text, &text(function));
+        // In a module of its own, the name of the function counts alone.
+        let names = strsim::jaro_winkler(&wanted.name, &function.name);
+        if function.module == wanted.module { names } else { alike.min(names) }
+    };
+    there
+        .filter(|function| function.name != "module_info" && function.name != "behaviour_info")
+        .map(|function| (likeness(&function), function))
+        .filter(|(alike, _)| *alike >= LIKE)
+        .max_by(|(one, a), (other, b)| {
+            // Of several arities the nearest one.
+            one.total_cmp(other).then_with(|| b.arity.abs_diff(wanted.arity).cmp(&a.arity.abs_diff(wanted.arity)))
+        })
+        .map(|(_, function)| function)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function(module: &str, name: &str, arity: usize) -> Function {
+        Function { module: Atom::new(module).unwrap(), name: Atom::new(name).unwrap(), arity }
+    }
+
+    #[test]
+    fn the_nearest_function() {
+        let there = [
+            ("lists", "reverse", 1),
+            ("lists", "reverse", 2),
+            ("lists", "sum", 1),
+            ("peerl_page", "checksum", 1),
+            ("peerl_page", "checksum", 2),
+            ("timer", "sleep", 1),
+        ];
+        let nearest = |module: &str, name: &str, arity| {
+            let there = there.iter().map(|(module, name, arity)| function(module, name, *arity));
+            super::nearest(&function(module, name, arity), there).map(|function| function.to_string())
+        };
+        assert_eq!(nearest("lists", "revers", 1).as_deref(), Some("lists:reverse/1"));
+        assert_eq!(nearest("lists", "reverse", 3).as_deref(), Some("lists:reverse/2"));
+        assert_eq!(nearest("peerl_pages", "checksum", 2).as_deref(), Some("peerl_page:checksum/2"));
+        assert_eq!(nearest("timer", "sleap", 1).as_deref(), Some("timer:sleep/1"));
+        assert_eq!(nearest("mnesia", "transaction", 1), None);
+    }
+
+    #[test]
+    fn the_function_that_is_undefined() {
+        let frame = |arguments: Term| Term::tuple([Term::atom("m"), Term::atom("f"), arguments, Term::nil()]);
+        let undef = |frame| Exception { stack: Term::list([frame]), ..Exception::error(Term::atom("undef")) };
+        assert_eq!(undefined(&undef(frame(Term::list([Term::from(1)])))), Some(function("m", "f", 1)));
+        assert_eq!(undefined(&undef(frame(Term::from(3)))), Some(function("m", "f", 3)));
+        assert_eq!(undefined(&Exception::error(Term::atom("undef"))), None);
+        assert_eq!(undefined(&Exception::badarg()), None);
+    }
+}
