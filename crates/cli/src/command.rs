@@ -1,15 +1,17 @@
 //! The commands, one file each.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::failure::{Failure, Status};
 use crate::log;
 use crate::output::Output;
-use crate::settings::{ConfigFile, Settings};
+use crate::settings::{ConfigFile, Settings, Sources};
 
 mod call;
 mod checksum;
@@ -74,9 +76,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
     if completions::answer(Arguments::command) {
         return Status::Success;
     }
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let sources = Sources::read(variables, config_file(&arguments).as_deref());
+    let defaults = sources.as_ref().map(|sources| sources.options().clone()).unwrap_or_default();
+    let matches = defaults.apply(Arguments::command()).try_get_matches_from(arguments);
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
+            if let Some(failure) = defaults.explain(&error) {
+                return told(&failure);
+            }
             // The reader of the help may have gone away.
             let _ = error.print();
             return match error.kind() {
@@ -85,29 +96,43 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
             };
         }
     };
-    match execute(arguments) {
-        Ok(status) => status,
-        Err(failure) => {
-            if !failure.is_silent() {
-                let _ = writeln!(std::io::stderr(), "peerl: {failure}");
-                for line in failure.details() {
-                    let _ = writeln!(std::io::stderr(), "    {line}");
-                }
-            }
-            failure.status()
-        }
-    }
+    sources.and_then(|sources| execute(arguments, &sources)).unwrap_or_else(|failure| told(&failure))
 }
 
-fn execute(arguments: Arguments) -> Result<Status, Failure> {
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = Settings::load(&arguments.settings, variables, arguments.config.config.as_deref())?;
+/// Tells of a failure, and gives its exit code.
+fn told(failure: &Failure) -> Status {
+    if !failure.is_silent() {
+        let _ = writeln!(std::io::stderr(), "peerl: {failure}");
+        for line in failure.details() {
+            let _ = writeln!(std::io::stderr(), "    {line}");
+        }
+    }
+    failure.status()
+}
+
+/// The file with settings that the arguments or the environment name: it says what the other arguments are by default.
+fn config_file(arguments: &[OsString]) -> Option<PathBuf> {
+    let options = arguments.iter().take_while(|argument| *argument != "--");
+    let mut found = None;
+    let mut is_next = false;
+    for option in options {
+        if std::mem::replace(&mut is_next, option == "--config") {
+            found = Some(PathBuf::from(option));
+        } else if let Some(path) = option.as_bytes().strip_prefix(b"--config=") {
+            found = Some(PathBuf::from(OsStr::from_bytes(path)));
+        }
+    }
+    found.or_else(|| std::env::var_os("PEERL_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from))
+}
+
+fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
+    let settings = Settings::load(&arguments.settings, sources)?;
     let members = match arguments.command {
         Command::Worker(_) => log::Members::All,
         _ => log::Members::Lost,
     };
     log::start(settings.verbosity(), settings.log_format.unwrap_or_default(), members);
+    sources.warn_of_unknown();
     match arguments.command {
         Command::Completions(command) => return command.run(),
         Command::Man(command) => return command.run(Arguments::command()),

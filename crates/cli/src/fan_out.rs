@@ -22,7 +22,7 @@ use crate::settings::{Settings, Span};
 /// Which nodes have to do with a command.
 #[derive(Args, Clone, Debug, Default)]
 pub struct PeerOptions {
-    /// A node; may be given several times.
+    /// A node; may be given several times [default: `node` of peerl.toml, or PEERL_NODE].
     #[arg(long = "node", value_name = "NODE")]
     pub nodes: Vec<NodeName>,
 
@@ -39,11 +39,12 @@ impl PeerOptions {
     /// If one makes no sense.
     pub fn strategies(&self, settings: &Settings) -> Result<Vec<Arc<dyn Strategy>>, Failure> {
         let mut specs = self.discover.clone();
-        if specs.is_empty() && self.nodes.is_empty() {
+        let mut nodes: Vec<String> = self.nodes.iter().map(ToString::to_string).collect();
+        if specs.is_empty() && nodes.is_empty() {
             specs.extend(settings.discover.clone().unwrap_or_default());
+            nodes.extend(settings.node.clone().unwrap_or_default());
         }
-        if !self.nodes.is_empty() {
-            let nodes = self.nodes.iter().map(ToString::to_string).collect();
+        if !nodes.is_empty() {
             specs.insert(0, Spec::Static(StaticListSettings { nodes }));
         }
         specs.iter().map(|spec| spec.build().map_err(Failure::usage)).collect()

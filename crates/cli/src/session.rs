@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use peerl_discovery::Identity;
-use peerl_node::{ConnectError, Epmd, Node, NodeBuilder, NodeName, StartError, Visibility, read_cookie};
+use peerl_node::{
+    ConnectError, Cookie, Epmd, Limits, Node, NodeBuilder, NodeName, StartError, Visibility, read_cookie,
+};
 
 use crate::failure::Failure;
 use crate::output::pass_on;
 use crate::remote_log;
-use crate::settings::{EpmdChoice, PortRange, Settings, Size};
+use crate::settings::{EpmdChoice, PortRange, Settings, Size, Span};
 
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,19 +31,44 @@ pub enum Role {
 /// If the settings make no sense together, or the node cannot be started.
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
     if role == Role::Guest {
-        return Ok(guest(settings, peers).await?.start().await?);
+        return begin(settings, guest(settings, peers).await?).await;
     }
     if let Some(name) = given_name(settings, peers).await? {
-        return Ok(with_name(settings, role, &name)?.start().await?);
+        return begin(settings, with_name(settings, role, &name)?).await;
     }
+    let cookies = cookies(settings)?;
     let mut number = 1;
     loop {
         let name = node_name(&format!("worker_{number}@{}", own_host(peers)))?;
         match with_name(settings, role, &name)?.start().await {
             Err(StartError::Epmd(peerl_epmd::Error::NameTaken { .. })) if number < MOST_WORKERS => number += 1,
-            started => return Ok(started?),
+            started => {
+                let node = started?;
+                cookies.into_iter().for_each(|(peer, cookie)| node.set_cookie(peer, cookie));
+                return Ok(node);
+            }
         }
     }
+}
+
+/// Starts a node that is prepared, and gives it the cookies of the peers that have others than the cluster.
+///
+/// # Errors
+/// If the node cannot be started, or one of the cookies or names is none.
+pub async fn begin(settings: &Settings, builder: NodeBuilder) -> Result<Node, Failure> {
+    let cookies = cookies(settings)?;
+    let node = builder.start().await?;
+    cookies.into_iter().for_each(|(peer, cookie)| node.set_cookie(peer, cookie));
+    Ok(node)
+}
+
+fn cookies(settings: &Settings) -> Result<Vec<(NodeName, Cookie)>, Failure> {
+    let cookie = |(peer, cookie): (&String, &String)| {
+        let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("cookies: {peer:?}: {error}"));
+        let name = NodeName::new(peer).map_err(|error| wrong(&error))?;
+        Ok((name, Cookie::new(cookie).map_err(|error| wrong(&error))?))
+    };
+    settings.cookies.iter().map(cookie).collect()
 }
 
 /// The most workers without names of their own on a host.
@@ -55,7 +82,7 @@ pub async fn guest(settings: &Settings, peers: &[NodeName]) -> Result<NodeBuilde
     let builder = match given_name(settings, peers).await? {
         Some(name) => with_name(settings, Role::Guest, &name)?,
         None => {
-            let builder = with_cookie(settings, Node::guest().epmd(epmd(settings)?))?;
+            let builder = with_settings(settings, Node::guest().epmd(epmd(settings)?))?;
             let are_short = peers.first().is_some_and(|peer| !peer.is_long());
             if are_short { builder.short_names() } else { builder }
         }
@@ -80,16 +107,26 @@ fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBui
         None if role == Role::Guest => builder = builder.listen_address(Ipv4Addr::LOCALHOST.into()),
         None => {}
     }
-    if let Some(Size(bytes)) = settings.max_message {
-        builder = builder.max_message(usize::try_from(bytes).unwrap_or(usize::MAX));
-    }
     if role == Role::Worker {
         builder = builder.make_cookie();
     }
-    with_cookie(settings, builder)
+    with_settings(settings, builder)
 }
 
-fn with_cookie(settings: &Settings, builder: NodeBuilder) -> Result<NodeBuilder, Failure> {
+/// Sets what is the same for all nodes: the cookie, the tick time and the limits.
+fn with_settings(settings: &Settings, mut builder: NodeBuilder) -> Result<NodeBuilder, Failure> {
+    if let Some(Span(time)) = settings.net_ticktime {
+        builder = builder.net_ticktime(time);
+    }
+    let default = Limits::default();
+    builder = builder.limits(Limits {
+        calls: settings.max_calls.unwrap_or(default.calls),
+        queued: settings.max_queued.unwrap_or(default.queued),
+        ..default
+    });
+    if let Some(Size(bytes)) = settings.max_message {
+        builder = builder.max_message(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
     Ok(match cookie(settings)? {
         Some(cookie) => builder.cookie(cookie),
         None => builder,

@@ -1,26 +1,29 @@
 //! The settings that all commands share: from flags, over the environment, over a file, over defaults.
 
+mod nearest;
+mod option_defaults;
+pub use option_defaults::OptionDefaults;
 mod size;
+pub use size::Size;
+mod sources;
+pub use sources::Sources;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use figment::Figment;
-use figment::providers::{Format as _, Serialized, Toml};
+use figment::providers::Serialized;
 use peerl_discovery::spec::split_specs;
 use peerl_discovery::{Removal, Spec};
-use peerl_node::is_private;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::Failure;
 use crate::log::LogFormat;
-
-pub use size::Size;
 
 /// The options that every command takes. Each can also come from an environment variable (`PEERL_DIST_PORT` for
 /// `--dist-port`) or from a line of `peerl.toml` (`dist_port`).
@@ -89,15 +92,41 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
 
+    /// The time in which a peer that says nothing is taken for dead; all nodes of a cluster must have the same, as with
+    /// `net_ticktime` of OTP [default: 60s].
+    #[arg(long, global = true, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_ticktime: Option<Span>,
+
+    /// The most calls of peers that are served at a time; more are refused with system_limit [default: 262144].
+    #[arg(long, global = true, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_number", default)]
+    pub max_calls: Option<usize>,
+
+    /// The most bytes that may wait for a peer that does not read its answers [default: 268435456].
+    #[arg(long, global = true, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_number", default)]
+    pub max_queued: Option<usize>,
+
     /// Say more; twice or thrice for more yet.
     #[arg(short, long, global = true, action = ArgAction::Count)]
-    #[serde(skip_serializing_if = "is_zero", default)]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "number", default)]
     pub verbose: u8,
 
     /// Say less: no warnings and no progress; twice: nothing.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
-    #[serde(skip_serializing_if = "is_zero", default)]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "number", default)]
     pub quiet: u8,
+
+    /// The nodes of commands that need some, or the app's of a sidecar: for the file and the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "words", default)]
+    pub node: Option<Vec<String>>,
+
+    /// The cookies of peers that have another one than the cluster: for the file.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub cookies: BTreeMap<String, String>,
 
     /// How to find the nodes of commands that need some: for the file and the environment.
     #[arg(skip)]
@@ -135,27 +164,41 @@ pub struct ConfigFile {
 }
 
 impl Settings {
-    /// The variables' common beginning.
-    const PREFIX: &str = "PEERL_";
+    /// The keys that have a variable, too.
+    const VARIABLES: [&str; 22] = [
+        "alone_ok",
+        "control",
+        "control_token_file",
+        "cookie",
+        "cookie_file",
+        "discover",
+        "dist_port",
+        "epmd",
+        "format",
+        "hidden",
+        "listen",
+        "log_format",
+        "max_calls",
+        "max_message",
+        "max_queued",
+        "name",
+        "net_ticktime",
+        "node",
+        "quiet",
+        "removal",
+        "sname",
+        "verbose",
+    ];
 
-    /// The file that is read if it is there and no other is named.
-    const DEFAULT_FILE: &str = "peerl.toml";
+    /// The other keys of the file.
+    const FILE_ONLY: [&str; 1] = ["cookies"];
 
     /// Puts the flags over the environment's variables over a file.
     ///
     /// # Errors
-    /// If the file cannot be read, or a value in it or in a variable makes no sense.
-    pub fn load(
-        flags: &Settings,
-        environment: impl IntoIterator<Item = (String, String)>,
-        file: Option<&Path>,
-    ) -> Result<Self, Failure> {
-        let from_file = match file {
-            Some(path) => Self::read(path)?,
-            None if Path::new(Self::DEFAULT_FILE).is_file() => Self::read(Path::new(Self::DEFAULT_FILE))?,
-            None => Self::default(),
-        };
-        let mut layers = [from_file, Self::from_environment(environment)?, flags.clone()];
+    /// If two of them contradict each other.
+    pub fn load(flags: &Settings, sources: &Sources) -> Result<Self, Failure> {
+        let mut layers = [sources.file.clone(), sources.environment.clone(), flags.clone()];
         // Of two ways to say one thing, the one of the higher layer counts.
         for upper in 1..layers.len() {
             let (lower, higher) = layers.split_at_mut(upper);
@@ -194,65 +237,6 @@ impl Settings {
             (0, quiet) => -(quiet.min(2) as i8),
             (verbose, _) => verbose.min(3) as i8,
         }
-    }
-
-    fn read(path: &Path) -> Result<Self, Failure> {
-        // figment takes a file that is not there for an empty one.
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read the configuration {}: {error}", path.display())))?;
-        let settings: Self = Figment::from(Toml::string(&text))
-            .extract()
-            .map_err(|error| Failure::usage(format!("{}: {}", path.display(), plain(&error))))?;
-        if settings.cookie.is_some() && !is_private(path).unwrap_or(false) {
-            let problem = format!("{} holds a cookie, and others than its owner can access it", path.display());
-            return Err(Failure::usage(problem)
-                .hint(format!("run `chmod 600 {}`, or have the cookie in a file of its own", path.display())));
-        }
-        Ok(settings)
-    }
-
-    fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Failure> {
-        let known = |name: &str| {
-            let key = name.strip_prefix(Self::PREFIX)?.to_ascii_lowercase();
-            FROM_ENVIRONMENT.contains(&key.as_str()).then_some(key)
-        };
-        let values: BTreeMap<String, String> = variables
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .filter_map(|(name, value)| Some((known(&name)?, value)))
-            .collect();
-        Figment::from(Serialized::defaults(values)).extract().map_err(|error| {
-            let variable =
-                error.path.first().map_or_else(String::new, |key| format!("{}{}: ", Self::PREFIX, key.to_uppercase()));
-            Failure::usage(format!("{variable}{}", error.kind))
-        })
-    }
-}
-
-/// The settings that have a variable.
-const FROM_ENVIRONMENT: [&str; 16] = [
-    "alone_ok",
-    "name",
-    "sname",
-    "cookie",
-    "cookie_file",
-    "hidden",
-    "listen",
-    "dist_port",
-    "epmd",
-    "max_message",
-    "format",
-    "log_format",
-    "discover",
-    "removal",
-    "control",
-    "control_token_file",
-];
-
-fn plain(error: &figment::Error) -> String {
-    match error.path.is_empty() {
-        true => error.kind.to_string(),
-        false => format!("{}: {}", error.path.join("."), error.kind),
     }
 }
 
@@ -348,7 +332,8 @@ enum PortForm {
 }
 
 /// A time as people write it: `30s`, `1m 30s`, `500ms`; a bare number is seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SpanForm", into = "String")]
 pub struct Span(pub Duration);
 
 impl FromStr for Span {
@@ -373,6 +358,30 @@ impl fmt::Display for Span {
     }
 }
 
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
+    }
+}
+
+impl TryFrom<SpanForm> for Span {
+    type Error = String;
+
+    fn try_from(form: SpanForm) -> Result<Self, String> {
+        match form {
+            SpanForm::Seconds(seconds) => seconds.to_string().parse(),
+            SpanForm::Text(text) => text.parse(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a time: seconds, or text such as \"1m 30s\"")]
+enum SpanForm {
+    Seconds(f64),
+    Text(String),
+}
+
 fn is_zero(number: &u8) -> bool {
     *number == 0
 }
@@ -393,6 +402,40 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::E
             _ => Err(serde::de::Error::custom(format!("expected true or false, found {text:?}"))),
         },
     }
+}
+
+/// Reads a number, or the text of one.
+fn number<'de, D: Deserializer<'de>, T: FromStr + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number that is not negative")]
+    enum Form<T> {
+        Number(T),
+        Text(String),
+    }
+    match Form::deserialize(deserializer)? {
+        Form::Number(number) => Ok(number),
+        Form::Text(text) => {
+            text.trim().parse().map_err(|_| serde::de::Error::custom(format!("expected a number, found {text:?}")))
+        }
+    }
+}
+
+fn some_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    number(deserializer).map(Some)
+}
+
+/// Reads texts: a list of them, or one with spaces between.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "text, or a list of texts")]
+    enum Form {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(Some(match Form::deserialize(deserializer)? {
+        Form::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
+        Form::List(list) => list,
+    }))
 }
 
 /// Reads strategies: a list of them, or in a variable their texts with spaces between.

@@ -56,11 +56,8 @@ impl Call {
         };
         let printed = Printed { is_text: settings.format() == Format::Text, in_line: Arc::default() };
         let showing = printed.clone();
-        let node = session::guest(settings, std::slice::from_ref(&self.node))
-            .await?
-            .output(move |text| showing.show(text))
-            .start()
-            .await?;
+        let builder = session::guest(settings, std::slice::from_ref(&self.node)).await?;
+        let node = session::begin(settings, builder.output(move |text| showing.show(text))).await?;
         let function =
             Function { module: call.module.clone(), name: call.function.clone(), arity: call.arguments.len() };
         let name = function.to_string();

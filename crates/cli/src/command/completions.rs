@@ -16,7 +16,7 @@ use peerl_epmd::Client;
 use crate::failure::{Failure, Status};
 use crate::output::print_script;
 use crate::session;
-use crate::settings::Settings;
+use crate::settings::{Settings, Sources};
 
 /// Print a shell's completions of peerl.
 #[derive(Args, Debug)]
@@ -146,7 +146,8 @@ async fn names(client: Client) -> Vec<String> {
 async fn listed() -> Vec<String> {
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = Settings::load(&Settings::default(), variables, None).unwrap_or_default();
+    let sources = Sources::read(variables, None).unwrap_or_default();
+    let settings = Settings::load(&Settings::default(), &sources).unwrap_or_default();
     let mut found = Vec::new();
     for spec in settings.discover.unwrap_or_default() {
         let strategy = match spec {

@@ -31,9 +31,10 @@ Peers whose EPMD does not know them are not dialled. No connection between other
 Prints `ready NAME for NODE`, and then what happens, a line each. SIGTERM or Ctrl-C ends it with exit code 0; the app
 keeps all its connections.")]
 pub(super) struct Sidecar {
-    /// The app's node; `auto:ip,basename=app` and the like name it after the machine, as --name does.
+    /// The app's node; `auto:ip,basename=app` and the like name it after the machine, as --name does [default: `node` of
+    /// peerl.toml, or PEERL_NODE].
     #[arg(long, value_name = "NODE")]
-    node: App,
+    node: Option<App>,
 
     /// A way to find its peers, as `epmd:HOST,…` or `file:PATH`; may be given several times [default: `discover` of
     /// peerl.toml, or PEERL_DISCOVER].
@@ -97,19 +98,33 @@ struct Row {
 }
 
 impl Sidecar {
+    /// The app's node, of the option or the settings.
+    fn node(&self, settings: &Settings) -> Result<App, Failure> {
+        let missing = || Failure::usage("it is not said which node is the app's").hint("name it with --node");
+        match (&self.node, settings.node.as_deref()) {
+            (Some(app), _) => Ok(app.clone()),
+            (None, Some([node])) => node.parse().map_err(|error| Failure::usage(format!("{node:?}: {error}"))),
+            (None, Some([_, _, ..])) => Err(Failure::usage("`node` names several nodes, and a sidecar has one app")),
+            (None, _) => Err(missing()),
+        }
+    }
+
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let peers = PeerOptions { nodes: Vec::new(), discover: self.discover.clone() };
-        let strategies = peers.strategies(settings)?;
+        // The node that the settings name is the app, not a peer of it.
+        let discovery = Settings { node: None, ..settings.clone() };
+        let node = self.node(settings)?;
+        let strategies = peers.strategies(&discovery)?;
         if strategies.is_empty() {
             return Err(Failure::usage("no way to find peers is given").hint("give one with --discover"));
         }
         let end = shutdown::signal(shutdown::LIMIT)?;
         let control = if self.dry_run { None } else { self.control.reserve(settings).await? };
-        let app = self.node.name().await?;
+        let app = node.name().await?;
         let guest = session::start(settings, Role::Guest, std::slice::from_ref(&app)).await?;
         if self.dry_run {
             let remote = RemoteNode::new(guest.clone(), app).timeout(self.timeout.0);
-            let rows = dry_run(&remote, &peers, settings).await;
+            let rows = dry_run(&remote, &peers, &discovery).await;
             guest.shutdown().await;
             let rows = rows?;
             output.rows(&rows, || {

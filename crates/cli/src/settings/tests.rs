@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use peerl_discovery::SpecError;
 
@@ -17,7 +18,7 @@ fn load_with_mode(flags: &Settings, environment: &[(&str, &str)], file: &str, mo
     let path = directory.path().join("peerl.toml");
     std::fs::write(&path, file).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-    Settings::load(flags, variables(environment), Some(&path))
+    Settings::load(flags, &Sources::read(variables(environment), Some(&path))?)
 }
 
 fn refused(environment: &[(&str, &str)], file: &str) -> String {
@@ -132,7 +133,10 @@ fn removal_from_both() {
 
 #[test]
 fn mistakes_are_named() {
-    assert!(refused(&[], "cokie = 'x'").contains("cokie"));
+    assert!(refused(&[], "cokie = 'x'").contains("no key `cokie`; the nearest one is `cookie`"));
+    assert!(refused(&[], "intervall = '1s'").contains("nearest one is `interval`"));
+    assert!(refused(&[], "interval = { a = 1 }").contains("interval"));
+    assert!(refused(&[("PEERL_NET_TICKTIME", "soon")], "").contains("PEERL_NET_TICKTIME"));
     assert!(refused(&[], "format = 'yaml'").contains("yaml"));
     assert!(refused(&[], "dist_port = 70000").contains("dist_port"));
     assert!(refused(&[], "discover = ['ec3:x']").contains("ec3"));
@@ -141,7 +145,7 @@ fn mistakes_are_named() {
     let port = refused(&[("PEERL_DIST_PORT", "9110-9100")], "");
     assert!(port.contains("PEERL_DIST_PORT") && port.contains("9110-9100"), "{port}");
     assert!(refused(&[("PEERL_HIDDEN", "perhaps")], "").contains("perhaps"));
-    let none = Settings::load(&Settings::default(), [], Some(Path::new("/no/such/file.toml"))).unwrap_err();
+    let none = Sources::read([], Some(Path::new("/no/such/file.toml"))).unwrap_err();
     assert!(none.to_string().contains("/no/such/file.toml"));
 }
 
@@ -161,4 +165,37 @@ fn ports_and_times() {
         assert!(time(wrong).is_err(), "{wrong}");
     }
     assert!(time("999999999999999y").map_or(true, |time| time < Duration::from_secs(1 << 30)));
+}
+
+#[test]
+fn times_limits_nodes_and_cookies_come_from_both() {
+    let file =
+        "net_ticktime = 20\nmax_calls = 7\nnode = ['a@h.x', 'auto:ip,basename=b']\n[cookies]\n'x@h.y' = 'other'\n";
+    let settings = load(&Settings::default(), &[("PEERL_MAX_QUEUED", "1000"), ("PEERL_VERBOSE", "2")], file).unwrap();
+    assert_eq!(settings.net_ticktime, Some(Span(Duration::from_secs(20))));
+    assert_eq!((settings.max_calls, settings.max_queued, settings.verbose), (Some(7), Some(1000), 2));
+    assert_eq!(settings.node.unwrap(), ["a@h.x", "auto:ip,basename=b"]);
+    assert_eq!(settings.cookies["x@h.y"], "other");
+    let settings = load(&Settings::default(), &[("PEERL_NODE", "a@h.x b@h.x"), ("PEERL_NET_TICKTIME", "1m")], file);
+    let settings = settings.unwrap();
+    assert_eq!((settings.node.unwrap().len(), settings.net_ticktime), (2, Some(Span(Duration::from_secs(60)))));
+    let failure = load_with_mode(&Settings::default(), &[], "[cookies]\n'x@h.y' = 'secret'\n", 0o644).unwrap_err();
+    assert!(failure.to_string().contains("chmod 600") && !failure.to_string().contains("secret"));
+}
+
+#[test]
+fn what_kubernetes_and_the_kit_set_is_not_told() {
+    let unknown = |name: &str, value: &str| option_defaults::unknown_variable("PEERL_", name, value);
+    for (name, value) in [
+        ("service_host", "10.0.0.1"),
+        ("service_port_dist", "9100"),
+        ("port", "tcp://10.0.0.1:9100"),
+        ("port_9100_tcp_addr", "10.0.0.1"),
+        ("worker_options", "-v"),
+        ("launch_hook", "h"),
+    ] {
+        assert_eq!(unknown(name, value), None, "{name}");
+    }
+    assert!(unknown("cokie_file", "/c").unwrap().ends_with("PEERL_COOKIE_FILE"));
+    assert!(unknown("intervals", "1s").unwrap().ends_with("PEERL_INTERVAL"));
 }
