@@ -186,7 +186,20 @@ pub fn discovery_hint(error: &StrategyError) -> Option<String> {
         }
         StrategyError::ExpiredCredentials { .. } => "get new ones, or check the clock of this machine".to_owned(),
         StrategyError::WrongCredentials { .. } => {
-            "check which credentials the environment or the profile has, and the clock of this machine".to_owned()
+            "check which credentials the environment or the profile has, and whether the region is enabled for the account"
+                .to_owned()
+        }
+        StrategyError::ClockSkew { .. } => "set the clock of this machine, as by NTP".to_owned(),
+        StrategyError::RegionNotEnabled { .. } => {
+            "enable the region in the settings of the account, or give another one with region=…".to_owned()
+        }
+        StrategyError::Unreachable { message, .. } if message.contains("lookup address") => {
+            "the region's endpoint has no address: check the spelling of the region, and DNS".to_owned()
+        }
+        StrategyError::Unreachable { message, .. }
+            if message.contains("certificate") && std::env::var_os("AWS_CA_BUNDLE").is_some() =>
+        {
+            "peerl does not read AWS_CA_BUNDLE: name the file in SSL_CERT_FILE".to_owned()
         }
         StrategyError::Throttled { .. } => "ask less often with --interval, or try again later".to_owned(),
         StrategyError::ServiceFailure { .. } => "try again later".to_owned(),

@@ -49,12 +49,15 @@ pub fn start(verbosity: i8, format: LogFormat, members: Members) {
         _ => LevelFilter::TRACE,
     };
     let others = if verbosity > 2 { LevelFilter::TRACE } else { level.min(LevelFilter::WARN) };
+    // What the SDK of AWS warns of is told in peerl's own words, and without the insides of its errors.
+    let sdk = if verbosity > 2 { LevelFilter::TRACE } else { LevelFilter::OFF };
     let targets = Targets::new()
         .with_default(others)
         .with_target(
             "peerl::members",
             if members == Members::All && verbosity == 0 { LevelFilter::INFO } else { level },
         )
+        .with_targets(["aws_config", "aws_credential_types", "aws_runtime", "aws_smithy"].map(|name| (name, sdk)))
         .with_targets(["peerl", "peerl_cli", "peerl_node", "peerl_epmd", "peerl_discovery"].map(|name| (name, level)));
     let layer = tracing_subscriber::fmt::layer();
     let layer = match format {

@@ -7,10 +7,12 @@
 //! ```
 //!
 //! Requests are tried again by the SDK, with growing and jittered pauses: `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`
-//! say how, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_EC2` where, as they do for every tool of AWS.
+//! say how, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_EC2` where, as they do for every tool of AWS. Requests that a service
+//! throttles are left to the next poll, which comes later.
 
 mod access;
 pub use access::{Access, SdkConfig};
+mod credentials;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
 mod expected;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
@@ -32,6 +34,8 @@ pub use refusal::refusal;
 mod task_metadata;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
 pub use task_metadata::{OwnTask, TaskMetadata};
+mod throttling;
+pub use throttling::LeaveThrottled;
 #[cfg(feature = "ec2")]
 pub(crate) mod wanted;
 mod whole_answer;

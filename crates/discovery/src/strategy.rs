@@ -98,7 +98,7 @@ pub enum StrategyError {
     /// The strategy did not answer in time.
     #[error("no answer within {}", humane(.0))]
     TimedOut(std::time::Duration),
-    /// The service wants fewer requests; this one was tried again, with growing pauses, and is to be tried later.
+    /// The service wants fewer requests; the next poll comes later.
     #[error("{action} is throttled: {message}")]
     Throttled {
         /// The action, as IAM calls it.
@@ -133,6 +133,22 @@ pub enum StrategyError {
     /// The service does not know these credentials, or not in this region.
     #[error("{action} was refused, since the credentials are wrong: {message}")]
     WrongCredentials {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// The service's clock and that of this machine differ by more than the minutes for which a signature holds.
+    #[error("{action} was refused, since the clock of this machine is wrong: {message}")]
+    ClockSkew {
+        /// The action, as IAM calls it.
+        action: &'static str,
+        /// What the service said.
+        message: String,
+    },
+    /// The account does not use this region, or this service in it.
+    #[error("{action} was refused, since the region is not enabled for the account: {message}")]
+    RegionNotEnabled {
         /// The action, as IAM calls it.
         action: &'static str,
         /// What the service said.

@@ -23,7 +23,7 @@ pub fn kind(error: &StrategyError) -> &'static str {
 /// Makes a service fail in every way that it can; `expected` is what its peers are when it does not.
 pub async fn check_failures(strategy: &dyn Strategy, proxy: &FaultProxy, action: &str, iam: &str, expected: &Peers) {
     for (fault, found, requests) in [
-        (Fault::Throttle, "throttled", 3),
+        (Fault::Throttle, "throttled", 1),
         (Fault::ServerError, "service failure", 3),
         (Fault::Unavailable, "service failure", 3),
         (Fault::AccessDenied, iam, 1),

@@ -17,6 +17,7 @@ use aws_config::{BehaviorVersion, Region};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use super::credentials::ExplainedChain;
 use super::{InstanceMetadata, http_client};
 use crate::StrategyError;
 
@@ -102,7 +103,7 @@ impl Access {
         Ok(aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http)
             .region(region)
-            .credentials_provider(credentials)
+            .credentials_provider(ExplainedChain::new(credentials, self.metadata.clone()))
             .identity_cache(IdentityCache::lazy().build())
             .timeout_config(Self::timeouts().build())
             .load()

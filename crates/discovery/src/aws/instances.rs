@@ -6,7 +6,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
 use tokio::sync::OnceCell;
 
-use super::{Access, WholeAnswer, refusal};
+use super::{Access, LeaveThrottled, WholeAnswer, refusal};
 use crate::StrategyError;
 
 /// The instances of a region.
@@ -109,7 +109,7 @@ impl Instances {
     async fn client(&self) -> Result<&Client, StrategyError> {
         let make = async || {
             let config = aws_sdk_ec2::config::Builder::from(self.access.config().await?);
-            Ok(Client::from_conf(config.interceptor(WholeAnswer).build()))
+            Ok(Client::from_conf(config.interceptor(WholeAnswer).retry_classifier(LeaveThrottled).build()))
         };
         self.client.get_or_try_init(make).await
     }

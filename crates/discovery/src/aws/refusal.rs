@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::throttling;
 use crate::StrategyError;
 
 /// What a failed request means: whose fault it is, and what can be done. `action` is what IAM calls it, as
@@ -48,20 +49,15 @@ fn by_code(action: &'static str, code: &str, message: &str, status: u16) -> Stra
         (code, message) => format!("{code}: {message}"),
     };
     match (code, status) {
-        (
-            "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "RequestLimitExceeded"
-            | "TooManyRequestsException"
-            | "BandwidthLimitExceeded"
-            | "SlowDown"
-            | "EC2ThrottledException",
-            _,
-        )
-        | (_, 429) => StrategyError::Throttled { action, message },
+        (code, status) if throttling::CODES.contains(&code) || status == 429 => {
+            StrategyError::Throttled { action, message }
+        }
+        ("RequestTimeTooSkewed" | "RequestInTheFuture", _) => StrategyError::ClockSkew { action, message },
+        // The texts of the services that check the time of a signature.
+        (_, 400..=499) if message.contains("Signature expired") || message.contains("not yet current") => {
+            StrategyError::ClockSkew { action, message }
+        }
+        ("OptInRequired" | "RegionDisabledException", _) => StrategyError::RegionNotEnabled { action, message },
         ("UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException", _) => {
             StrategyError::AccessDenied { action, message }
         }
@@ -75,8 +71,7 @@ fn by_code(action: &'static str, code: &str, message: &str, status: u16) -> Stra
             | "SignatureDoesNotMatch"
             | "InvalidSignatureException"
             | "IncompleteSignature"
-            | "MissingAuthenticationToken"
-            | "OptInRequired",
+            | "MissingAuthenticationToken",
             _,
         ) => StrategyError::WrongCredentials { action, message },
         (_, 500..=599) => StrategyError::ServiceFailure { action, message },
@@ -112,9 +107,32 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
     let found = chain(error).find(|error| error.is::<CredentialsError>())?;
     match found.downcast_ref() {
-        Some(CredentialsError::CredentialsNotLoaded(_)) => {
-            Some("neither the environment, nor a profile, a container or an instance has any".to_owned())
-        }
+        Some(CredentialsError::CredentialsNotLoaded(_)) => Some(found.source().map_or_else(
+            || "neither the environment, nor a profile, a container or an instance has any".to_owned(),
+            |source| causes(source),
+        )),
         _ => Some(causes(found)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_say_what_is_the_matter() {
+        let of = |code: &str, message: &str, status| by_code("ec2:DescribeInstances", code, message, status);
+        assert!(matches!(of("RequestLimitExceeded", "", 503), StrategyError::Throttled { .. }));
+        assert!(matches!(of("", "", 429), StrategyError::Throttled { .. }));
+        for (code, message) in [
+            ("RequestTimeTooSkewed", ""),
+            ("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z"),
+            ("SignatureDoesNotMatch", "Signature not yet current: 20260101T000000Z is still later"),
+        ] {
+            assert!(matches!(of(code, message, 403), StrategyError::ClockSkew { .. }), "{code}");
+        }
+        assert!(matches!(of("OptInRequired", "", 401), StrategyError::RegionNotEnabled { .. }));
+        assert!(matches!(of("SignatureDoesNotMatch", "no", 403), StrategyError::WrongCredentials { .. }));
+        assert!(matches!(of("Unavailable", "", 503), StrategyError::ServiceFailure { .. }));
     }
 }

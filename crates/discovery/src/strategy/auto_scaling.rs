@@ -15,7 +15,7 @@ use super::{Answer, Ec2Settings, Peers, Strategy, StrategyError};
 use crate::aws::instances::{self, Instances};
 use crate::aws::member_filter::{MemberFilter, Membership};
 use crate::aws::wanted::{MINE, Remembered};
-use crate::aws::{Access, WholeAnswer, refusal};
+use crate::aws::{Access, LeaveThrottled, WholeAnswer, refusal};
 use crate::spec::{Spec, SpecError, StrategySettings, one_or_many};
 
 /// The strategy `asg`: the instances in service of an auto scaling group, a named one or that of the instance that
@@ -109,7 +109,7 @@ impl AutoScaling {
     async fn client(&self) -> Result<&Client, StrategyError> {
         let make = async || {
             let config = aws_sdk_autoscaling::config::Builder::from(self.instances.access().config().await?);
-            Ok(Client::from_conf(config.interceptor(WholeAnswer).build()))
+            Ok(Client::from_conf(config.interceptor(WholeAnswer).retry_classifier(LeaveThrottled).build()))
         };
         self.client.get_or_try_init(make).await
     }

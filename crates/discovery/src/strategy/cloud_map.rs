@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::{Answer, Coverage, Peers, Strategy, StrategyError};
 use crate::Naming;
-use crate::aws::{Access, Expected, NoHostPrefix, TaskMetadata, refusal};
+use crate::aws::{Access, Expected, LeaveThrottled, NoHostPrefix, TaskMetadata, refusal};
 use crate::naming::Namer;
 use crate::spec::{SpecError, StrategySettings, one_or_many};
 
@@ -78,7 +78,10 @@ impl CloudMap {
         health: HealthStatusFilter,
         attributes: HashMap<String, String>,
     ) -> Result<Vec<HttpInstanceSummary>, StrategyError> {
-        let make = || async { Ok::<_, StrategyError>(Client::new(self.access.config().await?)) };
+        let make = async || {
+            let config = aws_sdk_servicediscovery::config::Builder::from(self.access.config().await?);
+            Ok::<_, StrategyError>(Client::from_conf(config.retry_classifier(LeaveThrottled).build()))
+        };
         let client = self.client.get_or_try_init(make).await?;
         let request = client
             .discover_instances()

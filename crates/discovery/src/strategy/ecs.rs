@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::{Answer, Peers, Strategy, StrategyError};
 use crate::Naming;
-use crate::aws::{Access, Expected, OwnTask, TaskMetadata, refusal};
+use crate::aws::{Access, Expected, LeaveThrottled, OwnTask, TaskMetadata, refusal};
 use crate::naming::Namer;
 use crate::spec::{SpecError, StrategySettings, one_or_many};
 
@@ -88,7 +88,10 @@ impl Ecs {
     }
 
     async fn client(&self) -> Result<&Client, StrategyError> {
-        let make = || async { Ok(Client::new(self.access.config().await?)) };
+        let make = async || {
+            let config = aws_sdk_ecs::config::Builder::from(self.access.config().await?);
+            Ok(Client::from_conf(config.retry_classifier(LeaveThrottled).build()))
+        };
         self.client.get_or_try_init(make).await
     }
 
