@@ -30,7 +30,9 @@ impl ExplainedChain {
             _ => {}
         }
         if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
-            return error;
+            return CredentialsError::not_loaded(
+                "neither the environment, nor a profile or a container has any, and AWS_EC2_METADATA_DISABLED is true",
+            );
         }
         CredentialsError::not_loaded(match self.metadata.instance_id().await {
             Ok(id) => format!("the instance {id} has no role: its metadata service answers, and gives no credentials"),
