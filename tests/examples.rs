@@ -1,14 +1,15 @@
 //! The examples do what they say, with a real BEAM on the other side.
 
+mod intruder;
 mod stage;
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use intruder::Intruder;
 use peerl_term::{Atom, Pid, Term};
 use peerl_test_support::{Beam, COOKIE, Epmd, Otp, ProcessGuard, unique_name};
-use stage::intruder::Intruder;
 
 const A_WHILE: Duration = Duration::from_secs(20);
 

@@ -1,16 +1,17 @@
 //! Peers that mean harm, or are broken: only their own connection ends, and everybody else is served.
 
+mod intruder;
 mod stage;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
+use intruder::{Intruder, fragment};
 use peerl_node::{NodeDownReason, NodeEvent, Term};
 use peerl_proto::flags::DistributionFlags;
 use peerl_term::{Atom, Pid, Reference};
 use peerl_test_support::Otp;
-use stage::intruder::{Intruder, fragment};
 use stage::{Stage, event, eventually, expect, export};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

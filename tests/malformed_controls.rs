@@ -1,11 +1,12 @@
 //! Control messages of a wrong shape: each ends the connection that it came by, and tells nobody anything.
 
+mod intruder;
 mod stage;
 
+use intruder::{Intruder, fragment};
 use peerl_node::{Node, NodeDownReason, NodeEvent, Process, Term};
 use peerl_term::{Atom, Reference};
 use peerl_test_support::matrix;
-use stage::intruder::{Intruder, fragment};
 use stage::{Stage, event, expect, export, message};
 
 /// A control message: its parts may be the intruder, the process that it knows, or anything.

@@ -1,14 +1,15 @@
 //! Payloads that are no terms: only the connection that they came by ends, whoever decodes them, and no other node gets them.
 
+mod intruder;
 mod stage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use intruder::{Intruder, fragment};
 use peerl_node::{Exception, Message, Mfa, Node, NodeDownReason, NodeEvent, Process, Term};
 use peerl_term::{Atom, Pid, Reference};
 use peerl_test_support::{Beam, Otp, matrix};
-use stage::intruder::{Intruder, fragment};
 use stage::{LIMIT, Stage, eval, eval_with, event, eventually, expect, export, message, name, until};
 
 const LINK: i64 = 1;

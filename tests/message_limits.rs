@@ -1,12 +1,13 @@
 //! Messages that are too large, and more of them than there is room for: each fails alone, and the connection goes on.
 
+mod intruder;
 mod stage;
 
+use intruder::{Intruder, fragment};
 use peerl_node::{CallError, ChannelLimits, Limits, Loss, Message, Mfa, Node, NodeDownReason, Nodes, Term};
 use peerl_proto::control::ControlMessage;
 use peerl_term::{Atom, Reference};
 use peerl_test_support::{COOKIE, Otp, ProcessGuard, matrix, peerl_command, unique_name};
-use stage::intruder::{Intruder, fragment};
 use stage::{LIMIT, Stage, eval, eval_with, eventually, expect, export, message, name};
 
 const MIB: usize = 1 << 20;

@@ -1,8 +1,6 @@
 //! An EPMD of its own, and the nodes of one test that are registered with it.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
-pub mod intruder;
-
 use std::time::Duration;
 
 use peerl_epmd::Client;

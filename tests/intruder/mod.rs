@@ -1,4 +1,5 @@
 //! A peer of our own making that knows the cookie, and then sends whatever it likes.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -14,7 +15,7 @@ use peerl_proto::handshake::{HandshakeReader, LocalNode};
 use peerl_term::{Atom, Pid};
 use peerl_test_support::{COOKIE, unique_name};
 
-use super::LIMIT;
+use crate::stage::LIMIT;
 
 /// Somebody who knows the cookie, and then does what it likes.
 pub struct Intruder {
