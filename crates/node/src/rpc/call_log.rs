@@ -32,7 +32,7 @@ impl CallLog {
     }
 
     #[cold]
-    pub(crate) fn end(mut self: Box<Self>, outcome: &Outcome) {
+    pub(crate) fn end(mut self, outcome: &Outcome) {
         match outcome {
             Ok(_) => self.tell("value"),
             Err(Exception { class, reason, .. }) => {
