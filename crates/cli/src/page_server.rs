@@ -1,7 +1,7 @@
 //! The web site of `peerl demo`: pages made while they are sent, whose sums are known without fetching them.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use peerl_epmd::environment::loopback;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -60,7 +61,7 @@ impl PageServer {
     /// # Errors
     /// If the system gives no port.
     pub async fn start() -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = TcpListener::bind((loopback(), 0)).await?;
         let address = listener.local_addr()?;
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener));

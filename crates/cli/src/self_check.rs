@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use peerl_epmd::environment::loopback;
 use peerl_node::{Atom, CallError, Mfa, Node, SystemError, Term};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
@@ -84,7 +85,7 @@ async fn knock(node: &Node, address: SocketAddr) -> Result<(), CheckError> {
 /// Where this host reaches what listens on an address.
 fn reachable(listen: Option<IpAddr>) -> IpAddr {
     match listen {
-        None => Ipv4Addr::LOCALHOST.into(),
+        None => loopback(),
         Some(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         Some(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         Some(address) => address,

@@ -1,8 +1,9 @@
 //! The node of a command: its name, its cookie, and where it is registered.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr};
 
-use peerl_discovery::Identity;
+use peerl_discovery::{Identity, outgoing, outgoing_far};
+use peerl_epmd::environment::loopback;
 use peerl_node::{
     ConnectError, Cookie, Epmd, Limits, Node, NodeBuilder, NodeName, StartError, Visibility, read_cookie,
 };
@@ -104,13 +105,21 @@ fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBui
     }
     match settings.listen {
         Some(address) => builder = builder.listen_address(address),
-        None if role == Role::Guest => builder = builder.listen_address(Ipv4Addr::LOCALHOST.into()),
+        None if role == Role::Guest => builder = builder.listen_address(loopback_of(name)),
         None => {}
     }
     if role == Role::Worker {
         builder = builder.make_cookie();
     }
     with_settings(settings, builder)
+}
+
+/// The loopback address that processes of this host find by the name of a node.
+fn loopback_of(name: &NodeName) -> IpAddr {
+    match name.host().parse() {
+        Ok(IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+        _ => loopback(),
+    }
 }
 
 /// Sets what is the same for all nodes: the cookie, the tick time and the limits.
@@ -234,21 +243,16 @@ fn long_host(peers: &[NodeName]) -> String {
     if peers.is_empty() && host.contains('.') {
         return host;
     }
-    let towards = peers.iter().find(|peer| peer.is_long()).map_or("192.0.2.1", NodeName::host);
-    own_address(towards).unwrap_or(Ipv4Addr::LOCALHOST.into()).to_string()
+    let own = match peers.iter().find(|peer| peer.is_long()) {
+        Some(peer) => peer.host().parse().ok().and_then(|peer| outgoing(peer).ok()),
+        None => outgoing_far().ok(),
+    };
+    own.unwrap_or_else(loopback).to_string()
 }
 
 /// The name of this machine.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// The address from which packets to a host would go; none is sent.
-fn own_address(host: &str) -> Option<IpAddr> {
-    let address = host.parse::<IpAddr>().ok()?;
-    let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).ok()?;
-    socket.connect((address, 9)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip())
 }
 
 #[cfg(test)]
@@ -277,6 +281,7 @@ mod tests {
         let host =
             |peer: Option<&str>| own_host(&peer.iter().map(|peer| peer.parse().unwrap()).collect::<Vec<NodeName>>());
         assert_eq!(host(Some("a@127.0.0.1")), "127.0.0.1");
+        assert_eq!(host(Some("a@::1")), "::1");
         assert_eq!(host(Some("a@localhost")), "localhost");
         assert!(!host(Some("a@box")).contains('.'));
         assert!(!host(None).contains('.'));

@@ -59,7 +59,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "flag", default)]
     pub hidden: Option<bool>,
 
-    /// The address to listen on for other nodes [default: all].
+    /// The address to listen on for other nodes [default: all, of IPv4 and IPv6].
     #[arg(long, global = true, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<IpAddr>,

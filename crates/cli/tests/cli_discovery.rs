@@ -109,7 +109,7 @@ fn a_name_that_nobody_has_is_told_once_with_resolver_and_question() {
     let mood = std::sync::Arc::new(std::sync::atomic::AtomicU8::new(UNKNOWN));
     let resolver = name_server(mood.clone());
     let spec = format!("dns:mispelt.internal.,basename=app,resolver={resolver}");
-    let asked = format!("A records of mispelt.internal. from {resolver}");
+    let asked = format!("A and AAAA records of mispelt.internal. from {resolver}");
     let ran = cluster.run(&["discover", &spec, "--format", "json"]);
     assert!(ran.code == 2 && ran.json() == serde_json::json!([]), "{ran:?}");
     assert!(ran.err.lines().count() == 1 && ran.err.contains(&asked) && ran.err.contains("dns:mispelt"), "{ran:?}");

@@ -1,6 +1,6 @@
 //! How a node names itself, so that others' discovery finds it.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::str::FromStr;
 
 use peerl_proto::node_name::NodeName;
@@ -113,16 +113,14 @@ pub struct IpIdentity {
 }
 
 impl IpIdentity {
-    /// Of a network that exists in examples only: all that is not near is routed alike.
-    const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-
     fn check(&self) -> Result<Naming, String> {
         Naming::new(self.basename.as_deref().unwrap_or(Naming::BASENAME), "{ip}", &["ip"])
     }
 
     fn name(&self) -> Result<NodeName, IdentityError> {
-        let towards = self.towards.unwrap_or(Self::FAR);
-        let address = outgoing(towards).map_err(|source| IdentityError::NoAddress { towards, source })?;
+        let outgoing = self.towards.map_or_else(outgoing_far, outgoing);
+        let towards = self.towards.unwrap_or(FAR[0]);
+        let address = outgoing.map_err(|source| IdentityError::NoAddress { towards, source })?;
         named("ip", &self.check(), |_| Some(address.to_string()))
     }
 }
@@ -147,10 +145,25 @@ impl HostnameIdentity {
     }
 }
 
-/// The address from which packets to another would go.
-fn outgoing(towards: IpAddr) -> std::io::Result<IpAddr> {
-    let any: IpAddr =
-        if towards.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+/// Addresses of networks that exist in examples only: all that is not near is routed alike.
+const FAR: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
+/// This host's address from which packets to a host far away would go: an IPv4 address, or an IPv6 one without IPv4.
+///
+/// # Errors
+/// What the operating system says when nothing goes out of this host.
+pub fn outgoing_far() -> std::io::Result<IpAddr> {
+    let [ipv4, ipv6] = FAR;
+    outgoing(ipv4).or_else(|error| outgoing(ipv6).map_err(|_| error))
+}
+
+/// This host's address from which packets to another address would go. None is sent.
+///
+/// # Errors
+/// What the operating system says when there is no way to that address.
+pub fn outgoing(towards: IpAddr) -> std::io::Result<IpAddr> {
+    let any: IpAddr = if towards.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect((towards, 9))?;
     Ok(socket.local_addr()?.ip())

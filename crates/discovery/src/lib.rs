@@ -38,7 +38,7 @@ mod identity;
 pub use identity::Ec2Identity;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
 pub use identity::EcsIdentity;
-pub use identity::{HostnameIdentity, Identity, IdentityError, IpIdentity};
+pub use identity::{HostnameIdentity, Identity, IdentityError, IpIdentity, outgoing, outgoing_far};
 mod mesh;
 pub use mesh::{LeaveError, Mesh, MeshError};
 mod mesh_event;

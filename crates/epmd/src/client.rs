@@ -11,6 +11,7 @@ use peerl_proto::epmd::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 use tokio_util::compat::Compat;
 
 use crate::lease::Lease;
@@ -221,8 +222,13 @@ impl Client {
         // The daemon listens on IPv4 in almost all installations, while `localhost` resolves to `::1` first.
         addresses.sort_by_key(SocketAddr::is_ipv6);
         addresses.extend(self.more.iter().map(|address| SocketAddr::new(*address, self.port)));
+        // An address that swallows packets must leave time for the others and for the answer.
+        let each = match addresses.len() as u32 {
+            0 | 1 => self.timeout,
+            count => self.timeout / (count + 1),
+        };
         let connect = async |address: SocketAddr| {
-            let stream = TcpStream::connect(address).await?;
+            let stream = timeout(each, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
             stream.set_nodelay(true)?;
             Ok(stream)
         };
@@ -242,7 +248,7 @@ impl Client {
         request: &'static str,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        match tokio::time::timeout(self.timeout, work).await {
+        match timeout(self.timeout, work).await {
             Ok(done) => done,
             Err(_) => Err(Error::TimedOut { address: self.to_string(), request, after: self.timeout }),
         }

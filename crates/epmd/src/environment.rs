@@ -41,6 +41,11 @@ pub fn loopbacks() -> Result<Vec<IpAddr>, Error> {
     Ok(loopbacks_among(&addresses()?))
 }
 
+/// The loopback address of this host: `127.0.0.1`, or `::1` on a host without IPv4.
+pub fn loopback() -> IpAddr {
+    LOOPBACKS.into_iter().find(|address| has_family(*address)).unwrap_or(LOOPBACKS[0])
+}
+
 /// The addresses that an EPMD of this host should listen on: those of `ERL_EPMD_ADDRESS` and the loopback addresses,
 /// or all addresses of the host when it is not set.
 ///

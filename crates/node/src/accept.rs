@@ -33,7 +33,11 @@ pub(crate) async fn listen(node: Arc<Inner>, listener: TcpListener) {
             () = node.unlisted.cancelled() => return,
             never = handshakes.attend() => match never {},
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => handshakes.begin(node.clone(), stream, address),
+                Ok((stream, address)) => {
+                    // A socket of both families gives IPv4 addresses as `::ffff:10.0.0.7`.
+                    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                    handshakes.begin(node.clone(), stream, address);
+                }
                 Err(error) => {
                     // Most likely the process has no descriptors left; some will be free again.
                     let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

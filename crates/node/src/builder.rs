@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::{NodeName, NodeNameError};
 use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
-use tokio::net::TcpListener;
 
 use crate::Visibility;
 use crate::cookie_file::{self, CookieFileError, IfMissing};
@@ -18,6 +17,7 @@ use crate::epmd::{Epmd, PortMapper};
 use crate::event::{LogEvent, LogOutput};
 use crate::guest::{GuestNames, HostKind};
 use crate::identity::Identity;
+use crate::listener;
 use crate::node::{Limits, Node, Settings};
 use crate::system::Output;
 
@@ -28,7 +28,7 @@ pub struct NodeBuilder {
     cookie: Option<String>,
     no_cookie: IfMissing,
     ports: RangeInclusive<u16>,
-    address: IpAddr,
+    address: Option<IpAddr>,
     visibility: Visibility,
     epmd: Epmd,
     epmd_client: Option<Client>,
@@ -112,7 +112,7 @@ impl NodeBuilder {
             cookie: None,
             no_cookie: IfMissing::Fail,
             ports: 0..=0,
-            address: Ipv4Addr::UNSPECIFIED.into(),
+            address: None,
             visibility: Visibility::default(),
             epmd: Epmd::default(),
             epmd_client: None,
@@ -156,9 +156,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets the address to listen on. Without this it is every one of this host.
+    /// Sets the address to listen on. Without this it is every one of this host, of IPv4 and of IPv6.
     pub fn listen_address(mut self, address: IpAddr) -> Self {
-        self.address = address;
+        self.address = Some(address);
         self
     }
 
@@ -227,7 +227,7 @@ impl NodeBuilder {
         let (name, guest, listener, port, epmd) = match self.naming {
             Naming::Given(name) => {
                 let name = NodeName::new(&name)?;
-                let (listener, port) = listen(self.address, self.ports.clone()).await?;
+                let (listener, port) = listener::bind(self.address, self.ports.clone()).await?;
                 (name, None, Some(listener), port, self.epmd)
             }
             Naming::Guest(kind) => {
@@ -270,16 +270,4 @@ impl NodeBuilder {
 /// A creation for a node that no EPMD knows: any number that EPMD could have given.
 pub(crate) fn random_creation() -> Result<u32, getrandom::Error> {
     Ok(getrandom::u32()?.max(4))
-}
-
-async fn listen(address: IpAddr, ports: RangeInclusive<u16>) -> Result<(TcpListener, u16), StartError> {
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the range is empty");
-    for port in ports.clone() {
-        let bound = TcpListener::bind(SocketAddr::new(address, port)).await;
-        match bound.and_then(|listener| Ok((listener.local_addr()?.port(), listener))) {
-            Ok((port, listener)) => return Ok((listener, port)),
-            Err(error) => last = error,
-        }
-    }
-    Err(StartError::Listen { address, ports, source: last })
 }

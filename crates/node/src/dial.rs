@@ -210,6 +210,8 @@ async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
                 stream.set_nodelay(true)?;
                 return Ok(stream);
             }
+            // That nothing listens says more than that this host has no way to the other family.
+            Ok(Err(_)) if last.kind() == io::ErrorKind::ConnectionRefused => {}
             Ok(Err(error)) => last = error,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
         }

@@ -42,6 +42,7 @@ mod group_leaders;
 mod guest;
 mod handshake;
 mod identity;
+mod listener;
 mod lost;
 mod mfa;
 mod node;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,7 +35,7 @@ impl Lan {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let files = tempfile::tempdir_in("/tmp").expect("a directory for the network");
         let hosts = files.path().join("hosts");
-        fs::write(&hosts, "127.0.0.1 localhost\n").expect("the hosts can be written");
+        fs::write(&hosts, "127.0.0.1 localhost\n::1 localhost\n").expect("the hosts can be written");
         let switch = holder(&hosts, "ip link add br0 type bridge && ip link set br0 up");
         let link = format!("pe{:x}-{number}", std::process::id());
         let subnet = free_subnet();
@@ -58,6 +58,12 @@ impl Lan {
         Ipv4Addr::new(a, b, c, number)
     }
 
+    /// The IPv6 address with this number, from 2 on, for a machine without IPv4.
+    pub fn ipv6_address(&self, number: u8) -> Ipv6Addr {
+        let [_, b, c] = self.subnet;
+        Ipv6Addr::new(0xfd00, b.into(), c.into(), 0, 0, 0, 0, number.into())
+    }
+
     /// The name of the network interface by which the test itself is in the network.
     pub fn link(&self) -> &str {
         &self.link
@@ -69,14 +75,32 @@ impl Lan {
     ///
     /// When that does not work.
     pub fn machine(&self, address: Ipv4Addr) -> Machine {
+        let holder = self.attach(&format!("{address}/24"), &[]);
+        Machine { address: address.into(), holder }
+    }
+
+    /// Starts a machine with this address, and without any IPv4 address, not even `127.0.0.1`.
+    ///
+    /// # Panics
+    ///
+    /// When that does not work.
+    pub fn machine_without_ipv4(&self, address: Ipv6Addr) -> Machine {
+        // Without the search for duplicates, the address is there at once.
+        let holder = self.attach(&format!("{address}/64"), &["nodad"]);
+        run(within(&holder, ip(["-4", "addr", "flush", "dev", "lo"])));
+        Machine { address: address.into(), holder }
+    }
+
+    /// Starts a process in a network namespace of its own, on the bridge, with this address.
+    fn attach(&self, address: &str, flags: &[&str]) -> ProcessGuard {
         let holder = holder(&self.hosts(), "true");
         let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
         let pid = holder.pid().to_string();
         run(within(&self.switch, ip(["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid])));
         run(within(&self.switch, ip(["link", "set", &port, "master", "br0", "up"])));
-        run(within(&holder, ip(["addr", "add", &format!("{address}/24"), "dev", "eth0"])));
+        run(within(&holder, ip(["addr", "add", address, "dev", "eth0"].iter().chain(flags).copied())));
         run(within(&holder, ip(["link", "set", "eth0", "up"])));
-        Machine { address, holder }
+        holder
     }
 
     /// Lets all machines know a name.
@@ -84,10 +108,10 @@ impl Lan {
     /// # Panics
     ///
     /// When that does not work.
-    pub fn name_host(&self, name: &str, address: Ipv4Addr) {
+    pub fn name_host(&self, name: &str, address: impl Into<IpAddr>) {
         // In place, since the machines have this very file.
         let mut hosts = fs::File::options().append(true).open(self.hosts()).expect("the hosts are there");
-        writeln!(hosts, "{address} {name}").expect("the hosts can be written");
+        writeln!(hosts, "{} {name}", address.into()).expect("the hosts can be written");
     }
 
     /// Lets the machines reach a server `http://127.0.0.1:PORT` of the machine on which the test runs; gives its address
@@ -117,13 +141,13 @@ impl Lan {
 
 /// A machine of a [`Lan`]. When it is dropped, its network is cut as soon as nothing runs in it any more.
 pub struct Machine {
-    address: Ipv4Addr,
+    address: IpAddr,
     holder: ProcessGuard,
 }
 
 impl Machine {
     /// The machine's address.
-    pub fn address(&self) -> Ipv4Addr {
+    pub fn address(&self) -> IpAddr {
         self.address
     }
 

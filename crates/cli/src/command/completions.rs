@@ -12,6 +12,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 use peerl_discovery::Spec;
 use peerl_epmd::Client;
+use peerl_epmd::environment::loopback;
 
 use crate::failure::{Failure, Status};
 use crate::output::print_script;
@@ -120,7 +121,7 @@ async fn in_time(nodes: impl Future<Output = Vec<String>>) -> Vec<String> {
 async fn registered_here() -> Vec<String> {
     let host = session::host_name();
     let short = host.split('.').next().unwrap_or_default().to_owned();
-    let hosts = ["127.0.0.1".to_owned(), short, host];
+    let hosts = [loopback().to_string(), short, host];
     let Ok(client) = Client::from_env() else { return Vec::new() };
     let names = names(client).await;
     names.iter().flat_map(|name| hosts.iter().map(move |host| format!("{name}@{host}"))).collect()

@@ -1,12 +1,13 @@
 //! `peerl demo`: a whole cluster at work, on this machine only.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::StreamExt;
+use peerl_epmd::environment::loopback;
 use peerl_epmd::{Client, Config, Server};
 use peerl_node::{Epmd, Node, NodeName, Visibility};
 use serde::Serialize;
@@ -31,7 +32,7 @@ Examples:
   peerl demo --format json
   peerl demo --workers 2 --pages 50
 
-Starts an EPMD, a page server and the workers, each a process of its own, on free ports of 127.0.0.1; spreads the
+Starts an EPMD, a page server and the workers, each a process of its own, on free ports of the loopback address; spreads the
 work; and compares every sum with one that was reckoned here. Exits with 0 only if all match. Nothing is left behind.")]
 pub(super) struct Demo {
     /// How many workers.
@@ -59,15 +60,15 @@ impl Demo {
     async fn work(&self, output: &Output) -> Result<Status, Failure> {
         let start = Instant::now();
         let pages = PageServer::start().await.map_err(|error| Failure::new(format!("cannot serve pages: {error}")))?;
-        let listen = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
-        let epmd = Server::bind(listen, Config::default()).await?.spawn();
+        let here = loopback();
+        let epmd = Server::bind([SocketAddr::new(here, 0)], Config::default()).await?.spawn();
         let cookie = cookie()?;
         let port = epmd.local_addr().port();
         output.note(&format!("EPMD at port {port}, {} pages at {}", self.pages, pages.url(0)));
-        let workers = Workers::start(self.workers, port, &cookie).await?;
-        let node = Node::builder(format!("demo_{}@127.0.0.1", std::process::id()))
+        let workers = Workers::start(self.workers, epmd.local_addr(), &cookie).await?;
+        let node = Node::builder(format!("demo_{}@{here}", std::process::id()))
             .cookie(cookie)
-            .listen_address(Ipv4Addr::LOCALHOST.into())
+            .listen_address(here)
             .visibility(Visibility::Hidden)
             .epmd(Epmd::Unregistered)
             .epmd_client(Client::new(epmd.local_addr()))
@@ -120,8 +121,8 @@ fn cookie() -> Result<String, Failure> {
 struct Workers(Vec<(NodeName, Child)>);
 
 impl Workers {
-    async fn start(count: u16, epmd_port: u16, cookie: &str) -> Result<Self, Failure> {
-        let starting = (1..=count).map(|number| start_worker(number, epmd_port, cookie));
+    async fn start(count: u16, epmd: SocketAddr, cookie: &str) -> Result<Self, Failure> {
+        let starting = (1..=count).map(|number| start_worker(number, epmd, cookie));
         Ok(Self(futures::future::try_join_all(starting).await?))
     }
 
@@ -147,10 +148,11 @@ impl Workers {
     }
 }
 
-async fn start_worker(number: u16, epmd_port: u16, cookie: &str) -> Result<(NodeName, Child), Failure> {
+async fn start_worker(number: u16, epmd: SocketAddr, cookie: &str) -> Result<(NodeName, Child), Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("cannot start a worker: {error}"));
     let program = std::env::current_exe().map_err(failed)?;
-    let name = format!("demo_worker_{number}@127.0.0.1");
+    let host = epmd.ip().to_string();
+    let name = format!("demo_worker_{number}@{host}");
     let mut command = Command::new(program);
     for (variable, _) in std::env::vars_os() {
         let hinders = variable.to_str().is_some_and(|name| {
@@ -161,12 +163,12 @@ async fn start_worker(number: u16, epmd_port: u16, cookie: &str) -> Result<(Node
             command.env_remove(variable);
         }
     }
-    let strategy = "epmd:127.0.0.1";
+    let strategy = format!("epmd:{host}");
     command
-        .args(["worker", "--name", &name, "--listen", "127.0.0.1", "--epmd", "external", "--discover", strategy])
+        .args(["worker", "--name", &name, "--listen", &host, "--epmd", "external", "--discover", &strategy])
         .args(["--config", "/dev/null", "--interval", "1s", "--until-eof", "--quiet"])
         .env("PEERL_COOKIE", cookie)
-        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .env("ERL_EPMD_PORT", epmd.port().to_string())
         // Ctrl-C is for the demo, which then ends its workers.
         .process_group(0)
         .stdin(Stdio::piped())

@@ -37,7 +37,7 @@ pub struct Answer {
     pub ended: Peers,
     /// Hosts that could not be asked, so that the answer says nothing of their nodes.
     pub silent_hosts: BTreeSet<String>,
-    /// What was asked, and where, for the message that nobody was found: `A records of app.internal. from 10.0.0.2:53`.
+    /// What was asked, and where, for the message that nobody was found: `A and AAAA records of app.internal. from 10.0.0.2:53`.
     pub asked: String,
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -58,44 +58,48 @@ impl DnsNames {
 
     /// What is asked, and where.
     fn asked(&self, questions: &[Name], servers: &[NameServerConfig]) -> String {
+        let kinds: Vec<String> = self.settings.kind.record_types().iter().map(RecordType::to_string).collect();
         let names: Vec<String> = questions.iter().map(Name::to_string).collect();
         let address = |server: &NameServerConfig| {
             let port = server.connections.first().map_or(NameServer::PORT, |connection| connection.port);
             SocketAddr::new(server.ip, port).to_string()
         };
         let servers: Vec<String> = servers.iter().map(address).collect();
-        format!("{} records of {} from {}", self.settings.kind.record_type(), names.join(", "), servers.join(", "))
+        format!("{} records of {} from {}", kinds.join(" and "), names.join(", "), servers.join(", "))
     }
 
     async fn resolve(&self) -> Result<Answer, NetError> {
         let (resolver, questions, asked) = self.resolver()?;
-        let answer = |peers| Answer::sample(peers).with_coverage(self.settings.coverage).with_asked(asked);
+        let answer = |peers, coverage| Answer::sample(peers).with_coverage(coverage).with_asked(asked);
         for question in questions {
-            let answers = match resolver.lookup(question, self.settings.kind.record_type()).await {
-                Ok(lookup) => lookup.answers().iter().filter_map(|record| self.host(&record.data)).collect(),
-                Err(error) if error.is_no_records_found() => Vec::new(),
-                // Not passed over for the next question: that one's answer may be another's.
-                Err(error) => return Err(error),
-            };
-            if !answers.is_empty() {
-                // What isn't a node's name nobody could connect to.
-                let node = |host| NodeName::new(&format!("{}@{host}", self.settings.basename())).ok();
-                return Ok(answer(answers.into_iter().filter_map(node).collect()));
+            let kinds = self.settings.kind.record_types();
+            let lookups = kinds.iter().map(|kind| hosts(&resolver, question.clone(), *kind));
+            let (mut hosts, mut failure) = (Vec::new(), None);
+            for found in join_all(lookups).await {
+                match found {
+                    Ok(more) => hosts.extend(more),
+                    Err(error) => failure = Some(error),
+                }
             }
+            let coverage = match failure {
+                // Not passed over for the next question: that one's answer may be another's.
+                Some(error) if hosts.is_empty() => return Err(error),
+                Some(error) => {
+                    tracing::warn!(strategy = self.name, %error, "a part of the records is missing");
+                    Coverage::Sample
+                }
+                None if hosts.is_empty() => continue,
+                None => self.settings.coverage,
+            };
+            return Ok(answer(self.nodes(hosts), coverage));
         }
-        Ok(answer(Peers::new()))
+        Ok(answer(Peers::new(), self.settings.coverage))
     }
 
-    fn host(&self, record: &RData) -> Option<String> {
-        match (self.settings.kind, record) {
-            (RecordKind::A, RData::A(address)) => Some(address.to_string()),
-            (RecordKind::Aaaa, RData::AAAA(address)) => Some(address.to_string()),
-            // The target `.` says that there is no such service (RFC 2782).
-            (RecordKind::Srv, RData::SRV(service)) if !service.target.is_root() => {
-                Some(service.target.to_string().trim_end_matches('.').to_owned())
-            }
-            _ => None,
-        }
+    fn nodes(&self, hosts: Vec<String>) -> Peers {
+        // What isn't a node's name nobody could connect to.
+        let node = |host| NodeName::new(&format!("{}@{host}", self.settings.basename())).ok();
+        hosts.into_iter().filter_map(node).collect()
     }
 }
 
@@ -109,6 +113,27 @@ impl Strategy for DnsNames {
             let failed = |error| StrategyError::Dns { name: self.settings.name.clone(), error: Box::new(error) };
             self.resolve().await.map_err(failed)
         })
+    }
+}
+
+/// The hosts that the records of one type name; none if there are no such records.
+async fn hosts(resolver: &TokioResolver, question: Name, kind: RecordType) -> Result<Vec<String>, NetError> {
+    match resolver.lookup(question, kind).await {
+        Ok(lookup) => Ok(lookup.answers().iter().filter_map(|record| host(kind, &record.data)).collect()),
+        Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn host(kind: RecordType, record: &RData) -> Option<String> {
+    match (kind, record) {
+        (RecordType::A, RData::A(address)) => Some(address.to_string()),
+        (RecordType::AAAA, RData::AAAA(address)) => Some(address.to_string()),
+        // The target `.` says that there is no such service (RFC 2782).
+        (RecordType::SRV, RData::SRV(service)) if !service.target.is_root() => {
+            Some(service.target.to_string().trim_end_matches('.').to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -186,8 +211,10 @@ impl StrategySettings for DnsNamesSettings {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RecordKind {
-    /// IPv4 addresses.
+    /// Addresses of both families. Where one of the two cannot be had, the answer is a sample.
     #[default]
+    Ip,
+    /// IPv4 addresses.
     A,
     /// IPv6 addresses.
     Aaaa,
@@ -196,11 +223,12 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    fn record_type(self) -> RecordType {
+    fn record_types(self) -> &'static [RecordType] {
         match self {
-            Self::A => RecordType::A,
-            Self::Aaaa => RecordType::AAAA,
-            Self::Srv => RecordType::SRV,
+            Self::Ip => &[RecordType::A, RecordType::AAAA],
+            Self::A => &[RecordType::A],
+            Self::Aaaa => &[RecordType::AAAA],
+            Self::Srv => &[RecordType::SRV],
         }
     }
 

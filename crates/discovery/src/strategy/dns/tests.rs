@@ -114,8 +114,10 @@ async fn addresses_and_services_become_nodes() {
         other => panic!("{other:?}"),
     })
     .await;
-    assert_eq!(server.discover("app.test").await.unwrap(), ["node@10.0.0.1", "node@10.0.0.2"]);
-    assert_eq!(server.discover("app.test.,basename=app").await.unwrap(), ["app@10.0.0.1", "app@10.0.0.2"]);
+    let both = ["node@10.0.0.1", "node@10.0.0.2", "node@fd00::7"];
+    assert_eq!(server.discover("app.test").await.unwrap(), both);
+    assert_eq!(server.discover("app.test,type=ip").await.unwrap(), both);
+    assert_eq!(server.discover("app.test.,basename=app,type=a").await.unwrap(), ["app@10.0.0.1", "app@10.0.0.2"]);
     assert_eq!(server.discover("app.test,type=aaaa").await.unwrap(), ["node@fd00::7"]);
     let services = server.discover("_epmd._tcp.app.test,type=srv").await.unwrap();
     assert_eq!(services, ["node@a.app.test", "node@b.app.test"]);
@@ -147,6 +149,36 @@ async fn no_such_name_is_an_answer_and_a_failing_server_an_error() {
     let away = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let nobody = Server { address: away, asked: Arc::default() };
     assert!(nobody.discover("app.test").await.is_err());
+}
+
+/// Either family may be missing or not to be had, as long as the other one answers.
+#[tokio::test]
+async fn addresses_of_one_family_are_enough() {
+    let server = Server::start(|name, kind| match (name.split('-').next().unwrap(), kind) {
+        (v4, RecordType::A) if v4.starts_with("v4") => Reply::Records(vec![address(1)]),
+        (v6, RecordType::AAAA) if v6.starts_with("v6") => {
+            Reply::Records(vec![RData::AAAA(AAAA("2001:db8::1".parse().unwrap()))])
+        }
+        _ => match name.split('-').nth(1).unwrap() {
+            "empty.test." => Reply::Records(vec![]),
+            "missing.test." => Reply::Code(ResponseCode::NXDomain),
+            "failing.test." => Reply::Code(ResponseCode::ServFail),
+            _ => Reply::Silence,
+        },
+    })
+    .await;
+    for other in ["empty", "missing", "failing", "silent"] {
+        for (family, node) in [("v4", "node@10.0.0.1"), ("v6", "node@2001:db8::1")] {
+            let name = format!("{family}-{other}.test");
+            assert_eq!(server.discover(&name).await.unwrap(), [node], "{name}");
+            let spec = format!("dns:{name},coverage=whole,resolver={},timeout=200ms,attempts=1", server.address);
+            let answer = spec.parse::<Spec>().unwrap().build().unwrap().discover().await.unwrap();
+            let all = matches!(other, "empty" | "missing");
+            assert_eq!(answer.coverage == Coverage::Whole, all, "{name}");
+        }
+        let nothing = server.discover(&format!("none-{other}.test")).await;
+        assert_eq!(nothing.is_err(), matches!(other, "failing" | "silent"), "{other}: {nothing:?}");
+    }
 }
 
 #[tokio::test]
