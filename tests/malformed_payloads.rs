@@ -23,7 +23,7 @@ const ALIAS_SEND: i64 = 33;
 
 /// What no BEAM takes for a term.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
-    let deep = [vec![104, 1].repeat(100_000), vec![200]].concat();
+    let deep = [[104, 1].repeat(100_000), vec![200]].concat();
     vec![
         ("an unknown tag", vec![132]),
         ("a version inside", vec![131]),
@@ -374,7 +374,7 @@ async fn reasons_that_a_peer_does_not_take() {
         let sent = process.send_term(("nobody", &name(&beam)), &Term::list([record.clone()])).await;
         let value = record.clone();
         node.export("rust", "record", 0, move |(): ()| std::future::ready(Ok::<_, Exception>(value.clone()))).unwrap();
-        let serialized = process.send(("nobody", &name(&beam)), &[record.clone()]).await;
+        let serialized = process.send(("nobody", &name(&beam)), &(&record,)).await;
         let called = node.call::<u64>(&name(&beam), Mfa::new("erlang", "tuple_size", ((record, 1),)).unwrap()).await;
         let is_new = otp == Otp::V29;
         assert_eq!((sent.is_ok(), serialized.is_ok(), called.is_ok()), (is_new, is_new, is_new), "{sent:?} {called:?}");

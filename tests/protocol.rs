@@ -352,7 +352,7 @@ fn spawn_and_exit() {
         let control = peer.forms().offer(control).unwrap();
         let arguments = Term::list([Term::atom("infinity")]);
         peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&arguments, out), out).unwrap());
-        let Some(Message { control: ControlMessage::SpawnReply(reply), payload: None }) = peer.receive() else {
+        let Some(Message { control: ControlMessage::SpawnReply(reply), payload: None, .. }) = peer.receive() else {
             panic!("no reply")
         };
         assert_eq!(reply.reference, request);
@@ -366,12 +366,12 @@ fn spawn_and_exit() {
         let reason = Term::tuple([Term::atom("enough"), Term::from(1)]);
         let control = peer.forms().exit2(me.clone(), spawned.clone(), || reason.clone());
         peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&reason, out), out).unwrap());
-        let Some(Message { control: ControlMessage::PayloadExit(exit), payload: Some(payload) }) = peer.receive()
+        let Some(Message { control: ControlMessage::PayloadExit(exit), payload: Some(payload), .. }) = peer.receive()
         else {
             panic!("no exit")
         };
         assert_eq!((&exit.from, &exit.to, payload.decode().unwrap()), (&spawned, &me, reason.clone()));
-        let Some(Message { control: ControlMessage::PayloadMonitorPExit(down), payload: Some(payload) }) =
+        let Some(Message { control: ControlMessage::PayloadMonitorPExit(down), payload: Some(payload), .. }) =
             peer.receive()
         else {
             panic!("no down")

@@ -1,7 +1,7 @@
 //! Strangers at the ports of the program's processes: without the cookie they forge no log, fill no log, and keep nobody out.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -212,9 +212,9 @@ fn tables_and_json_of_foreign_names_are_printable() {
 fn output_of_called_functions() {
     let epmd = Epmd::start();
     let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
-    let call = format!(r#"io:put_chars("a\tb\e]0;owned\x07\n")"#);
+    let call = r#"io:put_chars("a\tb\e]0;owned\x07\n")"#;
     let mut command = peerl_command();
-    command.args(["call", beam.name(), &call]).env("PEERL_COOKIE", COOKIE);
+    command.args(["call", beam.name(), call]).env("PEERL_COOKIE", COOKIE);
     command.env("ERL_EPMD_PORT", epmd.port().to_string());
     let piped = command.output().unwrap();
     assert!(piped.status.success(), "{piped:?}");
@@ -309,7 +309,7 @@ fn a_flood_from_another_machine() {
     let slow = ProcessGuard::spawn(&mut honest.command(python));
     slow.wait_for_line("up", LIMIT);
 
-    let epmd: SocketAddr = (IpAddr::V4(server.address()), 4369).into();
+    let epmd: SocketAddr = (server.address(), 4369).into();
     let mut sockets = [silent(epmd, 400), silent(worker.address(), 400)];
     slow.write_stdin(b"\n");
     slow.wait_for_line("end", LIMIT);

@@ -109,7 +109,7 @@ fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
     match found.downcast_ref() {
         Some(CredentialsError::CredentialsNotLoaded(_)) => Some(found.source().map_or_else(
             || "neither the environment, nor a profile, a container or an instance has any".to_owned(),
-            |source| causes(source),
+            causes,
         )),
         _ => Some(causes(found)),
     }
