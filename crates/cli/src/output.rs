@@ -171,7 +171,7 @@ pub fn print(lines: &Lines) -> Result<(), Failure> {
 /// Prints text of the program's own, such as a script, as it is.
 ///
 /// # Errors
-/// See [`print`].
+/// See [`print()`].
 pub fn print_script(text: &str) -> Result<(), Failure> {
     write(text)
 }
@@ -183,7 +183,7 @@ fn write(text: &str) -> Result<(), Failure> {
 /// Writes to the standard output, at once.
 ///
 /// # Errors
-/// See [`print`].
+/// See [`print()`].
 pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());
