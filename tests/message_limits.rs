@@ -36,7 +36,7 @@ async fn messages_of_a_beam() {
             &beam,
             &node,
             &format!(
-                "register(sleeper, spawn(fun() -> {theirs}, receive S -> receive {{ask, F}} -> F ! S end end end)), ok"
+                "register(sleeper, spawn(fun() -> {theirs}, receive {{slept, _}} = S -> receive {{ask, F}} -> F ! S end end end)), ok"
             ),
             "ok",
         )

@@ -36,14 +36,20 @@ async fn erpc_to_us() {
         caught("erpc:call(NODE, rust, none, [1])", "{error,{exception,undef,[{rust,none,[1],[]}]}}").await;
         caught("erpc:call(NODE, rust, add, [1])", "{error,{exception,undef,[{rust,add,[1],[]}]}}").await;
         caught("erpc:call(NODE, os, cmd, [\"id\"])", "{error,{exception,undef,[{os,cmd,[\"id\"],[]}]}}").await;
-        caught("erpc:call(NODE, rust, add, [1, b])", "{error,{exception,badarg,[{rust,add,2,[]}]}}").await;
+        expect(
+            &beam,
+            &node,
+            "try erpc:call(NODE, rust, add, [1, b]) catch error:{exception, badarg, [{rust, add, 2, [{error_info, Info}]}]} -> Info end",
+            "#{cause => {badarg,<<\"argument 2: invalid type: string \\\"b\\\", expected i64\">>}}",
+        )
+        .await;
         caught("erpc:call(NODE, rust, sleep, [60000], 50)", "{error,{erpc,timeout}}").await;
         caught("erpc:call(NODE, erlang, apply, [fun rust:add/2, [3, 4]])", "{value,7}").await;
         caught("erpc:call('nobody@127.0.0.1', rust, add, [1, 2])", "{error,{erpc,noconnection}}").await;
         expect(
             &beam,
             &node,
-            "{error, {exception, {badfun, F}, _}} = element(2, {ok, try erpc:call(NODE, fun() -> 1 end) catch C:R -> {C, R} end}), is_function(F)",
+            "{error, {exception, undef, [{F, [], []} | _]}} = element(2, {ok, try erpc:call(NODE, fun() -> 1 end) catch C:R -> {C, R} end}), is_function(F)",
             "true",
         )
         .await;

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use bytes::{Bytes, BytesMut};
 use peerl_node::{Node, NodeName, Term};
@@ -35,9 +35,13 @@ impl Intruder {
     }
 
     pub fn connect_to(name: &str, peer: &NodeName, port: u16) -> Self {
+        Self::connect_at(name, peer, (Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    pub fn connect_at(name: &str, peer: &NodeName, address: SocketAddr) -> Self {
         let cookie = Cookie::new(COOKIE).unwrap();
         let local = LocalNode::new(name.parse().unwrap(), 9, DistributionFlags::FULL_MEMBER, cookie);
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mut socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         let mut buffer = BytesMut::new();
         let (state, out) = initiator::start(local, peer.clone());

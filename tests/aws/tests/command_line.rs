@@ -119,9 +119,10 @@ fn what_is_wrong_is_one_line_with_a_hint() {
         run(command(&cluster, &["discover", "ec2:tag=csrelease=1"], &environment))
     };
 
-    // Nobody is there: that is an answer, too.
+    // Nobody is there: that is told, with what was asked.
     let ran = ask(environment());
-    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("finds no nodes") && ran.err.contains("tag=csrelease=1"), "{}", ran.err);
 
     let mut nowhere = without(environment(), &["AWS_ACCESS", "AWS_SECRET", "AWS_SESSION"]);
     nowhere.push(("AWS_EC2_METADATA_DISABLED", "true".to_owned()));
