@@ -264,7 +264,7 @@ fn other_cookies_are_reported() {
     let missing = report["missing"].as_array().unwrap();
     assert_eq!(missing.len(), 1, "{report}");
     let error = missing[0]["error"].as_str().unwrap();
-    assert!(error.contains("another cookie") && error.contains("finds it at port"), "{report}");
+    assert!(error.contains("a cookie of its own") && error.contains("finds it at port"), "{report}");
     wait_for_mesh_of_two(&beams[0], &beams[1]);
     assert_eq!(beams[2].eval("nodes(connected)").unwrap(), "[]");
 }

@@ -69,7 +69,8 @@ fn a_fleet_finds_itself_and_does_its_job_while_it_changes() {
     ours.push(new);
     cloud.wait_for_mesh("r1", &ours);
     println!("tagged to connected with all: {:?}", tagged.elapsed());
-    cloud.pages.wait_for_waiting(4 * ours.len());
+    // The others have the dead one's share, and the new one has its own.
+    cloud.pages.wait_for_waiting(4 * (ours.len() + 1));
     cloud.pages.open(PAGES);
 
     let status = job.wait(A_WHILE);
