@@ -131,15 +131,15 @@ fn guests_that_meet_each_other_take_other_names() {
     const GUESTS: usize = 12;
     let lan = Lan::start();
     for (number, otp) in (2..).step_by(2).zip(matrix()) {
-        let (home, crowd) = (lan.machine(lan.address(number)), lan.machine(lan.address(number + 1)));
+        let (home, calling) = (lan.machine(lan.address(number)), lan.machine(lan.address(number + 1)));
         let _epmd = epmd_on(&home);
         let beam = Beam::erlang(otp).name(&format!("host@{}", home.address())).epmd_port(4369).on(&home).start();
         beam.load_module(&meeting(GUESTS)).unwrap();
         let mut reserve = python_tool("python");
         reserve.args(["-c", RESERVE_ALL]);
-        let reserved = ProcessGuard::spawn(&mut crowd.command(reserve));
+        let reserved = ProcessGuard::spawn(&mut calling.command(reserve));
         reserved.wait_for_line("reserved", A_WHILE);
-        let call = || ProcessGuard::spawn(&mut on(&crowd, &["call", beam.name(), "meeting:wait()"]));
+        let call = || ProcessGuard::spawn(&mut on(&calling, &["call", beam.name(), "meeting:wait()"]));
         let guests: Vec<ProcessGuard> = (0..GUESTS).map(|_| call()).collect();
         for guest in &guests {
             guest.wait_for_line("together", A_WHILE);

@@ -103,7 +103,7 @@ const SAMPLE_POLLS: u32 = 30;
 
 /// Draws the conclusions from the answers of strategies. It does nothing itself and has no clock.
 ///
-/// Whoever knows peers beside those that are listed asks for its [`verdicts`](Self::verdicts) on them.
+/// The reconciler asks for its [`verdicts`](Self::verdicts) on known peers that are not listed.
 #[derive(Debug)]
 pub(crate) struct RemovalPolicy {
     removal: Removal,

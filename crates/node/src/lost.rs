@@ -1,6 +1,6 @@
 //! Messages that have lost their payload: they were too large, or there was no room for them.
 //!
-//! Such a message fails alone. Whoever waits for it is told; what is only a message is dropped.
+//! Such a message fails alone. A caller that waits for it gets an error; a plain message is dropped.
 
 use std::sync::Arc;
 

@@ -146,7 +146,7 @@ pub(crate) fn is_impossible(pid: &Pid, peer: &Connection) -> bool {
     is_own(&pid.node, pid.creation, peer) && pid.id >= 1 << 28
 }
 
-/// Whether a term is safe to be sent to a peer, whoever has made it.
+/// Whether a term, of this node or of another one, is safe to be sent to a peer.
 pub(crate) fn is_fit(term: &Term, peer: &Connection) -> bool {
     term.find(|term| Unfit::of(term, peer)).is_none()
 }
