@@ -67,7 +67,7 @@ fn every_figure_is_explained() {
 fn a_newcomer_builds_without_the_sdks_of_aws() {
     let readme = include_str!("../README.md");
     let first = readme.split("```sh\n").nth(1).unwrap().lines().next().unwrap();
-    assert_eq!(first, "cargo run --release --no-default-features -- demo");
+    assert_eq!(first, "cargo run --no-default-features -- demo");
     assert!(readme.contains("\ncargo install --locked --path crates/cli\n"));
     let packages = |features: &[&str]| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
