@@ -21,8 +21,6 @@ mod member;
 pub use member::Member;
 mod readiness;
 pub use readiness::{Company, Readiness};
-mod token;
-use token::Token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
+use crate::http::Token;
 use crate::settings::Settings;
 use answer::Door;
 use figures::Figures;

@@ -13,6 +13,7 @@
 //!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
 //!                          └──▶ page_client
 //!   service_manager ──▶ self_check     what systemd is told, and whether it is true
+//!   control_door ──▶ http              what is asked over HTTP, and the server of all of it
 //! ```
 
 mod command;
@@ -26,6 +27,7 @@ pub mod failure;
 pub mod fan_out;
 pub mod fleet;
 pub mod function;
+pub mod http;
 pub mod items;
 pub mod job;
 pub mod log;

@@ -19,7 +19,8 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::figures::Figures;
-use super::{Check, Controlled, Token};
+use super::{Check, Controlled};
+use crate::http::{Token, is_this_host};
 use crate::printable::printable_json;
 
 /// The time for a request, from the end of its head to its answer. A connection to a node may take some seconds.
@@ -223,18 +224,6 @@ impl Door {
 #[serde(deny_unknown_fields)]
 struct Wish {
     node: String,
-}
-
-/// Whether a `host` header means this host by an address or by the name that no name service can give away.
-fn is_this_host(header: &[u8]) -> bool {
-    let text = std::str::from_utf8(header).unwrap_or_default();
-    let host = match text.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => text,
-    };
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn answer(status: StatusCode, value: &impl serde::Serialize) -> Answer {

@@ -1,5 +1,6 @@
-//! The secret that requests bear.
+//! The secret that those who ask know.
 
+use std::fmt;
 use std::path::Path;
 
 use peerl_node::is_private;
@@ -9,7 +10,7 @@ use subtle::ConstantTimeEq;
 use crate::failure::Failure;
 
 /// A token, of which only the hash is kept: so tokens of any length take the same time to compare.
-pub(super) struct Token([u8; 32]);
+pub struct Token([u8; 32]);
 
 impl Token {
     /// The fewest characters: one that can be guessed is as good as none.
@@ -19,16 +20,20 @@ impl Token {
     const LONGEST: u64 = 4096;
 
     /// Reads the token from a file, of which spaces and newlines at the ends don't count.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// If it cannot be read, others can read it, or it is too short.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
-        let cannot = |error| Failure::new(format!("cannot read the token of the control door from {shown}: {error}"));
+        let cannot = |error| Failure::new(format!("cannot read the token from {shown}: {error}"));
         let metadata = std::fs::metadata(path).map_err(cannot)?;
         if !metadata.is_file() || metadata.len() > Self::LONGEST {
             return Err(Failure::usage(format!("{shown} is not a file with a token")));
         }
         if !is_private(path).map_err(cannot)? {
-            return Err(Failure::usage(format!("others can read the token of the control door in {shown}"))
-                .hint(format!("chmod 600 {shown}")));
+            return Err(
+                Failure::usage(format!("others can read the token in {shown}")).hint(format!("chmod 600 {shown}"))
+            );
         }
         let text = std::fs::read_to_string(path).map_err(cannot)?;
         let text = text.trim();
@@ -47,12 +52,23 @@ impl Token {
     }
 
     /// Whether it is that of an `authorization` header.
-    pub(super) fn is_borne_by(&self, header: Option<&[u8]>) -> bool {
+    pub fn is_borne_by(&self, header: Option<&[u8]>) -> bool {
         let borne = header.and_then(|value| value.split_first_chunk::<7>());
         let Some((_, token)) = borne.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")) else {
             return false;
         };
-        Self::of(token.trim_ascii()).0.ct_eq(&self.0).into()
+        self.is(token.trim_ascii())
+    }
+
+    /// Whether it is this text.
+    pub fn is(&self, text: &[u8]) -> bool {
+        Self::of(text).0.ct_eq(&self.0).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
     }
 }
 

@@ -1,0 +1,193 @@
+//! One connection: its requests and answers, and whether its client keeps it waiting.
+
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::FutureExt;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::json::error;
+use super::limits::{Lifetime, Limits};
+use super::refusals::Refused;
+use super::server::Occupant;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    occupant: Occupant,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<Option<Duration>>,
+) {
+    let stream = Watched { stream, occupant: occupant.clone() };
+    let service = service_fn(move |request| {
+        let (router, occupant) = (router.clone(), occupant.clone());
+        async move { Ok::<_, Infallible>(answer(request, router, occupant).await) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_buf_size(limits.head_bytes)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    // A client that goes away, or sends what is no HTTP, is no error of ours.
+    tokio::select! {
+        _ = &mut connection => return,
+        () = end_of(limits.lifetime) => {}
+        _ = stop.wait_for(Option::is_some) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        () = end_of(limits.lifetime) => {}
+    }
+}
+
+async fn end_of(lifetime: Lifetime) {
+    match lifetime {
+        Lifetime::Limited(time) => tokio::time::sleep(time).await,
+        Lifetime::Unlimited => std::future::pending().await,
+    }
+}
+
+async fn answer(request: Request<Incoming>, router: Router, occupant: Occupant) -> Response {
+    // Polled only when the answers before it are sent: a client that reads nothing makes no work.
+    occupant.works();
+    let path = request.uri().path().to_owned();
+    let mut request = request.map(|body| RequestBody { body, occupant: occupant.clone() });
+    request.extensions_mut().insert(ConnectInfo(occupant.client()));
+    let response = match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of peerl, which its log tells"),
+    };
+    if let Some(refused) = response.extensions().get::<Refused>() {
+        occupant.refused(&path, *refused);
+    }
+    response.map(|body| Body::new(AnswerBody { body, occupant }))
+}
+
+/// A stream that tells when its client does not read.
+struct Watched {
+    stream: TcpStream,
+    occupant: Occupant,
+}
+
+impl Watched {
+    fn written<T>(&self, result: Poll<T>) -> Poll<T> {
+        match result.is_pending() {
+            true => self.occupant.stalls(),
+            false => self.occupant.proceeds(),
+        }
+        result
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The body of a request, which tells when its client does not send it.
+struct RequestBody {
+    body: Incoming,
+    occupant: Occupant,
+}
+
+impl hyper::body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match frame.is_pending() {
+            true => self.occupant.stalls(),
+            false => self.occupant.proceeds(),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer, which tells when there is nothing more to send.
+struct AnswerBody {
+    body: Body,
+    occupant: Occupant,
+}
+
+impl hyper::body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.occupant.has_answered();
+    }
+}
