@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use peerl_test_support::{Machine, ProcessGuard, peerl_binary};
 use tempfile::TempDir;
@@ -33,6 +35,84 @@ pub(crate) struct Page {
 struct Block {
     line: usize,
     text: String,
+}
+
+/// IEx in a terminal, as a block of a page has started it.
+pub(crate) struct Session {
+    process: ProcessGuard,
+    input: fs::File,
+}
+
+impl Session {
+    /// Starts the next block of the page, `iex …`, on a machine.
+    pub(crate) fn start(page: &mut Page, machine: &Machine) -> Self {
+        let input = page.at("iex.input");
+        assert!(Command::new("mkfifo").arg(&input).status().unwrap().success());
+        let iex = find_program("iex");
+        // Reading and writing, so that opening it does not wait for the other end.
+        page.program("iex", &format!("exec 3<>{}; exec {} \"$@\" <&3", input.display(), iex.display()));
+        let process = page.start_on(machine);
+        let input = fs::File::options().read(true).write(true).open(input).unwrap();
+        let session = Self { process, input };
+        session.answer("node()", "prompt");
+        session
+    }
+
+    /// Types an expression, and gives what IEx answers. What marks the end of the answer must not come again.
+    fn answer(&self, typed: &str, end: &str) -> String {
+        let before = self.process.stdout().len();
+        (&self.input).write_all(format!("{typed}\nIO.puts(\"end of {end}\")\n").as_bytes()).unwrap();
+        let end = self.process.wait_for_line(&format!("end of {end}"), Duration::from_secs(60));
+        let printed = self.process.stdout();
+        printed[before..].split(&end).next().unwrap().to_owned()
+    }
+
+    /// Types what stands at the prompts of the page's ```elixir blocks, and compares what IEx answers with what stands
+    /// below them: `…` is anything, and so is nothing at all. Gives the number of answers that were compared.
+    pub(crate) fn work_through(&self, page: &Page) -> usize {
+        let mut compared = 0;
+        for (number, (typed, expected)) in prompts(&page.substituted(&page.text())).into_iter().enumerate() {
+            let answer = self.answer(&typed, &format!("answer {number}"));
+            if !expected.is_empty() {
+                assert!(fits(&squeezed(&answer), &squeezed(&expected)), "{typed}\n{expected}\nis\n{answer}");
+                compared += 1;
+            }
+        }
+        compared
+    }
+}
+
+/// What is typed at each prompt of the ```elixir blocks, and what the page has as its answer.
+fn prompts(page: &str) -> Vec<(String, String)> {
+    let blocks = page.split("```elixir\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let exchanges = blocks.flat_map(|block| block.split("iex> ").skip(1)).map(|exchange| {
+        let (typed, answer) = exchange.split_once('\n').unwrap_or((exchange, ""));
+        (typed.to_owned(), answer.trim().to_owned())
+    });
+    exchanges.collect()
+}
+
+/// Without white space, which depends on the width of the terminal.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Whether the parts of the pattern between `…` are in the text, in their order, and the last one ends an answer.
+fn fits(text: &str, pattern: &str) -> bool {
+    let mut rest = text;
+    pattern.split('…').all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}
+
+fn find_program(name: &str) -> PathBuf {
+    let path_variable = std::env::var_os("PATH").unwrap();
+    let mut places = std::env::split_paths(&path_variable).map(|place| place.join(name));
+    places.find(|file| file.exists()).unwrap_or_else(|| panic!("{name} is not installed: run scripts/setup-tests"))
 }
 
 impl Page {
@@ -133,8 +213,16 @@ impl Page {
         printed.into_owned()
     }
 
+    fn text(&self) -> String {
+        text(&format!("docs/{}", self.name))
+    }
+
+    fn substituted(&self, text: &str) -> String {
+        self.substitutions.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    }
+
     fn shell(&self, block: &str) -> Command {
-        let block = self.substitutions.iter().fold(block.to_owned(), |block, (from, to)| block.replace(from, to));
+        let block = self.substituted(block);
         let state = self.at("state").display().to_string();
         // A user's shell goes on after a command that failed; here, it is the end.
         let script = format!("set -euo pipefail\nset -a\n[ ! -e {state} ] || . {state}\n{block}\nexport -p >{state}\n");
