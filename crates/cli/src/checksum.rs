@@ -87,6 +87,20 @@ impl ChecksumRecord {
         record
     }
 
+    /// Makes a record of a page that no node was asked about, or of none that answered.
+    pub fn failed(url: &str, why: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            status: None,
+            sha256: None,
+            bytes: None,
+            node: None,
+            ms: 0,
+            error: Some(why.to_owned()),
+            unanswered: true,
+        }
+    }
+
     fn empty<T>(answer: &Answer<T>) -> Self {
         Self {
             url: answer.item.name.clone(),

@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::failure::{Failure, Status};
 use crate::log;
 use crate::output::Output;
-use crate::settings::{ConfigFile, Settings, Sources};
+use crate::settings::{ConfigFile, Listen, Settings, Sources};
 
 mod call;
 mod checksum;
@@ -27,6 +27,7 @@ mod nodes;
 mod ping;
 mod pmap;
 mod sidecar;
+mod web;
 mod worker;
 
 /// A node of Erlang and Elixir clusters, and the shell's way to them.
@@ -45,6 +46,7 @@ const EXAMPLES: &str = "\
 Examples:
   peerl demo                                            see it work, without any cluster
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5
+  peerl web --discover epmd:10.0.0.5                    a page for a browser
   peerl checksum https://example.org --node w1@10.0.0.7
   peerl call app@10.0.0.5 'erlang:system_info(otp_release)'
   peerl call app@10.0.0.5 'MyApp.Repo.count(\"users\")'
@@ -65,6 +67,7 @@ enum Command {
     Discover(discover::Discover),
     Mesh(mesh::Mesh),
     Sidecar(sidecar::Sidecar),
+    Web(web::Web),
     Epmd(epmd::Epmd),
     Health(health::Health),
     Completions(completions::Completions),
@@ -125,8 +128,20 @@ fn config_file(arguments: &[OsString]) -> Option<PathBuf> {
     found.or_else(|| std::env::var_os("PEERL_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from))
 }
 
+/// Only `web` has a port at the address to listen on.
+fn refuse_port(listen: Listen) -> Result<(), Failure> {
+    match listen.port {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(format!("--listen {listen}: only `peerl web` takes a port with the address"))
+            .hint("other nodes connect to the port of --dist-port")),
+    }
+}
+
 fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
     let settings = Settings::load(&arguments.settings, sources)?;
+    if let (Some(listen), false) = (settings.listen, matches!(arguments.command, Command::Web(_))) {
+        refuse_port(listen)?;
+    }
     let members = match arguments.command {
         Command::Worker(_) => log::Members::All,
         _ => log::Members::Lost,
@@ -156,6 +171,7 @@ fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
             Command::Discover(command) => command.run(&settings, &output).await,
             Command::Mesh(command) => command.run(&settings, &output).await,
             Command::Sidecar(command) => command.run(&settings, &output).await,
+            Command::Web(command) => command.run(&settings, &output).await,
             Command::Epmd(command) => command.run(&settings, &output).await,
             Command::Health(command) => command.run(&settings, &output).await,
             Command::Completions(_) | Command::Man(_) => Ok(Status::Success),

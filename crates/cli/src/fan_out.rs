@@ -58,6 +58,21 @@ impl PeerOptions {
         Ok(self.find_by_each(settings).await?.peers)
     }
 
+    /// The nodes that are found soon; if there are none, names like theirs, of which only the kind of the host counts.
+    pub async fn known(&self, settings: &Settings) -> Vec<NodeName> {
+        const SOON: Duration = Duration::from_secs(5);
+        if let Ok(Ok(found)) = tokio::time::timeout(SOON, self.find(settings)).await {
+            return found.into_iter().collect();
+        }
+        let specs = if self.discover.is_empty() { settings.discover.as_deref() } else { Some(&self.discover[..]) };
+        let hosts = specs.unwrap_or_default().iter().filter_map(|spec| match spec {
+            Spec::Epmd(epmd) => Some(&epmd.hosts),
+            _ => None,
+        });
+        let alike = hosts.flatten().filter_map(|host| NodeName::new(&format!("node@{host}")).ok());
+        self.nodes.iter().cloned().chain(alike).collect()
+    }
+
     /// Finds the nodes, once, and says which strategies found none. Each of these has a warning.
     ///
     /// # Errors

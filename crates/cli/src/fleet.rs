@@ -11,6 +11,7 @@ pub use connectivity::{Connectivity, Gap};
 mod event;
 pub use event::FleetEvent;
 mod healer;
+pub(crate) use healer::Member;
 pub use healer::{Healer, HealerOptions, Zeal};
 mod report;
 pub use report::Report;

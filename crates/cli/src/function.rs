@@ -18,6 +18,9 @@ mod timer;
 /// What a function gives.
 type Outcome = Result<Term, Exception>;
 
+/// The release of OTP whose protocol the node speaks; tools of the BEAM read it as a number.
+pub const RELEASE: &str = "27";
+
 /// Makes all functions of a worker callable at this node.
 pub fn register(node: &Node) -> Result<(), AtomError> {
     let pages = PageClient::new();
@@ -25,9 +28,14 @@ pub fn register(node: &Node) -> Result<(), AtomError> {
     cluster_scrape::register(node, &pages)?;
     code::register(node)?;
     crypto::register(node)?;
+    timer::register(node)?;
+    register_member(node)
+}
+
+/// Makes the functions callable by which others find out what this node is, and with whom it is connected.
+pub fn register_member(node: &Node) -> Result<(), AtomError> {
     erlang::register(node)?;
     net_kernel::register(node)?;
-    timer::register(node)?;
     peerl::register(node)
 }
 

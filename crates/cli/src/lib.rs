@@ -12,6 +12,7 @@
 //!      └──▶ output, explain, failure      what the user is told; `printable` makes it fit for a terminal
 //!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
 //!                          └──▶ page_client
+//!   command::web, command::worker ──▶ web ──▶ http      a page for browsers
 //!   service_manager ──▶ self_check     what systemd is told, and whether it is true
 //!   control_door ──▶ http              what is asked over HTTP, and the server of all of it
 //! ```
@@ -45,3 +46,4 @@ pub mod session;
 pub mod settings;
 pub mod shutdown;
 pub mod sidecar;
+pub mod web;

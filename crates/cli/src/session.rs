@@ -21,6 +21,8 @@ pub enum Role {
     /// It calls others and goes away. It is hidden; unless the user has named it, it has one of the names that all guests
     /// share, and is registered nowhere.
     Guest,
+    /// It serves a page. It is a guest unless the user has named it; then other nodes can reach it, but it is hidden.
+    Web,
 }
 
 /// Starts the node of a command that has to do with these peers.
@@ -31,7 +33,8 @@ pub enum Role {
 /// # Errors
 /// If the settings make no sense together, or the node cannot be started.
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
-    if role == Role::Guest {
+    let is_named = settings.name.is_some() || settings.sname.is_some();
+    if role == Role::Guest || (role == Role::Web && !is_named) {
         return begin(settings, guest(settings, peers).await?).await;
     }
     if let Some(name) = given_name(settings, peers).await? {
@@ -94,7 +97,7 @@ pub async fn guest(settings: &Settings, peers: &[NodeName]) -> Result<NodeBuilde
 }
 
 fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBuilder, Failure> {
-    let hidden = role == Role::Guest || settings.hidden.unwrap_or(false);
+    let hidden = role != Role::Worker || settings.hidden.unwrap_or(false);
     let mut builder = Node::builder(name.as_str())
         .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })
         .epmd(epmd(settings)?);
@@ -103,7 +106,7 @@ fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBui
     if let (Some(PortRange { first, last }), false) = (settings.dist_port, is_peers_port) {
         builder = builder.listen(first..=last);
     }
-    match settings.listen {
+    match settings.listen_address() {
         Some(address) => builder = builder.listen_address(address),
         None if role == Role::Guest => builder = builder.listen_address(loopback_of(name)),
         None => {}

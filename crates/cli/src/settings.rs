@@ -1,5 +1,7 @@
 //! The settings that all commands share: from flags, over the environment, over a file, over defaults.
 
+mod listen;
+pub use listen::Listen;
 mod nearest;
 mod option_defaults;
 pub use option_defaults::OptionDefaults;
@@ -59,10 +61,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "flag", default)]
     pub hidden: Option<bool>,
 
-    /// The address to listen on for other nodes [default: all, of IPv4 and IPv6].
+    /// The address to listen on for other nodes [default: all, of IPv4 and IPv6]. For `web` it is also that of the page, with
+    /// its port: ADDRESS:PORT.
     #[arg(long, global = true, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<IpAddr>,
+    pub listen: Option<Listen>,
 
     /// The port to listen on for other nodes, or a range of which the first free one is taken [default: any].
     #[arg(long, global = true, value_name = "N|LO-HI")]
@@ -229,6 +232,11 @@ impl Settings {
     /// The form of the output.
     pub fn format(&self) -> Format {
         self.format.unwrap_or_default()
+    }
+
+    /// The address to listen on for other nodes, if one is given.
+    pub fn listen_address(&self) -> Option<IpAddr> {
+        self.listen.map(|listen| listen.address)
     }
 
     /// How much is said, from -2 to 3.

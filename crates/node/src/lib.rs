@@ -69,5 +69,5 @@ pub use peerl_term::{Atom, Pid, Reference, Term};
 pub use process::{
     Destination, Down, Ended, Exit, MailboxPolicy, Message, Monitored, Overflow, Process, RegisterError, SendError,
 };
-pub use rpc::{Call, CallError, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
+pub use rpc::{ByNode, Call, CallError, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
 pub use system::SystemError;

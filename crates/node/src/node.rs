@@ -249,6 +249,11 @@ impl Node {
         self.inner.processes.registered()
     }
 
+    /// The cookie of the cluster, as `erlang:get_cookie/0`.
+    pub fn cookie(&self) -> &Cookie {
+        &self.inner.cookie
+    }
+
     /// Uses another cookie than the node's own for one peer, as `erlang:set_cookie/2` does.
     pub fn set_cookie(&self, peer: NodeName, cookie: Cookie) {
         self.inner.cookies.write().insert(peer, cookie);

@@ -18,5 +18,5 @@ pub use call::{Call, CallError};
 pub(crate) use generic::reply_tag;
 pub use generic::{Caller, GenCall, GenRequest, ReplyError};
 pub(crate) use outcome::{Reply, badrpc};
-pub use pmap::{Mapped, Pmap, Workers};
+pub use pmap::{ByNode, CallOf, Mapped, Pmap, Workers};
 pub(crate) use serve::{Active, Refused, Served, Spawn, refuse, serve, take_spawn};

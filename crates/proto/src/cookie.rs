@@ -29,6 +29,11 @@ impl Cookie {
         Ok(Cookie { bytes })
     }
 
+    /// Its bytes, for keys that all nodes of a cluster can derive.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The proof for `challenge`: MD5 of the cookie followed by the challenge in decimal.
     ///
     /// Erlang docs: *Distribution Protocol*, section "Semantics of gen_challenge and gen_digest".

@@ -1,14 +1,17 @@
 //! `peerl demo`: a whole cluster at work, on this machine only.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::StreamExt;
+use peerl_discovery::strategy::StaticListSettings;
+use peerl_discovery::{Reconciler, Spec};
 use peerl_epmd::environment::loopback;
-use peerl_epmd::{Client, Config, Server};
+use peerl_epmd::{Client, Config, Server, ServerHandle};
 use peerl_node::{Epmd, Node, NodeName, Visibility};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -22,7 +25,8 @@ use crate::items::Item;
 use crate::output::{Lines, Output, table};
 use crate::page_server::{Expected, Kind, PageServer};
 use crate::settings::{Settings, Span};
-use crate::shutdown;
+use crate::shutdown::{self, Signal};
+use crate::web::WebOptions;
 
 /// Show a cluster at work on this machine: three workers take the checksums of 200 pages.
 #[derive(Args, Debug)]
@@ -31,9 +35,11 @@ Examples:
   peerl demo
   peerl demo --format json
   peerl demo --workers 2 --pages 50
+  peerl demo --web                       the same cluster at work in a browser
 
 Starts an EPMD, a page server and the workers, each a process of its own, on free ports of the loopback address; spreads the
-work; and compares every sum with one that was reckoned here. Exits with 0 only if all match. Nothing is left behind.")]
+work; and compares every sum with one that was reckoned here. Exits with 0 only if all match. With --web it serves a page
+instead, and goes on until Ctrl-C. Nothing is left behind.")]
 pub(super) struct Demo {
     /// How many workers.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32))]
@@ -42,7 +48,17 @@ pub(super) struct Demo {
     /// How many pages.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pages: u32,
+
+    /// Serve a page on which you have the workers take the checksums, at 127.0.0.1:8080 or this address.
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
+    web: Option<SocketAddr>,
+
+    #[command(flatten)]
+    options: WebOptions,
 }
+
+/// What is said after a signal.
+const ENDED: &str = "interrupted; all processes of the demo have been ended";
 
 /// How long a worker may take to start on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -50,15 +66,66 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 impl Demo {
     pub(super) async fn run(self, _: &Settings, output: &Output) -> Result<Status, Failure> {
         let signal = shutdown::signal(shutdown::LIMIT)?;
+        if let Some(address) = self.web {
+            return self.serve(address, signal, output).await;
+        }
         tokio::select! {
             // The processes die with the future that holds them.
-            signal = signal => Err(Failure::interrupted("interrupted; all processes of the demo have been ended", signal)),
+            signal = signal => Err(Failure::interrupted(ENDED, signal)),
             status = self.work(output) => status,
         }
     }
 
     async fn work(&self, output: &Output) -> Result<Status, Failure> {
         let start = Instant::now();
+        let Cluster { pages, epmd, node, workers } = self.start(output).await?;
+        let crew = Crew::of(node, workers.names());
+        let records = self.fan_out(&crew, &pages, output).await?;
+        crew.node.shutdown().await;
+        workers.stop().await?;
+        epmd.shutdown().await;
+        let took = start.elapsed();
+        let count = self.pages as usize;
+        let expected: Vec<Expected> =
+            tokio::task::spawn_blocking(move || (0..count).map(PageServer::expected).collect())
+                .await
+                .map_err(Failure::new)?;
+        report(&records, &expected, took, output)
+    }
+
+    /// Serves a page to the visitor's browser until a signal comes.
+    async fn serve(
+        &self,
+        address: SocketAddr,
+        signal: impl Future<Output = Signal>,
+        output: &Output,
+    ) -> Result<Status, Failure> {
+        let mut signal = std::pin::pin!(signal);
+        let reserved = self.options.reserve(address).await?;
+        let started = async {
+            let cluster = self.start(output).await?;
+            let specs = Spec::Static(StaticListSettings { nodes: cluster.workers.names().iter().map(ToString::to_string).collect() });
+            let mesh = Reconciler::new(cluster.node.clone(), vec![specs.build().map_err(Failure::new)?]);
+            Ok::<_, Failure>((cluster, mesh.interval(Duration::from_secs(1))))
+        };
+        let (cluster, mesh) = tokio::select! {
+            signal = &mut signal => return Err(Failure::interrupted(ENDED, signal)),
+            started = started => started?,
+        };
+        let example: String = (0..self.pages as usize).map(|page| cluster.pages.url(page) + "\n").collect();
+        let page = reserved.open(&cluster.node, mesh.events(), example)?;
+        let _mesh = mesh.start();
+        let url = page.url();
+        output.value(&Serving { page: &url }, || format!("open {url} in a browser; Ctrl-C ends the demo"))?;
+        signal.await;
+        page.close().await.iter().for_each(|line| output.note(line));
+        cluster.node.shutdown().await;
+        cluster.workers.stop().await?;
+        cluster.epmd.shutdown().await;
+        Ok(Status::Success)
+    }
+
+    async fn start(&self, output: &Output) -> Result<Cluster, Failure> {
         let pages = PageServer::start().await.map_err(|error| Failure::new(format!("cannot serve pages: {error}")))?;
         let here = loopback();
         let epmd = Server::bind([SocketAddr::new(here, 0)], Config::default()).await?.spawn();
@@ -78,18 +145,7 @@ impl Demo {
             let pid = child.id().map_or_else(String::new, |pid| format!(", process {pid}"));
             output.note(&format!("worker {name}{pid}"));
         }
-        let crew = Crew::of(node, workers.0.iter().map(|(name, _)| name.clone()).collect());
-        let records = self.fan_out(&crew, &pages, output).await?;
-        crew.node.shutdown().await;
-        workers.stop().await?;
-        epmd.shutdown().await;
-        let took = start.elapsed();
-        let count = self.pages as usize;
-        let expected: Vec<Expected> =
-            tokio::task::spawn_blocking(move || (0..count).map(PageServer::expected).collect())
-                .await
-                .map_err(Failure::new)?;
-        report(&records, &expected, took, output)
+        Ok(Cluster { pages, epmd, node, workers })
     }
 
     async fn fan_out(&self, crew: &Crew, pages: &PageServer, output: &Output) -> Result<Vec<ChecksumRecord>, Failure> {
@@ -110,6 +166,20 @@ impl Demo {
     }
 }
 
+/// The demo's cluster, and the pages that it fetches.
+struct Cluster {
+    pages: PageServer,
+    epmd: ServerHandle,
+    node: Node,
+    workers: Workers,
+}
+
+/// Where the page of the demo is.
+#[derive(Serialize)]
+struct Serving<'a> {
+    page: &'a str,
+}
+
 /// A cookie that nobody else on this machine knows.
 fn cookie() -> Result<String, Failure> {
     let mut random = [0; 16];
@@ -124,6 +194,10 @@ impl Workers {
     async fn start(count: u16, epmd: SocketAddr, cookie: &str) -> Result<Self, Failure> {
         let starting = (1..=count).map(|number| start_worker(number, epmd, cookie));
         Ok(Self(futures::future::try_join_all(starting).await?))
+    }
+
+    fn names(&self) -> Vec<NodeName> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Lets the workers end as a service manager would.

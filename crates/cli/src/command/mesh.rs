@@ -3,12 +3,12 @@
 use std::future::Future;
 
 use clap::Args;
-use peerl_discovery::{MeshError, MeshEvent, Novelty, Reconciler};
-use peerl_node::{ConnectError, NodeName};
+use peerl_discovery::Reconciler;
+use peerl_node::NodeName;
 use tokio::sync::broadcast;
 
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Found, PeerOptions, nothing_found};
+use crate::fan_out::{Found, PeerOptions};
 use crate::fleet::{FleetEvent, Healer, HealerOptions, Report, Zeal};
 use crate::output::Output;
 use crate::session::{self, Role};
@@ -123,7 +123,7 @@ impl Mesh {
                 _ = &mut end => break Ok(Status::Success),
                 Some(event) = healer.next() => output.value(&event, || event.to_string()),
                 event = events.recv() => match event {
-                    Ok(event) => tell(&mut healer, event).map_or(Ok(()), |event| output.value(&event, || event.to_string())),
+                    Ok(event) => healer.heed(event).map_or(Ok(()), |event| output.value(&event, || event.to_string())),
                     // What was missed is seen at the next look.
                     Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
                     Err(broadcast::error::RecvError::Closed) => break Err(Failure::new("discovery has ended")),
@@ -184,41 +184,5 @@ impl Mesh {
             joins: self.concurrency as usize,
             ..HealerOptions::default()
         }
-    }
-}
-
-/// Tells the healer what becomes of the guest's own connections; gives what is wrong with discovery, if that is new.
-fn tell(healer: &mut Healer, event: MeshEvent) -> Option<FleetEvent> {
-    let (strategy, error) = match event {
-        MeshEvent::Connected { peer } => {
-            healer.look(peer);
-            return None;
-        }
-        MeshEvent::ConnectFailed { peer, error, .. } => {
-            healer.lost(peer, unreachable(&error));
-            return None;
-        }
-        MeshEvent::Lost { peer, .. } => {
-            let why = Failure::new(format!("the connection to {peer} has ended"));
-            healer.lost(peer, why);
-            return None;
-        }
-        MeshEvent::Forgotten { peer } => {
-            healer.forget(&peer);
-            return None;
-        }
-        MeshEvent::PollFailed { novelty: Novelty::Repetition, .. }
-        | MeshEvent::PollEmpty { novelty: Novelty::Repetition, .. } => return None,
-        MeshEvent::PollFailed { strategy, error, .. } => (strategy, error.to_string()),
-        MeshEvent::PollEmpty { strategy, asked, .. } => (strategy, nothing_found("it", &asked)),
-        _ => return None,
-    };
-    Some(FleetEvent::DiscoveryFailed { strategy, error })
-}
-
-fn unreachable(error: &MeshError) -> Failure {
-    match error.downcast_ref::<ConnectError>() {
-        Some(error) => error.clone().into(),
-        None => Failure::new(error),
     }
 }

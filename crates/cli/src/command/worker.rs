@@ -21,6 +21,7 @@ use crate::service_manager::{FAREWELL, ServiceManager};
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 use crate::shutdown;
+use crate::web::{WebOptions, WebPage};
 
 /// Join a cluster, and serve its nodes peerl's functions.
 #[derive(Args, Debug)]
@@ -30,6 +31,7 @@ Examples:
   peerl worker --sname w1 --node app@box --cookie-file /run/secrets/cookie
   peerl worker --name w1@10.0.0.7 --dist-port 9100-9110 --format json
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --control 127.0.0.1:9200
+  peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --web 127.0.0.1:8080
 
 Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it gives its name back to EPMD, takes no new
 connections and calls, answers the calls under way, closes all links at once, and exits with 0; a second signal ends it
@@ -57,6 +59,13 @@ pub(super) struct Worker {
     #[command(flatten)]
     control: ControlOptions,
 
+    /// Serve the page of `peerl web` at this address, too.
+    #[arg(long = "web", value_name = "ADDRESS:PORT")]
+    page: Option<SocketAddr>,
+
+    #[command(flatten)]
+    web: WebOptions,
+
     /// End when the standard input does: when whoever started this worker is gone.
     #[arg(long, hide = true)]
     until_eof: bool,
@@ -69,6 +78,8 @@ struct Ready {
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
 }
 
 impl Worker {
@@ -77,19 +88,28 @@ impl Worker {
         let given = self.drain.0.saturating_add(FAREWELL);
         let end = shutdown::signal(given)?;
         let control = self.control.reserve(settings).await?;
+        let page = match self.page {
+            Some(address) => Some(self.web.reserve(address).await?),
+            None => None,
+        };
         let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
         function::register(&node).map_err(Failure::new)?;
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));
         let readiness = Arc::new(Readiness::follow(&reconciler, node.name(), self.control.company(settings)));
+        let page = page.map(|page| page.open(&node, reconciler.events(), String::new())).transpose()?;
         let reconciler = reconciler.start();
         let address = control.as_ref().map(Reserved::address);
-        let member = Member::new(node.clone(), settings.listen, readiness.clone());
+        let member = Member::new(node.clone(), settings.listen_address(), readiness.clone());
         let door = control.map(|control| control.open(Arc::new(member)));
-        let ready = Ready { ready: true, name: node.name().to_string(), port: node.port(), control: address };
-        output.value(&ready, || format!("ready {} {}", ready.name, ready.port))?;
-        let watch = ServiceManager::from_environment().map(|manager| manager.ready(&node, settings.listen));
+        let (name, url) = (node.name().to_string(), page.as_ref().map(WebPage::url));
+        let ready = Ready { ready: true, name, port: node.port(), control: address, page: url };
+        output.value(&ready, || {
+            let page = ready.page.as_ref().map_or_else(String::new, |url| format!(" {url}"));
+            format!("ready {} {}{page}", ready.name, ready.port)
+        })?;
+        let watch = ServiceManager::from_environment().map(|manager| manager.ready(&node, settings.listen_address()));
         tokio::select! {
             signal = end => tracing::info!(?signal, "ending"),
             () = end_of_input(), if self.until_eof => tracing::info!("whoever started this worker is gone"),
@@ -97,6 +117,9 @@ impl Worker {
         readiness.draining();
         if let Some(watch) = &watch {
             watch.stopping(self.drain.0);
+        }
+        if let Some(page) = page {
+            page.close().await.iter().for_each(|line| output.note(line));
         }
         let again = shutdown::signal(given)?;
         tokio::select! {

@@ -19,6 +19,16 @@ impl Connectivity {
         self.seen.insert(member, connected);
     }
 
+    /// Notes a member that asks the others, of which nobody tells it: those that it is connected with see it.
+    pub fn insert_observer(&mut self, observer: NodeName, connected: BTreeSet<NodeName>) {
+        for member in &connected {
+            if let Some(seen) = self.seen.get_mut(member) {
+                seen.insert(observer.clone());
+            }
+        }
+        self.seen.insert(observer, connected);
+    }
+
     /// The number of members.
     pub fn len(&self) -> usize {
         self.seen.len()

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use peerl_discovery::{Backoff, RemoteError, RemoteNode};
-use peerl_node::{CallError, Node, NodeName, Nodes};
+use peerl_discovery::{Backoff, MeshError, MeshEvent, Novelty, RemoteError, RemoteNode};
+use peerl_node::{CallError, ConnectError, Node, NodeName, Nodes};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -15,6 +15,7 @@ use super::sight::{self, Nature};
 use super::{Connectivity, FleetEvent, Gap};
 use crate::explain;
 use crate::failure::Failure;
+use crate::fan_out::nothing_found;
 
 /// How a fleet is healed.
 #[derive(Clone, Debug)]
@@ -74,12 +75,12 @@ pub struct Healer {
 
 /// What is known of a node.
 #[derive(Debug, Default)]
-pub(super) struct Member {
-    pub(super) nature: Option<Nature>,
+pub(crate) struct Member {
+    pub(crate) nature: Option<Nature>,
     /// Whom it is connected with, as it said last; none if it is in trouble, or was never looked at.
-    pub(super) connected: Option<BTreeSet<NodeName>>,
+    pub(crate) connected: Option<BTreeSet<NodeName>>,
     /// Why it cannot be looked at.
-    pub(super) trouble: Option<Failure>,
+    pub(crate) trouble: Option<Failure>,
     /// When the look that is under way has begun.
     looking: Option<Instant>,
     /// It is not waited for any more.
@@ -172,6 +173,35 @@ impl Healer {
         }
     }
 
+    /// Takes in what becomes of the guest's own connections; gives what is wrong with discovery, if that is new.
+    pub fn heed(&mut self, event: MeshEvent) -> Option<FleetEvent> {
+        let (strategy, error) = match event {
+            MeshEvent::Connected { peer } => {
+                self.look(peer);
+                return None;
+            }
+            MeshEvent::ConnectFailed { peer, error, .. } => {
+                self.lost(peer, unreachable(&error));
+                return None;
+            }
+            MeshEvent::Lost { peer, .. } => {
+                let why = Failure::new(format!("the connection to {peer} has ended"));
+                self.lost(peer, why);
+                return None;
+            }
+            MeshEvent::Forgotten { peer } => {
+                self.forget(&peer);
+                return None;
+            }
+            MeshEvent::PollFailed { novelty: Novelty::Repetition, .. }
+            | MeshEvent::PollEmpty { novelty: Novelty::Repetition, .. } => return None,
+            MeshEvent::PollFailed { strategy, error, .. } => (strategy, error.to_string()),
+            MeshEvent::PollEmpty { strategy, asked, .. } => (strategy, nothing_found("it", &asked)),
+            _ => return None,
+        };
+        Some(FleetEvent::DiscoveryFailed { strategy, error })
+    }
+
     /// Goes on until something happens; `None` if there is nothing left to do.
     ///
     /// This is safe to drop and call again.
@@ -202,7 +232,7 @@ impl Healer {
         self.joined
     }
 
-    pub(super) fn members(&self) -> &BTreeMap<NodeName, Member> {
+    pub(crate) fn members(&self) -> &BTreeMap<NodeName, Member> {
         &self.members
     }
 
@@ -344,6 +374,13 @@ impl Healer {
 
     fn remote(&self, name: NodeName) -> RemoteNode {
         RemoteNode::new(self.node.clone(), name).timeout(self.options.timeout)
+    }
+}
+
+fn unreachable(error: &MeshError) -> Failure {
+    match error.downcast_ref::<ConnectError>() {
+        Some(error) => error.clone().into(),
+        None => Failure::new(error),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use peerl_node::{Exception, Node, NodeName, Nodes};
 
-use super::running;
+use super::{RELEASE, running};
 use peerl_term::{Atom, AtomError, Term};
 
 use super::{Outcome, node_atom};
@@ -109,8 +109,7 @@ fn system_info(node: &Node, item: &Term) -> Outcome {
     }
     let version = env!("CARGO_PKG_VERSION");
     let value = match item.as_atom().map(|item| item.as_str()) {
-        // The release whose protocol the node speaks; tools of the BEAM read it as a number.
-        Some("otp_release") => Term::charlist("27"),
+        Some("otp_release") => Term::charlist(RELEASE),
         Some("version") => Term::charlist(version),
         Some("system_version") => Term::charlist(&format!("peerl {version}\n")),
         Some("system_architecture") => Term::charlist(&format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),

@@ -102,6 +102,25 @@ impl Node {
         F: Fn(&I) -> Mfa + Send + 'static,
         I: Send + 'static,
     {
+        self.prepare(workers.into(), call, items.boxed())
+    }
+
+    /// As [`pmap_stream`](Self::pmap_stream), with calls that also depend on the node: `call` is asked each time that an
+    /// item is given to one.
+    pub fn pmap_by_node<I, F>(
+        &self,
+        workers: impl Into<Workers>,
+        call: F,
+        items: impl Stream<Item = I> + Send + 'static,
+    ) -> Pmap<I, ByNode<F>>
+    where
+        F: Fn(&NodeName, &I) -> Mfa + Send + 'static,
+        I: Send + 'static,
+    {
+        self.prepare(workers.into(), ByNode(call), items.boxed())
+    }
+
+    fn prepare<I, C>(&self, workers: Workers, call: C, items: BoxStream<'static, I>) -> Pmap<I, C> {
         let settings = Settings {
             window: 8,
             retries: 3,
@@ -109,14 +128,36 @@ impl Node {
             patience: Duration::from_secs(10),
             order: Order::default(),
         };
-        Pmap { node: self.clone(), workers: workers.into(), call, items: items.boxed(), settings }
+        Pmap { node: self.clone(), workers, call, items, settings }
+    }
+}
+
+/// Says which call is made for an item.
+pub trait CallOf<I> {
+    /// The call that this node makes for the item.
+    fn call_of(&self, node: &NodeName, item: &I) -> Mfa;
+}
+
+impl<I, F: Fn(&I) -> Mfa> CallOf<I> for F {
+    fn call_of(&self, _: &NodeName, item: &I) -> Mfa {
+        self(item)
+    }
+}
+
+/// A function of the node and the item; see [`Node::pmap_by_node`].
+#[derive(Debug)]
+pub struct ByNode<F>(F);
+
+impl<I, F: Fn(&NodeName, &I) -> Mfa> CallOf<I> for ByNode<F> {
+    fn call_of(&self, node: &NodeName, item: &I) -> Mfa {
+        (self.0)(node, item)
     }
 }
 
 impl<I, F> Pmap<I, F>
 where
     I: Send + 'static,
-    F: Fn(&I) -> Mfa + Send + 'static,
+    F: CallOf<I> + Send + 'static,
 {
     /// Sets how many calls are under way at a node at once; 8 without this.
     ///

@@ -9,7 +9,7 @@ use peerl_proto::node_name::NodeName;
 use tokio::time::Instant;
 
 use super::workers::{Crew, Workers};
-use super::{Mapped, Order, REORDER, Settings};
+use super::{CallOf, Mapped, Order, REORDER, Settings};
 use crate::dial::ConnectError;
 use crate::mfa::Mfa;
 use crate::rpc::CallError;
@@ -50,7 +50,7 @@ impl<I, T, F, C, Fut> Scheduler<I, T, F, C>
 where
     I: Send + 'static,
     T: Send + 'static,
-    F: Fn(&I) -> Mfa,
+    F: CallOf<I>,
     C: Fn(&NodeName, Mfa) -> Fut,
     Fut: Future<Output = Result<T, CallError>> + Send + 'static,
 {
@@ -120,7 +120,7 @@ where
             self.crew.started(&node);
             job.began.get_or_insert(now);
             job.attempts += 1;
-            let call = (self.call)(&node, (self.mfa)(&job.item));
+            let call = (self.call)(&node, self.mfa.call_of(&node, &job.item));
             self.running.push(Box::pin(async move { Finished { result: call.await, job, node } }));
         }
     }

@@ -1,0 +1,86 @@
+//! `peerl web`: a page on which visitors have the nodes of a cluster take checksums.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use clap::Args;
+use peerl_discovery::Reconciler;
+use serde::Serialize;
+
+use crate::failure::{Failure, Status};
+use crate::fan_out::PeerOptions;
+use crate::function;
+use crate::output::Output;
+use crate::session::{self, Role};
+use crate::settings::{Settings, Span};
+use crate::shutdown;
+use crate::web::WebOptions;
+
+/// Serve a web page on which visitors have the nodes of a cluster take checksums.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  peerl web --node w1@10.0.0.7 --node w2@10.0.0.8
+  peerl web --discover epmd:10.0.0.7,10.0.0.8 --listen 127.0.0.1:8080
+  peerl web --name web1@10.0.0.9 --discover epmd:10.0.0.9,10.0.0.7 --listen 0.0.0.0:8080 \\
+      --token-file /run/secrets/page --public-url https://checksums.example.org
+
+Prints the address of the page, and goes on until a signal. The page shows the cluster beside the results.
+A page that others can reach needs a token; of its visitors' pages it has only those of public addresses fetched.
+Several web nodes with names find each other by --discover, and show each other's jobs: behind a load balancer, any of
+them may answer. docs/web-page.md says more.")]
+pub(super) struct Web {
+    #[command(flatten)]
+    peers: PeerOptions,
+
+    /// The address of the page, if it is another one than that of --listen [default: 127.0.0.1:8080].
+    #[arg(long = "web", value_name = "ADDRESS:PORT")]
+    page: Option<SocketAddr>,
+
+    /// How often discovery is asked.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    interval: Span,
+
+    #[command(flatten)]
+    web: WebOptions,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    name: String,
+    page: String,
+}
+
+impl Web {
+    pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
+        let end = shutdown::signal(shutdown::LIMIT)?;
+        let strategies = self.peers.strategies(settings)?;
+        if strategies.is_empty() {
+            return Err(Failure::usage("there is nobody to do the work")
+                .hint("name workers with --node, or find them with --discover; `peerl demo --web` needs none"));
+        }
+        let page = self.web.reserve(self.page(settings)).await?;
+        let known = self.peers.known(settings).await;
+        let node = session::start(settings, Role::Web, &known).await?;
+        function::register_member(&node).map_err(Failure::new)?;
+        let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
+        let page = page.open(&node, reconciler.events(), String::new())?;
+        let reconciler = reconciler.start();
+        let ready = Ready { ready: true, name: node.name().to_string(), page: page.url() };
+        output.value(&ready, || format!("ready {} {}", ready.name, ready.page))?;
+        let signal = end.await;
+        tracing::info!(?signal, "ending");
+        for line in page.close().await {
+            output.note(&line);
+        }
+        reconciler.stop().await;
+        node.shutdown().await;
+        Ok(Status::Success)
+    }
+
+    fn page(&self, settings: &Settings) -> SocketAddr {
+        const PORT: u16 = 8080;
+        let listen = settings.listen.and_then(|listen| Some(SocketAddr::new(listen.address, listen.port?)));
+        self.page.or(listen).unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT))
+    }
+}

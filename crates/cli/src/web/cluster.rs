@@ -1,0 +1,324 @@
+//! The cluster as a page shows it: its nodes, what each does, and who sees whom.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use peerl_discovery::MeshEvent;
+use peerl_node::{Node, NodeEvent, NodeName, Nodes, Visibility};
+use serde::Serialize;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::workers::{Duty, Workers};
+use crate::fleet::{FleetEvent, Healer, HealerOptions, Member, Zeal};
+
+/// The cluster, as it was at the last look.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Cluster {
+    /// The node of the page.
+    pub(crate) this: String,
+    /// The nodes, those of one part of the cluster together.
+    pub(crate) nodes: Vec<Neighbour>,
+    /// The parts into which the cluster falls, largest first; one if all is well.
+    pub(crate) partitions: Vec<Vec<String>>,
+    /// Pairs of nodes of which not both see the other.
+    pub(crate) missing: usize,
+    /// Strategies that fail or find nobody, with what they say.
+    pub(crate) discovery: BTreeMap<String, String>,
+}
+
+/// A node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Neighbour {
+    /// Its name.
+    pub(crate) name: String,
+    /// `beam` or `peerl`, once it has said so.
+    pub(crate) kind: Option<&'static str>,
+    /// Whether it keeps out of the others' `nodes()`.
+    pub(crate) hidden: bool,
+    /// Its release of OTP, or that whose protocol it speaks.
+    pub(crate) release: Option<String>,
+    /// Since when it is connected with the page's node, in milliseconds since 1970.
+    pub(crate) connected_since_ms: Option<u64>,
+    /// The nodes that it says it is connected with; `null` if it does not answer.
+    pub(crate) sees: Option<BTreeSet<String>>,
+    /// What it does for jobs.
+    pub(crate) duty: Option<Duty>,
+    /// Why it does not answer.
+    pub(crate) error: Option<String>,
+}
+
+impl Cluster {
+    /// Whether each node that answers sees all others.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.partitions.len() <= 1 && self.missing == 0
+    }
+
+    /// How many nodes take checksums.
+    pub(crate) fn able(&self) -> usize {
+        self.nodes.iter().filter(|node| node.error.is_none() && matches!(node.duty, Some(Duty::Takes(_)))).count()
+    }
+
+    /// The nodes that belong to the mesh: hidden ones are not to see each other.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Neighbour> {
+        self.nodes.iter().filter(|node| !node.hidden)
+    }
+
+    /// What is the case, in a sentence.
+    pub(crate) fn summary(&self) -> String {
+        let silent = self.nodes.iter().filter(|node| node.error.is_some()).count();
+        let lost = match silent {
+            0 => String::new(),
+            1 => " One node does not answer; it is tried again and again.".to_owned(),
+            many => format!(" {many} nodes do not answer; they are tried again and again."),
+        };
+        let answering = self.partitions.iter().map(Vec::len).sum::<usize>();
+        let state = match (answering, self.partitions.len()) {
+            (0, _) if self.nodes.is_empty() && self.discovery.is_empty() => "No node has been found yet.".to_owned(),
+            (0, _) if self.nodes.is_empty() => "No node has been found.".to_owned(),
+            (0, _) => "No node of the mesh answers.".to_owned(),
+            (1, _) => "One node, which has no others to see.".to_owned(),
+            (count, 1) if self.missing == 0 => format!("All {count} nodes see each other."),
+            (count, 1) if self.missing == 1 => format!("{count} nodes; one connection between two of them is missing."),
+            (count, 1) => format!("{count} nodes; {} connections between them are missing.", self.missing),
+            (_, parts) => format!("The cluster has fallen into {parts} parts that do not see each other."),
+        };
+        state + &lost
+    }
+}
+
+/// What a page's node knows of the cluster, kept up to date while somebody looks.
+#[derive(Debug)]
+pub(crate) struct ClusterView {
+    cluster: watch::Receiver<Arc<Cluster>>,
+    wanted: Arc<Mutex<Option<Instant>>>,
+    task: JoinHandle<()>,
+}
+
+/// How often the nodes are asked whom they see, while somebody looks.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// For how long after the last look of a visitor the nodes are asked.
+const LINGERING: Duration = Duration::from_secs(15);
+
+impl ClusterView {
+    /// Follows what becomes of a node's connections and of discovery.
+    pub(crate) fn follow(node: &Node, mesh: broadcast::Receiver<MeshEvent>, workers: &Workers) -> Self {
+        let this = node.name().to_string();
+        let (sender, cluster) = watch::channel(Arc::new(Cluster { this, ..Cluster::default() }));
+        let wanted = Arc::new(Mutex::new(None));
+        let observer = Observer::new(node.clone(), workers.clone(), sender);
+        let task = tokio::spawn(observer.run(mesh, wanted.clone()));
+        Self { cluster, wanted, task }
+    }
+
+    /// The cluster now, and as it changes. Whoever wants it kept up to date takes it again and again.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Cluster>> {
+        self.want();
+        self.cluster.clone()
+    }
+
+    /// Somebody looks.
+    pub(crate) fn want(&self) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// The cluster now.
+    pub(crate) fn now(&self) -> Arc<Cluster> {
+        self.want();
+        self.cluster.borrow().clone()
+    }
+
+    /// Whether a node is one of the cluster, so that it may be called for a visitor.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.cluster.borrow().nodes.iter().any(|node| node.name == name)
+    }
+}
+
+impl Drop for ClusterView {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Looks at the cluster, and publishes what it sees.
+struct Observer {
+    node: Node,
+    workers: Workers,
+    healer: Healer,
+    since: HashMap<NodeName, SystemTime>,
+    /// Those that discovery lists, as far as they were connected once.
+    listed: BTreeSet<NodeName>,
+    discovery: BTreeMap<String, String>,
+    asking: FuturesUnordered<BoxFuture<'static, ()>>,
+    cluster: watch::Sender<Arc<Cluster>>,
+}
+
+impl Observer {
+    fn new(node: Node, workers: Workers, cluster: watch::Sender<Arc<Cluster>>) -> Self {
+        let options = HealerOptions { zeal: Zeal::Tell, ..HealerOptions::default() };
+        let healer = Healer::new(node.clone(), options);
+        let (since, listed, discovery) = (HashMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { node, workers, healer, since, listed, discovery, asking: FuturesUnordered::new(), cluster }
+    }
+
+    async fn run(mut self, mut mesh: broadcast::Receiver<MeshEvent>, wanted: Arc<Mutex<Option<Instant>>>) {
+        let mut events = self.node.events();
+        for peer in self.node.nodes(Nodes::Visible) {
+            self.up(peer);
+        }
+        if self.node.visibility() == Visibility::Visible {
+            // A worker works for its own page, too.
+            self.ask(self.node.name().clone());
+        }
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(_) = self.healer.next() => {}
+                Some(()) = self.asking.next() => {}
+                event = mesh.recv() => match event {
+                    Ok(event) => self.heed(event),
+                    Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                    // Discovery has ended, and so does the page.
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                event = events.recv() => match event {
+                    Ok(NodeEvent::NodeUp { node, visibility: Visibility::Visible }) => self.up(node),
+                    Ok(NodeEvent::NodeUp { node, .. }) => {
+                        self.since.insert(node, SystemTime::now());
+                    }
+                    Ok(NodeEvent::NodeDown { node, .. }) => self.down(node),
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                _ = ticks.tick() => {
+                    let wanted = *wanted.lock().unwrap_or_else(PoisonError::into_inner);
+                    if wanted.is_none_or(|at| at.elapsed() > LINGERING) {
+                        continue;
+                    }
+                    self.healer.look_again();
+                }
+            }
+            self.publish();
+        }
+    }
+
+    fn heed(&mut self, event: MeshEvent) {
+        match &event {
+            MeshEvent::Polled { strategy, .. } => {
+                self.discovery.remove(strategy);
+            }
+            MeshEvent::Connected { peer } => {
+                self.listed.insert(peer.clone());
+                self.since.entry(peer.clone()).or_insert_with(SystemTime::now);
+                self.ask(peer.clone());
+            }
+            MeshEvent::ConnectFailed { peer, .. } | MeshEvent::Lost { peer, .. } => {
+                self.listed.insert(peer.clone());
+            }
+            MeshEvent::Forgotten { peer } => {
+                self.listed.remove(peer);
+                self.workers.forget(peer);
+            }
+            _ => {}
+        }
+        if let Some(FleetEvent::DiscoveryFailed { strategy, error }) = self.healer.heed(event) {
+            self.discovery.insert(strategy, error);
+        }
+    }
+
+    fn up(&mut self, peer: NodeName) {
+        self.since.insert(peer.clone(), SystemTime::now());
+        self.healer.look(peer.clone());
+        self.ask(peer);
+    }
+
+    fn down(&mut self, peer: NodeName) {
+        self.since.remove(&peer);
+        // One that is listed is connected again; jobs wait for it, and others do its share meanwhile.
+        if !self.listed.contains(&peer) {
+            self.healer.forget(&peer);
+            self.workers.forget(&peer);
+        }
+    }
+
+    fn ask(&mut self, peer: NodeName) {
+        let (node, workers) = (self.node.clone(), self.workers.clone());
+        self.asking.push(Box::pin(async move { workers.ask(&node, &peer).await }));
+    }
+
+    fn publish(&self) {
+        let cluster = self.cluster();
+        self.cluster.send_if_modified(|known| {
+            let is_new = **known != cluster;
+            if is_new {
+                *known = Arc::new(cluster);
+            }
+            is_new
+        });
+    }
+
+    fn cluster(&self) -> Cluster {
+        let mut connectivity = self.healer.connectivity();
+        let mut nodes: Vec<Neighbour> =
+            self.healer.members().iter().map(|(name, member)| self.neighbour(name, member)).collect();
+        if self.node.visibility() == Visibility::Visible {
+            let peers: BTreeSet<NodeName> = self.node.nodes(Nodes::Visible).into_iter().collect();
+            connectivity.insert_observer(self.node.name().clone(), peers.clone());
+            nodes.push(self.this(peers));
+        }
+        let partitions: Vec<Vec<String>> =
+            connectivity.partitions().iter().map(|part| part.iter().map(ToString::to_string).collect()).collect();
+        let place = |node: &Neighbour| {
+            let part = partitions.iter().position(|part| part.contains(&node.name));
+            (node.hidden, part.unwrap_or(usize::MAX), node.name.clone())
+        };
+        nodes.sort_by_cached_key(place);
+        let (missing, discovery) = (connectivity.gaps().len(), self.discovery.clone());
+        Cluster { this: self.node.name().to_string(), nodes, partitions, missing, discovery }
+    }
+
+    fn neighbour(&self, name: &NodeName, member: &Member) -> Neighbour {
+        let nature = member.nature.as_ref();
+        let sees = |connected: &BTreeSet<NodeName>| {
+            let mut sees: BTreeSet<String> = connected.iter().map(ToString::to_string).collect();
+            // The page's node takes itself out of what it hears, unless it is a member itself.
+            if self.node.visibility() == Visibility::Visible && self.since.contains_key(name) {
+                sees.insert(self.node.name().to_string());
+            }
+            sees
+        };
+        Neighbour {
+            name: name.to_string(),
+            kind: nature.map(|nature| nature.kind.as_str()),
+            hidden: nature.is_some_and(|nature| nature.hidden),
+            release: nature.map(|nature| nature.release.clone()),
+            connected_since_ms: self.since.get(name).map(|since| milliseconds(*since)),
+            sees: member.connected.as_ref().map(sees),
+            duty: self.workers.duty(name),
+            error: member.trouble.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn this(&self, peers: BTreeSet<NodeName>) -> Neighbour {
+        Neighbour {
+            name: self.node.name().to_string(),
+            kind: Some("peerl"),
+            hidden: false,
+            release: Some(crate::function::RELEASE.to_owned()),
+            connected_since_ms: None,
+            sees: Some(peers.iter().map(ToString::to_string).collect()),
+            duty: self.workers.duty(self.node.name()),
+            error: None,
+        }
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}

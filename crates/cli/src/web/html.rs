@@ -1,0 +1,54 @@
+//! The pages as HTML. What comes from outside is escaped by the templates.
+
+mod cluster;
+pub(crate) use cluster::cluster;
+mod page;
+pub(crate) use page::{Frame, login, message};
+mod results;
+pub(crate) use results::{RowFilter, results};
+mod start;
+pub(crate) use start::{Draft, start};
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+/// A point in time as a browser can show it in the visitor's own zone; as text it is UTC.
+fn time(milliseconds: u64) -> Markup {
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(milliseconds);
+    let text = humantime::format_rfc3339_seconds(at).to_string();
+    let shown = text.get(11..16).map_or_else(|| text.clone(), |clock| format!("{clock} UTC"));
+    html! { time datetime=(text) title=(text) { (shown) } }
+}
+
+/// A number with thin spaces between its thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count as u64), if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times() {
+        assert_eq!(["7", "1\u{202f}000", "20\u{202f}000\u{202f}001"], [7, 1000, 20_000_001].map(grouped));
+        assert_eq!(counted(1, "page", "pages"), "1 page");
+        assert_eq!(counted(0, "page", "pages"), "0 pages");
+        let shown = time(1_700_000_000_000).into_string();
+        assert!(shown.contains("22:13 UTC") && shown.contains("2023-11-14T22:13:20Z"), "{shown}");
+    }
+}

@@ -1,0 +1,433 @@
+//! A job: the rows of its results, and what changes of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::row::{Row, RowState};
+use super::urls::Urls;
+use crate::checksum::ChecksumRecord;
+
+/// What a row says that was given up.
+const CANCELLED: &str = "cancelled before a node had taken its checksum";
+
+/// A job at the node that runs it.
+///
+/// Each change of an item has a number of its own, the job's version, so that whoever knows one version can ask for what has
+/// changed since.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The name in the job's address.
+    pub(crate) id: String,
+    node: String,
+    created: SystemTime,
+    urls: Urls,
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    items: Vec<Item>,
+    version: u64,
+    phase: Phase,
+    ended: Option<SystemTime>,
+    task: Option<AbortHandle>,
+}
+
+/// A URL, however many places it has.
+#[derive(Debug)]
+struct Item {
+    state: RowState,
+    node: Option<String>,
+    record: Option<Box<ChecksumRecord>>,
+    version: u64,
+}
+
+/// Whether a job goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    /// Nodes work on it.
+    Running,
+    /// Each row has its outcome.
+    Done,
+    /// A visitor has ended it.
+    Cancelled,
+}
+
+/// What is known of a job as a whole. The counts are of rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JobHead {
+    /// The name in the job's address.
+    pub(crate) id: String,
+    /// The node that runs it.
+    pub(crate) node: String,
+    /// Whether it goes on.
+    pub(crate) phase: Phase,
+    /// When it was made, in milliseconds since 1970.
+    pub(crate) created_ms: u64,
+    /// When it ended.
+    pub(crate) ended_ms: Option<u64>,
+    /// All rows.
+    pub(crate) total: usize,
+    /// Those that no node has yet.
+    pub(crate) waiting: usize,
+    /// Those that a node works on.
+    pub(crate) running: usize,
+    /// Those with a sum.
+    pub(crate) done: usize,
+    /// Those that have failed.
+    pub(crate) failed: usize,
+    /// What each node does for it.
+    pub(crate) nodes: Vec<Share>,
+}
+
+/// What a node does for a job. A page that has several rows counts once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Share {
+    /// The node.
+    pub(crate) node: String,
+    /// Pages that it works on.
+    pub(crate) running: usize,
+    /// Pages of which it has taken the sum.
+    pub(crate) done: usize,
+    /// Pages of which it could not.
+    pub(crate) failed: usize,
+}
+
+/// A job, and the rows that have changed since some version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Update {
+    /// The job as a whole.
+    pub(crate) job: JobHead,
+    /// Rows that have changed.
+    pub(crate) rows: Vec<Row>,
+    /// The version with these.
+    pub(crate) version: u64,
+    /// Whether there are more rows that have changed.
+    pub(crate) more: bool,
+}
+
+impl Job {
+    /// Makes a job that runs, at a node of this name.
+    pub(crate) fn new(id: String, node: &str, urls: Urls) -> Self {
+        let item = |index| Item { state: RowState::Waiting, node: None, record: None, version: index + 1 };
+        let version = urls.unique.len() as u64;
+        let items = (0..version).map(item).collect();
+        let state = State { items, version, phase: Phase::Running, ended: None, task: None };
+        let (node, created) = (node.to_owned(), SystemTime::now());
+        Self { id, node, created, urls, state: Mutex::new(state), changed: watch::Sender::new(version) }
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn weight(&self) -> usize {
+        const ITEM: usize = 512;
+        let text: usize = self.urls.unique.iter().map(String::len).sum();
+        2 * text + ITEM * self.urls.unique.len() + 4 * self.urls.len()
+    }
+
+    /// The version, as it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Whether it goes on.
+    pub(crate) fn is_running(&self) -> bool {
+        self.lock().phase == Phase::Running
+    }
+
+    /// For how long it has ended; `None` while it runs.
+    pub(crate) fn ended_for(&self) -> Option<Duration> {
+        self.lock().ended.map(|ended| ended.elapsed().unwrap_or_default())
+    }
+
+    /// The URLs that wait, with their numbers.
+    pub(crate) fn waiting(&self) -> Vec<(u32, String)> {
+        let state = self.lock();
+        let items = state.items.iter().zip(&self.urls.unique).enumerate();
+        items
+            .filter(|(_, (item, _))| item.state == RowState::Waiting)
+            .map(|(index, (_, url))| (index as u32, url.clone()))
+            .collect()
+    }
+
+    /// Notes the task that does the work, so that it can be cancelled.
+    pub(crate) fn started(&self, task: AbortHandle) {
+        let mut state = self.lock();
+        match state.phase {
+            Phase::Running => state.task = Some(task),
+            Phase::Done => {}
+            Phase::Cancelled => task.abort(),
+        }
+    }
+
+    /// A node has been given a URL.
+    pub(crate) fn begin(&self, index: u32, node: &str) {
+        self.change(index, |item| {
+            item.state = RowState::Running;
+            item.node = Some(node.to_owned());
+        });
+    }
+
+    /// The outcome of a URL is there.
+    pub(crate) fn finish(&self, index: u32, record: ChecksumRecord) {
+        self.change(index, |item| {
+            item.state = if record.error.is_some() { RowState::Failed } else { RowState::Done };
+            item.node.clone_from(&record.node);
+            item.record = Some(Box::new(record));
+        });
+    }
+
+    /// There is nothing left to do.
+    pub(crate) fn end(&self) {
+        self.close(Phase::Done, "no node has answered");
+    }
+
+    /// Gives up what is not done. Says whether there was something to give up.
+    pub(crate) fn cancel(&self) -> bool {
+        let task = self.lock().task.take();
+        if let Some(task) = task {
+            task.abort();
+        }
+        self.close(Phase::Cancelled, CANCELLED)
+    }
+
+    /// Lets the rows that have failed wait again. Says whether there are any: then the job runs again.
+    pub(crate) fn retry(&self) -> bool {
+        let mut state = self.lock();
+        let has_failed = state.items.iter().any(|item| item.state == RowState::Failed);
+        if state.phase == Phase::Running || !has_failed {
+            return false;
+        }
+        (state.phase, state.ended) = (Phase::Running, None);
+        let State { items, version, .. } = &mut *state;
+        for item in items.iter_mut().filter(|item| item.state == RowState::Failed) {
+            *version += 1;
+            *item = Item { state: RowState::Waiting, node: None, record: None, version: *version };
+        }
+        self.tell(state);
+        true
+    }
+
+    /// The job as a whole.
+    pub(crate) fn head(&self) -> JobHead {
+        self.head_of(&self.lock())
+    }
+
+    /// The job, and up to about `most` rows that have changed since a version; since version 0 all have.
+    pub(crate) fn update(&self, after: u64, most: usize) -> Update {
+        let state = self.lock();
+        let mut changed: Vec<(u64, u32)> = Vec::new();
+        for (place, item) in self.urls.places.iter().enumerate() {
+            let version = state.items[*item as usize].version;
+            if version > after {
+                changed.push((version, place as u32));
+            }
+        }
+        changed.sort_unstable();
+        let mut kept = changed.len().min(most.max(1));
+        // Rows of one URL have one version, and are told together.
+        while kept > 0 && kept < changed.len() && changed[kept].0 == changed[kept - 1].0 {
+            kept += 1;
+        }
+        let more = kept < changed.len();
+        changed.truncate(kept);
+        let version = if more { changed.last().map_or(after, |(version, _)| *version) } else { state.version };
+        let mut places: Vec<u32> = changed.into_iter().map(|(_, place)| place).collect();
+        places.sort_unstable();
+        let rows = places.into_iter().map(|place| self.row(&state, place)).collect();
+        Update { job: self.head_of(&state), rows, version, more }
+    }
+
+    fn row(&self, state: &State, place: u32) -> Row {
+        let index = self.urls.places[place as usize] as usize;
+        let item = &state.items[index];
+        let mut row = Row::waiting(place, &self.urls.unique[index]);
+        if let Some(record) = &item.record {
+            row.fill(record);
+        }
+        row.state = item.state;
+        row.node.clone_from(&item.node);
+        row
+    }
+
+    fn head_of(&self, state: &State) -> JobHead {
+        let mut counts = [0; 4];
+        for item in &self.urls.places {
+            counts[state.items[*item as usize].state as usize] += 1;
+        }
+        let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
+        for item in &state.items {
+            let Some(node) = &item.node else { continue };
+            let empty = || Share { node: node.clone(), running: 0, done: 0, failed: 0 };
+            let share = shares.entry(node).or_insert_with(empty);
+            match item.state {
+                RowState::Waiting => {}
+                RowState::Running => share.running += 1,
+                RowState::Done => share.done += 1,
+                RowState::Failed => share.failed += 1,
+            }
+        }
+        let [waiting, running, done, failed] = counts;
+        JobHead {
+            id: self.id.clone(),
+            node: self.node.clone(),
+            phase: state.phase,
+            created_ms: milliseconds(self.created),
+            ended_ms: state.ended.map(milliseconds),
+            total: self.urls.len(),
+            waiting,
+            running,
+            done,
+            failed,
+            nodes: shares.into_values().collect(),
+        }
+    }
+
+    fn change(&self, index: u32, change: impl FnOnce(&mut Item)) {
+        let mut state = self.lock();
+        let State { items, version, phase, .. } = &mut *state;
+        // What a task still does after its end is not told.
+        if *phase != Phase::Running {
+            return;
+        }
+        let Some(item) = items.get_mut(index as usize) else { return };
+        *version += 1;
+        change(item);
+        item.version = *version;
+        self.tell(state);
+    }
+
+    fn close(&self, phase: Phase, why: &str) -> bool {
+        let mut state = self.lock();
+        if state.phase != Phase::Running {
+            return false;
+        }
+        (state.phase, state.ended, state.task) = (phase, Some(SystemTime::now()), None);
+        let State { items, version, .. } = &mut *state;
+        *version += 1;
+        for (item, url) in items.iter_mut().zip(&self.urls.unique) {
+            if matches!(item.state, RowState::Waiting | RowState::Running) {
+                *version += 1;
+                let record = Box::new(ChecksumRecord::failed(url, why));
+                *item = Item { state: RowState::Failed, node: None, record: Some(record), version: *version };
+            }
+        }
+        self.tell(state);
+        true
+    }
+
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let version = state.version;
+        drop(state);
+        self.changed.send_if_modified(|known| {
+            let is_new = *known < version;
+            *known = version.max(*known);
+            is_new
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl JobHead {
+    /// How far it is, in a sentence.
+    pub(crate) fn summary(&self) -> String {
+        let ended = self.done + self.failed;
+        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
+        match self.phase {
+            Phase::Running => format!("{ended} of {} done{failed}", self.total),
+            Phase::Done if self.failed == 0 => format!("All {} done", self.total),
+            Phase::Done => format!("{} of {} done{failed}", self.done, self.total),
+            Phase::Cancelled => format!("Cancelled: {} of {} done{failed}", self.done, self.total),
+        }
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(text: &str) -> Job {
+        Job::new("j".to_owned(), "n@h", Urls::parse(text).unwrap())
+    }
+
+    fn sum(url: &str) -> ChecksumRecord {
+        ChecksumRecord { sha256: Some("ab".repeat(32)), error: None, node: Some("w@h".to_owned()), ..ChecksumRecord::failed(url, "") }
+    }
+
+    fn states(rows: &[Row]) -> Vec<(u32, &'static str)> {
+        rows.iter().map(|row| (row.index, row.state.as_str())).collect()
+    }
+
+    #[test]
+    fn each_change_is_told_once_at_each_place() {
+        let job = job("http://a,http://b,http://a");
+        let all = job.update(0, 100);
+        assert_eq!(states(&all.rows), [(0, "waiting"), (1, "waiting"), (2, "waiting")]);
+        assert!(job.update(all.version, 100).rows.is_empty());
+        job.begin(0, "w@h");
+        let begun = job.update(all.version, 100);
+        assert_eq!(states(&begun.rows), [(0, "running"), (2, "running")]);
+        assert_eq!(begun.job.nodes, [Share { node: "w@h".to_owned(), running: 1, done: 0, failed: 0 }]);
+        job.finish(0, sum("http://a"));
+        job.finish(1, ChecksumRecord::failed("http://b", "no"));
+        job.end();
+        let ended = job.update(begun.version, 100);
+        assert_eq!(states(&ended.rows), [(0, "done"), (1, "failed"), (2, "done")]);
+        assert_eq!((ended.job.done, ended.job.failed, ended.job.phase), (2, 1, Phase::Done));
+        assert_eq!(ended.job.summary(), "2 of 3 done, 1 failed");
+        assert!(job.update(ended.version, 100).rows.is_empty());
+    }
+
+    #[test]
+    fn long_updates_come_in_pieces() {
+        let text: String = (0..1000).map(|number| format!("http://a/{}\n", number % 700)).collect();
+        let job = job(&text);
+        let (mut after, mut seen, mut pieces) = (0, Vec::new(), 0);
+        loop {
+            let update = job.update(after, 64);
+            seen.extend(update.rows.iter().map(|row| row.index));
+            (after, pieces) = (update.version, pieces + 1);
+            if !update.more {
+                break;
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+        assert!(pieces > 10, "{pieces}");
+    }
+
+    #[test]
+    fn what_is_cancelled_can_be_done_again() {
+        let job = job("http://a,http://b");
+        assert!(!job.retry());
+        job.finish(0, sum("http://a"));
+        assert!(job.cancel() && !job.cancel());
+        let cancelled = job.update(0, 10);
+        assert_eq!(states(&cancelled.rows), [(0, "done"), (1, "failed")]);
+        assert_eq!(cancelled.rows[1].error.as_deref(), Some(CANCELLED));
+        // A late answer of the task that was cancelled.
+        job.finish(1, sum("http://b"));
+        assert!(job.update(cancelled.version, 10).rows.is_empty());
+        assert!(job.retry());
+        assert_eq!(job.waiting(), [(1, "http://b".to_owned())]);
+        assert_eq!(states(&job.update(cancelled.version, 10).rows), [(1, "waiting")]);
+        job.finish(1, sum("http://b"));
+        job.end();
+        assert_eq!(job.head().summary(), "All 2 done");
+        assert!(!job.retry());
+    }
+}

@@ -1,0 +1,193 @@
+//! Who sees whom, as a picture.
+
+use std::fmt::Write;
+
+use maud::{Markup, PreEscaped, html};
+
+use super::cluster::{Cluster, Neighbour};
+
+/// With more nodes than this, neighbouring cells that say the same are one, so that the picture stays small.
+const SINGLE: usize = 24;
+
+/// The room for numbers at the left and above.
+const MARGIN: usize = 26;
+
+/// What a node says of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    Itself,
+    Sees,
+    SeesNot,
+    Silent,
+}
+
+impl Sight {
+    fn of(node: &Neighbour, other: &Neighbour) -> Self {
+        match &node.sees {
+            _ if node.name == other.name => Self::Itself,
+            None => Self::Silent,
+            Some(seen) if seen.contains(&other.name) => Self::Sees,
+            Some(_) => Self::SeesNot,
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Itself => "itself",
+            Self::Sees => "sees",
+            Self::SeesNot => "sees-not",
+            Self::Silent => "silent",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Itself => "is",
+            Self::Sees => "sees",
+            Self::SeesNot => "does not see",
+            Self::Silent => "does not say whether it sees",
+        }
+    }
+}
+
+/// A row for each node that belongs to the mesh, a column for each; their numbers are those of the table of nodes.
+pub(crate) fn matrix(cluster: &Cluster) -> Markup {
+    let nodes: Vec<&Neighbour> = cluster.members().collect();
+    let count = nodes.len();
+    if count == 0 {
+        return html! {};
+    }
+    let cell = (420 / count).clamp(6, 32);
+    let size = MARGIN + cell * count + 1;
+    html! {
+        svg #matrix xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (size) " " (size) } width=(size) height=(size)
+            role="img" aria-labelledby="matrix-title" {
+            title #matrix-title { (cluster.summary()) }
+            defs {
+                // A hole must not only differ by its colour.
+                pattern #hole width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                    rect .hole-ground width="6" height="6" {}
+                    rect .hole-line width="2" height="6" {}
+                }
+                pattern #unknown width="5" height="5" patternUnits="userSpaceOnUse" {
+                    rect .unknown-ground width="5" height="5" {}
+                    circle .unknown-dot cx="2.5" cy="2.5" r="1" {}
+                }
+            }
+            (labels(count, cell))
+            @for (row, node) in nodes.iter().enumerate() { (line(&nodes, node, row, cell)) }
+            path .grid d=(grid(count, cell)) {}
+        }
+    }
+}
+
+fn labels(count: usize, cell: usize) -> Markup {
+    // Numbers that would touch each other are left out.
+    let every = match cell {
+        14.. => 1,
+        8..14 => 5,
+        _ => 10,
+    };
+    let numbers = (1..=count).filter(|number| *number == 1 || number % every == 0);
+    html! {
+        @for number in numbers {
+            @let middle = MARGIN + (number - 1) * cell + cell / 2;
+            text .label x=(MARGIN - 6) y=(middle + 4) text-anchor="end" { (number) }
+            text .label x=(middle) y=(MARGIN - 8) text-anchor="middle" { (number) }
+        }
+    }
+}
+
+fn line(nodes: &[&Neighbour], node: &Neighbour, row: usize, cell: usize) -> Markup {
+    let sights: Vec<Sight> = nodes.iter().map(|other| Sight::of(node, other)).collect();
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for column in 0..sights.len() {
+        match runs.last_mut() {
+            Some((first, length)) if nodes.len() > SINGLE && sights[*first] == sights[column] => *length += 1,
+            _ => runs.push((column, 1)),
+        }
+    }
+    html! {
+        @for (first, length) in runs {
+            @let (sight, last) = (sights[first], first + length - 1);
+            rect class=(sight.class()) x=(MARGIN + first * cell) y=(MARGIN + row * cell) width=(cell * length) height=(cell) {
+                title {
+                    @match (sight, length) {
+                        (Sight::Itself, _) => (node.name),
+                        (_, 1) => { (node.name) " " (sight.words()) " " (nodes[first].name) },
+                        _ => { (node.name) " " (sight.words()) " " (length) " nodes, from " (nodes[first].name) " to "
+                            (nodes[last].name) },
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The lines between the cells.
+fn grid(count: usize, cell: usize) -> PreEscaped<String> {
+    let (end, mut path) = (MARGIN + count * cell, String::new());
+    for index in 0..=count {
+        let at = MARGIN + index * cell;
+        // A string takes all that is written to it.
+        let _ = write!(path, "M{MARGIN} {at}H{end}M{at} {MARGIN}V{end}");
+    }
+    PreEscaped(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn node(name: String, sees: Option<BTreeSet<String>>) -> Neighbour {
+        Neighbour {
+            name,
+            kind: Some("peerl"),
+            hidden: false,
+            release: None,
+            connected_since_ms: None,
+            sees,
+            duty: None,
+            error: None,
+        }
+    }
+
+    fn cluster(count: usize, sees: impl Fn(usize, usize) -> bool) -> Cluster {
+        let name = |number: usize| format!("n{number:02}@h");
+        let nodes = (0..count).map(|one| {
+            let seen = (0..count).filter(|other| *other != one && sees(one, *other)).map(name);
+            node(name(one), Some(seen.collect()))
+        });
+        Cluster { nodes: nodes.collect(), ..Cluster::default() }
+    }
+
+    #[test]
+    fn each_cell_of_a_few_nodes_says_who_sees_whom() {
+        let mut three = cluster(3, |one, other| one + other != 1);
+        three.nodes[2].sees = None;
+        let picture = matrix(&three).into_string();
+        assert_eq!(picture.matches("<rect class=").count(), 9 + 3, "with those of the patterns");
+        assert!(picture.contains("<title>n00@h does not see n01@h</title>"), "{picture}");
+        assert!(picture.contains("<title>n00@h sees n02@h</title>"));
+        assert!(picture.contains("<title>n02@h does not say whether it sees n00@h</title>"));
+        assert!(matrix(&Cluster::default()).into_string().is_empty());
+    }
+
+    #[test]
+    fn a_picture_of_sixty_is_no_larger_than_it_must_be() {
+        let whole = matrix(&cluster(60, |_, _| true)).into_string();
+        assert!(whole.len() < 40_000, "{}", whole.len());
+        let parted = matrix(&cluster(60, |one, other| (one < 30) == (other < 30))).into_string();
+        assert!(parted.len() < 60_000, "{}", parted.len());
+        assert!(parted.contains("does not see 30 nodes, from n30@h to n59@h"));
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let mut evil = cluster(2, |_, _| true);
+        evil.nodes[0].name = "<script>@h".to_owned();
+        assert!(!matrix(&evil).into_string().contains("<script>"));
+    }
+}

@@ -1,0 +1,179 @@
+//! Whether and where there is a page.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::IpNet;
+use peerl_discovery::MeshEvent;
+use peerl_node::Node;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, broadcast};
+
+use super::cluster::ClusterView;
+use super::job::JobHead;
+use super::jobs::{JobLimits, Jobs};
+use super::origin::Origin;
+use super::routes::router;
+use super::session::{Sessions, Transport};
+use super::shared_jobs;
+use super::site::Site;
+use super::work::Pace;
+use super::workers::{BeamNodes, Reach, Workers};
+use crate::failure::Failure;
+use crate::http::{self, Access, Lifetime, Limits, Server, Token};
+use crate::settings::Span;
+
+/// Who may see a page, and what it may do.
+#[derive(Args, Clone, Debug)]
+pub struct WebOptions {
+    /// A file with the token that visitors log in with, and programs bear; accessible to its owner only. A page that others
+    /// can reach needs one.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Where the page is for its visitors, as https://checksums.example.org: behind a load balancer, for cookies that are
+    /// only sent by HTTPS, and to recognize requests of other sites.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<Origin>,
+
+    /// A network of which visitors of a page that others can reach may have pages fetched, beside the public ones; may be
+    /// given several times. A page on the loopback address has no such rule.
+    #[arg(long, value_name = "NETWORK")]
+    allow: Vec<IpNet>,
+
+    /// Let nodes with the function ClusterScrape.PageController.fetch/1 work for a page that others can reach, too. They
+    /// cannot keep to the rule of --allow, and fetch from any address.
+    #[arg(long)]
+    beam_nodes: bool,
+
+    /// How many pages of a job a node works on at a time.
+    #[arg(long = "page-concurrency", value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    concurrency: u32,
+
+    /// The time that a page may take.
+    #[arg(long = "page-timeout", value_name = "TIME", default_value = "30s")]
+    timeout: Span,
+}
+
+impl WebOptions {
+    /// How often a page is given to another node after its node has died.
+    const RETRIES: u32 = 3;
+
+    /// Takes the address. Until the page is [opened](Reserved::open), whoever comes has to wait.
+    ///
+    /// # Errors
+    /// If others could reach it and there is no token, the token cannot be read, or the address cannot be had.
+    pub async fn reserve(&self, address: SocketAddr) -> Result<Reserved, Failure> {
+        let token = self.token_file.as_deref().map(Token::read).transpose()?;
+        let is_public = !address.ip().is_loopback() || self.public_url.is_some();
+        if is_public && token.is_none() {
+            let what = match address.ip().is_loopback() {
+                true => "with --public-url, others can reach the page".to_owned(),
+                false => format!("the page at {address} could be reached by others"),
+            };
+            return Err(Failure::usage(format!("{what}, and there is no token"))
+                .hint("give one with --token-file, or let it listen at 127.0.0.1"));
+        }
+        let reach = match is_public {
+            true => Reach::Public { allow: self.allow.clone() },
+            false => Reach::Anywhere,
+        };
+        let cannot = |error| Failure::new(format!("the page cannot listen at {address}: {error}"));
+        let listener = TcpListener::bind(address).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        Ok(Reserved { listener, address, token, reach, options: self.clone() })
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { concurrency: self.concurrency as usize, timeout: self.timeout.0, retries: Self::RETRIES }
+    }
+}
+
+/// The place of a page that is not open yet.
+#[derive(Debug)]
+pub struct Reserved {
+    listener: TcpListener,
+    address: SocketAddr,
+    token: Option<Token>,
+    reach: Reach,
+    options: WebOptions,
+}
+
+impl Reserved {
+    /// Where the page is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Opens the page at a node, which hears of its mesh from these events; the form holds an example at first.
+    ///
+    /// # Errors
+    /// If the node cannot serve what other web nodes ask.
+    pub fn open(
+        self,
+        node: &Node,
+        mesh: broadcast::Receiver<MeshEvent>,
+        example: String,
+    ) -> Result<WebPage, Failure> {
+        let beam = match (&self.reach, self.options.beam_nodes) {
+            (Reach::Public { .. }, false) => BeamNodes::LeftOut,
+            _ => BeamNodes::Used,
+        };
+        let transport = self.options.public_url.as_ref().map_or(Transport::Http, Origin::transport);
+        let digest = self.token.as_ref().map(Token::digest);
+        let workers = Workers::new(self.reach, beam);
+        let site = Arc::new(Site {
+            jobs: Jobs::new(node.name().as_str(), JobLimits::default()),
+            cluster: ClusterView::follow(node, mesh, &workers),
+            pace: self.options.pace(),
+            sessions: Sessions::new(node.cookie().as_bytes(), digest, transport),
+            access: self.token.map_or(Access::ThisHost, |token| Access::Token(Arc::new(token))),
+            origin: self.options.public_url,
+            logins: Site::login_rate(),
+            requests: Site::request_rate(),
+            streams: Arc::new(Semaphore::new(Site::STREAMS)),
+            node: node.clone(),
+            workers,
+            example,
+        });
+        shared_jobs::register(&site).map_err(Failure::new)?;
+        let limits = Limits { connections: 2 * Site::STREAMS, lifetime: Lifetime::Unlimited, ..Limits::default() };
+        let server = http::serve(self.listener, router(site.clone()), limits);
+        tracing::info!(address = %self.address, "the page is open");
+        Ok(WebPage { site, server, address: self.address })
+    }
+}
+
+/// An open page; it is closed when this is dropped.
+#[derive(Debug)]
+pub struct WebPage {
+    site: Arc<Site>,
+    server: Server,
+    address: SocketAddr,
+}
+
+impl WebPage {
+    /// Where the page is, for a browser on this machine.
+    pub fn url(&self) -> String {
+        match self.address.ip().is_unspecified() {
+            true => format!("http://localhost:{}/", self.address.port()),
+            false => format!("http://{}/", self.address),
+        }
+    }
+
+    /// Closes the page. Gives what was under way, a line for each job.
+    pub async fn close(self) -> Vec<String> {
+        const LAST_ANSWERS: Duration = Duration::from_millis(100);
+        let running = self.site.jobs.running();
+        self.server.shutdown(LAST_ANSWERS).await;
+        running.iter().map(under_way).collect()
+    }
+}
+
+fn under_way(job: &JobHead) -> String {
+    format!("a job was under way and is lost: {} ({})", job.summary(), job.path())
+}

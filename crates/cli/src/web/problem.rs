@@ -1,0 +1,98 @@
+//! What is wrong with a request, in words: as a page for people, as JSON for programs.
+
+use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER};
+
+use super::html::{self, Frame};
+use super::jobs::JobsError;
+use super::shared_jobs::JobError;
+use crate::http;
+
+/// Why a request is refused or has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// What is wrong, a line each.
+    pub(crate) lines: Vec<String>,
+    retry_after: Option<u64>,
+    kind: Option<&'static str>,
+}
+
+impl Problem {
+    /// Makes one.
+    pub(crate) fn new(status: StatusCode, line: &str) -> Self {
+        Self { status, lines: vec![line.to_owned()], retry_after: None, kind: None }
+    }
+
+    /// Says after how many seconds another attempt makes sense.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Says what is logged of it.
+    pub(crate) fn logged(self, kind: &'static str) -> Self {
+        Self { kind: Some(kind), ..self }
+    }
+
+    /// As JSON.
+    pub(crate) fn for_programs(self) -> Response {
+        let response = http::error(self.status, &self.lines.join(" "));
+        self.with_headers(response)
+    }
+
+    fn with_headers(self, mut response: Response) -> Response {
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(kind) = self.kind {
+            response.extensions_mut().insert(http::Refused(kind));
+        }
+        response
+    }
+
+    fn heading(&self) -> &'static str {
+        match self.status {
+            StatusCode::NOT_FOUND => "Not found",
+            StatusCode::FORBIDDEN => "Refused",
+            StatusCode::TOO_MANY_REQUESTS => "Too much at once",
+            StatusCode::PAYLOAD_TOO_LARGE => "Too large",
+            StatusCode::BAD_GATEWAY => "No answer",
+            _ => "This did not work",
+        }
+    }
+}
+
+/// As a page.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let frame = Frame { title: self.heading(), ..Frame::default() };
+        let page = html::message(frame, self.heading(), &self.lines);
+        let response = (self.status, page).into_response();
+        self.with_headers(response)
+    }
+}
+
+impl From<JobError> for Problem {
+    fn from(error: JobError) -> Self {
+        let status = match error {
+            JobError::Unknown | JobError::UnknownNode(_) => StatusCode::NOT_FOUND,
+            JobError::Unreachable { .. } => StatusCode::BAD_GATEWAY,
+        };
+        Self::new(status, &sentence(&error.to_string()))
+    }
+}
+
+impl From<JobsError> for Problem {
+    fn from(error: JobsError) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, &sentence(&error.to_string())).retry_after(10)
+    }
+}
+
+/// With a capital and a full stop.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first: String = characters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
+}

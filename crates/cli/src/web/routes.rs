@@ -1,0 +1,89 @@
+//! The addresses of a page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use hyper::{Method, StatusCode};
+
+use super::assets;
+use super::origin::is_same;
+use super::problem::Problem;
+use super::site::Site;
+use super::{api, events, pages};
+use crate::http::{Access, AccessError};
+
+/// The most bytes of a form: with 10,000 URLs of 400 bytes it is not full.
+pub(super) const BODY: usize = 4 << 20;
+
+/// All that a page answers.
+pub(crate) fn router(site: Arc<Site>) -> Router {
+    let of_programs = Router::new()
+        .route("/api/jobs", get(api::list).post(api::begin))
+        .route("/api/jobs/{node}/{id}", get(api::job))
+        .route("/api/jobs/{node}/{id}/cancel", post(api::cancel))
+        .route("/api/jobs/{node}/{id}/retry", post(api::retry))
+        .route("/cluster.json", get(pages::cluster_json))
+        .route("/jobs/{node}/{id}/results.json", get(pages::json))
+        .layer(map_response(crate::http::json_errors));
+    Router::new()
+        .route("/", get(pages::start))
+        .route("/login", post(pages::login))
+        .route("/logout", post(pages::logout))
+        .route("/jobs", post(pages::begin))
+        .route("/jobs/{node}/{id}", get(pages::job))
+        .route("/jobs/{node}/{id}/events", get(events::of_job))
+        .route("/jobs/{node}/{id}/results.csv", get(pages::csv))
+        .route("/jobs/{node}/{id}/cancel", post(pages::cancel))
+        .route("/jobs/{node}/{id}/retry", post(pages::retry))
+        .route("/cluster", get(pages::cluster))
+        .route("/cluster/events", get(events::of_cluster))
+        .route("/style.css", get(async || assets::STYLE.response()))
+        .route("/script.js", get(async || assets::SCRIPT.response()))
+        .route("/icon.svg", get(async || assets::ICON.response()))
+        .merge(of_programs)
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this address."))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn_with_state(site.clone(), admit))
+        .layer(map_response(guard))
+        .with_state(site)
+}
+
+/// Refuses requests by another name than this host's, where no token is needed; and those that pages of other sites send.
+async fn admit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    if matches!(site.access, Access::ThisHost) && site.access.check(request.headers()).is_err() {
+        let line = format!("This page is for this machine only: {}.", AccessError::OtherHost);
+        return Problem::new(StatusCode::FORBIDDEN, &line).logged("by another name than this host's").into_response();
+    }
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if changes && !is_same(request.headers(), site.origin.as_ref()) {
+        let line = "This request comes from a page of another site, as your browser says. If this is the page of another \
+                    address of the same site, open it by the one that was given with --public-url.";
+        return Problem::new(StatusCode::FORBIDDEN, line).logged("sent by a page of another site").into_response();
+    }
+    next.run(request).await
+}
+
+/// What browsers have to keep to.
+async fn guard(mut response: Response) -> Response {
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                          form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        // With `no-referrer`, browsers would say `origin: null` when they send a form.
+        (REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,222 @@
+//! Sessions of visitors: signed, and kept by the visitor's browser alone, so that each web node of a cluster accepts those
+//! of the others.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum_extra::extract::CookieJar;
+use hmac::{Hmac, KeyInit, Mac};
+use hyper::header::{HeaderMap, HeaderValue};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+/// Whether cookies are only sent by HTTPS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// They are.
+    Https,
+    /// They are sent by HTTP, too.
+    Http,
+}
+
+/// Who has a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visitor {
+    /// Somebody who has not shown the token.
+    Anonymous,
+    /// Somebody who has.
+    Member,
+}
+
+/// A session of a visitor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Who has it.
+    pub(crate) visitor: Visitor,
+    expires: u64,
+    nonce: String,
+}
+
+/// Signs sessions, and recognizes those that are signed.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    key: [u8; 32],
+    transport: Transport,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sessions(..)")
+    }
+}
+
+impl Sessions {
+    /// How long a session lasts: a working day.
+    pub(crate) const AGE: Duration = Duration::from_secs(12 * 3600);
+
+    /// Sessions of a cluster with this cookie, whose pages have a token with this digest. They end when either changes.
+    pub(crate) fn new(cookie: &[u8], token: Option<&[u8; 32]>, transport: Transport) -> Self {
+        let token = token.map_or(&[][..], |token| &token[..]);
+        Self { key: mac(cookie, &[b"peerl web sessions 1", token]), transport }
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub(crate) fn begin(&self, visitor: Visitor, now: SystemTime) -> Result<Session, getrandom::Error> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)?;
+        Ok(Session { visitor, expires: seconds(now).saturating_add(Self::AGE.as_secs()), nonce: hex(&nonce) })
+    }
+
+    /// The session that a request has, if it is one of these and has not ended.
+    pub(crate) fn of(&self, headers: &HeaderMap, now: SystemTime) -> Option<Session> {
+        let jar = CookieJar::from_headers(headers);
+        let (text, signature) = jar.get(self.name())?.value().rsplit_once('.')?;
+        let is_signed: bool = self.sign(b"session", text).as_bytes().ct_eq(signature.as_bytes()).into();
+        if !is_signed {
+            return None;
+        }
+        let mut parts = text.split('.');
+        let expires = parts.next()?.parse().ok().filter(|expires| *expires > seconds(now))?;
+        let visitor = match parts.next()? {
+            "member" => Visitor::Member,
+            _ => Visitor::Anonymous,
+        };
+        Some(Session { visitor, expires, nonce: parts.next()?.to_owned() })
+    }
+
+    /// The `set-cookie` header with which a session is kept.
+    pub(crate) fn keep(&self, session: &Session) -> HeaderValue {
+        let text = session.text();
+        let signature = self.sign(b"session", &text);
+        self.cookie(&format!("{text}.{signature}"), Self::AGE)
+    }
+
+    /// The `set-cookie` header with which a session is forgotten.
+    pub(crate) fn forget(&self) -> HeaderValue {
+        self.cookie("", Duration::ZERO)
+    }
+
+    /// What forms of a session bear, and those of other sites cannot.
+    pub(crate) fn form_token(&self, session: &Session) -> String {
+        self.sign(b"form", &session.text())
+    }
+
+    /// Whether a form is one of this session.
+    pub(crate) fn is_form_token(&self, session: &Session, token: &str) -> bool {
+        self.form_token(session).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    fn sign(&self, purpose: &[u8], text: &str) -> String {
+        hex(&mac(&self.key, &[purpose, b"\0", text.as_bytes()]))
+    }
+
+    /// With the prefix, no other host of the domain can set it.
+    fn name(&self) -> &'static str {
+        match self.transport {
+            Transport::Https => "__Host-peerl",
+            Transport::Http => "peerl",
+        }
+    }
+
+    fn cookie(&self, value: &str, age: Duration) -> HeaderValue {
+        let (name, age) = (self.name(), age.as_secs());
+        let secure = if self.transport == Transport::Https { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+        // All of it is ASCII.
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+impl Session {
+    fn text(&self) -> String {
+        let visitor = match self.visitor {
+            Visitor::Anonymous => "anonymous",
+            Visitor::Member => "member",
+        };
+        format!("{}.{visitor}.{}", self.expires, self.nonce)
+    }
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    // Keys of any length are possible.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::COOKIE;
+
+    use super::*;
+
+    fn sessions() -> Sessions {
+        Sessions::new(b"cookie", Some(&[7; 32]), Transport::Http)
+    }
+
+    fn headers(kept: &HeaderValue) -> HeaderMap {
+        let pair = kept.to_str().unwrap().split(';').next().unwrap().to_owned();
+        HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&format!("other=1; {pair}")).unwrap())])
+    }
+
+    #[test]
+    fn a_session_lasts_until_it_ends() {
+        let (sessions, now) = (sessions(), SystemTime::now());
+        let session = sessions.begin(Visitor::Member, now).unwrap();
+        let request = headers(&sessions.keep(&session));
+        assert_eq!(self::sessions().of(&request, now), Some(session.clone()), "at another web node of the cluster");
+        assert_eq!(sessions.of(&request, now + Sessions::AGE), None);
+        assert!(sessions.is_form_token(&session, &sessions.form_token(&session)));
+        let other = sessions.begin(Visitor::Member, now).unwrap();
+        assert!(!sessions.is_form_token(&other, &sessions.form_token(&session)));
+        assert!(!sessions.is_form_token(&session, ""));
+    }
+
+    #[test]
+    fn what_is_not_signed_is_no_session() {
+        let (sessions, now) = (sessions(), SystemTime::now());
+        let session = sessions.begin(Visitor::Anonymous, now).unwrap();
+        let kept = sessions.keep(&session);
+        for forged in [
+            kept.to_str().unwrap().replace("anonymous", "member"),
+            kept.to_str().unwrap().replacen("=", "=9", 1),
+            "peerl=".to_owned(),
+            "peerl=...".to_owned(),
+            "peerl=99999999999.member.0.".to_owned(),
+        ] {
+            assert_eq!(sessions.of(&headers(&HeaderValue::from_str(&forged).unwrap()), now), None, "{forged}");
+        }
+        assert_eq!(sessions.of(&HeaderMap::new(), now), None);
+        for other in [
+            Sessions::new(b"cookie", None, Transport::Http),
+            Sessions::new(b"cookie", Some(&[8; 32]), Transport::Http),
+            Sessions::new(b"other", Some(&[7; 32]), Transport::Http),
+            Sessions::new(b"cookie", Some(&[7; 32]), Transport::Https),
+        ] {
+            assert_eq!(other.of(&headers(&kept), now), None);
+        }
+    }
+
+    #[test]
+    fn cookies_are_kept_from_scripts_and_other_sites() {
+        let session = sessions().begin(Visitor::Member, SystemTime::now()).unwrap();
+        let plain = sessions().keep(&session);
+        let plain = plain.to_str().unwrap();
+        assert!(plain.starts_with("peerl=") && plain.contains("HttpOnly") && plain.contains("SameSite=Lax"), "{plain}");
+        assert!(!plain.contains("Secure"));
+        let secure = Sessions::new(b"cookie", None, Transport::Https).keep(&session);
+        let secure = secure.to_str().unwrap();
+        assert!(secure.starts_with("__Host-peerl=") && secure.ends_with("; Secure"), "{secure}");
+        assert!(sessions().forget().to_str().unwrap().contains("Max-Age=0"));
+    }
+}

@@ -1,0 +1,202 @@
+//! Jobs of any web node of the cluster: a visitor may come to another one than that which runs the job.
+
+use std::future::IntoFuture;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use peerl_node::{CallError, Exception, Mfa, NodeName, Term};
+use peerl_term::AtomError;
+use peerl_term::text::Syntax;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::address::JobAddress;
+use super::job::{Job, Update};
+use super::site::Site;
+use crate::explain;
+
+const MODULE: &str = "peerl_web";
+
+/// How long another web node may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How many rows are told at once.
+pub(crate) const ROWS: usize = 500;
+
+/// Why a job cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JobError {
+    /// The node does not have it.
+    #[error("there is no such job: it may have ended more than a day ago, or its node may have been started anew")]
+    Unknown,
+    /// The node is none of the cluster.
+    #[error("{0} is no node of this cluster now, so that nothing is known of its jobs")]
+    UnknownNode(String),
+    /// The node does not answer.
+    #[error("the job is kept by {node}, which does not tell of it: {why}")]
+    Unreachable {
+        /// The node.
+        node: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What has become of a wish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Asked {
+    /// It was done, or there was nothing to do.
+    Done,
+    /// There is no such job.
+    Unknown,
+    /// It is refused, for this reason.
+    Refused(String),
+}
+
+/// Lets the other nodes of the cluster see the jobs of this one, and act on them: `peerl_web:job(Id, Version)`,
+/// `peerl_web:cancel(Id)` and `peerl_web:retry(Id)`.
+///
+/// # Errors
+/// Never; the names are atoms.
+pub(crate) fn register(site: &Arc<Site>) -> Result<(), AtomError> {
+    let node = &site.node;
+    let this = Arc::downgrade(site);
+    node.export(MODULE, "job", 2, move |(id, after): (String, u64)| {
+        let update = running(&this).map(|site| site.jobs.get(&id).map(|job| job.update(after, ROWS)));
+        async move { update }
+    })?;
+    let this = Arc::downgrade(site);
+    node.export(MODULE, "cancel", 1, move |(id,): (String,)| {
+        let asked = running(&this).map(|site| site.cancel_own(&id));
+        async move { asked }
+    })?;
+    let this = Arc::downgrade(site);
+    node.export(MODULE, "retry", 1, move |(id,): (String,)| {
+        let asked = running(&this).map(|site| site.retry_own(&id));
+        async move { asked }
+    })
+}
+
+fn running(site: &Weak<Site>) -> Result<Arc<Site>, Exception> {
+    site.upgrade().ok_or_else(|| Exception::exit(Term::atom("shutdown")))
+}
+
+impl Site {
+    /// The job, if this node runs it.
+    pub(crate) fn own(&self, address: &JobAddress) -> Option<Arc<Job>> {
+        let is_own = address.node == self.node.name().as_str();
+        is_own.then(|| self.jobs.get(&address.id)).flatten()
+    }
+
+    /// A job, and some of the rows that have changed since a version.
+    ///
+    /// # Errors
+    /// If there is no such job, or its node does not answer.
+    pub(crate) async fn update(&self, address: &JobAddress, after: u64) -> Result<Update, JobError> {
+        if address.node == self.node.name().as_str() {
+            let job = self.jobs.get(&address.id).ok_or(JobError::Unknown)?;
+            return Ok(job.update(after, ROWS));
+        }
+        let update: Option<Update> = self.ask(address, "job", vec![Term::from(after)]).await?;
+        update.ok_or(JobError::Unknown)
+    }
+
+    /// A job with all its rows.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub(crate) async fn whole(&self, address: &JobAddress) -> Result<Update, JobError> {
+        let mut whole = self.update(address, 0).await?;
+        while whole.more {
+            let Update { job, rows, version, more } = self.update(address, whole.version).await?;
+            whole.rows.extend(rows);
+            (whole.job, whole.version, whole.more) = (job, version, more);
+        }
+        // A row that has changed meanwhile is there twice; its latest state is the last one.
+        whole.rows.reverse();
+        whole.rows.sort_by_key(|row| row.index);
+        whole.rows.dedup_by_key(|row| row.index);
+        Ok(whole)
+    }
+
+    /// Gives up what is not done of a job.
+    ///
+    /// # Errors
+    /// If there is no such job, or its node does not answer.
+    pub(crate) async fn cancel(&self, address: &JobAddress) -> Result<Asked, JobError> {
+        self.wish(address, "cancel", Self::cancel_own).await
+    }
+
+    /// Lets the nodes try again what has failed of a job.
+    ///
+    /// # Errors
+    /// If there is no such job, or its node does not answer.
+    pub(crate) async fn retry(&self, address: &JobAddress) -> Result<Asked, JobError> {
+        self.wish(address, "retry", Self::retry_own).await
+    }
+
+    async fn wish(
+        &self,
+        address: &JobAddress,
+        function: &'static str,
+        own: fn(&Self, &str) -> Asked,
+    ) -> Result<Asked, JobError> {
+        let asked = match address.node == self.node.name().as_str() {
+            true => own(self, &address.id),
+            false => self.ask(address, function, Vec::new()).await?,
+        };
+        if asked == Asked::Unknown { Err(JobError::Unknown) } else { Ok(asked) }
+    }
+
+    fn cancel_own(&self, id: &str) -> Asked {
+        match self.jobs.get(id) {
+            Some(job) => {
+                job.cancel();
+                Asked::Done
+            }
+            None => Asked::Unknown,
+        }
+    }
+
+    fn retry_own(&self, id: &str) -> Asked {
+        let Some(job) = self.jobs.get(id) else { return Asked::Unknown };
+        match self.jobs.retry(&job) {
+            Ok(true) => {
+                self.start(&job);
+                Asked::Done
+            }
+            Ok(false) => Asked::Done,
+            Err(error) => Asked::Refused(error.to_string()),
+        }
+    }
+
+    /// Asks the node of a job. Only nodes that are known are called: a visitor chooses the name.
+    async fn ask<T: DeserializeOwned + Send + 'static>(
+        &self,
+        address: &JobAddress,
+        function: &'static str,
+        more: Vec<Term>,
+    ) -> Result<T, JobError> {
+        let unknown = || JobError::UnknownNode(address.node.clone());
+        let peer = NodeName::new(&address.node).map_err(|_| unknown())?;
+        if !self.cluster.knows(&address.node) && !self.is_connected(&peer) {
+            return Err(unknown());
+        }
+        let arguments = [vec![Term::from(address.id.as_str())], more].concat();
+        let mfa = Mfa::with_terms(peerl_term::Atom::from_static(MODULE), peerl_term::Atom::from_static(function), arguments);
+        let answer = self.node.call::<T>(&peer, mfa).timeout(ANSWER).into_future().await;
+        answer.map_err(|error| JobError::Unreachable { node: address.node.clone(), why: why(error, &address.node) })
+    }
+
+    fn is_connected(&self, peer: &NodeName) -> bool {
+        self.node.nodes(peerl_node::Nodes::Connected).contains(peer)
+    }
+}
+
+fn why(error: CallError, node: &str) -> String {
+    match error {
+        CallError::Exception(_) => "it serves no page, or one of another version".to_owned(),
+        error => explain::call(error, "for a job", node, Syntax::Erlang).message().to_owned(),
+    }
+}

@@ -1,0 +1,239 @@
+//! The nodes that take checksums, and by which function.
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use peerl_node::{CallError, Mfa, Node, NodeName};
+use peerl_term::{Atom, Term};
+use serde::{Serialize, Serializer};
+use tokio::sync::watch;
+
+const PAGE: Atom = Atom::from_static("peerl_page");
+const CHECKSUM: Atom = Atom::from_static("checksum");
+const CONTROLLER: &str = "Elixir.ClusterScrape.PageController";
+const FETCH: Atom = Atom::from_static("fetch");
+
+/// How long a node may take to say what it serves.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Which pages visitors may have fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All: the visitors are on this machine.
+    #[default]
+    Anywhere,
+    /// Those of public addresses, and of these networks: others could learn of networks that only the workers see.
+    Public {
+        /// The networks.
+        allow: Vec<IpNet>,
+    },
+}
+
+/// Whether nodes of Erlang's virtual machine take part, which fetch what they are told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BeamNodes {
+    /// They do, if they have the function `ClusterScrape.PageController.fetch/1`.
+    Used,
+    /// They are left out.
+    LeftOut,
+}
+
+/// What a node takes checksums with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// `peerl_page:checksum/2`.
+    Checksum,
+    /// `ClusterScrape.PageController.fetch/1`.
+    Fetch,
+}
+
+/// What a node does for jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// It takes checksums.
+    Takes(Service),
+    /// It does not, for this reason.
+    LeftOut(String),
+}
+
+impl Serialize for Duty {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.words())
+    }
+}
+
+impl Duty {
+    /// In words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Takes(_) => "takes checksums".to_owned(),
+            Self::LeftOut(why) => format!("left out: {why}"),
+        }
+    }
+}
+
+/// The nodes that take checksums, as they come and go.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers {
+    reach: Reach,
+    beam: BeamNodes,
+    duties: Arc<Mutex<BTreeMap<NodeName, Duty>>>,
+    able: watch::Sender<Vec<NodeName>>,
+}
+
+impl Workers {
+    /// Nobody yet.
+    pub(crate) fn new(reach: Reach, beam: BeamNodes) -> Self {
+        Self { reach, beam, duties: Arc::default(), able: watch::Sender::default() }
+    }
+
+    /// The nodes that take checksums now.
+    pub(crate) fn able(&self) -> watch::Receiver<Vec<NodeName>> {
+        self.able.subscribe()
+    }
+
+    /// What a node does, if that is known.
+    pub(crate) fn duty(&self, node: &NodeName) -> Option<Duty> {
+        self.lock().get(node).cloned()
+    }
+
+    /// Asks a node what it serves, and takes it in if that is of use. Nothing changes if it does not answer.
+    pub(crate) async fn ask(&self, node: &Node, peer: &NodeName) {
+        let duty = match self.find_out(node, peer).await {
+            Ok(duty) => duty,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "does not say what it serves");
+                return;
+            }
+        };
+        if self.duty(peer).as_ref() != Some(&duty) {
+            match &duty {
+                Duty::Takes(_) => tracing::info!(node = %peer, "takes checksums"),
+                Duty::LeftOut(why) => tracing::info!(node = %peer, "left out: {why}"),
+            }
+        }
+        self.lock().insert(peer.clone(), duty);
+        self.publish();
+    }
+
+    /// A node is no longer one of the cluster.
+    pub(crate) fn forget(&self, peer: &NodeName) {
+        if self.lock().remove(peer).is_some() {
+            self.publish();
+        }
+    }
+
+    /// The call that takes a page's checksum at a node.
+    pub(crate) fn call(&self, node: &NodeName, url: &str, timeout: Duration) -> Mfa {
+        let url = Term::from(url);
+        match self.lock().get(node) {
+            Some(Duty::Takes(Service::Fetch)) => Mfa::with_terms(controller(), FETCH, vec![url]),
+            _ => Mfa::with_terms(PAGE, CHECKSUM, vec![url, self.options(timeout)]),
+        }
+    }
+
+    fn options(&self, timeout: Duration) -> Term {
+        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let mut options = vec![(Term::atom("timeout"), Term::from(milliseconds))];
+        if let Reach::Public { allow } = &self.reach {
+            let allow = allow.iter().map(|network| Term::from(network.to_string()));
+            options.push((Term::atom("addresses"), Term::atom("public")));
+            options.push((Term::atom("allow"), Term::list(allow)));
+        }
+        Term::map(options)
+    }
+
+    async fn find_out(&self, node: &Node, peer: &NodeName) -> Result<Duty, CallError> {
+        if self.serves_checksums(node, peer).await? {
+            return match self.reach {
+                Reach::Public { .. } => self.keeps_the_rule(node, peer).await,
+                Reach::Anywhere => Ok(Duty::Takes(Service::Checksum)),
+            };
+        }
+        Ok(match (serves_fetch(node, peer).await?, self.beam) {
+            (true, BeamNodes::Used) => Duty::Takes(Service::Fetch),
+            (true, BeamNodes::LeftOut) => Duty::LeftOut(
+                "its fetch/1 would fetch private addresses for any visitor (--beam-nodes uses it all the same)".to_owned(),
+            ),
+            (false, _) => Duty::LeftOut("it serves no checksums".to_owned()),
+        })
+    }
+
+    async fn serves_checksums(&self, node: &Node, peer: &NodeName) -> Result<bool, CallError> {
+        let question = Mfa::with_terms(Atom::from_static("peerl"), Atom::from_static("functions"), Vec::new());
+        let functions = node.call::<Vec<(String, String, u64)>>(peer, question).timeout(ANSWER).into_future().await;
+        match functions {
+            Ok(functions) => Ok(functions
+                .iter()
+                .any(|(module, function, arity)| module == PAGE.as_str() && function == CHECKSUM.as_str() && *arity == 2)),
+            Err(CallError::Exception(_) | CallError::Decode(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Older workers do not know the option, and would fetch from any address without it.
+    async fn keeps_the_rule(&self, node: &Node, peer: &NodeName) -> Result<Duty, CallError> {
+        let nothing = Mfa::with_terms(PAGE, CHECKSUM, vec![Term::from(""), self.options(Duration::from_secs(1))]);
+        match node.call::<Term>(peer, nothing).timeout(ANSWER).into_future().await {
+            Ok(_) => Ok(Duty::Takes(Service::Checksum)),
+            Err(CallError::Exception(_)) => {
+                Ok(Duty::LeftOut("it is of an older version, which would fetch private addresses".to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn publish(&self) {
+        let duties = self.lock();
+        let able = duties.iter().filter(|(_, duty)| matches!(duty, Duty::Takes(_))).map(|(node, _)| node.clone()).collect();
+        drop(duties);
+        self.able.send_if_modified(|known| {
+            let is_new = *known != able;
+            *known = able;
+            is_new
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeName, Duty>> {
+        self.duties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn controller() -> Atom {
+    Atom::from_static(CONTROLLER)
+}
+
+/// Whether an Elixir node has the function. Its module may not be loaded yet.
+async fn serves_fetch(node: &Node, peer: &NodeName) -> Result<bool, CallError> {
+    let call = |module: &'static str, function: &'static str, arguments: Vec<Term>| {
+        let mfa = Mfa::with_terms(Atom::from_static(module), Atom::from_static(function), arguments);
+        node.call::<Term>(peer, mfa).timeout(ANSWER).into_future()
+    };
+    let module = Term::Atom(controller());
+    let answered = |answer: Result<Term, CallError>| match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(CallError::Exception(_)) => Ok(None),
+        Err(error) => Err(error),
+    };
+    answered(call("code", "ensure_loaded", vec![module.clone()]).await)?;
+    let exported = call("erlang", "function_exported", vec![module, Term::Atom(FETCH), Term::from(1)]).await;
+    Ok(answered(exported)?.is_some_and(|value| value.is_atom("true")))
+}
+
+/// What a node says when a page's outcome is only an atom, as `fetch/1` gives them.
+pub(crate) fn words_of(error: &str) -> Option<&'static str> {
+    Some(match error {
+        "nxdomain" => "the host has no address",
+        "econnrefused" => "the connection was refused",
+        "econnreset" | "closed" | "socket_closed_remotely" => "the server closed the connection",
+        "ehostunreach" => "the host cannot be reached",
+        "enetunreach" => "the network cannot be reached",
+        "etimedout" | "timeout" => "no answer in time",
+        "Other failure" => "the answer was neither a page nor that there is none",
+        _ => return None,
+    })
+}
+
