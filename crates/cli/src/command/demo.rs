@@ -104,7 +104,9 @@ impl Demo {
         let reserved = self.options.reserve(address).await?;
         let started = async {
             let cluster = self.start(output).await?;
-            let specs = Spec::Static(StaticListSettings { nodes: cluster.workers.names().iter().map(ToString::to_string).collect() });
+            let specs = Spec::Static(StaticListSettings {
+                nodes: cluster.workers.names().iter().map(ToString::to_string).collect(),
+            });
             let mesh = Reconciler::new(cluster.node.clone(), vec![specs.build().map_err(Failure::new)?]);
             Ok::<_, Failure>((cluster, mesh.interval(Duration::from_secs(1))))
         };

@@ -47,6 +47,11 @@ impl Token {
         Ok(Self::of(text.as_bytes()))
     }
 
+    /// Its SHA-256 digest, for keys that end with it.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     fn of(text: &[u8]) -> Self {
         Self(Sha256::digest(text).into())
     }

@@ -71,7 +71,7 @@ pub(super) async fn begin(State(site): State<Arc<Site>>, guest: Guest, request: 
     guest.take(&site.requests, "jobs")?;
     let urls = Urls::of_list(urls.iter().map(String::as_str)).map_err(|error| {
         let lines = error.lines().into_iter().map(|line| line.replacen("Line ", "URL ", 1)).collect();
-        Problem { lines, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "") }
+        Problem::of_lines(StatusCode::UNPROCESSABLE_ENTITY, lines)
     })?;
     let made = Made::from(site.begin(urls)?.head());
     let mut response = http::json(StatusCode::CREATED, &made);
@@ -130,7 +130,13 @@ pub(super) async fn retry(
 fn may_act(site: &Site, guest: &Guest) -> Result<(), Problem> {
     admitted(guest)?;
     let is_json = guest.headers().get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+        kind.to_str()
+            .unwrap_or_default()
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case("application/json")
     });
     match (&site.access, guest.rights) {
         (Access::Token(_), Rights::Program) => Ok(()),

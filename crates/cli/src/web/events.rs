@@ -83,7 +83,8 @@ fn stream(site: Arc<Site>, guest: &Guest, job: Option<(JobAddress, u64)>) -> Res
     };
     let (sender, mut receiver) = mpsc::channel(4);
     tokio::spawn(Teller { site, sender, _permit: permit }.run(job));
-    let events = stream::poll_fn(move |context| receiver.poll_recv(context).map(|event| event.map(Ok::<_, Infallible>)));
+    let events =
+        stream::poll_fn(move |context| receiver.poll_recv(context).map(|event| event.map(Ok::<_, Infallible>)));
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
     // A proxy that gathers answers would hold the events back.
     response.headers_mut().insert("x-accel-buffering", hyper::header::HeaderValue::from_static("no"));

@@ -365,7 +365,12 @@ mod tests {
     }
 
     fn sum(url: &str) -> ChecksumRecord {
-        ChecksumRecord { sha256: Some("ab".repeat(32)), error: None, node: Some("w@h".to_owned()), ..ChecksumRecord::failed(url, "") }
+        ChecksumRecord {
+            sha256: Some("ab".repeat(32)),
+            error: None,
+            node: Some("w@h".to_owned()),
+            ..ChecksumRecord::failed(url, "")
+        }
     }
 
     fn states(rows: &[Row]) -> Vec<(u32, &'static str)> {

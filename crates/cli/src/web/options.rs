@@ -113,12 +113,7 @@ impl Reserved {
     ///
     /// # Errors
     /// If the node cannot serve what other web nodes ask.
-    pub fn open(
-        self,
-        node: &Node,
-        mesh: broadcast::Receiver<MeshEvent>,
-        example: String,
-    ) -> Result<WebPage, Failure> {
+    pub fn open(self, node: &Node, mesh: broadcast::Receiver<MeshEvent>, example: String) -> Result<WebPage, Failure> {
         let beam = match (&self.reach, self.options.beam_nodes) {
             (Reach::Public { .. }, false) => BeamNodes::LeftOut,
             _ => BeamNodes::Used,

@@ -266,9 +266,10 @@ pub(super) async fn cluster(State(site): State<Arc<Site>>, guest: Guest) -> Page
 pub(super) fn admitted(guest: &Guest) -> Result<(), Problem> {
     match guest.is_admitted() {
         true => Ok(()),
-        false => {
-            Err(Problem::new(StatusCode::UNAUTHORIZED, "A token is needed: log in, or send authorization: Bearer TOKEN."))
-        }
+        false => Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "A token is needed: log in, or send authorization: Bearer TOKEN.",
+        )),
     }
 }
 
@@ -285,7 +286,10 @@ fn unreadable(error: &FormRejection) -> Problem {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             let most = super::routes::BODY >> 20;
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("The form has more than {most} MiB, the most that is taken."))
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("The form has more than {most} MiB, the most that is taken."),
+            )
         }
         status => Problem::new(status, &sentence(&error.body_text())),
     }

@@ -26,6 +26,11 @@ impl Problem {
         Self { status, lines: vec![line.to_owned()], retry_after: None, kind: None }
     }
 
+    /// Makes one of several lines.
+    pub(crate) fn of_lines(status: StatusCode, lines: Vec<String>) -> Self {
+        Self { lines, ..Self::new(status, "") }
+    }
+
     /// Says after how many seconds another attempt makes sense.
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }

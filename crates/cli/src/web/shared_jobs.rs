@@ -184,7 +184,8 @@ impl Site {
             return Err(unknown());
         }
         let arguments = [vec![Term::from(address.id.as_str())], more].concat();
-        let mfa = Mfa::with_terms(peerl_term::Atom::from_static(MODULE), peerl_term::Atom::from_static(function), arguments);
+        let mfa =
+            Mfa::with_terms(peerl_term::Atom::from_static(MODULE), peerl_term::Atom::from_static(function), arguments);
         let answer = self.node.call::<T>(&peer, mfa).timeout(ANSWER).into_future().await;
         answer.map_err(|error| JobError::Unreachable { node: address.node.clone(), why: why(error, &address.node) })
     }

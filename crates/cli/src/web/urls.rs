@@ -107,11 +107,6 @@ impl Urls {
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
-
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
 }
 
 fn problem(text: &str) -> Option<&'static str> {
@@ -131,9 +126,13 @@ impl UrlsError {
     /// In words, a line each.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Empty => vec!["There is no web address yet: write one a line, or separate them with commas.".to_owned()],
+            Self::Empty => {
+                vec!["There is no web address yet: write one a line, or separate them with commas.".to_owned()]
+            }
             Self::TooMany { count } => {
-                vec![format!("A job has at most {MAX_URLS} web addresses, and these are {count}: split them into several jobs.")]
+                vec![format!(
+                    "A job has at most {MAX_URLS} web addresses, and these are {count}: split them into several jobs."
+                )]
             }
             Self::Bad { first, more } => {
                 let mut lines: Vec<String> = first

@@ -82,7 +82,8 @@ impl Guest {
             Some(session) => session,
             None => {
                 let begun = site.sessions.begin(Visitor::Anonymous, SystemTime::now());
-                let session = begun.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
+                let session =
+                    begun.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
                 self.kept = Some(site.sessions.keep(&session));
                 session
             }
@@ -118,8 +119,11 @@ impl Guest {
     pub(crate) fn take(&self, rate: &Rate, what: &str) -> Result<(), Problem> {
         rate.take(self.client, Instant::now()).map_err(|wait| {
             let seconds = wait.as_secs() + 1;
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, &format!("Too many {what} from your address: try again in {seconds} s."))
-                .retry_after(seconds)
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                &format!("Too many {what} from your address: try again in {seconds} s."),
+            )
+            .retry_after(seconds)
         })
     }
 

@@ -156,7 +156,8 @@ impl Workers {
         Ok(match (serves_fetch(node, peer).await?, self.beam) {
             (true, BeamNodes::Used) => Duty::Takes(Service::Fetch),
             (true, BeamNodes::LeftOut) => Duty::LeftOut(
-                "its fetch/1 would fetch private addresses for any visitor (--beam-nodes uses it all the same)".to_owned(),
+                "its fetch/1 would fetch private addresses for any visitor (--beam-nodes uses it all the same)"
+                    .to_owned(),
             ),
             (false, _) => Duty::LeftOut("it serves no checksums".to_owned()),
         })
@@ -166,9 +167,9 @@ impl Workers {
         let question = Mfa::with_terms(Atom::from_static("peerl"), Atom::from_static("functions"), Vec::new());
         let functions = node.call::<Vec<(String, String, u64)>>(peer, question).timeout(ANSWER).into_future().await;
         match functions {
-            Ok(functions) => Ok(functions
-                .iter()
-                .any(|(module, function, arity)| module == PAGE.as_str() && function == CHECKSUM.as_str() && *arity == 2)),
+            Ok(functions) => Ok(functions.iter().any(|(module, function, arity)| {
+                module == PAGE.as_str() && function == CHECKSUM.as_str() && *arity == 2
+            })),
             Err(CallError::Exception(_) | CallError::Decode(_)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -188,7 +189,8 @@ impl Workers {
 
     fn publish(&self) {
         let duties = self.lock();
-        let able = duties.iter().filter(|(_, duty)| matches!(duty, Duty::Takes(_))).map(|(node, _)| node.clone()).collect();
+        let able =
+            duties.iter().filter(|(_, duty)| matches!(duty, Duty::Takes(_))).map(|(node, _)| node.clone()).collect();
         drop(duties);
         self.able.send_if_modified(|known| {
             let is_new = *known != able;
@@ -236,4 +238,3 @@ pub(crate) fn words_of(error: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
-

@@ -21,7 +21,14 @@ pub(crate) enum RowFilter {
 const BLOCK: usize = 100;
 
 /// The page of a job, with its rows and the cluster.
-pub(crate) fn results(frame: Frame<'_>, job: &JobHead, rows: &[Row], filter: RowFilter, version: u64, now: &Cluster) -> Markup {
+pub(crate) fn results(
+    frame: Frame<'_>,
+    job: &JobHead,
+    rows: &[Row],
+    filter: RowFilter,
+    version: u64,
+    now: &Cluster,
+) -> Markup {
     let shown: Vec<&Row> =
         rows.iter().filter(|row| filter == RowFilter::All || row.state == RowState::Failed).collect();
     let path = job.path();
