@@ -285,11 +285,11 @@ async fn answers() {
 
 /// Reads a call, and answers it.
 fn answer(mut intruder: Intruder, wrong: &str) -> Intruder {
-    use peerl_proto::control::ControlMessage;
+    use peerl_proto::control::Signal;
     loop {
         let me = Term::from(intruder.pid());
-        match intruder.message().control {
-            ControlMessage::SpawnRequest(request) => {
+        match intruder.message().signal {
+            Signal::SpawnRequest(request) => {
                 let reference = Term::from(request.reference);
                 let mut payload = vec![104, if wrong == "in the value" { 3 } else { 4 }];
                 payload.extend_from_slice(&reference.encode()[1..]);
@@ -300,8 +300,8 @@ fn answer(mut intruder: Intruder, wrong: &str) -> Intruder {
                 intruder.raw(signal(PAYLOAD_MONITOR_P_EXIT, [me, request.from.into(), reference]), &payload);
                 return intruder;
             }
-            ControlMessage::MonitorP(monitor) => {
-                let reference = Term::from(monitor.reference);
+            Signal::Monitor { reference, .. } => {
+                let reference = Term::from(reference);
                 let payload = [&[104, 2][..], &reference.encode()[1..], &[160]].concat();
                 intruder.raw(signal(ALIAS_SEND, [me, reference]), &payload);
                 return intruder;

@@ -5,7 +5,7 @@ mod stage;
 
 use intruder::{Intruder, fragment};
 use peerl_node::{CallError, ChannelLimits, Limits, Loss, Message, Mfa, Node, NodeDownReason, Nodes, Term};
-use peerl_proto::control::ControlMessage;
+use peerl_proto::control::Signal;
 use peerl_term::{Atom, Reference};
 use peerl_test_support::{COOKIE, Otp, ProcessGuard, matrix, peerl_command, unique_name};
 use stage::{LIMIT, Stage, eval, eval_with, eventually, expect, export, message, name};
@@ -130,8 +130,8 @@ async fn frames() {
         let reference = Reference::new(intruder.pid().node, 9, &[4]).unwrap();
         let request = [29.into(), reference.into(), me.clone(), me.clone(), mfa, Term::nil()];
         intruder.frame(Term::tuple(request), Some(Term::list([large.clone()])));
-        let ControlMessage::SpawnReply(reply) = intruder.message().control else { panic!() };
-        assert_eq!(reply.result.unwrap_err(), "system_limit");
+        let Signal::SpawnReply { result, .. } = intruder.message().signal else { panic!() };
+        assert_eq!(result.unwrap_err(), "system_limit");
 
         // Fragments of that size.
         let start = [&[0][..], &send.encode()[1..], &[104, 1]].concat();
@@ -152,7 +152,7 @@ async fn frames() {
     let mfa = Mfa::new("m", "f", ()).unwrap();
     let call = tokio::spawn(std::future::IntoFuture::into_future(node.call::<Term>(&peer, mfa)));
     let intruder = tokio::task::spawn_blocking(move || {
-        while !matches!(intruder.message().control, ControlMessage::SpawnRequest(_)) {}
+        while !matches!(intruder.message().signal, Signal::SpawnRequest(_)) {}
         std::io::Write::write_all(&mut intruder.socket, &[0xff; 4]).unwrap();
         intruder
     });

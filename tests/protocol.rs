@@ -10,7 +10,7 @@ use std::{
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Message, Outbound},
-    control::{ControlMessage, Forms, Mfa, ProcessId, SpawnOptions, SpawnReplyFlags, SpawnRequest},
+    control::{BorrowedSpawnRequest, Forms, ProcessId, Signal, SpawnOptions, SpawnReplyFlags},
     cookie::Cookie,
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
@@ -342,42 +342,38 @@ fn spawn_and_exit() {
         let stage = stage(otp);
         let mut peer = stage.dial().unwrap();
         let (me, request) = (peer.pid(), peer.reference(5));
-        let control = SpawnRequest {
-            reference: request.clone(),
-            from: me.clone(),
-            group_leader: me.clone(),
-            function: Mfa { module: Atom::from_static("timer"), function: Atom::from_static("sleep"), arity: 1 },
-            options: Ok(SpawnOptions { link: true, monitor: true }),
+        let control = BorrowedSpawnRequest {
+            reference: &request,
+            from: &me,
+            group_leader: &me,
+            module: &Atom::from_static("timer"),
+            function: &Atom::from_static("sleep"),
+            arity: 1,
+            options: SpawnOptions { link: true, monitor: true },
         };
         let control = peer.forms().offer(control).unwrap();
         let arguments = Term::list([Term::atom("infinity")]);
         peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&arguments, out), out).unwrap());
-        let Some(Message { control: ControlMessage::SpawnReply(reply), payload: None, .. }) = peer.receive() else {
-            panic!("no reply")
-        };
-        assert_eq!(reply.reference, request);
-        assert_eq!(reply.flags, SpawnReplyFlags::LINK | SpawnReplyFlags::MONITOR);
-        let spawned = reply.result.unwrap();
+        let reply = peer.receive().unwrap();
+        let Signal::SpawnReply { reference, flags, result, .. } = reply.signal else { panic!("no reply") };
+        assert_eq!(reference, request);
+        assert_eq!(flags, SpawnReplyFlags::LINK | SpawnReplyFlags::MONITOR);
+        let spawned = result.unwrap();
         // An exit signal whose reason has parts, and that comes before the monitored process has run at all, now and then
         // ends the whole VM of OTP 27 and 29.
         let sleeps = "[P || P <- processes(), process_info(P, current_function) =:= {current_function, {timer, sleep, 1}}] =/= []";
         stage.beam.wait_for(sleeps, "true", Duration::from_secs(20));
 
         let reason = Term::tuple([Term::atom("enough"), Term::from(1)]);
-        let control = peer.forms().exit2(me.clone(), spawned.clone(), || reason.clone());
+        let control = peer.forms().exit2(me.clone(), spawned.clone());
         peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&reason, out), out).unwrap());
-        let Some(Message { control: ControlMessage::PayloadExit(exit), payload: Some(payload), .. }) = peer.receive()
-        else {
-            panic!("no exit")
-        };
-        assert_eq!((&exit.from, &exit.to, payload.decode().unwrap()), (&spawned, &me, reason.clone()));
-        let Some(Message { control: ControlMessage::PayloadMonitorPExit(down), payload: Some(payload), .. }) =
-            peer.receive()
-        else {
-            panic!("no down")
-        };
-        assert_eq!((down.from, down.to, down.reference), (ProcessId::Pid(spawned), me.clone(), request));
-        assert_eq!(payload.decode().unwrap(), reason);
+        let exit = peer.receive().unwrap();
+        assert_eq!(exit.signal, Signal::Exit { from: spawned.clone(), to: me.clone() });
+        assert_eq!(exit.payload.unwrap().decode().unwrap(), reason);
+        let down = peer.receive().unwrap();
+        let from = ProcessId::Pid(spawned);
+        assert_eq!(down.signal, Signal::MonitorExit { from, to: me.clone(), reference: request.clone() });
+        assert_eq!(down.payload.unwrap().decode().unwrap(), reason);
         peer.assert_pings();
     }
 }
@@ -393,13 +389,8 @@ fn alias() {
         peer.send("echo", &Term::tuple([alias.clone().into(), Term::atom("hello")]));
         let message = peer.receive().unwrap();
         assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("hello"));
-        match message.control {
-            ControlMessage::AliasSend(send) => assert_eq!((send.to, otp.number() < 28), (alias, true)),
-            ControlMessage::AltactSigSend(send) => {
-                use peerl_proto::control::SignalTarget;
-                assert_eq!((send.to, otp.number() >= 28), (SignalTarget::Alias(alias), true));
-            }
-            other => panic!("{other:?}"),
-        }
+        let Signal::SendToAlias { to, .. } = message.signal else { panic!("{:?}", message.signal) };
+        let operation = if otp.number() < 28 { 33 } else { 37 };
+        assert_eq!((to, message.operation), (alias, operation));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use peerl_proto::channel::Outbound;
-use peerl_proto::control::{Forms, Mfa, SpawnOptions, SpawnRequest};
+use peerl_proto::control::{BorrowedSpawnRequest, Forms, SpawnOptions};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::initiator::{self, AfterStatus};
@@ -44,11 +44,12 @@ impl Raw {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the peer listens");
         socket.set_nodelay(true).expect("nodelay");
         let flags = shake_hands(&mut socket, &local, peer);
-        let mut outbound = Outbound::new(flags);
+        let (mut outbound, forms) = (Outbound::new(flags), Forms::new(flags));
         // This one has all the atoms: the peer knows them from then on, and the others are as short as can be.
-        let first = call(&mut outbound, &local, u32::MAX, Term::atom("sink"));
-        let calls = Frames::new((0..CALLS).map(|number| call(&mut outbound, &local, number as u32, Term::from(1))));
-        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut outbound, &local)));
+        let first = call(&mut outbound, forms, &local, u32::MAX, Term::atom("sink"));
+        let calls =
+            Frames::new((0..CALLS).map(|number| call(&mut outbound, forms, &local, number as u32, Term::from(1))));
+        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut outbound, forms, &local)));
         let mut raw = Self { socket, calls, messages, counter: FrameCounter::default(), chunk: vec![0; 256 << 10] };
         raw.socket.write_all(&first).expect("the peer reads");
         let mut answers = 0;
@@ -155,26 +156,29 @@ impl FrameCounter {
 }
 
 /// `erpc:call(Peer, bench, echo, [Argument])`.
-fn call(outbound: &mut Outbound, local: &LocalNode, number: u32, argument: Term) -> Vec<u8> {
+fn call(outbound: &mut Outbound, forms: Forms, local: &LocalNode, number: u32, argument: Term) -> Vec<u8> {
     let atom = |name: &str| Atom::new(name).expect("an atom");
     let reference = Reference::new(local.name.as_atom().clone(), local.creation, &[number, 1, 0]).expect("three words");
-    let request = SpawnRequest {
-        reference: reference.clone(),
-        from: pid(local),
-        group_leader: pid(local),
-        function: Mfa { module: atom("erpc"), function: atom("execute_call"), arity: 4 },
-        options: Ok(SpawnOptions { link: false, monitor: true }),
+    let request = BorrowedSpawnRequest {
+        reference: &reference,
+        from: &pid(local),
+        group_leader: &pid(local),
+        module: &atom("erpc"),
+        function: &atom("execute_call"),
+        arity: 4,
+        options: SpawnOptions { link: false, monitor: true },
     };
-    let request = Forms::new(outbound.flags()).offer(request).expect("the peer spawns");
-    let arguments = Term::list([reference.into(), Term::atom("bench"), Term::atom("echo"), Term::list([argument])]);
+    let request = forms.offer(request).expect("the peer spawns");
+    let arguments =
+        Term::list([reference.clone().into(), Term::atom("bench"), Term::atom("echo"), Term::list([argument])]);
     let mut frame = Vec::new();
     outbound.encode(&request, |out| encode::term(&arguments, out), &mut frame).expect("it is small");
     frame
 }
 
 /// `{sink, Peer} ! {bench, 42}`.
-fn message(outbound: &mut Outbound, local: &LocalNode) -> Vec<u8> {
-    let control = Forms::new(outbound.flags()).reg_send(pid(local), Atom::new("sink").expect("an atom"));
+fn message(outbound: &mut Outbound, forms: Forms, local: &LocalNode) -> Vec<u8> {
+    let control = forms.reg_send(pid(local), Atom::new("sink").expect("an atom"));
     let message = Term::tuple([Term::atom("bench"), Term::from(42)]);
     let mut frame = Vec::new();
     outbound.encode(&control, |out| encode::term(&message, out), &mut frame).expect("it is small");

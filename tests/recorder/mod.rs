@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use peerl_epmd::{Client, Lease, Registration};
 use peerl_node::{Atom, NodeName, Pid, Term};
 use peerl_proto::channel::{ChannelLimits, Inbound, Outbound};
-use peerl_proto::control::{Control, ControlMessage, Forms};
+use peerl_proto::control::{Forms, Signal};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::frame::{Frame, FrameReader, TICK};
@@ -146,11 +146,11 @@ fn serve(local: &LocalNode, mut socket: TcpStream, peers: &Peers) {
                 watch(local, &socket, established.flags);
             }
             // What a node sends of its own accord does not count: `rex` is asked for features.
-            let is_automatic = matches!(&message.control, ControlMessage::RegSend(send) if send.to == "rex");
+            let is_automatic = matches!(&message.signal, Signal::SendToName { to, .. } if *to == "rex");
             let mut peers = peers.lock().unwrap();
             let record = peers.get_mut(&peer).unwrap();
             if !is_automatic {
-                record.operations.push(message.control.operation());
+                record.operations.push(message.operation);
                 record.payloads.extend(payload);
             }
         }

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use peerl_proto::channel::{Loss, Message};
-use peerl_proto::control::{ControlMessage, SignalKind, SignalTarget};
-use peerl_term::{Atom, Pid, Reference};
+use peerl_proto::channel::Loss;
+use peerl_proto::control::Signal;
+use peerl_term::{Atom, Reference};
 
 use crate::connection::{Answer, Connection};
 use crate::node::Inner;
@@ -20,44 +20,28 @@ impl Inner {
     pub(crate) fn lost(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
-        message: Message,
+        signal: &Signal,
         loss: Loss,
         bytes: usize,
     ) -> Result<(), Violation> {
         let limit = self.limits.channel.message;
-        let sender = sender(&message.control).map_or_else(|| "unknown".to_owned(), |pid| format!("{pid:?}"));
+        let sender = signal.sender().map_or_else(|| "unknown".to_owned(), |pid| format!("{pid:?}"));
         tracing::warn!(peer = %connection.peer, %sender, bytes, limit, "dropped the contents of a message: {loss}");
         let reason = || Reason::too_large(bytes);
         let answer = Answer::Lost(loss, bytes);
-        match message.control {
-            ControlMessage::SpawnRequest(request) => {
-                rpc::refuse(self, connection, request.reference, request.from, SYSTEM_LIMIT)?;
+        match signal {
+            Signal::SpawnRequest(request) => {
+                rpc::refuse(self, connection, request.reference.clone(), request.from.clone(), SYSTEM_LIMIT)?;
             }
-            ControlMessage::SpawnRequestTt(request) => {
-                rpc::refuse(self, connection, request.reference, request.from, SYSTEM_LIMIT)?;
+            Signal::Exit { from, to } => self.link_broken(connection, from, to, reason())?,
+            Signal::Exit2 { from, to } => self.exit_by(from.clone(), to, reason()),
+            Signal::Exit2ToAlias { from, to } => self.exit_alias_by(from.clone(), to, reason()),
+            Signal::MonitorExit { to, reference, .. } if *to == self.requester => {
+                self.answer_lost(connection, reference, answer);
             }
-            ControlMessage::PayloadExit(exit) => self.link_broken(connection, &exit.from, &exit.to, reason())?,
-            ControlMessage::PayloadExitTt(exit) => self.link_broken(connection, &exit.from, &exit.to, reason())?,
-            ControlMessage::PayloadExit2(exit) => self.exit_by(exit.from, &exit.to, reason()),
-            ControlMessage::PayloadExit2Tt(exit) => self.exit_by(exit.from, &exit.to, reason()),
-            ControlMessage::PayloadMonitorPExit(down) if down.to == self.requester => {
-                self.answer_lost(connection, &down.reference, answer);
-            }
-            ControlMessage::PayloadMonitorPExit(down) => {
-                self.monitor_fired(&down.to, &down.reference, reason().to_raw());
-            }
-            ControlMessage::AliasSend(send) => self.answer_lost(connection, &send.to, answer),
-            ControlMessage::AliasSendTt(send) => self.answer_lost(connection, &send.to, answer),
-            ControlMessage::AltactSigSend(signal) => match (signal.kind, signal.to) {
-                (SignalKind::Message, SignalTarget::Alias(to)) => self.answer_lost(connection, &to, answer),
-                (SignalKind::Exit, SignalTarget::Pid(to)) => self.exit_by(signal.from, &to, reason()),
-                (SignalKind::Exit, SignalTarget::Alias(to)) => {
-                    if let Some(process) = self.process_of_alias(&to) {
-                        self.exit_request(&process, signal.from, reason());
-                    }
-                }
-                _ => {}
-            },
+            Signal::MonitorExit { to, reference, .. } => self.monitor_fired(to, reference, reason().to_raw()),
+            Signal::SendToAlias { to, .. } => self.answer_lost(connection, to, answer),
+            // The others have no payload, or nobody waits for it.
             _ => {}
         }
         Ok(())
@@ -72,26 +56,3 @@ impl Inner {
 }
 
 const SYSTEM_LIMIT: Atom = Atom::from_static("system_limit");
-
-fn sender(control: &ControlMessage) -> Option<&Pid> {
-    match control {
-        ControlMessage::SendSender(send) => Some(&send.from),
-        ControlMessage::SendSenderTt(send) => Some(&send.from),
-        ControlMessage::RegSend(send) => Some(&send.from),
-        ControlMessage::RegSendTt(send) => Some(&send.from),
-        ControlMessage::AliasSend(send) => Some(&send.from),
-        ControlMessage::AliasSendTt(send) => Some(&send.from),
-        ControlMessage::AltactSigSend(signal) => Some(&signal.from),
-        ControlMessage::SpawnRequest(request) => Some(&request.from),
-        ControlMessage::SpawnRequestTt(request) => Some(&request.from),
-        ControlMessage::PayloadExit(exit) => Some(&exit.from),
-        ControlMessage::PayloadExitTt(exit) => Some(&exit.from),
-        ControlMessage::PayloadExit2(exit) => Some(&exit.from),
-        ControlMessage::PayloadExit2Tt(exit) => Some(&exit.from),
-        ControlMessage::PayloadMonitorPExit(down) => match &down.from {
-            peerl_proto::control::ProcessId::Pid(pid) => Some(pid),
-            peerl_proto::control::ProcessId::Name(_) => None,
-        },
-        _ => None,
-    }
-}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use peerl_proto::flags::DistributionFlags;
-use peerl_term::{Atom, DecodeError, Encoded, Limits, Pid, RawTerm, Reference, Sink, Tag, Term, encode};
+use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Sink, Term, encode};
 
 use crate::connection::Connection;
 
@@ -54,17 +54,6 @@ impl Reason {
                 id.encode_return(&mut out);
                 out.put(value.bytes());
                 out.into()
-            }
-        }
-    }
-
-    /// The reason as a term, for a peer that takes it inside the control message.
-    pub(crate) fn to_term(&self) -> Result<Term, DecodeError> {
-        match self {
-            Self::Term(term) => Ok(Term::clone(term)),
-            Self::Returned { id, value } => {
-                let value = value.decode_with(&Limits::NONE)?;
-                Ok(Term::tuple([id.clone().into(), Term::Atom(RETURN), value]))
             }
         }
     }
@@ -151,17 +140,6 @@ pub(crate) fn is_fit(term: &Term, peer: &Connection) -> bool {
     term.find(|term| Unfit::of(term, peer)).is_none()
 }
 
-/// Says whether a reason that has arrived is this atom. Long reasons are not decoded for it.
-pub(crate) fn is_atom(reason: &RawTerm, name: &str) -> bool {
-    let is_atom = reason.bytes().first().is_some_and(|tag| {
-        matches!(
-            Tag(*tag),
-            Tag::SMALL_ATOM_UTF8_EXT | Tag::ATOM_UTF8_EXT | Tag::ATOM_CACHE_REF | Tag::SMALL_ATOM_EXT | Tag::ATOM_EXT
-        )
-    });
-    is_atom && reason.decode().is_ok_and(|term| term.is_atom(name))
-}
-
 /// The reason of a signal on its way to a process of this node.
 #[derive(Debug)]
 pub(crate) enum Cause {
@@ -186,7 +164,7 @@ impl Cause {
     pub(crate) fn is_atom(&self, name: &str) -> bool {
         match self {
             Self::Ours(reason) => reason.is_atom(name),
-            Self::Peers(raw) => is_atom(raw, name),
+            Self::Peers(raw) => raw.is_atom(name),
         }
     }
 

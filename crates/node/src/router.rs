@@ -2,16 +2,17 @@
 //! functions that peers may call.
 
 use std::mem;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use peerl_proto::channel::Message as Inbound;
-use peerl_proto::control::{ControlMessage, ProcessId, SignalKind, SignalTarget, SpawnReply, SpawnRequest};
-use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference};
+use peerl_proto::control::{ProcessId, Signal, SpawnRequest};
+use peerl_term::{Atom, Pid, RawTerm, Reference};
 
 use crate::connection::{Added, Answer, Connection, SendError};
 use crate::node::Inner;
 use crate::process::{Core, Exits, Message, MonitorId, Overflow, Watcher};
-use crate::reason::{self, Cause, Reason};
+use crate::reason::{self, Cause};
 use crate::rpc::{self, Spawn};
 
 /// What became of a message.
@@ -26,14 +27,10 @@ pub(crate) enum Routed {
 /// What a peer must not do; its connection ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Violation {
-    #[error("the payload is malformed: {0}")]
-    Payload(#[from] DecodeError),
     #[error("a message whose payload is missing")]
     NoPayload,
     #[error("a {signal} from a process of another node")]
     Foreign { signal: &'static str },
-    #[error("an unlink with id 0")]
-    UnlinkZero,
     #[error(transparent)]
     Congested(#[from] SendError),
 }
@@ -46,121 +43,42 @@ impl Inner {
         message: &mut Inbound,
     ) -> Result<Routed, Violation> {
         if let Some((loss, bytes)) = message.lost.take() {
-            let message = mem::replace(message, Inbound::vacant());
-            return self.lost(connection, message, loss, bytes).map(|()| Routed::Done);
+            return self.lost(connection, &message.signal, loss, bytes).map(|()| Routed::Done);
         }
-        // Those of which there are many are looked at where they are; to move one takes longer than to read it.
-        match &mut message.control {
-            ControlMessage::SendSender(send) => Ok(self.route_message(connection, &send.to, message.payload.take())),
-            ControlMessage::RegSend(send) => Ok(self.route_named(&send.to, message.payload.take())),
-            ControlMessage::AliasSend(send) => Ok(self.route_alias(connection, &send.to, message.payload.take())),
-            ControlMessage::SpawnReply(reply) => {
-                self.spawned(connection, reply)?;
-                Ok(Routed::Done)
+        let payload = message.payload.take();
+        // The signal is matched in its place: moving it costs more than reading it.
+        match &mut message.signal {
+            Signal::Send { to, .. } => return Ok(self.route_message(connection, to, required(payload)?)),
+            Signal::SendToName { to, .. } => return Ok(self.route_named(to, required(payload)?)),
+            Signal::SendToAlias { to, .. } => return Ok(self.route_alias(connection, to, required(payload)?)),
+            Signal::SpawnRequest(request) => return self.spawn(connection, request, required(payload)?),
+            Signal::SpawnReply { reference, result, .. } => self.spawned(connection, reference, result)?,
+            Signal::MonitorExit { to, reference, .. } => self.down(connection, to, reference, required(payload)?),
+            Signal::Monitor { from, to, reference } => {
+                let to = mem::replace(to, ProcessId::Pid(Pid::VACANT));
+                let reference = mem::replace(reference, Reference::VACANT);
+                self.monitored_by(connection, taken(from), to, reference)?;
             }
-            ControlMessage::PayloadMonitorPExit(down) => {
-                self.down(connection, &down.to, &down.reference, required(message.payload.take())?);
-                Ok(Routed::Done)
-            }
-            ControlMessage::SpawnRequest(request) => self.spawn(connection, request, required(message.payload.take())?),
-            _ => self.route_other(connection, mem::replace(message, Inbound::vacant())),
-        }
-    }
-
-    fn route_other(self: &Arc<Self>, connection: &Arc<Connection>, message: Inbound) -> Result<Routed, Violation> {
-        let payload = message.payload;
-        match message.control {
-            ControlMessage::Send(send) => return Ok(self.route_message(connection, &send.to, payload)),
-            ControlMessage::SendTt(send) => return Ok(self.route_message(connection, &send.to, payload)),
-            ControlMessage::SendSenderTt(send) => return Ok(self.route_message(connection, &send.to, payload)),
-            ControlMessage::RegSendTt(send) => return Ok(self.route_named(&send.to, payload)),
-            ControlMessage::AliasSendTt(send) => return Ok(self.route_alias(connection, &send.to, payload)),
-            ControlMessage::AltactSigSend(signal) => match (signal.kind, signal.to) {
-                (SignalKind::Message, SignalTarget::Pid(to)) => {
-                    return Ok(self.route_message(connection, &to, payload));
-                }
-                (SignalKind::Message, SignalTarget::Name(to)) => return Ok(self.route_named(&to, payload)),
-                (SignalKind::Message, SignalTarget::Alias(to)) => {
-                    return Ok(self.route_alias(connection, &to, payload));
-                }
-                (SignalKind::Exit, SignalTarget::Pid(to)) => self.exit_by(signal.from, &to, required(payload)?),
-                (SignalKind::Exit, SignalTarget::Alias(to)) => {
-                    if let Some(process) = self.process_of_alias(&to) {
-                        self.exit_request(&process, signal.from, required(payload)?);
-                    }
-                }
-                // A name is sent no exit signal.
-                (SignalKind::Exit, SignalTarget::Name(_)) => {}
-            },
-            ControlMessage::SpawnRequestTt(request) => {
-                let request = *request;
-                let mut request = SpawnRequest {
-                    reference: request.reference,
-                    from: request.from,
-                    group_leader: request.group_leader,
-                    function: request.function,
-                    options: request.options,
-                };
-                return self.spawn(connection, &mut request, required(payload)?);
-            }
-            ControlMessage::SpawnReplyTt(reply) => {
-                let reply =
-                    SpawnReply { reference: reply.reference, to: reply.to, flags: reply.flags, result: reply.result };
-                self.spawned(connection, &reply)?;
-            }
-            ControlMessage::MonitorPExit(down) => {
-                let reason = RawTerm::encoded_from(&down.reason);
-                self.down(connection, &down.to, &down.reference, reason);
-            }
-            ControlMessage::MonitorP(monitor) => {
-                self.monitored_by(connection, monitor.from, monitor.to, monitor.reference)?
-            }
-            ControlMessage::DemonitorP(demonitor) => self.demonitored_by(connection, &demonitor.reference),
-            ControlMessage::Link(link) => self.linked_by(connection, link.from, link.to)?,
-            ControlMessage::UnlinkId(unlink) => {
-                if unlink.id == 0 {
-                    return Err(Violation::UnlinkZero);
-                }
-                self.unlinked_by(connection, unlink.id, unlink.from, unlink.to)?;
-            }
-            ControlMessage::Unlink(unlink) => {
-                if let Some(process) = self.process(&unlink.to)
+            Signal::Demonitor { reference, .. } => self.demonitored_by(connection, reference),
+            Signal::Link { from, to } => self.linked_by(connection, taken(from), taken(to))?,
+            Signal::Unlink { id, from, to } => self.unlinked_by(connection, *id, taken(from), taken(to))?,
+            Signal::UnlinkAck { id, from, to } => {
+                if let Some(process) = self.process(to)
                     && let Some(mut state) = process.alive()
                 {
-                    state.links.unlinked_by(&unlink.from);
+                    state.links.unlink_acknowledged(from, *id);
                 }
             }
-            ControlMessage::UnlinkIdAck(ack) => {
-                if let Some(process) = self.process(&ack.to)
+            Signal::Exit { from, to } => self.link_broken(connection, from, to, required(payload)?)?,
+            Signal::Exit2 { from, to } => self.exit_by(taken(from), to, required(payload)?),
+            Signal::Exit2ToAlias { from, to } => self.exit_alias_by(taken(from), to, required(payload)?),
+            Signal::GroupLeader { from, to } => {
+                if let Some(process) = self.process(to)
                     && let Some(mut state) = process.alive()
                 {
-                    state.links.unlink_acknowledged(&ack.from, ack.id);
+                    state.group_leader = Some(taken(from));
                 }
             }
-            ControlMessage::PayloadExit(exit) => {
-                self.link_broken(connection, &exit.from, &exit.to, required(payload)?)?
-            }
-            ControlMessage::PayloadExitTt(exit) => {
-                self.link_broken(connection, &exit.from, &exit.to, required(payload)?)?
-            }
-            ControlMessage::Exit(exit) => {
-                self.link_broken(connection, &exit.from, &exit.to, Reason::from(exit.reason))?;
-            }
-            ControlMessage::ExitTt(exit) => {
-                self.link_broken(connection, &exit.from, &exit.to, Reason::from(exit.reason))?;
-            }
-            ControlMessage::PayloadExit2(exit) => self.exit_by(exit.from, &exit.to, required(payload)?),
-            ControlMessage::PayloadExit2Tt(exit) => self.exit_by(exit.from, &exit.to, required(payload)?),
-            ControlMessage::Exit2(exit) => self.exit_by(exit.from, &exit.to, Reason::from(exit.reason)),
-            ControlMessage::Exit2Tt(exit) => self.exit_by(exit.from, &exit.to, Reason::from(exit.reason)),
-            ControlMessage::GroupLeader(change) => {
-                if let Some(process) = self.process(&change.to)
-                    && let Some(mut state) = process.alive()
-                {
-                    state.group_leader = Some(change.from);
-                }
-            }
-            other => tracing::debug!(?other, "ignored a control message of a later release"),
         }
         Ok(Routed::Done)
     }
@@ -177,8 +95,7 @@ impl Inner {
         Ok(rpc::take_spawn(self, connection, request, arguments)?.map_or(Routed::Done, Routed::Spawn))
     }
 
-    fn route_message(&self, connection: &Connection, to: &Pid, payload: Option<RawTerm>) -> Routed {
-        let Some(payload) = payload else { return Routed::Done };
+    fn route_message(&self, connection: &Connection, to: &Pid, payload: RawTerm) -> Routed {
         if self.identity.is_same(to, &self.requester) {
             self.reply_by_tag(connection, payload);
             return Routed::Done;
@@ -189,10 +106,10 @@ impl Inner {
         }
     }
 
-    fn route_named(&self, to: &Atom, payload: Option<RawTerm>) -> Routed {
-        match (self.processes.whereis(to), payload) {
-            (Some(process), Some(payload)) => self.deliver(process, Message::User(kept(payload))),
-            _ => Routed::Done,
+    fn route_named(&self, to: &Atom, payload: RawTerm) -> Routed {
+        match self.processes.whereis(to) {
+            Some(process) => self.deliver(process, Message::User(kept(payload))),
+            None => Routed::Done,
         }
     }
 
@@ -214,8 +131,8 @@ impl Inner {
     }
 
     /// An alias of this node is one of a process, or the reference of a request that waits for its reply.
-    fn route_alias(&self, connection: &Connection, to: &Reference, payload: Option<RawTerm>) -> Routed {
-        let (Some(number), Some(payload)) = (self.identity.reference_number(to), payload) else { return Routed::Done };
+    fn route_alias(&self, connection: &Connection, to: &Reference, payload: RawTerm) -> Routed {
+        let Some(number) = self.identity.reference_number(to) else { return Routed::Done };
         match self.processes.of_alias(number) {
             Some(process) => self.deliver(process, Message::User(kept(payload))),
             None => {
@@ -234,13 +151,18 @@ impl Inner {
         }
     }
 
-    fn spawned(&self, connection: &Connection, reply: &SpawnReply) -> Result<(), Violation> {
-        let Some(number) = self.identity.reference_number(&reply.reference) else { return Ok(()) };
-        match &reply.result {
+    fn spawned(
+        &self,
+        connection: &Connection,
+        request: &Reference,
+        result: &Result<Pid, Atom>,
+    ) -> Result<(), Violation> {
+        let Some(number) = self.identity.reference_number(request) else { return Ok(()) };
+        match result {
             Ok(pid) => {
                 if connection.calls.spawned(number, pid) {
-                    let (to, reference) = (ProcessId::Pid(pid.clone()), reply.reference.clone());
-                    connection.send_demonitor(self.requester.clone(), to, reference)?;
+                    let (from, to) = (self.requester.clone(), ProcessId::Pid(pid.clone()));
+                    connection.send_demonitor(from, to, request.clone())?;
                 }
             }
             Err(error) => connection.calls.answer(number, Answer::NotSpawned(error.clone())),
@@ -314,8 +236,14 @@ impl Inner {
         Ok(connection.send_exit(to, from, &reason::atom("noproc"))?)
     }
 
-    /// The acknowledgement goes out before anything that the process sends from now on.
-    fn unlinked_by(&self, connection: &Connection, id: u64, from: Pid, to: Pid) -> Result<(), Violation> {
+    /// The acknowledgement, if the peer waits for one, goes out before anything that the process sends from now on.
+    fn unlinked_by(
+        &self,
+        connection: &Connection,
+        id: Option<NonZeroU64>,
+        from: Pid,
+        to: Pid,
+    ) -> Result<(), Violation> {
         if from.node != connection.atom || from.creation != connection.creation {
             return Ok(());
         }
@@ -324,6 +252,7 @@ impl Inner {
         if let Some(state) = &mut state {
             state.links.unlinked_by(&from);
         }
+        let Some(id) = id else { return Ok(()) };
         let ack = connection.forms.unlink_ack(id, to, from);
         Ok(connection.outbox.send(&ack.control().from, &ack, |_| {})?)
     }
@@ -361,6 +290,13 @@ impl Inner {
             self.exit_request(&process, from, reason);
         }
     }
+
+    /// A process of the peer calls `exit(Alias, Reason)`.
+    pub(crate) fn exit_alias_by(&self, from: Pid, to: &Reference, reason: impl Into<Cause>) {
+        if let Some(process) = self.process_of_alias(to) {
+            self.exit_request(&process, from, reason);
+        }
+    }
 }
 
 /// A process of the peer monitors this one no longer.
@@ -375,6 +311,11 @@ fn unwatch(process: &Core, connection: &Connection, reference: &Reference) {
 fn kept(payload: RawTerm) -> RawTerm {
     const SMALL: usize = 1 << 10;
     if payload.bytes().len() < SMALL { payload.unshared() } else { payload }
+}
+
+/// Takes the pid out of a signal whose place is for the next one.
+fn taken(pid: &mut Pid) -> Pid {
+    mem::replace(pid, Pid::VACANT)
 }
 
 fn required(payload: Option<RawTerm>) -> Result<RawTerm, Violation> {

@@ -3,7 +3,7 @@
 use peerl_term::{Atom, AtomTable, Decoder, Limits, Pid, Reference, Term};
 
 use crate::{
-    control::{Control, ControlError, ControlMessage},
+    control::{Control, ControlError, Signal},
     cookie::Cookie,
     flags::DistributionFlags,
     handshake::LocalNode,
@@ -55,35 +55,60 @@ pub(crate) fn token(label: i64, serial: i64, from: Pid, previous: i64) -> Term {
     Term::tuple([0.into(), label.into(), serial.into(), from.into(), previous.into()])
 }
 
-/// Decodes a control message that has no atoms in a header; nothing may follow it.
-pub(crate) fn decode_control(wire: &str) -> Result<ControlMessage, ControlError> {
-    let bytes = hex(wire);
-    let atoms = AtomTable::empty();
-    let mut decoder = Decoder::from_slice(&bytes, &atoms, &Limits::default());
-    let message = ControlMessage::decode(&mut decoder)?;
-    assert!(decoder.is_empty());
-    Ok(message)
+/// Reads a control message that has no atoms in a header, and its term if that is inside; nothing may follow.
+pub(crate) fn read_control(wire: &str) -> Result<(u8, Signal, Option<Term>), ControlError> {
+    read_bytes(&hex(wire))
 }
 
-/// Checks that `message` is written as the hexadecimal digits of `wire`, and read from them; and that nothing but
-/// the whole of them is read.
+fn read_bytes(bytes: &[u8]) -> Result<(u8, Signal, Option<Term>), ControlError> {
+    let (atoms, limits) = (AtomTable::empty(), Limits::default());
+    let mut decoder = Decoder::from_slice(bytes, &atoms, &limits);
+    let (mut signal, mut token) = (Signal::vacant(), None);
+    let head = signal.read(&mut token, &mut decoder)?;
+    if head.content.is_inside() {
+        decoder.term()?;
+    }
+    assert!(decoder.is_empty());
+    Ok((head.operation, signal, token))
+}
+
+/// Checks that `message` is written as the hexadecimal digits of `wire`, without the term that may be inside, and that its
+/// signal is read from them.
 #[track_caller]
-pub(crate) fn assert_wire(wire: &str, message: impl Into<ControlMessage>) {
-    let message = message.into();
-    assert_eq!(decode_control(wire).unwrap(), message);
+pub(crate) fn assert_wire<C: Control>(wire: &str, message: C)
+where
+    for<'a> Signal: From<&'a C>,
+{
     let mut written = Vec::new();
     message.encode(&mut written);
-    assert_eq!(written, hex(wire));
+    let wire_bytes = hex(wire);
+    assert_eq!(written, wire_bytes[..written.len()]);
+    assert_eq!(written.len() < wire_bytes.len(), message.content().is_inside());
+    assert_eq!(read_bytes(&wire_bytes).unwrap().0, message.operation());
+    assert_read(wire, Signal::from(&message), None);
+}
 
-    let atoms = AtomTable::empty();
-    for end in 0..written.len() {
-        let mut decoder = Decoder::from_slice(&written[..end], &atoms, &Limits::default());
-        assert!(ControlMessage::decode(&mut decoder).is_err(), "cut at {end}");
+/// Checks that `wire` is the twin of `message` that has a sequential trace token.
+#[track_caller]
+pub(crate) fn assert_traced<C: Control>(wire: &str, message: C, token: Term)
+where
+    for<'a> Signal: From<&'a C>,
+{
+    assert_read(wire, Signal::from(&message), Some(token));
+}
+
+/// Checks that this signal is read from the hexadecimal digits of `wire`, and only from the whole of them.
+#[track_caller]
+pub(crate) fn assert_read(wire: &str, signal: Signal, token: Option<Term>) {
+    let bytes = hex(wire);
+    let (_, read, read_token) = read_bytes(&bytes).unwrap();
+    assert_eq!((read, read_token), (signal, token));
+    for end in 0..bytes.len() {
+        assert!(read_bytes(&bytes[..end]).is_err(), "cut at {end}");
     }
-    for arity in [0, 1, written[1] - 1, written[1] + 1, 200] {
-        let mut wrong = written.clone();
+    for arity in [0, 1, bytes[1] - 1, bytes[1] + 1, 200] {
+        let mut wrong = bytes.clone();
         wrong[1] = arity;
-        let mut decoder = Decoder::from_slice(&wrong, &atoms, &Limits::default());
-        assert!(ControlMessage::decode(&mut decoder).is_err(), "arity {arity}");
+        assert!(read_bytes(&wrong).is_err(), "arity {arity}");
     }
 }

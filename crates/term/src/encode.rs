@@ -5,7 +5,6 @@
 
 use std::slice;
 
-use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 
 use crate::tag::VERSION;
@@ -21,11 +20,6 @@ pub trait Sink {
 
     /// Replaces the four bytes at a position that has been written.
     fn patch_u32(&mut self, position: usize, value: u32);
-
-    /// Appends the bytes of a shared buffer. A sink that can hold on to it need not copy.
-    fn put_shared(&mut self, bytes: &Bytes) {
-        self.put(bytes);
-    }
 
     /// Appends an atom, by its name. A sink whose reader knows some atoms already may write less.
     #[inline]
@@ -161,10 +155,7 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
             return None;
         }
         Term::Binary(bytes) => {
-            match bytes.as_shared() {
-                Some(shared) => shared_binary(shared, sink),
-                None => binary(bytes, sink),
-            }
+            binary(bytes, sink);
             return None;
         }
         Term::Float(value) => {
@@ -342,12 +333,6 @@ fn name<S: Sink + ?Sized>(bytes: &[u8], sink: &mut S) {
 pub fn binary<S: Sink>(bytes: &[u8], sink: &mut S) {
     binary_header(bytes.len(), sink);
     sink.put(bytes);
-}
-
-/// Writes a binary that lies in a shared buffer.
-pub fn shared_binary<S: Sink>(bytes: &Bytes, sink: &mut S) {
-    binary_header(bytes.len(), sink);
-    sink.put_shared(bytes);
 }
 
 /// Writes what comes before a binary's bytes.

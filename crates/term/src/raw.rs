@@ -109,6 +109,12 @@ impl RawTerm {
         Self { bytes: self.bytes.slice(range), ..self.clone() }
     }
 
+    /// Whether it is this atom. What is no atom is not decoded.
+    pub fn is_atom(&self, name: &str) -> bool {
+        let is_atom = self.bytes.first().is_some_and(|tag| Tag(*tag).is_atom());
+        is_atom && self.decode().is_ok_and(|term| term.is_atom(name))
+    }
+
     /// Decodes the term within the default limits.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ tags! {
 impl Tag {
     /// Says whether an atom follows, in any of its forms.
     #[inline]
-    pub(crate) fn is_atom(self) -> bool {
+    pub fn is_atom(self) -> bool {
         matches!(
             self,
             Self::SMALL_ATOM_UTF8_EXT

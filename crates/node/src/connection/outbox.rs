@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use peerl_proto::channel::{Fragment, Fragments, MessageBuffer, Outbound, Rename, Unsendable};
-use peerl_proto::control::{Control, Offered};
+use peerl_proto::control::{Content, Control, Offered};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::frame::TICK;
-use peerl_term::{DecodeError, Pid, RawTerm, Sink, encode};
+use peerl_term::{Pid, RawTerm, Sink, encode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -121,9 +121,6 @@ pub(crate) enum SendError {
     /// The peer cannot take such a message.
     #[error("the peer cannot take the message: {0}")]
     Unsendable(#[from] Unsendable),
-    /// The exit reason cannot be decoded, which an old peer wants inside the control message.
-    #[error("the exit reason cannot be put into a control message: {0}")]
-    Reason(#[from] DecodeError),
 }
 
 /// What the writer writes next.
@@ -238,7 +235,8 @@ impl Outbox {
             return Err(Unsendable::NativeRecord.into());
         }
         let payload = payload.bytes();
-        if payload.len() <= Fragments::LARGE || !queue.channel.supports(DistributionFlags::FRAGMENTS) {
+        let fits = payload.len() <= Fragments::LARGE || control.content() != Content::Payload;
+        if fits || !queue.channel.supports(DistributionFlags::FRAGMENTS) {
             drop(queue);
             return self.send(from, control, |out| {
                 start(out);

@@ -3,9 +3,11 @@
 //! A peer that takes no monitors is sent nothing of them, as OTP does: what watches one of its processes notices only the
 //! loss of the connection.
 
+use std::num::NonZeroU64;
+
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::{ControlMessage, Offered, ProcessId};
-use peerl_term::{Pid, Reference, Sink, Term, encode};
+use peerl_proto::control::{Control, Offered, ProcessId};
+use peerl_term::{Pid, Reference, Sink, encode};
 
 use super::{Connection, SendError};
 use crate::reason::{Reason, Returned};
@@ -24,15 +26,13 @@ impl Connection {
     /// A linked process has ended.
     pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
         let reason = reason.fit_for(self);
-        let inside = self.inside(&reason)?;
-        self.send_with(&from.clone(), &self.forms.exit(from, to, || inside), &reason)
+        self.send_with(&from.clone(), &self.forms.exit(from, to), &reason)
     }
 
     /// `exit(To, Reason)`.
     pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
         let reason = reason.fit_for(self);
-        let inside = self.inside(&reason)?;
-        self.send_with(&from.clone(), &self.forms.exit2(from, to, || inside), &reason)
+        self.send_with(&from.clone(), &self.forms.exit2(from, to), &reason)
     }
 
     /// A monitored process has ended, or was not there.
@@ -45,8 +45,7 @@ impl Connection {
         reason: &Reason,
     ) -> Result<Sent, SendError> {
         let reason = reason.fit_for(self);
-        let inside = self.inside(&reason)?;
-        match self.forms.monitor_exit(from, to, reference, || inside) {
+        match self.forms.monitor_exit(from, to, reference) {
             Some(control) => self.send_with(sender, &control, &reason).map(|()| Sent::Yes),
             None => Ok(Sent::NotOffered),
         }
@@ -61,10 +60,10 @@ impl Connection {
         returned: Returned,
     ) -> Result<Sent, SendError> {
         let from = ProcessId::Pid(process.clone());
-        if !self.forms.takes_payloads() || returned.value.has_records() {
+        if returned.value.has_records() {
             return self.send_down(&process, from, to, reference, &returned.into());
         }
-        let Some(control) = self.forms.monitor_exit(from, to, reference, Term::nil) else {
+        let Some(control) = self.forms.monitor_exit(from, to, reference) else {
             return Ok(Sent::NotOffered);
         };
         let Returned { id, value } = returned;
@@ -79,14 +78,8 @@ impl Connection {
         self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value, &[]).map(|()| Sent::Yes)
     }
 
-    /// The reason for a peer that wants it inside the control message.
-    fn inside(&self, reason: &Reason) -> Result<Term, SendError> {
-        // Nobody looks at it otherwise.
-        Ok(if self.forms.takes_payloads() { Term::nil() } else { reason.to_term()? })
-    }
-
     /// Sends a signal with its reason, encoded anew for this peer.
-    fn send_with(&self, sender: &Pid, control: &Offered<ControlMessage>, reason: &Reason) -> Result<(), SendError> {
+    fn send_with(&self, sender: &Pid, control: &Offered<impl Control>, reason: &Reason) -> Result<(), SendError> {
         match reason {
             Reason::Term(term) => self.outbox.send(sender, control, |out| encode::term(term, out)),
             Reason::Returned { id, value } => {
@@ -101,7 +94,7 @@ impl Connection {
     }
 
     /// An unlink that is sent is acknowledged later.
-    pub(crate) fn send_unlink(&self, id: u64, from: Pid, to: Pid) -> Result<Sent, SendError> {
+    pub(crate) fn send_unlink(&self, id: NonZeroU64, from: Pid, to: Pid) -> Result<Sent, SendError> {
         let Some(control) = self.forms.unlink(id, from, to) else { return Ok(Sent::NotOffered) };
         self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Sent::Yes)
     }

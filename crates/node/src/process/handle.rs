@@ -296,7 +296,7 @@ impl Process {
             }
         };
         if acknowledged && let Some(mut state) = self.core.alive() {
-            state.links.unlink_acknowledged(other, id);
+            state.links.unlink_acknowledged(other, id.get());
         }
     }
 

@@ -3,6 +3,7 @@
 //! Erlang docs: *Distribution Protocol*, section "New Link Protocol".
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use peerl_term::Pid;
 
@@ -10,14 +11,15 @@ use peerl_term::Pid;
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     entries: HashMap<Pid, Link>,
-    next_unlink_id: u64,
+    /// How many links this process has ended.
+    unlinks: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     Active,
     /// Unlinked, but the other side has not acknowledged it yet; until then its signals may still be of the old link.
-    Unlinking(u64),
+    Unlinking(NonZeroU64),
 }
 
 impl Links {
@@ -27,11 +29,12 @@ impl Links {
     }
 
     /// This process ends its link to another. Gives the id of the unlink, if there was a link.
-    pub(crate) fn unlink(&mut self, other: &Pid) -> Option<u64> {
+    pub(crate) fn unlink(&mut self, other: &Pid) -> Option<NonZeroU64> {
         let link = self.entries.get_mut(other).filter(|link| **link == Link::Active)?;
-        self.next_unlink_id += 1;
-        *link = Link::Unlinking(self.next_unlink_id);
-        Some(self.next_unlink_id)
+        let id = NonZeroU64::MIN.saturating_add(self.unlinks);
+        self.unlinks += 1;
+        *link = Link::Unlinking(id);
+        Some(id)
     }
 
     /// Another process links to this one.
@@ -48,7 +51,7 @@ impl Links {
 
     /// Another process acknowledges this one's unlink.
     pub(crate) fn unlink_acknowledged(&mut self, other: &Pid, id: u64) {
-        if self.entries.get(other) == Some(&Link::Unlinking(id)) {
+        if matches!(self.entries.get(other), Some(Link::Unlinking(expected)) if expected.get() == id) {
             self.entries.remove(other);
         }
     }
@@ -84,7 +87,7 @@ mod tests {
         let id = links.unlink(&other()).unwrap();
         assert_eq!(links.unlink(&other()), None);
         assert!(!links.ended(&other()));
-        links.unlink_acknowledged(&other(), id);
+        links.unlink_acknowledged(&other(), id.get());
         assert_eq!(links.take_where(|_| true), []);
     }
 
@@ -94,7 +97,7 @@ mod tests {
         links.link(other());
         let id = links.unlink(&other()).unwrap();
         assert!(links.link(other()), "the new link is told to the other side");
-        links.unlink_acknowledged(&other(), id);
+        links.unlink_acknowledged(&other(), id.get());
         assert!(links.ended(&other()));
     }
 

@@ -262,8 +262,10 @@ impl Inner {
             return;
         }
         let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias));
-        let control = to_alias.unwrap_or_else(|| connection.forms.send(from.clone(), to.pid.clone()));
         // A caller whose connection has ended waits no more.
-        let _ = connection.outbox.send_term(from, &control, &message);
+        let _ = match to_alias {
+            Some(control) => connection.outbox.send_term(from, &control, &message),
+            None => connection.outbox.send_term(from, &connection.forms.send(from.clone(), to.pid.clone()), &message),
+        };
     }
 }

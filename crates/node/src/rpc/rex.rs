@@ -49,7 +49,7 @@ pub(super) async fn call<T: DeserializeOwned>(
                     }
                 }
                 Ok(Message::Down(down)) if down.reference == monitor => {
-                    let is_lost = crate::reason::is_atom(&down.reason, "noconnection");
+                    let is_lost = down.reason.is_atom("noconnection");
                     return Err(if is_lost { connection.calls.end_of_connection().into() } else { CallError::NoRex });
                 }
                 Ok(_) => {}

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::{
         channel::{ChannelLimits, Inbound, Message, MessageBuffer, Outbound},
-        control::{Forms, RegSend},
+        control::{Forms, Signal},
         flags::DistributionFlags,
         frame::FrameReader,
         test_support::{a, atom, hex},
@@ -185,7 +185,7 @@ mod tests {
             messages.extend(inbound.receive(frame).unwrap());
         }
         assert_eq!(messages.len(), 1);
-        assert_eq!(messages[0].control, RegSend { from: a(9), to: atom("sink") }.into());
+        assert_eq!(messages[0].signal, Signal::SendToName { from: a(9), to: atom("sink") });
         let payload = messages[0].payload.as_ref().unwrap().decode().unwrap();
         assert_eq!(payload.as_tuple().unwrap()[1].as_binary().unwrap().len(), 800_000);
     }

@@ -1,11 +1,13 @@
 //! From frames to messages.
 
+use std::mem;
+
 use bytes::{Buf, Bytes};
 use peerl_term::{AtomTable, Decoder, Limits, Origin, RawTerm};
 
 use super::{ChannelError, ChannelLimits, Loss, Message, lead, reassembly::Reassembly, received_atoms::ReceivedAtoms};
 use crate::{
-    control::{Control, ControlMessage},
+    control::{Content, ControlError, Head},
     frame::Frame,
 };
 
@@ -63,10 +65,17 @@ impl Inbound {
             [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, header) = fragment_ids(rest)?;
                 let (atoms, length) = self.atoms.read_header(header)?;
-                let mut control = ControlMessage::vacant();
-                let start = read_control(&frame, 2 + 16 + length, &atoms, &mut control)?;
-                let message = self.reassembly.start(sequence, fragment, control, atoms, from(frame, start))?;
-                Ok(put(message, to))
+                let control = read_control(&frame, 2 + 16 + length, &atoms, to)?;
+                if fragment == 1 {
+                    // It is whole.
+                    self.reassembly.forget(sequence);
+                    self.put_payload(control.payload(frame.len())?, frame, atoms, to);
+                    return Ok(true);
+                }
+                control.may_be_fragmented()?;
+                let message = mem::replace(to, Message::vacant());
+                let complete = self.reassembly.start(sequence, fragment, message, atoms, from(frame, control.end))?;
+                Ok(put(complete, to))
             }
             [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, _) = fragment_ids(rest)?;
@@ -90,10 +99,11 @@ impl Inbound {
             [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, header) = fragment_ids(rest)?;
                 let (atoms, header) = self.atoms.read_header(header)?;
-                let mut control = ControlMessage::vacant();
-                let start = read_control(&head, 2 + 16 + header, &atoms, &mut control)?;
-                let message = self.reassembly.start_lost(sequence, fragment, control, length - start)?;
-                return Ok(put(message, to));
+                let control = read_control(&head, 2 + 16 + header, &atoms, to)?;
+                control.may_be_fragmented()?;
+                let message = mem::replace(to, Message::vacant());
+                let complete = self.reassembly.start_lost(sequence, fragment, message, length - control.end)?;
+                return Ok(put(complete, to));
             }
             [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, _) = fragment_ids(rest)?;
@@ -101,9 +111,9 @@ impl Inbound {
             }
             _ => return Err(ChannelError::UnknownFrame),
         };
-        let start = read_control(&head, start, &atoms, &mut to.control)?;
-        check_payload(&to.control, true)?;
-        (to.payload, to.lost) = (None, Some((Loss::TooLarge, length - start)));
+        let control = read_control(&head, start, &atoms, to)?;
+        control.payload(length)?;
+        (to.payload, to.lost) = (None, Some((Loss::TooLarge, length - control.end)));
         Ok(true)
     }
 
@@ -121,31 +131,29 @@ impl Inbound {
     /// Reads the message in a frame from `start` on.
     #[inline(always)]
     fn read(&self, frame: Bytes, start: usize, atoms: AtomTable, to: &mut Message) -> Result<(), ChannelError> {
-        let start = read_control(&frame, start, &atoms, &mut to.control)?;
-        let has_payload = frame.len() > start;
-        check_payload(&to.control, has_payload)?;
-        self.put_payload(has_payload, frame, start, atoms, to);
+        let control = read_control(&frame, start, &atoms, to)?;
+        self.put_payload(control.payload(frame.len())?, frame, atoms, to);
         Ok(())
     }
 
     /// Reads a message without a header, where both terms have their version bytes.
     fn read_pass_through(&self, frame: Bytes, to: &mut Message) -> Result<(), ChannelError> {
-        let start = read_control(&frame, 2, &AtomTable::empty(), &mut to.control)?;
-        let has_payload = frame.len() > start;
-        check_payload(&to.control, has_payload)?;
-        if has_payload && (frame[start] != lead::VERSION || frame.len() == start + 1) {
-            return Err(ChannelError::UnknownFrame);
+        let control = read_control(&frame, 2, &AtomTable::empty(), to)?;
+        let mut start = control.payload(frame.len())?;
+        if control.head.content == Content::Payload {
+            if frame[control.end] != lead::VERSION || frame.len() == control.end + 1 {
+                return Err(ChannelError::UnknownFrame);
+            }
+            start = Some(control.end + 1);
         }
-        self.put_payload(has_payload, frame, start + 1, AtomTable::empty(), to);
+        self.put_payload(start, frame, AtomTable::empty(), to);
         Ok(())
     }
 
     #[inline(always)]
-    fn put_payload(&self, has_payload: bool, frame: Bytes, start: usize, atoms: AtomTable, to: &mut Message) {
+    fn put_payload(&self, start: Option<usize>, frame: Bytes, atoms: AtomTable, to: &mut Message) {
         (to.payload, to.lost) = (None, None);
-        if !has_payload {
-            return;
-        }
+        let Some(start) = start else { return };
         let payload = from(frame, start);
         if payload.len() > self.most {
             to.lost = Some((Loss::TooLarge, payload.len()));
@@ -163,27 +171,49 @@ fn put(message: Option<Message>, to: &mut Message) -> bool {
     is_there
 }
 
-#[inline(always)]
-fn check_payload(control: &ControlMessage, is_there: bool) -> Result<(), ChannelError> {
-    if control.has_payload() == is_there {
-        return Ok(());
-    }
-    Err(ChannelError::Payload { operation: control.operation(), payload: is_there })
+/// A control message in its frame.
+#[derive(Clone, Copy)]
+struct ControlPart {
+    head: Head,
+    /// Where the term inside begins, or where the control message ends.
+    tail: usize,
+    end: usize,
 }
 
-/// Reads the control message at `start`, and gives where the payload begins.
+impl ControlPart {
+    /// Where the term of the message begins in a frame of this length, if there is to be one.
+    #[inline(always)]
+    fn payload(self, length: usize) -> Result<Option<usize>, ChannelError> {
+        match (self.head.content, length > self.end) {
+            (Content::Empty, false) => Ok(None),
+            (Content::Payload, true) | (Content::Inside, false) => Ok(Some(self.tail)),
+            (_, payload) => Err(ChannelError::Payload { operation: self.head.operation, payload }),
+        }
+    }
+
+    /// Only a payload comes in several fragments.
+    fn may_be_fragmented(self) -> Result<(), ChannelError> {
+        match self.head.content {
+            Content::Payload => Ok(()),
+            _ => Err(ChannelError::Payload { operation: self.head.operation, payload: true }),
+        }
+    }
+}
+
+/// Reads the control message at `start`.
 #[inline(always)]
-fn read_control(
-    frame: &Bytes,
-    start: usize,
-    atoms: &AtomTable,
-    to: &mut ControlMessage,
-) -> Result<usize, ChannelError> {
+fn read_control(frame: &Bytes, start: usize, atoms: &AtomTable, to: &mut Message) -> Result<ControlPart, ChannelError> {
     // The frame's size has its own limit.
     const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 24, decompressed: 0 };
     let mut decoder = Decoder::from_slice(&frame[start..], atoms, &LIMITS);
-    to.read(&mut decoder)?;
-    Ok(start + decoder.position())
+    let head = to.signal.read(&mut to.token, &mut decoder).map_err(ChannelError::from)?;
+    to.operation = head.operation;
+    let tail = start + decoder.position();
+    if head.content.is_inside() {
+        // As a payload, it is decoded later; but a control message has to be well-formed as a whole.
+        decoder.term().map_err(ControlError::from)?;
+    }
+    Ok(ControlPart { head, tail, end: start + decoder.position() })
 }
 
 #[inline]
@@ -204,7 +234,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        control::{RegSend, SendSender, SpawnReply},
+        control::Signal,
         test_support::{a, atom, b, hex},
     };
 
@@ -219,13 +249,13 @@ mod tests {
         let first = "8344048fa900420b61403132372e302e302e3105006c0473696e6bab046d61726b6804610658520000000009\
                      00000000000003ea52015202680252036b0005737061776e";
         let message = receive(&mut inbound, first).unwrap().unwrap();
-        assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
+        assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
         let payload = message.payload.unwrap().decode().unwrap();
         assert_eq!(payload, Term::tuple([Term::atom("mark"), Term::charlist("spawn")]));
 
         let fourth = "83440407210042056cab680461065852000000000900000000000003ea52015202680252036b000473656e64";
         let message = receive(&mut inbound, fourth).unwrap().unwrap();
-        assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
+        assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
         let payload = message.payload.unwrap().decode().unwrap();
         assert_eq!(payload, Term::tuple([Term::atom("mark"), Term::charlist("send")]));
     }
@@ -237,7 +267,7 @@ mod tests {
         let frame = "8344006803611658770b61403132372e302e302e310000000900000000000003ea58770b62403132372e302e302e31\
                      0000005800000000000003e9770568656c6c6f";
         let message = receive(&mut inbound, frame).unwrap().unwrap();
-        assert_eq!(message.control, SendSender { from: a(9), to: b(0x58) }.into());
+        assert_eq!(message.signal, Signal::Send { from: Some(a(9)), to: b(0x58) });
         assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("hello"));
     }
 
@@ -247,14 +277,28 @@ mod tests {
         let mut inbound = Inbound::new(ChannelLimits::default());
         let frame = "70836804610658770b61403132372e302e302e310000000900000000000003ea7700770473696e6b83770568656c6c6f";
         let message = receive(&mut inbound, frame).unwrap().unwrap();
-        assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
+        assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
         assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("hello"));
 
         let frame = "70836805611f5a0003770b61403132372e302e302e31000003ea00035b1d9fb40001f32d45d558770b614031\
                      32372e302e302e310000000900000000000003ea610058770b62403132372e302e302e310000005800000000000003e9";
         let message = receive(&mut inbound, frame).unwrap().unwrap();
-        assert!(matches!(message.control, ControlMessage::SpawnReply(SpawnReply { result: Ok(_), .. })));
+        assert!(matches!(message.signal, Signal::SpawnReply { result: Ok(_), .. }));
         assert!(message.payload.is_none());
+    }
+
+    /// A reason inside the control message is the payload of the signal, in both framings.
+    #[test]
+    fn a_reason_inside() {
+        let exit = "6804610358770b62403132372e302e302e310000005900000000000003e9\
+                    58770b61403132372e302e302e310000000900000000000003ea7703627965";
+        for frame in [format!("834400{exit}"), format!("7083{exit}")] {
+            let message = receive(&mut Inbound::new(ChannelLimits::default()), &frame).unwrap().unwrap();
+            assert_eq!(message.signal, Signal::Exit { from: b(0x59), to: a(9) });
+            assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("bye"));
+            let followed = receive(&mut Inbound::new(ChannelLimits::default()), &format!("{frame}6a"));
+            assert_eq!(followed.unwrap_err(), ChannelError::Payload { operation: 3, payload: true });
+        }
     }
 
     #[test]

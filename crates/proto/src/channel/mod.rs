@@ -1,7 +1,7 @@
 //! A connection after its handshake: frames in, messages out, and back.
 //!
 //! ```text
-//!   Frame ──▶ Inbound { header with atom cache ─▶ ControlMessage ─▶ reassembly } ──▶ Message
+//!   Frame ──▶ Inbound { header with atom cache ─▶ Signal ─▶ reassembly } ──▶ Message
 //!   Control + payload ──▶ Outbound { header with atom cache } ──▶ bytes of a frame, or Fragments
 //! ```
 //!
@@ -22,19 +22,23 @@ pub use inbound::Inbound;
 pub use message_buffer::{MessageBuffer, Rename};
 pub use outbound::{Outbound, Unsendable};
 
-use peerl_term::RawTerm;
+use peerl_term::{RawTerm, Term};
 
-use crate::control::{ControlError, ControlMessage};
+use crate::control::{ControlError, Signal};
 
-/// A control message with its payload, which is not decoded yet.
+/// What has come in one control message and its payload.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// What it is about.
-    pub control: ControlMessage,
-    /// The second term, of those control messages that have one. It shares the frame's memory.
+    pub signal: Signal,
+    /// The term of those signals that have one, not decoded yet. It shares the frame's memory.
     pub payload: Option<RawTerm>,
     /// Why it must have a payload and has none, and of how many bytes the payload was.
     pub lost: Option<(Loss, usize)>,
+    /// The sequential trace token.
+    pub token: Option<Term>,
+    /// The number of the operation, which tells the form of the control message.
+    pub operation: u8,
 }
 
 /// Why a message has lost its payload.
@@ -54,7 +58,7 @@ pub enum Loss {
 impl Message {
     /// A place for a message that is yet to be received.
     pub fn vacant() -> Self {
-        Message { control: ControlMessage::vacant(), payload: None, lost: None }
+        Message { signal: Signal::vacant(), payload: None, lost: None, token: None, operation: 0 }
     }
 }
 

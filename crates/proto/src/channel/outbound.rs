@@ -5,7 +5,7 @@ use peerl_term::Sink;
 
 use super::{Fragments, MessageBuffer, Rename, lead, sent_atoms::SentAtoms};
 use crate::{
-    control::{Control, Offered},
+    control::{Content, Control, Offered},
     flags::DistributionFlags,
 };
 
@@ -84,7 +84,7 @@ impl Outbound {
 
     /// Appends the frame of a message, with its length, to `out`.
     ///
-    /// `payload` appends the payload without a version byte; it is called if the control message has one, else not.
+    /// `payload` appends the term of the message without a version byte; it is called if the control message has one, else not.
     /// The frame is one, however large: see [`Self::encode_or_fragment`]. After an error `out` is as it was.
     ///
     /// Frames must be sent in the order in which they were encoded.
@@ -101,16 +101,6 @@ impl Outbound {
         let start = out.len();
         self.put_inline(control, payload, out)?;
         close_frame(start, out)
-    }
-
-    /// Appends the frame of a message that has no payload.
-    ///
-    /// # Panics
-    /// In debug builds, if it must have one.
-    #[inline]
-    pub fn encode_control(&mut self, control: &Offered<impl Control>, out: &mut Vec<u8>) -> Result<(), Unsendable> {
-        debug_assert!(!control.has_payload());
-        self.encode(control, |_| {}, out)
     }
 
     /// Appends the frame of a message to `out`, unless its payload is larger than [`Fragments::LARGE`] and the peer
@@ -165,7 +155,7 @@ impl Outbound {
         payload: Bytes,
         end: Bytes,
     ) -> Result<Fragments, Unsendable> {
-        debug_assert!(control.has_payload() && self.supports(DistributionFlags::FRAGMENTS));
+        debug_assert!(control.content() == Content::Payload && self.supports(DistributionFlags::FRAGMENTS));
         let mut head = Vec::new();
         let mut buffer = MessageBuffer::inline(&mut head, self.rename.as_ref());
         control.encode(&mut buffer);
@@ -178,11 +168,6 @@ impl Outbound {
     #[inline]
     pub fn supports(&self, flags: DistributionFlags) -> bool {
         self.flags.contains(flags)
-    }
-
-    /// The negotiated flags.
-    pub fn flags(&self) -> DistributionFlags {
-        self.flags
     }
 
     /// Appends the frame of a message whose atoms are in its header. Says whether it did: a payload of more than `largest`
@@ -200,9 +185,13 @@ impl Outbound {
         self.atoms.begin();
         let mut buffer = MessageBuffer::caching(&mut self.message, &mut self.atoms, self.rename.as_ref());
         control.encode(&mut buffer);
-        let payload_start = buffer.position();
-        if control.has_payload() {
+        let mut payload_start = buffer.position();
+        if control.content() != Content::Empty {
             payload(&mut buffer);
+        }
+        if control.content() == Content::Inside {
+            // Fragments have no part of the control message but the first one.
+            payload_start = buffer.position();
         }
         if buffer.has_records() && !self.flags.contains(DistributionFlags::NATIVE_RECORDS) {
             self.atoms.take_back();
@@ -246,12 +235,14 @@ impl Outbound {
         }
         let mut buffer = MessageBuffer::inline(out, self.rename.as_ref());
         control.encode(&mut buffer);
-        let mut payload_start = buffer.position();
-        if control.has_payload() {
-            if self.format == Format::PassThrough {
-                buffer.put_u8(lead::VERSION);
-            }
-            payload_start = buffer.position();
+        if control.content() == Content::Inside {
+            payload(&mut buffer);
+        }
+        if control.content() == Content::Payload && self.format == Format::PassThrough {
+            buffer.put_u8(lead::VERSION);
+        }
+        let payload_start = buffer.position();
+        if control.content() == Content::Payload {
             payload(&mut buffer);
         }
         if let Err(unsendable) = self.check(&buffer) {
@@ -296,7 +287,7 @@ mod tests {
     use super::*;
     use crate::{
         channel::{ChannelLimits, Inbound, Message},
-        control::{Forms, RegSend, SendSender},
+        control::{Forms, Signal},
         frame::Frame,
         test_support::{a, atom, b, hex},
     };
@@ -328,7 +319,7 @@ mod tests {
         let wire = "0000003a 70836803610158770b61403132372e302e302e310000000900000000000003ea\
                     58770b62403132372e302e302e310000005800000000000003e9";
         let mut out = Vec::new();
-        Outbound::new(PASS_THROUGH).encode_control(&Forms::new(PASS_THROUGH).link(a(9), b(0x58)), &mut out).unwrap();
+        Outbound::new(PASS_THROUGH).encode(&Forms::new(PASS_THROUGH).link(a(9), b(0x58)), |_| {}, &mut out).unwrap();
         assert_eq!(out, hex(wire));
     }
 
@@ -358,7 +349,7 @@ mod tests {
             let mut out = Vec::new();
             outbound.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
             let message = received(&mut inbound, &out);
-            assert_eq!(message.control, RegSend { from: a(9), to: atom("sink") }.into());
+            assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
             assert_eq!(message.payload.unwrap().decode().unwrap(), payload);
             lengths.push(out.len());
         }
@@ -435,7 +426,7 @@ mod tests {
             let control = Forms::new(flags).send(a(9), b(0x58));
             outbound.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
             let message = received(&mut Inbound::new(ChannelLimits::default()), &out);
-            assert_eq!(message.control, SendSender { from: renamed.clone(), to: b(0x58) }.into());
+            assert_eq!(message.signal, Signal::Send { from: Some(renamed.clone()), to: b(0x58) });
             let expected = Term::tuple([Term::from(renamed.clone()), Term::atom("a@127.0.0.1"), Term::from(b(1))]);
             assert_eq!(message.payload.unwrap().decode().unwrap(), expected);
         }

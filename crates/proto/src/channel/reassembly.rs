@@ -18,8 +18,6 @@ use peerl_term::{AtomTable, Origin, RawTerm};
 
 use super::payload::Payload;
 use super::{ChannelError, ChannelLimits, Loss, Message};
-use crate::control::{Control, ControlMessage};
-
 /// The messages of which some fragments have come.
 #[derive(Debug)]
 pub(super) struct Reassembly {
@@ -41,7 +39,8 @@ pub(super) struct Reassembly {
 /// A message of which some fragments have come. The control message is whole in the first of them.
 #[derive(Debug)]
 struct Sequence {
-    control: ControlMessage,
+    /// It has no payload yet.
+    message: Message,
     /// The number of the next fragment; they count down to 1.
     next: u64,
     content: Content,
@@ -82,7 +81,7 @@ impl Reassembly {
         &mut self,
         sequence: u64,
         fragment: u64,
-        control: ControlMessage,
+        message: Message,
         atoms: AtomTable,
         payload: Bytes,
     ) -> Result<Option<Message>, ChannelError> {
@@ -90,20 +89,13 @@ impl Reassembly {
             return Err(ChannelError::FragmentOrder { sequence, fragment });
         }
         self.forget(sequence);
-        if fragment == 1 {
-            let lost = (payload.len() > self.limits.message).then_some((Loss::TooLarge, payload.len()));
-            return finish(control, atoms, payload, lost, &self.origin).map(Some);
-        }
-        if !control.has_payload() {
-            return Err(ChannelError::Payload { operation: control.operation(), payload: true });
-        }
         if self.sequences.len() >= self.limits.sequences {
             self.forget_oldest();
         }
         let content = Content::Kept { atoms, payload: Payload::new(&[]) };
         let clock = self.tick();
         self.kept.insert(clock, sequence);
-        self.sequences.insert(sequence, Sequence { control, next: fragment, content, clock });
+        self.sequences.insert(sequence, Sequence { message, next: fragment, content, clock });
         self.go_on(sequence, fragment, &payload)
     }
 
@@ -112,21 +104,21 @@ impl Reassembly {
         &mut self,
         sequence: u64,
         fragment: u64,
-        control: ControlMessage,
+        message: Message,
         bytes: usize,
     ) -> Result<Option<Message>, ChannelError> {
         if fragment > 1 {
-            let message = self.start(sequence, fragment, control, AtomTable::empty(), Bytes::new())?;
+            let none = self.start(sequence, fragment, message, AtomTable::empty(), Bytes::new())?;
             self.lose(sequence, Loss::TooLarge);
             if let Some(Sequence { content: Content::Lost { bytes: lost, .. }, .. }) = self.sequences.get_mut(&sequence)
             {
                 *lost = bytes;
             }
-            return Ok(message);
+            return Ok(none);
         }
         self.forget(sequence);
         let lost = Some((Loss::TooLarge, bytes));
-        finish(control, AtomTable::empty(), Bytes::new(), lost, &self.origin).map(Some)
+        finish(message, AtomTable::empty(), Bytes::new(), lost, &self.origin).map(Some)
     }
 
     /// Takes a fragment of a sequence that has begun.
@@ -200,7 +192,7 @@ impl Reassembly {
         if fragment > 1 {
             return Ok(None);
         }
-        let Sequence { control, content, clock, .. } = open.remove();
+        let Sequence { message, content, clock, .. } = open.remove();
         let (atoms, payload, lost) = match content {
             Content::Kept { atoms, payload } => {
                 self.kept.remove(&clock);
@@ -212,7 +204,7 @@ impl Reassembly {
                 (AtomTable::empty(), Bytes::new(), Some((why, bytes)))
             }
         };
-        finish(control, atoms, payload, lost, &self.origin).map(Some)
+        finish(message, atoms, payload, lost, &self.origin).map(Some)
     }
 
     /// Lets a payload go.
@@ -227,7 +219,8 @@ impl Reassembly {
         (open.clock, open.content) = (clock, Content::Lost { why, bytes });
     }
 
-    fn forget(&mut self, sequence: u64) {
+    /// A sequence begins anew: its sender has died, and another one has the number.
+    pub(super) fn forget(&mut self, sequence: u64) {
         let Some(open) = self.sequences.remove(&sequence) else { return };
         self.kept.remove(&open.clock);
         self.lost.remove(&open.clock);
@@ -250,29 +243,32 @@ impl Reassembly {
 }
 
 fn finish(
-    control: ControlMessage,
+    message: Message,
     atoms: AtomTable,
     payload: Bytes,
     lost: Option<(Loss, usize)>,
     origin: &Origin,
 ) -> Result<Message, ChannelError> {
-    if let Some(lost) = lost {
-        return Ok(Message { control, payload: None, lost: Some(lost) });
+    if lost.is_some() {
+        return Ok(Message { lost, ..message });
     }
-    if control.has_payload() == payload.is_empty() {
-        return Err(ChannelError::Payload { operation: control.operation(), payload: !payload.is_empty() });
+    if payload.is_empty() {
+        return Err(ChannelError::Payload { operation: message.operation, payload: false });
     }
-    let payload = (!payload.is_empty()).then(|| RawTerm::arrived(payload, atoms, origin.clone()));
-    Ok(Message { control, payload, lost: None })
+    Ok(Message { payload: Some(RawTerm::arrived(payload, atoms, origin.clone())), lost: None, ..message })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        control::SendSender,
+        control::Signal,
         test_support::{a, b},
     };
+
+    fn message() -> Message {
+        Message { signal: Signal::Send { from: Some(a(1)), to: b(2) }, ..Message::vacant() }
+    }
 
     fn start(
         reassembly: &mut Reassembly,
@@ -280,8 +276,7 @@ mod tests {
         count: u64,
         data: &'static [u8],
     ) -> Result<bool, ChannelError> {
-        let control = SendSender { from: a(1), to: b(2) }.into();
-        let message = reassembly.start(sequence, count, control, AtomTable::empty(), Bytes::from_static(data))?;
+        let message = reassembly.start(sequence, count, message(), AtomTable::empty(), Bytes::from_static(data))?;
         Ok(message.is_some())
     }
 
@@ -352,8 +347,7 @@ mod tests {
         assert_eq!(go_on(&mut reassembly, 1, 2, &[0; 100]), None);
         assert_eq!(go_on(&mut reassembly, 1, 1, b"2"), Some(Err((Loss::TooLarge, 112))));
         assert!(reassembly.sequences.is_empty() && reassembly.kept.is_empty() && reassembly.lost.is_empty());
-        let control = SendSender { from: a(1), to: b(2) }.into();
-        let message = reassembly.start(5, 1, control, AtomTable::empty(), Bytes::from_static(&[0; 11])).unwrap();
+        let message = reassembly.start(5, 1, message(), AtomTable::empty(), Bytes::from_static(&[0; 11])).unwrap();
         assert_eq!(message.unwrap().lost, Some((Loss::TooLarge, 11)));
     }
 

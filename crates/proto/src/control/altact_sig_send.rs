@@ -2,7 +2,7 @@
 
 use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Term, encode};
 
-use super::{Control, ControlError, field::is_atom, macros::Operation, sealed::Sealed};
+use super::{Content, Control, ControlError, Signal, field::is_atom, sealed::Sealed};
 use crate::flags::DistributionFlags;
 
 /// A signal to an alias, or with priority (OTP 28). The payload is the message, or the reason of an exit signal.
@@ -17,10 +17,8 @@ pub struct AltactSigSend {
     pub kind: SignalKind,
     /// The sender.
     pub from: Pid,
-    /// The receiver.
+    /// The receiver. An exit signal has no name for its receiver.
     pub to: SignalTarget,
-    /// The sequential trace token.
-    pub token: Option<Term>,
 }
 
 /// Whether a signal waits its turn.
@@ -67,8 +65,8 @@ impl Control for AltactSigSend {
         Self::OPERATION
     }
 
-    fn has_payload(&self) -> bool {
-        true
+    fn content(&self) -> Content {
+        Content::Payload
     }
 
     fn is_offered(&self, flags: DistributionFlags) -> bool {
@@ -87,10 +85,7 @@ impl Control for AltactSigSend {
         if self.kind == SignalKind::Exit {
             flags |= EXIT;
         }
-        if self.token.is_some() {
-            flags |= TOKEN;
-        }
-        encode::tuple_header(4 + usize::from(self.token.is_some()), sink);
+        encode::tuple_header(4, sink);
         encode::integer(Self::OPERATION.into(), sink);
         encode::integer(flags.into(), sink);
         encode::pid(&self.from, sink);
@@ -99,56 +94,64 @@ impl Control for AltactSigSend {
             SignalTarget::Alias(alias) => encode::reference(alias, sink),
             SignalTarget::Name(name) => encode::atom(name, sink),
         }
-        if let Some(token) = &self.token {
-            encode::term(token, sink);
-        }
     }
 }
 
-impl Operation for AltactSigSend {
-    const OPERATION: u8 = 37;
+impl AltactSigSend {
+    pub(super) const OPERATION: u8 = 37;
 
-    fn vacant() -> Self {
-        AltactSigSend {
-            priority: Priority::Ordinary,
-            kind: SignalKind::Message,
-            from: Pid::VACANT,
-            to: SignalTarget::Pid(Pid::VACANT),
-            token: None,
-        }
-    }
-
-    fn read_elements(&mut self, decoder: &mut Decoder<'_>, arity: usize) -> Result<(), ControlError> {
+    /// Reads what follows the operation. The priority is passed over: it counts only for an alias that allows it, and this node
+    /// makes none.
+    #[inline(always)]
+    pub(super) fn read(
+        signal: &mut Signal,
+        token: &mut Option<Term>,
+        decoder: &mut Decoder<'_>,
+        arity: usize,
+    ) -> Result<(), ControlError> {
         // Bits above the lowest byte are for later.
         let flags = decoder.unsigned()? as u8;
         let has_token = flags & TOKEN != 0;
         if arity != 4 + usize::from(has_token) {
             return Err(ControlError::WrongArity { operation: Self::OPERATION, arity });
         }
-        decoder.read_pid(&mut self.from)?;
-        self.to = match (flags & ALIAS != 0, flags & NAME != 0) {
-            (true, true) => return Err(ControlError::Field("a receiver that is an alias and a name")),
-            (true, false) => SignalTarget::Alias(decoder.reference()?),
-            (false, true) => SignalTarget::Name(decoder.atom()?),
-            (false, false) if is_atom(decoder)? => {
+        let from = decoder.pid()?;
+        *signal = match (flags & EXIT != 0, flags & ALIAS != 0, flags & NAME != 0) {
+            (_, true, true) => return Err(ControlError::Field("a receiver that is an alias and a name")),
+            (true, _, true) => return Err(ControlError::Field("an exit signal to a name")),
+            (true, true, false) => Signal::Exit2ToAlias { from, to: decoder.reference()? },
+            (false, true, false) => Signal::SendToAlias { from, to: decoder.reference()? },
+            (false, false, true) => Signal::SendToName { from, to: decoder.atom()? },
+            (_, false, false) if is_atom(decoder)? => {
                 return Err(ControlError::Field("a receiver that is a name without saying so"));
             }
-            (false, false) => SignalTarget::Pid(decoder.pid()?),
+            (true, false, false) => Signal::Exit2 { from, to: decoder.pid()? },
+            (false, false, false) => Signal::Send { from: Some(from), to: decoder.pid()? },
         };
-        self.priority = if flags & PRIORITY != 0 { Priority::High } else { Priority::Ordinary };
-        self.kind = if flags & EXIT != 0 { SignalKind::Exit } else { SignalKind::Message };
-        self.token = has_token.then(|| decoder.term()).transpose()?;
+        *token = has_token.then(|| decoder.term()).transpose()?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl From<&AltactSigSend> for Signal {
+    fn from(message: &AltactSigSend) -> Self {
+        let from = message.from.clone();
+        match (message.kind, message.to.clone()) {
+            (SignalKind::Message, SignalTarget::Pid(to)) => Signal::Send { from: Some(from), to },
+            (SignalKind::Message, SignalTarget::Alias(to)) => Signal::SendToAlias { from, to },
+            (SignalKind::Message, SignalTarget::Name(to)) => Signal::SendToName { from, to },
+            (SignalKind::Exit, SignalTarget::Pid(to)) => Signal::Exit2 { from, to },
+            (SignalKind::Exit, SignalTarget::Alias(to)) => Signal::Exit2ToAlias { from, to },
+            (SignalKind::Exit, SignalTarget::Name(_)) => panic!("no exit signal has a name"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        control::ControlMessage,
-        test_support::{assert_wire, atom, b, decode_control, token},
-    };
+    use crate::test_support::{assert_read, assert_wire, atom, b, read_control, token};
 
     /// From OTP 29: messages to an alias, ordinary, with priority and traced; `exit(Alias, Reason)`, ordinary and with
     /// priority; and `exit(Pid, Reason, [priority])`.
@@ -161,18 +164,13 @@ mod tests {
         let from = Pid { node: atom("erlang_17633_1@127.0.0.1"), id: 89, serial: 0, creation: 0x7b98_74ed };
         let us = atom("peer_17633_2@127.0.0.2");
         let alias = SignalTarget::Alias(Reference::new(us.clone(), 77, &[6, 2, 3]).unwrap());
-        let message = AltactSigSend {
-            priority: Priority::Ordinary,
-            kind: SignalKind::Message,
-            from: from.clone(),
-            to: alias,
-            token: None,
-        };
+        let message =
+            AltactSigSend { priority: Priority::Ordinary, kind: SignalKind::Message, from: from.clone(), to: alias };
         assert_wire(&format!("6804 6125 6104 {FROM} {ALIAS}"), message.clone());
         let priority = AltactSigSend { priority: Priority::High, ..message.clone() };
         assert_wire(&format!("6804 6125 6105 {FROM} {ALIAS}"), priority.clone());
-        let traced = AltactSigSend { token: Some(token(17, 1, from, 0)), ..message.clone() };
-        assert_wire(&format!("6805 6125 6106 {FROM} {ALIAS} 6805 6100 6111 6101 {FROM} 6100"), traced);
+        let traced = format!("6805 6125 6106 {FROM} {ALIAS} 6805 6100 6111 6101 {FROM} 6100");
+        assert_read(&traced, Signal::from(&message), Some(token(17, 1, from, 0)));
         let exit = AltactSigSend { kind: SignalKind::Exit, ..message };
         assert_wire(&format!("6804 6125 6114 {FROM} {ALIAS}"), exit);
         let exit = AltactSigSend { kind: SignalKind::Exit, ..priority };
@@ -189,7 +187,6 @@ mod tests {
             kind: SignalKind::Message,
             from: b(0x55),
             to: SignalTarget::Name(atom("sink")),
-            token: None,
         };
         let from = "58 770b 62403132372e302e302e31 00000055 00000000 000003e9";
         assert_wire(&format!("6804 6125 6108 {from} 770473696e6b"), message);
@@ -198,12 +195,13 @@ mod tests {
     #[test]
     fn refusals() {
         const PID: &str = "58 770b 61403132372e302e302e31 00000009 00000000 000003ea";
-        assert!(decode_control(&format!("6804 6125 610c {PID} {PID}")).is_err());
-        assert!(decode_control(&format!("6804 6125 6102 {PID} {PID}")).is_err());
-        assert!(decode_control(&format!("6805 6125 6100 {PID} {PID} 6a")).is_err());
+        assert!(read_control(&format!("6804 6125 610c {PID} {PID}")).is_err());
+        assert!(read_control(&format!("6804 6125 6118 {PID} 7704 73696e6b")).is_err());
+        assert!(read_control(&format!("6804 6125 6102 {PID} {PID}")).is_err());
+        assert!(read_control(&format!("6805 6125 6100 {PID} {PID} 6a")).is_err());
         assert!(matches!(
-            decode_control(&format!("6804 6125 6e 02 00 00 01 {PID} {PID}")),
-            Ok(ControlMessage::AltactSigSend(_))
+            read_control(&format!("6804 6125 6e 02 00 00 01 {PID} {PID}")),
+            Ok((_, Signal::Send { .. }, None))
         ));
     }
 }

@@ -8,7 +8,7 @@ control_message! {
     /// A process stops to watch another. `to` is the same as in the [`MonitorP`](super::MonitorP).
     ///
     /// `{20, FromPid, To, Ref}`. Erlang docs: *Distribution Protocol*, `DEMONITOR_P`.
-    DemonitorP = 20, no_payload, needs DIST_MONITOR | DIST_MONITOR_NAME {
+    DemonitorP = 20, empty, needs DIST_MONITOR | DIST_MONITOR_NAME => Demonitor {
         /// The process that watches.
         from: Pid,
         /// The process watched, by pid or registered name.

@@ -1,39 +1,30 @@
 //! What the elements of control messages are made of.
 
-use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Tag, Term, encode};
+use std::num::NonZeroU64;
+
+use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Tag, encode};
 
 use super::{ControlError, Mfa, ProcessId, SpawnReplyFlags};
 
-/// One element of a control message, read and written without a [`Term`] in between. It is read in its place: messages are
-/// large, and there are many of them.
+/// One element of a control message that is read, without a [`Term`](peerl_term::Term) in between. It is read in its place:
+/// messages are large and frequent.
 pub(super) trait Field: Sized {
     /// One that is yet to be read.
     fn vacant() -> Self;
 
     /// Reads it in the place of a vacant one.
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError>;
+}
 
+/// One element of a control message that is written.
+pub(super) trait Element {
     fn encode<S: Sink>(&self, sink: &mut S);
 }
 
 /// The place of the cookie that messages carried long ago; now the empty atom, and ignored.
-pub(super) struct Unused;
-
-impl Field for Unused {
-    fn vacant() -> Self {
-        Unused
-    }
-
-    #[inline]
-    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
-        decoder.skip_term()?;
-        Ok(())
-    }
-
-    #[inline]
-    fn encode<S: Sink>(&self, sink: &mut S) {
-        sink.put(&[Tag::SMALL_ATOM_UTF8_EXT.0, 0]);
-    }
+#[inline]
+pub(super) fn put_unused<S: Sink>(sink: &mut S) {
+    sink.put(&[Tag::SMALL_ATOM_UTF8_EXT.0, 0]);
 }
 
 impl Field for Pid {
@@ -46,7 +37,9 @@ impl Field for Pid {
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
         Ok(decoder.read_pid(self)?)
     }
+}
 
+impl Element for Pid {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         encode::pid(self, sink);
@@ -64,7 +57,9 @@ impl Field for Atom {
         *self = decoder.atom()?;
         Ok(())
     }
+}
 
+impl Element for Atom {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         encode::atom(self, sink);
@@ -81,25 +76,43 @@ impl Field for Reference {
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
         Ok(decoder.read_reference(self)?)
     }
+}
 
+impl Element for Reference {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         encode::reference(self, sink);
     }
 }
 
-impl Field for Term {
+/// The sender of a message that may not name it.
+impl Field for Option<Pid> {
+    #[inline(always)]
     fn vacant() -> Self {
-        Term::nil()
+        Some(Pid::VACANT)
+    }
+
+    #[inline]
+    fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
+        Ok(decoder.read_pid(self.get_or_insert(Pid::VACANT))?)
+    }
+}
+
+/// The number of an unlink.
+impl Field for Option<NonZeroU64> {
+    fn vacant() -> Self {
+        None
     }
 
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
-        *self = decoder.term()?;
-        Ok(())
+        *self = NonZeroU64::new(decoder.unsigned()?);
+        if self.is_none() { Err(ControlError::Field("an unlink with the id 0")) } else { Ok(()) }
     }
+}
 
+impl Element for NonZeroU64 {
     fn encode<S: Sink>(&self, sink: &mut S) {
-        encode::term(self, sink);
+        encode::unsigned(self.get(), sink);
     }
 }
 
@@ -114,7 +127,9 @@ impl Field for u64 {
         *self = decoder.unsigned()?;
         Ok(())
     }
+}
 
+impl Element for u64 {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         encode::unsigned(*self, sink);
@@ -135,7 +150,9 @@ impl Field for ProcessId {
         }
         Ok(())
     }
+}
 
+impl Element for ProcessId {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         match self {
@@ -161,7 +178,9 @@ impl Field for Mfa {
         self.arity = u32::try_from(decoder.unsigned()?).map_err(|_| ControlError::Field("an arity beyond 32 bits"))?;
         Ok(())
     }
+}
 
+impl Element for Mfa {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         encode::tuple_header(3, sink);
@@ -184,7 +203,9 @@ impl Field for SpawnReplyFlags {
         *self = SpawnReplyFlags::from_bits_retain(bits);
         Ok(())
     }
+}
 
+impl Element for SpawnReplyFlags {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         encode::integer(self.bits().into(), sink);
@@ -206,7 +227,9 @@ impl Field for Result<Pid, Atom> {
         }
         Ok(())
     }
+}
 
+impl Element for Result<Pid, Atom> {
     #[inline]
     fn encode<S: Sink>(&self, sink: &mut S) {
         match self {
@@ -218,8 +241,5 @@ impl Field for Result<Pid, Atom> {
 
 #[inline]
 pub(super) fn is_atom(decoder: &Decoder<'_>) -> Result<bool, ControlError> {
-    Ok(matches!(
-        decoder.peek_tag()?,
-        Tag::ATOM_CACHE_REF | Tag::SMALL_ATOM_UTF8_EXT | Tag::ATOM_UTF8_EXT | Tag::SMALL_ATOM_EXT | Tag::ATOM_EXT
-    ))
+    Ok(decoder.peek_tag()?.is_atom())
 }

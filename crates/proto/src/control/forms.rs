@@ -1,11 +1,13 @@
 //! Which control messages may be sent to a peer, and in which form.
 
-use peerl_term::{Atom, Pid, Reference, Sink, Term};
+use std::num::NonZeroU64;
+
+use peerl_term::{Atom, Pid, Reference, Sink};
 
 use super::{
-    AliasSend, AltactSigSend, Control, ControlMessage, DemonitorP, Exit, Exit2, Link, MonitorP, MonitorPExit,
-    PayloadExit, PayloadExit2, PayloadMonitorPExit, Priority, ProcessId, RegSend, Send, SendSender, SignalKind,
-    SignalTarget, SpawnReply, UnlinkId, UnlinkIdAck,
+    AliasSend, AltactSigSend, Content, Control, DemonitorP, Exit, Exit2, Link, MonitorP, MonitorPExit, PayloadExit,
+    PayloadExit2, PayloadMonitorPExit, Priority, ProcessId, RegSend, Send, SendSender, SignalKind, SignalTarget,
+    SpawnReply, UnlinkId, UnlinkIdAck, sealed::Sealed,
 };
 use crate::flags::DistributionFlags;
 
@@ -14,10 +16,7 @@ use crate::flags::DistributionFlags;
 /// A peer that is sent a message that its flags do not offer ends the connection (nodes on `ei` and Jinterface do). So
 /// [`Outbound`](crate::channel::Outbound) writes nothing but [`Offered`] messages, and only a `Forms` makes those. A
 /// signal that has several forms is given in the one that the peer understands; one that has none for this peer is
-/// `None`, and it is the caller who knows what that means.
-///
-/// A reason is asked for only if it goes into the control message; in the newer forms it is the payload, which the
-/// caller writes.
+/// `None`, and it is the caller who knows what that means. The reason of an exit signal is written by the caller in all forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forms {
     flags: DistributionFlags,
@@ -38,15 +37,60 @@ impl<C: Control> Offered<C> {
         self.0.operation()
     }
 
-    /// Whether a payload follows the message.
+    /// Where the term of the message is.
     #[inline]
-    pub fn has_payload(&self) -> bool {
-        self.0.has_payload()
+    pub fn content(&self) -> Content {
+        self.0.content()
     }
 
     #[inline]
     pub(crate) fn encode<S: Sink>(&self, sink: &mut S) {
         self.0.encode(sink);
+    }
+}
+
+/// One of the two forms that a signal has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Form<New, Old> {
+    /// The one of today's releases.
+    New(New),
+    /// The one for peers that do not offer to take the other.
+    Old(Old),
+}
+
+impl<New: Control, Old: Control> Sealed for Form<New, Old> {}
+
+impl<New: Control, Old: Control> Control for Form<New, Old> {
+    #[inline]
+    fn operation(&self) -> u8 {
+        match self {
+            Form::New(message) => message.operation(),
+            Form::Old(message) => message.operation(),
+        }
+    }
+
+    #[inline]
+    fn content(&self) -> Content {
+        match self {
+            Form::New(message) => message.content(),
+            Form::Old(message) => message.content(),
+        }
+    }
+
+    #[inline]
+    fn is_offered(&self, flags: DistributionFlags) -> bool {
+        match self {
+            Form::New(message) => message.is_offered(flags),
+            Form::Old(message) => message.is_offered(flags),
+        }
+    }
+
+    #[inline]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        match self {
+            Form::New(message) => message.encode(sink),
+            Form::Old(message) => message.encode(sink),
+        }
     }
 }
 
@@ -63,11 +107,11 @@ impl Forms {
     }
 
     /// A message to a process.
-    pub fn send(self, from: Pid, to: Pid) -> Offered<ControlMessage> {
+    pub fn send(self, from: Pid, to: Pid) -> Offered<Form<SendSender, Send>> {
         Offered(if self.flags.contains(DistributionFlags::SEND_SENDER) {
-            SendSender { from, to }.into()
+            Form::New(SendSender { from, to })
         } else {
-            Send { to }.into()
+            Form::Old(Send { to })
         })
     }
 
@@ -77,14 +121,13 @@ impl Forms {
     }
 
     /// A message to an alias.
-    pub fn alias_send(self, from: Pid, to: Reference) -> Option<Offered<ControlMessage>> {
-        if self.flags.contains(DistributionFlags::ALTACT_SIG) {
+    pub fn alias_send(self, from: Pid, to: Reference) -> Option<Offered<Form<AltactSigSend, AliasSend>>> {
+        self.offer(if self.flags.contains(DistributionFlags::ALTACT_SIG) {
             let to = SignalTarget::Alias(to);
-            let (priority, kind) = (Priority::Ordinary, SignalKind::Message);
-            self.offer(AltactSigSend { priority, kind, from, to, token: None }.into())
+            Form::New(AltactSigSend { priority: Priority::Ordinary, kind: SignalKind::Message, from, to })
         } else {
-            self.offer(AliasSend { from, to }.into())
-        }
+            Form::Old(AliasSend { from, to })
+        })
     }
 
     /// A link. Every peer takes it.
@@ -92,14 +135,14 @@ impl Forms {
         Offered(Link { from, to })
     }
 
-    /// A link is taken away. `id` is not 0. The peer answers with an acknowledgement.
-    pub fn unlink(self, id: u64, from: Pid, to: Pid) -> Option<Offered<UnlinkId>> {
+    /// A link is taken away. The peer answers with an acknowledgement.
+    pub fn unlink(self, id: NonZeroU64, from: Pid, to: Pid) -> Option<Offered<UnlinkId>> {
         self.offer(UnlinkId { id, from, to })
     }
 
     /// The answer to an unlink of the peer's, which every peer takes that has sent one.
-    pub fn unlink_ack(self, id: u64, from: Pid, to: Pid) -> Offered<UnlinkIdAck> {
-        Offered(UnlinkIdAck { id, from, to })
+    pub fn unlink_ack(self, id: NonZeroU64, from: Pid, to: Pid) -> Offered<UnlinkIdAck> {
+        Offered(UnlinkIdAck { id: id.get(), from, to })
     }
 
     /// The answer to a spawn request of the peer's, which every peer takes that has sent one.
@@ -108,20 +151,16 @@ impl Forms {
     }
 
     /// A linked process has exited.
-    pub fn exit(self, from: Pid, to: Pid, reason: impl FnOnce() -> Term) -> Offered<ControlMessage> {
-        Offered(if self.takes_payloads() {
-            PayloadExit { from, to }.into()
-        } else {
-            Exit { from, to, reason: reason() }.into()
-        })
+    pub fn exit(self, from: Pid, to: Pid) -> Offered<Form<PayloadExit, Exit>> {
+        Offered(if self.takes_payloads() { Form::New(PayloadExit { from, to }) } else { Form::Old(Exit { from, to }) })
     }
 
     /// An exit signal as of `exit/2`.
-    pub fn exit2(self, from: Pid, to: Pid, reason: impl FnOnce() -> Term) -> Offered<ControlMessage> {
+    pub fn exit2(self, from: Pid, to: Pid) -> Offered<Form<PayloadExit2, Exit2>> {
         Offered(if self.takes_payloads() {
-            PayloadExit2 { from, to }.into()
+            Form::New(PayloadExit2 { from, to })
         } else {
-            Exit2 { from, to, reason: reason() }.into()
+            Form::Old(Exit2 { from, to })
         })
     }
 
@@ -142,17 +181,16 @@ impl Forms {
         from: ProcessId,
         to: Pid,
         reference: Reference,
-        reason: impl FnOnce() -> Term,
-    ) -> Option<Offered<ControlMessage>> {
+    ) -> Option<Offered<Form<PayloadMonitorPExit, MonitorPExit>>> {
         self.offer(if self.takes_payloads() {
-            PayloadMonitorPExit { from, to, reference }.into()
+            Form::New(PayloadMonitorPExit { from, to, reference })
         } else {
-            MonitorPExit { from, to, reference, reason: reason() }.into()
+            Form::Old(MonitorPExit { from, to, reference })
         })
     }
 
     /// Whether the reason of an exit signal is its payload.
-    pub fn takes_payloads(self) -> bool {
+    fn takes_payloads(self) -> bool {
         self.flags.contains(DistributionFlags::EXIT_PAYLOAD)
     }
 }
@@ -160,23 +198,20 @@ impl Forms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Unlink;
     use crate::test_support::{a, a_ref, b};
 
     fn operations(flags: DistributionFlags) -> Vec<Option<u8>> {
         let forms = Forms::new(flags);
-        let reason = || Term::atom("bye");
         let (watched, reference) = (ProcessId::Pid(b(2)), a_ref([1, 2, 3]));
-        let operation = |control: Option<Offered<ControlMessage>>| control.map(|control| control.operation());
         vec![
             Some(forms.send(a(1), b(2)).operation()),
-            Some(forms.exit(a(1), b(2), reason).operation()),
-            Some(forms.exit2(a(1), b(2), reason).operation()),
-            operation(forms.monitor_exit(ProcessId::Pid(a(1)), b(2), reference.clone(), reason)),
-            forms.unlink(7, a(1), b(2)).map(|control| control.operation()),
+            Some(forms.exit(a(1), b(2)).operation()),
+            Some(forms.exit2(a(1), b(2)).operation()),
+            forms.monitor_exit(ProcessId::Pid(a(1)), b(2), reference.clone()).map(|control| control.operation()),
+            forms.unlink(NonZeroU64::MIN, a(1), b(2)).map(|control| control.operation()),
             forms.monitor(a(1), watched.clone(), reference.clone()).map(|control| control.operation()),
             forms.demonitor(a(1), watched, reference.clone()).map(|control| control.operation()),
-            operation(forms.alias_send(a(1), reference)),
+            forms.alias_send(a(1), reference).map(|control| control.operation()),
         ]
     }
 
@@ -197,14 +232,6 @@ mod tests {
         for flag in [DistributionFlags::DIST_MONITOR, DistributionFlags::DIST_MONITOR_NAME] {
             let flags = DistributionFlags::MANDATORY_26 | flag;
             assert_eq!(operations(flags)[3..7], [None, Some(35), None, None]);
-        }
-    }
-
-    #[test]
-    fn nobody_is_sent_what_is_obsolete() {
-        let unlink = Unlink { from: a(1), to: b(2) };
-        for flags in [DistributionFlags::FULL_MEMBER, DistributionFlags::MANDATORY_25] {
-            assert_eq!(Forms::new(flags).offer(unlink.clone()), None);
         }
     }
 }

@@ -8,7 +8,7 @@ control_message! {
     /// A process gets a new group leader.
     ///
     /// `{7, FromPid, To}`. Erlang docs: *Distribution Protocol*, `GROUP_LEADER`.
-    GroupLeader = 7, no_payload {
+    GroupLeader = 7, empty => GroupLeader {
         /// The group leader.
         from: Pid,
         /// The process that gets it.

@@ -8,7 +8,7 @@ control_message! {
     /// A link from one process to another is made.
     ///
     /// `{1, FromPid, To}`. Erlang docs: *Distribution Protocol*, `LINK`.
-    Link = 1, no_payload {
+    Link = 1, empty => Link {
         /// The process that links.
         from: Pid,
         /// The process that it links to.

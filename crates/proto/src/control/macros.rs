@@ -2,87 +2,98 @@
 
 use peerl_term::Decoder;
 
-use super::{Control, ControlError};
+use super::{Content, ControlError, Signal};
 
-/// A control message whose operation is known by its type.
-pub(super) trait Operation: Control + Sized {
+/// A control message that is read, as its [`Signal`].
+pub(super) trait Received {
     const OPERATION: u8;
 
-    /// One that is yet to be read.
-    fn vacant() -> Self;
+    /// How many elements the tuple has, without a trace token and a term inside.
+    const ARITY: usize;
 
-    /// Reads what follows the operation in a tuple of `arity` elements into a vacant one.
-    fn read_elements(&mut self, decoder: &mut Decoder<'_>, arity: usize) -> Result<(), ControlError>;
+    const CONTENT: Content;
+
+    /// Reads the elements that follow the operation, up to a trace token or a term inside.
+    fn read_elements(signal: &mut Signal, decoder: &mut Decoder<'_>) -> Result<(), ControlError>;
 }
 
-impl<T: Operation> Operation for Box<T> {
-    const OPERATION: u8 = T::OPERATION;
-
-    fn vacant() -> Self {
-        Box::new(T::vacant())
-    }
-
-    fn read_elements(&mut self, decoder: &mut Decoder<'_>, arity: usize) -> Result<(), ControlError> {
-        T::read_elements(self, decoder, arity)
-    }
+/// A control message that has a twin (`_TT`) with a sequential trace token.
+pub(super) trait Traced: Received {
+    const TRACED: u8;
 }
 
-/// Defines the struct of a control message and its codec. The fields stand in the order of the tuple's elements;
-/// `unused` stands for the place of the cookie. `needs` names the flags without which a peer is not sent the message;
-/// `obsolete` is a message that is read, but sent to nobody.
+/// Defines the struct of a control message, as which it is sent, and reads it as a [`Signal`]. The fields stand in the order
+/// of the tuple's elements; `unused` stands for the place of the cookie, and `absent` for a field of the signal that the
+/// message does not have. The second operation is the one with a trace token, which is read, but never sent. The content is a
+/// `payload`, a term `inside` as the last element, or `empty`. `needs` names the flags without which a peer is not sent the
+/// message.
 macro_rules! control_message {
     (
-        $(#[$meta:meta])* $name:ident = $operation:literal, $payload:ident $(, needs $($flag:ident)|+)? { $($fields:tt)* }
+        $(#[$meta:meta])* $name:ident = $operation:literal $(| $traced:literal)?, $content:ident
+        $(, needs $($flag:ident)|+)? => $signal:ident { $($fields:tt)* }
     ) => {
+        $(
+            impl $crate::control::macros::Traced for $name {
+                const TRACED: u8 = $traced;
+            }
+        )?
         $crate::control::control_message! {
-            @fields [$(#[$meta])* $name $operation $payload { needs $($($flag)+)? }] [decoder sink this]
-            struct [] vacant [] read [] encode [] arity [1]
-            $($fields)*
-        }
-    };
-    ($(#[$meta:meta])* $name:ident = $operation:literal, $payload:ident, obsolete { $($fields:tt)* }) => {
-        $crate::control::control_message! {
-            @fields [$(#[$meta])* $name $operation $payload { obsolete }] [decoder sink this]
-            struct [] vacant [] read [] encode [] arity [1]
+            @fields [$(#[$meta])* $name $operation $content [$($($flag)+)?] $signal] [decoder sink this]
+            struct [] vacant [] bind [] sent [] read [] encode [] arity [1]
             $($fields)*
         }
     };
     (
         @fields $head:tt [$decoder:ident $sink:ident $this:ident]
-        struct $struct:tt vacant $vacant:tt read [$($read:tt)*] encode [$($encode:tt)*] arity [$($arity:tt)*]
+        struct $struct:tt vacant $vacant:tt bind $bind:tt sent $sent:tt read [$($read:tt)*] encode [$($encode:tt)*]
+        arity [$($arity:tt)*]
         unused, $($rest:tt)*
     ) => {
         $crate::control::control_message! {
             @fields $head [$decoder $sink $this]
-            struct $struct
-            vacant $vacant
-            read [$($read)* $crate::control::field::Field::read(&mut $crate::control::field::Unused, $decoder)?;]
-            encode [$($encode)* $crate::control::field::Field::encode(&$crate::control::field::Unused, $sink);]
+            struct $struct vacant $vacant bind $bind sent $sent
+            read [$($read)* $decoder.skip_term()?;]
+            encode [$($encode)* $crate::control::field::put_unused($sink);]
             arity [$($arity)* + 1]
             $($rest)*
         }
     };
     (
         @fields $head:tt [$decoder:ident $sink:ident $this:ident]
-        struct [$($struct:tt)*] vacant [$($vacant:tt)*] read [$($read:tt)*] encode [$($encode:tt)*]
-        arity [$($arity:tt)*]
+        struct $struct:tt vacant [$($vacant:tt)*] bind $bind:tt sent [$($sent:tt)*] read $read:tt
+        encode $encode:tt arity $arity:tt
+        absent $field:ident, $($rest:tt)*
+    ) => {
+        $crate::control::control_message! {
+            @fields $head [$decoder $sink $this]
+            struct $struct vacant [$($vacant)* $field: None,] bind $bind sent [$($sent)* $field: None,]
+            read $read encode $encode arity $arity
+            $($rest)*
+        }
+    };
+    (
+        @fields $head:tt [$decoder:ident $sink:ident $this:ident]
+        struct [$($struct:tt)*] vacant [$($vacant:tt)*] bind [$($bind:tt)*] sent [$($sent:tt)*]
+        read [$($read:tt)*] encode [$($encode:tt)*] arity [$($arity:tt)*]
         $(#[$meta:meta])* $field:ident: $type:ty, $($rest:tt)*
     ) => {
         $crate::control::control_message! {
             @fields $head [$decoder $sink $this]
             struct [$($struct)* $(#[$meta])* pub $field: $type,]
             vacant [$($vacant)* $field: $crate::control::field::Field::vacant(),]
-            read [$($read)* $crate::control::field::Field::read(&mut $this.$field, $decoder)?;]
-            encode [$($encode)* $crate::control::field::Field::encode(&$this.$field, $sink);]
+            bind [$($bind)* $field,]
+            sent [$($sent)* $field: $this.$field.clone().into(),]
+            read [$($read)* $crate::control::field::Field::read($field, $decoder)?;]
+            encode [$($encode)* $crate::control::field::Element::encode(&$this.$field, $sink);]
             arity [$($arity)* + 1]
             $($rest)*
         }
     };
     (
-        @fields [$(#[$meta:meta])* $name:ident $operation:literal $payload:ident $offer:tt]
+        @fields [$(#[$meta:meta])* $name:ident $operation:literal $content:ident [$($flag:ident)*] $signal:ident]
         [$decoder:ident $sink:ident $this:ident]
-        struct [$($struct:tt)*] vacant [$($vacant:tt)*] read [$($read:tt)*] encode [$($encode:tt)*]
-        arity [$($arity:tt)*]
+        struct [$($struct:tt)*] vacant [$($vacant:tt)*] bind [$($bind:tt)*] sent [$($sent:tt)*]
+        read [$($read:tt)*] encode [$($encode:tt)*] arity [$($arity:tt)*]
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
@@ -97,19 +108,21 @@ macro_rules! control_message {
             }
 
             #[inline]
-            fn has_payload(&self) -> bool {
-                $crate::control::control_message!(@$payload)
+            fn content(&self) -> $crate::control::Content {
+                $crate::control::control_message!(@$content)
             }
 
             #[inline]
             fn is_offered(&self, flags: $crate::flags::DistributionFlags) -> bool {
-                $crate::control::control_message!(@offered flags $offer)
+                flags.contains(
+                    $crate::flags::DistributionFlags::empty()$(.union($crate::flags::DistributionFlags::$flag))*
+                )
             }
 
             #[inline]
             fn encode<S: peerl_term::Sink>(&self, $sink: &mut S) {
                 let $this = self;
-                const ARITY: u8 = $($arity)*;
+                const ARITY: u8 = $($arity)* + $crate::control::control_message!(@$content).is_inside() as u8;
                 $sink.put(&[
                     peerl_term::Tag::SMALL_TUPLE_EXT.0,
                     ARITY,
@@ -122,132 +135,40 @@ macro_rules! control_message {
 
         impl $crate::control::sealed::Sealed for $name {}
 
-        impl $crate::control::macros::Operation for $name {
-            const OPERATION: u8 = $operation;
-
-            #[inline(always)]
-            fn vacant() -> Self {
-                $name { $($vacant)* }
+        #[cfg(test)]
+        impl From<&$name> for $crate::control::Signal {
+            fn from($this: &$name) -> Self {
+                $crate::control::Signal::$signal { $($sent)* }
             }
+        }
+
+        impl $crate::control::macros::Received for $name {
+            const OPERATION: u8 = $operation;
+            const ARITY: usize = $($arity)*;
+            const CONTENT: $crate::control::Content = $crate::control::control_message!(@$content);
 
             #[inline(always)]
             fn read_elements(
-                &mut self,
+                signal: &mut $crate::control::Signal,
                 $decoder: &mut peerl_term::Decoder<'_>,
-                arity: usize,
             ) -> Result<(), $crate::control::ControlError> {
-                let $this = self;
-                if arity != $($arity)* {
-                    return Err($crate::control::ControlError::WrongArity { operation: $operation, arity });
+                *signal = $crate::control::Signal::$signal { $($vacant)* };
+                if let $crate::control::Signal::$signal { $($bind)* .. } = signal {
+                    $($read)*
                 }
-                $($read)*
                 Ok(())
             }
         }
     };
     (@payload) => {
-        true
+        $crate::control::Content::Payload
     };
-    (@no_payload) => {
-        false
+    (@inside) => {
+        $crate::control::Content::Inside
     };
-    (@offered $flags:ident { needs }) => {{
-        let _ = $flags;
-        true
-    }};
-    (@offered $flags:ident { needs $($flag:ident)+ }) => {
-        $flags.contains(
-            $crate::flags::DistributionFlags::empty()$(.union($crate::flags::DistributionFlags::$flag))+
-        )
-    };
-    (@offered $flags:ident { obsolete }) => {{
-        let _ = $flags;
-        false
-    }};
-}
-
-/// Defines the enum of all control messages.
-macro_rules! control_messages {
-    ($($name:ident($type:ty),)*) => {
-        /// Any control message.
-        #[derive(Clone, Debug, PartialEq)]
-        #[non_exhaustive]
-        pub enum ControlMessage {
-            $(
-                #[doc = concat!("See [`", stringify!($name), "`](struct@", stringify!($name), ").")]
-                $name($type),
-            )*
-        }
-
-        impl ControlMessage {
-            /// Reads a control message, and leaves the decoder at the payload.
-            pub fn decode(decoder: &mut Decoder<'_>) -> Result<Self, ControlError> {
-                let mut message = Self::vacant();
-                message.read(decoder)?;
-                Ok(message)
-            }
-
-            /// Reads a control message in the place of this one, which spares moving it there.
-            #[inline(always)]
-            pub(crate) fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
-                let arity = decoder.tuple_header()?;
-                let operation = decoder.unsigned()?;
-                let Ok(operation) = u8::try_from(operation) else {
-                    return Err(ControlError::UnknownOperation(operation));
-                };
-                match operation {
-                    $(
-                        <$type as Operation>::OPERATION => {
-                            *self = ControlMessage::$name(Operation::vacant());
-                            match self {
-                                ControlMessage::$name(message) => message.read_elements(decoder, arity),
-                                // It has just been made one.
-                                _ => Err(ControlError::UnknownOperation(operation.into())),
-                            }
-                        }
-                    )*
-                    _ => Err(ControlError::UnknownOperation(operation.into())),
-                }
-            }
-        }
-
-        impl sealed::Sealed for ControlMessage {}
-
-        impl Control for ControlMessage {
-            fn operation(&self) -> u8 {
-                match self {
-                    $(ControlMessage::$name(message) => message.operation(),)*
-                }
-            }
-
-            fn has_payload(&self) -> bool {
-                match self {
-                    $(ControlMessage::$name(message) => message.has_payload(),)*
-                }
-            }
-
-            fn is_offered(&self, flags: DistributionFlags) -> bool {
-                match self {
-                    $(ControlMessage::$name(message) => message.is_offered(flags),)*
-                }
-            }
-
-            #[inline]
-            fn encode<S: Sink>(&self, sink: &mut S) {
-                match self {
-                    $(ControlMessage::$name(message) => message.encode(sink),)*
-                }
-            }
-        }
-
-        $(
-            impl From<$type> for ControlMessage {
-                fn from(message: $type) -> Self {
-                    ControlMessage::$name(message)
-                }
-            }
-        )*
+    (@empty) => {
+        $crate::control::Content::Empty
     };
 }
 
-pub(super) use {control_message, control_messages};
+pub(super) use control_message;

@@ -1,188 +1,103 @@
 //! Control messages: what nodes tell each other about processes.
 //!
 //! A control message is a tuple whose first element is the operation; some are followed by a second term, the
-//! payload. Each has its file here, named as in the Erlang docs: *Distribution Protocol*, section "Protocol Messages".
-//! They are read from a frame straight into their structs.
+//! payload. Each has its file here, named as in the Erlang docs: *Distribution Protocol*, section "Protocol Messages"; the
+//! file of a message names its twin with a sequential trace token, too. They are read from a frame straight into the
+//! [`Signal`] that they are a form of. [`Forms`] chooses the form in which one is sent.
 
 mod field;
 mod forms;
 mod macros;
+mod signal;
 
 mod alias_send;
-mod alias_send_tt;
 mod altact_sig_send;
 mod demonitor_p;
 mod exit;
 mod exit2;
-mod exit2_tt;
-mod exit_tt;
 mod group_leader;
 mod link;
 mod monitor_p;
 mod monitor_p_exit;
 mod payload_exit;
 mod payload_exit2;
-mod payload_exit2_tt;
-mod payload_exit_tt;
 mod payload_monitor_p_exit;
 mod reg_send;
-mod reg_send_tt;
 mod send;
 mod send_sender;
-mod send_sender_tt;
-mod send_tt;
 mod spawn_options;
 mod spawn_reply;
-mod spawn_reply_tt;
 mod spawn_request;
-mod spawn_request_tt;
 mod unlink;
 mod unlink_id;
 mod unlink_id_ack;
 
 pub use alias_send::AliasSend;
-pub use alias_send_tt::AliasSendTt;
 pub use altact_sig_send::{AltactSigSend, Priority, SignalKind, SignalTarget};
 pub use demonitor_p::DemonitorP;
 pub use exit::Exit;
-pub use exit_tt::ExitTt;
 pub use exit2::Exit2;
-pub use exit2_tt::Exit2Tt;
-pub use forms::{Forms, Offered};
+pub use forms::{Form, Forms, Offered};
 pub use group_leader::GroupLeader;
 pub use link::Link;
 pub use monitor_p::MonitorP;
 pub use monitor_p_exit::MonitorPExit;
 pub use payload_exit::PayloadExit;
-pub use payload_exit_tt::PayloadExitTt;
 pub use payload_exit2::PayloadExit2;
-pub use payload_exit2_tt::PayloadExit2Tt;
 pub use payload_monitor_p_exit::PayloadMonitorPExit;
 pub use reg_send::RegSend;
-pub use reg_send_tt::RegSendTt;
 pub use send::Send;
 pub use send_sender::SendSender;
-pub use send_sender_tt::SendSenderTt;
-pub use send_tt::SendTt;
+pub use signal::Signal;
 pub use spawn_options::{BadOption, SpawnOptions};
 pub use spawn_reply::SpawnReply;
-pub use spawn_reply_tt::SpawnReplyTt;
 pub use spawn_request::{BorrowedSpawnRequest, SpawnRequest};
-pub use spawn_request_tt::SpawnRequestTt;
-pub use unlink::Unlink;
 pub use unlink_id::UnlinkId;
 pub use unlink_id_ack::UnlinkIdAck;
 
 use bitflags::bitflags;
-use peerl_term::{Atom, DecodeError, Decoder, Pid, Sink};
+use peerl_term::{Atom, DecodeError, Pid, Sink};
 
 use crate::flags::DistributionFlags;
-use macros::{Operation, control_message, control_messages};
+use macros::control_message;
+pub(crate) use signal::Head;
 
-/// What all control messages have in common. The messages of this module are all that there are.
+/// A control message that can be sent. The messages of this module are all that there are.
 pub trait Control: sealed::Sealed {
     /// The number of the operation.
     fn operation(&self) -> u8;
 
-    /// Whether a payload follows the message.
-    fn has_payload(&self) -> bool;
+    /// Where the term of the message is: what is sent to a process, an exit reason or arguments.
+    fn content(&self) -> Content;
 
     /// Whether a peer with these negotiated flags takes the message. [`Forms`] asks, and nothing is sent without it.
     fn is_offered(&self, flags: DistributionFlags) -> bool;
 
-    /// Writes the message, without a version byte.
+    /// Writes the message, without a version byte. A term [inside](Content::Inside) comes next.
     fn encode<S: Sink>(&self, sink: &mut S);
+}
+
+/// Where the term of a control message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// It has none.
+    Empty,
+    /// After the control message.
+    Payload,
+    /// It is the last element of the control message.
+    Inside,
+}
+
+impl Content {
+    /// Whether the term is the last element of the control message.
+    pub const fn is_inside(self) -> bool {
+        matches!(self, Content::Inside)
+    }
 }
 
 /// No other crate defines control messages, so that each says truly who takes it.
 mod sealed {
     pub trait Sealed {}
-
-    impl<C: Sealed + ?Sized> Sealed for &C {}
-
-    impl<C: Sealed + ?Sized> Sealed for Box<C> {}
-}
-
-impl<C: Control + ?Sized> Control for &C {
-    fn operation(&self) -> u8 {
-        (**self).operation()
-    }
-
-    fn has_payload(&self) -> bool {
-        (**self).has_payload()
-    }
-
-    fn is_offered(&self, flags: DistributionFlags) -> bool {
-        (**self).is_offered(flags)
-    }
-
-    fn encode<S: Sink>(&self, sink: &mut S) {
-        (**self).encode(sink);
-    }
-}
-
-impl<C: Control + ?Sized> Control for Box<C> {
-    fn operation(&self) -> u8 {
-        (**self).operation()
-    }
-
-    fn has_payload(&self) -> bool {
-        (**self).has_payload()
-    }
-
-    fn is_offered(&self, flags: DistributionFlags) -> bool {
-        (**self).is_offered(flags)
-    }
-
-    fn encode<S: Sink>(&self, sink: &mut S) {
-        (**self).encode(sink);
-    }
-}
-
-control_messages! {
-    Link(Link),
-    Send(Send),
-    Exit(Exit),
-    Unlink(Unlink),
-    RegSend(RegSend),
-    GroupLeader(GroupLeader),
-    Exit2(Exit2),
-    SendTt(SendTt),
-    ExitTt(ExitTt),
-    RegSendTt(RegSendTt),
-    Exit2Tt(Exit2Tt),
-    MonitorP(MonitorP),
-    DemonitorP(DemonitorP),
-    MonitorPExit(MonitorPExit),
-    SendSender(SendSender),
-    SendSenderTt(SendSenderTt),
-    PayloadExit(PayloadExit),
-    PayloadExitTt(PayloadExitTt),
-    PayloadExit2(PayloadExit2),
-    PayloadExit2Tt(PayloadExit2Tt),
-    PayloadMonitorPExit(PayloadMonitorPExit),
-    SpawnRequest(SpawnRequest),
-    SpawnRequestTt(Box<SpawnRequestTt>),
-    SpawnReply(SpawnReply),
-    SpawnReplyTt(SpawnReplyTt),
-    AliasSend(AliasSend),
-    AliasSendTt(AliasSendTt),
-    UnlinkId(UnlinkId),
-    UnlinkIdAck(UnlinkIdAck),
-    AltactSigSend(AltactSigSend),
-}
-
-impl ControlMessage {
-    /// One that is yet to be read.
-    pub(crate) fn vacant() -> Self {
-        Link::vacant().into()
-    }
-}
-
-impl From<SpawnRequestTt> for ControlMessage {
-    fn from(message: SpawnRequestTt) -> Self {
-        Box::new(message).into()
-    }
 }
 
 /// A process named by its pid or by the name that it has registered.

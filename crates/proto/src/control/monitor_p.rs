@@ -8,7 +8,7 @@ control_message! {
     /// A process starts to watch another.
     ///
     /// `{19, FromPid, To, Ref}`. Erlang docs: *Distribution Protocol*, `MONITOR_P`.
-    MonitorP = 19, no_payload, needs DIST_MONITOR | DIST_MONITOR_NAME {
+    MonitorP = 19, empty, needs DIST_MONITOR | DIST_MONITOR_NAME => Monitor {
         /// The process that watches.
         from: Pid,
         /// The process watched, by pid or registered name.

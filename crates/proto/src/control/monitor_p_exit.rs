@@ -1,6 +1,6 @@
 //! `MONITOR_P_EXIT`.
 
-use peerl_term::{Pid, Reference, Term};
+use peerl_term::{Pid, Reference};
 
 use super::{ProcessId, control_message};
 
@@ -9,15 +9,13 @@ control_message! {
     /// [`PayloadMonitorPExit`](super::PayloadMonitorPExit).
     ///
     /// `{21, FromPid, To, Ref, Reason}`. Erlang docs: *Distribution Protocol*, `MONITOR_P_EXIT`.
-    MonitorPExit = 21, no_payload, needs DIST_MONITOR | DIST_MONITOR_NAME {
+    MonitorPExit = 21, inside, needs DIST_MONITOR | DIST_MONITOR_NAME => MonitorExit {
         /// The process watched, as named in the [`MonitorP`](super::MonitorP): a name stays a name.
         from: ProcessId,
         /// The process that watches.
         to: Pid,
         /// The monitor.
         reference: Reference,
-        /// The exit reason.
-        reason: Term,
     }
 }
 
@@ -35,7 +33,6 @@ mod tests {
                 from: ProcessId::Name(atom("nosuch")),
                 to: a(9),
                 reference: a_ref([0x35b21, 0x9fb40001, 0xf32d45d5]),
-                reason: Term::atom("noproc"),
             },
         );
     }

@@ -8,7 +8,7 @@ control_message! {
     /// A watched process has exited. The payload is the exit reason.
     ///
     /// `{28, FromPid, To, Ref}`, then the payload. Erlang docs: *Distribution Protocol*, `PAYLOAD_MONITOR_P_EXIT`.
-    PayloadMonitorPExit = 28, payload, needs DIST_MONITOR | DIST_MONITOR_NAME | EXIT_PAYLOAD {
+    PayloadMonitorPExit = 28, payload, needs DIST_MONITOR | DIST_MONITOR_NAME | EXIT_PAYLOAD => MonitorExit {
         /// The process watched, as named in the [`MonitorP`](super::MonitorP): a name stays a name.
         from: ProcessId,
         /// The process that watches.

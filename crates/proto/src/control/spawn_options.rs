@@ -4,7 +4,7 @@ use peerl_term::{Atom, Decoder, Sink, encode};
 
 use super::{
     ControlError,
-    field::{Field, is_atom},
+    field::{Element, Field, is_atom},
 };
 
 /// What a [`SpawnRequest`](super::SpawnRequest) asks for besides the process itself.
@@ -52,9 +52,11 @@ impl Field for Result<SpawnOptions, BadOption> {
         }
         Ok(())
     }
+}
 
+impl Element for SpawnOptions {
     fn encode<S: Sink>(&self, sink: &mut S) {
-        let SpawnOptions { link, monitor } = self.unwrap_or_default();
+        let SpawnOptions { link, monitor } = *self;
         if link || monitor {
             encode::list_header(usize::from(link) + usize::from(monitor), sink);
         }

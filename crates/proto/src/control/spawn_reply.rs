@@ -1,4 +1,4 @@
-//! `SPAWN_REPLY`.
+//! `SPAWN_REPLY` and `SPAWN_REPLY_TT`.
 
 use peerl_term::{Atom, Pid, Reference};
 
@@ -7,8 +7,8 @@ use super::{SpawnReplyFlags, control_message};
 control_message! {
     /// The answer to a [`SpawnRequest`](super::SpawnRequest).
     ///
-    /// `{31, Ref, To, Flags, PidOrReason}`. Erlang docs: *Distribution Protocol*, `SPAWN_REPLY`.
-    SpawnReply = 31, no_payload {
+    /// `{31, Ref, To, Flags, PidOrReason}`, or `{32, Ref, To, Flags, PidOrReason, Token}`. Erlang docs: *Distribution Protocol*, `SPAWN_REPLY`.
+    SpawnReply = 31 | 32, empty => SpawnReply {
         /// The request answered.
         reference: Reference,
         /// The process that asked.
@@ -23,7 +23,7 @@ control_message! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::{a, a_ref, assert_wire, b};
+    use crate::test_support::{a, a_ref, assert_traced, assert_wire, b, token};
 
     /// OTP 25 to OTP 25.
     #[test]
@@ -36,6 +36,21 @@ mod tests {
                 flags: SpawnReplyFlags::LINK | SpawnReplyFlags::MONITOR,
                 result: Ok(b(0x59)),
             },
+        );
+    }
+
+    /// OTP 25 to OTP 25.
+    #[test]
+    fn traced() {
+        assert_traced(
+            "6806 6120 5a 0003 770b 61403132372e302e302e31 000003ea 00001e82 1fc40002 37228ae9 58 770b 61403132372e302e302e31 00000009 00000000 000003ea 6103 58 770b 62403132372e302e302e31 0000005c 00000000 000003e9 6805 6100 6111 6105 58 770b 62403132372e302e302e31 0000005c 00000000 000003e9 6104",
+            SpawnReply {
+                reference: a_ref([0x1e82, 0x1fc40002, 0x37228ae9]),
+                to: a(9),
+                flags: SpawnReplyFlags::LINK | SpawnReplyFlags::MONITOR,
+                result: Ok(b(0x5c)),
+            },
+            token(17, 5, b(0x5c), 4),
         );
     }
 }

@@ -1,5 +1,7 @@
 //! `UNLINK_ID`.
 
+use std::num::NonZeroU64;
+
 use peerl_term::Pid;
 
 use super::control_message;
@@ -8,9 +10,9 @@ control_message! {
     /// A link is taken away. The receiver answers with an [`UnlinkIdAck`](super::UnlinkIdAck), whether there was a link or not.
     ///
     /// `{35, Id, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK_ID`.
-    UnlinkId = 35, no_payload, needs UNLINK_ID {
-        /// The number of this unlink: not 0, and unique among those of the two processes that await their acknowledgement.
-        id: u64,
+    UnlinkId = 35, empty, needs UNLINK_ID => Unlink {
+        /// The number of this unlink, unique among those of the two processes that await their acknowledgement.
+        id: NonZeroU64,
         /// The process that unlinks.
         from: Pid,
         /// The process that it was linked to.
@@ -28,7 +30,7 @@ mod tests {
     fn wire() {
         assert_wire(
             "6804 6123 6104 58 770b 61403132372e302e302e31 00000009 00000000 000003ea 58 770b 62403132372e302e302e31 00000058 00000000 000003e9",
-            UnlinkId { id: 4, from: a(9), to: b(0x58) },
+            UnlinkId { id: NonZeroU64::new(4).unwrap(), from: a(9), to: b(0x58) },
         );
     }
 }

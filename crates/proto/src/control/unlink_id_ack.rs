@@ -8,7 +8,7 @@ control_message! {
     /// An [`UnlinkId`](super::UnlinkId) is acknowledged.
     ///
     /// `{36, Id, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK_ID_ACK`.
-    UnlinkIdAck = 36, no_payload {
+    UnlinkIdAck = 36, empty => UnlinkAck {
         /// The number of this unlink: not 0, and unique among those of the two processes that await their acknowledgement.
         id: u64,
         /// The process that acknowledges.

@@ -8,7 +8,7 @@ use std::{
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Outbound},
-    control::{ControlMessage, Forms},
+    control::{Forms, Signal},
     cookie::Cookie,
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
@@ -34,7 +34,7 @@ pub(crate) enum Event {
     Failed(HandshakeError),
     /// An attempt gave way to another.
     Dropped,
-    Message(ControlMessage, Option<Term>),
+    Message(Signal, Option<Term>),
     Broken(String),
     TickTimeout,
 }
@@ -438,7 +438,7 @@ impl Node {
         let message = channel.inbound.receive(frame).map_err(|error| error.to_string())?;
         if let Some(message) = message {
             let payload = message.payload.map(|payload| payload.decode().unwrap());
-            self.events.push(Event::Message(message.control, payload));
+            self.events.push(Event::Message(message.signal, payload));
         }
         Ok(true)
     }

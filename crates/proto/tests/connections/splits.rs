@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use peerl_proto::{
     channel::{ChannelLimits, Inbound, Outbound},
-    control::{ControlMessage, Forms, ProcessId},
+    control::{Forms, ProcessId, Signal},
     flags::DistributionFlags,
     frame::{Frame, FrameReader, TICK},
     handshake::{Framing, HandshakeReader},
@@ -25,13 +25,13 @@ pub(crate) fn stream() -> Vec<u8> {
         let message = Term::tuple([Term::atom("msg"), Term::from(7), Term::charlist("text")]);
         let reference = Reference::new(Atom::from_static("a@127.0.0.1"), 1002, &[1, 2, 3]).unwrap();
         let (from, to) = (pid(1), pid(2));
-        outbound.encode_control(&forms.link(from.clone(), to.clone()), &mut out).unwrap();
+        outbound.encode(&forms.link(from.clone(), to.clone()), |_| {}, &mut out).unwrap();
         out.extend_from_slice(&TICK);
         let send = forms.send(from.clone(), to.clone());
         outbound.encode(&send, |out| encode::term(&message, out), &mut out).unwrap();
         let to = ProcessId::Name(Atom::from_static("rex"));
         if let Some(monitor) = forms.monitor(from.clone(), to, reference) {
-            outbound.encode_control(&monitor, &mut out).unwrap();
+            outbound.encode(&monitor, |_| {}, &mut out).unwrap();
         }
         let large = Term::binary(vec![b'x'; 150_000]);
         let send = forms.reg_send(from, Atom::from_static("sink"));
@@ -61,7 +61,7 @@ const CAPTURED: [&str; 3] = [
 ];
 
 /// What came out of a stream: a message, or a tick.
-pub(crate) type Read = Option<(ControlMessage, Option<Term>)>;
+pub(crate) type Read = Option<(Signal, Option<Term>)>;
 
 pub(crate) fn read_all<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Read>, String> {
     let mut inbound = Inbound::new(ChannelLimits::default());
@@ -78,7 +78,7 @@ pub(crate) fn read_all<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result
             if let Some(message) = inbound.receive(frame).map_err(|error| error.to_string())? {
                 let payload = message.payload.map(|payload| payload.decode()).transpose();
                 let payload = payload.map_err(|error| error.to_string())?;
-                all.push(Some((message.control, payload)));
+                all.push(Some((message.signal, payload)));
             }
         }
     }
@@ -90,8 +90,8 @@ fn the_whole_stream_at_once() {
     let all = read_all([&stream()[..]]).unwrap();
     // The peer with the least flags is sent no monitor.
     assert_eq!(all.len(), 5 + 4 + 1 + 3);
-    let Some((ControlMessage::RegSend(last), Some(payload))) = &all[all.len() - 1] else { panic!() };
-    assert_eq!(last.to, "sink");
+    let Some((Signal::SendToName { to, .. }, Some(payload))) = &all[all.len() - 1] else { panic!() };
+    assert_eq!(*to, "sink");
     assert_eq!(*payload, Term::tuple([Term::atom("mark"), Term::charlist("spawn_opt")]));
 }
 
