@@ -2,24 +2,24 @@
 
 mod answers;
 mod calls;
+mod gathering;
 mod monitors;
 mod outbox;
 mod reader;
-mod rename;
 mod signals;
 mod writer;
 
 pub(crate) use answers::Answers;
 pub(crate) use calls::{Answer, Calls};
 pub(crate) use monitors::{Added, Monitors};
-pub(crate) use outbox::{Outbox, SendError, Sender};
+pub(crate) use outbox::Outbox;
 pub(crate) use reader::read;
 pub(crate) use signals::Sent;
 pub(crate) use writer::write;
 
-use parking_lot::Mutex;
+pub(crate) use peerl_proto::connection::{SendError, Sender};
+
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use peerl_proto::channel::Rename;
 use peerl_proto::control::Forms;
@@ -27,7 +27,7 @@ use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::Established;
 use peerl_proto::handshake::arbitration::AttemptId;
 use peerl_proto::node_name::NodeName;
-use peerl_proto::tick::{TickAction, TickTimer, Traffic};
+use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,6 @@ pub(crate) struct Connection {
     pub(crate) calls: Calls,
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
-    pub(crate) ticks: Mutex<TickTimer>,
     /// Processes of the peer may have the group leader of this node.
     pub(crate) lends_group_leader: AtomicBool,
     /// Ends both tasks.
@@ -80,11 +79,10 @@ impl Connection {
             grant: None,
             flags: established.flags,
             forms: Forms::new(established.flags),
-            outbox: Outbox::new(established.flags, rename, limits.queued),
+            outbox: Outbox::new(established.flags, rename, limits.queued, ticks),
             calls: Calls::default(),
             answers: Answers::default(),
             monitors: Monitors::default(),
-            ticks: Mutex::new(ticks),
             lends_group_leader: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
@@ -99,20 +97,5 @@ impl Connection {
 
     pub(crate) fn visibility(&self) -> Visibility {
         if self.flags.contains(DistributionFlags::PUBLISHED) { Visibility::Visible } else { Visibility::Hidden }
-    }
-
-    /// Something has been read, now. Says whether it is due for a tick, unless something else is written.
-    pub(crate) fn has_read(&self, read: Traffic) -> bool {
-        let now = Instant::now();
-        let mut ticks = self.ticks.lock();
-        ticks.read(now, read);
-        ticks.poll(now) == TickAction::SendTick
-    }
-
-    /// Something has been written, now. Gives the instant at which what is read meanwhile is due for an answer.
-    pub(crate) fn has_written(&self, written: Traffic) -> Instant {
-        let mut ticks = self.ticks.lock();
-        ticks.wrote(Instant::now(), written);
-        ticks.answer_deadline()
     }
 }

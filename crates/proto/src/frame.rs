@@ -43,9 +43,6 @@ impl FrameReader {
     /// message.
     pub const HEAD: usize = 512 << 10;
 
-    /// The smallest step in which the buffer grows, see [`Self::reserve`].
-    pub const READ_STEP: usize = 64 << 10;
-
     /// A reader that keeps no frame in memory of more than `limit` bytes and [`Self::HEAD`].
     pub fn new(limit: usize) -> Self {
         FrameReader { limit: limit.saturating_add(Self::HEAD), passing: 0 }
@@ -82,18 +79,24 @@ impl FrameReader {
     }
 
     /// How many bytes the frame at the front of `buffer` still lacks of those that are read at once.
-    pub fn missing(&self, buffer: &BytesMut) -> usize {
+    fn missing(&self, buffer: &BytesMut) -> usize {
         let length = if self.passing > 0 { None } else { self.announced(buffer) };
         let wanted = length.map_or(0, |length| if length > self.limit { Self::HEAD } else { length });
         (wanted + 4).saturating_sub(buffer.len())
     }
 
-    /// Makes room in `buffer` for the next read.
+    /// Makes room in `buffer` for the next read: for `least` bytes, or for more of a large frame.
     ///
-    /// A length on the wire doesn't make us allocate: the room grows at most to twice the bytes that have arrived (or
-    /// by [`Self::READ_STEP`]), so a peer that announces 100 MB and sends nothing costs us nothing.
-    pub fn reserve(&self, buffer: &mut BytesMut) {
-        buffer.reserve(self.missing(buffer).min(buffer.len()).max(Self::READ_STEP));
+    /// A length on the wire doesn't make us allocate: the room grows at most to twice the bytes that have arrived, so a peer
+    /// that announces 100 MB and sends nothing costs us nothing.
+    pub fn reserve(&self, buffer: &mut BytesMut, least: usize) {
+        buffer.reserve(self.missing(buffer).min(buffer.len()).max(least));
+    }
+
+    /// Whether the bytes in `buffer` are those of ticks, as far as they have come.
+    pub fn are_ticks(&self, buffer: &BytesMut) -> bool {
+        // A tick is a length of 0, and a message has one that is not.
+        self.passing == 0 && buffer.iter().all(|byte| *byte == 0)
     }
 
     #[cold]
@@ -178,12 +181,13 @@ mod tests {
 
     #[test]
     fn room_grows_with_what_has_arrived() {
+        const STEP: usize = 64 << 10;
         let reader = FrameReader::default();
         let mut buffer = BytesMut::from(&[0x07, 0, 0, 0][..]); // 112 MiB announced
-        reader.reserve(&mut buffer);
-        assert!(buffer.capacity() <= 2 * FrameReader::READ_STEP);
+        reader.reserve(&mut buffer, STEP);
+        assert!(buffer.capacity() <= 2 * STEP);
         buffer.extend_from_slice(&vec![0; 1 << 20]);
-        reader.reserve(&mut buffer);
+        reader.reserve(&mut buffer, STEP);
         assert!(buffer.capacity() <= 4 << 20);
     }
 }

@@ -10,14 +10,15 @@
 //!   handshake  who is who; several attempts at once (arbitration)
 //!      │
 //!      ▼ Established
-//!   frame ──▶ channel ──▶ control message + payload      received
-//!             channel ◀── control message + payload      sent
-//!   tick       when to show life, and when the peer shows none
+//!   connection  ReceiveHalf: bytes ──▶ signal + payload
+//!               SendHalf: control message + payload ──▶ bytes, ticks
+//!      │ made of
+//!      ▼
+//!   frame, channel (atom caches, fragments), control (messages), tick
 //! ```
 //!
 //! It speaks with OTP 25 and later. It has: visible and hidden nodes, dynamic names, pass-through framing,
-//! distribution headers with the atom cache (receiving; what it sends has its atoms inline), fragments both ways, and
-//! all control messages up to OTP 29. It has not: the handshakes of before OTP 23 (but for their first message, which
+//! distribution headers with the atom cache and fragments both ways, and all control messages up to OTP 29. It has not: the handshakes of before OTP 23 (but for their first message, which
 //! OTP 27 still takes too), compressed terms in frames (no OTP sends them), and the node itself: processes, links and
 //! names are those of the crate `peerl-node`.
 //!
@@ -64,6 +65,7 @@
 
 pub mod admission;
 pub mod channel;
+pub mod connection;
 pub mod control;
 pub mod cookie;
 pub mod epmd;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use peerl_proto::channel::{Inbound, Message};
-use peerl_proto::frame::{Frame, FrameReader};
+use peerl_proto::channel::Message;
+use peerl_proto::connection::ReceiveHalf;
 use peerl_proto::tick::Traffic;
 use peerl_term::Origin;
 use tokio::io::AsyncReadExt;
@@ -18,18 +18,9 @@ use crate::node::Inner;
 use crate::router::Routed;
 use crate::rpc;
 
-/// The room for the first bytes that arrive on a quiet connection.
-const FIRST_READ: usize = 16 << 10;
-
-/// The most room for one read. It grows to this as long as reads fill it.
-const LARGEST_READ: usize = 256 << 10;
-
 /// For how long a reader looks whether more has come before it sleeps, when much has come a moment ago: longer than it takes
-/// to wake a thread, or to answer what is [written together](super::outbox).
+/// to wake a thread, or to answer what is [written together](super::gathering).
 const LINGER: Duration = Duration::from_micros(50);
-
-/// A message whose fragments have not gone on for one to two of these is given up: its sender has died, as a rule.
-const PERIOD: Duration = Duration::from_secs(20);
 
 /// A peer that sends so many calls at a time is likely to be about to send more.
 const SOME_CALLS: Range<usize> = 2..16;
@@ -48,41 +39,32 @@ async fn read_until_broken(
     node: &Arc<Inner>,
     connection: &Arc<Connection>,
     socket: &mut OwnedReadHalf,
-    mut buffer: BytesMut,
+    buffer: BytesMut,
 ) -> NodeDownReason {
-    let mut frames = FrameReader::new(node.limits.channel.message);
-    let mut inbound = Inbound::with_origin(node.limits.channel, origin(node, connection));
-    let mut room = FIRST_READ;
+    let mut half = ReceiveHalf::new(node.limits.channel, origin(node, connection), Instant::now(), buffer);
     let mut message = Message::vacant();
     let mut spawns = Vec::new();
     let mut processor = Processor::new();
     let alone = Handle::current().metrics().num_workers() == 1;
     let mut tick_due = false;
-    let mut period = Instant::now() + PERIOD;
     loop {
         let mut delivered = false;
         loop {
-            match frames.next(&mut buffer) {
-                Ok(None) => break,
-                Ok(Some(Frame::Tick)) => {}
-                Ok(Some(frame)) => match inbound.receive_into(frame, &mut message) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        delivered = true;
-                        match node.route(connection, &mut message) {
-                            Ok(Routed::Done) => {}
-                            Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
-                            Ok(Routed::Full(process, message)) => {
-                                // Perhaps they are what the process waits for.
-                                rpc::serve(node, connection, &mut spawns);
-                                wait_for_room(connection, &process, message).await;
-                            }
-                            Err(violation) => return NodeDownReason::Protocol(violation.to_string()),
-                        }
-                    }
-                    Err(error) => return NodeDownReason::Protocol(error.to_string()),
-                },
+            match half.next(&mut message) {
+                Ok(false) => break,
+                Ok(true) => {}
                 Err(error) => return NodeDownReason::Protocol(error.to_string()),
+            }
+            delivered = true;
+            match node.route(connection, &mut message) {
+                Ok(Routed::Done) => {}
+                Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
+                Ok(Routed::Full(process, message)) => {
+                    // Perhaps they are what the process waits for.
+                    rpc::serve(node, connection, &mut spawns);
+                    wait_for_room(connection, &process, message).await;
+                }
+                Err(violation) => return NodeDownReason::Protocol(violation.to_string()),
             }
         }
         let served = spawns.len();
@@ -96,19 +78,17 @@ async fn read_until_broken(
         if answered > 1 {
             connection.outbox.expect(answered.max((answered + waiting) / 2));
         }
-        // A connection that waits for its next message holds no buffer.
-        if buffer.is_empty() {
-            buffer = BytesMut::new();
+        if half.is_between_frames() {
             if alone {
                 // Those whose messages have come go on and answer before the thread reads again or sleeps: the peer
                 // then gets much at a time, and so do we. With several threads, another one runs them meanwhile.
                 tokio::task::yield_now().await;
             }
-            // Whoever only serves leaves the processor to others where there are threads to wake: the peer may need it.
+            // A connection that only serves does not spin where there are threads to wake: its peer may need the core.
             if answered > 1 || alone && served > 1 {
                 linger(socket).await;
             }
-            if inbound.waiting_bytes() == 0
+            if half.waiting_bytes() == 0
                 && let Err(error) = socket.readable().await
             {
                 return lost(&error);
@@ -121,26 +101,17 @@ async fn read_until_broken(
             // delivers them is the one that runs their process next.
             tokio::task::yield_now().await;
         }
-        if inbound.waiting_bytes() > 0
-            && let Err(error) = give_up_idle(&mut inbound, connection, socket, &mut period).await
+        if half.waiting_bytes() > 0
+            && let Err(error) = give_up_idle(&mut half, connection, socket).await
         {
             return lost(&error);
         }
-        // The usual room, and more only in step with what has arrived of a large frame.
-        let is_partial = !buffer.is_empty();
-        buffer.reserve(frames.missing(&buffer).min(buffer.len()).max(room));
-        let free = buffer.capacity() - buffer.len();
         // After a read that took less than it could, tokio does not ask the kernel again until more has come.
-        match socket.read_buf(&mut buffer).await {
+        match socket.read_buf(half.read_buffer()).await {
             Ok(0) => return NodeDownReason::ConnectionClosed,
-            Ok(count) if count == free => room = (room * 2).min(LARGEST_READ),
-            Ok(count) if count < room / 4 => room = (room / 2).max(FIRST_READ),
-            Ok(_) => {}
+            Ok(count) => tick_due = connection.outbox.has_read(half.has_read(count)),
             Err(error) => return lost(&error),
         }
-        // A tick is a length of 0, and a message has one that is not.
-        let only_ticks = !is_partial && buffer.iter().all(|byte| *byte == 0);
-        tick_due = connection.has_read(if only_ticks { Traffic::Tick } else { Traffic::Message });
     }
 }
 
@@ -159,24 +130,15 @@ fn origin(node: &Arc<Inner>, connection: &Arc<Connection>) -> Origin {
 }
 
 /// Waits for something to read while messages wait for fragments, and gives those up that wait for too long.
-async fn give_up_idle(
-    inbound: &mut Inbound,
-    connection: &Connection,
-    socket: &OwnedReadHalf,
-    period: &mut Instant,
-) -> io::Result<()> {
+async fn give_up_idle(half: &mut ReceiveHalf, connection: &Connection, socket: &OwnedReadHalf) -> io::Result<()> {
     loop {
-        if *period <= Instant::now() {
-            *period = Instant::now() + PERIOD;
-            let messages = inbound.begin_period();
-            if messages > 0 {
-                tracing::info!(peer = %connection.peer, messages, "gave up messages that have stopped in the middle");
-            }
+        let messages = half.give_up_idle(Instant::now());
+        if messages > 0 {
+            tracing::info!(peer = %connection.peer, messages, "gave up messages that have stopped in the middle");
         }
-        match tokio::time::timeout_at((*period).into(), socket.readable()).await {
-            Ok(readable) => return readable,
-            Err(_) if inbound.waiting_bytes() == 0 => return socket.readable().await,
-            Err(_) => {}
+        let Some(deadline) = half.deadline() else { return socket.readable().await };
+        if let Ok(readable) = tokio::time::timeout_at(deadline.into(), socket.readable()).await {
+            return readable;
         }
     }
 }
@@ -245,7 +207,7 @@ async fn wait_for_room(connection: &Connection, process: &crate::process::Core, 
     while let Err((refused, _)) = process.deliver(message) {
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;
-        if connection.has_read(Traffic::Message) {
+        if connection.outbox.has_read(Traffic::Message) {
             connection.outbox.tick();
         }
     }

@@ -2,13 +2,13 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use peerl_proto::frame::TICK;
-use peerl_proto::tick::{TickAction, Traffic};
+use peerl_proto::connection::Batch;
+use peerl_proto::tick::{TickAction, TickTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::Connection;
-use super::outbox::{Batch, Crowd};
+use super::gathering::Senders;
 use crate::NodeDownReason;
 use crate::node::Inner;
 
@@ -24,13 +24,13 @@ pub(crate) async fn write(node: Arc<Inner>, connection: Arc<Connection>, mut soc
 
 async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf) -> NodeDownReason {
     let mut batch = Batch::default();
-    let answer = connection.ticks.lock().answer_deadline();
+    let answer = connection.outbox.ticks(TickTimer::answer_deadline);
     let tick = tokio::time::sleep_until(answer.into());
     tokio::pin!(tick);
-    let mut crowded = Crowd::No;
+    let mut senders = Senders::One;
     loop {
         loop {
-            connection.outbox.gathered(crowded).await;
+            connection.outbox.gathered(senders).await;
             if !connection.outbox.take(&mut batch) {
                 break;
             }
@@ -47,12 +47,11 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
                     _ => NodeDownReason::Io(error.to_string()),
                 };
             }
-            let is_tick = batch.fragments.is_empty() && batch.buffer == TICK;
-            let answer = connection.has_written(if is_tick { Traffic::Tick } else { Traffic::Message });
+            let answer = connection.outbox.has_written(batch.traffic());
             if tick.deadline() > answer.into() {
                 tick.as_mut().reset(answer.into());
             }
-            crowded = if batch.messages > 1 { Crowd::Likely } else { Crowd::No };
+            senders = if batch.messages > 1 { Senders::Several } else { Senders::One };
         }
         if batch.is_last {
             // The peer closes the connection when it has read all.
@@ -64,17 +63,11 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
             () = connection.outbox.filled() => {}
             () = &mut tick => {
                 let now = Instant::now();
-                let (action, deadline) = {
-                    let ticks = connection.ticks.lock();
-                    (ticks.poll(now), ticks.deadline())
-                };
-                match action {
-                    TickAction::PeerDead => return NodeDownReason::NetTickTimeout,
-                    TickAction::SendTick => {
-                        connection.outbox.tick();
-                        tick.as_mut().reset((now + Duration::from_millis(50)).into());
-                    }
-                    TickAction::Wait => tick.as_mut().reset(deadline.into()),
+                match connection.outbox.poll(now) {
+                    (TickAction::PeerDead, _) => return NodeDownReason::NetTickTimeout,
+                    // It is queued, and written at once.
+                    (TickAction::SendTick, _) => tick.as_mut().reset((now + Duration::from_millis(50)).into()),
+                    (TickAction::Wait, deadline) => tick.as_mut().reset(deadline.into()),
                 }
             }
         }
@@ -84,7 +77,7 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
 /// Waits until the peer has been silent for too long.
 async fn silence(connection: &Connection) {
     loop {
-        let end = connection.ticks.lock().silence();
+        let end = connection.outbox.ticks(TickTimer::silence);
         if end <= Instant::now() {
             return;
         }
@@ -97,8 +90,7 @@ async fn write_batch(socket: &mut OwnedWriteHalf, batch: &Batch) -> io::Result<(
     if batch.fragments.is_empty() {
         return socket.write_all(&batch.buffer).await;
     }
-    let fragments = batch.fragments.iter().flat_map(|fragment| [&fragment.head[..], &fragment.data[..]]);
-    let mut slices: Vec<IoSlice<'_>> = std::iter::once(&batch.buffer[..]).chain(fragments).map(IoSlice::new).collect();
+    let mut slices: Vec<IoSlice<'_>> = batch.pieces().map(IoSlice::new).collect();
     let mut rest = &mut slices[..];
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {

@@ -1,6 +1,6 @@
 use peerl_term::{Atom, Sink, Tag, encode};
 
-use super::sent_atoms::SentAtoms;
+use super::{Rename, sent_atoms::SentAtoms};
 
 /// Where a control message and its payload are encoded. Atoms that the peer keeps in its cache are written as positions
 /// in the message's header.
@@ -10,16 +10,6 @@ pub struct MessageBuffer<'a> {
     atoms: Option<&'a mut SentAtoms>,
     rename: Option<&'a Rename>,
     records: bool,
-}
-
-/// The name by which a peer knows this node, where it is another than the node's own: in pids, ports and references that
-/// are sent to that peer it takes the place of the node's own name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rename {
-    /// The node's own name.
-    pub own: Atom,
-    /// The name on this connection.
-    pub on_connection: Atom,
 }
 
 impl<'a> MessageBuffer<'a> {

@@ -15,12 +15,14 @@ mod outbound;
 mod payload;
 mod reassembly;
 mod received_atoms;
+mod rename;
 mod sent_atoms;
 
 pub use fragments::{Fragment, Fragments};
 pub use inbound::Inbound;
-pub use message_buffer::{MessageBuffer, Rename};
+pub use message_buffer::MessageBuffer;
 pub use outbound::{Outbound, Unsendable};
+pub use rename::Rename;
 
 use peerl_term::{RawTerm, Term};
 

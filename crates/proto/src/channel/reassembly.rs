@@ -32,7 +32,7 @@ pub(super) struct Reassembly {
     kept: BTreeMap<u64, u64>,
     /// Those whose payload is not, by the clock of their loss.
     lost: BTreeMap<u64, u64>,
-    /// The clock when the current period began.
+    /// The first clock of the current period.
     period: u64,
 }
 
@@ -144,7 +144,7 @@ impl Reassembly {
         for sequence in &idle {
             self.lose(*sequence, Loss::GivenUp);
         }
-        self.period = self.clock;
+        self.period = self.clock + 1;
         idle.len()
     }
 

@@ -1,0 +1,462 @@
+//! The sending half of a connection.
+
+use std::mem;
+use std::time::Instant;
+
+use bytes::Bytes;
+use peerl_term::{RawTerm, Sink, encode};
+
+use super::lanes::{Lanes, Sender, Waiting};
+use crate::{
+    channel::{Fragment, Fragments, MessageBuffer, Outbound, Rename, Unsendable},
+    control::{Content, Control, Offered},
+    flags::DistributionFlags,
+    frame::TICK,
+    tick::{TickAction, TickTimer, Traffic},
+};
+
+/// The sending half of a connection: messages and instants in, bytes out.
+///
+/// Messages are encoded straight into one buffer, which [`take`](Self::take) gives whole: everything that has been queued
+/// since the last time goes out with one system call. A large message waits apart, and goes out fragment by fragment between
+/// the small ones; but what its sender sends after it waits behind it, since signals between two processes must arrive in
+/// their order.
+#[derive(Debug)]
+pub struct SendHalf {
+    channel: Outbound,
+    ticks: TickTimer,
+    limit: usize,
+    buffer: Vec<u8>,
+    lanes: Lanes,
+    messages: usize,
+    batches: u64,
+    /// Nothing is queued any more, and what is queued is still written.
+    finishing: bool,
+    closed: bool,
+}
+
+/// Why something cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Closed,
+    /// More bytes are queued than may be: the peer does not read.
+    #[error("the peer does not read what is sent to it")]
+    Full,
+    /// The peer cannot take such a message.
+    #[error("the peer cannot take the message: {0}")]
+    Unsendable(#[from] Unsendable),
+}
+
+/// Why a message has to wait before it is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Too many bytes are queued; see [`Freed::small`].
+    Small,
+    /// Too many bytes are queued, those of large messages among them; see [`Freed::large`].
+    Large,
+}
+
+/// What a [`SendHalf::take`] has made room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// There is room again for messages that were [`Busy::Small`].
+    pub small: bool,
+    /// There is room again for messages that were [`Busy::Large`].
+    pub large: bool,
+}
+
+/// What is to be written next.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Whole frames.
+    pub buffer: Vec<u8>,
+    /// Of large messages, to be written after the buffer.
+    pub fragments: Vec<Fragment>,
+    /// How many messages were queued since the last batch.
+    pub messages: usize,
+    /// There is nothing more to write, ever.
+    pub is_last: bool,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.fragments.is_empty()
+    }
+
+    /// The bytes, piece by piece.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let fragments = self.fragments.iter().flat_map(|fragment| [&fragment.head[..], &fragment.data[..]]);
+        std::iter::once(&self.buffer[..]).chain(fragments)
+    }
+
+    /// What the bytes are.
+    pub fn traffic(&self) -> Traffic {
+        if self.fragments.is_empty() && self.buffer == TICK { Traffic::Tick } else { Traffic::Message }
+    }
+}
+
+impl SendHalf {
+    /// From this many queued bytes on, senders wait: as many as a BEAM lets queue (`+zdbbl`).
+    /// Small messages wait for small ones only, since they overtake the large.
+    pub const BUSY: usize = 1 << 20;
+
+    /// A buffer that has grown beyond this is given back when there is nothing more to write.
+    const KEPT: usize = 256 << 10;
+
+    /// The sending half of a connection with these negotiated flags. At most `limit` bytes are queued by senders that do not
+    /// wait. `rename` is the name by which the peer knows this node, if it is another than the node's own.
+    pub fn new(flags: DistributionFlags, rename: Option<Rename>, limit: usize, ticks: TickTimer) -> Self {
+        SendHalf {
+            channel: Outbound::new(flags).with_rename(rename),
+            ticks,
+            limit,
+            buffer: Vec::new(),
+            lanes: Lanes::default(),
+            messages: 0,
+            batches: 0,
+            finishing: false,
+            closed: false,
+        }
+    }
+
+    /// Queues a message; `payload` appends its term, if the message has one.
+    ///
+    /// # Errors
+    /// If the connection has ended, too much is queued, or the peer does not take the message.
+    #[inline]
+    pub fn send(
+        &mut self,
+        sender: Sender,
+        control: &Offered<impl Control>,
+        payload: impl Fn(&mut MessageBuffer<'_>),
+    ) -> Result<(), SendError> {
+        self.check()?;
+        if self.lanes.has(sender) {
+            let mut frame = Vec::new();
+            let fragments = self.channel.encode_apart(control, payload, &mut frame)?;
+            self.lanes.add(sender, fragments.map_or(Waiting::Frame(frame), Waiting::Large));
+        } else if let Some(fragments) = self.channel.encode_or_fragment(control, payload, &mut self.buffer)? {
+            self.lanes.add(sender, Waiting::Large(fragments));
+        }
+        self.messages += 1;
+        Ok(())
+    }
+
+    /// Queues a message whose payload is what `start` writes, then `payload`, then `end`. A large `payload` is not
+    /// copied.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_parts(
+        &mut self,
+        sender: Sender,
+        control: &Offered<impl Control>,
+        start: impl Fn(&mut MessageBuffer<'_>),
+        payload: &RawTerm,
+        end: &'static [u8],
+    ) -> Result<(), SendError> {
+        debug_assert!(payload.atoms().is_empty());
+        if let Some(terms) = self.channel.rename().and_then(|rename| rename.terms(payload.bytes())) {
+            return self.send(sender, control, |out| {
+                start(out);
+                terms.iter().for_each(|term| encode::term(term, out));
+                out.put(end);
+            });
+        }
+        self.check()?;
+        if payload.has_records() && !self.channel.supports(DistributionFlags::NATIVE_RECORDS) {
+            return Err(Unsendable::NativeRecord.into());
+        }
+        let payload = payload.bytes();
+        let is_large = payload.len() > Fragments::LARGE && control.content() == Content::Payload;
+        if !is_large || !self.channel.supports(DistributionFlags::FRAGMENTS) {
+            return self.send(sender, control, |out| {
+                start(out);
+                out.put(payload);
+                out.put(end);
+            });
+        }
+        let fragments = self.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end))?;
+        self.lanes.add(sender, Waiting::Large(fragments));
+        Ok(())
+    }
+
+    /// Queues a tick, unless there is something to write anyway.
+    pub fn tick(&mut self) {
+        if self.is_open() && self.is_empty() {
+            self.buffer.extend_from_slice(&TICK);
+        }
+    }
+
+    /// Says whether a message of about this size may be queued now, by a sender that can wait.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] if nothing can be sent any more.
+    pub fn ready(&self, sender: Sender, size: usize) -> Result<Result<(), Busy>, SendError> {
+        if !self.is_open() {
+            return Err(SendError::Closed);
+        }
+        // What is sent after a large message waits for it; so its sender must wait too.
+        let is_apart = size > Fragments::LARGE || self.lanes.has(sender);
+        let (ahead, busy) = if is_apart { (self.bytes(), Busy::Large) } else { (self.buffer.len(), Busy::Small) };
+        Ok(if ahead < Self::BUSY { Ok(()) } else { Err(busy) })
+    }
+
+    /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. The batch is
+    /// [empty](Batch::is_empty) if there is nothing.
+    pub fn take(&mut self, batch: &mut Batch) -> Freed {
+        batch.buffer.clear();
+        batch.fragments.clear();
+        let (was_full, was_busy) = (self.buffer.len() >= Self::BUSY, self.bytes() >= Self::BUSY);
+        // This first: frames that have waited behind a large message now go into the buffer.
+        self.lanes.take(&mut self.buffer, &mut batch.fragments);
+        mem::swap(&mut self.buffer, &mut batch.buffer);
+        batch.messages = mem::take(&mut self.messages);
+        self.batches += 1;
+        let is_idle = batch.is_empty();
+        batch.is_last = is_idle && self.finishing;
+        if is_idle {
+            for buffer in [&mut self.buffer, &mut batch.buffer] {
+                if buffer.capacity() > Self::KEPT {
+                    *buffer = Vec::new();
+                }
+            }
+        }
+        Freed { small: was_full, large: was_busy && self.bytes() < Self::BUSY }
+    }
+
+    /// Something has been read, now. Says whether it is due for a [`tick`](Self::tick), unless something else is written.
+    pub fn has_read(&mut self, now: Instant, read: Traffic) -> bool {
+        self.ticks.read(now, read);
+        self.ticks.poll(now) == TickAction::SendTick
+    }
+
+    /// A batch has been written, now. Gives the instant at which what is read meanwhile is due for an answer.
+    pub fn has_written(&mut self, now: Instant, written: Traffic) -> Instant {
+        self.ticks.wrote(now, written);
+        self.ticks.answer_deadline()
+    }
+
+    /// Says what is to be done now; a tick that is due is queued.
+    pub fn poll(&mut self, now: Instant) -> TickAction {
+        let action = self.ticks.poll(now);
+        if action == TickAction::SendTick {
+            self.tick();
+        }
+        action
+    }
+
+    /// When to ask next what is due: about the ticks, and about a peer that is silent.
+    pub fn ticks(&self) -> &TickTimer {
+        &self.ticks
+    }
+
+    /// Whether nothing waits to be written.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.lanes.is_empty()
+    }
+
+    /// How many messages have been queued since the last batch.
+    #[inline]
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// How often something has been taken to be written: as long as that goes on, the peer reads.
+    pub fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    /// Nothing can be sent any more. Says whether this was the first to end it.
+    pub fn close(&mut self) -> bool {
+        let first = !mem::replace(&mut self.closed, true);
+        self.buffer = Vec::new();
+        self.lanes = Lanes::default();
+        first
+    }
+
+    /// Nothing can be sent any more; what is queued is still written.
+    pub fn finish(&mut self) {
+        self.finishing = true;
+    }
+
+    /// Says whether this end of the connection is about to be closed, or is.
+    pub fn is_finishing(&self) -> bool {
+        self.finishing
+    }
+
+    fn is_open(&self) -> bool {
+        !self.closed && !self.finishing
+    }
+
+    /// Says whether anything may be queued.
+    #[inline]
+    fn check(&self) -> Result<(), SendError> {
+        if !self.is_open() {
+            return Err(SendError::Closed);
+        }
+        // One message alone may be as large as it likes.
+        if self.bytes() > self.limit && self.bytes() - self.lanes.largest() > self.limit {
+            return Err(SendError::Full);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn bytes(&self) -> usize {
+        self.buffer.len() + self.lanes.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use peerl_term::{Atom, Encoded, Pid, Term};
+
+    use super::*;
+    use crate::control::{Exit, Form, Forms, RegSend};
+
+    const FLAGS: DistributionFlags = DistributionFlags::FULL_MEMBER;
+
+    fn half() -> SendHalf {
+        half_at(Instant::now(), FLAGS)
+    }
+
+    fn half_at(now: Instant, flags: DistributionFlags) -> SendHalf {
+        let ticks = TickTimer::new(now, TickTimer::DEFAULT_TICK_TIME, TickTimer::DEFAULT_INTENSITY);
+        SendHalf::new(flags, None, 1 << 20, ticks)
+    }
+
+    fn pid(id: u32) -> Pid {
+        Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 4 }
+    }
+
+    fn message(from: u32) -> Offered<RegSend> {
+        Forms::new(FLAGS).reg_send(pid(from), Atom::from_static("x"))
+    }
+
+    fn send(half: &mut SendHalf, id: u32, byte: u8, size: usize) {
+        half.send((&pid(id)).into(), &message(id), |out| out.put(&vec![byte; size])).unwrap();
+    }
+
+    /// What is written, batch by batch: the small messages, and the fragments, by their bytes.
+    fn batches(half: &mut SendHalf) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut batches = Vec::new();
+        let mut batch = Batch::default();
+        loop {
+            half.take(&mut batch);
+            if batch.is_empty() {
+                return batches;
+            }
+            let small = (1..=9).filter(|byte| batch.buffer.windows(20).any(|bytes| bytes == [*byte; 20])).collect();
+            batches.push((small, batch.fragments.iter().map(|fragment| fragment.data[0]).collect()));
+        }
+    }
+
+    #[test]
+    fn small_messages_overtake_large_ones_of_others() {
+        let mut half = half();
+        send(&mut half, 1, 1, 400 << 10);
+        send(&mut half, 2, 2, 20);
+        assert_eq!(half.messages(), 2);
+        assert_eq!(batches(&mut half), [(vec![2], vec![1, 1])]);
+    }
+
+    #[test]
+    fn the_messages_of_a_sender_keep_their_order() {
+        let mut half = half();
+        send(&mut half, 1, 1, 400 << 10);
+        send(&mut half, 1, 2, 20);
+        send(&mut half, 1, 3, 400 << 10);
+        send(&mut half, 1, 4, 20);
+        let expected = [(vec![], vec![1, 1]), (vec![2], vec![3, 3]), (vec![4], vec![])];
+        assert_eq!(batches(&mut half), expected);
+    }
+
+    #[test]
+    fn what_is_queued_is_written_before_the_end() {
+        let mut half = half();
+        send(&mut half, 1, 1, 400 << 10);
+        send(&mut half, 2, 2, 20);
+        half.finish();
+        assert_eq!(half.send((&pid(3)).into(), &message(3), |_| {}), Err(SendError::Closed));
+        half.tick();
+        assert_eq!(batches(&mut half), [(vec![2], vec![1, 1])]);
+        let mut batch = Batch::default();
+        half.take(&mut batch);
+        assert!(batch.is_empty() && batch.is_last);
+        assert!(half.close() && !half.close() && half.is_finishing());
+    }
+
+    #[test]
+    fn only_what_would_wait_behind_a_large_message_has_to_wait_for_it() {
+        let mut half = SendHalf { limit: 8 << 20, ..half() };
+        send(&mut half, 1, 1, 4 << 20);
+        assert_eq!(half.ready((&pid(2)).into(), 20), Ok(Ok(())));
+        assert_eq!(half.ready((&pid(2)).into(), 1 << 20), Ok(Err(Busy::Large)));
+        assert_eq!(half.ready((&pid(1)).into(), 20), Ok(Err(Busy::Large)));
+        assert_eq!(half.ready(Sender::call(1), 20), Ok(Ok(())));
+        for _ in 0..20 {
+            send(&mut half, 2, 2, 60 << 10);
+        }
+        assert_eq!(half.ready((&pid(2)).into(), 20), Ok(Err(Busy::Small)));
+        let mut batch = Batch::default();
+        assert_eq!(half.take(&mut batch), Freed { small: true, large: false });
+        while !batch.is_empty() && half.ready((&pid(1)).into(), 20) != Ok(Ok(())) {
+            half.take(&mut batch);
+        }
+        assert_eq!(half.ready((&pid(1)).into(), 20), Ok(Ok(())));
+    }
+
+    #[test]
+    fn one_large_message_is_no_overflow_but_two_are() {
+        let mut half = half();
+        send(&mut half, 1, 1, 4 << 20);
+        send(&mut half, 2, 2, 20);
+        send(&mut half, 3, 3, 2 << 20);
+        assert_eq!(half.send((&pid(4)).into(), &message(4), |_| {}), Err(SendError::Full));
+    }
+
+    #[test]
+    fn ticks_are_due_when_nothing_else_is_written() {
+        let now = Instant::now();
+        let mut half = half_at(now, FLAGS);
+        let later = half.ticks().deadline();
+        assert_eq!(half.poll(later), TickAction::SendTick);
+        half.tick();
+        let mut batch = Batch::default();
+        half.take(&mut batch);
+        assert_eq!((&batch.buffer[..], batch.traffic()), (&TICK[..], Traffic::Tick));
+        half.has_written(later, batch.traffic());
+        assert_eq!(half.poll(later), TickAction::Wait);
+        send(&mut half, 1, 1, 20);
+        half.tick();
+        half.take(&mut batch);
+        assert_eq!(batch.traffic(), Traffic::Message);
+        let answer = half.has_written(later, batch.traffic());
+        assert!(!half.has_read(later, Traffic::Message));
+        assert!(half.has_read(answer, Traffic::Message));
+        assert_eq!(half.poll(answer + Duration::from_secs(60)), TickAction::PeerDead);
+    }
+
+    /// A reason of any size goes into the control message for a peer that wants it there, and no fragment cuts it.
+    #[test]
+    fn a_reason_inside_is_never_cut() {
+        let flags = FLAGS.difference(DistributionFlags::EXIT_PAYLOAD);
+        let exit = Forms::new(flags).exit(pid(1), pid(2));
+        assert!(matches!(exit.control(), Form::Old(Exit { .. })));
+        let mut half = half_at(Instant::now(), flags);
+        let mut reason = Encoded::with_capacity(0);
+        encode::term(&Term::binary(vec![7; 300_000]), &mut reason);
+        half.send_parts((&pid(1)).into(), &exit, |_| {}, &reason.into(), &[]).unwrap();
+        let mut batch = Batch::default();
+        half.take(&mut batch);
+        assert!(batch.fragments.is_empty() && batch.buffer.len() > 300_000);
+    }
+}
