@@ -11,6 +11,7 @@ mod limits;
 mod skip;
 mod small;
 mod term;
+mod vacant;
 
 pub use decoder::Decoder;
 pub use error::{DecodeError, DecodeErrorKind};
@@ -51,7 +52,7 @@ fn decode_body(bytes: &Bytes, start: usize, limits: &Limits) -> Result<Term, Dec
     let atoms = AtomTable::empty();
     let mut decoder = Decoder::new(bytes, &atoms, limits);
     decoder.skip(start)?;
-    let mut term = term::VACANT;
+    let mut term = vacant::VACANT;
     decoder.term_into(&mut term)?;
     decoder.finish()?;
     Ok(term)

@@ -1,6 +1,6 @@
 //! Terms with terms inside: what comes before their elements, between them and after them.
 
-use super::term::{VACANT, put};
+use super::vacant::{VACANT, put};
 use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::{Atom, DuplicateKey, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str;
 
-use super::term::put;
+use super::vacant::put;
 use super::{DecodeError, DecodeErrorKind, Decoder, small};
 use crate::{Atom, Pid, Port, Reference, Tag};
 

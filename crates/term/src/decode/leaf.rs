@@ -1,7 +1,7 @@
 //! Terms without terms inside.
 
 use super::decoder::{big_integer, small_of_big};
-use super::term::put;
+use super::vacant::put;
 use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::{Binary, BitString, ExternalFun, Float, Pid, Reference, Tag, Term};
 

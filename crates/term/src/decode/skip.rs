@@ -1,4 +1,4 @@
-use super::term::VACANT;
+use super::vacant::VACANT;
 use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::Tag;
 

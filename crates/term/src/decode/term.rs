@@ -6,21 +6,13 @@
 use std::mem;
 
 use super::compound::{Kind, Open};
+use super::vacant::{VACANT, put};
 use super::{DecodeError, Decoder, small};
 use crate::{Tag, Term};
 
 /// So deep compound terms are read by recursion, which is fast, and for which any stack has room; what is deeper waits in a
 /// vector.
 const DEEP: u32 = 8;
-
-/// The place of an element that is still missing.
-pub(super) const VACANT: Term = Term::Integer(1);
-
-/// Puts a value into its vacant place, where it is made: there is nothing to drop.
-#[inline(always)]
-pub(super) fn put<T>(place: &mut T, value: T) {
-    mem::forget(mem::replace(place, value));
-}
 
 impl Decoder<'_> {
     /// Reads any term.

@@ -4,7 +4,7 @@ use num_traits::ToPrimitive;
 use serde::de::{self, Unexpected, Visitor};
 
 use super::sequence::{Bytes, Fields, ListElements, Pairs, Properties, StructPairs, TupleElements, Variant};
-use super::{Absent, AcceptedAbsent, Charlists, Error, ErrorKind, Options, native};
+use super::{Absent, AcceptedAbsent, Charlists, Error, ErrorKind, Options, handover};
 use crate::{Decoder, Tag, Term};
 
 /// Reads values from a [`Decoder`], one term each.
@@ -202,7 +202,7 @@ impl<'d, 'de> Deserializer<'d, 'de> {
                 let mut encoded = vec![crate::tag::VERSION];
                 crate::encode::term(&self.decoder.term()?, &mut encoded);
                 visitor.visit_map(de::value::MapDeserializer::new(std::iter::once((
-                    native::NAME,
+                    handover::NAME,
                     de::value::BytesDeserializer::new(&encoded),
                 ))))
             }
@@ -314,9 +314,9 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
 
     #[inline]
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        if name == native::NAME {
+        if name == handover::NAME {
             let at = self.decoder.position();
-            return native::hand_over(self.decoder.term()?, visitor).map_err(|error| error.at(at));
+            return handover::hand_over(self.decoder.term()?, visitor).map_err(|error| error.at(at));
         }
         visitor.visit_newtype_struct(self)
     }

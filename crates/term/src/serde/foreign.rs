@@ -6,7 +6,7 @@ use num_traits::ToPrimitive;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 
-use super::native::{self, NAME};
+use super::handover::{self, NAME};
 use crate::{BigInt, Binary, Term};
 
 /// How deep a term may be that another format gets: serde recurses there.
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for TermVisitor {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Term, D::Error> {
-        match native::take_over() {
+        match handover::take_over() {
             Some(term) => Ok(term),
             None => deserializer.deserialize_any(self),
         }

@@ -64,6 +64,7 @@ pub mod charlist;
 mod deserializer;
 mod error;
 mod foreign;
+mod handover;
 mod native;
 mod options;
 mod sequence;

@@ -2,37 +2,17 @@
 //!
 //! serde has no way to hand a format's own value through. Writing: a term is a newtype struct of a reserved
 //! name, whose inside asks the serializer twice whether it is for people; only [`NativeSerializer`] changes
-//! its mind, and takes the encoded bytes piece by piece. Reading: the deserializer decodes the term, lays it
-//! down in a thread-local place, and calls the visitor, which finds it there.
+//! its mind, and takes the encoded bytes piece by piece. Reading: the term is [handed over](super::handover).
 
 use std::cell::Cell;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Impossible, Serialize, SerializeSeq, Serializer};
 
 use super::Error;
 use super::foreign::{self, TermVisitor};
+use super::handover::{NAME, refused};
 use crate::{Atom, Binary, BitString, ExternalFun, Pid, Port, Reference, Sink, Term, encode};
-
-/// The name of the newtype struct around what passes through.
-pub(super) const NAME: &str = "$peerl::native";
-
-thread_local! {
-    static HANDOVER: Cell<Option<Term>> = const { Cell::new(None) };
-}
-
-/// Calls a visitor that will find the term.
-pub(super) fn hand_over<'de, V: Visitor<'de>>(term: Term, visitor: V) -> Result<V::Value, Error> {
-    HANDOVER.set(Some(term));
-    let value = visitor.visit_newtype_struct(Unanswering);
-    HANDOVER.take();
-    value
-}
-
-/// The term that was handed over, if this is such a call.
-pub(super) fn take_over() -> Option<Term> {
-    HANDOVER.take()
-}
 
 /// What knows how to write itself into a sink.
 trait Encode {
@@ -168,11 +148,6 @@ macro_rules! refuse_all_but_bytes {
     };
 }
 
-#[cold]
-fn refused() -> Error {
-    de::Error::custom(format_args!("`{NAME}` is a reserved name"))
-}
-
 /// Takes the pieces of an encoded term.
 pub(super) struct NativeSerializer<'a, S> {
     sink: &'a mut S,
@@ -258,22 +233,6 @@ impl<S: Sink> Serializer for RawElement<'_, S> {
 
     refuse! { compound serialize_seq(Option<usize>) -> SerializeSeq; }
     refuse_all_but_bytes!();
-}
-
-/// The deserializer that comes with a term that is handed over: there is nothing to ask it for.
-struct Unanswering;
-
-impl<'de> Deserializer<'de> for Unanswering {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(refused())
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
 }
 
 impl<'de> Deserialize<'de> for Term {

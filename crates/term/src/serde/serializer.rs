@@ -4,7 +4,8 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
-use super::native::{self, NativeSerializer};
+use super::handover;
+use super::native::NativeSerializer;
 use super::{Error, ErrorKind, Options};
 use crate::{Atom, Sink, encode};
 
@@ -270,7 +271,7 @@ impl<'s, 'a, S: Sink> ser::Serializer for &'s mut Serializer<'a, S> {
 
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), Error> {
-        if name == native::NAME {
+        if name == handover::NAME {
             return value.serialize(NativeSerializer::new(self.sink));
         }
         value.serialize(self)

@@ -13,6 +13,7 @@
 //!
 //! Names inside `#...<>` are quoted where they have to be: `#PID<"w@127.0.0.1".38.0.1700000000>`.
 
+mod label;
 mod parse;
 mod print;
 mod quoted;

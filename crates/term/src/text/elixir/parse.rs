@@ -1,5 +1,6 @@
 use num_bigint::BigInt;
 
+use super::label::{is_colon, is_label};
 use super::quoted::{self, Text};
 use crate::text::reader::{self, Begun, Dialect, Holes, Kind};
 use crate::text::segment::{Bits, Type, Value};
@@ -129,7 +130,7 @@ impl Dialect for Elixir {
     fn label(source: &mut Source<'_>, _in_record: bool) -> Result<Option<Atom>, ParseError> {
         let start = source.at;
         let key = match source.peek() {
-            Some('"' | '\'') if quoted::is_label(source.rest()) => Some(quoted_atom(source)?),
+            Some('"' | '\'') if is_label(source.rest()) => Some(quoted_atom(source)?),
             Some(c) if c.is_alphabetic() || c == '_' => {
                 let name = identifier(source);
                 if is_colon(source.rest()) { Some(source.atom(name, start)?) } else { None }
@@ -149,11 +150,6 @@ impl Dialect for Elixir {
         }
         Ok(key)
     }
-}
-
-/// Says whether there is a colon that ends a key.
-pub(super) fn is_colon(rest: &str) -> bool {
-    rest.starts_with(':') && !rest.starts_with("::")
 }
 
 /// Skips white space and comments; what begins like a pid is none.

@@ -1,6 +1,5 @@
 //! Text between delimiters.
 
-use super::parse::is_colon;
 use crate::text::ParseError;
 use crate::text::source::Source;
 
@@ -66,20 +65,6 @@ pub(super) fn verbatim(source: &mut Source<'_>) -> Result<Vec<u8>, ParseError> {
             None => return source.error_at(start, format!("the quote is not closed, `{end}` is missing")),
         }
     }
-}
-
-/// Says whether quoted text is followed by the colon of a key.
-pub(super) fn is_label(text: &str) -> bool {
-    let Some(quote) = text.chars().next() else { return false };
-    let mut characters = text.char_indices().skip(1);
-    while let Some((index, c)) = characters.next() {
-        if c == '\\' {
-            characters.next();
-        } else if c == quote {
-            return is_colon(&text[index + 1..]);
-        }
-    }
-    false
 }
 
 fn end_delimiter(source: &mut Source<'_>) -> Result<char, ParseError> {
