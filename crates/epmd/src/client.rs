@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use erl_dist::epmd::{EpmdClient, EpmdError, NodeEntry};
 use peerl_proto::epmd::{
-    AliveName, DumpEntry, DumpRequest, DumpResponse, KillRequest, KillResponse, NameEntry, NamesRequest, NamesResponse,
-    NodeInfo, NodeType, ResponseError, StopRequest, StopResponse, TransportProtocol,
+    AliveName, DumpEntry, DumpRequest, DumpResponse, KillResponse, NameEntry, NamesRequest, NamesResponse, NodeInfo,
+    NodeType, ResponseError, StopRequest, StopResponse, TransportProtocol,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -144,7 +144,7 @@ impl Client {
     /// # Errors
     /// See [`Client::names`].
     pub async fn dump(&self) -> Result<Vec<DumpEntry>, Error> {
-        // Not `erl_dist`'s: it gives the text.
+        // Not `erl_dist`'s: it fails as a whole on a name that is not UTF-8.
         let answer = self.ask("DUMP_REQ", DumpRequest.encode()).await?;
         Ok(self.parsed(DumpResponse::decode(&answer))?.entries)
     }
@@ -154,9 +154,16 @@ impl Client {
     /// # Errors
     /// What can go wrong on a connection. A refusal is no error.
     pub async fn kill(&self) -> Result<KillResponse, Error> {
-        // Not `erl_dist`'s: it gives the text.
-        let answer = self.ask("KILL_REQ", KillRequest.encode()).await?;
-        self.parsed(KillResponse::decode(&answer))
+        const REQUEST: &str = "KILL_REQ";
+        let asked = async {
+            let answer = EpmdClient::new(self.connect().await?).kill().await;
+            answer.map_err(|error| self.explain(error, REQUEST))
+        };
+        let answer = self.in_time(REQUEST, asked).await?;
+        if answer.is_empty() {
+            return Err(Error::Closed { address: self.to_string(), request: REQUEST });
+        }
+        self.parsed(KillResponse::decode(answer.as_bytes()))
     }
 
     /// Asks EPMD to unregister a node by force; EPMD takes that from its own host only, and only with

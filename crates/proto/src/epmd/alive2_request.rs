@@ -1,7 +1,4 @@
-use bytes::BufMut;
-
 use super::node_info::RawNodeInfo;
-use super::request::with_length;
 use super::{NameError, NodeInfo, NodeInfoError, RequestError};
 
 /// `ALIVE2_REQ` (120): registers a node for as long as the connection stays open and silent.
@@ -20,14 +17,6 @@ pub struct Alive2Request {
 impl Alive2Request {
     /// The first byte of the body, `x`.
     pub const TAG: u8 = 120;
-
-    /// The request with its length, ready to be sent.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(32);
-        body.put_u8(Self::TAG);
-        self.node.encode(&mut body);
-        with_length(body)
-    }
 
     /// Decodes what follows the tag; bytes after the extra field are ignored, as by OTP's EPMD.
     pub(super) fn decode(mut fields: &[u8]) -> Result<Self, RequestError> {
@@ -52,7 +41,6 @@ mod tests {
     #[test]
     fn as_erl_sends_it() {
         let request = Alive2Request { node: NodeInfo::new(AliveName::new("alfa").unwrap(), 33505) };
-        assert_eq!(request.encode(), ALFA);
         assert_eq!(Request::decode(&ALFA[2..]), Ok(Request::Alive2(request)));
     }
 

@@ -1,6 +1,4 @@
-use bytes::{Buf, BufMut, BytesMut};
-
-use super::ResponseError;
+use bytes::BufMut;
 
 /// `ALIVE2_X_RESP` (118) or `ALIVE2_RESP` (121): whether the node is registered, and its creation.
 ///
@@ -69,38 +67,6 @@ impl Alive2Response {
         Self { width: CreationWidth::of(highest_version), outcome: Alive2Outcome::Refused { code: 1 } }
     }
 
-    /// Takes one answer off the front of `input`, or leaves it alone and returns `None` when more bytes are needed.
-    ///
-    /// # Errors
-    /// The first byte is neither tag.
-    pub fn read(input: &mut BytesMut) -> Result<Option<Self>, ResponseError> {
-        let Some(&tag) = input.first() else {
-            return Ok(None);
-        };
-        let (width, length) = match tag {
-            Self::TAG_WIDE => (CreationWidth::Wide, 6),
-            Self::TAG_NARROW => (CreationWidth::Narrow, 4),
-            tag => {
-                return Err(ResponseError::UnknownTag { request: "ALIVE2_REQ", tag });
-            }
-        };
-        if input.len() < length {
-            return Ok(None);
-        }
-        let mut fields = input.split_to(length);
-        fields.advance(1);
-        let code = fields.get_u8();
-        let creation = match width {
-            CreationWidth::Wide => fields.get_u32(),
-            CreationWidth::Narrow => u32::from(fields.get_u16()),
-        };
-        let outcome = match code {
-            0 => Alive2Outcome::Registered { creation },
-            code => Alive2Outcome::Refused { code },
-        };
-        Ok(Some(Self { width, outcome }))
-    }
-
     /// The answer's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let (code, creation) = match self.outcome {
@@ -133,30 +99,11 @@ impl CreationWidth {
 mod tests {
     use super::*;
 
-    fn both_ways(bytes: &[u8], response: Alive2Response) {
-        assert_eq!(response.encode(), bytes);
-        for split in 0..bytes.len() {
-            let mut input = BytesMut::from(&bytes[..split]);
-            assert_eq!(Alive2Response::read(&mut input), Ok(None));
-            input.extend_from_slice(&bytes[split..]);
-            assert_eq!(Alive2Response::read(&mut input), Ok(Some(response)));
-            assert!(input.is_empty());
-        }
-    }
-
     #[test]
     fn as_epmd_of_otp_25_answers() {
-        both_ways(b"v\x00k\x01\xdan", Alive2Response::registered(6, 0x6b01_da6e));
-        both_ways(b"v\x01\x00\x00\x00c", Alive2Response::refused(6));
+        assert_eq!(Alive2Response::registered(6, 0x6b01_da6e).encode(), b"v\x00k\x01\xdan");
+        assert_eq!(Alive2Response::refused(6).encode(), b"v\x01\x00\x00\x00c");
         // The creation after 0x6b01da8b, for a node that speaks version 5 only.
-        both_ways(b"y\x00\x00\x02", Alive2Response::registered(5, 0x6b01_da8c));
-    }
-
-    #[test]
-    fn another_tag_is_an_error_at_once() {
-        assert_eq!(
-            Alive2Response::read(&mut BytesMut::from(&b"H"[..])),
-            Err(ResponseError::UnknownTag { request: "ALIVE2_REQ", tag: b'H' })
-        );
+        assert_eq!(Alive2Response::registered(5, 0x6b01_da8c).encode(), b"y\x00\x00\x02");
     }
 }

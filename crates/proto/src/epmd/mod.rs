@@ -14,19 +14,19 @@
 //! | [`KillRequest`] | 107 | [`KillResponse`] |
 //! | [`StopRequest`] | 115 | [`StopResponse`] |
 //!
-//! A server reads with [`Request::read`]; a client encodes one request and reads the answer with the answer's
-//! own `read` (incremental) or `decode` (answers that end with the connection).
+//! A server reads with [`Request::read`] and encodes the answers. A client uses the crate `erl_dist` for `ALIVE2`, `PORT_PLEASE2`
+//! and `KILL`; what that crate has not, or understands less of, is here: the requests `NAMES`, `DUMP` and `STOP`, and the answers
+//! that end with the connection.
 //!
 //! See [EPMD Protocol](https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html#epmd-protocol).
 //!
 //! ```
-//! use peerl_proto::epmd::{AliveName, PortPlease2Request, PortPlease2Response};
+//! use peerl_proto::epmd::{AliveName, PortPlease2Request, PortPlease2Response, Request};
 //!
+//! let mut input = bytes::BytesMut::from(&b"\x00\x05zalfa"[..]);
 //! let request = PortPlease2Request { name: AliveName::new("alfa")? };
-//! assert_eq!(request.encode(), b"\x00\x05zalfa");
-//!
-//! let mut input = bytes::BytesMut::from(&b"w\x01"[..]);
-//! assert_eq!(PortPlease2Response::read(&mut input)?, Some(PortPlease2Response::Unknown));
+//! assert_eq!(Request::read(&mut input)?, Some(Request::PortPlease2(request)));
+//! assert_eq!(PortPlease2Response::Unknown.encode(), b"w\x01");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

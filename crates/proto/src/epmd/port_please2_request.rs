@@ -1,4 +1,3 @@
-use super::request::with_length;
 use super::{AliveName, RequestError};
 
 /// `PORT_PLEASE2_REQ` (122): asks where a node is.
@@ -16,11 +15,6 @@ impl PortPlease2Request {
     /// The first byte of the body, `z`.
     pub const TAG: u8 = 122;
 
-    /// The request with its length, ready to be sent.
-    pub fn encode(&self) -> Vec<u8> {
-        with_length([&[Self::TAG], self.name.as_bytes()].concat())
-    }
-
     /// Decodes what follows the tag; one NUL at the end is ignored, as by OTP's EPMD.
     pub(super) fn decode(fields: &[u8]) -> Result<Self, RequestError> {
         let name = fields.strip_suffix(&[0]).unwrap_or(fields);
@@ -36,7 +30,6 @@ mod tests {
     #[test]
     fn as_erl_sends_it() {
         let request = PortPlease2Request { name: AliveName::new("alfa").unwrap() };
-        assert_eq!(request.encode(), b"\x00\x05zalfa");
         let request = Request::PortPlease2(request);
         assert_eq!(Request::decode(b"zalfa"), Ok(request.clone()));
         assert_eq!(Request::decode(b"zalfa\0"), Ok(request));

@@ -1,17 +1,7 @@
-use super::NodeInfoError;
-
 /// Why an answer cannot be understood. It is EPMD's fault, or what listens there is no EPMD.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// The first byte is not the tag of an answer to the request.
-    #[error("an answer with tag {tag} is no answer to {request}")]
-    UnknownTag {
-        /// The request's name in Erlang's documentation.
-        request: &'static str,
-        /// That byte.
-        tag: u8,
-    },
     /// The answer ends too early.
     #[error("the answer to {request} is cut short")]
     Truncated {
@@ -34,9 +24,6 @@ pub enum ResponseError {
         /// The first 64 bytes of it.
         text: String,
     },
-    /// EPMD describes a node in a way that can't be right.
-    #[error(transparent)]
-    NodeInfo(#[from] NodeInfoError),
 }
 
 impl ResponseError {
