@@ -60,7 +60,8 @@ pub(crate) fn read_control(wire: &str) -> Result<(u8, Signal, Option<Term>), Con
     read_bytes(&hex(wire))
 }
 
-fn read_bytes(bytes: &[u8]) -> Result<(u8, Signal, Option<Term>), ControlError> {
+/// As [`read_control`], of bytes.
+pub(crate) fn read_bytes(bytes: &[u8]) -> Result<(u8, Signal, Option<Term>), ControlError> {
     let (atoms, limits) = (AtomTable::empty(), Limits::default());
     let mut decoder = Decoder::from_slice(bytes, &atoms, &limits);
     let (mut signal, mut token) = (Signal::vacant(), None);

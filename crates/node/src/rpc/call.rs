@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use peerl_proto::channel::{Loss, MessageBuffer};
-use peerl_proto::control::{BorrowedSpawnRequest, Offered, ProcessId, SpawnOptions};
+use peerl_proto::control::{ErpcKind, ErpcRequest, Offered, ProcessId};
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, RawTerm, Reference, Tag, Term, encode};
+use peerl_term::{Atom, RawTerm, Reference, Term};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -184,7 +184,7 @@ async fn make_on<T: DeserializeOwned>(
 ) -> Result<T, CallError> {
     let number = node.identity.next_reference_number();
     let reference = node.identity.reference(number);
-    let request = node.spawn_request(connection, &reference, &EXECUTE_CALL, 4, Answered::Yes);
+    let request = node.erpc_request(connection, &reference, mfa, ErpcKind::Call);
     let Some(request) = request else { return Box::pin(rex::call(node, connection, mfa, limit)).await };
     let sender = Sender::call(number);
     let ready = connection.outbox.ready(sender, mfa.arguments().bytes().len());
@@ -193,7 +193,7 @@ async fn make_on<T: DeserializeOwned>(
     }
     connection.note_call(mfa);
     let mut pending = Pending::start(node, connection, number)?;
-    send(connection, &request, number, mfa).map_err(not_sent)?;
+    send(connection, &request, sender, mfa).map_err(not_sent)?;
     match pending.answer().await {
         Answer::Down(reason) => Reply { identity: &node.identity, number, reason }.into_value(),
         other => Err(other.into()),
@@ -234,16 +234,12 @@ fn evaluation(node: &Inner, mfa: &Mfa) -> Applied {
 /// Sends the request to make a call.
 fn send(
     connection: &Connection,
-    request: &Offered<BorrowedSpawnRequest<'_>>,
-    number: u64,
+    request: &Offered<ErpcRequest<'_>>,
+    sender: Sender,
     mfa: &Mfa,
 ) -> Result<(), SendError> {
-    let start = |out: &mut MessageBuffer<'_>| {
-        encode::list_header(4, out);
-        encode::reference(request.control().reference, out);
-        mfa.encode_function(out);
-    };
-    connection.outbox.send_parts(Sender::call(number), request, start, mfa.arguments(), &[Tag::NIL_EXT.0])
+    let start = |out: &mut MessageBuffer<'_>| request.control().encode_start(out);
+    connection.outbox.send_parts(sender, request, start, mfa.arguments(), ErpcRequest::END)
 }
 
 pub(crate) fn not_sent(error: SendError) -> CallError {
@@ -275,51 +271,33 @@ impl Inner {
         let connection = self.connect(peer).await?;
         let number = self.identity.next_reference_number();
         let reference = self.identity.reference(number);
-        let request = self.spawn_request(&connection, &reference, &EXECUTE_CAST, 3, Answered::No);
+        let request = self.erpc_request(&connection, &reference, mfa, ErpcKind::Cast);
         let Some(request) = request else { return rex::cast(self, &connection, mfa).await };
         let sender = Sender::call(number);
         if connection.outbox.ready(sender, mfa.arguments().bytes().len()).await.is_err() {
             return Err(connection.calls.end_of_connection().into());
         }
         connection.note_call(mfa);
-        let start = |out: &mut MessageBuffer<'_>| {
-            encode::list_header(3, out);
-            mfa.encode_function(out);
-        };
-        let sent = connection.outbox.send_parts(sender, &request, start, mfa.arguments(), &[Tag::NIL_EXT.0]);
-        sent.map_err(not_sent)
+        send(&connection, &request, sender, mfa).map_err(not_sent)
     }
 
-    /// The request to spawn a function of `erpc`, if the peer spawns for others.
-    fn spawn_request<'a>(
+    /// The request to have a function called, if the peer spawns processes for others.
+    fn erpc_request<'a>(
         &'a self,
         connection: &Connection,
         reference: &'a Reference,
-        function: &'a Atom,
-        arity: u8,
-        answered: Answered,
-    ) -> Option<Offered<BorrowedSpawnRequest<'a>>> {
-        connection.forms.offer(BorrowedSpawnRequest {
+        mfa: &'a Mfa,
+        kind: ErpcKind,
+    ) -> Option<Offered<ErpcRequest<'a>>> {
+        connection.forms.offer(ErpcRequest {
             reference,
             from: &self.requester,
             group_leader: self.group_leader(),
-            module: &ERPC,
-            function,
-            arity,
-            options: SpawnOptions { link: false, monitor: answered == Answered::Yes },
+            kind,
+            module: mfa.module(),
+            function: mfa.function(),
         })
     }
-}
-
-static ERPC: Atom = Atom::from_static("erpc");
-static EXECUTE_CALL: Atom = Atom::from_static("execute_call");
-static EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
-
-/// Whether the end of the process is told to the node that has it spawned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answered {
-    Yes,
-    No,
 }
 
 /// A call that is under way. If it is dropped before the answer, the peer is told that nobody waits.

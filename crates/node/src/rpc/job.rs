@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use peerl_proto::control::{ERPC, EXECUTE_CALL, EXECUTE_CAST};
 use peerl_term::{Atom, DecodeError, RawTerm, Tag, Term};
 
 use super::apply::bad_apply;
@@ -22,10 +23,6 @@ pub(super) enum Job {
     /// Any other function, as of `spawn/4`.
     Function(Applied),
 }
-
-const ERPC: Atom = Atom::from_static("erpc");
-const EXECUTE_CALL: Atom = Atom::from_static("execute_call");
-const EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
 
 impl Job {
     pub(super) fn new(node: &Inner, caller: &Atom, module: Atom, function: Atom, arguments: RawTerm) -> Self {
@@ -89,14 +86,14 @@ impl Job {
                 Self::Call(id, Applied::failed(bad_apply(module, function, arguments)))
             }
             // Another arity, or no list at all.
-            None => Self::Function(apply(node, Some(caller), ERPC, EXECUTE_CALL, Arguments::new(list))),
+            None => Self::Function(apply(node, Some(caller), ERPC.clone(), EXECUTE_CALL.clone(), Arguments::new(list))),
         }
     }
 
     fn failed_cast(node: &Inner, caller: &Atom, list: RawTerm) -> Self {
         match elements(&list) {
             Some([module, function, arguments]) => Self::Cast(Applied::failed(bad_apply(module, function, arguments))),
-            None => Self::Function(apply(node, Some(caller), ERPC, EXECUTE_CAST, Arguments::new(list))),
+            None => Self::Function(apply(node, Some(caller), ERPC.clone(), EXECUTE_CAST.clone(), Arguments::new(list))),
         }
     }
 }

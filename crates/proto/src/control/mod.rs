@@ -5,6 +5,7 @@
 //! file of a message names its twin with a sequential trace token, too. They are read from a frame straight into the
 //! [`Signal`] that they are a form of. [`Forms`] chooses the form in which one is sent.
 
+mod erpc;
 mod field;
 mod forms;
 mod macros;
@@ -35,6 +36,7 @@ mod unlink_id_ack;
 pub use alias_send::AliasSend;
 pub use altact_sig_send::{AltactSigSend, Priority, SignalKind, SignalTarget};
 pub use demonitor_p::DemonitorP;
+pub use erpc::{ERPC, EXECUTE_CALL, EXECUTE_CAST, ErpcKind, ErpcRequest};
 pub use exit::Exit;
 pub use exit2::Exit2;
 pub use forms::{Form, Forms, Offered};
