@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use peerl_epmd::environment::loopback;
 use peerl_node::{Atom, CallError, Mfa, Node, SystemError, Term};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
-use peerl_proto::handshake::{LocalNode, initiator};
+use peerl_proto::handshake::{Handshake, HandshakeError, HandshakeReader, LocalNode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -70,15 +71,21 @@ async fn knock(node: &Node, address: SocketAddr) -> Result<(), CheckError> {
     // A cookie is asked for only after the answer that is waited for.
     let cookie = Cookie::new("none").map_err(|_| CheckError::Handshake)?;
     let local = LocalNode::new(node.name().clone(), node.creation(), DistributionFlags::MANDATORY_26, cookie);
-    let (_, name) = initiator::start(local, node.name().clone());
+    let (handshake, name) = Handshake::initiate(local, node.name().clone());
     let mut stream = TcpStream::connect(address).await.map_err(io)?;
     stream.write_all(&name).await.map_err(io)?;
-    let mut head = [0; 3];
-    stream.read_exact(&mut head).await.map_err(io)?;
-    // The length of the message and its tag: a status.
-    match head {
-        [0, length, b's'] if length > 0 => Ok(()),
-        _ => Err(CheckError::Handshake),
+    let mut buffer = BytesMut::new();
+    let status = loop {
+        if let Some(message) = HandshakeReader::default().next(&mut buffer).map_err(|_| CheckError::Handshake)? {
+            break message;
+        }
+        if stream.read_buf(&mut buffer).await.map_err(io)? == 0 {
+            return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    };
+    match handshake.receive(&status, 0).map_err(HandshakeError::from) {
+        Ok(_) | Err(HandshakeError::NotAllowed { .. }) => Ok(()),
+        Err(_) => Err(CheckError::Handshake),
     }
 }
 

@@ -163,7 +163,9 @@ async fn shake_hands(
         let decide = |caller: &mut Caller| {
             claimed = Some(caller.name().clone());
             let decision = decide(&node, attempt, caller, cancelled);
-            if !matches!(decision, Decision::Yield | Decision::Refuse | Decision::Close) {
+            if let Decision::Answer(verdict) = &decision
+                && !matches!(verdict, CallVerdict::Yield | CallVerdict::Close)
+            {
                 place.peer = Some(caller.name().clone());
             }
             decision
@@ -218,11 +220,5 @@ fn decide(node: &Inner, attempt: AttemptId, caller: &mut Caller, cancelled: &Can
         return Decision::Refuse;
     }
     caller.use_cookie(node.cookie_for(&name));
-    match node.peers.call(attempt, &node.identity.name, &name, cancelled) {
-        CallVerdict::Accept { .. } => Decision::Accept,
-        CallVerdict::AcceptSimultaneous { .. } => Decision::AcceptSimultaneous,
-        CallVerdict::Yield => Decision::Yield,
-        CallVerdict::AskAlive => Decision::AskAlive,
-        CallVerdict::Close => Decision::Close,
-    }
+    Decision::Answer(node.peers.call(attempt, &node.identity.name, &name, cancelled))
 }

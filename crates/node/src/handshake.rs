@@ -1,14 +1,12 @@
-//! Drives the handshake's states over a socket.
+//! Drives a handshake over a socket.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use peerl_proto::handshake::acceptor::{
-    AfterReply, AliveAnswer, Caller, ExpectName, ExpectReply, Introduced, NamelessCaller,
-};
-use peerl_proto::handshake::initiator::{self, AfterStatus};
-use peerl_proto::handshake::{Established, HandshakeError, HandshakeReader, LocalNode, SetupTimer};
+use peerl_proto::handshake::acceptor::{Caller, NamelessCaller};
+use peerl_proto::handshake::arbitration::CallVerdict;
+use peerl_proto::handshake::{Established, Handshake, HandshakeError, HandshakeReader, LocalNode, SetupTimer, Step};
 use peerl_proto::node_name::NodeName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -57,34 +55,30 @@ pub(crate) async fn initiate(
     replaces: impl FnOnce() -> bool,
 ) -> Result<Initiated, Error> {
     let mut wire = Wire::new(stream, buffer, &local);
-    let (state, out) = initiator::start(local, peer);
+    let (mut handshake, out) = Handshake::initiate(local, peer);
     wire.write(&out).await?;
-    let message = match wire.read_status().await? {
-        Some(message) => message,
-        None => return Ok(Initiated::Closed(state.closed())),
-    };
-    let state = match state.receive(&message)? {
-        AfterStatus::Proceed(state) => state,
-        AfterStatus::Yield => return Ok(Initiated::Yielded),
-        AfterStatus::Alive(state) if replaces() => {
-            let (state, out) = state.replace();
-            wire.write(&out).await?;
-            state
-        }
-        AfterStatus::Alive(state) => {
-            wire.write(&state.keep_old()).await?;
-            return Ok(Initiated::KeptOld);
-        }
-    };
-    let message = match wire.read("challenge").await? {
-        Some(message) => message,
-        None => return Ok(Initiated::Closed(state.closed())),
-    };
-    let (state, out) = state.receive(&message, challenge()?)?;
-    wire.write(&out).await?;
-    match wire.read("acknowledgement").await? {
-        Some(message) => Ok(Initiated::Established(state.receive(&message)?)),
-        None => Ok(Initiated::Closed(state.closed())),
+    let mut replaces = Some(replaces);
+    loop {
+        let message = match wire.read(&handshake).await? {
+            Some(message) => message,
+            None => return Ok(Initiated::Closed(handshake.closed())),
+        };
+        let out;
+        (handshake, out) = match handshake.receive(&message, challenge()?).map_err(HandshakeError::from)? {
+            Step::Next(next, out) => (next, out),
+            Step::AnswerAlive(state) if replaces.take().is_some_and(|replaces| replaces()) => {
+                let (state, out) = state.replace();
+                (Handshake::ExpectChallenge(state), vec![out])
+            }
+            Step::AnswerAlive(state) => {
+                wire.write(&state.keep_old()).await?;
+                return Ok(Initiated::KeptOld);
+            }
+            Step::Established(established, _) => return Ok(Initiated::Established(established)),
+            // The other steps are those of an acceptor.
+            Step::Yielded | Step::Named(_) | Step::Nameless(_) | Step::Dismissed(_) => return Ok(Initiated::Yielded),
+        };
+        wire.write_all(&out).await?;
     }
 }
 
@@ -98,12 +92,9 @@ pub(crate) enum Accepted {
 
 /// What is to become of a caller.
 pub(crate) enum Decision {
-    Accept,
-    AcceptSimultaneous,
-    Yield,
-    AskAlive,
+    /// What the attempts with the peer ask for.
+    Answer(CallVerdict),
     Refuse,
-    Close,
 }
 
 /// Conducts the handshake on a connection that a peer has opened. `decide` is asked what to do with a caller that
@@ -116,67 +107,48 @@ pub(crate) async fn accept(
     name: impl FnOnce(&NamelessCaller) -> Result<(String, u32), GrantError>,
 ) -> Result<Accepted, Error> {
     let mut wire = Wire::new(stream, buffer, &local);
-    let state = ExpectName::new(local);
-    let message = match wire.read("name").await? {
-        Some(message) => message,
-        None => return Err(state.closed().into()),
-    };
-    let (state, out): (ExpectReply, Vec<Vec<u8>>) = match state.receive(&message) {
-        Err(refused) => {
-            if let Some(farewell) = &refused.farewell {
-                wire.write(farewell).await?;
-            }
-            return Err(refused.error.into());
-        }
-        Ok(Introduced::Named(mut caller)) => match decide(&mut caller) {
-            Decision::Accept => in_writes(caller.accept(challenge()?)),
-            Decision::AcceptSimultaneous => in_writes(caller.accept_simultaneous(challenge()?)),
-            Decision::Yield => {
-                wire.write(&caller.yield_to_ours()).await?;
-                return Ok(Accepted::Dismissed);
-            }
-            Decision::Refuse => {
-                wire.write(&caller.refuse()).await?;
-                return Ok(Accepted::Dismissed);
-            }
-            Decision::Close => return Ok(Accepted::Dismissed),
-            Decision::AskAlive => {
-                let (state, out) = caller.ask_alive();
-                wire.write(&out).await?;
-                let message = match wire.read("answer to alive").await? {
-                    Some(message) => message,
-                    None => return Err(state.closed().into()),
-                };
-                match state.receive(&message, challenge()?)? {
-                    AliveAnswer::Replace(state, out) => (state, vec![out]),
-                    AliveAnswer::KeepOld => return Ok(Accepted::Dismissed),
-                }
-            }
-        },
-        Ok(Introduced::Dynamic(caller)) => {
-            let (name, creation) = name(&caller)?;
-            in_writes(caller.give_name(&name, creation, challenge()?).map_err(HandshakeError::PeerName)?)
-        }
-    };
-    for message in &out {
-        wire.write(message).await?;
-    }
-    let mut state = state;
+    let mut handshake = Handshake::accept(local);
+    let mut decides = Some((decide, name));
     loop {
-        let message = match wire.read("challenge reply").await? {
+        let message = match wire.read(&handshake).await? {
             Some(message) => message,
-            None => return Err(state.closed().into()),
+            None => return Err(handshake.closed().into()),
         };
-        match state.receive(&message)? {
-            AfterReply::Complemented(next) => state = next,
-            AfterReply::Established(established, out) => return Ok(Accepted::Established(established, out)),
+        let step = match (handshake.receive(&message, challenge()?), decides.take()) {
+            (Ok(Step::Named(mut caller)), Some((decide, _))) => match decide(&mut caller) {
+                Decision::Answer(verdict) => caller.answer(verdict, challenge()?),
+                Decision::Refuse => Step::Dismissed(Some(caller.refuse())),
+            },
+            (Ok(Step::Nameless(caller)), Some((_, name))) => {
+                let (name, creation) = name(&caller)?;
+                caller.answer(&name, creation, challenge()?).map_err(HandshakeError::PeerName)?
+            }
+            (Ok(step), _) => step,
+            (Err(refused), _) => {
+                if let Some(farewell) = &refused.farewell {
+                    wire.write(farewell).await?;
+                }
+                return Err(refused.error.into());
+            }
+        };
+        match step {
+            Step::Next(next, out) => {
+                handshake = next;
+                wire.write_all(&out).await?;
+            }
+            Step::Established(established, out) => return Ok(Accepted::Established(established, out)),
+            Step::Dismissed(farewell) => {
+                if let Some(farewell) = &farewell {
+                    wire.write(farewell).await?;
+                }
+                return Ok(Accepted::Dismissed);
+            }
+            // The other steps are those of an initiator, or have been answered.
+            Step::AnswerAlive(_) | Step::Yielded | Step::Named(_) | Step::Nameless(_) => {
+                return Ok(Accepted::Dismissed);
+            }
         }
     }
-}
-
-/// What is written, message by message.
-fn in_writes((state, out): (ExpectReply, [Vec<u8>; 2])) -> (ExpectReply, Vec<Vec<u8>>) {
-    (state, out.into())
 }
 
 /// 32 bits that nobody can foresee, of the operating system's generator.
@@ -201,8 +173,30 @@ impl<'a> Wire<'a> {
         Self { stream, buffer, reader: HandshakeReader::new(local.framing), timer }
     }
 
-    /// Reads the next message; `None` if the peer has closed the connection.
-    async fn read(&mut self, waiting_for: &'static str) -> Result<Option<Bytes>, Error> {
+    /// Reads the message that the handshake waits for; `None` if the peer has closed the connection.
+    ///
+    /// A peer that was dialled and has said nothing for the whole time gets an empty line as a farewell: servers of text
+    /// protocols wait for the end of a line before they say anything.
+    async fn read(&mut self, handshake: &Handshake) -> Result<Option<Bytes>, Error> {
+        let waiting_for = handshake.waiting_for();
+        let silent = match self.next(waiting_for).await {
+            Err(silent @ Error::Handshake(HandshakeError::Timeout { .. })) => silent,
+            read => return read,
+        };
+        if !matches!(handshake, Handshake::ExpectStatus(_)) || !self.buffer.is_empty() {
+            return Err(silent);
+        }
+        let answer = async {
+            self.write(b"\r\n\r\n").await?;
+            self.next(waiting_for).await
+        };
+        match tokio::time::timeout(FAREWELL, answer).await {
+            Ok(Err(foreign @ Error::Handshake(HandshakeError::Foreign { .. }))) => Err(foreign),
+            _ => Err(silent),
+        }
+    }
+
+    async fn next(&mut self, waiting_for: &'static str) -> Result<Option<Bytes>, Error> {
         self.timer.restart(Instant::now());
         let deadline = tokio::time::Instant::from_std(self.timer.deadline());
         loop {
@@ -219,21 +213,12 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// Reads the first message of a peer that was dialled. One that has said nothing for the whole time gets an empty line as
-    /// a farewell: servers of text protocols wait for the end of a line before they say anything.
-    async fn read_status(&mut self) -> Result<Option<Bytes>, Error> {
-        let silent = match self.read("status").await {
-            Err(silent @ Error::Handshake(HandshakeError::Timeout { .. })) if self.buffer.is_empty() => silent,
-            read => return read,
-        };
-        let answer = async {
-            self.write(b"\r\n\r\n").await?;
-            self.read("status").await
-        };
-        match tokio::time::timeout(FAREWELL, answer).await {
-            Ok(Err(foreign @ Error::Handshake(HandshakeError::Foreign { .. }))) => Err(foreign),
-            _ => Err(silent),
+    /// Writes messages one after the other.
+    async fn write_all(&mut self, messages: &[Vec<u8>]) -> io::Result<()> {
+        for message in messages {
+            self.write(message).await?;
         }
+        Ok(())
     }
 
     /// Writes a message. If the peer has closed the connection, the next [`read`](Self::read) says so.

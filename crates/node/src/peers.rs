@@ -176,7 +176,7 @@ impl Peers {
 fn close(slots: &mut HashMap<NodeName, Slot>, peer: &NodeName, attempt: AttemptId, error: Option<ConnectError>) {
     let Some(slot) = slots.get_mut(peer) else { return };
     slot.attempts.remove(&attempt);
-    let _ = slot.arbitration.closed(attempt);
+    slot.arbitration.closed(attempt);
     if !slot.arbitration.is_idle() {
         return;
     }

@@ -18,9 +18,9 @@
 //! ```
 //!
 //! It speaks with OTP 25 and later. It has: visible and hidden nodes, dynamic names, pass-through framing,
-//! distribution headers with the atom cache and fragments both ways, and all control messages up to OTP 29. It has not: the handshakes of before OTP 23 (but for their first message, which
-//! OTP 27 still takes too), compressed terms in frames (no OTP sends them), and the node itself: processes, links and
-//! names are those of the crate `peerl-node`.
+//! distribution headers with the atom cache and fragments both ways, and all control messages up to OTP 29. It has not: the
+//! handshakes of before OTP 23 (but for their first message, which OTP 27 still takes too), compressed terms in frames (no OTP
+//! sends them), and the node itself: processes, links and names are those of the crate `peerl-node`.
 //!
 //! A handshake, both sides of it:
 //!

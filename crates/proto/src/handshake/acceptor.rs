@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(established.peer, "a@127.0.0.1");
         assert_eq!(established.creation, 0x6b01_cd65);
         assert_eq!(established.flags, DistributionFlags::FULL_MEMBER);
-        assert!(established.is_visible());
+        assert!(established.flags.contains(DistributionFlags::PUBLISHED));
     }
 
     #[test]
@@ -407,7 +407,7 @@ mod tests {
         let Ok(AfterReply::Established(established, _)) = state.receive(&unframed(REPLY)) else { panic!() };
         assert_eq!(established.peer, "3J@h");
         assert_eq!(established.creation, 7);
-        assert!(!established.is_visible());
+        assert!(!established.flags.contains(DistributionFlags::PUBLISHED));
     }
 
     #[test]

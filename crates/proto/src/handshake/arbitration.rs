@@ -84,18 +84,6 @@ pub enum UpVerdict {
     Superseded,
 }
 
-/// What the end of an attempt or connection means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum ClosedVerdict {
-    /// The connection was up: the node is down.
-    NodeDown,
-    /// The attempt to connect failed; nothing else is under way.
-    Failed,
-    /// The attempt counted no more, or the connection stays up.
-    Nothing,
-}
-
 impl PeerSlot {
     /// No connection, no attempt.
     pub fn new() -> Self {
@@ -170,23 +158,20 @@ impl PeerSlot {
     }
 
     /// The connection or attempt has ended, for whatever reason.
-    pub fn closed(&mut self, attempt: AttemptId) -> ClosedVerdict {
-        match self.state {
+    pub fn closed(&mut self, attempt: AttemptId) {
+        self.state = match self.state {
             State::Outgoing(pending) | State::Awaiting(pending) | State::Incoming(pending) if pending == attempt => {
-                self.state = State::Idle;
-                ClosedVerdict::Failed
+                State::Idle
             }
+            // The one that was to replace it needs no leave any more.
             State::Up { connection, replacing } if connection == attempt => {
-                // The one that was to replace it needs no leave any more.
-                self.state = replacing.map_or(State::Idle, State::Incoming);
-                ClosedVerdict::NodeDown
+                replacing.map_or(State::Idle, State::Incoming)
             }
             State::Up { connection, replacing: Some(new) } if new == attempt => {
-                self.state = State::Up { connection, replacing: None };
-                ClosedVerdict::Nothing
+                State::Up { connection, replacing: None }
             }
-            _ => ClosedVerdict::Nothing,
-        }
+            other => other,
+        };
     }
 
     /// The connection that is up.
@@ -218,14 +203,14 @@ mod tests {
         let mut at_b = PeerSlot::new();
         assert_eq!(at_b.dial(ONE), DialVerdict::Dial);
         assert_eq!(at_b.call(TWO, &b, &a), CallVerdict::Yield);
-        assert_eq!(at_b.closed(TWO), ClosedVerdict::Nothing);
+        at_b.closed(TWO);
         assert_eq!(at_b.established(ONE), UpVerdict::Up);
 
         let mut at_a = PeerSlot::new();
         assert_eq!(at_a.dial(ONE), DialVerdict::Dial);
         assert_eq!(at_a.call(TWO, &a, &b), CallVerdict::AcceptSimultaneous { ours: ONE });
         at_a.yielded(ONE);
-        assert_eq!(at_a.closed(ONE), ClosedVerdict::Nothing);
+        at_a.closed(ONE);
         assert_eq!(at_a.established(TWO), UpVerdict::Up);
         assert_eq!(at_a.up(), Some(TWO));
     }
@@ -238,12 +223,13 @@ mod tests {
         slot.yielded(ONE);
         assert_eq!(slot.dial(TWO), DialVerdict::Wait(ONE));
         assert_eq!(slot.call(THREE, &a, &b), CallVerdict::Accept { stale: None });
-        assert_eq!(slot.closed(ONE), ClosedVerdict::Nothing);
+        slot.closed(ONE);
+        assert!(!slot.is_idle());
 
         let mut slot = PeerSlot::new();
         let _ = slot.dial(ONE);
         slot.yielded(ONE);
-        assert_eq!(slot.closed(ONE), ClosedVerdict::Failed);
+        slot.closed(ONE);
         assert!(slot.is_idle());
     }
 
@@ -256,9 +242,10 @@ mod tests {
         assert_eq!(slot.call(TWO, &a, &b), CallVerdict::AskAlive);
         assert_eq!(slot.call(THREE, &a, &b), CallVerdict::Close);
         assert_eq!(slot.established(TWO), UpVerdict::Replaces(ONE));
-        assert_eq!(slot.closed(ONE), ClosedVerdict::Nothing);
+        slot.closed(ONE);
         assert_eq!(slot.up(), Some(TWO));
-        assert_eq!(slot.closed(TWO), ClosedVerdict::NodeDown);
+        slot.closed(TWO);
+        assert!(slot.is_idle());
     }
 
     #[test]
@@ -268,7 +255,8 @@ mod tests {
         let _ = slot.call(ONE, &a, &b);
         let _ = slot.established(ONE);
         let _ = slot.call(TWO, &a, &b);
-        assert_eq!(slot.closed(ONE), ClosedVerdict::NodeDown);
+        slot.closed(ONE);
+        assert_eq!(slot.up(), None);
         assert_eq!(slot.established(TWO), UpVerdict::Up);
     }
 

@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(established.peer, "b@127.0.0.1");
         assert_eq!(established.creation, 0x3e9);
         assert_eq!(established.flags.bits(), 0xD_07DF_7FBC);
-        assert!(!established.is_visible());
+        assert!(!established.flags.contains(DistributionFlags::PUBLISHED));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! ```
 //!
 //! Every state is consumed by the message that it waits for, so a message out of order can't be handled by accident.
+//! [`Handshake`] is whichever state a handshake is in, for those that drive it message by message.
 //! States take a message without its length (see [`HandshakeReader`]) and give back bytes that are ready to be written.
 //! Challenges are handed in: this crate has no randomness of its own. Time is watched by [`SetupTimer`], and what
 //! to do when two nodes connect to each other at once is decided by [`arbitration`].
@@ -23,12 +24,14 @@ pub mod arbitration;
 pub mod initiator;
 
 mod error;
+mod exchange;
 mod foreign_protocol;
 mod framing;
 mod message;
 mod setup_timer;
 
 pub use error::{Fault, HandshakeError};
+pub use exchange::{Handshake, Step};
 pub use foreign_protocol::ForeignProtocol;
 pub use framing::{Framing, HandshakeReader};
 pub use setup_timer::SetupTimer;
@@ -71,11 +74,4 @@ pub struct Established {
     pub flags: DistributionFlags,
     /// What the peer said that it can do.
     pub peer_flags: DistributionFlags,
-}
-
-impl Established {
-    /// Whether both sides are published, so that the connection shows in `nodes()`.
-    pub fn is_visible(&self) -> bool {
-        self.flags.contains(DistributionFlags::PUBLISHED)
-    }
 }

@@ -1,38 +1,56 @@
 //! Whatever a peer sends: an error or a message, never a panic, never more memory than stated.
 
-use bytes::{Bytes, BytesMut};
+use std::time::Instant;
+
+use bytes::BytesMut;
 use peerl_proto::{
-    channel::{ChannelLimits, Inbound},
+    channel::{ChannelLimits, Message},
+    connection::{ReceiveError, ReceiveHalf},
     cookie::Cookie,
     flags::DistributionFlags,
-    frame::{Frame, FrameReader},
     handshake::{
         LocalNode,
         acceptor::{AfterReply, ExpectName, Introduced},
         initiator::{self, AfterStatus},
     },
 };
+use peerl_term::Origin;
 use proptest::prelude::*;
 
-use crate::splits::{read_all, stream};
+use crate::{
+    pair::{Event, Pair, Side},
+    splits::{read_all, stream},
+};
 
 fn local(name: &str) -> LocalNode {
     let cookie = Cookie::new("c").unwrap();
     LocalNode::new(name.parse().unwrap(), 1, DistributionFlags::FULL_MEMBER, cookie)
 }
 
+fn half(limits: ChannelLimits) -> ReceiveHalf {
+    ReceiveHalf::new(limits, Origin::new(|_| {}), Instant::now(), BytesMut::new())
+}
+
+/// Has a frame arrive. Says whether a message came of it.
+fn receive(half: &mut ReceiveHalf, frame: &[u8]) -> Result<bool, ReceiveError> {
+    let buffer = half.read_buffer();
+    buffer.extend_from_slice(&(frame.len() as u32).to_be_bytes());
+    buffer.extend_from_slice(frame);
+    half.has_read(4 + frame.len());
+    half.next(&mut Message::vacant())
+}
+
 proptest! {
     #[test]
     fn random_frames(frame in prop::collection::vec(any::<u8>(), 0..200), kind in 0usize..5) {
         let start: &[u8] = [&[][..], &[131, 68], &[131, 69], &[131, 70], &[112, 131]][kind];
-        let frame = Bytes::from([start, &frame].concat());
-        let _ = Inbound::new(ChannelLimits::default()).receive(Frame::Data(frame));
+        let _ = receive(&mut half(ChannelLimits::default()), &[start, &frame].concat());
     }
 
     #[test]
     fn random_control_messages(operation in 0u8..40, arity in 0u8..9, rest in prop::collection::vec(any::<u8>(), 0..100)) {
-        let frame = Bytes::from([&[131, 68, 0, 104, arity, 97, operation][..], &rest].concat());
-        let _ = Inbound::new(ChannelLimits::default()).receive(Frame::Data(frame));
+        let frame = [&[131, 68, 0, 104, arity, 97, operation][..], &rest].concat();
+        let _ = receive(&mut half(ChannelLimits::default()), &frame);
     }
 
     #[test]
@@ -68,40 +86,49 @@ proptest! {
     }
 }
 
-/// A hundred megabytes announced, none sent.
-#[test]
-fn an_announced_frame_takes_no_memory() {
-    let mut buffer = BytesMut::new();
-    let mut reader = FrameReader::default();
-    for byte in (100u32 << 20).to_be_bytes() {
-        reader.reserve(&mut buffer);
-        buffer.extend_from_slice(&[byte]);
-        assert_eq!(reader.next(&mut buffer), Ok(None));
-    }
-    assert!(buffer.capacity() <= 2 * FrameReader::READ_STEP);
-}
-
 /// A peer starts ever more messages in fragments and finishes none.
 #[test]
 fn unfinished_fragments() {
     let mut limits = ChannelLimits::default();
     limits.reassembly = 16 << 20;
     limits.sequences = 1_000;
-    let mut inbound = Inbound::new(limits);
+    let mut half = half(limits);
     let control = [
         104, 3, 97, 22, 88, 119, 3, b'a', b'@', b'h', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, //
         88, 119, 3, b'b', b'@', b'h', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1,
     ];
     let start = |sequence: u64, size: usize| {
         let ids = [sequence.to_be_bytes(), u64::MAX.to_be_bytes()].concat();
-        Frame::Data([&[131, 69][..], &ids, &[0], &control, &vec![0; size]].concat().into())
+        [&[131, 69][..], &ids, &[0], &control, &vec![0; size]].concat()
     };
     for sequence in 1..5_000 {
-        assert!(inbound.receive(start(sequence, 10)).unwrap().is_none());
-        assert!(inbound.waiting_bytes() <= 10 * limits.sequences);
+        assert_eq!(receive(&mut half, &start(sequence, 10)), Ok(false));
+        assert!(half.waiting_bytes() <= 10 * limits.sequences);
     }
     for sequence in 1..100 {
-        assert!(inbound.receive(start(sequence, 1 << 20)).unwrap().is_none());
-        assert!(inbound.waiting_bytes() <= limits.reassembly);
+        assert_eq!(receive(&mut half, &start(sequence, 1 << 20)), Ok(false));
+        assert!(half.waiting_bytes() <= limits.reassembly);
+    }
+}
+
+/// A peer that has proved itself, and then sends what no node sends.
+#[test]
+fn garbage_ends_the_connection_alone() {
+    let link = [&[131, 68, 0, 104, 3, 97, 1, 106, 106][..]].concat();
+    for (garbage, error) in
+        [(&b"\0\0\0\x02hi"[..], "unknown kind of frame"), (&[0x80, 0, 0, 0], "frame of"), (&link, "")]
+    {
+        let mut pair = Pair::new("a@h", "b@h");
+        let _ = pair.dial(Side::A);
+        pair.run(std::time::Duration::from_secs(1));
+        let framed = [&(garbage.len() as u32).to_be_bytes()[..], garbage].concat();
+        pair.write_raw(Side::A, if error.is_empty() { &framed } else { garbage });
+        pair.run(std::time::Duration::from_secs(1));
+        let [Event::Up { .. }, Event::Broken(broken), Event::Down] = &pair.b.events[..] else {
+            panic!("{:?}", pair.b.events)
+        };
+        assert!(broken.contains(error), "{broken}");
+        assert_eq!(pair.a.events[1..], [Event::Down]);
+        assert!(pair.a.slot.is_idle() && pair.b.slot.is_idle());
     }
 }

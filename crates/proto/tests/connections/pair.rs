@@ -7,21 +7,19 @@ use std::{
 
 use bytes::BytesMut;
 use peerl_proto::{
-    channel::{ChannelLimits, Inbound, Outbound},
+    channel::{ChannelLimits, Message},
+    connection::{Batch, ReceiveHalf, SendHalf},
     control::{Forms, Signal},
     cookie::Cookie,
     flags::DistributionFlags,
-    frame::{Frame, FrameReader, TICK},
     handshake::{
-        Established, Framing, HandshakeError, HandshakeReader, LocalNode, SetupTimer,
-        acceptor::{self, AfterReply, AliveAnswer, Introduced},
-        arbitration::{AttemptId, CallVerdict, ClosedVerdict, DialVerdict, PeerSlot, UpVerdict},
-        initiator::{self, AfterStatus},
+        Established, Handshake, HandshakeError, HandshakeReader, LocalNode, SetupTimer, Step,
+        arbitration::{AttemptId, CallVerdict, DialVerdict, PeerSlot, UpVerdict},
     },
     node_name::NodeName,
-    tick::{TickAction, TickTimer, Traffic},
+    tick::{TickAction, TickTimer},
 };
-use peerl_term::{Atom, Pid, Term, encode};
+use peerl_term::{Atom, Origin, Pid, Term, encode};
 
 /// What a node tells its user.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,34 +86,23 @@ pub(crate) struct Node {
     superseded: Vec<AttemptId>,
 }
 
-struct Connection {
+enum Connection {
+    Handshake(Setup),
+    Up(Box<Up>),
+}
+
+struct Setup {
     buffer: BytesMut,
     reader: HandshakeReader,
-    setup: SetupTimer,
-    phase: Phase,
+    timer: SetupTimer,
+    handshake: Handshake,
 }
 
-enum Phase {
-    ExpectStatus(initiator::ExpectStatus),
-    ExpectChallenge(initiator::ExpectChallenge),
-    ExpectAck(initiator::ExpectAck),
-    ExpectName(acceptor::ExpectName),
-    ExpectAliveAnswer(acceptor::ExpectAliveAnswer),
-    ExpectReply(acceptor::ExpectReply),
-    Up(Box<Channel>),
-}
-
-struct Channel {
-    inbound: Inbound,
-    outbound: Outbound,
+/// Both halves of a connection, as a node drives them.
+struct Up {
+    receive: ReceiveHalf,
+    send: SendHalf,
     forms: Forms,
-    ticks: TickTimer,
-}
-
-/// What a node does to a connection.
-enum Action {
-    Write(Vec<u8>),
-    Close,
 }
 
 impl Pair {
@@ -141,32 +128,35 @@ impl Pair {
             let now = self.now;
             let peer = self.node(side.other()).local.name.clone();
             let node = self.node(side);
-            let (state, out) = initiator::start(node.local.clone(), peer);
-            node.connections.insert(attempt, Connection::new(now, node.local.framing, Phase::ExpectStatus(state)));
+            let (handshake, out) = Handshake::initiate(node.local.clone(), peer);
+            node.connections.insert(attempt, Connection::new(now, &node.local, handshake));
             let other = self.node(side.other());
-            let state = Phase::ExpectName(acceptor::ExpectName::new(other.local.clone()));
-            other.connections.insert(attempt, Connection::new(now, other.local.framing, state));
-            self.act(side, attempt, vec![Action::Write(out)]);
+            let handshake = Handshake::accept(other.local.clone());
+            other.connections.insert(attempt, Connection::new(now, &other.local, handshake));
+            self.write(side, attempt, [Some(out)]);
         }
         verdict
     }
 
-    /// `side` sends a message to the name `sink` of the other.
+    /// A process of `side` sends a message to the name `sink` of the other.
     pub(crate) fn send(&mut self, side: Side, message: &Term) {
-        let now = self.now;
+        self.send_from(side, 1, message);
+    }
+
+    /// The process with this id does so. What is sent at the same time is written together.
+    pub(crate) fn send_from(&mut self, side: Side, id: u32, message: &Term) {
         let node = self.node(side);
         let Some(up) = node.slot.up() else { panic!("{side:?} is not connected") };
-        let mut out = Vec::new();
-        if let Some(Connection { phase: Phase::Up(channel), .. }) = node.connections.get_mut(&up) {
-            channel.ticks.wrote(now, Traffic::Message);
-            let control = channel.forms.reg_send(pid(&node.local), Atom::from_static("sink"));
-            let encoded = channel.outbound.encode_or_fragment(&control, |out| encode::term(message, out), &mut out);
-            for fragment in encoded.unwrap().into_iter().flatten() {
-                out.extend_from_slice(&fragment.head);
-                out.extend_from_slice(&fragment.data);
-            }
-        }
-        self.act(side, up, vec![Action::Write(out)]);
+        let pid = Pid { node: node.local.name.as_atom().clone(), id, serial: 0, creation: node.local.creation };
+        let Some(Connection::Up(up)) = node.connections.get_mut(&up) else { panic!("it is up") };
+        let control = up.forms.reg_send(pid.clone(), Atom::from_static("sink"));
+        up.send.send((&pid).into(), &control, |out| encode::term(message, out)).unwrap();
+    }
+
+    /// `side` writes any bytes to the connection that is up.
+    pub(crate) fn write_raw(&mut self, side: Side, bytes: &[u8]) {
+        let Some(up) = self.node(side).slot.up() else { panic!("{side:?} is not connected") };
+        self.write(side, up, [Some(bytes.to_vec())]);
     }
 
     /// Lets `time` pass.
@@ -206,30 +196,27 @@ impl Pair {
             return;
         };
         for chunk in bytes.chunks(size) {
-            let actions = self.node(to).read(connection, &peer, chunk, now);
-            self.act(to, connection, actions);
+            let written = self.node(to).read(connection, &peer, chunk, now);
+            self.write(to, connection, written);
         }
     }
 
     fn poll_timers(&mut self) {
         for side in [Side::A, Side::B] {
             let now = self.now;
-            for (connection, actions) in self.node(side).poll(now) {
-                self.act(side, connection, actions);
+            for (connection, written) in self.node(side).poll(now) {
+                self.write(side, connection, written);
             }
         }
     }
 
-    fn act(&mut self, side: Side, connection: AttemptId, actions: Vec<Action>) {
+    /// Sends what a node has written; `None` closes the connection.
+    fn write(&mut self, side: Side, connection: AttemptId, written: impl IntoIterator<Item = Option<Vec<u8>>>) {
         let at = self.now + self.latency;
-        for action in actions {
-            let bytes = match action {
-                Action::Write(bytes) => Some(bytes),
-                Action::Close => {
-                    self.node(side).connections.remove(&connection);
-                    None
-                }
-            };
+        for bytes in written {
+            if bytes.is_none() {
+                self.node(side).connections.remove(&connection);
+            }
             if !self.node(side).unplugged {
                 self.in_flight.push(Delivery { at, to: side.other(), connection, bytes });
             }
@@ -276,140 +263,127 @@ impl Node {
         self.events.iter().filter_map(payload).collect()
     }
 
-    fn read(&mut self, id: AttemptId, peer: &NodeName, bytes: &[u8], now: Instant) -> Vec<Action> {
-        let Some(connection) = self.connections.get_mut(&id) else { return Vec::new() };
-        connection.buffer.extend_from_slice(bytes);
-        let mut actions = Vec::new();
-        while let Some(connection) = self.connections.get_mut(&id) {
-            if let Phase::Up(_) = connection.phase {
-                match self.read_frame(id, now) {
-                    Ok(true) => continue,
-                    Ok(false) => break,
-                    Err(error) => {
-                        self.events.push(Event::Broken(error));
-                        self.end(id, None);
-                        actions.push(Action::Close);
-                        break;
-                    }
-                }
+    /// Takes what has arrived on a connection. Gives what is to be written to it, and `None` if it is to be closed.
+    fn read(&mut self, id: AttemptId, peer: &NodeName, bytes: &[u8], now: Instant) -> Vec<Option<Vec<u8>>> {
+        let setup = match self.connections.remove(&id) {
+            None => return Vec::new(),
+            Some(Connection::Up(mut up)) => {
+                up.receive.read_buffer().extend_from_slice(bytes);
+                let read = up.receive.has_read(bytes.len());
+                let is_tick_due = up.send.has_read(now, read);
+                return self.receive(id, up, is_tick_due, now);
             }
-            let message = match connection.reader.next(&mut connection.buffer) {
-                Ok(Some(message)) => message,
-                Ok(None) => break,
-                Err(error) => {
-                    self.end(id, Some(error));
-                    actions.push(Action::Close);
-                    break;
+            Some(Connection::Handshake(mut setup)) => {
+                setup.buffer.extend_from_slice(bytes);
+                setup
+            }
+        };
+        let mut written = Vec::new();
+        if let Err(error) = self.shake_hands(id, peer, setup, now, &mut written) {
+            self.end(id, Some(error));
+            written.push(None);
+        }
+        written
+    }
+
+    /// Takes the messages that have arrived on a connection that is up.
+    fn receive(&mut self, id: AttemptId, mut up: Box<Up>, is_tick_due: bool, now: Instant) -> Vec<Option<Vec<u8>>> {
+        let mut message = Message::vacant();
+        loop {
+            match up.receive.next(&mut message) {
+                Ok(true) => {
+                    let payload = message.payload.take().map(|payload| payload.decode().unwrap());
+                    self.events.push(Event::Message(message.signal.clone(), payload));
                 }
-            };
-            connection.setup.restart(now);
-            let connection = self.connections.remove(&id).unwrap();
-            match self.step(id, peer, connection.phase, &message, now, &mut actions) {
-                Ok(Some(phase)) => {
-                    self.connections.insert(id, Connection { phase, ..connection });
-                }
-                Ok(None) => actions.push(Action::Close),
+                Ok(false) => break,
                 Err(error) => {
-                    self.end(id, Some(error));
-                    actions.push(Action::Close);
+                    self.events.push(Event::Broken(error.to_string()));
+                    self.end(id, None);
+                    return vec![None];
                 }
             }
         }
-        actions
+        if is_tick_due {
+            up.send.tick();
+        }
+        let written = up.write(now);
+        self.connections.insert(id, Connection::Up(up));
+        written
     }
 
-    /// One step of the handshake; `None` when the attempt has given way.
-    fn step(
+    /// Takes the handshake as far as messages have come.
+    fn shake_hands(
         &mut self,
         id: AttemptId,
         peer: &NodeName,
-        phase: Phase,
-        message: &[u8],
+        mut setup: Setup,
         now: Instant,
-        actions: &mut Vec<Action>,
-    ) -> Result<Option<Phase>, HandshakeError> {
-        const CHALLENGE: u32 = 0x1234_5678;
-        let mut write = |out| actions.push(Action::Write(out));
-        Ok(match phase {
-            Phase::ExpectStatus(state) => match state.receive(message)? {
-                AfterStatus::Proceed(state) => Some(Phase::ExpectChallenge(state)),
-                AfterStatus::Alive(state) if self.slot.replaces(id) => {
+        written: &mut Vec<Option<Vec<u8>>>,
+    ) -> Result<(), HandshakeError> {
+        while let Some(message) = setup.reader.next(&mut setup.buffer)? {
+            setup.timer.restart(now);
+            let step = match setup.handshake.receive(&message, CHALLENGE)? {
+                Step::Named(caller) => {
+                    assert_eq!(caller.name(), peer);
+                    let verdict = self.slot.call(id, &self.local.name, peer);
+                    match verdict {
+                        CallVerdict::Accept { stale } => stale.into_iter().for_each(|stale| self.supersede(stale)),
+                        CallVerdict::AcceptSimultaneous { ours } => {
+                            self.supersede(ours);
+                            self.events.push(Event::Dropped);
+                        }
+                        CallVerdict::Yield | CallVerdict::AskAlive | CallVerdict::Close => {}
+                    }
+                    caller.answer(verdict, CHALLENGE)
+                }
+                step => step,
+            };
+            match step {
+                Step::Next(handshake, out) => {
+                    setup.handshake = handshake;
+                    written.extend(out.into_iter().map(Some));
+                }
+                Step::AnswerAlive(state) if self.slot.replaces(id) => {
                     let (state, out) = state.replace();
-                    write(out);
-                    Some(Phase::ExpectChallenge(state))
+                    setup.handshake = Handshake::ExpectChallenge(state);
+                    written.push(Some(out));
                 }
-                AfterStatus::Alive(state) => {
-                    write(state.keep_old());
+                Step::AnswerAlive(state) => {
+                    written.extend([Some(state.keep_old()), None]);
                     self.events.push(Event::Dropped);
-                    let _ = self.slot.closed(id);
-                    None
+                    self.slot.closed(id);
+                    return Ok(());
                 }
-                AfterStatus::Yield => {
+                Step::Yielded => {
                     self.events.push(Event::Dropped);
                     self.slot.yielded(id);
-                    None
+                    written.push(None);
+                    return Ok(());
                 }
-            },
-            Phase::ExpectChallenge(state) => {
-                let (state, out) = state.receive(message, CHALLENGE)?;
-                write(out);
-                Some(Phase::ExpectAck(state))
+                Step::Dismissed(farewell) => {
+                    self.slot.closed(id);
+                    written.extend(farewell.map(Some));
+                    written.push(None);
+                    return Ok(());
+                }
+                Step::Established(established, out) => {
+                    match self.up(id, established, setup.buffer, now) {
+                        Some(up) => {
+                            written.push(Some(out));
+                            written.extend(self.receive(id, up, false, now));
+                        }
+                        None => written.push(None),
+                    }
+                    return Ok(());
+                }
+                Step::Named(_) | Step::Nameless(_) => panic!("no dynamic names here"),
             }
-            Phase::ExpectAck(state) => self.up(id, state.receive(message)?, now),
-            Phase::ExpectName(state) => {
-                let Introduced::Named(caller) = state.receive(message)? else { panic!("no dynamic names here") };
-                assert_eq!(caller.name(), peer);
-                match self.slot.call(id, &self.local.name, peer) {
-                    CallVerdict::Accept { stale } => {
-                        stale.into_iter().for_each(|stale| self.supersede(stale));
-                        let (state, out) = caller.accept(CHALLENGE);
-                        out.into_iter().for_each(write);
-                        Some(Phase::ExpectReply(state))
-                    }
-                    CallVerdict::AcceptSimultaneous { ours } => {
-                        self.supersede(ours);
-                        self.events.push(Event::Dropped);
-                        let (state, out) = caller.accept_simultaneous(CHALLENGE);
-                        out.into_iter().for_each(write);
-                        Some(Phase::ExpectReply(state))
-                    }
-                    CallVerdict::Yield => {
-                        write(caller.yield_to_ours());
-                        None
-                    }
-                    CallVerdict::AskAlive => {
-                        let (state, out) = caller.ask_alive();
-                        write(out);
-                        Some(Phase::ExpectAliveAnswer(state))
-                    }
-                    CallVerdict::Close => None,
-                }
-            }
-            Phase::ExpectAliveAnswer(state) => match state.receive(message, CHALLENGE)? {
-                AliveAnswer::Replace(state, out) => {
-                    write(out);
-                    Some(Phase::ExpectReply(state))
-                }
-                AliveAnswer::KeepOld => {
-                    let _ = self.slot.closed(id);
-                    None
-                }
-            },
-            Phase::ExpectReply(state) => match state.receive(message)? {
-                AfterReply::Complemented(state) => Some(Phase::ExpectReply(state)),
-                AfterReply::Established(established, out) => {
-                    let up = self.up(id, established, now);
-                    if up.is_some() {
-                        write(out);
-                    }
-                    up
-                }
-            },
-            Phase::Up(_) => unreachable!(),
-        })
+        }
+        self.connections.insert(id, Connection::Handshake(setup));
+        Ok(())
     }
 
-    fn up(&mut self, id: AttemptId, established: Established, now: Instant) -> Option<Phase> {
+    fn up(&mut self, id: AttemptId, established: Established, buffer: BytesMut, now: Instant) -> Option<Box<Up>> {
         match self.slot.established(id) {
             UpVerdict::Superseded => return None,
             UpVerdict::Up => {}
@@ -418,79 +392,60 @@ impl Node {
                 self.events.push(Event::Down);
             }
         }
-        self.events.push(Event::Up { peer: established.peer.to_string(), visible: established.is_visible() });
-        Some(Phase::Up(Box::new(Channel {
-            inbound: Inbound::new(ChannelLimits::default()),
-            outbound: Outbound::new(established.flags),
-            forms: Forms::new(established.flags),
-            ticks: TickTimer::new(now, self.tick_time, TickTimer::DEFAULT_INTENSITY),
-        })))
+        let flags = established.flags;
+        let visible = flags.contains(DistributionFlags::PUBLISHED);
+        self.events.push(Event::Up { peer: established.peer.to_string(), visible });
+        let ticks = TickTimer::new(now, self.tick_time, TickTimer::DEFAULT_INTENSITY);
+        Some(Box::new(Up {
+            receive: ReceiveHalf::new(ChannelLimits::default(), Origin::new(|_| {}), now, buffer),
+            send: SendHalf::new(flags, None, usize::MAX, ticks),
+            forms: Forms::new(flags),
+        }))
     }
 
-    fn read_frame(&mut self, id: AttemptId, now: Instant) -> Result<bool, String> {
-        let Some(Connection { buffer, phase: Phase::Up(channel), .. }) = self.connections.get_mut(&id) else {
-            return Ok(false);
-        };
-        let Some(frame) = FrameReader::default().next(buffer).map_err(|error| error.to_string())? else {
-            return Ok(false);
-        };
-        channel.ticks.read(now, if frame == Frame::Tick { Traffic::Tick } else { Traffic::Message });
-        let message = channel.inbound.receive(frame).map_err(|error| error.to_string())?;
-        if let Some(message) = message {
-            let payload = message.payload.map(|payload| payload.decode().unwrap());
-            self.events.push(Event::Message(message.signal, payload));
-        }
-        Ok(true)
-    }
-
-    fn poll(&mut self, now: Instant) -> Vec<(AttemptId, Vec<Action>)> {
+    fn poll(&mut self, now: Instant) -> Vec<(AttemptId, Vec<Option<Vec<u8>>>)> {
         let mut done = Vec::new();
         let mut dead = Vec::new();
         for (&id, connection) in &mut self.connections {
-            match &mut connection.phase {
-                Phase::Up(channel) => match channel.ticks.poll(now) {
-                    TickAction::Wait => {}
-                    TickAction::SendTick => {
-                        channel.ticks.wrote(now, Traffic::Tick);
-                        done.push((id, vec![Action::Write(TICK.to_vec())]));
+            match connection {
+                Connection::Up(up) => {
+                    up.receive.give_up_idle(now);
+                    match up.send.poll(now) {
+                        TickAction::PeerDead => dead.push((id, Event::TickTimeout)),
+                        TickAction::SendTick | TickAction::Wait => done.push((id, up.write(now))),
                     }
-                    TickAction::PeerDead => dead.push(id),
-                },
-                _ if connection.setup.expired(now) => dead.push(id),
-                _ => {}
+                }
+                Connection::Handshake(setup) if setup.timer.expired(now) => {
+                    let waiting_for = setup.handshake.waiting_for();
+                    dead.push((id, Event::Failed(HandshakeError::Timeout { waiting_for })));
+                }
+                Connection::Handshake(_) => {}
             }
         }
-        for id in dead {
-            let connection = self.connections.remove(&id).unwrap();
-            if let Phase::Up(_) = connection.phase {
-                self.events.push(Event::TickTimeout);
-                self.end(id, None);
-            } else {
-                let waiting_for = "next handshake message";
-                self.end(id, Some(HandshakeError::Timeout { waiting_for }));
-            }
-            done.push((id, vec![Action::Close]));
+        for (id, event) in dead {
+            self.events.push(event);
+            self.end(id, None);
+            done.push((id, vec![None]));
         }
         done
     }
 
     fn deadlines(&self) -> impl Iterator<Item = Instant> {
-        self.connections.values().map(|connection| match &connection.phase {
-            Phase::Up(channel) => channel.ticks.deadline(),
-            _ => connection.setup.deadline(),
+        self.connections.values().flat_map(|connection| {
+            match connection {
+                Connection::Up(up) => [Some(up.send.ticks().deadline()), up.receive.deadline()],
+                Connection::Handshake(setup) => [Some(setup.timer.deadline()), None],
+            }
+            .into_iter()
+            .flatten()
         })
     }
 
     fn closed_by_peer(&mut self, id: AttemptId) {
-        let Some(connection) = self.connections.remove(&id) else { return };
-        let error = match connection.phase {
-            Phase::ExpectStatus(state) => Some(state.closed()),
-            Phase::ExpectChallenge(state) => Some(state.closed()),
-            Phase::ExpectAck(state) => Some(state.closed()),
-            Phase::ExpectName(state) => Some(state.closed()),
-            Phase::ExpectAliveAnswer(state) => Some(state.closed()),
-            Phase::ExpectReply(state) => Some(state.closed()),
-            Phase::Up(_) => None,
+        let error = match self.connections.remove(&id) {
+            None => return,
+            Some(Connection::Handshake(setup)) => Some(setup.handshake.closed()),
+            Some(Connection::Up(_)) => None,
         };
         self.end(id, error);
     }
@@ -498,10 +453,9 @@ impl Node {
     /// A connection or attempt is over.
     fn end(&mut self, id: AttemptId, error: Option<HandshakeError>) {
         self.connections.remove(&id);
-        match self.slot.closed(id) {
-            ClosedVerdict::NodeDown => self.events.push(Event::Down),
-            ClosedVerdict::Failed | ClosedVerdict::Nothing => self.events.extend(error.map(Event::Failed)),
-        }
+        let was_up = self.slot.up() == Some(id);
+        self.slot.closed(id);
+        self.events.extend(if was_up { Some(Event::Down) } else { error.map(Event::Failed) });
     }
 
     /// Ends a connection that another one takes the place of.
@@ -512,16 +466,31 @@ impl Node {
 }
 
 impl Connection {
-    fn new(now: Instant, framing: Framing, phase: Phase) -> Connection {
-        Connection {
+    fn new(now: Instant, local: &LocalNode, handshake: Handshake) -> Connection {
+        Connection::Handshake(Setup {
             buffer: BytesMut::new(),
-            reader: HandshakeReader::new(framing),
-            setup: SetupTimer::start(now, SetupTimer::DEFAULT_STEP),
-            phase,
+            reader: HandshakeReader::new(local.framing),
+            timer: SetupTimer::start(now, SetupTimer::DEFAULT_STEP),
+            handshake,
+        })
+    }
+}
+
+impl Up {
+    /// Writes all that is queued.
+    fn write(&mut self, now: Instant) -> Vec<Option<Vec<u8>>> {
+        let mut written = Vec::new();
+        let mut batch = Batch::default();
+        loop {
+            self.send.take(&mut batch);
+            if batch.is_empty() {
+                return written;
+            }
+            written.push(Some(batch.pieces().flatten().copied().collect()));
+            self.send.has_written(now, batch.traffic());
         }
     }
 }
 
-fn pid(local: &LocalNode) -> Pid {
-    Pid { node: local.name.as_atom().clone(), id: 1, serial: 0, creation: local.creation }
-}
+/// 32 bits that everybody can foresee.
+const CHALLENGE: u32 = 0x1234_5678;

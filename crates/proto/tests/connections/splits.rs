@@ -1,14 +1,17 @@
 //! However a byte stream is split into reads, the same comes out.
 
+use std::time::Instant;
+
 use bytes::BytesMut;
 use peerl_proto::{
-    channel::{ChannelLimits, Inbound, Outbound},
+    channel::{ChannelLimits, Message, Outbound},
+    connection::ReceiveHalf,
     control::{Forms, ProcessId, Signal},
     flags::DistributionFlags,
-    frame::{Frame, FrameReader, TICK},
+    frame::TICK,
     handshake::{Framing, HandshakeReader},
 };
-use peerl_term::{Atom, Pid, Reference, Term, encode};
+use peerl_term::{Atom, Origin, Pid, Reference, Term, encode};
 use proptest::prelude::*;
 
 use crate::pair::{Pair, Side};
@@ -60,26 +63,19 @@ const CAPTURED: [&str; 3] = [
     "0000003183440407210042056cab680461065852000000000900000000000003ea52015202680252036b0009737061776e5f6f7074",
 ];
 
-/// What came out of a stream: a message, or a tick.
-pub(crate) type Read = Option<(Signal, Option<Term>)>;
+/// What came out of a stream: a signal with its term.
+pub(crate) type Read = (Signal, Option<Term>);
 
 pub(crate) fn read_all<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Read>, String> {
-    let mut inbound = Inbound::new(ChannelLimits::default());
-    let mut reader = FrameReader::default();
-    let mut buffer = BytesMut::new();
+    let mut half = ReceiveHalf::new(ChannelLimits::default(), Origin::new(|_| {}), Instant::now(), BytesMut::new());
+    let mut message = Message::vacant();
     let mut all = Vec::new();
     for chunk in chunks {
-        reader.reserve(&mut buffer);
-        buffer.extend_from_slice(chunk);
-        while let Some(frame) = reader.next(&mut buffer).map_err(|error| error.to_string())? {
-            if frame == Frame::Tick {
-                all.push(None);
-            }
-            if let Some(message) = inbound.receive(frame).map_err(|error| error.to_string())? {
-                let payload = message.payload.map(|payload| payload.decode()).transpose();
-                let payload = payload.map_err(|error| error.to_string())?;
-                all.push(Some((message.signal, payload)));
-            }
+        half.read_buffer().extend_from_slice(chunk);
+        half.has_read(chunk.len());
+        while half.next(&mut message).map_err(|error| error.to_string())? {
+            let payload = message.payload.take().map(|payload| payload.decode()).transpose();
+            all.push((message.signal.clone(), payload.map_err(|error| error.to_string())?));
         }
     }
     Ok(all)
@@ -89,8 +85,8 @@ pub(crate) fn read_all<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result
 fn the_whole_stream_at_once() {
     let all = read_all([&stream()[..]]).unwrap();
     // The peer with the least flags is sent no monitor.
-    assert_eq!(all.len(), 5 + 4 + 1 + 3);
-    let Some((Signal::SendToName { to, .. }, Some(payload))) = &all[all.len() - 1] else { panic!() };
+    assert_eq!(all.len(), 4 + 3 + 3);
+    let (Signal::SendToName { to, .. }, Some(payload)) = &all[all.len() - 1] else { panic!() };
     assert_eq!(*to, "sink");
     assert_eq!(*payload, Term::tuple([Term::atom("mark"), Term::charlist("spawn_opt")]));
 }

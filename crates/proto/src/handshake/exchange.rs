@@ -1,0 +1,150 @@
+//! A handshake from its first message to its last, on either side.
+
+use super::{
+    Established, HandshakeError, LocalNode,
+    acceptor::{
+        AfterReply, AliveAnswer, Caller, ExpectAliveAnswer, ExpectName, ExpectReply, Introduced, NamelessCaller,
+        Refused,
+    },
+    arbitration::CallVerdict,
+    initiator::{self, AfterStatus, AnswerAlive, ExpectAck, ExpectChallenge, ExpectStatus},
+};
+use crate::node_name::{NodeName, NodeNameError};
+
+/// A handshake that waits for the next message of the peer, whichever that is.
+///
+/// The states are those of [`initiator`] and [`acceptor`](super::acceptor); what a node has to decide comes out as a [`Step`].
+#[derive(Debug)]
+pub enum Handshake {
+    /// This node has said its name.
+    ExpectStatus(ExpectStatus),
+    /// The peer lets this node go on.
+    ExpectChallenge(ExpectChallenge),
+    /// This node has proved itself.
+    ExpectAck(ExpectAck),
+    /// The peer has connected.
+    ExpectName(ExpectName),
+    /// The peer was asked whether its connection replaces an older one.
+    ExpectAliveAnswer(ExpectAliveAnswer),
+    /// The peer was challenged.
+    ExpectReply(ExpectReply),
+}
+
+/// What follows from a message.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// These bytes are to be written, one after the other; then the next message is waited for.
+    Next(Handshake, Vec<Vec<u8>>),
+    /// The peer believes in an older connection: this node says which one counts.
+    AnswerAlive(AnswerAlive),
+    /// A node has said its name: what becomes of it is to be [answered](Caller::answer).
+    Named(Caller),
+    /// A node has no name and wants one.
+    Nameless(NamelessCaller),
+    /// The peer's own attempt wins: close, and wait for that one.
+    Yielded,
+    /// Write these bytes, if there are any, and close.
+    Dismissed(Option<Vec<u8>>),
+    /// The peer has proved itself. The bytes, if there are any, are to be written as soon as the connection counts.
+    Established(Established, Vec<u8>),
+}
+
+impl Handshake {
+    /// Begins a handshake with a peer that was dialled: gives the first bytes to write.
+    pub fn initiate(local: LocalNode, peer: NodeName) -> (Self, Vec<u8>) {
+        let (state, out) = initiator::start(local, peer);
+        (Handshake::ExpectStatus(state), out)
+    }
+
+    /// Begins a handshake on a connection that a peer has opened.
+    pub fn accept(local: LocalNode) -> Self {
+        Handshake::ExpectName(ExpectName::new(local))
+    }
+
+    /// Takes the next message. `challenge` is 32 bits that nobody can foresee.
+    ///
+    /// # Errors
+    /// If the handshake has failed: the connection is to be closed, after the [farewell](Refused::farewell).
+    pub fn receive(self, message: &[u8], challenge: u32) -> Result<Step, Refused> {
+        Ok(match self {
+            Handshake::ExpectStatus(state) => match state.receive(message)? {
+                AfterStatus::Proceed(state) => Step::Next(Handshake::ExpectChallenge(state), Vec::new()),
+                AfterStatus::Alive(state) => Step::AnswerAlive(state),
+                AfterStatus::Yield => Step::Yielded,
+            },
+            Handshake::ExpectChallenge(state) => {
+                let (state, out) = state.receive(message, challenge)?;
+                Step::Next(Handshake::ExpectAck(state), vec![out])
+            }
+            Handshake::ExpectAck(state) => Step::Established(state.receive(message)?, Vec::new()),
+            Handshake::ExpectName(state) => match state.receive(message)? {
+                Introduced::Named(caller) => Step::Named(caller),
+                Introduced::Dynamic(caller) => Step::Nameless(caller),
+            },
+            Handshake::ExpectAliveAnswer(state) => match state.receive(message, challenge)? {
+                AliveAnswer::Replace(state, out) => Step::Next(Handshake::ExpectReply(state), vec![out]),
+                AliveAnswer::KeepOld => Step::Dismissed(None),
+            },
+            Handshake::ExpectReply(state) => match state.receive(message)? {
+                AfterReply::Complemented(state) => Step::Next(Handshake::ExpectReply(state), Vec::new()),
+                AfterReply::Established(established, out) => Step::Established(established, out),
+            },
+        })
+    }
+
+    /// The error for a connection that the peer closed in this state.
+    pub fn closed(self) -> HandshakeError {
+        match self {
+            Handshake::ExpectStatus(state) => state.closed(),
+            Handshake::ExpectChallenge(state) => state.closed(),
+            Handshake::ExpectAck(state) => state.closed(),
+            Handshake::ExpectName(state) => state.closed(),
+            Handshake::ExpectAliveAnswer(state) => state.closed(),
+            Handshake::ExpectReply(state) => state.closed(),
+        }
+    }
+
+    /// The message that is waited for.
+    pub fn waiting_for(&self) -> &'static str {
+        match self {
+            Handshake::ExpectStatus(_) => "status",
+            Handshake::ExpectChallenge(_) => "challenge",
+            Handshake::ExpectAck(_) => "acknowledgement",
+            Handshake::ExpectName(_) => "name",
+            Handshake::ExpectAliveAnswer(_) => "answer to alive",
+            Handshake::ExpectReply(_) => "challenge reply",
+        }
+    }
+}
+
+impl Caller {
+    /// Answers the caller as its [`PeerSlot`](super::arbitration::PeerSlot) has decided. `challenge` is 32 bits that nobody can
+    /// foresee.
+    pub fn answer(self, verdict: CallVerdict, challenge: u32) -> Step {
+        match verdict {
+            CallVerdict::Accept { .. } => next(self.accept(challenge)),
+            CallVerdict::AcceptSimultaneous { .. } => next(self.accept_simultaneous(challenge)),
+            CallVerdict::AskAlive => {
+                let (state, out) = self.ask_alive();
+                Step::Next(Handshake::ExpectAliveAnswer(state), vec![out])
+            }
+            CallVerdict::Yield => Step::Dismissed(Some(self.yield_to_ours())),
+            CallVerdict::Close => Step::Dismissed(None),
+        }
+    }
+}
+
+impl NamelessCaller {
+    /// Gives the caller the name `name@host` and a creation; see [`give_name`](Self::give_name).
+    ///
+    /// # Errors
+    /// If there can be no such name.
+    pub fn answer(self, name: &str, creation: u32, challenge: u32) -> Result<Step, NodeNameError> {
+        self.give_name(name, creation, challenge).map(next)
+    }
+}
+
+fn next((state, out): (ExpectReply, [Vec<u8>; 2])) -> Step {
+    Step::Next(Handshake::ExpectReply(state), out.into())
+}
