@@ -86,9 +86,9 @@ fn hosts_without_ipv4_have_nodes_like_others() {
             run(machine, "ip", &["-6", "route", "add", "default", "dev", "eth0"]);
         }
         let given = format!("w@{}", here.address());
-        let worker = start_worker(&here, &["--name", &given, "--control", "[::1]:9180"]);
+        let worker = start_worker(&here, &["--name", &given, "--admin", "[::1]:9180"]);
         worker.wait_for_line(&format!("ready {given}"), LIMIT);
-        peerl(&here, &["health", "--control", "[::1]:9180"]);
+        peerl(&here, &["health", "--admin", "[::1]:9180"]);
         peerl(&here, &["demo", "--pages", "12", "--workers", "1"]);
 
         // Workers that are named after the machine.

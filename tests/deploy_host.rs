@@ -373,19 +373,19 @@ fn an_instance_is_in_service_when_its_worker_is_ready() {
     let mut command = instance.script("ec2-lifecycle");
     let output = command.arg("--launched").env("PEERL_LIFECYCLE_INTERVAL", "0.05").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let health = "peerl health --ready --control 127.0.0.1:9180".to_owned();
+    let health = "peerl health --ready --admin 127.0.0.1:9180".to_owned();
     assert_eq!(instance.calls(), [health.clone(), health.clone(), health, completed("CONTINUE")]);
 }
 
 #[test]
 fn an_instance_whose_worker_does_not_get_ready_is_given_back() {
-    let instance = launched(&["echo 'the control door does not answer'; exit 2"]);
+    let instance = launched(&["echo 'the admin endpoint does not answer'; exit 2"]);
     let mut command = instance.script("ec2-lifecycle");
     command.arg("--launched").envs([("PEERL_LIFECYCLE_INTERVAL", "0.1"), ("PEERL_READY_SECONDS", "1")]);
     let output = command.output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("not ready after 1 seconds: the control door does not answer"), "{said}");
+    assert!(said.contains("not ready after 1 seconds: the admin endpoint does not answer"), "{said}");
     assert_eq!(instance.calls().pop(), Some(completed("ABANDON")));
     assert_eq!(instance.calls().iter().filter(|call| call.starts_with("aws")).count(), 1);
 }
@@ -419,7 +419,7 @@ fn user_data_starts_a_worker_and_waits_until_it_is_ready() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let environment = std::fs::read_to_string(instance.at("etc/peerl.env")).unwrap();
     assert!(environment.contains("PEERL_DISCOVER=ec2:tag=csrelease=r7\n"), "{environment}");
-    assert!(environment.contains("PEERL_CONTROL=127.0.0.1:9180\n"), "{environment}");
+    assert!(environment.contains("PEERL_ADMIN=127.0.0.1:9180\n"), "{environment}");
     assert!(instance.at("etc/cookie").exists());
     let calls = instance.calls();
     let started = "systemctl enable --now --no-block peerl-worker.service".to_owned();

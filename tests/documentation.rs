@@ -46,11 +46,11 @@ fn every_strategy_is_in_the_table() {
 
 #[test]
 fn every_figure_is_explained() {
-    let pages = [include_str!("../docs/discovery.md"), include_str!("../docs/control-door.md")].concat();
+    let pages = [include_str!("../docs/discovery.md"), include_str!("../docs/admin-endpoint.md")].concat();
     let sources = [
         include_str!("../crates/discovery/src/mesh_metrics.rs"),
-        include_str!("../crates/cli/src/control_door/answer.rs"),
-        include_str!("../crates/cli/src/control_door/member.rs"),
+        include_str!("../crates/cli/src/admin/routes.rs"),
+        include_str!("../crates/cli/src/admin/member.rs"),
         include_str!("../crates/cli/src/sidecar/app.rs"),
     ]
     .concat();

@@ -147,7 +147,7 @@ fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
         _ => log::Members::Lost,
     };
     log::start(settings.verbosity(), settings.log_format.unwrap_or_default(), members);
-    sources.warn_of_unknown();
+    sources.warn();
     match arguments.command {
         Command::Completions(command) => return command.run(),
         Command::Man(command) => return command.run(Arguments::command()),

@@ -14,14 +14,14 @@
 //!                          └──▶ page_client
 //!   command::web, command::worker ──▶ web ──▶ http      a page for browsers
 //!   service_manager ──▶ self_check     what systemd is told, and whether it is true
-//!   control_door ──▶ http              what is asked over HTTP, and the server of all of it
+//!   admin ──▶ http                     what is asked over HTTP, and the server of all of it
 //! ```
 
 mod command;
 pub use command::run;
 
+pub mod admin;
 pub mod checksum;
-pub mod control_door;
 pub mod exception;
 pub mod explain;
 pub mod failure;

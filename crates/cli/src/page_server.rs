@@ -6,24 +6,26 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::StatusCode;
+use hyper::body::{Frame, SizeHint};
 use hyper::header::LOCATION;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use peerl_epmd::environment::loopback;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
+use crate::http::{self, Lifetime, Limits, Server};
 use crate::page_client::Sum;
 
 /// A page server on a free port of 127.0.0.1; it ends when this is dropped.
 pub struct PageServer {
     address: SocketAddr,
-    _tasks: JoinSet<()>,
+    _server: Server,
 }
 
 /// What a page of the site is.
@@ -56,6 +58,15 @@ impl PageServer {
     /// The size of the large page.
     pub const LARGE: u64 = 20_000_000;
 
+    /// Its clients are this machine's workers, which keep their connections.
+    const LIMITS: Limits = Limits {
+        connections: 1024,
+        head: Duration::from_secs(60),
+        head_bytes: 16 << 10,
+        stall: Duration::from_secs(60),
+        lifetime: Lifetime::Unlimited,
+    };
+
     /// Starts a server.
     ///
     /// # Errors
@@ -63,9 +74,8 @@ impl PageServer {
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((loopback(), 0)).await?;
         let address = listener.local_addr()?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener));
-        Ok(Self { address, _tasks: tasks })
+        let router = Router::new().route("/page/{number}", get(page)).fallback(no_page);
+        Ok(Self { address, _server: http::serve(listener, router, Self::LIMITS) })
     }
 
     /// The URL of a page.
@@ -100,51 +110,20 @@ impl PageServer {
     }
 }
 
-async fn serve(listener: TcpListener) {
-    // Dropped with this task, and with it every connection.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else {
-                    // Out of file descriptors; some may come free.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                };
-                let _ = stream.set_nodelay(true);
-                connections.spawn(async move {
-                    // A client that goes away is no error of ours.
-                    let _ = http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .serve_connection(TokioIo::new(stream), service_fn(answer))
-                        .await;
-                });
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Content>, Infallible> {
-    let number = request.uri().path().strip_prefix("/page/").and_then(|number| number.parse().ok());
-    let Some(number) = number else {
-        let mut response = Response::new(Content::text("no such page\n"));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        return Ok(response);
-    };
+async fn page(Path(number): Path<String>) -> Response {
+    let Ok(number) = number.parse() else { return no_page().await.into_response() };
     let kind = PageServer::kind(number);
     if let Kind::Slow(delay) = kind {
         tokio::time::sleep(delay).await;
     }
-    let mut response = Response::new(Content::of(number));
-    *response.status_mut() = status(number);
-    if let Kind::Redirect(target) = kind {
-        *response.body_mut() = Content::text("");
-        if let Ok(location) = format!("/page/{target}").parse() {
-            response.headers_mut().insert(LOCATION, location);
-        }
+    match kind {
+        Kind::Redirect(target) => (status(number), [(LOCATION, format!("/page/{target}"))]).into_response(),
+        _ => (status(number), Body::new(Content::of(number))).into_response(),
     }
-    Ok(response)
+}
+
+async fn no_page() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "no such page\n")
 }
 
 fn status(number: usize) -> StatusCode {
@@ -156,7 +135,7 @@ fn status(number: usize) -> StatusCode {
 }
 
 /// A body that is made while it is sent: a head, and a line again and again.
-pub struct Content {
+struct Content {
     head: Bytes,
     line: Bytes,
     left: u64,
@@ -188,7 +167,7 @@ impl Content {
     }
 }
 
-impl Body for Content {
+impl hyper::body::Body for Content {
     type Data = Bytes;
     type Error = Infallible;
 

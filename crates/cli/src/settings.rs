@@ -8,7 +8,7 @@ pub use option_defaults::OptionDefaults;
 mod size;
 pub use size::Size;
 mod sources;
-pub use sources::Sources;
+pub use sources::{Sources, warn_of_former_name};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -141,20 +141,20 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
 
-    /// Where commands that go on open a control door: for the file and the environment.
+    /// Where commands that go on have an admin endpoint: for the file and the environment.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub control: Option<SocketAddr>,
+    pub admin: Option<SocketAddr>,
 
     /// Whether a worker or app is ready without any peer when discovery finds no nodes: for the file and the environment.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "flag", default)]
     pub alone_ok: Option<bool>,
 
-    /// The file with the control door's token: for the file and the environment.
+    /// The file with the admin endpoint's token: for the file and the environment.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub control_token_file: Option<PathBuf>,
+    pub admin_token_file: Option<PathBuf>,
 }
 
 /// Where the settings come from that are not flags.
@@ -169,9 +169,9 @@ pub struct ConfigFile {
 impl Settings {
     /// The keys that have a variable, too.
     const VARIABLES: [&str; 22] = [
+        "admin",
+        "admin_token_file",
         "alone_ok",
-        "control",
-        "control_token_file",
         "cookie",
         "cookie_file",
         "discover",

@@ -23,7 +23,7 @@ use peerl_discovery::{
 use peerl_node::{Node, NodeName};
 use tokio::time::{Instant, sleep};
 
-use crate::control_door::{Company, Controlled, Readiness};
+use crate::admin::{Administered, Company, Readiness};
 use crate::explain;
 use crate::failure::Failure;
 use crate::fan_out;
@@ -76,8 +76,8 @@ impl Sidecar {
         Self { company, ..self }
     }
 
-    /// The app, for a control door.
-    pub fn controlled(&self) -> Arc<dyn Controlled> {
+    /// The app, for an admin endpoint.
+    pub fn administered(&self) -> Arc<dyn Administered> {
         Arc::new(App::new(self.remote.clone(), self.readiness.clone()))
     }
 

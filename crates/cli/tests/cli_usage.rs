@@ -53,22 +53,22 @@ fn manual_pages_for_every_command() {
 }
 
 #[test]
-fn health_is_what_the_control_door_says() {
-    let door = HttpServer::start(|request: Request| match (request.method.as_str(), request.path.as_str()) {
+fn health_is_what_the_admin_endpoint_says() {
+    let endpoint = HttpServer::start(|request: Request| match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/healthz") => Response::json(200, "{\"healthy\":true}\n"),
         ("GET", "/readyz") => Response::json(503, "{\"ready\":false}\n"),
         _ => Response::text(404, ""),
     });
-    let address = format!("127.0.0.1:{}", door.port());
-    let well = peerl(&["health", "--control", &address]);
+    let address = format!("127.0.0.1:{}", endpoint.port());
+    let well = peerl(&["health", "--admin", &address]);
     assert_eq!((well.code, well.out.as_str()), (0, "{\"healthy\":true}\n"));
-    let not_ready = peerl(&["health", "--control", &address, "--ready"]);
+    let not_ready = peerl(&["health", "--admin", &address, "--ready"]);
     assert_eq!((not_ready.code, not_ready.out.as_str()), (1, "{\"ready\":false}\n"));
-    door.refuse();
-    let away = peerl(&["health", "--control", &address]);
+    endpoint.refuse();
+    let away = peerl(&["health", "--admin", &address]);
     assert_eq!(away.code, 1);
-    assert!(away.err.contains("does not answer") && away.err.contains("--control"), "{}", away.err);
-    assert_eq!(peerl(&["health", "--control", "nowhere"]).code, 64);
+    assert!(away.err.contains("does not answer") && away.err.contains("--admin"), "{}", away.err);
+    assert_eq!(peerl(&["health", "--admin", "nowhere"]).code, 64);
     assert_eq!(peerl(&["health"]).code, 64);
 }
 

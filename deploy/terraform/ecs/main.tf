@@ -187,7 +187,7 @@ resource "aws_ecs_task_definition" "worker" {
       { name = "PEERL_DIST_PORT", value = "9100-9110" },
       { name = "PEERL_LOG_FORMAT", value = "json" },
       # For the health check; reached from inside the container only.
-      { name = "PEERL_CONTROL", value = "127.0.0.1:9180" },
+      { name = "PEERL_ADMIN", value = "127.0.0.1:9180" },
     ]
     secrets = [{ name = "PEERL_COOKIE", valueFrom = var.cookie_secret_arn }]
     healthCheck = {

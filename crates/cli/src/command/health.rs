@@ -1,4 +1,4 @@
-//! `peerl health`: asks a running peerl's control door, for health checks of containers.
+//! `peerl health`: asks a running peerl's admin endpoint, for health checks of containers.
 
 use std::net::SocketAddr;
 
@@ -9,20 +9,24 @@ use tokio::net::TcpStream;
 
 use crate::failure::{Failure, Status};
 use crate::output::Output;
-use crate::settings::{Settings, Span};
+use crate::settings::{Settings, Span, warn_of_former_name};
 
 /// Ask a running peerl whether it can work.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  peerl health --control 127.0.0.1:9180
-  peerl health --control 127.0.0.1:9180 --ready
+  peerl health --admin 127.0.0.1:9180
+  peerl health --admin 127.0.0.1:9180 --ready
 
-It asks /healthz of the control door, which `peerl worker --control` opens, and prints the answer. The exit code is 0
+It asks /healthz of the admin endpoint, which `peerl worker --admin` opens, and prints the answer. The exit code is 0
 if all is well and 1 if not, as the health checks of Docker and ECS want it.")]
 pub(super) struct Health {
-    /// Where the control door is [default: `control` of peerl.toml, or PEERL_CONTROL].
+    /// Where the admin endpoint is [default: `admin` of peerl.toml, or PEERL_ADMIN].
     #[arg(long, value_name = "ADDRESS:PORT")]
+    admin: Option<SocketAddr>,
+
+    /// The former name of --admin.
+    #[arg(long, value_name = "ADDRESS:PORT", hide = true, conflicts_with = "admin")]
     control: Option<SocketAddr>,
 
     /// Ask whether it should get work (/readyz).
@@ -45,15 +49,18 @@ struct Answer {
 
 impl Health {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
-        let Some(control) = self.control.or(settings.control) else {
-            return Err(Failure::usage("no control door is given").hint("say where it is with --control"));
+        if self.control.is_some() {
+            warn_of_former_name("--control", "--admin");
+        }
+        let Some(address) = self.admin.or(self.control).or(settings.admin) else {
+            return Err(Failure::usage("no admin endpoint is given").hint("say where it is with --admin"));
         };
         let path = if self.ready { "/readyz" } else { "/healthz" };
-        let answer = tokio::time::timeout(self.timeout.0, ask(control, path)).await;
+        let answer = tokio::time::timeout(self.timeout.0, ask(address, path)).await;
         let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let answer = answer.map_err(|error| {
-            Failure::new(format!("the control door at {control} does not answer: {error}"))
-                .hint("is `peerl worker` running with --control?")
+            Failure::new(format!("the admin endpoint at {address} does not answer: {error}"))
+                .hint("is `peerl worker` running with --admin?")
         })?;
         output.value(&answer, || answer.answer.clone())?;
         Ok(if answer.status == 200 { Status::Success } else { Status::Failed })

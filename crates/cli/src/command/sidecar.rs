@@ -7,7 +7,7 @@ use peerl_discovery::{Identity, RemoteNode, Removal, Spec};
 use peerl_node::NodeName;
 use serde::Serialize;
 
-use crate::control_door::ControlOptions;
+use crate::admin::AdminOptions;
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::fleet;
@@ -56,7 +56,7 @@ pub(super) struct Sidecar {
     removal: Option<Removal>,
 
     #[command(flatten)]
-    control: ControlOptions,
+    admin: AdminOptions,
 
     /// Show once with whom the app would be connected, and do nothing.
     #[arg(long)]
@@ -119,7 +119,7 @@ impl Sidecar {
             return Err(Failure::usage("no way to find peers is given").hint("give one with --discover"));
         }
         let end = shutdown::signal(shutdown::LIMIT)?;
-        let control = if self.dry_run { None } else { self.control.reserve(settings).await? };
+        let admin = if self.dry_run { None } else { self.admin.reserve(settings).await? };
         let app = node.name().await?;
         let guest = session::start(settings, Role::Guest, std::slice::from_ref(&app)).await?;
         if self.dry_run {
@@ -142,8 +142,8 @@ impl Sidecar {
         let keeper = Keeper::new(guest.clone(), app, strategies, self.interval.0)
             .timeout(self.timeout.0)
             .removal(removal)
-            .company(self.control.company(settings));
-        let _door = control.map(|control| control.open(keeper.controlled()));
+            .company(self.admin.company(settings));
+        let _admin = admin.map(|admin| admin.serve(keeper.administered()));
         let result = tokio::select! {
             signal = end => {
                 tracing::info!(?signal, "ending");

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast;
 
-use crate::control_door::{ControlOptions, Member, Readiness, Reserved};
+use crate::admin::{AdminOptions, Member, Readiness, Reserved};
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::function;
@@ -30,7 +30,7 @@ Examples:
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5
   peerl worker --sname w1 --node app@box --cookie-file /run/secrets/cookie
   peerl worker --name w1@10.0.0.7 --dist-port 9100-9110 --format json
-  peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --control 127.0.0.1:9200
+  peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --admin 127.0.0.1:9200
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --web 127.0.0.1:8080
 
 Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it gives its name back to EPMD, takes no new
@@ -57,7 +57,7 @@ pub(super) struct Worker {
     removal: Option<Removal>,
 
     #[command(flatten)]
-    control: ControlOptions,
+    admin: AdminOptions,
 
     /// Serve the page of `peerl web` at this address, too.
     #[arg(long = "web", value_name = "ADDRESS:PORT")]
@@ -77,7 +77,7 @@ struct Ready {
     name: String,
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    control: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<String>,
 }
@@ -87,7 +87,7 @@ impl Worker {
         let strategies = self.peers.strategies(settings)?;
         let given = self.drain.0.saturating_add(FAREWELL);
         let end = shutdown::signal(given)?;
-        let control = self.control.reserve(settings).await?;
+        let admin = self.admin.reserve(settings).await?;
         let page = match self.page {
             Some(address) => Some(self.web.reserve(address).await?),
             None => None,
@@ -97,14 +97,14 @@ impl Worker {
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));
-        let readiness = Arc::new(Readiness::follow(&reconciler, node.name(), self.control.company(settings)));
+        let readiness = Arc::new(Readiness::follow(&reconciler, node.name(), self.admin.company(settings)));
         let page = page.map(|page| page.open(&node, reconciler.events(), String::new())).transpose()?;
         let reconciler = reconciler.start();
-        let address = control.as_ref().map(Reserved::address);
+        let address = admin.as_ref().map(Reserved::address);
         let member = Member::new(node.clone(), settings.listen_address(), readiness.clone());
-        let door = control.map(|control| control.open(Arc::new(member)));
+        let admin = admin.map(|admin| admin.serve(Arc::new(member)));
         let (name, url) = (node.name().to_string(), page.as_ref().map(WebPage::url));
-        let ready = Ready { ready: true, name, port: node.port(), control: address, page: url };
+        let ready = Ready { ready: true, name, port: node.port(), admin: address, page: url };
         output.value(&ready, || {
             let page = ready.page.as_ref().map_or_else(String::new, |url| format!(" {url}"));
             format!("ready {} {}{page}", ready.name, ready.port)
@@ -126,7 +126,7 @@ impl Worker {
             () = wind_down(&node, reconciler, self.drain.0) => {}
             _ = again => tracing::warn!("ending at once"),
         }
-        drop(door);
+        drop(admin);
         node.shutdown().await;
         Ok(Status::Success)
     }

@@ -12,6 +12,8 @@ use peerl_proto::admission::Origin;
 #[derive(Debug)]
 pub(super) struct Places<H> {
     limit: usize,
+    /// The most that one origin can have.
+    share: usize,
     taken: HashMap<u64, Place<H>>,
     arrived: u64,
 }
@@ -47,8 +49,8 @@ pub(super) enum Admission<H> {
 }
 
 impl<H: Clone> Places<H> {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(2), taken: HashMap::new(), arrived: 0 }
+    pub(super) fn new(limit: usize, share: usize) -> Self {
+        Self { limit: limit.max(1), share: share.max(1), taken: HashMap::new(), arrived: 0 }
     }
 
     /// Whether a new connection would get a place, wherever it comes from.
@@ -59,7 +61,7 @@ impl<H: Clone> Places<H> {
     /// Gives a connection a place.
     pub(super) fn admit(&mut self, origin: Origin, now: Instant, handle: impl FnOnce(u64) -> H) -> Admission<H> {
         let own = self.taken.values().filter(|place| place.origin == origin).count();
-        let leaves = if own >= self.limit.div_ceil(2) {
+        let leaves = if own >= self.share {
             self.longest_waiting(|of| of == origin)
         } else if self.taken.len() >= self.limit {
             self.longest_waiting_of_many()
@@ -165,7 +167,7 @@ mod tests {
 
     impl Server {
         fn new(limit: usize) -> Self {
-            Self { places: Places::new(limit), now: Instant::now() }
+            Self { places: Places::new(limit, limit / 2), now: Instant::now() }
         }
 
         fn tick(&mut self) -> Instant {

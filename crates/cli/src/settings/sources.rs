@@ -19,7 +19,7 @@ pub struct Sources {
     pub(super) environment: Settings,
     pub(super) file: Settings,
     options: OptionDefaults,
-    unknown: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Sources {
@@ -51,10 +51,10 @@ impl Sources {
         &self.options
     }
 
-    /// Says of each variable of peerl's prefix that nothing reads it.
-    pub fn warn_of_unknown(&self) {
-        for variable in &self.unknown {
-            tracing::warn!("{variable}");
+    /// Says of each variable of peerl's prefix that nothing reads it, and which settings have other names now.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
         }
     }
 
@@ -63,12 +63,15 @@ impl Sources {
         for (name, value) in variables {
             let Some(key) = name.strip_prefix(Self::PREFIX).filter(|_| !value.is_empty()) else { continue };
             let key = key.to_ascii_lowercase();
-            if Settings::VARIABLES.contains(&key.as_str()) {
+            if let Some(new) = present_name(&key) {
+                self.warnings.push(former_name(&name, &format!("{}{}", Self::PREFIX, new.to_ascii_uppercase())));
+                values.entry(new.to_owned()).or_insert(value);
+            } else if Settings::VARIABLES.contains(&key.as_str()) {
                 values.insert(key, value);
             } else if OPTIONS.contains(&key.as_str()) && !is_service_link(&value) {
                 self.options.variable(key, name, &value);
             } else {
-                self.unknown.extend(unknown_variable(Self::PREFIX, &key, &value));
+                self.warnings.extend(unknown_variable(Self::PREFIX, &key, &value));
             }
         }
         self.environment = Figment::from(Serialized::defaults(values)).extract().map_err(|error| {
@@ -88,6 +91,11 @@ impl Sources {
             Figment::from(Toml::string(&text)).extract().map_err(|error| wrong(&plain(&error)))?;
         let mut own = BTreeMap::new();
         for (key, value) in values {
+            if let Some(new) = present_name(&key) {
+                self.warnings.push(former_name(&format!("`{key}` of {}", path.display()), &format!("`{new}`")));
+                own.entry(new.to_owned()).or_insert(value);
+                continue;
+            }
             let is_own = Settings::VARIABLES.contains(&key.as_str()) || Settings::FILE_ONLY.contains(&key.as_str());
             if is_own {
                 own.insert(key, value);
@@ -107,6 +115,22 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// The settings that had other names once, each with the present one.
+const FORMER_NAMES: [(&str, &str); 2] = [("control", "admin"), ("control_token_file", "admin_token_file")];
+
+fn present_name(former: &str) -> Option<&'static str> {
+    FORMER_NAMES.into_iter().find(|(name, _)| *name == former).map(|(_, present)| present)
+}
+
+fn former_name(former: &str, present: &str) -> String {
+    format!("{former} is now named {present}; the former name still works")
+}
+
+/// Says that an option has another name now.
+pub fn warn_of_former_name(former: &str, present: &str) {
+    tracing::warn!("{}", former_name(former, present));
 }
 
 fn plain(error: &figment::Error) -> String {

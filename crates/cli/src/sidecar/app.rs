@@ -1,4 +1,4 @@
-//! The app behind a sidecar's control door.
+//! The app behind a sidecar's admin endpoint.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use metrics::{describe_gauge, gauge};
 use peerl_discovery::{RemoteError, RemoteNode};
 use peerl_node::{CallError, NodeName};
 
-use crate::control_door::{Check, Controlled, NodeLists, Readiness};
+use crate::admin::{Administered, Check, NodeLists, Readiness};
 use crate::explain;
 
 /// Whether the app is ready, for as long as it is up.
@@ -37,7 +37,7 @@ impl App {
     }
 }
 
-impl Controlled for App {
+impl Administered for App {
     fn nodes(&self) -> BoxFuture<'_, Result<NodeLists, String>> {
         Box::pin(async {
             let lists = futures::try_join!(self.remote.visible(), self.remote.hidden());

@@ -28,7 +28,7 @@ impl Figures {
             let recorder = builder.build_recorder();
             let handle = recorder.handle();
             metrics::set_global_recorder(recorder).map_err(|error| error.to_string())?;
-            describe_counter!("peerl_control_requests_total", "Requests at the control door, by path and status");
+            describe_counter!("peerl_admin_requests_total", "Requests at the admin endpoint, by path and status");
             super::member::describe();
             Ok(handle)
         });

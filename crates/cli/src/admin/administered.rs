@@ -1,11 +1,11 @@
-//! What is behind a control door.
+//! What is behind an admin endpoint.
 
 use futures::future::BoxFuture;
 use peerl_node::NodeName;
 use serde::Serialize;
 
-/// What a control door controls: a worker, or a node that a sidecar keeps clustered.
-pub trait Controlled: Send + Sync + 'static {
+/// What an admin endpoint is about: a worker, or a node that a sidecar keeps clustered.
+pub trait Administered: Send + Sync + 'static {
     /// With whom the node is connected.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A worker behind a control door.
+//! A worker behind an admin endpoint.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use peerl_node::{Node, NodeName, Nodes, Registered};
 
-use super::{Check, Controlled, NodeLists, Readiness};
+use super::{Administered, Check, NodeLists, Readiness};
 use crate::failure::Failure;
 use crate::self_check::self_check;
 
@@ -38,7 +38,7 @@ impl Member {
     }
 }
 
-impl Controlled for Member {
+impl Administered for Member {
     fn nodes(&self) -> BoxFuture<'_, Result<NodeLists, String>> {
         Box::pin(async {
             let (nodes, hidden) = (self.names(Nodes::Visible), self.names(Nodes::Hidden));
