@@ -21,11 +21,10 @@ type Outcome = Result<Term, Exception>;
 /// The release of OTP whose protocol the node speaks; tools of the BEAM read it as a number.
 pub const RELEASE: &str = "27";
 
-/// Makes all functions of a worker callable at this node.
-pub fn register(node: &Node) -> Result<(), AtomError> {
-    let pages = PageClient::new();
-    page::register(node, &pages)?;
-    cluster_scrape::register(node, &pages)?;
+/// Makes all functions of a worker callable at this node, which fetches pages with this client.
+pub fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
+    page::register(node, pages)?;
+    cluster_scrape::register(node, pages)?;
     code::register(node)?;
     crypto::register(node)?;
     timer::register(node)?;

@@ -1,23 +1,37 @@
 //! Fetching a page and hashing it while it streams by.
 
-use std::sync::{Arc, OnceLock};
+mod address_rule;
+pub use address_rule::{AddressRule, Addresses, Allow, Network, Refusal};
+mod guard;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
+use reqwest::dns::Resolve;
 use reqwest::header::LOCATION;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, ClientBuilder, Response, Url};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::explain::os_words;
+use guard::{Guard, GuardedNames, RefusedAddress, SystemNames};
 
 /// Fetches pages by HTTP and HTTPS. Clones share their connections; nothing is set up before the first page.
 ///
 /// Proxies are taken from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), certificates from the operating
 /// system (or `SSL_CERT_FILE`). Bodies are hashed as the server sends them: no compression is asked for.
+///
+/// A client with a rule about addresses uses no proxy: the proxy would choose the address.
 #[derive(Clone, Default)]
 pub struct PageClient {
+    guard: Guard,
+    /// How names become addresses, if not as the system does it.
+    names: Option<Arc<dyn Resolve>>,
     http: Arc<OnceLock<Client>>,
+    stricter: Arc<Mutex<VecDeque<PageClient>>>,
 }
 
 /// What a fetch may take.
@@ -98,9 +112,33 @@ impl fmt::Debug for Sum {
 }
 
 impl PageClient {
-    /// Makes a client.
+    /// The most rules of callers whose connections are kept.
+    const RULES: usize = 8;
+
+    /// Makes a client that fetches from all addresses.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes a client that keeps to a rule.
+    pub fn with_rule(rule: AddressRule) -> Self {
+        Self { guard: Guard::new(rule), ..Self::default() }
+    }
+
+    /// The client for a caller with a rule of its own, which has to let an address through, too. It shares no
+    /// connections with others, which may have been made to addresses that this rule refuses.
+    pub fn within(&self, rule: AddressRule) -> Self {
+        let guard = self.guard.within(rule);
+        let mut stricter = self.stricter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = stricter.iter().find(|client| client.guard == guard) {
+            return known.clone();
+        }
+        let client = Self { guard, names: self.names.clone(), ..Self::default() };
+        if stricter.len() >= Self::RULES {
+            stricter.pop_front();
+        }
+        stricter.push_back(client.clone());
+        client
     }
 
     /// Fetches a page and gives the sum of its body, whatever the status. The body is never held in memory.
@@ -125,6 +163,7 @@ impl PageClient {
     async fn get(&self, mut url: Url, redirects: Redirects) -> Result<Response, PageError> {
         let mut followed = 0;
         loop {
+            self.guard.check_literal(&url)?;
             let response = self.http()?.get(url.clone()).send().await.map_err(PageError::transport)?;
             let location = match redirects {
                 Redirects::Follow(_) if response.status().is_redirection() => response.headers().get(LOCATION),
@@ -147,21 +186,31 @@ impl PageClient {
         if let Some(client) = self.http.get() {
             return Ok(client);
         }
-        let client = build_client().map_err(PageError::transport)?;
+        let client = self.build().map_err(PageError::transport)?;
         Ok(self.http.get_or_init(|| client))
+    }
+
+    fn build(&self) -> reqwest::Result<Client> {
+        let names = match (&self.names, self.guard.restricts()) {
+            (None, false) => return build_client(|builder| builder),
+            (names, _) => names.clone().unwrap_or_else(|| Arc::new(SystemNames)),
+        };
+        let names = Arc::new(GuardedNames { guard: self.guard.clone(), names });
+        build_client(|builder| builder.no_proxy().dns_resolver(names.clone()))
     }
 }
 
-fn build_client() -> reqwest::Result<Client> {
+fn build_client(adapt: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
     // Someone else may have chosen a provider already; any is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
-        Client::builder()
+        let builder = Client::builder()
             .user_agent(concat!("peerl/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .pool_max_idle_per_host(16)
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(Duration::from_secs(30));
+        adapt(builder)
     };
     builder().build().or_else(|error| {
         // A machine without any certificates can still fetch by HTTP; by HTTPS it trusts nobody.
@@ -217,6 +266,16 @@ pub enum PageError {
     /// It points elsewhere again and again.
     #[error("more than {0} redirects")]
     TooManyRedirects(u8),
+    /// A rule refuses the address of the server.
+    #[error("the address {address} is refused by {whose}: {refusal}")]
+    RefusedAddress {
+        /// The address.
+        address: IpAddr,
+        /// Whose rule it is, in words.
+        whose: &'static str,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The conversation with the server failed.
     #[error("{message}")]
     Transport {
@@ -236,11 +295,15 @@ impl PageError {
             Self::TimedOut(_) => "timeout",
             Self::TooLarge(_) => "toolarge",
             Self::TooManyRedirects(_) => "toomanyredirects",
+            Self::RefusedAddress { .. } => "refusedaddress",
             Self::Transport { reason, .. } => reason,
         }
     }
 
     fn transport(error: reqwest::Error) -> Self {
+        if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<RefusedAddress>()) {
+            return refused.clone().into();
+        }
         let reason = reason(&error);
         // The outer errors only say that sending failed, and repeat the URL, which may hold a password.
         let innermost =
@@ -255,6 +318,12 @@ impl PageError {
             _ => innermost,
         };
         Self::Transport { reason, message }
+    }
+}
+
+impl From<RefusedAddress> for PageError {
+    fn from(RefusedAddress { address, whose, refusal }: RefusedAddress) -> Self {
+        Self::RefusedAddress { address, whose, refusal }
     }
 }
 
@@ -299,3 +368,6 @@ fn reason(error: &reqwest::Error) -> &'static str {
     }
     reason
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,7 @@ mod tests {
 
     use super::*;
     use crate::function;
+    use crate::page_client::PageClient;
 
     async fn node() -> Node {
         let builder = Node::builder("w@127.0.0.1").cookie("secret").epmd(Epmd::Unregistered);
@@ -117,7 +118,7 @@ mod tests {
     async fn a_worker_is_well_until_it_shuts_down() {
         let node = node().await;
         assert!(matches!(self_check(&node, None, LIMIT).await, Err(CheckError::Call(_))), "nothing is served yet");
-        function::register(&node).unwrap();
+        function::register(&node, &PageClient::new()).unwrap();
         self_check(&node, None, LIMIT).await.unwrap();
         self_check(&node, Some(Ipv4Addr::UNSPECIFIED.into()), LIMIT).await.unwrap();
         node.drain().await;
@@ -130,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_answers_no_pings_or_calls_is_not_well() {
         let node = node().await;
-        function::register(&node).unwrap();
+        function::register(&node, &PageClient::new()).unwrap();
         self_check(&node, None, LIMIT).await.unwrap();
         let other = node.process();
         for name in ["rex", "net_kernel"] {

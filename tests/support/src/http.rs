@@ -1,4 +1,5 @@
-//! As much of HTTP/1.1 as fixtures need: one request and one answer a connection, blocking.
+//! As much of HTTP/1.1 as fixtures need: one request and one answer a connection, blocking. It is written by
+//! hand, since fixtures cut answers off in the middle, and test the HTTP server of the product from outside.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::TcpStream;

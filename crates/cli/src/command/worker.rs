@@ -17,6 +17,7 @@ use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::function;
 use crate::output::Output;
+use crate::page_client::{AddressRule, Network, PageClient};
 use crate::service_manager::{FAREWELL, ServiceManager};
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
@@ -66,6 +67,11 @@ pub(super) struct Worker {
     #[command(flatten)]
     web: WebOptions,
 
+    /// Fetch no pages from this network, which may be a single address; may be given several times, and counts more than
+    /// --allow. With either, pages are fetched without a proxy.
+    #[arg(long, value_name = "NETWORK")]
+    deny: Vec<Network>,
+
     /// End when the standard input does: when whoever started this worker is gone.
     #[arg(long, hide = true)]
     until_eof: bool,
@@ -93,7 +99,8 @@ impl Worker {
             None => None,
         };
         let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
-        function::register(&node).map_err(Failure::new)?;
+        let rule = AddressRule::of_options(&self.web.allow, &self.deny);
+        function::register(&node, &PageClient::with_rule(rule)).map_err(Failure::new)?;
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));

@@ -2,17 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use peerl_node::{Exception, Node};
 use peerl_term::text::Syntax;
 use peerl_term::{AtomError, Term};
 
 use super::{Outcome, node_atom, text};
-use crate::page_client::{PageClient, PageLimits, Redirects};
+use crate::page_client::{AddressRule, Addresses, Network, PageClient, PageLimits, Redirects};
 
 /// `peerl_page:checksum(Url)` and `peerl_page:checksum(Url, Options)`.
 ///
 /// The URL is a binary or a charlist. The options are a map or a property list of `timeout` (milliseconds; a minute
-/// without it), `max_bytes` (16 GiB) and `redirects` (0 to 10; 10).
+/// without it), `max_bytes` (16 GiB) and `redirects` (0 to 10; 10), and of a rule about addresses that is stricter than the
+/// worker's: `addresses` (`all` or `public`), `allow` (networks as binaries that are allowed beside the public addresses)
+/// and `deny` (networks that are not).
 ///
 /// The value is `#{url, status, sha256, bytes, ms, node}` whatever the status is, with the sum in lower-case
 /// hexadecimal; or `{error, #{url, reason, message, ms, node}}` if there was no whole answer, with the reason as an
@@ -20,17 +23,25 @@ use crate::page_client::{PageClient, PageLimits, Redirects};
 pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     let (name, client) = (node_atom(node), pages.clone());
     node.export("peerl_page", "checksum", 1, move |(url,): (Term,)| {
-        checksum(client.clone(), name.clone(), url, Ok(PageLimits::default()))
+        checksum(client.clone(), name.clone(), url, Ok(Options::default()))
     })?;
     let (name, client) = (node_atom(node), pages.clone());
     node.export("peerl_page", "checksum", 2, move |(url, options): (Term, Term)| {
-        checksum(client.clone(), name.clone(), url, limits(options))
+        checksum(client.clone(), name.clone(), url, read(options))
     })
 }
 
-async fn checksum(client: PageClient, node: Term, url: Term, limits: Result<PageLimits, Exception>) -> Outcome {
-    let (limits, address) =
-        (limits?, text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?);
+/// What a caller wants of a fetch.
+#[derive(Debug, Default)]
+struct Options {
+    limits: PageLimits,
+    rule: AddressRule,
+}
+
+async fn checksum(client: PageClient, node: Term, url: Term, options: Result<Options, Exception>) -> Outcome {
+    let (Options { limits, rule }, address) =
+        (options?, text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?);
+    let client = if rule.restricts() { client.within(rule) } else { client };
     let start = Instant::now();
     let result = client.checksum(&address, limits).await;
     let of_all = [
@@ -58,8 +69,7 @@ fn bad_option(key: &Term, what: &str) -> Exception {
     Exception::bad_argument(2, &format!("field {}: {what}", Syntax::Erlang.display(key)))
 }
 
-fn limits(options: Term) -> Result<PageLimits, Exception> {
-    let mut limits = PageLimits::default();
+fn read(options: Term) -> Result<Options, Exception> {
     let pairs: Vec<(Term, Term)> = match options {
         Term::Map(map) => map.into_pairs().collect(),
         Term::List(list) => list
@@ -71,21 +81,55 @@ fn limits(options: Term) -> Result<PageLimits, Exception> {
             .collect::<Result<_, _>>()?,
         _ => return Err(Exception::bad_argument(2, "the options are a map or a property list")),
     };
+    let mut read = Options::default();
+    let mut addresses = None;
     for (key, value) in pairs {
-        let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
-        let number = number.ok_or_else(|| bad_option(&key, "its value is a number from 0 on"))?;
+        let number = || {
+            let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+            number.ok_or_else(|| bad_option(&key, "its value is a number from 0 on"))
+        };
         match key.as_atom().map(|key| key.as_str()) {
-            Some("timeout") => limits.timeout = Duration::from_millis(number),
-            Some("max_bytes") => limits.max_bytes = number,
+            Some("timeout") => read.limits.timeout = Duration::from_millis(number()?),
+            Some("max_bytes") => read.limits.max_bytes = number()?,
             Some("redirects") => {
-                let most = u8::try_from(number).ok().filter(|most| *most <= PageLimits::MAX_REDIRECTS);
+                let most = u8::try_from(number()?).ok().filter(|most| *most <= PageLimits::MAX_REDIRECTS);
                 let most = most.ok_or_else(|| bad_option(&key, "at most 10 redirects are followed"))?;
-                limits.redirects = Redirects::Follow(most);
+                read.limits.redirects = Redirects::Follow(most);
             }
+            Some("addresses") if value.is_atom("all") => addresses = Some(Addresses::All),
+            Some("addresses") if value.is_atom("public") => addresses = Some(Addresses::Public),
+            Some("addresses") => return Err(bad_option(&key, "its value is all or public")),
+            Some("allow") => read.rule.allow = networks(&key, value)?,
+            Some("deny") => read.rule.deny = networks(&key, value)?,
             _ => return Err(bad_option(&key, "there is no such option")),
         }
     }
-    Ok(limits)
+    let allows = !read.rule.allow.is_empty();
+    read.rule.addresses = match addresses {
+        Some(Addresses::All) if allows => {
+            return Err(bad_option(&Term::atom("allow"), "all addresses are allowed anyway"));
+        }
+        None if allows => Addresses::Public,
+        addresses => addresses.unwrap_or_default(),
+    };
+    Ok(read)
+}
+
+/// The most networks of a caller's rule.
+const NETWORKS: usize = 256;
+
+fn networks(key: &Term, value: Term) -> Result<Vec<IpNet>, Exception> {
+    let wrong = || bad_option(key, "its value is a list of at most 256 networks, such as <<\"10.0.0.0/8\">>");
+    let Term::List(list) = value else { return Err(wrong()) };
+    let texts: Vec<Term> = list.into_iter().take(NETWORKS + 1).collect();
+    if texts.len() > NETWORKS {
+        return Err(wrong());
+    }
+    let network = |term: &Term| {
+        let network = text(term).ok_or_else(wrong)?.parse::<Network>();
+        network.map(|network| network.0).map_err(|error| bad_option(key, &error))
+    };
+    texts.iter().map(network).collect()
 }
 
 #[cfg(test)]
@@ -94,7 +138,7 @@ mod tests {
     use crate::page_server::PageServer;
 
     async fn sum_of(url: Term, options: Term) -> Outcome {
-        checksum(PageClient::new(), Term::atom("w@h"), url, limits(options)).await
+        checksum(PageClient::new(), Term::atom("w@h"), url, read(options)).await
     }
 
     #[tokio::test]
@@ -130,6 +174,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_caller_can_be_stricter_than_the_worker() {
+        let server = PageServer::start().await.unwrap();
+        let networks = |text: &str| Term::list([Term::from(text)]);
+        let public = || (Term::atom("addresses"), Term::atom("public"));
+        for (options, is_fetched) in [
+            (Term::map([public()]), false),
+            (Term::map([public(), (Term::atom("allow"), networks("127.0.0.0/8"))]), true),
+            (Term::map([(Term::atom("allow"), networks("127.0.0.1"))]), true),
+            (Term::map([(Term::atom("allow"), networks("10.0.0.0/8"))]), false),
+            (Term::map([(Term::atom("deny"), networks("127.0.0.0/8"))]), false),
+            (Term::map([(Term::atom("deny"), networks("10.0.0.0/8"))]), true),
+        ] {
+            let value = sum_of(Term::from(server.url(3)), options.clone()).await.unwrap();
+            assert_eq!(value.as_map().is_some(), is_fetched, "{options:?}: {value:?}");
+            if let Some([_, details]) = value.as_tuple() {
+                assert!(details.as_map().unwrap().get_atom("reason").unwrap().is_atom("refusedaddress"), "{value:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn other_arguments_are_bad() {
         let url = || Term::from("http://127.0.0.1/");
         for options in [
@@ -138,6 +203,15 @@ mod tests {
             Term::map([(Term::atom("redirects"), Term::from(11))]),
             Term::map([(Term::atom("speed"), Term::from(1))]),
             Term::list([Term::atom("timeout")]),
+            Term::map([(Term::atom("addresses"), Term::atom("private"))]),
+            Term::map([(Term::atom("allow"), Term::from("10.0.0.0/8"))]),
+            Term::map([(Term::atom("allow"), Term::list([Term::from("example.org")]))]),
+            Term::map([(Term::atom("deny"), Term::list([Term::from(10)]))]),
+            Term::map([(Term::atom("deny"), Term::list(vec![Term::from("10.0.0.0/8"); NETWORKS + 1]))]),
+            Term::list([
+                Term::tuple([Term::atom("addresses"), Term::atom("all")]),
+                Term::tuple([Term::atom("allow"), Term::list([Term::from("10.0.0.0/8")])]),
+            ]),
         ] {
             let error = sum_of(url(), options).await.unwrap_err();
             assert!(error.reason.is_atom("badarg") && error.cause().unwrap().starts_with("argument 2: "), "{error:?}");

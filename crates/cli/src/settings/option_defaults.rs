@@ -12,9 +12,11 @@ use crate::failure::Failure;
 
 /// The keys of those options of commands that have a variable and a key, as `interval` for `--interval`. The others say
 /// what a command is to do this time.
-pub(super) const OPTIONS: [&str; 11] = [
+pub(super) const OPTIONS: [&str; 13] = [
     "address",
+    "allow",
     "concurrency",
+    "deny",
     "drain",
     "interval",
     "items_format",

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use ipnet::IpNet;
 use peerl_discovery::MeshEvent;
 use peerl_node::Node;
 use tokio::net::TcpListener;
@@ -24,6 +23,7 @@ use super::work::Pace;
 use super::workers::{BeamNodes, Reach, Workers};
 use crate::failure::Failure;
 use crate::http::{self, Access, Lifetime, Limits, Server, Token};
+use crate::page_client::Allow;
 use crate::settings::Span;
 
 /// Who may see a page, and what it may do.
@@ -39,10 +39,11 @@ pub struct WebOptions {
     #[arg(long, value_name = "URL")]
     public_url: Option<Origin>,
 
-    /// A network of which visitors of a page that others can reach may have pages fetched, beside the public ones; may be
-    /// given several times. A page on the loopback address has no such rule.
+    /// A network from which pages may be fetched beside the public addresses, or a single address, or public for no other
+    /// network; may be given several times. For visitors of a page that others can reach (one on the loopback address has
+    /// no such rule), and for all that a worker fetches, which fetches from all addresses without it.
     #[arg(long, value_name = "NETWORK")]
-    allow: Vec<IpNet>,
+    pub(crate) allow: Vec<Allow>,
 
     /// Let nodes with the function ClusterScrape.PageController.fetch/1 work for a page that others can reach, too. They
     /// cannot keep to the rule of --allow, and fetch from any address.
@@ -79,7 +80,7 @@ impl WebOptions {
                 .hint("give one with --token-file, or let it listen at 127.0.0.1"));
         }
         let reach = match is_public {
-            true => Reach::Public { allow: self.allow.clone() },
+            true => Reach::Public { allow: Allow::networks(&self.allow) },
             false => Reach::Anywhere,
         };
         let cannot = |error| Failure::new(format!("the page cannot listen at {address}: {error}"));
