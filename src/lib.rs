@@ -5,6 +5,7 @@
 //! ```text
 //!   peerl                 this facade
 //!   ├─ peerl_discovery    who the peers are; keeping the mesh joined      → [`discovery`]
+//!   ├─ peerl_otp          behaviours of OTP: servers                       → [`otp`]
 //!   ├─ peerl_node         the running node: connections, processes, calls → this module
 //!   ├─ peerl_epmd         EPMD, client and server                         → [`epmd`]
 //!   ├─ peerl_proto        the distribution protocol, without I/O          → [`proto`]
@@ -33,6 +34,7 @@ pub use peerl_node::*;
 
 pub use peerl_discovery as discovery;
 pub use peerl_epmd as epmd;
+pub use peerl_otp as otp;
 pub use peerl_proto as proto;
 pub use peerl_term as term;
 

@@ -1,0 +1,14 @@
+//! Servers: processes that answer calls one after the other.
+//!
+//! Erlang docs: stdlib, [`gen_server`](https://www.erlang.org/doc/apps/stdlib/gen_server.html); OTP Design Principles,
+//! *sys and proc_lib*.
+
+mod behaviour;
+pub use behaviour::{Answer, Outcome, Server, Stop, later, reply};
+mod context;
+pub use context::Context;
+mod message;
+mod receive_loop;
+mod start;
+pub use start::{Options, Running, StartError};
+mod system;

@@ -1,0 +1,54 @@
+use peerl_node::{Caller, Message, Pid, Term};
+use peerl_term::RawTerm;
+
+/// What a server does with a message depends on its shape.
+pub(super) enum Received {
+    /// `{'$gen_call', From, Request}`.
+    Call(Caller, Term),
+    /// `{'$gen_cast', Request}`.
+    Cast(Term),
+    /// `{system, From, Request}`.
+    System(Caller, Term),
+    /// An exit signal.
+    Exit(Pid, Term, Message),
+    /// Any other.
+    Info(Message),
+    /// What another node sent is no term. The connection that brought it ends by itself.
+    Malformed,
+}
+
+impl Received {
+    pub(super) fn of(message: Message) -> Self {
+        match &message {
+            Message::User(payload) => Self::of_user(payload, &message),
+            Message::Exit(exit) => match exit.reason.decode() {
+                Ok(reason) => Self::Exit(exit.from.clone(), reason, message),
+                Err(_) => Self::Malformed,
+            },
+            _ => Self::Info(message),
+        }
+    }
+
+    fn of_user(payload: &RawTerm, message: &Message) -> Self {
+        let Ok(term) = payload.decode() else { return Self::Malformed };
+        match term.as_tuple() {
+            Some([kind, request]) if kind.is_atom("$gen_cast") => Self::Cast(request.clone()),
+            Some([kind, from, request]) if kind.is_atom("$gen_call") => match caller(from) {
+                Some(from) => Self::Call(from, request.clone()),
+                None => Self::Info(message.clone()),
+            },
+            Some([kind, from, request]) if kind.is_atom("system") => match caller(from) {
+                Some(from) => Self::System(from, request.clone()),
+                None => Self::Info(message.clone()),
+            },
+            _ => Self::Info(message.clone()),
+        }
+    }
+}
+
+fn caller(from: &Term) -> Option<Caller> {
+    match from.as_tuple()? {
+        [Term::Pid(pid), tag] => Some(Caller { pid: (**pid).clone(), tag: tag.clone() }),
+        _ => None,
+    }
+}

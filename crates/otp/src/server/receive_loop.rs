@@ -1,0 +1,172 @@
+use std::any::Any;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use peerl_node::{Caller, Ended, Message, Term};
+use serde::de::DeserializeOwned;
+
+use super::context::{Context, ExitSignals};
+use super::message::Received;
+use super::system::{self, Effect, Mode};
+use super::{Answer, Server, Stop};
+
+/// Receives until the server ends; gives the exit reason.
+pub(super) async fn run<S: Server>(server: S, context: Context, most_waiting: usize) -> Term {
+    let mut state = State { server, context, mode: Mode::Running, waiting: VecDeque::new(), most_waiting };
+    let reason = match state.receive().await {
+        // The process has ended already: it was killed, or its node stops.
+        Err(Over::Ended(Ended { reason })) => return reason,
+        Err(Over::Stop(stop)) => stop.into_reason(),
+        Ok(never) => match never {},
+    };
+    let State { mut server, mut context, .. } = state;
+    let cleaned_up = guarded(async {
+        server.terminate(&reason, &mut context).await;
+        Ok(())
+    });
+    let reason = match cleaned_up.await {
+        Ok(()) => reason,
+        Err(stop) => stop.into_reason(),
+    };
+    if !is_ordinary(&reason) {
+        tracing::error!(server = ?context.pid(), ?reason, "a server has ended");
+    }
+    context.process.exit(&reason);
+    reason
+}
+
+/// Runs a handler. A panic becomes the reason `{panic, Text}`.
+pub(super) async fn guarded<T>(handler: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    AssertUnwindSafe(handler)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(Stop::because(Term::tuple([Term::atom("panic"), Term::from(panic_text(&*panic))]))))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
+}
+
+/// Reasons of which OTP makes no crash report.
+fn is_ordinary(reason: &Term) -> bool {
+    let name = match reason {
+        Term::Tuple(parts) => parts.first(),
+        reason => Some(reason),
+    };
+    name.is_some_and(|name| name.is_atom("shutdown") || (name.is_atom("normal") && name == reason))
+}
+
+struct State<S> {
+    server: S,
+    context: Context,
+    mode: Mode,
+    /// Messages that came while the server was suspended.
+    waiting: VecDeque<Received>,
+    most_waiting: usize,
+}
+
+enum Over {
+    Ended(Ended),
+    Stop(Stop),
+}
+
+impl From<Stop> for Over {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+enum Never {}
+
+impl<S: Server> State<S> {
+    async fn receive(&mut self) -> Result<Never, Over> {
+        loop {
+            while std::mem::take(&mut self.context.continues) {
+                guarded(self.server.handle_continue(&mut self.context)).await?;
+            }
+            match self.next().await? {
+                None => guarded(self.server.handle_timeout(&mut self.context)).await?,
+                Some(Received::System(from, request)) => {
+                    match system::handle(&self.server, &self.context, self.mode, &from, &request) {
+                        Effect::Mode(mode) => self.mode = mode,
+                        Effect::Terminate(reason) => return Err(Stop::because(reason).into()),
+                    }
+                }
+                Some(Received::Exit(from, reason, _)) if Some(&from) == self.context.parent.as_ref() => {
+                    return Err(Stop::because(reason).into());
+                }
+                Some(received) if self.mode == Mode::Suspended => self.put_off(received)?,
+                Some(received) => self.handle(received).await?,
+            }
+        }
+    }
+
+    /// The next message; nothing if none has come in time.
+    async fn next(&mut self) -> Result<Option<Received>, Over> {
+        if self.mode == Mode::Running
+            && let Some(received) = self.waiting.pop_front()
+        {
+            self.context.timeout = None;
+            return Ok(Some(received));
+        }
+        let message = match self.context.timeout.take() {
+            Some(limit) => tokio::time::timeout(limit, self.context.process.receive()).await.ok(),
+            None => Some(self.context.process.receive().await),
+        };
+        message.transpose().map(|message| message.map(Received::of)).map_err(Over::Ended)
+    }
+
+    fn put_off(&mut self, received: Received) -> Result<(), Stop> {
+        if self.waiting.len() >= self.most_waiting {
+            return Err(Stop::because(Term::atom("mailbox_overflow")));
+        }
+        self.waiting.push_back(received);
+        Ok(())
+    }
+
+    async fn handle(&mut self, received: Received) -> Result<(), Stop> {
+        match received {
+            Received::Call(from, request) => self.call(from, &request).await,
+            Received::Cast(request) => match read(&request) {
+                Ok(request) => guarded(self.server.handle_cast(request, &mut self.context)).await,
+                Err(error) => {
+                    tracing::warn!(server = ?self.context.pid(), %error, "dropped a cast that this server does not know");
+                    Ok(())
+                }
+            },
+            Received::Exit(_, reason, message) => match self.context.exits {
+                ExitSignals::Trap => self.info(message).await,
+                ExitSignals::End if reason.is_atom("normal") => Ok(()),
+                ExitSignals::End => Err(Stop::because(reason)),
+            },
+            Received::Info(message) => self.info(message).await,
+            // Those of the system never wait.
+            Received::System(..) | Received::Malformed => Ok(()),
+        }
+    }
+
+    async fn info(&mut self, message: Message) -> Result<(), Stop> {
+        guarded(self.server.handle_info(message, &mut self.context)).await
+    }
+
+    async fn call(&mut self, from: Caller, request: &Term) -> Result<(), Stop> {
+        let request = match read(request) {
+            Ok(request) => request,
+            Err(error) => {
+                let why = Term::tuple([Term::atom("bad_request"), Term::from(error.to_string())]);
+                return Ok(self.context.reply(&from, &Term::tuple([Term::atom("error"), why]))?);
+            }
+        };
+        match guarded(self.server.handle_call(request, from.clone(), &mut self.context)).await? {
+            Answer::Reply(reply) => Ok(self.context.reply(&from, &reply)?),
+            Answer::Later => Ok(()),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(request: &Term) -> Result<T, peerl_term::serde::Error> {
+    peerl_term::serde::from_term(request)
+}

@@ -1,0 +1,127 @@
+use std::future::IntoFuture;
+
+use futures::future::BoxFuture;
+use peerl_node::{Atom, MailboxPolicy, Node, Pid, RegisterError, Term};
+use tokio::sync::watch;
+
+use super::context::Context;
+use super::{Server, receive_loop};
+
+/// How a server is to be started. It is started when this is awaited.
+#[must_use = "a server is started when this is awaited"]
+pub struct Options<S> {
+    server: S,
+    node: Node,
+    name: Option<String>,
+    parent: Option<Pid>,
+    mailbox: MailboxPolicy,
+}
+
+/// Why a server was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The name is longer than an atom may be.
+    #[error("{0:?} cannot be the name of a process")]
+    Name(String),
+    /// Another process has the name.
+    #[error("the name {name} cannot be registered")]
+    Taken {
+        /// The name.
+        name: String,
+        /// What the node says.
+        #[source]
+        source: RegisterError,
+    },
+    /// Its `init` has stopped it.
+    #[error("the server has stopped itself when it was to start: {0:?}")]
+    Stopped(Term),
+}
+
+impl<S: Server> Options<S> {
+    pub(super) fn new(server: S, node: Node) -> Self {
+        Self { server, node, name: None, parent: None, mailbox: MailboxPolicy::default() }
+    }
+
+    /// Registers the server with a name, by which peers find it.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Links the server to a process, as `gen_server:start_link/3` does: when that ends, so does the server, with the same
+    /// reason, and the other way round.
+    pub fn link(mut self, parent: &Pid) -> Self {
+        self.parent = Some(parent.clone());
+        self
+    }
+
+    /// Sets how many messages may wait.
+    pub fn mailbox(mut self, policy: MailboxPolicy) -> Self {
+        self.mailbox = policy;
+        self
+    }
+
+    async fn run(self) -> Result<Running, StartError> {
+        let Self { mut server, node, name, parent, mailbox } = self;
+        let name = match name {
+            Some(name) => Some(Atom::new(&name).map_err(|_| StartError::Name(name))?),
+            None => None,
+        };
+        let process = node.process_with(mailbox);
+        process.trap_exit(true);
+        let pid = process.pid().clone();
+        if let Some(parent) = &parent {
+            process.link(parent).await;
+        }
+        let mut context = Context::new(node, process, parent);
+        // As `gen_server:init_it` does: the name first, so that two cannot both begin.
+        if let Some(name) = name {
+            let register = context.process.register(name.clone());
+            register.map_err(|source| StartError::Taken { name: name.as_str().to_owned(), source })?;
+        }
+        if let Err(stop) = receive_loop::guarded(server.init(&mut context)).await {
+            let reason = stop.into_reason();
+            context.process.exit(&reason);
+            return Err(StartError::Stopped(reason));
+        }
+        let (ended, ending) = watch::channel(None);
+        tokio::spawn(async move {
+            let reason = receive_loop::run(server, context, mailbox.messages).await;
+            ended.send_replace(Some(reason));
+        });
+        Ok(Running { pid, ending })
+    }
+}
+
+impl<S: Server> IntoFuture for Options<S> {
+    type Output = Result<Running, StartError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// A server that has been started. It goes on when this is dropped, until it is stopped or its node is.
+#[derive(Debug, Clone)]
+pub struct Running {
+    pid: Pid,
+    ending: watch::Receiver<Option<Term>>,
+}
+
+impl Running {
+    /// The server's pid.
+    pub fn pid(&self) -> &Pid {
+        &self.pid
+    }
+
+    /// Waits until the server has ended, and gives its exit reason.
+    pub async fn ended(&mut self) -> Term {
+        match self.ending.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_else(|| Term::atom("normal")),
+            // The runtime has dropped the server.
+            Err(_) => Term::atom("killed"),
+        }
+    }
+}
