@@ -78,3 +78,17 @@ fn echo_process() {
     echo.sigint();
     assert!(echo.wait(A_WHILE).success());
 }
+
+#[test]
+fn counter() {
+    let epmd = Epmd::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
+    let name = format!("{}@127.0.0.1", unique_name("counter"));
+    let counter = ProcessGuard::spawn(example("counter", &epmd).args([&name, COOKIE]));
+    counter.wait_for_line("ready", A_WHILE);
+    let calls = "[gen_server:call({counter, 'NODE'}, {increment, N}) || N <- [2, 3]]".replace("NODE", &name);
+    assert_eq!(beam.eval(&calls).unwrap(), "[2,5]");
+    beam.eval(&format!("gen_server:stop({{counter, '{name}'}})")).unwrap();
+    counter.wait_for_line("the counter has ended", A_WHILE);
+    assert!(counter.wait(A_WHILE).success());
+}

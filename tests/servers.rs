@@ -5,7 +5,7 @@ mod stage;
 use std::time::Duration;
 
 use peerl::otp::{Context, Outcome, Server, Stop, later, reply};
-use peerl::{Caller, Message, Node, Term};
+use peerl::{Atom, CallError, Caller, Destination, Message, Node, Term};
 use peerl_test_support::matrix;
 use serde::Deserialize;
 use stage::{LIMIT, Stage, eval, expect, message};
@@ -227,6 +227,26 @@ async fn it_ends_with_its_parent_and_the_other_way_round() {
     assert!(tokio::time::timeout(LIMIT, server.ended()).await.unwrap().is_atom("normal"));
     let told = message(&mut parent).await;
     assert_eq!(told.as_tuple().unwrap()[2], Term::atom("normal"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_at_its_own_node() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    let server = Counter::default().start(&node).name("counter").await.unwrap();
+    assert_eq!(server.call::<i64>(&("increment", 3)).await.unwrap(), 3);
+    for to in [Destination::Name(Atom::from_static("counter")), ("counter", node.name()).into(), server.pid().into()] {
+        assert_eq!(node.gen_call::<i64>(to, &"value").timeout(LIMIT).await.unwrap(), 3);
+    }
+    let error = server.call::<i64>(&"leave").await.unwrap_err();
+    assert!(matches!(&error, CallError::Signal(reason) if reason.is_atom("shutdown")), "{error}");
+    for to in [Destination::Name(Atom::from_static("counter")), server.pid().into()] {
+        let error = node.gen_call::<i64>(to, &"value").await.unwrap_err();
+        assert!(matches!(&error, CallError::Signal(reason) if reason.is_atom("noproc")), "{error}");
+    }
+    let silent = node.process();
+    let error = node.gen_call::<i64>(silent.pid(), &"value").timeout(Duration::from_millis(50)).await.unwrap_err();
+    assert!(matches!(error, CallError::Timeout(_)), "{error}");
 }
 
 /// A server that does not begin, and one whose name is taken.

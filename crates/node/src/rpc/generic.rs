@@ -20,9 +20,8 @@ use super::CallError;
 use super::call::{not_sent, within};
 use super::outcome::read;
 use crate::connection::{Answer, Connection, Sender, Sent};
-use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
-use crate::process::{Destination, Message, Process};
+use crate::process::{Destination, Ended, MailboxPolicy, Message, Process};
 use crate::reason;
 
 /// A `gen_server:call` that is about to be made. It is made when it is awaited.
@@ -37,7 +36,8 @@ pub struct GenCall<T> {
 }
 
 impl Node {
-    /// Calls a `gen_server` (or whatever else answers `gen` calls) of a peer, as `gen_server:call/2`.
+    /// Calls a `gen_server`, or another process that answers `gen` calls, of a peer or of this node, as
+    /// `gen_server:call/2`.
     pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
         let mut encoded = Encoded::default();
         let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded.into());
@@ -80,14 +80,19 @@ async fn make<T: DeserializeOwned>(
     request: &RawTerm,
     unmonitored: Option<Duration>,
 ) -> Result<T, CallError> {
-    let myself = || CallError::Connect(ConnectError::Myself(node.identity.name.clone()));
     let (peer, target) = match to {
-        Destination::Process(pid) => {
-            let peer = NodeName::new(&pid.node).map_err(|_| myself())?;
-            (peer, ProcessId::Pid(pid))
+        to @ Destination::Name(_) => return make_here(node, to, request).await,
+        Destination::Process(pid) if node.identity.is_local(&pid) => {
+            return make_here(node, Destination::Process(pid), request).await;
         }
+        Destination::Remote(name, peer) if peer == node.identity.name => {
+            return make_here(node, Destination::Name(name), request).await;
+        }
+        Destination::Process(pid) => match NodeName::new(&pid.node) {
+            Ok(peer) => (peer, ProcessId::Pid(pid)),
+            Err(_) => return Err(CallError::Signal(Term::atom("noproc"))),
+        },
         Destination::Remote(name, peer) => (peer, ProcessId::Name(name)),
-        Destination::Name(_) => return Err(myself()),
     };
     let connection = Box::pin(node.connect(&peer)).await?;
     let number = node.identity.next_reference_number();
@@ -133,6 +138,26 @@ async fn make<T: DeserializeOwned>(
         }
         Answer::Down(reason) => Err(CallError::Signal(reason.decode()?)),
         other => Err(other.into()),
+    }
+}
+
+/// Calls a process of this node.
+async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: &RawTerm) -> Result<T, CallError> {
+    let mut asking = Process::start(node, MailboxPolicy::default());
+    let monitor = asking.monitor(to.clone()).await;
+    let from = Term::tuple([asking.pid().clone().into(), monitor.clone().into()]);
+    let call = Term::tuple([Term::atom("$gen_call"), from, request.decode()?]);
+    // A process that is not there is told by the monitor.
+    let _ = asking.send_term(to, &call).await;
+    loop {
+        match asking.receive().await {
+            Ok(Message::User(reply)) if reply_tag(&reply).as_ref() == Some(&monitor) => return value(&reply),
+            Ok(Message::Down(down)) if down.reference == monitor => {
+                return Err(CallError::Signal(down.reason.decode()?));
+            }
+            Ok(_) => {}
+            Err(Ended { reason }) => return Err(CallError::Signal(reason)),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 use std::future::IntoFuture;
 
 use futures::future::BoxFuture;
-use peerl_node::{Atom, MailboxPolicy, Node, Pid, RegisterError, Term};
+use peerl_node::{Atom, GenCall, MailboxPolicy, Node, Pid, RegisterError, Term};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::context::Context;
@@ -74,7 +76,7 @@ impl<S: Server> Options<S> {
         if let Some(parent) = &parent {
             process.link(parent).await;
         }
-        let mut context = Context::new(node, process, parent);
+        let mut context = Context::new(node.clone(), process, parent);
         // As `gen_server:init_it` does: the name first, so that two cannot both begin.
         if let Some(name) = name {
             let register = context.process.register(name.clone());
@@ -90,7 +92,7 @@ impl<S: Server> Options<S> {
             let reason = receive_loop::run(server, context, mailbox.messages).await;
             ended.send_replace(Some(reason));
         });
-        Ok(Running { pid, ending })
+        Ok(Running { node, pid, ending })
     }
 }
 
@@ -106,6 +108,7 @@ impl<S: Server> IntoFuture for Options<S> {
 /// A server that has been started. It goes on when this is dropped, until it is stopped or its node is.
 #[derive(Debug, Clone)]
 pub struct Running {
+    node: Node,
     pid: Pid,
     ending: watch::Receiver<Option<Term>>,
 }
@@ -114,6 +117,11 @@ impl Running {
     /// The server's pid.
     pub fn pid(&self) -> &Pid {
         &self.pid
+    }
+
+    /// Calls the server, as `gen_server:call/2`; to be awaited. Peers call it by its pid or its name.
+    pub fn call<T: DeserializeOwned>(&self, request: &impl Serialize) -> GenCall<T> {
+        self.node.gen_call(&self.pid, request)
     }
 
     /// Waits until the server has ended, and gives its exit reason.
