@@ -27,7 +27,7 @@ use crate::granted_names::{Grant, GrantError, GrantedNames};
 use crate::guest::GuestNames;
 use crate::identity::Identity;
 use crate::peers::{Peers, Wish};
-use crate::process::ProcessTable;
+use crate::process::{Core, Message, NodeDown, NodeMonitors, NodeUp, ProcessTable};
 use crate::rpc::Served;
 use crate::system::{Output, Services};
 use crate::{NodeDownReason, NodeEvent, Visibility, accept, system};
@@ -65,6 +65,7 @@ pub(crate) struct Inner {
     /// reference.
     pub(crate) requester: Pid,
     events: broadcast::Sender<NodeEvent>,
+    pub(crate) node_monitors: NodeMonitors,
     /// Held from when a connection can be found until its event is sent: nobody who finds it and ends it at once
     /// gets ahead of that.
     coming_up: Mutex<()>,
@@ -173,6 +174,7 @@ impl Node {
             draining: AtomicBool::new(false),
             requester,
             events: broadcast::channel(1024).0,
+            node_monitors: NodeMonitors::default(),
             coming_up: Mutex::default(),
             unlisted: CancellationToken::new(),
             stopped: CancellationToken::new(),
@@ -398,8 +400,9 @@ impl Inner {
         {
             let _held = self.coming_up.lock();
             self.peers.publish(&connection);
-            let event = NodeEvent::NodeUp { node: connection.peer.clone(), visibility: connection.visibility() };
-            let _ = self.events.send(event);
+            let (node, visibility) = (connection.peer.clone(), connection.visibility());
+            self.node_monitors.tell(&Message::NodeUp(Box::new(NodeUp { node: node.clone(), visibility })));
+            let _ = self.events.send(NodeEvent::NodeUp { node, visibility });
         }
         let (read_half, write_half) = stream.into_split();
         tokio::spawn(connection::write(self.clone(), connection.clone(), write_half));
@@ -425,7 +428,18 @@ impl Inner {
         self.node_gone(&connection.peer);
         let _held = self.coming_up.lock();
         self.peers.down(connection);
-        let _ = self.events.send(NodeEvent::NodeDown { node: connection.peer.clone(), reason });
+        let node = connection.peer.clone();
+        let down = NodeDown { node: node.clone(), reason: reason.clone() };
+        self.node_monitors.tell(&Message::NodeDown(Box::new(down)));
+        let _ = self.events.send(NodeEvent::NodeDown { node, reason });
+    }
+
+    /// Has a process told of nodes from now on; gives those that are connected already.
+    pub(crate) fn monitor_nodes(&self, process: &Arc<Core>) -> Vec<NodeUp> {
+        let _held = self.coming_up.lock();
+        self.node_monitors.add(process);
+        let connected = self.peers.all().into_iter();
+        connected.map(|peer| NodeUp { node: peer.peer.clone(), visibility: peer.visibility() }).collect()
     }
 
     /// Does with printed text what the node was set up to do.

@@ -6,6 +6,7 @@ mod handle;
 mod link;
 mod mailbox;
 mod message;
+mod node_monitors;
 mod table;
 
 pub(crate) use self::core::{Core, Exits, MonitorId, Remains, Watched, Watcher};
@@ -15,5 +16,6 @@ pub use handle::{Destination, Ended, Process, RegisterError, SendError};
 pub(crate) use link::Links;
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{MailboxPolicy, Overflow};
-pub use message::{Down, Exit, Message, Monitored};
+pub use message::{Down, Exit, Message, Monitored, NodeDown, NodeUp};
+pub(crate) use node_monitors::NodeMonitors;
 pub(crate) use table::ProcessTable;

@@ -7,7 +7,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 
-use super::{Core, Exits, MailboxPolicy, Message, MonitorId, Monitored, Watched, Watcher};
+use super::{Core, Exits, MailboxPolicy, Message, MonitorId, Monitored, NodeUp, Watched, Watcher};
 use crate::connection::{Connection, Sent};
 use crate::dial::ConnectError;
 use crate::node::{Inner, Node};
@@ -238,6 +238,21 @@ impl Process {
         let Some(watched) = watched else { return false };
         self.inner.stop_watching(&self.core.pid, &watched, reference);
         true
+    }
+
+    /// Has [`Message::NodeUp`] and [`Message::NodeDown`] come from now on, as `net_kernel:monitor_nodes/1`; gives the nodes
+    /// that are connected already.
+    ///
+    /// They come in the order of the changes, and in order with what the nodes send: a node is up before its first message
+    /// comes, and down after its last one and after all exit signals and [`Message::Down`] with `noconnection`. Only if this
+    /// node itself ends the connection, a message that is being delivered at that moment may come later.
+    pub fn monitor_nodes(&self) -> Vec<NodeUp> {
+        self.inner.monitor_nodes(&self.core)
+    }
+
+    /// Has no more of these messages come. Says whether they did.
+    pub fn demonitor_nodes(&self) -> bool {
+        self.inner.node_monitors.remove(&self.core)
     }
 
     /// The processes that monitor this one, as `process_info(Pid, monitored_by)` gives them: one that does so twice

@@ -1,6 +1,8 @@
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference, Term};
 
+use crate::event::{NodeDownReason, Visibility};
+
 /// What a process finds in its mailbox.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -12,6 +14,28 @@ pub enum Message {
     Exit(Box<Exit>),
     /// A monitored process has ended, or was not there, or cannot be reached any more.
     Down(Box<Down>),
+    /// A node has been connected; only if this process [monitors nodes](super::Process::monitor_nodes).
+    NodeUp(Box<NodeUp>),
+    /// A node is connected no longer; only if this process [monitors nodes](super::Process::monitor_nodes).
+    NodeDown(Box<NodeDown>),
+}
+
+/// A node that has been connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeUp {
+    /// Its name.
+    pub node: NodeName,
+    /// Whether the connection shows in `nodes()`.
+    pub visibility: Visibility,
+}
+
+/// A node that is connected no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDown {
+    /// Its name.
+    pub node: NodeName,
+    /// Why.
+    pub reason: NodeDownReason,
 }
 
 /// An exit signal that was trapped.
@@ -53,17 +77,21 @@ impl Message {
                 };
                 Term::tuple([Term::atom("DOWN"), reference.into(), Term::atom("process"), object, reason.decode()?])
             }
+            Self::NodeUp(up) => Term::tuple([Term::atom("nodeup"), up.node.as_atom().clone().into()]),
+            Self::NodeDown(down) => Term::tuple([Term::atom("nodedown"), down.node.as_atom().clone().into()]),
         })
     }
 
     /// About how many bytes of memory the message takes.
     pub(crate) fn size(&self) -> usize {
         let payload = match self {
-            Self::User(payload) => payload,
-            Self::Exit(exit) => &exit.reason,
-            Self::Down(down) => &down.reason,
+            Self::User(payload) => payload.bytes().len(),
+            Self::Exit(exit) => exit.reason.bytes().len(),
+            Self::Down(down) => down.reason.bytes().len(),
+            Self::NodeUp(_) => size_of::<NodeUp>(),
+            Self::NodeDown(_) => size_of::<NodeDown>(),
         };
-        size_of::<Self>() + payload.bytes().len()
+        size_of::<Self>() + payload
     }
 }
 

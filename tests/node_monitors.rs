@@ -1,0 +1,100 @@
+//! Nodes that come and go, told to processes in order with everything else.
+
+mod stage;
+
+use std::time::Duration;
+
+use peerl::{Atom, Message, NodeDown, NodeUp, Process, Visibility};
+use peerl_test_support::matrix;
+use stage::{LIMIT, Stage, eval, name};
+
+async fn next(process: &mut Process) -> Message {
+    tokio::time::timeout(LIMIT, process.receive()).await.expect("a message").unwrap()
+}
+
+/// What a node sends comes between its coming and its going, and so do the ends of monitors and links.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_order_with_what_the_node_sends() {
+    for otp in matrix() {
+        let stage = Stage::new();
+        let node = stage.node().await;
+        let mut process = node.process();
+        process.register(Atom::from_static("watcher")).unwrap();
+        process.trap_exit(true);
+        assert_eq!(process.monitor_nodes(), []);
+        // A second time makes no second message.
+        assert_eq!(process.monitor_nodes(), []);
+        let beam = stage.beam(otp).await;
+        let sends = "Pid = spawn(fun() ->
+                         [{watcher, NODE} ! N || N <- lists:seq(1, 1000)],
+                         {watcher, NODE} ! self(),
+                         receive {linked, Main} -> [{watcher, NODE} ! N || N <- lists:seq(1, 1000)], Main ! go end,
+                         receive after infinity -> ok end
+                     end),
+                     register(sender, Pid), ok";
+        eval(&beam, &node, sends).await;
+        match next(&mut process).await {
+            Message::NodeUp(up) => assert_eq!(*up, NodeUp { node: name(&beam), visibility: Visibility::Visible }),
+            other => panic!("{other:?}"),
+        }
+        for number in 1..=1000_i64 {
+            assert_eq!(next(&mut process).await.into_term().unwrap().as_integer(), Some(number));
+        }
+        let sender = next(&mut process).await.into_term().unwrap().as_pid().unwrap().clone();
+        process.link(&sender).await;
+        let monitor = process.monitor(&sender).await;
+        let other = node.process();
+        assert_eq!(other.monitor_nodes(), [NodeUp { node: name(&beam), visibility: Visibility::Visible }]);
+        // The BEAM sends much, and halts at once.
+        let halt = "sender ! {linked, self()}, receive go -> spawn(fun() -> erlang:halt(0) end), ok end";
+        let _ = beam.eval_within_async(halt.to_owned(), Duration::from_secs(30)).await;
+        let (mut numbers, mut ends) = (0, 0);
+        loop {
+            match next(&mut process).await {
+                Message::User(_) => numbers += 1,
+                Message::Down(down) => {
+                    assert_eq!(down.reference, monitor);
+                    ends += 1;
+                }
+                Message::Exit(exit) => {
+                    assert_eq!(exit.from, sender);
+                    ends += 1;
+                }
+                Message::NodeDown(down) => {
+                    let NodeDown { node, .. } = *down;
+                    assert_eq!(node, name(&beam));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((numbers, ends), (1000, 2), "before the node is down, on {otp:?}");
+        assert!(process.demonitor_nodes() && !process.demonitor_nodes());
+        assert!(process.try_receive().unwrap().is_none());
+    }
+}
+
+/// Each change is told once, to each that asked, as terms that Erlang has for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_change_once() {
+    let stage = Stage::new();
+    let (node, peer) = (stage.node().await, stage.hidden().await);
+    let mut processes = [node.process(), node.process()];
+    for process in &processes {
+        process.monitor_nodes();
+    }
+    for _ in 0..20 {
+        node.connect(peer.name()).await.unwrap();
+        assert!(node.disconnect(peer.name()));
+    }
+    for process in &mut processes {
+        for turn in 0..20 {
+            for what in ["nodeup", "nodedown"] {
+                let term = next(process).await.into_term().unwrap();
+                let expected = peerl::Term::tuple([peerl::Term::atom(what), peer.name().as_atom().clone().into()]);
+                assert_eq!(term, expected, "in turn {turn}");
+            }
+        }
+        assert!(process.try_receive().unwrap().is_none());
+    }
+}
