@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
+use futures::future::join_all;
 use futures::{StreamExt, stream};
 use peerl_cli::http::{Lifetime, Limits, Server, Stopped, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -155,6 +156,19 @@ async fn a_connection_at_work_is_not_closed_for_another_one() {
     }
     is_served(address).await;
     assert!(rest(working).await.ends_with("done"));
+}
+
+#[tokio::test]
+async fn a_request_is_served_beside_streams_of_events() {
+    let (_server, address) = start(LIMITS).await;
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        streams.push(sent(address, "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").await);
+    }
+    is_served(address).await;
+    let ends = streams.into_iter().map(|stream| timeout(Duration::from_secs(2), rest(stream)));
+    let ended = join_all(ends).await.iter().filter(|end| end.is_ok()).count();
+    assert!((50 - LIMITS.connections..50).contains(&ended), "{ended} of 50 are closed, and the others go on");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ use tower::ServiceExt;
 
 use super::json::error;
 use super::limits::{Lifetime, Limits};
+use super::places::Occupation;
 use super::refusals::Refused;
 use super::server::Occupant;
 
@@ -91,16 +92,6 @@ struct Watched {
     occupant: Occupant,
 }
 
-impl Watched {
-    fn written<T>(&self, result: Poll<T>) -> Poll<T> {
-        match result.is_pending() {
-            true => self.occupant.stalls(),
-            false => self.occupant.proceeds(),
-        }
-        result
-    }
-}
-
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
@@ -110,7 +101,7 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(result)
+        self.occupant.comes_to(Occupation::AwaitsClient, result)
     }
 
     fn poll_write_vectored(
@@ -119,7 +110,7 @@ impl AsyncWrite for Watched {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written(result)
+        self.occupant.comes_to(Occupation::AwaitsClient, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -147,11 +138,7 @@ impl hyper::body::Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match frame.is_pending() {
-            true => self.occupant.stalls(),
-            false => self.occupant.proceeds(),
-        }
-        frame
+        self.occupant.comes_to(Occupation::AwaitsClient, frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -163,7 +150,7 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
-/// The body of an answer, which tells when there is nothing more to send.
+/// The body of an answer, which tells when there is nothing to send yet, or nothing more.
 struct AnswerBody {
     body: Body,
     occupant: Occupant,
@@ -174,7 +161,8 @@ impl hyper::body::Body for AnswerBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.occupant.comes_to(Occupation::AwaitsEvent, frame)
     }
 
     fn is_end_stream(&self) -> bool {

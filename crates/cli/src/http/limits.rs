@@ -7,9 +7,9 @@ use rustix::process::{Resource, getrlimit};
 /// The bounds of a server's connections. What bounds its requests are layers of its router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most connections at a time, of which one client address can have half, unless
-    /// the server is on the loopback. For a new one beyond them, the one that
-    /// has waited longest for its client is closed.
+    /// The most connections at a time, of which one client address can have half, unless the server is on the loopback. For
+    /// a new one beyond them, the one that has waited longest for its client is closed; if none waits for its client, one
+    /// whose answer is a stream of events.
     pub connections: usize,
     /// How long a client may take to send the head of a request, or to send another one.
     pub head: Duration,

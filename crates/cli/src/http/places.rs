@@ -7,8 +7,8 @@ use peerl_proto::admission::Origin;
 
 /// The connections of a server, each with what it is occupied with.
 ///
-/// A connection that waits for its client can be closed for a new one; one at work for its client cannot. So clients that
-/// say nothing, or do not read, keep nobody out. `H` is what ends a connection.
+/// A connection that waits can be closed for a new one; one at work for its client cannot. So clients that say nothing, or
+/// do not read, or have streams of events, keep nobody out. `H` is what ends a connection.
 #[derive(Debug)]
 pub(super) struct Places<H> {
     limit: usize,
@@ -25,6 +25,8 @@ pub(super) enum Occupation {
     AwaitsRequest,
     /// The client does not read its answer, or does not send the body of its request.
     AwaitsClient,
+    /// Its answer goes on when there is something to tell. The client of such a stream connects again by itself.
+    AwaitsEvent,
     /// A request is answered.
     Works,
 }
@@ -81,16 +83,16 @@ impl<H: Clone> Places<H> {
         }
     }
 
-    /// Notes that a client has not taken or not given what its request needs.
-    pub(super) fn stall(&mut self, id: u64, now: Instant) {
+    /// Notes what the work at a request waits for.
+    pub(super) fn pause(&mut self, id: u64, occupation: Occupation, now: Instant) {
         if self.taken.get(&id).is_some_and(|place| place.occupation == Occupation::Works) {
-            self.occupy(id, Occupation::AwaitsClient, now);
+            self.occupy(id, occupation, now);
         }
     }
 
-    /// Notes that it has.
-    pub(super) fn proceed(&mut self, id: u64, now: Instant) {
-        if self.taken.get(&id).is_some_and(|place| place.occupation == Occupation::AwaitsClient) {
+    /// Notes that it waits for that no longer.
+    pub(super) fn proceed(&mut self, id: u64, occupation: Occupation, now: Instant) {
+        if self.taken.get(&id).is_some_and(|place| place.occupation == occupation) {
             self.occupy(id, Occupation::Works, now);
         }
     }
@@ -103,7 +105,7 @@ impl<H: Clone> Places<H> {
     /// Takes the places of the connections that have waited for their clients for so long.
     pub(super) fn release_stalled(&mut self, limit: Duration, now: Instant) -> Vec<H> {
         self.release_if(|place| {
-            place.occupation != Occupation::Works && now.saturating_duration_since(place.since) >= limit
+            place.occupation <= Occupation::AwaitsClient && now.saturating_duration_since(place.since) >= limit
         })
     }
 
@@ -143,10 +145,12 @@ impl<H: Clone> Places<H> {
         candidates.min_by_key(|(id, place)| (place.occupation, place.since, **id)).map(|(id, _)| *id)
     }
 
-    /// The longest waiting one of the address that has the most waiting ones.
+    /// Of those that wait for what is closed first, the longest waiting one of the address that has the most.
     fn longest_waiting_of_many(&self) -> Option<u64> {
+        let first = self.waiting().map(|(_, place)| place.occupation).min()?;
         let mut counts = HashMap::<Origin, usize>::new();
-        self.waiting().for_each(|(_, place)| *counts.entry(place.origin).or_default() += 1);
+        let those = self.waiting().filter(|(_, place)| place.occupation == first);
+        those.for_each(|(_, place)| *counts.entry(place.origin).or_default() += 1);
         let most = counts.values().max()?;
         self.longest_waiting(|origin| counts.get(&origin) == Some(most))
     }
@@ -156,7 +160,7 @@ impl<H: Clone> Places<H> {
 mod tests {
     use std::net::IpAddr;
 
-    use super::Occupation::{AwaitsClient, AwaitsRequest, Works};
+    use super::Occupation::{AwaitsClient, AwaitsEvent, AwaitsRequest, Works};
     use super::*;
 
     /// Places whose connections are their own handles, and a clock that goes on with each step.
@@ -226,13 +230,35 @@ mod tests {
         }
         server.occupy(1, Works);
         let now = server.tick();
-        server.places.stall(1, now);
+        server.places.pause(1, AwaitsClient, now);
         assert_eq!(server.displaced("10.0.0.1"), 2);
         server.occupy(3, Works);
         assert_eq!(server.displaced("10.0.0.1"), 1);
         server.occupy(4, Works);
         assert_eq!(server.admit("10.0.0.1"), Admission::Refused);
         assert_eq!(server.admit("10.0.0.2"), Admission::Admitted(5));
+    }
+
+    #[test]
+    fn streams_of_events_leave_after_all_others_that_wait() {
+        let mut server = Server::new(4);
+        for address in ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+            server.admit(address);
+        }
+        for id in 1..=3 {
+            server.occupy(id, Works);
+            let now = server.tick();
+            server.places.pause(id, AwaitsEvent, now);
+        }
+        assert_eq!(server.displaced("10.0.0.4"), 4, "the one that is silent, whoever has the most");
+        server.occupy(5, Works);
+        assert_eq!(server.displaced("10.0.0.4"), 1);
+        let now = server.tick();
+        assert!(server.places.release_stalled(Duration::ZERO, now).len() == 1, "only the silent one");
+        server.places.proceed(2, AwaitsClient, now);
+        assert_eq!(server.places.taken[&2].occupation, AwaitsEvent);
+        server.places.proceed(2, AwaitsEvent, now);
+        assert_eq!(server.places.taken[&2].occupation, Works);
     }
 
     #[test]
@@ -255,17 +281,17 @@ mod tests {
         let mut server = Server::new(4);
         server.admit("10.0.0.1");
         let now = server.tick();
-        server.places.stall(1, now);
+        server.places.pause(1, AwaitsClient, now);
         assert_eq!(server.places.taken[&1].occupation, AwaitsRequest);
         server.occupy(1, Works);
         let stalled = server.tick();
-        server.places.stall(1, stalled);
+        server.places.pause(1, AwaitsClient, stalled);
         assert_eq!(server.places.taken[&1].occupation, AwaitsClient);
         let limit = Duration::from_secs(30);
         assert!(server.places.release_stalled(limit, stalled + limit / 2).is_empty());
-        server.places.proceed(1, stalled + limit / 2);
+        server.places.proceed(1, AwaitsClient, stalled + limit / 2);
         assert!(server.places.release_stalled(limit, stalled + limit).is_empty());
-        server.places.stall(1, stalled + limit);
+        server.places.pause(1, AwaitsClient, stalled + limit);
         assert_eq!(server.places.release_stalled(limit, stalled + limit * 2), [1]);
         assert!(server.places.release_idle().is_empty());
     }

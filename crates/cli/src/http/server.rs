@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -101,15 +102,16 @@ impl Occupant {
         self.shared.changed.notify_one();
     }
 
-    /// The client does not read, or does not send.
-    pub(super) fn stalls(&self) {
-        self.shared.places().stall(self.id, Instant::now());
-        self.shared.changed.notify_one();
-    }
-
-    /// The client has read or sent something.
-    pub(super) fn proceeds(&self) {
-        self.shared.places().proceed(self.id, Instant::now());
+    /// Its work has come this far by what it may wait for: the client, or an event.
+    pub(super) fn comes_to<T>(&self, occupation: Occupation, progress: Poll<T>) -> Poll<T> {
+        match progress.is_pending() {
+            true => {
+                self.shared.places().pause(self.id, occupation, Instant::now());
+                self.shared.changed.notify_one();
+            }
+            false => self.shared.places().proceed(self.id, occupation, Instant::now()),
+        }
+        progress
     }
 
     /// Its request was refused.
