@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::address::JobAddress;
 use super::cluster::Cluster;
-use super::html;
+use super::html::{self, Work};
 use super::job::{JobHead, Phase, Update};
 use super::pages::admitted;
 use super::problem::{Problem, sentence};
@@ -36,6 +36,9 @@ const POLL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_s
 
 /// How often the cluster is told at most.
 const CLUSTER: Duration = Duration::from_secs(1);
+
+/// How often it is looked what the nodes do for all jobs.
+const ALL_JOBS: Duration = Duration::from_secs(2);
 
 /// How long a browser waits before it comes again after the stream has ended.
 const RECONNECT: Duration = Duration::from_secs(2);
@@ -144,7 +147,9 @@ impl Teller {
             if is_old && draw_at <= Instant::now() {
                 (is_old, draw_at) = (false, Instant::now() + CLUSTER);
                 let now = cluster.borrow_and_update().clone();
-                if let Some(html) = drawing.changed(now, head.as_ref()) {
+                let jobs = if head.is_none() { self.site.jobs.running() } else { Vec::new() };
+                let work = head.as_ref().map_or(Work::OfAll(&jobs), Work::Of);
+                if let Some(html) = drawing.changed(&now, work) {
                     self.send(Event::default().event("cluster"), &json!({ "html": html })).await?;
                 }
             }
@@ -156,8 +161,8 @@ impl Teller {
                 () = sleep(poll), if own.is_none() && address.is_some() => {}
                 () = changed(Some(&mut cluster)), if !is_old => is_old = true,
                 () = sleep_until(draw_at), if is_old => {}
-                // So the cluster is looked at as long as somebody looks at the page.
-                () = sleep(Duration::from_secs(5)) => {}
+                // The cluster is looked at as long as somebody looks at the page, and what its nodes do for all jobs is told.
+                () = sleep(ALL_JOBS) => is_old |= address.is_none(),
             }
         }
     }
@@ -197,8 +202,8 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn changed(&mut self, cluster: Arc<Cluster>, job: Option<&JobHead>) -> Option<&str> {
-        let html = html::cluster(&cluster, job).into_string();
+    fn changed(&mut self, cluster: &Cluster, work: Work<'_>) -> Option<&str> {
+        let html = html::cluster(cluster, work).into_string();
         (html != self.html).then(|| {
             self.html = html;
             self.html.as_str()

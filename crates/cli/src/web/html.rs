@@ -1,7 +1,7 @@
 //! The pages as HTML. What comes from outside is escaped by the templates.
 
 mod cluster;
-pub(crate) use cluster::cluster;
+pub(crate) use cluster::{Work, cluster};
 mod page;
 pub(crate) use page::{Frame, login, message};
 mod results;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::address::JobAddress;
 use super::export::{self, Results};
-use super::html::{self, Draft, RowFilter};
+use super::html::{self, Draft, RowFilter, Work};
 use super::job::Phase;
 use super::problem::{Problem, sentence};
 use super::session::Visitor;
@@ -85,7 +85,13 @@ fn form(site: &Site, mut guest: Guest, status: StatusCode, text: &str, problems:
     let token = guest.form_token(site);
     let mut frame = guest.frame(site, "Checksums of web pages", token.as_deref());
     frame.events = Some("/cluster/events");
-    let page = html::start(frame, Draft { text, problems }, &site.jobs.latest(LATEST), &site.cluster.now());
+    let page = html::start(
+        frame,
+        Draft { text, problems },
+        &site.jobs.latest(LATEST),
+        &site.jobs.running(),
+        &site.cluster.now(),
+    );
     Ok(guest.keep((status, page).into_response()))
 }
 
@@ -259,7 +265,7 @@ pub(super) async fn cluster(State(site): State<Arc<Site>>, guest: Guest) -> Page
     let token = guest.form_token(&site);
     let mut frame = guest.frame(&site, "Cluster", token.as_deref());
     (frame.events, frame.refresh) = (Some("/cluster/events"), Some(5));
-    Ok(guest.keep(frame.around(&html::cluster(&site.cluster.now(), None)).into_response()))
+    Ok(guest.keep(frame.around(&html::cluster(&site.cluster.now(), Work::OfAll(&site.jobs.running()))).into_response()))
 }
 
 /// Lets through who may see the page.

@@ -55,14 +55,16 @@
 
   const replace = (html) => {
     const old = find("cluster");
-    if (!old || old.contains(document.activeElement)) return;
+    if (!old) return;
     const scrolled = old.querySelector(".scroll");
-    const left = scrolled ? scrolled.scrollLeft : 0;
+    const left = scrolled ? scrolled.scrollLeft : 0, focused = scrolled && scrolled === document.activeElement;
     old.outerHTML = html;
     const fresh = find("cluster");
     localize(fresh);
     const scroll = fresh.querySelector(".scroll");
-    if (scroll) scroll.scrollLeft = left;
+    if (!scroll) return;
+    scroll.scrollLeft = left;
+    if (focused) scroll.focus({ preventScroll: true });
   };
 
   const listen = () => {

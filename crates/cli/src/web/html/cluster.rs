@@ -8,8 +8,37 @@ use crate::web::job::{JobHead, Share};
 use crate::web::matrix::matrix;
 use crate::web::workers::Duty;
 
+/// Of which work it is told what the nodes do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work<'a> {
+    /// Of this job.
+    Of(&'a JobHead),
+    /// Of all jobs that run at this web node.
+    OfAll(&'a [JobHead]),
+}
+
+impl Work<'_> {
+    fn share(&self, node: &str) -> Share {
+        let jobs = match self {
+            Self::Of(job) => std::slice::from_ref(*job),
+            Self::OfAll(jobs) => jobs,
+        };
+        let mut sum = Share { node: node.to_owned(), running: 0, done: 0, failed: 0 };
+        for share in jobs.iter().flat_map(|job| &job.nodes).filter(|share| share.node == node) {
+            sum.running += share.running;
+            sum.done += share.done;
+            sum.failed += share.failed;
+        }
+        sum
+    }
+
+    fn is_of_one(&self) -> bool {
+        matches!(self, Self::Of(_))
+    }
+}
+
 /// The nodes, what they do, and who sees whom.
-pub(crate) fn cluster(cluster: &Cluster, job: Option<&JobHead>) -> Markup {
+pub(crate) fn cluster(cluster: &Cluster, work: Work<'_>) -> Markup {
     let state = match () {
         () if cluster.nodes.is_empty() => "empty",
         () if cluster.partitions.len() > 1 => "parted",
@@ -31,7 +60,7 @@ pub(crate) fn cluster(cluster: &Cluster, job: Option<&JobHead>) -> Markup {
                     p .problem { "No node takes checksums now. A job waits half a minute for one." }
                 }
                 div .panel {
-                    (nodes(cluster, job))
+                    (nodes(cluster, work))
                     figure #mesh {
                         (matrix(cluster))
                         figcaption { "Who sees whom: a row for each node, a column for each that it could see." }
@@ -42,7 +71,7 @@ pub(crate) fn cluster(cluster: &Cluster, job: Option<&JobHead>) -> Markup {
     }
 }
 
-fn nodes(cluster: &Cluster, job: Option<&JobHead>) -> Markup {
+fn nodes(cluster: &Cluster, work: Work<'_>) -> Markup {
     html! {
         div .scroll tabindex="0" role="region" aria-label="Nodes" {
             table #nodes {
@@ -52,14 +81,12 @@ fn nodes(cluster: &Cluster, job: Option<&JobHead>) -> Markup {
                     th scope="col" { "Kind" }
                     th scope="col" { "Release" }
                     th scope="col" { "Connected" }
-                    @if job.is_some() {
-                        th scope="col" .number { "Under way" }
-                        th scope="col" .number { "Done" }
-                    }
+                    th scope="col" .number { "Under way" }
+                    @if work.is_of_one() { th scope="col" .number { "Done" } }
                 } }
                 tbody {
                     @for (index, node) in cluster.nodes.iter().enumerate() {
-                        (line(index + 1, node, node.name == cluster.this, job))
+                        (line(index + 1, node, node.name == cluster.this, work))
                     }
                 }
             }
@@ -67,9 +94,8 @@ fn nodes(cluster: &Cluster, job: Option<&JobHead>) -> Markup {
     }
 }
 
-fn line(number: usize, node: &Neighbour, is_this: bool, job: Option<&JobHead>) -> Markup {
-    let share = job.and_then(|job| job.nodes.iter().find(|share| share.node == node.name));
-    let count = |of: fn(&Share) -> usize| share.map(of).unwrap_or_default();
+fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Markup {
+    let share = work.share(&node.name);
     let kind = match (node.kind, node.hidden) {
         (None, _) => "unknown".to_owned(),
         (Some(kind), true) => format!("{}, hidden", kind_name(kind)),
@@ -97,10 +123,8 @@ fn line(number: usize, node: &Neighbour, is_this: bool, job: Option<&JobHead>) -
                     (None, None) => "",
                 }
             }
-            @if job.is_some() {
-                td .number { (count(|share| share.running)) }
-                td .number { (count(|share| share.done + share.failed)) }
-            }
+            td .number { (share.running) }
+            @if work.is_of_one() { td .number { (share.done + share.failed) } }
         }
     }
 }

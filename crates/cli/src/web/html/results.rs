@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Frame, cluster, counted, grouped, time};
+use super::{Frame, Work, cluster, counted, grouped, time};
 use crate::web::cluster::Cluster;
 use crate::web::job::{JobHead, Phase};
 use crate::web::row::{Row, RowState};
@@ -61,7 +61,7 @@ pub(crate) fn results(
             (table(&shown))
             @if shown.is_empty() { p .empty { "No row has failed." } }
         }
-        (cluster(now, Some(job)))
+        (cluster(now, Work::Of(job)))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Frame, cluster, counted, grouped, time};
+use super::{Frame, Work, cluster, counted, grouped, time};
 use crate::web::cluster::Cluster;
 use crate::web::job::{JobHead, Phase};
 use crate::web::urls::MAX_URLS;
@@ -17,7 +17,13 @@ pub(crate) struct Draft<'a> {
 }
 
 /// The page with the form, the latest jobs and the cluster.
-pub(crate) fn start(frame: Frame<'_>, draft: Draft<'_>, jobs: &[JobHead], now: &Cluster) -> Markup {
+pub(crate) fn start(
+    frame: Frame<'_>,
+    draft: Draft<'_>,
+    jobs: &[JobHead],
+    running: &[JobHead],
+    now: &Cluster,
+) -> Markup {
     frame.around(&html! {
         section .card {
             h1 { "Checksums of web pages" }
@@ -45,7 +51,7 @@ pub(crate) fn start(frame: Frame<'_>, draft: Draft<'_>, jobs: &[JobHead], now: &
                 ul .jobs { @for job in jobs { (line(job)) } }
             }
         }
-        (cluster(now, None))
+        (cluster(now, Work::OfAll(running)))
     })
 }
 
