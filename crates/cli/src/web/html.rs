@@ -21,6 +21,16 @@ fn time(milliseconds: u64) -> Markup {
     html! { time datetime=(text) title=(text) { (shown) } }
 }
 
+/// The name of a node, which breaks before its host.
+fn node_name(name: &str) -> Markup {
+    html! {
+        @match name.split_once('@') {
+            Some((name, host)) => { (name) wbr; "@" (host) },
+            None => (name),
+        }
+    }
+}
+
 /// A number with thin spaces between its thousands.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -57,7 +57,7 @@ pub(crate) fn matrix(cluster: &Cluster) -> Markup {
     if count == 0 {
         return html! {};
     }
-    let cell = (420 / count).clamp(6, 32);
+    let cell = (420 / count).clamp(6, 40);
     let size = MARGIN + cell * count + 1;
     html! {
         svg #matrix xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (size) " " (size) } width=(size) height=(size)

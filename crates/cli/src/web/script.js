@@ -33,12 +33,19 @@
     put(sum, text[data.state] || "", true);
     put(status, data.status == null ? "" : String(data.status));
     put(bytes, group(data.bytes));
-    put(node, data.node || "", true);
+    // It breaks before its host.
+    const name = data.node || "", at = name.indexOf("@");
+    if (node.textContent !== name) {
+      if (at < 0) put(node, name, true);
+      else node.replaceChildren(name.slice(0, at), document.createElement("wbr"), name.slice(at));
+      node.title = name;
+    }
     put(ms, data.state === "waiting" ? "" : group(data.ms));
   };
   const head = (data) => {
     const { job: now, summary } = data, running = now.phase === "running";
     job.dataset.phase = now.phase;
+    job.toggleAttribute("data-failed", now.failed > 0);
     find("bar").value = now.done + now.failed;
     put(find("progress"), summary);
     document.title = summary + " · peerl";

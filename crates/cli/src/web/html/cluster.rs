@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::time;
+use super::{node_name, time};
 use crate::web::cluster::{Cluster, Neighbour};
 use crate::web::job::{JobHead, Share};
 use crate::web::matrix::matrix;
@@ -46,7 +46,7 @@ pub(crate) fn cluster(cluster: &Cluster, work: Work<'_>) -> Markup {
         () => "whole",
     };
     html! {
-        section .card.wide #cluster data-state=(state) aria-labelledby="cluster-title" {
+        section .card #cluster data-state=(state) aria-labelledby="cluster-title" {
             h2 #cluster-title { "Cluster" }
             p .state { (cluster.summary()) }
             @for (strategy, error) in &cluster.discovery {
@@ -63,7 +63,10 @@ pub(crate) fn cluster(cluster: &Cluster, work: Work<'_>) -> Markup {
                     (nodes(cluster, work))
                     figure #mesh {
                         (matrix(cluster))
-                        figcaption { "Who sees whom: a row for each node, a column for each that it could see." }
+                        figcaption {
+                            "Who sees whom: a row for each node, a column for each that it could see. Plain: it does. Striped: \
+                             it does not. Dotted: it does not say."
+                        }
                     }
                 }
             }
@@ -78,9 +81,6 @@ fn nodes(cluster: &Cluster, work: Work<'_>) -> Markup {
                 thead { tr {
                     th scope="col" .number { "#" }
                     th scope="col" { "Node" }
-                    th scope="col" { "Kind" }
-                    th scope="col" { "Release" }
-                    th scope="col" { "Connected" }
                     th scope="col" .number { "Under way" }
                     @if work.is_of_one() { th scope="col" .number { "Done" } }
                 } }
@@ -96,11 +96,6 @@ fn nodes(cluster: &Cluster, work: Work<'_>) -> Markup {
 
 fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Markup {
     let share = work.share(&node.name);
-    let kind = match (node.kind, node.hidden) {
-        (None, _) => "unknown".to_owned(),
-        (Some(kind), true) => format!("{}, hidden", kind_name(kind)),
-        (Some(kind), false) => kind_name(kind).to_owned(),
-    };
     let note = match (&node.error, &node.duty) {
         (Some(error), _) => Some(error.clone()),
         (None, Some(duty @ Duty::LeftOut(_))) => Some(duty.words()),
@@ -110,18 +105,17 @@ fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Marku
         tr data-state=(if node.error.is_some() { "lost" } else { "connected" }) {
             td .number { (number) }
             th scope="row" {
-                span .name { (node.name) }
-                @if is_this { span .note { "serves this page" } }
-                @if let Some(note) = note { span .note { (note) } }
-            }
-            td { (kind) }
-            td { (node.release.as_deref().map(|release| format!("OTP {release}")).unwrap_or_default()) }
-            td {
-                @match (node.connected_since_ms, &node.error) {
-                    (_, Some(_)) => "reconnecting",
-                    (Some(since), None) => { "since " (time(since)) },
-                    (None, None) => "",
+                span .name { (node_name(&node.name)) }
+                span .note {
+                    (nature(node))
+                    @match (node.connected_since_ms, &node.error) {
+                        (_, Some(_)) => ", reconnecting",
+                        (Some(since), None) => { ", since " (time(since)) },
+                        (None, None) => "",
+                    }
+                    @if is_this { ", serves this page" }
                 }
+                @if let Some(note) = note { span .note.why { (note) } }
             }
             td .number { (share.running) }
             @if work.is_of_one() { td .number { (share.done + share.failed) } }
@@ -129,9 +123,14 @@ fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Marku
     }
 }
 
-fn kind_name(kind: &str) -> &str {
-    match kind {
-        "beam" => "BEAM",
-        kind => kind,
-    }
+/// What a node is, in a few words.
+fn nature(node: &Neighbour) -> String {
+    let kind = match node.kind {
+        None => return "of unknown kind".to_owned(),
+        Some("beam") => "BEAM",
+        Some(kind) => kind,
+    };
+    let release = node.release.as_deref().map_or_else(String::new, |release| format!(", OTP {release}"));
+    let hidden = if node.hidden { ", hidden" } else { "" };
+    format!("{kind}{hidden}{release}")
 }

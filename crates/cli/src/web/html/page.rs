@@ -42,7 +42,7 @@ impl Frame<'_> {
                 body data-events=[self.events] {
                     a .skip href="#main" { "Skip to the content" }
                     header .top {
-                        a .brand href="/" { "peerl" }
+                        a .brand href="/" { img src=(assets::ICON.path()) alt="" width="24" height="24"; "peerl" }
                         @if !self.node.is_empty() { span .at { "at " code { (self.node) } } }
                         @if let (true, Some(token)) = (self.can_log_out, self.form_token) {
                             form method="post" action="/logout" {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Frame, Work, cluster, counted, grouped, time};
+use super::{Frame, Work, cluster, counted, grouped, node_name, time};
 use crate::web::cluster::Cluster;
 use crate::web::job::{JobHead, Phase};
 use crate::web::row::{Row, RowState};
@@ -33,10 +33,12 @@ pub(crate) fn results(
         rows.iter().filter(|row| filter == RowFilter::All || row.state == RowState::Failed).collect();
     let path = job.path();
     frame.around(&html! {
-        section .card.wide #job data-phase=(phase(job)) data-version=(version) {
+        section .card #job data-phase=(phase(job)) data-failed=[(job.failed > 0).then_some("")] data-version=(version) {
             div .heading {
                 h1 { (counted(job.total, "web page", "web pages")) }
-                p .meta { "Begun " (time(job.created_ms)) " · " a href="/" { "New job" } }
+                p .meta {
+                    "Begun " (time(job.created_ms)) " · " a href="/" { "New job" } span .jump { " · " a href="#cluster" { "Cluster" } }
+                }
             }
             (progress(job))
             div .tools {
@@ -118,7 +120,7 @@ fn line(row: &Row) -> Markup {
             td role="cell" .sum title=(sum) { (sum) }
             td role="cell" .status { (row.status.map(|status| status.to_string()).unwrap_or_default()) }
             td role="cell" .bytes { (number(row.bytes)) }
-            td role="cell" .node title=[row.node.as_deref()] { (row.node.as_deref().unwrap_or_default()) }
+            td role="cell" .node title=[row.node.as_deref()] { (node_name(row.node.as_deref().unwrap_or_default())) }
             td role="cell" .ms { (number(row.ms)) }
         }
     }

@@ -25,7 +25,7 @@ pub(crate) fn start(
     now: &Cluster,
 ) -> Markup {
     frame.around(&html! {
-        section .card {
+        section .card #form {
             h1 { "Checksums of web pages" }
             p .lead { "Nodes of the cluster fetch the pages, and take the SHA-256 sum of each." }
             @if !draft.problems.is_empty() {
@@ -46,7 +46,7 @@ pub(crate) fn start(
             }
         }
         @if !jobs.is_empty() {
-            section .card aria-labelledby="jobs-title" {
+            section .card #latest aria-labelledby="jobs-title" {
                 h2 #jobs-title { "Latest jobs" }
                 ul .jobs { @for job in jobs { (line(job)) } }
             }
