@@ -270,5 +270,5 @@ async fn programs_do_all_that_browsers_do() {
         assert!(refused.json()["error"].is_string(), "{refused:?}");
     }
     let missing = program.get("/api/jobs/x/y").await.is(404);
-    assert!(missing.json()["error"].as_str().unwrap().contains("no node of this cluster"), "{missing:?}");
+    assert!(missing.json()["error"].as_str().unwrap().contains("no node x in this cluster"), "{missing:?}");
 }

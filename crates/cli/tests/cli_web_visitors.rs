@@ -19,11 +19,6 @@ fn token_file(cluster: &Cluster) -> String {
     path
 }
 
-async fn log_in(visitor: &mut Visitor) {
-    let token = visitor.get("/").await.is(200).form_token();
-    visitor.post("/login", &[("form_token", &token), ("token", TOKEN)]).await.is(303);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_of_other_sites_and_sessions_are_refused() {
     let cluster = Cluster::start();
@@ -115,7 +110,7 @@ async fn a_page_for_others_wants_the_token() {
         "__Host-peerl=".to_owned(),
         cookie.replacen("__Host-peerl", "peerl", 1),
     ] {
-        let mut forger = Visitor { cookie: Some(forged.clone()), ..visitor.clone() };
+        let mut forger = visitor.with_cookie(&forged);
         assert!(!forger.get("/").await.is(200).body.contains("<textarea"), "{forged}");
     }
     let form_token = visitor.get("/").await.form_token();
@@ -177,7 +172,8 @@ fn a_page_that_others_can_reach_needs_a_token() {
     let refused = |more: &[&str]| cluster.run(&[&node, more].concat()).failure(64);
     assert!(refused(&["--listen", "0.0.0.0:0"]).contains("--token-file"));
     assert!(refused(&["--public-url", "https://sums.example"]).contains("--token-file"));
-    assert!(refused(&["--token-file", "/no/such/file"]).contains("/no/such/file"));
+    let missing = cluster.run(&[&node[..], &["--token-file", "/no/such/file"]].concat()).failure(1);
+    assert!(missing.contains("/no/such/file"), "{missing}");
     let open = cluster.write("open", TOKEN);
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(refused(&["--token-file", &open]).contains("others can read"));
@@ -260,7 +256,7 @@ async fn several_web_nodes_show_each_other_s_jobs() {
         if answer.status == 200 {
             break answer;
         }
-        assert!(answer.body.contains("no node of this cluster now"), "until it is connected: {answer:?}");
+        assert!(answer.body.contains("in this cluster now"), "until it is connected: {answer:?}");
         assert!(std::time::Instant::now() < end, "{answer:?}");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     };
@@ -280,7 +276,7 @@ async fn several_web_nodes_show_each_other_s_jobs() {
     visitor.post(&format!("{job}/cancel"), &[("form_token", &token)]).await.is(303);
     // Nobody is dialled because a visitor names him; what is there is asked.
     let unknown = there.get("/jobs/nobody@192.0.2.1/1").await.is(404);
-    assert!(unknown.body.contains("nobody@192.0.2.1 is no node of this cluster now"), "{unknown:?}");
+    assert!(unknown.body.contains("There is no node nobody@192.0.2.1 in this cluster now"), "{unknown:?}");
     let no_page = there.get(&format!("/jobs/{worker}/1")).await.is(502);
     assert!(no_page.body.contains("serves no page"), "{no_page:?}");
     // When the node of a job has ended, the other says so.

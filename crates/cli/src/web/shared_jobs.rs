@@ -30,7 +30,7 @@ pub(crate) enum JobError {
     #[error("there is no such job: it may have ended more than a day ago, or its node may have been started anew")]
     Unknown,
     /// The node is none of the cluster.
-    #[error("{0} is no node of this cluster now, so that nothing is known of its jobs")]
+    #[error("there is no node {0} in this cluster now, so that nothing is known of its jobs")]
     UnknownNode(String),
     /// The node does not answer.
     #[error("the job is kept by {node}, which does not tell of it: {why}")]

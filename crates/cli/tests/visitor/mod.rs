@@ -89,6 +89,10 @@ impl Visitor {
         Self { url: url.to_owned(), ..self.clone() }
     }
 
+    pub(crate) fn with_cookie(&self, cookie: &str) -> Self {
+        Self { cookie: Some(cookie.to_owned()), ..self.clone() }
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.url)).timeout(A_WHILE);
         match &self.cookie {
