@@ -19,6 +19,11 @@ fn token_file(cluster: &Cluster) -> String {
     path
 }
 
+async fn log_in(visitor: &mut Visitor) {
+    let token = visitor.get("/").await.is(200).form_token();
+    visitor.post("/login", &[("form_token", &token), ("token", TOKEN)]).await.is(303);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_of_other_sites_and_sessions_are_refused() {
     let cluster = Cluster::start();
@@ -206,8 +211,8 @@ async fn beam_nodes_work_for_a_page_of_this_machine_only() {
     assert_eq!((&row(0)["sha256"], &row(0)["node"]), (&json!("ab".repeat(32)), &json!(beam.name())));
     assert_eq!(row(1)["error"], "URL Not Found");
     assert_eq!(row(2)["error"], "the host has no address");
-    let shown = visitor.get("/cluster").await.body;
-    assert!(shown.contains("BEAM, OTP 25") && shown.contains("left out: it serves no checksums"), "{shown}");
+    visitor.wait_for("/cluster", "BEAM, OTP 25").await;
+    visitor.wait_for("/cluster", "left out: it serves no checksums").await;
 
     let file = token_file(&cluster);
     let guarded = ["--token-file", &file, "--public-url", "http://sums.example"];
@@ -230,6 +235,44 @@ async fn beam_nodes_work_for_a_page_of_this_machine_only() {
     wait(&mut member, "its fetch/1 would fetch private addresses").await;
     let trusting = Page::of(&cluster, &[beam.name()], &[&guarded[..], &["--beam-nodes"]].concat());
     wait(&mut Visitor::of(&trusting.url), "takes checksums").await;
+}
+
+/// A worker of a version that does not know the options about addresses.
+const OLD_WORKER: [&str; 2] = [
+    "-module(peerl).
+     -export([functions/0]).
+     functions() -> [{peerl_page, checksum, 2}].",
+    "-module(peerl_page).
+     -export([checksum/2]).
+     checksum(Url, #{timeout := _} = Options) when map_size(Options) =:= 1 ->
+         #{url => Url, status => 200, sha256 => binary:copy(<<\"cd\">>, 32), bytes => 1, ms => 1, node => node()};
+     checksum(_, _) -> error(badarg).",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_addresses_are_refused_for_visitors_from_elsewhere() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (_worker, worker) = cluster.worker(&[]);
+    let old = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    OLD_WORKER.iter().for_each(|module| old.load_module(module).unwrap());
+    let file = token_file(&cluster);
+    let guarded = ["--token-file", &file, "--public-url", "http://sums.example"];
+    let job = async |page: &Page, workers: usize| {
+        let mut visitor = Visitor::of(&page.url);
+        log_in(&mut visitor).await;
+        visitor.workers(workers).await;
+        let job = visitor.take(&pages.url("/0/inside")).await;
+        (visitor.ended(&job).await["rows"][0].clone(), visitor)
+    };
+    let page = Page::of(&cluster, &[&worker, old.name()], &guarded);
+    let (row, mut visitor) = job(&page, 1).await;
+    assert_eq!(row["state"], "failed");
+    assert!(row["error"].as_str().unwrap().contains("127.0.0.1"), "{row}");
+    visitor.wait_for("/cluster", "left out: it is of an older version, which would fetch private addresses").await;
+    assert_eq!(pages.count(&pages.url("/0/inside")), 0);
+    let allowing = [&guarded[..], &["--allow", "127.0.0.0/8"]].concat();
+    let (row, _) = job(&Page::of(&cluster, &[&worker], &allowing), 1).await;
+    assert_eq!((&row["state"], &row["node"]), (&json!("done"), &json!(worker)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,7 @@ impl Web {
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
         let page = page.open(&node, reconciler.events(), String::new())?;
         let reconciler = reconciler.start();
-        let ready = Ready { ready: true, name: node.name().to_string(), page: page.url() };
+        let ready = Ready { ready: true, name: page.node().to_owned(), page: page.url() };
         output.value(&ready, || format!("ready {} {}", ready.name, ready.page))?;
         let signal = end.await;
         tracing::info!(?signal, "ending");

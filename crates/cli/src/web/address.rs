@@ -2,7 +2,15 @@
 
 use std::fmt::Write;
 
+use peerl_node::Node;
+
 use super::job::JobHead;
+
+/// What a node is called in the addresses of its jobs. Guests share their names with others, and nobody can reach them.
+pub(crate) fn name_of(node: &Node) -> String {
+    let is_guest = node.port() == 0;
+    if is_guest { "guest".to_owned() } else { node.name().to_string() }
+}
 
 /// Which job is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::address::name_of;
 use super::workers::{Duty, Workers};
 use crate::fleet::{FleetEvent, Healer, HealerOptions, Member, Zeal};
 
@@ -108,7 +109,7 @@ const LINGERING: Duration = Duration::from_secs(15);
 impl ClusterView {
     /// Follows what becomes of a node's connections and of discovery.
     pub(crate) fn follow(node: &Node, mesh: broadcast::Receiver<MeshEvent>, workers: &Workers) -> Self {
-        let this = node.name().to_string();
+        let this = name_of(node);
         let (sender, cluster) = watch::channel(Arc::new(Cluster { this, ..Cluster::default() }));
         let wanted = Arc::new(Mutex::new(None));
         let observer = Observer::new(node.clone(), workers.clone(), sender);
@@ -280,7 +281,7 @@ impl Observer {
         };
         nodes.sort_by_cached_key(place);
         let (missing, discovery) = (connectivity.gaps().len(), self.discovery.clone());
-        Cluster { this: self.node.name().to_string(), nodes, partitions, missing, discovery }
+        Cluster { this: name_of(&self.node), nodes, partitions, missing, discovery }
     }
 
     fn neighbour(&self, name: &NodeName, member: &Member) -> Neighbour {

@@ -11,6 +11,7 @@ use peerl_node::Node;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
 
+use super::address::name_of;
 use super::cluster::ClusterView;
 use super::job::JobHead;
 use super::jobs::{JobLimits, Jobs};
@@ -122,8 +123,10 @@ impl Reserved {
         let transport = self.options.public_url.as_ref().map_or(Transport::Http, Origin::transport);
         let digest = self.token.as_ref().map(Token::digest);
         let workers = Workers::new(self.reach, beam);
+        let name = name_of(node);
         let site = Arc::new(Site {
-            jobs: Jobs::new(node.name().as_str(), JobLimits::default()),
+            jobs: Jobs::new(&name, JobLimits::default()),
+            name,
             cluster: ClusterView::follow(node, mesh, &workers),
             pace: self.options.pace(),
             sessions: Sessions::new(node.cookie().as_bytes(), digest, transport),
@@ -159,6 +162,11 @@ impl WebPage {
             true => format!("http://localhost:{}/", self.address.port()),
             false => format!("http://{}/", self.address),
         }
+    }
+
+    /// The name of its node, in the addresses of its jobs.
+    pub fn node(&self) -> &str {
+        &self.site.name
     }
 
     /// Closes the page. Gives what was under way, a line for each job.

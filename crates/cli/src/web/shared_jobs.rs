@@ -85,7 +85,7 @@ fn running(site: &Weak<Site>) -> Result<Arc<Site>, Exception> {
 impl Site {
     /// The job, if this node runs it.
     pub(crate) fn own(&self, address: &JobAddress) -> Option<Arc<Job>> {
-        let is_own = address.node == self.node.name().as_str();
+        let is_own = address.node == self.name;
         is_own.then(|| self.jobs.get(&address.id)).flatten()
     }
 
@@ -94,7 +94,7 @@ impl Site {
     /// # Errors
     /// If there is no such job, or its node does not answer.
     pub(crate) async fn update(&self, address: &JobAddress, after: u64) -> Result<Update, JobError> {
-        if address.node == self.node.name().as_str() {
+        if address.node == self.name {
             let job = self.jobs.get(&address.id).ok_or(JobError::Unknown)?;
             return Ok(job.update(after, ROWS));
         }
@@ -142,7 +142,7 @@ impl Site {
         function: &'static str,
         own: fn(&Self, &str) -> Asked,
     ) -> Result<Asked, JobError> {
-        let asked = match address.node == self.node.name().as_str() {
+        let asked = match address.node == self.name {
             true => own(self, &address.id),
             false => self.ask(address, function, Vec::new()).await?,
         };

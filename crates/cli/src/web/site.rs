@@ -22,6 +22,8 @@ use crate::http::Access;
 pub(crate) struct Site {
     /// The node.
     pub(crate) node: Node,
+    /// Its name, in the addresses of its jobs.
+    pub(crate) name: String,
     /// The jobs that it runs, or has run.
     pub(crate) jobs: Jobs,
     /// Who does the work.

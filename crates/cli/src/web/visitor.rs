@@ -130,7 +130,8 @@ impl Guest {
     /// The frame of a page for them.
     pub(crate) fn frame<'a>(&self, site: &'a Site, title: &'a str, form_token: Option<&'a str>) -> Frame<'a> {
         let can_log_out = matches!(site.access, Access::Token(_)) && self.rights == Rights::Member;
-        let node = if self.is_admitted() { site.node.name().as_str() } else { "" };
+        let is_shown = self.is_admitted() && site.node.port() != 0;
+        let node = if is_shown { site.name.as_str() } else { "" };
         Frame { title, node, form_token, can_log_out, events: None, refresh: None }
     }
 

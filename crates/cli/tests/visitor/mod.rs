@@ -153,6 +153,19 @@ impl Visitor {
         }
     }
 
+    /// Waits until a page says this.
+    pub(crate) async fn wait_for(&mut self, path: &str, text: &str) {
+        let end = Instant::now() + A_WHILE;
+        loop {
+            let page = self.get(path).await.is(200);
+            if page.body.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < end, "{text:?} in {}", page.body);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until so many nodes take checksums.
     pub(crate) async fn workers(&mut self, count: usize) {
         let end = Instant::now() + A_WHILE;
