@@ -197,8 +197,11 @@ async fn many_large_calls_at_once() {
             [spawn(fun() -> B = binary:copy(<<N>>, (1 bsl 19) + N),
                 Self ! {large, (catch erpc:call(NODE, rust, echo, [B])) =:= B} end) || N <- lists:seq(1, 120)],
             Right = length([ok || _ <- lists:seq(1, 120), receive {large, R} -> R end]),
-            Small ! {stop, Self}, receive {small, N} when N > 10 -> Right end";
-        expect(&beam, &node, calls, "120").await;
+            Small ! {stop, Self}, receive {small, N} -> {Right, N} end";
+        let answer = eval(&beam, &node, calls).await;
+        let small = answer.strip_prefix("{120,").and_then(|rest| rest.strip_suffix('}')).map(str::parse::<u32>);
+        // About twelve, as long as the BEAM shares its output between its processes.
+        assert!(matches!(small, Some(Ok(3..))), "{answer}");
     }
 }
 
