@@ -128,15 +128,14 @@ async fn due(rejections: &Rejections) {
     }
 }
 
-/// The place of a handshake among the attempts of its peer, once the peer has told its name; it is given back
-/// however the handshake ends.
-struct Place<'a> {
+/// The attempt among those of its peer, once the peer has told its name. It is closed when the handshake ends, in any way.
+struct OpenAttempt<'a> {
     node: &'a Inner,
     attempt: AttemptId,
     peer: Option<NodeName>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for OpenAttempt<'_> {
     fn drop(&mut self) {
         if let Some(peer) = &self.peer {
             self.node.peers.closed(peer, self.attempt, None);
@@ -156,7 +155,7 @@ async fn shake_hands(
     let attempt = node.peers.next_attempt();
     let mut buffer = BytesMut::new();
     let local = LocalNode::new(node.identity.name.clone(), node.identity.creation, node.flags, node.cookie.clone());
-    let mut place = Place { node: &node, attempt, peer: None };
+    let mut open = OpenAttempt { node: &node, attempt, peer: None };
     let mut claimed = None;
     let mut grant = None;
     let result = {
@@ -166,7 +165,7 @@ async fn shake_hands(
             if let Decision::Answer(verdict) = &decision
                 && !matches!(verdict, CallVerdict::Yield | CallVerdict::Close)
             {
-                place.peer = Some(caller.name().clone());
+                open.peer = Some(caller.name().clone());
             }
             decision
         };
@@ -184,10 +183,10 @@ async fn shake_hands(
     if let Some(grant) = &mut grant {
         grant.is_used();
     }
-    if place.peer.is_none() {
+    if open.peer.is_none() {
         // A peer that was given its name is in no slot yet.
         let _ = node.peers.call(attempt, &node.identity.name, &established.peer, cancelled);
-        place.peer = Some(established.peer.clone());
+        open.peer = Some(established.peer.clone());
     }
     if node.unlisted.is_cancelled() {
         return Ok(());
@@ -203,7 +202,7 @@ async fn shake_hands(
     }
     match stream.write_all(&acknowledgement).await {
         Ok(()) => {
-            place.peer = None;
+            open.peer = None;
             let name = node.identity.name.clone();
             node.bring_up(attempt, stream, buffer, established, name, grant);
         }

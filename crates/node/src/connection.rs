@@ -17,7 +17,7 @@ pub(crate) use reader::read;
 pub(crate) use signals::Sent;
 pub(crate) use writer::write;
 
-pub(crate) use peerl_proto::connection::{SendError, Sender};
+pub(crate) use peerl_proto::connection::{QueueError, Sender};
 
 use std::sync::atomic::AtomicBool;
 

@@ -236,13 +236,13 @@ pub(crate) struct Returned {
 }
 
 /// How a process has ended that a peer has spawned.
-pub(crate) enum Ended {
+pub(crate) enum JobEnd {
     Returned(Returned),
     /// With any other reason.
     Other(Reason),
 }
 
-impl Ended {
+impl JobEnd {
     pub(crate) fn into_reason(self) -> Reason {
         match self {
             Self::Returned(returned) => returned.into(),

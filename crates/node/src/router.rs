@@ -1,15 +1,14 @@
-//! Where a message goes: to a mailbox, to whoever waits for an answer, to the table of links and monitors, or to the
-//! functions that peers may call.
+//! Where a message goes: to a mailbox, a pending call, the links and monitors, or an exported function.
 
 use std::mem;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use peerl_proto::channel::Message as Inbound;
+use peerl_proto::channel::Message as Received;
 use peerl_proto::control::{ProcessId, Signal, SpawnRequest};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
-use crate::connection::{Added, Answer, Connection, SendError};
+use crate::connection::{Added, Answer, Connection, QueueError};
 use crate::node::Inner;
 use crate::process::{Core, Exits, Message, MonitorId, Overflow, Watcher};
 use crate::reason::{self, Cause};
@@ -32,7 +31,7 @@ pub(crate) enum Violation {
     #[error("a {signal} from a process of another node")]
     Foreign { signal: &'static str },
     #[error(transparent)]
-    Congested(#[from] SendError),
+    Congested(#[from] QueueError),
 }
 
 impl Inner {
@@ -40,7 +39,7 @@ impl Inner {
     pub(crate) fn route(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
-        message: &mut Inbound,
+        message: &mut Received,
     ) -> Result<Routed, Violation> {
         if let Some((loss, bytes)) = message.lost.take() {
             return self.lost(connection, &message.signal, loss, bytes).map(|()| Routed::Done);

@@ -51,7 +51,7 @@ impl FrameReader {
     /// Takes the next whole frame from the front of `buffer`, or `None` while it is incomplete.
     ///
     /// A frame shares the buffer's memory. One above the limit is passed over, as its bytes come, but for its head. One
-    /// that is announced to be larger than [`Self::LARGEST`] is an error at once: no BEAM sends such a one, and the
+    /// that is announced to be larger than [`Self::LARGEST`] is an error at once: no BEAM sends that, and the
     /// connection is then to be closed, since the stream can't be read on.
     #[inline]
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLong> {

@@ -2,7 +2,7 @@
 //! The Erlang distribution protocol as a sans-IO state machine.
 //!
 //! Nothing here opens a socket, starts a task, reads a clock or draws a random number: bytes, instants and challenges
-//! are handed in; bytes and events come out. Whoever drives it needs a socket for each connection:
+//! are handed in; bytes and events come out. Its driver needs a socket for each connection:
 //!
 //! ```text
 //!   admission  who may wait at a port that strangers can reach

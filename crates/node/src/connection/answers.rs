@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peerl_term::Pid;
 
-use super::{Outbox, SendError};
+use super::{Outbox, QueueError};
 
 /// The answers of served calls that wait, outside of the [`Outbox`].
 ///
@@ -33,7 +33,7 @@ impl Answers {
 
     /// Waits until an answer of this size may be queued. If more than `limit` bytes wait, and the peer takes none of what is
     /// written, it is given up.
-    pub(crate) async fn ready(&self, outbox: &Outbox, from: &Pid, size: usize, limit: usize) -> Result<(), SendError> {
+    pub(crate) async fn ready(&self, outbox: &Outbox, from: &Pid, size: usize, limit: usize) -> Result<(), QueueError> {
         self.bytes.fetch_add(size, Ordering::Relaxed);
         let waiting = Waiting { answers: self, size };
         loop {

@@ -6,9 +6,9 @@ use tokio::sync::oneshot;
 
 use crate::NodeDownReason;
 
-/// What a request to the peer is waiting for.
+/// A request to the peer that waits for its answer.
 #[derive(Debug)]
-struct Pending {
+struct Request {
     answer: oneshot::Sender<Answer>,
     /// The process that the peer has spawned for the request.
     spawned: Option<Pid>,
@@ -36,7 +36,7 @@ pub(crate) struct Calls(Mutex<Table>);
 /// Its keys are numbers of ours, so that a quick hash will do.
 #[derive(Debug, Default)]
 struct Table {
-    pending: FxHashMap<u64, Pending>,
+    pending: FxHashMap<u64, Request>,
     /// Requests that nobody waits for any more, whose spawned process is not known yet.
     abandoned: FxHashSet<u64>,
     /// How many have got their answer since this was asked last.
@@ -53,7 +53,7 @@ impl Calls {
             return Err(reason.clone());
         }
         let (answer, receiver) = oneshot::channel();
-        table.pending.insert(number, Pending { answer, spawned: None });
+        table.pending.insert(number, Request { answer, spawned: None });
         Ok(receiver)
     }
 
@@ -82,7 +82,7 @@ impl Calls {
         }
         drop(table);
         if let Some(pending) = pending {
-            // Whoever waited may have gone in this moment.
+            // The caller may have gone in this moment.
             let _ = pending.answer.send(answer);
         }
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use peerl_proto::channel::{MessageBuffer, Rename};
-use peerl_proto::connection::{Batch, Busy, SendError, SendHalf, Sender};
+use peerl_proto::connection::{Batch, Busy, QueueError, SendHalf, Sender};
 use peerl_proto::control::{Control, Offered};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::tick::{TickAction, TickTimer, Traffic};
@@ -54,7 +54,7 @@ impl Outbox {
         from: impl Into<Sender>,
         control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
-    ) -> Result<(), SendError> {
+    ) -> Result<(), QueueError> {
         self.add(|half| half.send(from.into(), control, payload))
     }
 
@@ -67,7 +67,7 @@ impl Outbox {
         start: impl Fn(&mut MessageBuffer<'_>),
         payload: &RawTerm,
         end: &'static [u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), QueueError> {
         self.add(|half| half.send_parts(from.into(), control, start, payload, end))
     }
 
@@ -77,13 +77,13 @@ impl Outbox {
         from: impl Into<Sender>,
         control: &Offered<impl Control>,
         payload: &RawTerm,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), QueueError> {
         self.send_parts(from, control, |_| {}, payload, &[])
     }
 
     /// Queues a message that the writer is not woken for: another one follows in a moment, or [`release`](Self::release).
     /// If something else is sent before, the message goes out with it.
-    pub(crate) fn send_held(&self, from: impl Into<Sender>, control: &Offered<impl Control>) -> Result<(), SendError> {
+    pub(crate) fn send_held(&self, from: impl Into<Sender>, control: &Offered<impl Control>) -> Result<(), QueueError> {
         let mut queue = self.queue.lock();
         let was_empty = queue.half.is_empty();
         self.noted(queue.half.send(from.into(), control, |_| {}))?;
@@ -112,7 +112,7 @@ impl Outbox {
     }
 
     #[inline]
-    fn add(&self, add: impl FnOnce(&mut SendHalf) -> Result<(), SendError>) -> Result<(), SendError> {
+    fn add(&self, add: impl FnOnce(&mut SendHalf) -> Result<(), QueueError>) -> Result<(), QueueError> {
         let mut queue = self.queue.lock();
         let was_empty = queue.half.is_empty();
         self.noted(add(&mut queue.half))?;
@@ -129,16 +129,16 @@ impl Outbox {
     }
 
     #[inline]
-    fn noted(&self, sent: Result<(), SendError>) -> Result<(), SendError> {
-        if sent == Err(SendError::Full) {
+    fn noted(&self, sent: Result<(), QueueError>) -> Result<(), QueueError> {
+        if sent == Err(QueueError::Full) {
             self.overflow();
         }
         sent
     }
 
-    /// Waits until the connection is not busy. Whoever sends on behalf of a user waits here first, and says about
-    /// how many bytes are to come.
-    pub(crate) async fn ready(&self, from: impl Into<Sender>, size: usize) -> Result<(), SendError> {
+    /// Waits until the connection is not busy. A sender on behalf of a user waits here first, and says about how many bytes are to
+    /// come.
+    pub(crate) async fn ready(&self, from: impl Into<Sender>, size: usize) -> Result<(), QueueError> {
         let sender = from.into();
         loop {
             let room = {
@@ -200,7 +200,7 @@ impl Outbox {
                     return;
                 }
             }
-            // The others have their turn. No timer is as fine as this.
+            // The senders run meanwhile. No timer is as fine as this.
             senders = Senders::One;
             tokio::select! {
                 biased;
@@ -245,7 +245,7 @@ impl Outbox {
         (action, queue.half.ticks().deadline())
     }
 
-    /// When to look next whether the peer is silent or answers are due, whatever is read meanwhile.
+    /// An instant that the tick timer tells.
     pub(crate) fn ticks<T>(&self, instant: impl FnOnce(&TickTimer) -> T) -> T {
         instant(self.queue.lock().half.ticks())
     }
@@ -342,7 +342,7 @@ mod tests {
         send(&outbox, 1, 4 << 20);
         assert_eq!(outbox.overflowed().now_or_never(), None);
         send(&outbox, 3, 2 << 20);
-        assert_eq!(outbox.send(&pid(4), &message(4), |_| {}), Err(SendError::Full));
+        assert_eq!(outbox.send(&pid(4), &message(4), |_| {}), Err(QueueError::Full));
         assert_eq!(outbox.overflowed().now_or_never(), Some(()));
     }
 
@@ -351,8 +351,8 @@ mod tests {
         let outbox = outbox();
         send(&outbox, 1, 20);
         outbox.finish();
-        assert_eq!(outbox.send(&pid(3), &message(3), |_| {}), Err(SendError::Closed));
-        assert_eq!(outbox.ready(&pid(3), 1).now_or_never(), Some(Err(SendError::Closed)));
+        assert_eq!(outbox.send(&pid(3), &message(3), |_| {}), Err(QueueError::Closed));
+        assert_eq!(outbox.ready(&pid(3), 1).now_or_never(), Some(Err(QueueError::Closed)));
         let mut batch = Batch::default();
         assert!(outbox.take(&mut batch) && !batch.is_last);
         assert!(!outbox.take(&mut batch) && batch.is_last);

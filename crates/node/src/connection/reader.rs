@@ -72,16 +72,16 @@ async fn read_until_broken(
         if tick_due {
             connection.outbox.tick();
         }
-        // Who has got an answer may well call again. When many call at once, half of them are to be written together, while
-        // the peer has the other half.
+        // A caller that has its answer is likely to call again. Of many callers, half are written together while the peer works on
+        // the other half.
         let (answered, waiting) = connection.calls.take_answered();
         if answered > 1 {
             connection.outbox.expect(answered.max((answered + waiting) / 2));
         }
         if half.is_between_frames() {
             if alone {
-                // Those whose messages have come go on and answer before the thread reads again or sleeps: the peer
-                // then gets much at a time, and so do we. With several threads, another one runs them meanwhile.
+                // The receivers run and answer before the thread reads again or sleeps: more is then written and read at a
+                // time. With several threads, another one runs them meanwhile.
                 tokio::task::yield_now().await;
             }
             // A connection that only serves does not spin where there are threads to wake: its peer may need the core.
@@ -97,8 +97,8 @@ async fn read_until_broken(
                 processor.give_way();
             }
         } else if delivered {
-            // More has come than was read at once. Whoever got messages takes them before there are more: the thread that
-            // delivers them is the one that runs their process next.
+            // More has come than was read at once. The receivers take their messages first: the thread that delivers them is the
+            // one that runs their process next.
             tokio::task::yield_now().await;
         }
         if half.waiting_bytes() > 0
@@ -143,8 +143,8 @@ async fn give_up_idle(half: &mut ReceiveHalf, connection: &Connection, socket: &
     }
 }
 
-/// Lets others have their turns until there is something to read, for a short time. Whoever writes to a thread that sleeps
-/// has to wake it, which takes longer than many a message; the peer's next ones are likely to come soon.
+/// Yields until there is something to read, for a short time. To wake a sleeping thread takes longer than to read a message, and
+/// the peer's next ones are likely to come soon.
 async fn linger(socket: &OwnedReadHalf) {
     let end = Instant::now() + LINGER;
     while Instant::now() < end {
@@ -157,25 +157,25 @@ async fn linger(socket: &OwnedReadHalf) {
     }
 }
 
-/// The processor, which a peer on this host shares with us.
+/// The processor, which a peer on the same host uses too.
 struct Processor {
     /// Until then it is not given away.
     kept_until: Instant,
 }
 
 impl Processor {
-    /// Whoever has it for longer is not a peer that writes.
+    /// A turn that takes longer was not that of a peer that writes.
     const LONGEST_TURN: Duration = Duration::from_millis(1);
 
-    /// So many times as long as such a turn took, there is no other one.
+    /// After such a turn, the processor is kept for this many times as long.
     const KEPT: u32 = 64;
 
     fn new() -> Self {
         Self { kept_until: Instant::now() }
     }
 
-    /// Lets the thread that waits for this processor go on: the write that woke us may have taken it from a peer that has
-    /// more to send, and one read of many calls costs both less than many reads.
+    /// Yields to the thread that waits for this processor: the write that woke this one may have taken it from a peer that has more
+    /// to send, and one read of many calls costs both less than many reads.
     fn give_way(&mut self) {
         let start = Instant::now();
         if start >= self.kept_until {
@@ -184,7 +184,7 @@ impl Processor {
         }
     }
 
-    /// Others that need the processor as much get little of what is ours.
+    /// A thread that computes does not get it again soon.
     fn came_back(&mut self, start: Instant, end: Instant) {
         let turn = end - start;
         if turn > Self::LONGEST_TURN {

@@ -9,7 +9,7 @@ use peerl_proto::channel::Fragments;
 use peerl_proto::control::{Control, Offered, ProcessId};
 use peerl_term::{Pid, Reference, Sink, encode};
 
-use super::{Connection, SendError};
+use super::{Connection, QueueError};
 use crate::reason::{Reason, Returned};
 
 /// Whether a signal went to the peer.
@@ -24,13 +24,13 @@ pub(crate) enum Sent {
 
 impl Connection {
     /// A linked process has ended.
-    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
+    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
         let reason = reason.fit_for(self);
         self.send_with(&from.clone(), &self.forms.exit(from, to), &reason)
     }
 
     /// `exit(To, Reason)`.
-    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), SendError> {
+    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
         let reason = reason.fit_for(self);
         self.send_with(&from.clone(), &self.forms.exit2(from, to), &reason)
     }
@@ -43,7 +43,7 @@ impl Connection {
         to: Pid,
         reference: Reference,
         reason: &Reason,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Sent, QueueError> {
         let reason = reason.fit_for(self);
         match self.forms.monitor_exit(from, to, reference) {
             Some(control) => self.send_with(sender, &control, &reason).map(|()| Sent::Yes),
@@ -58,7 +58,7 @@ impl Connection {
         to: Pid,
         reference: Reference,
         returned: Returned,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Sent, QueueError> {
         let from = ProcessId::Pid(process.clone());
         if returned.value.has_records() {
             return self.send_down(&process, from, to, reference, &returned.into());
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     /// Sends a signal with its reason, encoded anew for this peer.
-    fn send_with(&self, sender: &Pid, control: &Offered<impl Control>, reason: &Reason) -> Result<(), SendError> {
+    fn send_with(&self, sender: &Pid, control: &Offered<impl Control>, reason: &Reason) -> Result<(), QueueError> {
         match reason {
             Reason::Term(term) => self.outbox.send(sender, control, |out| encode::term(term, out)),
             Reason::Returned { id, value } => {
@@ -88,23 +88,23 @@ impl Connection {
         }
     }
 
-    pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), SendError> {
+    pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), QueueError> {
         let control = self.forms.link(from, to);
         self.outbox.send(&control.control().from, &control, |_| {})
     }
 
     /// An unlink that is sent is acknowledged later.
-    pub(crate) fn send_unlink(&self, id: NonZeroU64, from: Pid, to: Pid) -> Result<Sent, SendError> {
+    pub(crate) fn send_unlink(&self, id: NonZeroU64, from: Pid, to: Pid) -> Result<Sent, QueueError> {
         let Some(control) = self.forms.unlink(id, from, to) else { return Ok(Sent::NotOffered) };
         self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Sent::Yes)
     }
 
-    pub(crate) fn send_monitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<Sent, SendError> {
+    pub(crate) fn send_monitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<Sent, QueueError> {
         let Some(control) = self.forms.monitor(from, to, reference) else { return Ok(Sent::NotOffered) };
         self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Sent::Yes)
     }
 
-    pub(crate) fn send_demonitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<(), SendError> {
+    pub(crate) fn send_demonitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<(), QueueError> {
         match self.forms.demonitor(from, to, reference) {
             Some(control) => self.outbox.send(&control.control().from, &control, |_| {}),
             None => Ok(()),

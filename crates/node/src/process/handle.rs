@@ -508,7 +508,7 @@ impl Inner {
 }
 
 async fn send_on(connection: &Connection, from: &Pid, to: ProcessId, payload: Payload<'_>) -> Result<(), SendError> {
-    let failed = |error: crate::connection::SendError| SendError::Connection {
+    let failed = |error: crate::connection::QueueError| SendError::Connection {
         peer: connection.peer.clone(),
         what: error.to_string(),
     };
@@ -529,7 +529,7 @@ fn send_payload(
     control: &Offered<impl Control>,
     payload: Payload<'_>,
     size: usize,
-) -> Result<(), crate::connection::SendError> {
+) -> Result<(), crate::connection::QueueError> {
     match payload {
         Payload::Term(term) if size <= Fragments::LARGE => {
             connection.outbox.send(from, control, |out| encode::term(term, out))

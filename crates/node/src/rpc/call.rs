@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{Applied, Arguments, Reply, apply, rex};
 use crate::NodeDownReason;
-use crate::connection::{Answer, Connection, SendError, Sender};
+use crate::connection::{Answer, Connection, QueueError, Sender};
 use crate::dial::ConnectError;
 use crate::exception::Exception;
 use crate::mfa::Mfa;
@@ -237,14 +237,14 @@ fn send(
     request: &Offered<ErpcRequest<'_>>,
     sender: Sender,
     mfa: &Mfa,
-) -> Result<(), SendError> {
+) -> Result<(), QueueError> {
     let start = |out: &mut MessageBuffer<'_>| request.control().encode_start(out);
     connection.outbox.send_parts(sender, request, start, mfa.arguments(), ErpcRequest::END)
 }
 
-pub(crate) fn not_sent(error: SendError) -> CallError {
+pub(crate) fn not_sent(error: QueueError) -> CallError {
     match error {
-        SendError::Closed => CallError::NodeDown,
+        QueueError::Closed => CallError::NodeDown,
         other => CallError::Send(other.to_string()),
     }
 }

@@ -12,7 +12,7 @@ use super::outcome::{cast_reason, erpc_reason, exit_reason};
 use super::{Applied, Arguments, apply};
 use crate::Exception;
 use crate::node::Inner;
-use crate::reason::{CallId, Ended};
+use crate::reason::{CallId, JobEnd};
 
 /// The evaluation of the function that a process was spawned for, up to the end of the process.
 pub(super) enum Job {
@@ -107,9 +107,9 @@ fn elements<const N: usize>(list: &RawTerm) -> Option<[Term; N]> {
 }
 
 impl Future for Job {
-    type Output = Ended;
+    type Output = JobEnd;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<JobEnd> {
         Poll::Ready(match &mut *self {
             Self::Call(id, applied) => {
                 let outcome = ready!(Pin::new(applied).poll(cx));
@@ -120,11 +120,11 @@ impl Future for Job {
                 if let Err(exception) = &outcome {
                     tracing::warn!(%exception, "a cast function failed");
                 }
-                Ended::Other(cast_reason(outcome))
+                JobEnd::Other(cast_reason(outcome))
             }
             Self::Function(applied) => {
                 let outcome = ready!(Pin::new(applied).poll(cx));
-                Ended::Other(exit_reason(outcome.map_err(without_caller)))
+                JobEnd::Other(exit_reason(outcome.map_err(without_caller)))
             }
         })
     }

@@ -7,12 +7,12 @@ use super::CallError;
 use crate::exception::{Class, Exception};
 use crate::exports::Outcome;
 use crate::identity::Identity;
-use crate::reason::{CallId, Ended, RETURN, Reason, Returned};
+use crate::reason::{CallId, JobEnd, RETURN, Reason, Returned};
 
 /// The exit reason of the process that has made a call for `erpc`: `{Id, return, Value}` and its kin.
-pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> Ended {
+pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> JobEnd {
     let exception = match outcome {
-        Ok(value) => return Ended::Returned(Returned { id, value }),
+        Ok(value) => return JobEnd::Returned(Returned { id, value }),
         Err(exception) => exception,
     };
     let Exception { class, reason, stack } = exception;
@@ -21,7 +21,7 @@ pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> Ended {
         Class::Exit => Term::tuple([id.into(), Term::atom("exit"), reason]),
         Class::Error => Term::tuple([id.into(), Term::atom("error"), reason, stack]),
     };
-    Ended::Other(reason.into())
+    JobEnd::Other(reason.into())
 }
 
 /// The exit reason of a process that has made a call by `erpc:cast/4`: an error is marked as one of the function.

@@ -11,10 +11,10 @@ use peerl_term::{Atom, Pid, RawTerm, Reference};
 use tokio::sync::Notify;
 
 use super::job::Job;
-use crate::connection::{Added, Connection, SendError, Sent};
+use crate::connection::{Added, Connection, QueueError, Sent};
 use crate::node::{Inner, Node};
 use crate::process::{Core, MailboxPolicy};
-use crate::reason::{Ended, Reason};
+use crate::reason::{JobEnd, Reason};
 
 /// The calls of peers that are under way.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ pub(crate) fn take_spawn(
     connection: &Connection,
     request: &mut SpawnRequest,
     arguments: RawTerm,
-) -> Result<Option<Spawn>, SendError> {
+) -> Result<Option<Spawn>, QueueError> {
     let reference = mem::replace(&mut request.reference, Reference::VACANT);
     let from = mem::replace(&mut request.from, Pid::VACANT);
     let refused = match request.options {
@@ -146,7 +146,7 @@ pub(crate) fn refuse(
     reference: Reference,
     from: Pid,
     error: Atom,
-) -> Result<(), SendError> {
+) -> Result<(), QueueError> {
     let reply = SpawnReply { reference, to: from, flags: SpawnReplyFlags::empty(), result: Err(error) };
     connection.outbox.send(&node.requester, &connection.forms.spawn_reply(reply), |_| {})
 }
@@ -154,8 +154,8 @@ pub(crate) fn refuse(
 /// Runs the functions of requests that came together, in one task: most have their value at once, and their answers
 /// are written together. One that has to wait goes on in a task of its own.
 ///
-/// A function that computes for long would hold up those that came with it: one that has done so before
-/// [waits at once](crate::exports::Exports::call), and so has a task of its own.
+/// A function that computes for long delays the functions that came with it. One that has done so before has a task of its own:
+/// its [`Evaluation`](crate::exports::Evaluation) begins there.
 pub(crate) fn serve(node: &Arc<Inner>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
     if spawns.is_empty() {
         return;
@@ -217,7 +217,7 @@ fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
     let _ = connection.outbox.send_held(&pid, &reply);
     let sent = match (&mut job).now_or_never() {
         Some(_) if !options.monitor => Ok(Sent::NotOffered),
-        Some(Ended::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
+        Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
             let connection = connection.clone();
             tokio::spawn(async move {
                 if ready(&active.0, &connection, &pid, returned.value.bytes().len()).await.is_ok() {
@@ -226,8 +226,10 @@ fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
             });
             Ok(Sent::NotOffered)
         }
-        Some(Ended::Returned(returned)) => connection.send_returned(pid, from, reference, returned),
-        Some(Ended::Other(reason)) => connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason),
+        Some(JobEnd::Returned(returned)) => connection.send_returned(pid, from, reference, returned),
+        Some(JobEnd::Other(reason)) => {
+            connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason)
+        }
         None => {
             let process = process(pid, reference, from);
             tokio::spawn(go_on(active, connection.clone(), process, job));
@@ -247,7 +249,7 @@ fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: Pid) -> Sp
 }
 
 /// Waits until the peer takes a large answer.
-async fn ready(node: &Inner, connection: &Connection, from: &Pid, size: usize) -> Result<(), SendError> {
+async fn ready(node: &Inner, connection: &Connection, from: &Pid, size: usize) -> Result<(), QueueError> {
     connection.answers.ready(&connection.outbox, from, size, node.limits.queued).await
 }
 

@@ -22,7 +22,7 @@ impl From<IpAddr> for Origin {
         Self(match address {
             _ if address.is_loopback() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V4(_) => address,
-            // Whoever has one address of a network has all of it.
+            // A host that has one address of a network may use them all.
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         })
     }

@@ -87,7 +87,7 @@ impl Inbound {
     }
 
     /// Takes the head of a frame that is too large to be kept. Its atoms are for later messages too, and its control message
-    /// may be of those that must not be lost.
+    /// may be one that must not be lost.
     #[cold]
     fn receive_head(&mut self, head: Bytes, length: usize, to: &mut Message) -> Result<bool, ChannelError> {
         let (start, atoms) = match *head {
@@ -117,8 +117,8 @@ impl Inbound {
         Ok(true)
     }
 
-    /// Says that a time is over in which messages should have gone on: those that have not are given up, and say so when
-    /// their last fragments come. Gives how many those are.
+    /// Begins a period. Messages that have not gone on in the last one are given up, and say so when their last fragments come.
+    /// Gives how many those are.
     pub fn begin_period(&mut self) -> usize {
         self.reassembly.begin_period()
     }

@@ -14,4 +14,4 @@ mod send;
 
 pub use lanes::Sender;
 pub use receive::{ReceiveError, ReceiveHalf};
-pub use send::{Batch, Busy, Freed, SendError, SendHalf};
+pub use send::{Batch, Busy, Freed, QueueError, SendHalf};

@@ -38,7 +38,7 @@ pub struct SendHalf {
 /// Why something cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SendError {
+pub enum QueueError {
     /// The connection has ended.
     #[error("the connection has ended")]
     Closed,
@@ -133,7 +133,7 @@ impl SendHalf {
         sender: Sender,
         control: &Offered<impl Control>,
         payload: impl Fn(&mut MessageBuffer<'_>),
-    ) -> Result<(), SendError> {
+    ) -> Result<(), QueueError> {
         self.check()?;
         if self.lanes.has(sender) {
             let mut frame = Vec::new();
@@ -158,7 +158,7 @@ impl SendHalf {
         start: impl Fn(&mut MessageBuffer<'_>),
         payload: &RawTerm,
         end: &'static [u8],
-    ) -> Result<(), SendError> {
+    ) -> Result<(), QueueError> {
         debug_assert!(payload.atoms().is_empty());
         if let Some(terms) = self.channel.rename().and_then(|rename| rename.terms(payload.bytes())) {
             return self.send(sender, control, |out| {
@@ -195,10 +195,10 @@ impl SendHalf {
     /// Says whether a message of about this size may be queued now, by a sender that can wait.
     ///
     /// # Errors
-    /// [`SendError::Closed`] if nothing can be sent any more.
-    pub fn ready(&self, sender: Sender, size: usize) -> Result<Result<(), Busy>, SendError> {
+    /// [`QueueError::Closed`] if nothing can be sent any more.
+    pub fn ready(&self, sender: Sender, size: usize) -> Result<Result<(), Busy>, QueueError> {
         if !self.is_open() {
-            return Err(SendError::Closed);
+            return Err(QueueError::Closed);
         }
         // What is sent after a large message waits for it; so its sender must wait too.
         let is_apart = size > Fragments::LARGE || self.lanes.has(sender);
@@ -296,13 +296,13 @@ impl SendHalf {
 
     /// Says whether anything may be queued.
     #[inline]
-    fn check(&self) -> Result<(), SendError> {
+    fn check(&self) -> Result<(), QueueError> {
         if !self.is_open() {
-            return Err(SendError::Closed);
+            return Err(QueueError::Closed);
         }
         // One message alone may be as large as it likes.
         if self.bytes() > self.limit && self.bytes() - self.lanes.largest() > self.limit {
-            return Err(SendError::Full);
+            return Err(QueueError::Full);
         }
         Ok(())
     }
@@ -385,7 +385,7 @@ mod tests {
         send(&mut half, 1, 1, 400 << 10);
         send(&mut half, 2, 2, 20);
         half.finish();
-        assert_eq!(half.send((&pid(3)).into(), &message(3), |_| {}), Err(SendError::Closed));
+        assert_eq!(half.send((&pid(3)).into(), &message(3), |_| {}), Err(QueueError::Closed));
         half.tick();
         assert_eq!(batches(&mut half), [(vec![2], vec![1, 1])]);
         let mut batch = Batch::default();
@@ -420,7 +420,7 @@ mod tests {
         send(&mut half, 1, 1, 4 << 20);
         send(&mut half, 2, 2, 20);
         send(&mut half, 3, 3, 2 << 20);
-        assert_eq!(half.send((&pid(4)).into(), &message(4), |_| {}), Err(SendError::Full));
+        assert_eq!(half.send((&pid(4)).into(), &message(4), |_| {}), Err(QueueError::Full));
     }
 
     #[test]

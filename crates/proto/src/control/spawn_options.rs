@@ -46,7 +46,7 @@ impl Field for Result<SpawnOptions, BadOption> {
         let before = decoder.clone();
         *self = understand(decoder);
         if self.is_err() {
-            // Whatever it is, the message goes on behind it.
+            // The message goes on behind the malformed term.
             *decoder = before;
             decoder.skip_term()?;
         }

@@ -1,7 +1,7 @@
 //! The messages of EPMD, the Erlang port mapper daemon, both ways and without I/O.
 //!
 //! A node registers its name and port with [`Alive2Request`] and keeps the connection open as its lease;
-//! whoever wants to reach it asks with [`PortPlease2Request`]. Every request is a two-byte length and a body
+//! its peers ask for it with [`PortPlease2Request`]. Every request is a two-byte length and a body
 //! that starts with a tag; no answer has a length, and those to `NAMES`, `DUMP`, `KILL` and `STOP` end when
 //! the connection closes.
 //!

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Every state is consumed by the message that it waits for, so a message out of order can't be handled by accident.
-//! [`Handshake`] is whichever state a handshake is in, for those that drive it message by message.
+//! A driver that takes message by message holds them as one [`Handshake`].
 //! States take a message without its length (see [`HandshakeReader`]) and give back bytes that are ready to be written.
 //! Challenges are handed in: this crate has no randomness of its own. Time is watched by [`SetupTimer`], and what
 //! to do when two nodes connect to each other at once is decided by [`arbitration`].
