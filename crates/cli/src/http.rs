@@ -17,6 +17,7 @@ mod layers;
 pub use layers::{RequestLimits, api, json_errors, no_store};
 mod limits;
 pub use limits::{Lifetime, Limits};
+mod occupant;
 mod places;
 mod refusals;
 pub use refusals::Refused;

@@ -25,9 +25,9 @@ use tower::ServiceExt;
 
 use super::json::error;
 use super::limits::{Lifetime, Limits};
+use super::occupant::Occupant;
 use super::places::Occupation;
 use super::refusals::Refused;
-use super::server::Occupant;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(

@@ -1,20 +1,20 @@
 //! Taking the connections of a listener.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{interval, sleep, timeout};
 
 use super::connection;
 use super::limits::Limits;
-use super::places::{Admission, Occupation, Places};
-use super::refusals::{Refusals, Refused};
+use super::occupant::{Occupant, Place, Shared};
+use super::places::{Admission, Places};
+use super::refusals::Refusals;
 
 /// How often stalled connections are looked for.
 const STALLS: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Serves a router to those who connect, until the server is shut down or dropped.
 ///
 /// Requests have the client's address as `ConnectInfo<SocketAddr>`. A handler that panics answers 500. Answers with the
-/// extension [`Refused`] are logged.
+/// extension [`Refused`](super::Refused) are logged.
 pub fn serve(listener: TcpListener, router: Router, limits: Limits) -> Server {
     let stop = watch::Sender::new(None);
     let task = tokio::spawn(run(listener, router, limits, stop.subscribe()));
@@ -62,74 +62,6 @@ impl Drop for Server {
     }
 }
 
-/// What a server and its connections share.
-#[derive(Debug)]
-struct Shared {
-    places: Mutex<Places<AbortHandle>>,
-    /// A connection has ended, or does something else.
-    changed: Notify,
-    refusals: Refusals,
-}
-
-impl Shared {
-    fn places(&self) -> MutexGuard<'_, Places<AbortHandle>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection as its server knows it: what it is occupied with is told here.
-#[derive(Clone, Debug)]
-pub(super) struct Occupant {
-    id: u64,
-    client: SocketAddr,
-    shared: Arc<Shared>,
-}
-
-impl Occupant {
-    /// Where the connection comes from.
-    pub(super) fn client(&self) -> SocketAddr {
-        self.client
-    }
-
-    /// It has the head of a request.
-    pub(super) fn works(&self) {
-        self.shared.places().occupy(self.id, Occupation::Works, Instant::now());
-    }
-
-    /// The request is answered, as far as this side is concerned.
-    pub(super) fn has_answered(&self) {
-        self.shared.places().occupy(self.id, Occupation::AwaitsRequest, Instant::now());
-        self.shared.changed.notify_one();
-    }
-
-    /// Its work has come this far by what it may wait for: the client, or an event.
-    pub(super) fn comes_to<T>(&self, occupation: Occupation, progress: Poll<T>) -> Poll<T> {
-        match progress.is_pending() {
-            true => {
-                self.shared.places().pause(self.id, occupation, Instant::now());
-                self.shared.changed.notify_one();
-            }
-            false => self.shared.places().proceed(self.id, occupation, Instant::now()),
-        }
-        progress
-    }
-
-    /// Its request was refused.
-    pub(super) fn refused(&self, path: &str, refused: Refused) {
-        self.shared.refusals.request(self.client, path, refused);
-    }
-}
-
-/// The place of a connection, which is given back however the connection ends.
-struct Place(Occupant);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.shared.places().release(self.0.id);
-        self.0.shared.changed.notify_one();
-    }
-}
-
 /// A running server.
 struct Running {
     router: Router,
@@ -149,8 +81,7 @@ async fn run(
     let most = limits.places();
     // On the loopback all clients are one.
     let share = if address.ip().is_loopback() { most } else { most.div_ceil(2) };
-    let places = Mutex::new(Places::new(most, share));
-    let shared = Arc::new(Shared { places, changed: Notify::new(), refusals: Refusals::new(address) });
+    let shared = Arc::new(Shared::new(Places::new(most, share), Refusals::new(address)));
     let mut running = Running { router, limits, stop: stop.clone(), shared, connections: JoinSet::new() };
     let mut stalls = interval(STALLS);
     let within = loop {
@@ -190,7 +121,7 @@ impl Running {
         let (shared, connections) = (&self.shared, &mut self.connections);
         let (router, limits, stop) = (self.router.clone(), self.limits, self.stop.clone());
         let admission = shared.places().admit(client.ip().into(), Instant::now(), |id| {
-            let place = Place(Occupant { id, client, shared: shared.clone() });
+            let place = Place(Occupant::new(id, client, shared.clone()));
             connections.spawn(async move { connection::serve(stream, place.0.clone(), router, limits, stop).await })
         });
         match admission {
