@@ -13,6 +13,7 @@ mod iodata;
 mod net_kernel;
 mod page;
 mod peerl;
+mod process;
 mod timer;
 
 /// What a function gives.
@@ -35,6 +36,7 @@ pub fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
 pub fn register_member(node: &Node) -> Result<(), AtomError> {
     erlang::register(node)?;
     net_kernel::register(node)?;
+    process::register(node)?;
     peerl::register(node)
 }
 
@@ -45,6 +47,11 @@ fn text(term: &Term) -> Option<String> {
         Term::List(list) => list.to_text(),
         _ => None,
     }
+}
+
+/// An argument, from 1 on, that has to be an atom.
+fn atom(argument: &Term, number: usize) -> Result<&Atom, Exception> {
+    argument.as_atom().ok_or_else(|| Exception::bad_argument(number, "not an atom"))
 }
 
 /// The node's name as an atom.

@@ -51,7 +51,13 @@ impl Exception {
     /// `error(badarg)` of an exported function that says which argument, from 1 on, is wrong, and in which way: the caller
     /// finds `{badarg, <<"argument 1: …">>}` as the cause in the error info of the stack's first frame.
     pub fn bad_argument(number: usize, what: &str) -> Self {
-        Self::badarg_because(&format!("argument {number}: {what}"))
+        Self::badarg().of_argument(number, what)
+    }
+
+    /// The same with another reason than `badarg`, where a function of OTP has one.
+    #[must_use]
+    pub fn of_argument(self, number: usize, what: &str) -> Self {
+        self.because(&format!("argument {number}: {what}"))
     }
 
     /// What the error info of a `badarg` says of the arguments, of this node's functions or of another's.
@@ -72,11 +78,15 @@ impl Exception {
     }
 
     pub(crate) fn badarg_because(what: &str) -> Self {
+        Self::badarg().because(what)
+    }
+
+    fn because(self, what: &str) -> Self {
         let end = what.char_indices().nth(CAUSE).map_or(what.len(), |(end, _)| end);
         let cause = Term::tuple([Term::atom("badarg"), Term::from(&what[..end])]);
         let info = Term::map([(Term::atom("cause"), cause)]);
         let place = Term::tuple([Term::atom("error_info"), info]);
-        Self { stack: Term::list([place]), ..Self::badarg() }
+        Self { stack: Term::list([place]), ..self }
     }
 
     /// Completes the stack of an exception of a function that has none: `frame` makes the frame with this place in it.

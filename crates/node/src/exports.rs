@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Exception;
+use crate::repeats::Repeats;
 
 /// The functions that peers may call. Nothing else of this program can be called, ever.
 ///
@@ -27,6 +28,8 @@ pub(crate) struct Exports(ArcSwap<FxHashMap<Name, Arc<Exported>>>);
 pub(crate) struct Exported {
     callable: Box<Callable>,
     pace: Pace,
+    /// The warnings of arguments that do not fit.
+    repeats: Arc<Repeats>,
 }
 
 type Callable = dyn Fn(RawTerm) -> BoxFuture<'static, Outcome> + Send + Sync;
@@ -117,7 +120,7 @@ impl Exports {
                 })
                 .boxed()
         });
-        let exported = Arc::new(Exported { callable, pace: Pace::default() });
+        let exported = Arc::new(Exported { callable, pace: Pace::default(), repeats: Arc::default() });
         self.0.rcu(|functions| {
             let mut functions = FxHashMap::clone(functions);
             let name = Name { module: module.clone(), function: function.clone(), arity };
@@ -164,6 +167,11 @@ impl Evaluation {
     pub(crate) fn new(exported: Arc<Exported>, arguments: RawTerm) -> Self {
         let stage = if exported.pace.is_quick() { Stage::Ready(arguments) } else { Stage::Apart(arguments) };
         Self { exported, stage }
+    }
+
+    /// The warnings of the function.
+    pub(crate) fn repeats(&self) -> &Arc<Repeats> {
+        &self.exported.repeats
     }
 }
 

@@ -3,6 +3,7 @@
 mod alias;
 mod core;
 mod handle;
+mod info;
 mod link;
 mod mailbox;
 mod message;
@@ -13,6 +14,7 @@ pub(crate) use self::core::{Core, Exits, MonitorId, Remains, Watched, Watcher};
 pub(crate) use alias::Aliases;
 pub(crate) use handle::Payload;
 pub use handle::{Destination, Ended, Process, RegisterError, SendError};
+pub use info::ProcessInfo;
 pub(crate) use link::Links;
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{MailboxPolicy, Overflow};

@@ -12,7 +12,7 @@ mod pmap;
 mod rex;
 mod serve;
 
-pub(crate) use apply::{Applied, apply, bad_apply};
+pub(crate) use apply::{Applied, apply, refuse_apply};
 pub(crate) use arguments::Arguments;
 pub use call::{Call, CallError};
 pub(crate) use generic::reply_tag;

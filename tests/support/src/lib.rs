@@ -55,7 +55,7 @@ mod name;
 pub use name::unique_name;
 
 mod otp;
-pub use otp::{Otp, matrix};
+pub use otp::{Otp, matrix, observer};
 
 mod output;
 

@@ -37,10 +37,29 @@ impl Otp {
     /// A command that runs a program of this release with file descriptors 3 and 4 as the command's own standard
     /// input and output; the program's standard input is empty and its standard output is its standard error.
     pub(crate) fn command(self, program: &str) -> Command {
-        const CONTROL_STREAMS: &str = "exec 3<&0 4>&1 1>&2 </dev/null";
+        self.command_after("exec 3<&0 4>&1 1>&2 </dev/null", program)
+    }
+
+    /// A command that runs a program of this release in a terminal of its own, whose input and output are the
+    /// command's. The arguments have no single quotes in them.
+    ///
+    /// # Panics
+    ///
+    /// When the release is not there.
+    pub fn in_terminal(self, program: &str, arguments: &[&str]) -> Command {
+        let inner = self.command_after(":", program);
+        let words = std::iter::once(inner.get_program()).chain(inner.get_args()).map(|word| word.to_string_lossy());
+        let line: Vec<String> = words.chain(arguments.iter().map(|word| (*word).into())).map(quoted).collect();
+        let mut command = Command::new(tool::require("script"));
+        command.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]).env("TERM", "xterm");
+        command
+    }
+
+    /// A command of the shell, and then a program of this release.
+    fn command_after(self, first: &str, program: &str) -> Command {
         let Some(root) = self.root() else {
             let mut command = Command::new("sh");
-            command.args(["-c", &format!("{CONTROL_STREAMS}; exec \"$@\""), "sh"]).arg(tool::require(program));
+            command.args(["-c", &format!("{first}; exec \"$@\""), "sh"]).arg(tool::require(program));
             return command;
         };
         assert!(
@@ -53,7 +72,7 @@ impl Otp {
         // is never dangerous. /tmp is shared, for the files that a test hands to its nodes.
         let script = format!(
             "set -e; root=$1; shift; for directory in /dev /proc /tmp; do mount --rbind $directory \"$root$directory\"; \
-             done; [ -e \"$root/etc/hosts\" ] || echo 127.0.0.1 localhost > \"$root/etc/hosts\"; {CONTROL_STREAMS}; exec chroot \"$root\" \"$@\""
+             done; [ -e \"$root/etc/hosts\" ] || echo 127.0.0.1 localhost > \"$root/etc/hosts\"; {first}; exec chroot \"$root\" \"$@\""
         );
         let mut command = Command::new(tool::require("unshare"));
         command.args(["--mount", "sh", "-c", &script, "sh"]).arg(root).arg(program);
@@ -67,6 +86,25 @@ impl Otp {
         }
         Some(cache().join(format!("otp{}", self.number())))
     }
+}
+
+/// The directory with the modules of OTP 25's observer, `etop` among them.
+///
+/// # Panics
+///
+/// When it is not there.
+pub fn observer() -> PathBuf {
+    let libraries = cache().join("observer/usr/lib/erlang/lib");
+    let found = std::fs::read_dir(&libraries).into_iter().flatten().flatten().map(|entry| entry.path().join("ebin"));
+    found
+        .into_iter()
+        .find(|path| path.join("etop.beam").exists())
+        .unwrap_or_else(|| panic!("this test needs etop in {}: run scripts/setup-tests", libraries.display()))
+}
+
+fn quoted(word: std::borrow::Cow<'_, str>) -> String {
+    assert!(!word.contains('\''), "{word}");
+    format!("'{word}'")
 }
 
 /// Where `scripts/setup-tests` puts what is not installed on the machine itself.

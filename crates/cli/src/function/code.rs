@@ -3,17 +3,29 @@
 use peerl_node::{Exception, Node};
 use peerl_term::{AtomError, Term};
 
-use super::{Outcome, running};
+use super::{Outcome, atom, running};
 
-/// `code:ensure_loaded(Module)`, which remote shells and observers ask before they begin; `code:load_binary/3`, by which they
-/// bring modules of their own; and `erlang:function_exported/3`, which tells what is exported here.
+/// `code:ensure_loaded(Module)`, `is_loaded(Module)` and `which(Module)`, which remote shells and observers ask before they
+/// begin; `code:load_binary/3`, by which they bring modules of their own; `application:which_applications()`; and
+/// `erlang:function_exported/3`, which tells what is exported here.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let error = |reason| Ok::<_, Exception>(Term::tuple([Term::atom("error"), Term::atom(reason)]));
     node.export("code", "ensure_loaded", 1, move |(module,): (Term,)| async move {
-        module.as_atom().ok_or_else(|| Exception::error(Term::atom("function_clause")))?;
+        let wrong = || Exception::error(Term::atom("function_clause")).of_argument(1, "not an atom");
+        module.as_atom().ok_or_else(wrong)?;
         error("nofile")
     })?;
+    node.export(
+        "code",
+        "is_loaded",
+        1,
+        |(module,): (Term,)| async move { atom(&module, 1).map(|_| Term::from(false)) },
+    )?;
+    node.export("code", "which", 1, |(module,): (Term,)| async move {
+        atom(&module, 1).map(|_| Term::atom("non_existing"))
+    })?;
     node.export("code", "load_binary", 3, move |_: (Term, Term, Term)| async move { error("badarg") })?;
+    node.export("application", "which_applications", 0, |_: Vec<Term>| async { Ok::<_, Exception>(Term::nil()) })?;
     let this = node.downgrade();
     node.export("erlang", "function_exported", 3, move |(module, function, arity): (Term, Term, Term)| {
         let exported = running(&this).and_then(|node| exported(&node, &module, &function, &arity));
@@ -22,9 +34,8 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
 }
 
 fn exported(node: &Node, module: &Term, function: &Term, arity: &Term) -> Outcome {
-    let (Some(module), Some(function)) = (module.as_atom(), function.as_atom()) else {
-        return Err(Exception::badarg());
-    };
-    let arity = arity.as_integer().and_then(|arity| usize::try_from(arity).ok()).ok_or_else(Exception::badarg)?;
+    let (module, function) = (atom(module, 1)?, atom(function, 2)?);
+    let wrong = || Exception::bad_argument(3, "not a number from 0 on");
+    let arity = arity.as_integer().and_then(|arity| usize::try_from(arity).ok()).ok_or_else(wrong)?;
     Ok(Term::from(node.is_exported(module, function, arity)))
 }

@@ -7,7 +7,7 @@ use peerl_node::{Exception, Node, NodeName, Nodes};
 use super::{RELEASE, running};
 use peerl_term::{Atom, AtomError, Term};
 
-use super::{Outcome, node_atom};
+use super::{Outcome, atom, node_atom};
 
 /// `erlang:node/0`, `nodes/0,1`, `disconnect_node/1`, `memory/0,1` and `system_info/1`, as the shells and tools of the BEAM ask for them.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
@@ -42,27 +42,33 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
 
 /// As on the BEAM: whether there was a connection to end.
 fn disconnect(node: &Node, peer: &Term) -> Outcome {
-    let peer = peer.as_atom().ok_or_else(Exception::badarg)?;
+    let peer = atom(peer, 1)?;
     Ok(Term::from(NodeName::new(peer.as_str()).is_ok_and(|peer| node.disconnect(&peer))))
 }
 
 fn nodes(node: &Node, which: &Term) -> Outcome {
-    let kinds = match which {
-        Term::List(kinds) => kinds,
-        kind => std::slice::from_ref(kind),
-    };
     let mut found = BTreeSet::new();
-    for kind in kinds {
+    for (kind, place) in elements(which) {
         found.extend(match kind.as_atom().map(|kind| kind.as_str()) {
             Some("visible") => node.nodes(Nodes::Visible),
             Some("hidden") => node.nodes(Nodes::Hidden),
             Some("connected") => node.nodes(Nodes::Connected),
             Some("this") => node.nodes(Nodes::This),
             Some("known") => [node.nodes(Nodes::This), node.nodes(Nodes::Connected)].concat(),
-            _ => return Err(Exception::badarg()),
+            _ => return Err(Exception::bad_argument(1, &format!("{place}no kind of nodes"))),
         });
     }
     Ok(atoms(found))
+}
+
+/// The elements of a list, each with the place that errors tell; or what is none, alone.
+fn elements(argument: &Term) -> Vec<(&Term, String)> {
+    match argument {
+        Term::List(all) => {
+            all.iter().enumerate().map(|(index, element)| (element, format!("element {}: ", index + 1))).collect()
+        }
+        alone => vec![(alone, String::new())],
+    }
 }
 
 fn atoms(nodes: impl IntoIterator<Item = NodeName>) -> Term {
@@ -81,13 +87,14 @@ fn memory() -> Vec<Term> {
 
 fn memory_of(which: &Term) -> Outcome {
     let all = memory();
-    let find = |key: &Term| {
+    let find = |(key, place): (&Term, String)| {
         let pair = all.iter().find(|pair| pair.as_tuple().is_some_and(|pair| pair[0] == *key));
-        pair.cloned().ok_or_else(Exception::badarg)
+        pair.cloned().ok_or_else(|| Exception::bad_argument(1, &format!("{place}no kind of memory")))
     };
+    let mut found = elements(which).into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
     match which {
-        Term::List(keys) => Ok(Term::list(keys.iter().map(find).collect::<Result<Vec<_>, _>>()?)),
-        key => find(key).map(|pair| pair.as_tuple().map_or_else(Term::nil, |pair| pair[1].clone())),
+        Term::List(_) => Ok(Term::list(found)),
+        _ => Ok(found.pop().and_then(|pair| Some(pair.as_tuple()?[1].clone())).unwrap_or_else(Term::nil)),
     }
 }
 
@@ -103,9 +110,10 @@ fn resident_bytes() -> u64 {
 
 fn system_info(node: &Node, item: &Term) -> Outcome {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let unknown = || Exception::bad_argument(1, "no item that is known here");
     if let Some([item, which]) = item.as_tuple() {
         let known = item.is_atom("wordsize") && (which.is_atom("internal") || which.is_atom("external"));
-        return if known { Ok(Term::from(8)) } else { Err(Exception::badarg()) };
+        return if known { Ok(Term::from(8)) } else { Err(unknown()) };
     }
     let version = env!("CARGO_PKG_VERSION");
     let value = match item.as_atom().map(|item| item.as_str()) {
@@ -116,7 +124,20 @@ fn system_info(node: &Node, item: &Term) -> Outcome {
         Some("machine") => Term::charlist("peerl"),
         Some("process_count") => Term::from(node.process_count()),
         Some("process_limit") => Term::from(262_144),
-        Some("port_count" | "ets_count" | "atom_count") => Term::from(0),
+        // Nothing of the kind is here.
+        Some(
+            "port_count"
+            | "ets_count"
+            | "atom_count"
+            | "dirty_cpu_schedulers"
+            | "dirty_cpu_schedulers_online"
+            | "dirty_io_schedulers",
+        ) => Term::from(0),
+        Some("multi_scheduling_blockers") => Term::nil(),
+        Some("scheduler_bind_type") => Term::atom("unbound"),
+        Some("dynamic_trace") => Term::atom("none"),
+        Some("debug_compiled") => Term::from(cfg!(debug_assertions)),
+        Some("endian") => Term::atom(if cfg!(target_endian = "big") { "big" } else { "little" }),
         Some("port_limit") => Term::from(65_536),
         Some("ets_limit") => Term::from(8192),
         Some("atom_limit") => Term::from(1_048_576),
@@ -134,7 +155,7 @@ fn system_info(node: &Node, item: &Term) -> Outcome {
         Some("dist_buf_busy_limit") => Term::from(1_048_576),
         Some("creation") => Term::from(node.creation()),
         Some("start_time") => Term::from(0),
-        _ => return Err(Exception::badarg()),
+        _ => return Err(unknown()),
     };
     Ok(value)
 }
@@ -149,7 +170,8 @@ mod tests {
         assert!(cfg!(not(target_os = "linux")) || total > 1_000_000, "{total}");
         let two = memory_of(&Term::list([Term::atom("ets"), Term::atom("code")])).unwrap();
         assert_eq!(two.as_list().unwrap().len(), 2);
-        assert_eq!(memory_of(&Term::atom("swap")), Err(Exception::badarg()));
+        let wrong = memory_of(&Term::list([Term::atom("ets"), Term::atom("swap")])).unwrap_err();
+        assert_eq!(wrong.cause(), Some("argument 1: element 2: no kind of memory"));
         assert_eq!(memory().len(), MEMORY.len());
     }
 }

@@ -6,7 +6,7 @@ use peerl_node::{Exception, Node, NodeName, Visibility};
 use peerl_term::{AtomError, Term};
 use tokio::sync::Semaphore;
 
-use super::{Outcome, running};
+use super::{Outcome, atom, running};
 
 /// The most connections that are made at a time because others want it. Each gives up after some seconds.
 const DIALS: usize = 64;
@@ -33,7 +33,7 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
 }
 
 async fn connect(node: &Node, dials: &Semaphore, peer: &Term) -> Outcome {
-    let peer = peer.as_atom().ok_or_else(Exception::badarg)?;
+    let peer = atom(peer, 1)?;
     // To OTP what is no node name is a node that cannot be connected.
     let Ok(peer) = NodeName::new(peer.as_str()) else { return Ok(Term::from(false)) };
     if peer == *node.name() {

@@ -20,6 +20,7 @@ async fn sleep(time: Term) -> Outcome {
             tokio::time::sleep(Duration::from_millis(milliseconds.unsigned_abs())).await;
             Ok(Term::atom("ok"))
         }
-        _ => Err(Exception::error(Term::atom("timeout_value"))),
+        _ => Err(Exception::error(Term::atom("timeout_value"))
+            .of_argument(1, "neither a number of milliseconds from 0 to 4294967295 nor infinity")),
     }
 }

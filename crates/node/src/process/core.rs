@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
     pub(crate) group_leader: Option<Pid>,
+    /// What it evaluates for a peer.
+    pub(crate) function: Option<(Atom, Atom, usize)>,
     ended: Option<Reason>,
 }
 
@@ -105,6 +107,7 @@ impl Core {
                 names: Vec::new(),
                 aliases: Aliases::default(),
                 group_leader: None,
+                function: None,
                 ended: None,
             }),
             arrived: Notify::new(),

@@ -61,6 +61,11 @@ impl Links {
         self.entries.remove(other) == Some(Link::Active)
     }
 
+    /// The processes that this one is linked to.
+    pub(crate) fn active(&self) -> impl Iterator<Item = &Pid> {
+        self.entries.iter().filter(|(_, link)| **link == Link::Active).map(|(pid, _)| pid)
+    }
+
     /// Takes all entries out of processes for which the predicate holds; gives those that were active.
     pub(crate) fn take_where(&mut self, mut gone: impl FnMut(&Pid) -> bool) -> Vec<Pid> {
         self.entries

@@ -79,4 +79,9 @@ impl Mailbox {
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
+
+    /// About how many bytes its messages have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }

@@ -21,24 +21,29 @@ pub(crate) fn apply(
     function: Atom,
     arguments: Result<Arguments, RawTerm>,
 ) -> Applied {
-    let mut log = None;
-    let found = match arguments {
-        Ok(arguments) => {
-            log = caller.and_then(|caller| CallLog::begin(caller, &module, &function, arguments.arity));
-            find(node, module, function, arguments)
-        }
-        Err(other) => Err(match other.decode() {
-            Ok(other) => bad_apply(module.into(), function.into(), other),
+    let (log, found) = match arguments {
+        Ok(arguments) => (
+            caller.and_then(|caller| CallLog::begin(caller, &module, &function, arguments.arity)),
+            find(node, module, function, arguments),
+        ),
+        Err(other) => match other.decode() {
+            Ok(other) => return refuse_apply(caller, module.into(), function.into(), other),
             // Of a malformed term its origin has been told; one that is too large to be decoded is too large to be shown.
-            Err(_) => Exception::badarg(),
-        }),
+            Err(_) => (None, Err(Exception::badarg())),
+        },
     };
     Applied { log, ..found.unwrap_or_else(Applied::failed) }
 }
 
+/// Refuses what cannot be a call. It is logged like a call.
+pub(crate) fn refuse_apply(caller: Option<&Atom>, module: Term, function: Term, arguments: Term) -> Applied {
+    let log = caller.and_then(|caller| CallLog::begin_refused(caller, &module, &function, &arguments));
+    Applied { log, ..Applied::failed(bad_apply(module, function, arguments)) }
+}
+
 /// What `erlang:apply(Module, Function, Arguments)` raises if they cannot be those of a call: `badarg`, with the stack that
 /// the BEAM gives it.
-pub(crate) fn bad_apply(module: Term, function: Term, arguments: Term) -> Exception {
+fn bad_apply(module: Term, function: Term, arguments: Term) -> Exception {
     let arity = match &arguments {
         Term::List(list) => Some(list.len()),
         _ => None,
@@ -81,8 +86,16 @@ impl Future for Applied {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let outcome = match &mut self.state {
             State::Found { evaluation, module, function, arity } => {
-                let outcome = ready!(Pin::new(evaluation).poll(cx));
-                outcome.map_err(|exception| with_stack(exception, module, function, *arity))
+                let outcome = ready!(Pin::new(&mut *evaluation).poll(cx));
+                outcome.map_err(|exception| {
+                    let exception = with_stack(exception, module, function, *arity);
+                    if let Some(cause) = exception.cause() {
+                        let function = format!("{}:{}/{arity}", module.as_str(), function.as_str());
+                        let warning = || format!("{:?}: {function}: {cause}", exception.reason);
+                        evaluation.repeats().warn(&format!("{function}: arguments that do not fit"), warning);
+                    }
+                    exception
+                })
             }
             State::Failed(exception) => match exception.take() {
                 Some(exception) => Err(exception),
@@ -98,8 +111,16 @@ impl Future for Applied {
 
 impl Applied {
     /// There is nothing to evaluate.
-    pub(crate) fn failed(exception: Exception) -> Self {
+    fn failed(exception: Exception) -> Self {
         Self { state: State::Failed(Some(exception)), log: None }
+    }
+
+    /// The function that is evaluated, if there is one.
+    pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
+        match &self.state {
+            State::Found { module, function, arity, .. } => Some((module.clone(), function.clone(), *arity)),
+            State::Failed(_) => None,
+        }
     }
 }
 
@@ -173,12 +194,7 @@ fn undef(module: &Atom, function: &Atom, arguments: &Arguments) -> Exception {
 }
 
 fn with_stack(exception: Exception, module: &Atom, function: &Atom, arity: usize) -> Exception {
-    let exception =
-        exception.in_frame(|place| Term::tuple([module.clone().into(), function.clone().into(), arity.into(), place]));
-    if let Some(cause) = exception.cause() {
-        tracing::warn!("badarg: {}:{}/{arity}: {cause}", module.as_str(), function.as_str());
-    }
-    exception
+    exception.in_frame(|place| Term::tuple([module.clone().into(), function.clone().into(), arity.into(), place]))
 }
 
 fn stack(module: &Atom, function: &Atom, arguments: Term) -> Term {

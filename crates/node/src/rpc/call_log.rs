@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use peerl_term::Atom;
+use peerl_term::{Atom, Term};
 use tracing::Level;
 
 use crate::exports::Outcome;
@@ -12,23 +12,35 @@ use crate::{Class, Exception};
 #[derive(Debug)]
 pub(crate) struct CallLog {
     caller: Atom,
-    module: Atom,
-    function: Atom,
-    arity: usize,
+    /// As text. Names come from the peer: they may have any characters, and are escaped.
+    function: String,
     began: Instant,
     told: bool,
 }
 
 impl CallLog {
-    /// The most characters of a reason.
-    const SHOWN: usize = 200;
-
     pub(crate) fn begin(caller: &Atom, module: &Atom, function: &Atom, arity: usize) -> Option<Box<Self>> {
+        Self::begin_text(caller, || {
+            format!("{}:{}/{arity}", module.as_str().escape_debug(), function.as_str().escape_debug())
+        })
+    }
+
+    /// Begins the line of what cannot be a call: its terms are shown as they are.
+    pub(crate) fn begin_refused(caller: &Atom, module: &Term, function: &Term, arguments: &Term) -> Option<Box<Self>> {
+        Self::begin_text(caller, || {
+            let [module, function] = [module, function].map(shown);
+            match arguments.as_list() {
+                Some(arguments) => format!("{module}:{function}/{}", arguments.len()),
+                None => format!("{module}:{function} with {} for arguments", shown(arguments)),
+            }
+        })
+    }
+
+    fn begin_text(caller: &Atom, function: impl FnOnce() -> String) -> Option<Box<Self>> {
         if !tracing::enabled!(target: "peerl_node::call", Level::INFO) {
             return None;
         }
-        let (caller, module, function) = (caller.clone(), module.clone(), function.clone());
-        Some(Box::new(Self { caller, module, function, arity, began: Instant::now(), told: false }))
+        Some(Box::new(Self { caller: caller.clone(), function: function(), began: Instant::now(), told: false }))
     }
 
     #[cold]
@@ -41,19 +53,14 @@ impl CallLog {
                     Class::Exit => "exit",
                     Class::Throw => "throw",
                 };
-                let reason = format!("{reason:?}");
-                let shown = reason.char_indices().nth(Self::SHOWN).map_or(&reason[..], |(end, _)| &reason[..end]);
-                self.tell(&format!("{class} {shown}"));
+                self.tell(&format!("{class} {}", shown(reason)));
             }
         }
     }
 
     fn tell(&mut self, outcome: &str) {
         self.told = true;
-        // Names come from the peer: they may have any characters.
-        let (module, function) = (self.module.as_str().escape_debug(), self.function.as_str().escape_debug());
-        let function = format!("{module}:{function}/{}", self.arity);
-        let (caller, duration) = (self.caller.as_str().escape_debug(), self.began.elapsed());
+        let (caller, function, duration) = (self.caller.as_str().escape_debug(), &self.function, self.began.elapsed());
         tracing::info!(target: "peerl_node::call", %caller, %function, ?duration, outcome, "call");
     }
 }
@@ -65,4 +72,14 @@ impl Drop for CallLog {
             self.tell("ended by a signal");
         }
     }
+}
+
+/// The beginning of a term, as text without control characters.
+fn shown(term: &Term) -> String {
+    const MOST: usize = 200;
+    let mut text = format!("{term:?}");
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+    }
+    text
 }

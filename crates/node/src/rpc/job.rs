@@ -2,24 +2,26 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use peerl_proto::control::{ERPC, EXECUTE_CALL, EXECUTE_CAST};
 use peerl_term::{Atom, DecodeError, RawTerm, Tag, Term};
 
-use super::apply::bad_apply;
+use super::apply::refuse_apply;
 use super::outcome::{cast_reason, erpc_reason, exit_reason};
 use super::{Applied, Arguments, apply};
 use crate::Exception;
 use crate::node::Inner;
 use crate::reason::{CallId, JobEnd};
+use crate::repeats::Repeats;
 
 /// The evaluation of the function that a process was spawned for, up to the end of the process.
 pub(super) enum Job {
     /// For `erpc:call/4`: the value is the exit reason.
     Call(CallId, Applied),
     /// For `erpc:cast/4`: nobody wants the value.
-    Cast(Applied),
+    Cast(Applied, Arc<Repeats>),
     /// Any other function, as of `spawn/4`.
     Function(Applied),
 }
@@ -47,6 +49,12 @@ impl Job {
         !matches!(self, Self::Function(_))
     }
 
+    /// The function that it evaluates, if there is one.
+    pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
+        let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
+        applied.function()
+    }
+
     /// `erpc:execute_call(Id, Module, Function, Arguments)`. Nothing, if that cannot be applied.
     fn call(node: &Inner, caller: &Atom, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
         list.read(|decoder| {
@@ -71,8 +79,13 @@ impl Job {
             }
             let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?);
             decoder.nil()?;
-            Ok(arguments.map(|arguments| Self::Cast(apply(node, Some(caller), module, function, Ok(arguments)))))
+            Ok(arguments
+                .map(|arguments| Self::cast_of(node, apply(node, Some(caller), module, function, Ok(arguments)))))
         })
+    }
+
+    fn cast_of(node: &Inner, applied: Applied) -> Self {
+        Self::Cast(applied, node.served.failed_casts.clone())
     }
 
     /// What becomes of a call whose module, function or arguments cannot be those of one.
@@ -83,7 +96,7 @@ impl Job {
                     Term::Reference(reference) => CallId::Reference(*reference),
                     other => CallId::Other(Box::new(other)),
                 };
-                Self::Call(id, Applied::failed(bad_apply(module, function, arguments)))
+                Self::Call(id, refuse_apply(Some(caller), module, function, arguments))
             }
             // Another arity, or no list at all.
             None => Self::Function(apply(node, Some(caller), ERPC.clone(), EXECUTE_CALL.clone(), Arguments::new(list))),
@@ -92,7 +105,9 @@ impl Job {
 
     fn failed_cast(node: &Inner, caller: &Atom, list: RawTerm) -> Self {
         match elements(&list) {
-            Some([module, function, arguments]) => Self::Cast(Applied::failed(bad_apply(module, function, arguments))),
+            Some([module, function, arguments]) => {
+                Self::cast_of(node, refuse_apply(Some(caller), module, function, arguments))
+            }
             None => Self::Function(apply(node, Some(caller), ERPC.clone(), EXECUTE_CAST.clone(), Arguments::new(list))),
         }
     }
@@ -115,10 +130,10 @@ impl Future for Job {
                 let outcome = ready!(Pin::new(applied).poll(cx));
                 erpc_reason(std::mem::take(id), outcome)
             }
-            Self::Cast(applied) => {
+            Self::Cast(applied, failures) => {
                 let outcome = ready!(Pin::new(applied).poll(cx));
                 if let Err(exception) = &outcome {
-                    tracing::warn!(%exception, "a cast function failed");
+                    failures.warn("functions that were cast failed", || format!("a cast function failed: {exception}"));
                 }
                 JobEnd::Other(cast_reason(outcome))
             }

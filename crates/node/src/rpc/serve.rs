@@ -15,6 +15,7 @@ use crate::connection::{Added, Connection, QueueError, Sent};
 use crate::node::{Inner, Node};
 use crate::process::{Core, MailboxPolicy};
 use crate::reason::{JobEnd, Reason};
+use crate::repeats::Repeats;
 
 /// The calls of peers that are under way.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(crate) struct Served {
     active: AtomicUsize,
     taken: AtomicU64,
     ended: Notify,
+    pub(super) failed_casts: Arc<Repeats>,
 }
 
 impl Served {
@@ -185,7 +187,7 @@ fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
     let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
     let mut job = Job::new(node, &from.node, module, function, arguments);
     let pid = node.identity.next_pid();
-    let process = |pid, reference: Reference, from: Pid| {
+    let process = |pid, reference: Reference, from: Pid, job: &Job| {
         let process = Core::new(pid, MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
             if options.link {
@@ -196,6 +198,7 @@ fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
                 state.spawner = Some((reference, from));
             }
             state.group_leader = Some(group_leader);
+            state.function = job.function();
         }
         node.processes.insert(process.clone());
         process
@@ -204,7 +207,7 @@ fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
     let reply = connection.forms.spawn_reply(reply);
     if options.link || !job.is_call() {
         // Signals may come as soon as the peer knows the pid.
-        let process = process(pid, reference, from);
+        let process = process(pid, reference, from, &job);
         // What cannot be sent is settled by the end of the connection.
         let _ = connection.outbox.send_held(&process.pid, &reply);
         match (&mut job).now_or_never() {
@@ -231,7 +234,7 @@ fn start(node: &Arc<Inner>, connection: &Arc<Connection>, spawn: Spawn) {
             connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason)
         }
         None => {
-            let process = process(pid, reference, from);
+            let process = process(pid, reference, from, &job);
             tokio::spawn(go_on(active, connection.clone(), process, job));
             Ok(Sent::NotOffered)
         }

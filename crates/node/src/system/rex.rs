@@ -9,7 +9,7 @@ use super::service::{self, Service};
 use crate::Exception;
 use crate::node::Inner;
 use crate::process::{Destination, Payload, Process};
-use crate::rpc::{Active, Applied, Arguments, GenRequest, Refused, apply, bad_apply, badrpc};
+use crate::rpc::{Active, Arguments, GenRequest, Refused, apply, badrpc, refuse_apply};
 
 pub(super) fn start(node: &Arc<Inner>) {
     service::start(node, &[Atom::from_static("rex")], Rex);
@@ -132,7 +132,7 @@ async fn evaluate(
         (Term::Atom(module), Term::Atom(name)) => {
             apply(node, caller, module, name, Arguments::new(RawTerm::encoded_from(&function.arguments)))
         }
-        (module, name) => Applied::failed(bad_apply(module, name, function.arguments)),
+        (module, name) => refuse_apply(caller, module, name, function.arguments),
     };
     match applied.await {
         Ok(value) => {

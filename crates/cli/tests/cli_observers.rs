@@ -1,0 +1,203 @@
+//! The shells and observers of the BEAM at a worker: what they ask before they begin is answered, and what is not here ends
+//! them with a message.
+
+mod cluster;
+
+use cluster::{A_WHILE, Cluster};
+use peerl_test_support::{Beam, COOKIE, Otp, ProcessGuard, matrix, observer, unique_name};
+
+/// Runs with a group leader that keeps what is printed, presses return whenever it is asked for a line, and binds the text
+/// to `Text` and the value to `Value`.
+fn printing(expression: &str, then: &str) -> String {
+    format!(
+        "Keep = fun Loop(Kept) -> receive
+             {{io_request, From, Ref, Request}} ->
+                 {{Answer, Printed}} = case Request of
+                     {{put_chars, _, Chars}} -> {{ok, Chars}};
+                     {{put_chars, _, M, F, A}} -> {{ok, apply(M, F, A)}};
+                     {{get_line, _, _}} -> {{\"\\n\", []}};
+                     _ -> {{{{error, enotsup}}, []}}
+                 end,
+                 From ! {{io_reply, Ref, Answer}}, Loop([Kept, Printed]);
+             {{kept, From}} -> From ! {{kept, unicode:characters_to_list(Kept)}}
+         end end,
+         Before = group_leader(), Keeper = spawn(fun() -> Keep([]) end), group_leader(Keeper, self()),
+         Value = {expression},
+         group_leader(Before, self()), Keeper ! {{kept, self()}}, Text = receive {{kept, Kept}} -> Kept end,
+         {then}"
+    )
+}
+
+#[test]
+fn processes_of_a_worker() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (_worker, name) = cluster.worker(&[]);
+        let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let value = |expression: &str| beam.eval(&expression.replace("WORKER", &format!("'{name}'"))).unwrap();
+        assert_eq!(
+            value("lists:sort(rpc:call(WORKER, erlang, registered, []))"),
+            "[logger,logger_proxy,net_kernel,rex]"
+        );
+        assert_eq!(value("rpc:call(WORKER, erlang, whereis, [rexx])"), "undefined");
+        let all = "Pids = rpc:call(WORKER, erlang, processes, []), Rex = rpc:call(WORKER, erlang, whereis, [rex]),
+            {lists:member(Rex, Pids), length(Pids) > 3, [node(P) || P <- Pids, node(P) =/= WORKER]}";
+        assert_eq!(value(all), "{true,true,[]}");
+        // As on the BEAM, in a list of items a process without a name has one, too.
+        let items = "Rex = rpc:call(WORKER, erlang, whereis, [rex]), Leader = rpc:call(WORKER, erlang, process_info,
+                [Rex, group_leader]), {group_leader, Pid} = Leader,
+            {rpc:call(WORKER, erlang, process_info, [Rex, registered_name]),
+             rpc:call(WORKER, erlang, process_info, [Rex, [registered_name, message_queue_len, links]]),
+             rpc:call(WORKER, erlang, process_info, [Pid, registered_name]),
+             rpc:call(WORKER, erlang, process_info, [Pid, [registered_name, trap_exit]]),
+             rpc:call(WORKER, erlang, is_process_alive, [Pid])}";
+        assert_eq!(
+            value(items),
+            "{{registered_name,rex},[{registered_name,rex},{message_queue_len,0},{links,[]}],[],\
+             [{registered_name,[]},{trap_exit,false}],true}"
+        );
+        // A process that serves a call has its function, its watcher and its link; and it ends.
+        let serving = "P = spawn_link(WORKER, timer, sleep, [infinity]), monitor(process, P),
+            rpc:call(WORKER, erlang, nodes, []),
+            [{current_function, F}, {initial_call, F}, {links, L}, {monitored_by, M}] = rpc:call(WORKER, erlang,
+                process_info, [P, [current_function, initial_call, links, monitored_by]]),
+            unlink(P), exit(P, kill), receive {'DOWN', _, _, P, Reason} -> ok end,
+            {F, L == [self()], M == [self()], Reason, rpc:call(WORKER, erlang, process_info, [P]),
+             rpc:call(WORKER, erlang, is_process_alive, [P])}";
+        assert_eq!(value(serving), "{{timer,sleep,1},true,true,killed,undefined,false}");
+        for (wrong, cause) in [
+            ("process_info, [self()]", "argument 1: a process of another node"),
+            ("process_info, [rex]", "argument 1: not a pid"),
+            (
+                "process_info, [rpc:call(WORKER, erlang, whereis, [rex]), [links, backtrace]]",
+                "argument 2: element 2: no item of a process that is known here",
+            ),
+            ("whereis, [\"rex\"]", "argument 1: not an atom"),
+        ] {
+            let caught = format!(
+                "try erpc:call(WORKER, erlang, {wrong}) catch error:{{exception, badarg, [{{_, _, _, L}} | _]}} -> L end"
+            );
+            let info = value(&caught);
+            assert!(info.contains(&format!("cause => {{badarg,<<\"{cause}\">>}}")), "{wrong}: {info}");
+        }
+    }
+}
+
+#[test]
+fn process_lists_of_the_shell() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (_worker, name) = cluster.worker(&[]);
+        let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        assert!(beam.ping(&name));
+        // Those that are there before and after it.
+        let missing = format!(
+            "{{Value, [P || P <- Pids, string:find(Text, pid_to_list(P)) =:= nomatch,
+                rpc:call('{name}', erlang, is_process_alive, [P])]}}"
+        );
+        let listed = format!("Pids = rpc:call('{name}', erlang, processes, []), {}", printing("c:ni()", &missing));
+        assert_eq!(beam.eval(&listed).unwrap(), "{ok,[]}");
+        let undef = beam.eval(&format!("rpc:call('{name}', c, i, [])")).unwrap();
+        assert_eq!(undef, "{badrpc,{'EXIT',{undef,[{c,i,[],[]}]}}}");
+    }
+}
+
+#[test]
+fn modules_that_are_not_here() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (_worker, name) = cluster.worker(&[]);
+        let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let call = |call: &str| beam.eval(&format!("rpc:call('{name}', {call})")).unwrap();
+        for module in ["shell", "observer_backend", "'Elixir.IEx'", "crypto"] {
+            assert_eq!(call(&format!("code, ensure_loaded, [{module}]")), "{error,nofile}");
+            assert_eq!(call(&format!("code, is_loaded, [{module}]")), "false");
+            assert_eq!(call(&format!("code, which, [{module}]")), "non_existing");
+        }
+        assert_eq!(call("application, which_applications, []"), "[]");
+        assert!(call("code, ensure_loaded, [\"shell\"]").starts_with("{badrpc,{'EXIT',{function_clause,"));
+        let load = format!(
+            "{{Module, Binary, File}} = code:get_object_code(lists), rpc:call('{name}', code, load_binary, [Module, File, Binary])"
+        );
+        assert_eq!(beam.eval(&load).unwrap(), "{error,badarg}");
+        for (function, exported) in [
+            ("crypto, hash, 2", "true"),
+            ("crypto, hash, 3", "false"),
+            ("lists, reverse, 1", "false"),
+            ("erlang, function_exported, 3", "true"),
+        ] {
+            assert_eq!(call(&format!("erlang, function_exported, [{function}]")), exported, "{function}");
+        }
+        let wrong = call("erlang, function_exported, [crypto, hash, two]");
+        assert!(wrong.contains("argument 3: not a number from 0 on"), "{wrong}");
+    }
+}
+
+/// What observer_cli does first: it takes over the tick time, and asks for a module of its own, which it brings then.
+#[test]
+fn an_observer_that_brings_its_modules() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (_worker, name) = cluster.worker(&[]);
+        let (_slow, slow) = cluster.worker(&["--net-ticktime", "7s"]);
+        let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let ticks = |name: &str| beam.eval(&format!("rpc:call('{name}', net_kernel, get_net_ticktime, [])")).unwrap();
+        assert_eq!((ticks(&name).as_str(), ticks(&slow).as_str()), ("60", "7"));
+        let begin = format!(
+            "true = net_kernel:hidden_connect_node('{name}'),
+             unchanged = net_kernel:set_net_ticktime(rpc:call('{name}', net_kernel, get_net_ticktime, [])),
+             {{badrpc, {{'EXIT', {{undef, [{{observer_cli, start, [1500], []}}]}}}}}} =
+                 rpc:call('{name}', observer_cli, start, [1500]),
+             [{{ok, {{error, badarg}}}}] =
+                 erpc:multicall(['{name}'], code, load_binary, [observer_cli, \"observer_cli.beam\", <<\"FOR1\">>]),
+             catch erpc:call('{name}', observer_cli_escriptize, ensure_set_env, [observer_cli, []])"
+        );
+        let ended = beam.eval(&begin).unwrap();
+        assert!(ended.contains("undef") && ended.contains("ensure_set_env"), "{ended}");
+        assert!(beam.ping(&name));
+    }
+}
+
+/// `etop` wants the runtime tools at the node, and ends without.
+#[test]
+fn etop_ends() {
+    let cluster = Cluster::start();
+    let (_worker, name) = cluster.worker(&[]);
+    let path = observer();
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).args(["-pa", path.to_str().unwrap()]).start();
+    let etop = format!("catch etop:start([{{node, '{name}'}}, {{output, text}}])");
+    assert_eq!(beam.eval(&etop).unwrap(), "{'EXIT',\"Faulty version of runtime_tools on remote node\"}");
+    assert!(beam.ping(&name));
+}
+
+#[test]
+fn remote_shells_end() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (_worker, name) = cluster.worker(&[]);
+        let start = |program: &str, dashes: &str| {
+            let own = format!("{}@127.0.0.1", unique_name("shell"));
+            let options = ["name", &own, if program == "erl" { "setcookie" } else { "cookie" }, COOKIE, "remsh", &name];
+            let arguments: Vec<String> =
+                options.chunks(2).flat_map(|pair| [format!("{dashes}{}", pair[0]), pair[1].to_owned()]).collect();
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let mut command = otp.in_terminal(program, &arguments);
+            command.env("HOME", cluster.home.path()).env("ERL_EPMD_PORT", cluster.epmd.port().to_string());
+            ProcessGuard::spawn(&mut command)
+        };
+        let erlang = start("erl", "-");
+        if otp == Otp::V25 {
+            // As of any node without a shell; ^G goes on from here.
+            erlang.wait_for_line("Shell process terminated!", A_WHILE);
+            erlang.write_stdin(b"\x07");
+            erlang.wait_for_line("User switch command", A_WHILE);
+        } else {
+            erlang.wait_for_line("on shell (nofile)", A_WHILE);
+            assert_eq!(erlang.wait(A_WHILE).code(), Some(1));
+        }
+        let elixir = start("iex", "--");
+        let words = if otp == Otp::V25 { "Could not find IEx on remote node" } else { "on iex (nofile)" };
+        elixir.wait_for_line(words, A_WHILE);
+        assert_eq!(elixir.wait(A_WHILE).code(), Some(1));
+    }
+}
