@@ -1,12 +1,11 @@
 //! The result of a page's checksum, from whatever function took it.
 
-use peerl_node::CallError;
 use peerl_term::text::Syntax;
 use peerl_term::{Map, Term};
 use serde::{Deserialize, Serialize};
 
-use crate::explain;
-use crate::fan_out::{Answer, is_unanswered};
+use crate::fan_out::Answer;
+use crate::item_error::ItemError;
 use crate::out_file::Record;
 use crate::output::{MAX_CELL, shortened};
 use crate::page_client::{Page, PageError, Sum};
@@ -74,14 +73,13 @@ impl ChecksumRecord {
 
     /// Makes a record of a function's value: of peerl's workers (`#{status, sha256, …}`, `{error, #{message}}`), of
     /// the `fetch` that they stand in for (`{ok, Url, Sum}`, `{error, Url, Reason}`), or just a sum.
-    pub fn of_call(answer: Answer<Result<Term, CallError>>) -> Self {
+    pub fn of_call(answer: Answer<Result<Term, ItemError>>) -> Self {
         let mut record = Self::empty(&answer);
-        let peer = record.node.clone().unwrap_or_else(|| "the node".to_owned());
         match answer.result {
             Ok(value) => record.take(&value),
             Err(error) => {
-                record.unanswered = is_unanswered(&error);
-                record.error = Some(explain::call(error, "for it", &peer, Syntax::Erlang).message().to_owned());
+                record.unanswered = error.is_unanswered;
+                record.error = Some(error.message);
             }
         }
         record

@@ -3,9 +3,11 @@
 
 mod elixir;
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use peerl_node::{Atom, Class, Exception, Mfa, Node, NodeName, Term};
+use peerl_node::{Atom, CallError, Class, Exception, Mfa, Node, NodeName, Term};
 use peerl_term::text::Syntax;
 use serde::de::DeserializeOwned;
 
@@ -14,7 +16,7 @@ use crate::failure::Failure;
 pub use elixir::banner;
 
 /// A function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Function {
     /// Its module.
     pub module: Atom,
@@ -54,25 +56,71 @@ pub fn is_elixirs(exception: &Exception, syntax: Syntax) -> bool {
     syntax == Syntax::Elixir || elixir::is_struct(&exception.reason)
 }
 
-/// Says what an exception of a function that was called at a node means. The node is asked what it knows of it.
-pub async fn explain(
-    node: &Node,
-    peer: &NodeName,
-    called: &Function,
-    exception: &Exception,
+/// Says what the errors of the calls of a function mean. The nodes are asked what they know of exceptions; what will not
+/// be otherwise the next time, once.
+pub struct CallErrors {
+    node: Node,
+    called: Function,
     syntax: Syntax,
-) -> Failure {
-    let peer = Peer { node, name: peer };
-    if is_elixirs(exception, syntax)
-        && let Some(failure) = peer.formatted_by_elixir(exception).await
-    {
-        return failure;
+    known: Mutex<Known>,
+}
+
+/// What nodes have said.
+#[derive(Default)]
+struct Known {
+    undefined: HashMap<(NodeName, Function), Failure>,
+    without_elixir: HashSet<NodeName>,
+}
+
+impl CallErrors {
+    /// The most functions of nodes that are kept in mind: each argument may name another one.
+    const KNOWN: usize = 256;
+
+    /// Of calls that this node makes; terms are shown in this syntax.
+    pub fn new(node: Node, called: Function, syntax: Syntax) -> Self {
+        Self { node, called, syntax, known: Mutex::default() }
     }
-    match undefined(exception) {
-        Some(function) if !is_elixirs(exception, syntax) || peer.is_peerl().await => {
-            peer.has_no(&function, called).await
+
+    /// Says what an error of a call of a node means, if it was one node's.
+    pub async fn explain(&self, peer: Option<&NodeName>, error: CallError) -> Failure {
+        match (error, peer) {
+            (CallError::Exception(exception), Some(peer)) => self.exception(peer, &exception).await,
+            (error, peer) => {
+                let peer = peer.map_or("the node", NodeName::as_str);
+                crate::explain::call(error, &self.called.to_string(), peer, self.syntax)
+            }
         }
-        _ => crate::explain::exception(exception, syntax),
+    }
+
+    async fn exception(&self, name: &NodeName, exception: &Exception) -> Failure {
+        let peer = Peer { node: &self.node, name };
+        let is_elixirs = is_elixirs(exception, self.syntax);
+        if is_elixirs && !self.known().without_elixir.contains(name) {
+            if let Some(failure) = peer.formatted_by_elixir(exception).await {
+                return failure;
+            }
+            self.known().without_elixir.insert(name.clone());
+        }
+        let Some(function) = undefined(exception) else {
+            return crate::explain::exception(exception, self.syntax);
+        };
+        let key = (name.clone(), function);
+        if let Some(failure) = self.known().undefined.get(&key) {
+            return failure.clone();
+        }
+        let failure = match is_elixirs && !peer.is_peerl().await {
+            true => crate::explain::exception(exception, self.syntax),
+            false => peer.has_no(&key.1, &self.called).await,
+        };
+        let mut known = self.known();
+        if known.undefined.len() < Self::KNOWN {
+            known.undefined.insert(key, failure.clone());
+        }
+        failure
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +143,7 @@ impl Peer<'_> {
         function: &'static str,
         arguments: Vec<Term>,
     ) -> Option<T> {
-        self.ask_module(Atom::from_static(module), function, arguments).await
+        self.ask_module(Atom::from_static(module), function, arguments).await.ok()
     }
 
     async fn ask_module<T: DeserializeOwned + 'static>(
@@ -103,9 +151,9 @@ impl Peer<'_> {
         module: Atom,
         function: &'static str,
         arguments: Vec<Term>,
-    ) -> Option<T> {
+    ) -> Result<T, CallError> {
         let mfa = Mfa::with_terms(module, Atom::from_static(function), arguments);
-        self.node.call(self.name, mfa).timeout(Self::LIMIT).await.ok()
+        self.node.call(self.name, mfa).timeout(Self::LIMIT).await
     }
 
     async fn is_peerl(&self) -> bool {
@@ -133,7 +181,7 @@ impl Peer<'_> {
     async fn has_no(&self, function: &Function, called: &Function) -> Failure {
         let is_peerl = self.is_peerl().await;
         let there = if is_peerl {
-            self.ask::<Vec<(Atom, Atom, usize)>>("peerl", "functions", Vec::new()).await
+            self.ask_module::<Vec<(Atom, Atom, usize)>>(Atom::from_static("peerl"), "functions", Vec::new()).await
         } else {
             let exports = self.ask_module::<Vec<(Atom, usize)>>(
                 function.module.clone(),
@@ -149,12 +197,17 @@ impl Peer<'_> {
         if function != called {
             message.push_str(&format!(", which is called for {called}"));
         }
-        let Some(there) = there else {
-            let hint = format!(
-                "`peerl call {peer} 'code:which({})'` says whether the module is in its code path",
-                function.module
-            );
-            return Failure::new(format!("{message}: it has no module {}", function.module)).hint(hint);
+        let there = match there {
+            Ok(there) => there,
+            Err(CallError::Exception(exception)) if undefined(&exception).is_some() => {
+                let hint = format!(
+                    "`peerl call {peer} 'code:which({})'` says whether the module is in its code path",
+                    function.module
+                );
+                return Failure::new(format!("{message}: it has no module {}", function.module)).hint(hint);
+            }
+            // The node has gone, or has no answer in time.
+            Err(_) => return Failure::new(message),
         };
         let there = there.into_iter().map(|(module, name, arity)| Function { module, name, arity });
         if let Some(nearest) = nearest(function, there) {

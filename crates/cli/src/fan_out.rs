@@ -8,13 +8,15 @@ use clap::Args;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use peerl_discovery::strategy::StaticListSettings;
 use peerl_discovery::{MeshEvent, Peers, Reconciler, Running, Spec, Strategy};
-use peerl_node::{CallError, Mapped, Mfa, Node, NodeName};
+use peerl_node::{Mapped, Mfa, Node, NodeName};
 use peerl_term::text::{Syntax, Template};
 use peerl_term::{Atom, Term};
 use tokio::sync::{broadcast, watch};
 
+use crate::exception::{CallErrors, Function};
 use crate::explain;
 use crate::failure::Failure;
+use crate::item_error::{ItemError, explained};
 use crate::items::Item;
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
@@ -181,12 +183,6 @@ pub struct Answer<T> {
     pub result: T,
 }
 
-/// Whether no node has answered, so that the error says nothing of the item.
-pub fn is_unanswered(error: &CallError) -> bool {
-    use CallError::{Connect, Disconnected, NoRex, NobodyToAsk, NodeDown, NotSpawned};
-    matches!(error, Connect(_) | NodeDown | Disconnected(_) | NotSpawned(_) | NoRex | NobodyToAsk)
-}
-
 /// The nodes that work for a command, and the command's own.
 pub struct Crew {
     /// The command's node.
@@ -243,14 +239,18 @@ impl Crew {
         Ok(Self { node, workers: receiver, _recruiting: Some(reconciler.start()) })
     }
 
-    /// Makes a call for each of the items that are given with their places, and gives the answers as they come.
+    /// Makes a call of this function for each of the items that are given with their places, and gives the answers as they
+    /// come. Terms in errors are shown in a syntax.
     pub fn map(
         &self,
         items: impl Stream<Item = (usize, Item)> + Send + 'static,
         call: impl Fn(&Item) -> Mfa + Send + Sync + 'static,
         work: &WorkOptions,
-    ) -> BoxStream<'static, Answer<Result<Term, CallError>>> {
-        self.node
+        called: Function,
+        syntax: Syntax,
+    ) -> BoxStream<'static, Answer<Result<Term, ItemError>>> {
+        let answers = self
+            .node
             .pmap_stream(self.workers.clone(), move |(_, item): &(usize, Item)| call(item), items)
             .window(work.concurrency as usize)
             .retries(work.retries)
@@ -264,7 +264,8 @@ impl Crew {
                 elapsed: mapped.elapsed,
                 result: mapped.result,
             })
-            .boxed()
+            .boxed();
+        explained(answers, CallErrors::new(self.node.clone(), called, syntax))
     }
 }
 
@@ -274,6 +275,12 @@ pub fn filled(template: Template) -> impl Fn(&Item) -> Mfa + Send + Sync + 'stat
         let call = template.fill(&item.term);
         Mfa::with_terms(call.module, call.function, call.arguments)
     }
+}
+
+/// The function that a template calls.
+pub fn called(template: &Template) -> Function {
+    let call = template.fill(&Term::atom("_"));
+    Function { module: call.module, name: call.function, arity: call.arguments.len() }
 }
 
 /// A template as text: the same for the same call, in whatever syntax it was written.

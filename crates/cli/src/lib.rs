@@ -29,6 +29,7 @@ pub mod fan_out;
 pub mod fleet;
 pub mod function;
 pub mod http;
+pub mod item_error;
 pub mod items;
 pub mod job;
 pub mod log;

@@ -202,6 +202,48 @@ fn arguments_that_do_not_fit_are_named() {
     let line = worker.wait_for_error_line(cause, A_WHILE);
     assert!(line.contains("peerl_page:checksum/2"), "{line}");
     assert!(call("'Elixir.ClusterScrape.PageController':fetch(17)").contains("argument 1: "));
+    for (wrong, cause) in [
+        ("erlang:nodes([visible, near])", "argument 1: element 2: no kind of nodes"),
+        ("erlang:system_info(weather)", "argument 1: no item that is known here"),
+        ("erlang:disconnect_node(\"a@b\")", "argument 1: not an atom"),
+        ("net_kernel:connect_node(<<\"a@b\">>)", "argument 1: not an atom"),
+        ("crypto:hash(sha3, <<>>)", "argument 1: no digest that is served here"),
+        ("crypto:hash(sha, [256])", "argument 2: not iodata"),
+        ("code:which(1)", "argument 1: not an atom"),
+    ] {
+        let failure = call(wrong);
+        assert!(failure.contains(cause), "{failure}");
+    }
+}
+
+/// A flood of wrong calls is a line and its sum, for each function.
+#[test]
+fn wrong_arguments_do_not_fill_the_log() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (worker, name) = cluster.worker(&[]);
+        let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
+        let flood = format!(
+            "[begin rpc:call('{name}', crypto, hash, [sha, none]), rpc:call('{name}', erlang, memory, [none]),
+                erpc:cast('{name}', shop, order, [1]) end || _ <- lists:seq(1, 300)], ok"
+        );
+        assert_eq!(beam.eval(&flood).unwrap(), "ok");
+        for sum in [
+            "crypto:hash/2: arguments that do not fit: 299 more within",
+            "erlang:memory/1: arguments",
+            "were cast failed: 299 more",
+        ] {
+            worker.wait_for_error_line(sum, A_WHILE);
+        }
+        let log = worker.stderr();
+        for line in [
+            "badarg: crypto:hash/2: argument 2: not iodata",
+            "badarg: erlang:memory/1: argument 1: ",
+            "a cast function failed: ",
+        ] {
+            assert_eq!(log.lines().filter(|all| all.contains(line)).count(), 1, "{log}");
+        }
+    }
 }
 
 #[test]
@@ -226,6 +268,50 @@ fn exceptions_of_elixir() {
         assert!(ran.err.contains("** (Enum.OutOfBoundsError) out of bounds error"), "{ran:?}");
         let ran = cluster.run(&["call", elixir.name(), "Enum.summ([1])"]);
         assert!(ran.err.contains("** (UndefinedFunctionError) function Enum.summ/1 is undefined"), "{ran:?}");
+    }
+}
+
+/// What a call says of an item, the commands for many items say too.
+#[test]
+fn items_fail_in_the_words_of_a_call() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (elixir, erlang) = std::thread::scope(|scope| {
+            let starting = scope.spawn(|| Beam::elixir(otp).epmd(&cluster.epmd).start());
+            let erlang = Beam::erlang(otp).epmd(&cluster.epmd).start();
+            (starting.join().unwrap(), erlang)
+        });
+        let (_worker, worker) = cluster.worker(&[]);
+        let items = cluster.write("items", "[1,2]\n[1,2]\n");
+        for (node, function, part) in [
+            (erlang.name(), "lists:revers(_)", "; the nearest is lists:reverse/1"),
+            (erlang.name(), "shop:order(_, 2)", "has no function shop:order/2: it has no module shop"),
+            (erlang.name(), "lists:foreach(fun shop:order/1, _)", ", which is called for lists:foreach/2"),
+            (erlang.name(), "erlang:throw(_)", "exception throw: [1,2]"),
+            (erlang.name(), ":erlang.+(:a, _)", "** (ArithmeticError)"),
+            (elixir.name(), "Enum.summ(_)", "** (UndefinedFunctionError) function Enum.summ/1 is undefined"),
+            (elixir.name(), "'Elixir.Enum':'fetch!'(_, 3)", "** (Enum.OutOfBoundsError) out of bounds error"),
+            (&worker, "peerl_page:checksums(_)", "; the nearest is peerl_page:checksum/1"),
+            (&worker, "peerl_page:checksum(<<\"u\">>, _)", "exception error: badarg: argument 2: field 1: "),
+            (&worker, "erlang:memory(_)", "exception error: badarg: argument 1: element 1: no kind of memory"),
+            (&worker, "timer:sleep(_)", "exception error: timeout_value: argument 1: "),
+        ] {
+            let call = cluster.run(&["call", node, &function.replace("(_", "([1,2]").replace(" _)", " [1,2])")]);
+            assert_eq!(call.code, 1, "{call:?}");
+            let line = call.err.lines().find_map(|line| line.strip_prefix("peerl: ")).unwrap();
+            let of_call = line.split(" (hint: ").next().unwrap();
+            assert!(of_call.contains(part), "{function}: {of_call}");
+            let arguments = ["pmap", function, "--items", &items, "--items-format", "erlang", "--node", node];
+            let ran = cluster.run(&[&arguments[..], &["--format", "json"]].concat());
+            assert_eq!(ran.code, 2, "{ran:?}");
+            for row in ran.json().as_array().unwrap() {
+                assert_eq!(row["error"], of_call, "{function}");
+            }
+        }
+        let sums = ["checksum", "http://127.0.0.1:1/", "--node", erlang.name(), "--function", "lists:revers/1"];
+        let ran = cluster.run(&[&sums[..], &["--format", "json"]].concat());
+        let error = format!("{} has no function lists:revers/1; the nearest is lists:reverse/1", erlang.name());
+        assert_eq!((ran.code, &ran.json()[0]["error"]), (2, &error.into()), "{ran:?}");
     }
 }
 

@@ -32,6 +32,20 @@ fn members_at_the_default_level_and_calls_on_demand() {
         let line = loud.wait_for_error_line("function=timer:sleep/1", A_WHILE);
         assert!(line.contains("ms outcome=\"value\""), "{line}");
         loud.wait_for_error_line("outcome=\"ended by a signal\"", A_WHILE);
+        // What cannot be a call has its line, too, by whatever way it comes.
+        for (call, function) in [
+            ("spawn_monitor(NODE, erpc, execute_call, [make_ref(), lists, <<\"sum\">>, [[1]]])", "lists:<<\"sum\">>/1"),
+            ("spawn(NODE, erpc, execute_cast, [lists, sum, none])", "lists:sum with none for arguments"),
+            ("erpc:call(NODE, erlang, apply, [lists, sum, none])", "erlang:apply/3"),
+            ("gen_server:call({rex, NODE}, {block_call, \"lists\", total, [[1]], self()})", "\"lists\":total/1"),
+            ("gen_server:call({rex, NODE}, {call, lists, size, none, self()})", "lists:size with none for arguments"),
+            ("spawn(NODE, shop, close, [])", "shop:close/0"),
+            ("erpc:call(NODE, fun shop:open/0)", "erlang:apply/2"),
+        ] {
+            let _ = beam.eval(&call.replace("NODE", &format!("'{loud_name}'")));
+            let line = loud.wait_for_error_line(&format!("function={function} "), A_WHILE);
+            assert!(line.contains(&format!("caller={}", beam.name())) && line.contains("outcome=\"error "), "{line}");
+        }
         beam.kill();
         for worker in [&quiet, &loud] {
             let line = worker.wait_for_error_line(&format!("node down peer={}", beam.name()), A_WHILE);

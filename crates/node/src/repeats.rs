@@ -33,7 +33,8 @@ impl Repeats {
             // Without a runtime there is nobody who sums up.
             *counted = runtime.is_ok().then_some(0);
         }
-        tracing::warn!("{}", warning());
+        let warning = warning();
+        tracing::warn!("{warning}");
         if let Ok(runtime) = runtime {
             runtime.spawn(self.clone().sum_up(kind.to_owned()));
         }

@@ -9,7 +9,7 @@ use peerl_node::{CallError, Mfa, NodeName};
 use peerl_term::Term;
 use peerl_term::text::Syntax;
 
-use crate::exception::{self, Function};
+use crate::exception::{CallErrors, Function};
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, pass_on};
@@ -71,11 +71,17 @@ impl Call {
             result = called.into_future() => Ok(result),
             signal = &mut end => Err(signal),
         };
-        let explained = match &result {
-            Ok(Err(CallError::Exception(error))) => {
-                Some(exception::explain(&node, &self.node, &function, error, shown).await)
+        let result = match result {
+            Ok(Ok(value)) => Ok(Ok(value)),
+            Ok(Err(error)) => {
+                if let CallError::Exception(exception) = &error {
+                    for line in explain::stack_lines(&exception.stack, shown) {
+                        tracing::info!("in {line}");
+                    }
+                }
+                Ok(Err(CallErrors::new(node.clone(), function, shown).explain(Some(&self.node), error).await))
             }
-            _ => None,
+            Err(signal) => Err(signal),
         };
         // Processes that were spawned by the call are not to be left with this command for a group leader.
         let again = shutdown::signal(shutdown::LIMIT)?;
@@ -88,19 +94,7 @@ impl Call {
             Failure::interrupted(format!("interrupted before {name} gave a value"), signal)
                 .hint(format!("it goes on at {}", self.node))
         })?;
-        match result {
-            Ok(value) => output.term(&value, shown).map(|()| Status::Success),
-            Err(error) => {
-                let stack = match &error {
-                    CallError::Exception(exception) => explain::stack_lines(&exception.stack, shown),
-                    _ => Vec::new(),
-                };
-                for line in stack {
-                    tracing::info!("in {line}");
-                }
-                Err(explained.unwrap_or_else(|| explain::call(error, &name, self.node.as_str(), shown)))
-            }
-        }
+        result.and_then(|value| output.term(&value, shown)).map(|()| Status::Success)
     }
 }
 

@@ -11,8 +11,9 @@ use peerl_term::text::{Syntax, Template};
 use peerl_term::{Atom, Term};
 
 use crate::checksum::{ChecksumRecord, ClientAnswer};
+use crate::exception::Function;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, Duty, PeerOptions, WorkOptions, call_text, filled};
+use crate::fan_out::{Answer, Crew, Duty, PeerOptions, WorkOptions, call_text, called, filled};
 use crate::items::{Item, ItemSource, ItemsFormat};
 use crate::job::{self, Job, Work};
 use crate::out_file::Header;
@@ -93,10 +94,13 @@ impl Checksum {
             let crew = Crew::assemble(settings, &self.peers, duty).await?;
             let mut work = self.work.clone();
             let answers = match function {
-                Some(template) => crew.map(urls, filled(template), &work),
+                Some(template) => {
+                    let called = called(&template);
+                    crew.map(urls, filled(template), &work, called, Syntax::Erlang)
+                }
                 None => {
                     work.timeout.0 += GRACE;
-                    crew.map(urls, page_call(timeout), &work)
+                    crew.map(urls, page_call(timeout), &work, page_function(), Syntax::Erlang)
                 }
             };
             Ok(Work { answers, crew: Some(crew) })
@@ -107,6 +111,11 @@ impl Checksum {
 
 const PAGE: &str = "peerl_page";
 const CHECKSUM: &str = "checksum";
+
+/// `peerl_page:checksum/2`.
+pub(super) fn page_function() -> Function {
+    Function { module: Atom::from_static(PAGE), name: Atom::from_static(CHECKSUM), arity: 2 }
+}
 
 /// The call of `peerl_page:checksum/2` for a URL.
 pub(super) fn page_call(timeout: Duration) -> impl Fn(&Item) -> Mfa + Send + Sync + 'static {

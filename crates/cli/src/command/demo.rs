@@ -13,11 +13,12 @@ use peerl_discovery::{Reconciler, Spec};
 use peerl_epmd::environment::loopback;
 use peerl_epmd::{Client, Config, Server, ServerHandle};
 use peerl_node::{Epmd, Node, NodeName, Visibility};
+use peerl_term::text::Syntax;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::checksum::page_call;
+use super::checksum::{page_call, page_function};
 use crate::checksum::ChecksumRecord;
 use crate::failure::{Failure, Status};
 use crate::fan_out::{Crew, WorkOptions};
@@ -156,7 +157,8 @@ impl Demo {
         let work = WorkOptions { concurrency: 8, timeout: Span(timeout + Duration::from_secs(2)), retries: 3 };
         let urls: Vec<_> = urls.collect();
         let progress = output.progress();
-        let mut answers = crew.map(futures::stream::iter(urls), page_call(timeout), &work);
+        let mut answers =
+            crew.map(futures::stream::iter(urls), page_call(timeout), &work, page_function(), Syntax::Erlang);
         let mut records: Vec<Option<ChecksumRecord>> = vec![None; self.pages as usize];
         while let Some(answer) = answers.next().await {
             progress.inc(1);

@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peerl_node::CallError;
 use peerl_term::Term;
 use peerl_term::text::{Syntax, Template, json};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::explain;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, PeerOptions, WorkOptions, call_text, filled, is_unanswered};
+use crate::fan_out::{Answer, Crew, PeerOptions, WorkOptions, call_text, called, filled};
+use crate::item_error::ItemError;
 use crate::items::{ItemSource, ItemsFormat};
 use crate::job::{self, Job, Work};
 use crate::out_file::{Header, Record};
@@ -138,18 +137,16 @@ impl Pmap {
             none: Failure::usage("there are no items").hint("give them with --items FILE, or - for the standard input"),
             noun: "items",
         };
-        let called = format!("{}:{}", template.module(), template.function());
+        let called = called(&template);
         let begin = async |items| {
             let crew = Crew::assemble(settings, &self.peers, None).await?;
-            Ok(Work { answers: crew.map(items, filled(template), &self.work), crew: Some(crew) })
+            Ok(Work { answers: crew.map(items, filled(template), &self.work, called, shown), crew: Some(crew) })
         };
-        let record = move |answer: Answer<Result<Term, CallError>>| {
+        let record = |answer: Answer<Result<Term, ItemError>>| {
             let node = answer.node.as_ref().map(ToString::to_string);
-            let peer = node.as_deref().unwrap_or("the node");
-            let unanswered = answer.result.as_ref().is_err_and(is_unanswered);
-            let (value, error) = match answer.result {
-                Ok(value) => (Some(value), None),
-                Err(error) => (None, Some(explain::call(error, &called, peer, shown).message().to_owned())),
+            let (value, error, unanswered) = match answer.result {
+                Ok(value) => (Some(value), None, false),
+                Err(error) => (None, Some(error.message), error.is_unanswered),
             };
             let ms = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
             ItemRecord { item: answer.item.name, value, node, ms, error, unanswered }

@@ -12,6 +12,7 @@ use super::job::Job;
 use super::workers::{Workers, words_of};
 use crate::checksum::ChecksumRecord;
 use crate::fan_out::Answer;
+use crate::item_error::ItemError;
 use crate::items::Item;
 
 /// How the pages of jobs are fetched.
@@ -56,6 +57,7 @@ async fn run(job: Arc<Job>, node: Node, workers: Workers, pace: Pace) {
         .run::<Term>(),
     );
     while let Some(Mapped { item: (index, url), node, elapsed, result, .. }) = answers.next().await {
+        let result = result.map_err(|error| ItemError::unasked(error, "for it", node.as_ref()));
         let answer = Answer { index: 0, item: Item::of_line(&url), node, elapsed, result };
         let mut record = ChecksumRecord::of_call(answer);
         if let Some(words) = record.error.as_deref().and_then(words_of) {
