@@ -196,10 +196,13 @@ pub fn discovery_hint(error: &StrategyError) -> Option<String> {
         StrategyError::Unreachable { message, .. } if message.contains("lookup address") => {
             "the region's endpoint has no address: check the spelling of the region, and DNS".to_owned()
         }
-        StrategyError::Unreachable { message, .. }
-            if message.contains("certificate") && std::env::var_os("AWS_CA_BUNDLE").is_some() =>
-        {
-            "peerl does not read AWS_CA_BUNDLE: name the file in SSL_CERT_FILE".to_owned()
+        StrategyError::Unreachable { message, .. } if message.contains("certificate") => {
+            "name the file with the certificate (PEM) of the authority that signs for the endpoint, or for the proxy \
+             before it, in AWS_CA_BUNDLE"
+                .to_owned()
+        }
+        StrategyError::CaBundle { .. } => {
+            "name a file with certificates of authorities (PEM), or unset AWS_CA_BUNDLE".to_owned()
         }
         StrategyError::Throttled { .. } => "ask less often with --interval, or try again later".to_owned(),
         StrategyError::ServiceFailure { .. } => "try again later".to_owned(),

@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Requests are tried again by the SDK, with growing and jittered pauses: `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`
-//! say how, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_EC2` where, as they do for every tool of AWS. Requests that a service
+//! say how, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_EC2` where, `AWS_CA_BUNDLE` whom to trust, as for every tool of AWS. Requests that a service
 //! throttles are left to the next poll, which comes later.
 
 mod access;
 pub use access::{Access, SdkConfig};
+mod ca_bundle;
 mod credentials;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
 mod expected;

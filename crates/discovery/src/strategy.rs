@@ -160,6 +160,14 @@ pub enum StrategyError {
         /// Where they were looked for, and what was wrong there.
         message: String,
     },
+    /// The file of authorities that `AWS_CA_BUNDLE` names cannot be used.
+    #[error("AWS_CA_BUNDLE names {}, which cannot be used: {message}", .path.display())]
+    CaBundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Nothing says which region to ask.
     #[error("no AWS region is given, and the instance metadata does not say one: {message}")]
     NoRegion {

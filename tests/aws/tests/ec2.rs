@@ -122,10 +122,16 @@ async fn two_releases_side_by_side_never_mix() {
 async fn members_come_drain_and_go() {
     let fleet = Fleet::new().await;
     let members = fleet.launch(4, &[("csrelease", RELEASE)]).await;
-    let spec = format!("{MINE},drain-tag=peerl-draining,vpc={}", members[0].vpc_id().unwrap());
+    let spec = format!("{MINE},vpc={}", members[0].vpc_id().unwrap());
     let strategy = fleet.strategy(&spec);
+    let other = fleet.strategy(&format!("{spec},drain-tag=out=now"));
     assert_eq!(strategy.discover().await.unwrap(), nodes(&members));
-    fleet.tag(&members[0], "peerl-draining", "").await;
+    // The tag that the script of the kit gives.
+    fleet.tag(&members[0], "peerl:draining", "true").await;
+    fleet.tag(&members[1], "out", "later").await;
+    assert_eq!(other.discover().await.unwrap(), nodes(&members));
+    fleet.tag(&members[1], "out", "now").await;
+    assert_eq!(other.discover().await.unwrap().ended, nodes(&members[1..2]));
     let answer = strategy.discover().await.unwrap();
     assert_eq!(answer, nodes(&members[1..]));
     assert_eq!((answer.coverage, answer.ended), (Coverage::Whole, nodes(&members[..1])));

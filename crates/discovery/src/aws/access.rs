@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::credentials::ExplainedChain;
-use super::{InstanceMetadata, http_client};
+use super::{InstanceMetadata, ca_bundle, http_client};
 use crate::StrategyError;
 
 /// How AWS is asked. It is made when it is first needed: nothing is read or asked before.
@@ -73,7 +73,7 @@ impl Access {
     /// The configuration from which a service's client is made.
     ///
     /// # Errors
-    /// If no region can be found; that of the instance is looked for again the next time.
+    /// If no region can be found, or the file of `AWS_CA_BUNDLE` cannot be used; both are looked for again the next time.
     pub async fn config(&self) -> Result<&SdkConfig, StrategyError> {
         self.config.get_or_try_init(|| self.load()).await
     }
@@ -90,6 +90,7 @@ impl Access {
     }
 
     async fn load(&self) -> Result<SdkConfig, StrategyError> {
+        ca_bundle::trusted()?;
         let http = http_client::shared();
         let region = self.region().await?;
         let provider =

@@ -1,4 +1,5 @@
-//! The HTTP client below all requests to AWS: rustls with ring, proxies, and a limit to what an answer may hold.
+//! The HTTP client below all requests to AWS: rustls with ring, the system's authorities and those of `AWS_CA_BUNDLE`,
+//! proxies, and a limit to what an answer may hold.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,8 +8,8 @@ use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -17,6 +18,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use parking_lot::Mutex;
+
+use super::ca_bundle;
 
 /// An endless answer must not fill the memory. The largest page of DescribeInstances, a thousand instances with
 /// everything that they can have, stays below 20 MiB.
@@ -53,13 +56,21 @@ impl HttpClient for Client {
 impl Client {
     fn connector(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
         let key = (settings.connect_timeout(), settings.read_timeout());
+        let (trusted, is_final) = match ca_bundle::trusted() {
+            Ok(trusted) => (trusted, true),
+            // Whoever asks AWS is told of it; what is near needs no certificates.
+            Err(_) => (TrustStore::default(), false),
+        };
         let make = || {
             let connector = |proxy| {
-                Connector::builder()
+                let builder = Connector::builder()
                     .connector_settings(settings.clone())
                     .proxy_config(proxy)
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build()
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring));
+                match TlsContext::builder().with_trust_store(trusted.clone()).build() {
+                    Ok(context) => builder.tls_context(context).build(),
+                    Err(_) => builder.build(),
+                }
             };
             let mut bounded = Bounded {
                 direct: Arc::new(connector(ProxyConfig::disabled())),
@@ -74,7 +85,10 @@ impl Client {
             }
             SharedHttpConnector::new(bounded)
         };
-        self.connectors.lock().entry(key).or_insert_with(make).clone()
+        match is_final {
+            true => self.connectors.lock().entry(key).or_insert_with(make).clone(),
+            false => make(),
+        }
     }
 }
 

@@ -25,13 +25,13 @@ pub(crate) enum Membership {
 /// Makes nodes of the instances that have all of some properties.
 pub(crate) struct MemberFilter {
     pub(crate) wanted: Vec<Wanted>,
-    pub(crate) drain: Option<DrainTag>,
+    pub(crate) drain: DrainTag,
     pub(crate) naming: Naming,
     unnamed: AtomicUsize,
 }
 
 impl MemberFilter {
-    pub(crate) fn new(wanted: Vec<Wanted>, drain: Option<DrainTag>, naming: Naming) -> Self {
+    pub(crate) fn new(wanted: Vec<Wanted>, drain: DrainTag, naming: Naming) -> Self {
         Self { wanted, drain, naming, unnamed: AtomicUsize::new(0) }
     }
 
@@ -58,7 +58,7 @@ impl MemberFilter {
             {
                 return;
             }
-            let is_draining = self.drain.as_ref().is_some_and(|tag| tag.is_on(instance));
+            let is_draining = self.drain.is_on(instance);
             let has_ended = membership == Membership::Ended || is_draining || instances::is_ending(instance);
             match self.naming.node(|variable| instances::value(instance, variable)) {
                 Ok(node) if has_ended => {

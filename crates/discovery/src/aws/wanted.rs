@@ -151,6 +151,9 @@ pub(crate) struct DrainTag {
 }
 
 impl DrainTag {
+    /// The key of the tag that an instance gives itself, by the script for instances, before its worker stops.
+    pub(crate) const USUAL: &str = "peerl:draining";
+
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value.to_owned())));
         match key.is_empty() {

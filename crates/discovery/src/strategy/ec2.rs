@@ -61,7 +61,7 @@ pub struct Ec2Settings {
     /// The region; else that of the environment, the profile or the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The tag that an instance gets when it is to be left alone: `KEY` or `KEY=VALUE`.
+    /// The tag that an instance gets when it is to be left alone: `KEY` or `KEY=VALUE`; else `peerl:draining`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_tag: Option<String>,
     /// The host of the node: `private-dns` (unless said otherwise), `private-ip`, `public-dns`, `public-ip`, `ipv6`,
@@ -112,8 +112,8 @@ pub(super) fn wanted_tags<T: StrategySettings>(tags: &[String]) -> Result<Vec<Wa
 }
 
 /// Reads the drain tag for the settings of a strategy.
-pub(super) fn drain_tag<T: StrategySettings>(text: Option<&str>) -> Result<Option<DrainTag>, SpecError> {
-    text.map(DrainTag::parse).transpose().map_err(SpecError::settings::<T>)
+pub(super) fn drain_tag<T: StrategySettings>(text: Option<&str>) -> Result<DrainTag, SpecError> {
+    DrainTag::parse(text.unwrap_or(DrainTag::USUAL)).map_err(SpecError::settings::<T>)
 }
 
 /// Reads the rule for names for the settings of a strategy.
