@@ -275,9 +275,9 @@ fn the_worker_is_drained_before_its_instance_goes() {
         }),
         _ => None,
     });
-    // The first attempt to say that it has drained fails.
+    // The first attempts to tag the instance and to say that it has drained fail.
     let tried = instance.at("tried");
-    instance.program("aws", &format!("test -e {0} || {{ touch {0}; exit 1; }}", tried.display()));
+    instance.program("aws", &format!("test -e {0}.$1 || {{ touch {0}.$1; exit 1; }}", tried.display()));
     let mut command = instance.script("ec2-lifecycle");
     command.envs([("PEERL_LIFECYCLE_HOOK", "drain"), ("PEERL_AUTO_SCALING_GROUP", "workers")]);
     let lifecycle = ProcessGuard::spawn(command.env("PEERL_LIFECYCLE_INTERVAL", "0.05"));
@@ -285,7 +285,8 @@ fn the_worker_is_drained_before_its_instance_goes() {
     assert!(asked.load(Ordering::SeqCst) > 6);
     let complete = "aws autoscaling complete-lifecycle-action --region eu-central-1 --instance-id i-0123 \
                     --lifecycle-hook-name drain --auto-scaling-group-name workers --lifecycle-action-result CONTINUE";
-    assert_eq!(instance.calls(), ["systemctl stop peerl-worker.service", complete, complete]);
+    let tag = "aws ec2 create-tags --region eu-central-1 --resources i-0123 --tags Key=peerl:draining,Value=true";
+    assert_eq!(instance.calls(), [tag, "systemctl stop peerl-worker.service", complete, complete]);
 }
 
 #[test]

@@ -83,7 +83,8 @@ fn instances_are_closed_but_to_members(stack: &Value) {
 
 fn instances_may_do_what_they_need_and_no_more(stack: &Value) {
     let role = &stack["roles"]["Role"];
-    let needed = set(&["ec2:DescribeInstances", "ssm:GetParameter", "autoscaling:CompleteLifecycleAction"]);
+    let needed =
+        set(&["ec2:DescribeInstances", "ssm:GetParameter", "autoscaling:CompleteLifecycleAction", "ec2:CreateTags"]);
     assert_eq!(actions(&role["inline"]), needed);
     assert_eq!(role["attached"], json!([]));
     for statement in role["inline"][0]["Statement"].as_array().unwrap() {
@@ -92,6 +93,15 @@ fn instances_may_do_what_they_need_and_no_more(stack: &Value) {
             "ReadCookie" => "arn:aws:ssm:eu-central-1:123456789012:parameter/peerl/cookie",
             "SayThatItIsReadyOrHasDrained" => {
                 "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/workers"
+            }
+            "TagItselfWhenItDrains" => {
+                let itself = "arn:aws:ec2:eu-central-1:123456789012:instance/${ec2:InstanceID}";
+                let only = json!({
+                    "ArnEquals": { "ec2:SourceInstanceARN": itself },
+                    "ForAllValues:StringEquals": { "aws:TagKeys": "peerl:draining" },
+                });
+                assert_eq!(statement["Condition"], only);
+                "arn:aws:ec2:eu-central-1:123456789012:instance/*"
             }
             other => panic!("{other} is new"),
         };

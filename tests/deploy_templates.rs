@@ -48,6 +48,7 @@ fn common(text: &str) -> String {
         ("${CookieSecretArn}", "${var.cookie_secret_arn}", "<cookie secret>"),
         ("${Namespace}", "${var.namespace}", "<name space>"),
         ("${Release}", "${var.release}", "<release>"),
+        ("${!ec2:InstanceID}", "$${ec2:InstanceID}", "<target instance>"),
         ("${DrainSeconds}", "${var.drain_seconds}", "<drain>"),
     ];
     let common = words

@@ -85,6 +85,25 @@ data "aws_iam_policy_document" "worker" {
     actions   = ["autoscaling:CompleteLifecycleAction"]
     resources = ["arn:${data.aws_partition.current.partition}:autoscaling:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]
   }
+
+  # Only the instance that asks, and only this tag.
+  statement {
+    sid       = "TagItselfWhenItDrains"
+    actions   = ["ec2:CreateTags"]
+    resources = ["arn:${data.aws_partition.current.partition}:ec2:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:instance/*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ec2:SourceInstanceARN"
+      values   = ["arn:${data.aws_partition.current.partition}:ec2:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:instance/$${ec2:InstanceID}"]
+    }
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "aws:TagKeys"
+      values   = ["peerl:draining"]
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "worker" {
