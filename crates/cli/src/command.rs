@@ -74,9 +74,14 @@ enum Command {
     Man(man::Man),
 }
 
+/// All commands and their options.
+pub(crate) fn parser() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the command line, and gives the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
-    if completions::answer(Arguments::command) {
+    if completions::answer(parser) {
         return Status::Success;
     }
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -84,7 +89,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let sources = Sources::read(variables, config_file(&arguments).as_deref());
     let defaults = sources.as_ref().map(|sources| sources.options().clone()).unwrap_or_default();
-    let matches = defaults.apply(Arguments::command()).try_get_matches_from(arguments);
+    let matches = defaults.apply(parser()).try_get_matches_from(arguments);
     let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -150,7 +155,7 @@ fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
     sources.warn();
     match arguments.command {
         Command::Completions(command) => return command.run(),
-        Command::Man(command) => return command.run(Arguments::command()),
+        Command::Man(command) => return command.run(parser()),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

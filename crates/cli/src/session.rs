@@ -130,19 +130,24 @@ fn with_settings(settings: &Settings, mut builder: NodeBuilder) -> Result<NodeBu
     if let Some(Span(time)) = settings.net_ticktime {
         builder = builder.net_ticktime(time);
     }
-    let default = Limits::default();
-    builder = builder.limits(Limits {
-        calls: settings.max_calls.unwrap_or(default.calls),
-        queued: settings.max_queued.unwrap_or(default.queued),
-        ..default
-    });
-    if let Some(Size(bytes)) = settings.max_message {
-        builder = builder.max_message(usize::try_from(bytes).unwrap_or(usize::MAX));
-    }
+    builder = builder.limits(limits(settings));
     Ok(match cookie(settings)? {
         Some(cookie) => builder.cookie(cookie),
         None => builder,
     })
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let mut limits = Limits::default();
+    let bytes = |size: &Option<Size>| size.as_ref().map(|Size(bytes)| usize::try_from(*bytes).unwrap_or(usize::MAX));
+    let set = |limit: &mut usize, setting: Option<usize>| *limit = setting.unwrap_or(*limit);
+    set(&mut limits.channel.message, bytes(&settings.max_message));
+    set(&mut limits.channel.reassembly, bytes(&settings.max_reassembly));
+    // None at all would end the connection with the first one.
+    set(&mut limits.channel.sequences, settings.max_fragmented.map(|most| most.max(1)));
+    set(&mut limits.calls, settings.max_calls);
+    set(&mut limits.queued, settings.max_queued);
+    limits
 }
 
 fn cookie(settings: &Settings) -> Result<Option<String>, Failure> {

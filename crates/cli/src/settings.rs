@@ -111,6 +111,16 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_number", default)]
     pub max_queued: Option<usize>,
 
+    /// The most bytes of messages of a peer that have come in part: for the file and the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_reassembly: Option<Size>,
+
+    /// The most messages of a peer that may have come in part: for the file and the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_number", default)]
+    pub max_fragmented: Option<usize>,
+
     /// Say more; twice or thrice for more yet.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "number", default)]
@@ -168,7 +178,7 @@ pub struct ConfigFile {
 
 impl Settings {
     /// The keys that have a variable, too.
-    const VARIABLES: [&str; 22] = [
+    const VARIABLES: [&str; 24] = [
         "admin",
         "admin_token_file",
         "alone_ok",
@@ -182,8 +192,10 @@ impl Settings {
         "listen",
         "log_format",
         "max_calls",
+        "max_fragmented",
         "max_message",
         "max_queued",
+        "max_reassembly",
         "name",
         "net_ticktime",
         "node",

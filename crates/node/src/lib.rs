@@ -68,8 +68,8 @@ pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};
 pub use process::{
-    Destination, Down, Ended, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, Process, ProcessInfo,
-    RegisterError, SendError,
+    Destination, Down, Ended, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, Process,
+    ProcessInfo, RegisterError, SendError,
 };
 pub use rpc::{ByNode, Call, CallError, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
 pub use system::SystemError;

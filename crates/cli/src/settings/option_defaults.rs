@@ -12,18 +12,24 @@ use crate::failure::Failure;
 
 /// The keys of those options of commands that have a variable and a key, as `interval` for `--interval`. The others say
 /// what a command is to do this time.
-pub(super) const OPTIONS: [&str; 13] = [
+pub(super) const OPTIONS: [&str; 19] = [
     "address",
     "allow",
+    "beam_nodes",
     "concurrency",
     "deny",
     "drain",
     "interval",
     "items_format",
+    "page_concurrency",
+    "page_timeout",
     "pages",
     "port",
+    "public_url",
     "retries",
     "timeout",
+    "token_file",
+    "web",
     "with_hidden",
     "workers",
 ];

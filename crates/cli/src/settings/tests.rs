@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -176,11 +177,58 @@ fn times_limits_nodes_and_cookies_come_from_both() {
     assert_eq!((settings.max_calls, settings.max_queued, settings.verbose), (Some(7), Some(1000), 2));
     assert_eq!(settings.node.unwrap(), ["a@h.x", "auto:ip,basename=b"]);
     assert_eq!(settings.cookies["x@h.y"], "other");
+    let file_and_variable =
+        load(&Settings::default(), &[("PEERL_MAX_REASSEMBLY", "1G")], "max_fragmented = 9\n").unwrap();
+    assert_eq!(file_and_variable.max_reassembly, Some(Size(1 << 30)));
+    assert_eq!(file_and_variable.max_fragmented, Some(9));
     let settings = load(&Settings::default(), &[("PEERL_NODE", "a@h.x b@h.x"), ("PEERL_NET_TICKTIME", "1m")], file);
     let settings = settings.unwrap();
     assert_eq!((settings.node.unwrap().len(), settings.net_ticktime), (2, Some(Span(Duration::from_secs(60)))));
     let failure = load_with_mode(&Settings::default(), &[], "[cookies]\n'x@h.y' = 'secret'\n", 0o644).unwrap_err();
     assert!(failure.to_string().contains("chmod 600") && !failure.to_string().contains("secret"));
+}
+
+/// Options that say what a command does this time: they have neither a variable nor a key.
+const PER_RUN: [&str; 10] =
+    ["dry_run", "file", "function", "items", "local", "out", "ready", "resume", "retry_failed", "watch"];
+
+/// A new option is a setting, or is stated to be none; and the reference names it.
+#[test]
+fn every_option_is_a_setting_or_stated_to_be_of_one_run() {
+    let parser = crate::command::parser();
+    let of_commands = parser.get_subcommands().flat_map(|command| {
+        command
+            .get_arguments()
+            .filter(|option| !option.is_hide_set())
+            .filter_map(|option| Some((command.get_name().to_owned(), option.get_long()?.to_owned())))
+    });
+    let of_all = parser.get_arguments().filter_map(|option| Some(("peerl".to_owned(), option.get_long()?.to_owned())));
+    let reference = include_str!("../../../../docs/cli.md");
+    let settings: Vec<&str> = Settings::VARIABLES.into_iter().chain(option_defaults::OPTIONS).collect();
+    let mut seen = BTreeSet::new();
+    for (command, option) in of_commands.chain(of_all) {
+        let key = option.replace('-', "_");
+        if matches!(&*key, "help" | "version" | "config") {
+            continue;
+        }
+        let is_setting = settings.contains(&&*key);
+        assert!(
+            is_setting != PER_RUN.contains(&&*key),
+            "--{option} of {command}: make it a setting (Settings::VARIABLES or OPTIONS), or state that it is of one run"
+        );
+        seen.insert(key);
+    }
+    for key in PER_RUN.into_iter().chain(option_defaults::OPTIONS) {
+        assert!(seen.contains(key), "no command has --{}", key.replace('_', "-"));
+    }
+    for key in settings {
+        let variable = format!("`PEERL_{}`", key.to_ascii_uppercase());
+        assert!(reference.contains(&variable), "docs/cli.md does not name {variable}");
+    }
+    for option in PER_RUN {
+        let option = format!("--{}", option.replace('_', "-"));
+        assert!(reference.contains(&option), "docs/cli.md does not name {option}");
+    }
 }
 
 #[test]
