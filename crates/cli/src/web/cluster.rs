@@ -74,6 +74,7 @@ impl Cluster {
         let silent = self.nodes.iter().filter(|node| node.error.is_some()).count();
         let lost = match silent {
             0 => String::new(),
+            all if all == self.nodes.len() => String::new(),
             1 => " One node does not answer; it is tried again and again.".to_owned(),
             many => format!(" {many} nodes do not answer; they are tried again and again."),
         };
@@ -81,7 +82,8 @@ impl Cluster {
         let state = match (answering, self.partitions.len()) {
             (0, _) if self.nodes.is_empty() && self.discovery.is_empty() => "No node has been found yet.".to_owned(),
             (0, _) if self.nodes.is_empty() => "No node has been found.".to_owned(),
-            (0, _) => "No node of the mesh answers.".to_owned(),
+            (0, _) if silent == self.nodes.len() => "No node answers; they are tried again and again.".to_owned(),
+            (0, _) => "No node that is visible to others answers.".to_owned(),
             (1, _) => "One node, which has no others to see.".to_owned(),
             (count, 1) if self.missing == 0 => format!("All {count} nodes see each other."),
             (count, 1) if self.missing == 1 => format!("{count} nodes; one connection between two of them is missing."),

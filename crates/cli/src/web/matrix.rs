@@ -12,6 +12,9 @@ const SINGLE: usize = 24;
 /// The room for numbers at the left and above.
 const MARGIN: usize = 26;
 
+/// The room at the right, for half of the last number.
+const RIGHT: usize = 8;
+
 /// What a node says of another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sight {
@@ -58,9 +61,9 @@ pub(crate) fn matrix(cluster: &Cluster) -> Markup {
         return html! {};
     }
     let cell = (420 / count).clamp(6, 40);
-    let size = MARGIN + cell * count + 1;
+    let (width, height) = (MARGIN + cell * count + RIGHT, MARGIN + cell * count + 1);
     html! {
-        svg #matrix xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (size) " " (size) } width=(size) height=(size)
+        svg #matrix xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)
             role="img" aria-labelledby="matrix-title" {
             title #matrix-title { (cluster.summary()) }
             defs {
