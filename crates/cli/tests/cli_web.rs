@@ -272,3 +272,43 @@ async fn programs_do_all_that_browsers_do() {
     let missing = program.get("/api/jobs/x/y").await.is(404);
     assert!(missing.json()["error"].as_str().unwrap().contains("no node x in this cluster"), "{missing:?}");
 }
+
+/// The shell's lines of a section of a page of the documentation.
+fn shell_lines(page: &str, section: &str) -> String {
+    let (_, rest) = page.split_once(section).unwrap();
+    let (_, block) = rest.split_once("```sh\n").unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_the_documentation_work() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (_worker, name) = cluster.worker(&[]);
+    let token = cluster.write("page", "a-token-that-nobody-guesses");
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for (lines, public, options) in [
+        (
+            shell_lines(include_str!("../../../docs/web-page.md"), "## For programs"),
+            "https://checksums.example.org",
+            &["--token-file", token.as_str()][..],
+        ),
+        (shell_lines(include_str!("../../../docs/cli.md"), "## The page"), "http://127.0.0.1:8080", &[]),
+    ] {
+        let page = Page::of(&cluster, &[&name], options);
+        let script = lines
+            .replace(public, &page.url)
+            .replace("/run/secrets/page", &token)
+            .replace("https://example.org/", &pages.url("/0/documented"));
+        assert!(script.contains(&page.url) && script.contains(&pages.url("/0/documented")), "{script}");
+        let ran = tokio::task::spawn_blocking(move || {
+            let mut shell = std::process::Command::new("bash");
+            shell.args(["-eu", "-c", &script]).env_remove("http_proxy").env_remove("HTTP_PROXY");
+            cluster::run(shell)
+        });
+        let out = ran.await.unwrap().ok();
+        assert!(out.contains(&format!("\"node\":\"{}\"", page.node)) && out.contains(&name), "{out}");
+        if !options.is_empty() {
+            assert!(out.contains(&sum("documented")), "{out}");
+        }
+    }
+}
