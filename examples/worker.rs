@@ -25,6 +25,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok::<_, Exception>(counts)
     })?;
+    // What shells and tools of the BEAM, and `peerl nodes` and `peerl mesh`, ask a node.
+    peerl::otp::functions::export(&node)?;
     println!("ready {} {}", node.name(), node.port());
 
     tokio::signal::ctrl_c().await?;

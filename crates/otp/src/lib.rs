@@ -10,6 +10,9 @@
 //!
 //! A [`Server`] is what `gen_server` is in Erlang: BEAM nodes call it, cast to it, look into it with `sys`, and stop it,
 //! with the functions that they use for their own servers.
+//!
+//! [`functions`] are those that tools of the BEAM expect at every node.
 
+pub mod functions;
 mod server;
 pub use server::{Answer, Context, Options, Outcome, Running, Server, StartError, Stop, later, reply};

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
-use crate::function;
 use crate::output::Output;
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
@@ -62,7 +61,7 @@ impl Web {
         let page = self.web.reserve(self.page(settings)).await?;
         let known = self.peers.known(settings).await;
         let node = session::start(settings, Role::Web, &known).await?;
-        function::register_member(&node).map_err(Failure::new)?;
+        peerl_otp::functions::export_introspection(&node).map_err(Failure::new)?;
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
         let page = page.open(&node, reconciler.events(), String::new())?;
         let reconciler = reconciler.start();

@@ -7,7 +7,7 @@ use peerl_node::{Exception, Node};
 use peerl_term::text::Syntax;
 use peerl_term::{AtomError, Term};
 
-use super::{Outcome, node_atom, text};
+use super::{Outcome, text};
 use crate::page_client::{AddressRule, Addresses, Network, PageClient, PageLimits, Redirects};
 
 /// `peerl_page:checksum(Url)` and `peerl_page:checksum(Url, Options)`.
@@ -21,11 +21,11 @@ use crate::page_client::{AddressRule, Addresses, Network, PageClient, PageLimits
 /// hexadecimal; or `{error, #{url, reason, message, ms, node}}` if there was no whole answer, with the reason as an
 /// atom in the words of Erlang's sockets.
 pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
-    let (name, client) = (node_atom(node), pages.clone());
+    let (name, client) = (Term::Atom(node.name().as_atom().clone()), pages.clone());
     node.export("peerl_page", "checksum", 1, move |(url,): (Term,)| {
         checksum(client.clone(), name.clone(), url, Ok(Options::default()))
     })?;
-    let (name, client) = (node_atom(node), pages.clone());
+    let (name, client) = (Term::Atom(node.name().as_atom().clone()), pages.clone());
     node.export("peerl_page", "checksum", 2, move |(url, options): (Term, Term)| {
         checksum(client.clone(), name.clone(), url, read(options))
     })

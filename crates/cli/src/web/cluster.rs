@@ -313,7 +313,7 @@ impl Observer {
             name: self.node.name().to_string(),
             kind: Some("peerl"),
             hidden: false,
-            release: Some(crate::function::RELEASE.to_owned()),
+            release: Some(peerl_otp::functions::RELEASE.to_owned()),
             connected_since_ms: None,
             sees: Some(peers.iter().map(ToString::to_string).collect()),
             duty: self.workers.duty(self.node.name()),

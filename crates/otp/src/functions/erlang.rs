@@ -7,11 +7,11 @@ use peerl_node::{Exception, Node, NodeName, Nodes};
 use super::{RELEASE, running};
 use peerl_term::{Atom, AtomError, Term};
 
-use super::{Outcome, atom, node_atom};
+use super::{Outcome, atom};
 
 /// `erlang:node/0`, `nodes/0,1`, `disconnect_node/1`, `memory/0,1` and `system_info/1`, as the shells and tools of the BEAM ask for them.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    let name = node_atom(node);
+    let name = Term::Atom(node.name().as_atom().clone());
     node.export("erlang", "node", 0, move |_: Vec<Term>| {
         let name = name.clone();
         async move { Ok::<_, Exception>(name) }
