@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::NodeDownReason;
 use crate::granted_names::GrantError;
 use crate::handshake::{self, Accepted, Decision};
-use crate::node::Inner;
+use crate::inner::Inner;
 
 /// The most handshakes under way at once: strangers who open connections and say nothing cannot use up the descriptors,
 /// nor keep others out.

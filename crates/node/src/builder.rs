@@ -1,24 +1,26 @@
-use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use peerl_epmd::Client;
-use peerl_proto::cookie::{Cookie, CookieError};
+use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::{NodeName, NodeNameError};
 use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
 
 use crate::Visibility;
-use crate::cookie_file::{self, CookieFileError, IfMissing};
+use crate::cookie_file::{self, IfMissing};
 use crate::epmd::{Epmd, PortMapper};
 use crate::event::{LogEvent, LogOutput};
 use crate::guest::{GuestNames, HostKind};
-use crate::identity::Identity;
+use crate::identity::{Identity, random_creation};
+use crate::inner::Settings;
+use crate::limits::Limits;
 use crate::listener;
-use crate::node::{Limits, Node, Settings};
+use crate::node::Node;
+use crate::start_error::StartError;
 use crate::system::Output;
 
 /// Settings of a node that is to be started. Only the name is needed.
@@ -43,40 +45,6 @@ pub struct NodeBuilder {
 enum Naming {
     Given(String),
     Guest(HostKind),
-}
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The name is not a node name.
-    #[error("bad node name: {0}")]
-    Name(#[from] NodeNameError),
-    /// The part of the name before the `@` cannot be registered.
-    #[error("bad node name: {0}")]
-    AliveName(peerl_proto::epmd::NameError),
-    /// The cookie that was given is none.
-    #[error("bad cookie: {0}")]
-    Cookie(#[from] CookieError),
-    /// No cookie was given, and there is none in its usual places.
-    #[error(transparent)]
-    CookieFile(#[from] CookieFileError),
-    /// No port of the range is free.
-    #[error("cannot listen on {address}, port {} to {}: {source}", ports.start(), ports.end())]
-    Listen {
-        /// The address.
-        address: IpAddr,
-        /// The ports that were tried.
-        ports: RangeInclusive<u16>,
-        /// The reason, of the last port.
-        source: io::Error,
-    },
-    /// EPMD is not there, does not answer, or another node has the name.
-    #[error(transparent)]
-    Epmd(#[from] peerl_epmd::Error),
-    /// The operating system gives no random numbers.
-    #[error("the operating system gives no random numbers: {0}")]
-    Random(#[from] getrandom::Error),
 }
 
 impl Node {
@@ -265,9 +233,4 @@ impl NodeBuilder {
         };
         Ok(Node::run(settings, listener))
     }
-}
-
-/// A creation for a node that no EPMD knows: any number that EPMD could have given.
-pub(crate) fn random_creation() -> Result<u32, getrandom::Error> {
-    Ok(getrandom::u32()?.max(4))
 }

@@ -1,21 +1,19 @@
-//! A connection that is up: one task reads it, one writes it.
+//! A connection that is up: what its reader, its writer and those who send by it share.
 
 mod answers;
 mod calls;
+mod fitness;
 mod gathering;
 mod monitors;
 mod outbox;
-mod reader;
 mod signals;
-mod writer;
 
 pub(crate) use answers::Answers;
 pub(crate) use calls::{Answer, Calls};
+pub(crate) use gathering::Senders as WaitingSenders;
 pub(crate) use monitors::{Added, Monitors};
 pub(crate) use outbox::Outbox;
-pub(crate) use reader::read;
 pub(crate) use signals::Sent;
-pub(crate) use writer::write;
 
 pub(crate) use peerl_proto::connection::{QueueError, Sender};
 
@@ -31,9 +29,10 @@ use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
+use crate::event::Visibility;
 use crate::granted_names::Grant;
 use crate::identity::Identity;
-use crate::{Limits, Visibility};
+use crate::limits::Limits;
 
 /// What the node knows of one connection.
 #[derive(Debug)]

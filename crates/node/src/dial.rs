@@ -12,63 +12,40 @@ use peerl_proto::node_name::NodeName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::connect_error::ConnectError;
+use crate::connection::Connection;
 use crate::handshake::{self, Initiated};
-use crate::node::Inner;
+use crate::inner::Inner;
+use crate::peers::Wish;
 
-/// Why there is no connection to a peer.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The node to connect to is this node.
-    #[error("{0} is this node itself")]
-    Myself(NodeName),
-    /// This node has a long name and the peer a short one, or the other way round: OTP nodes refuse such a pair.
-    #[error("{ours} and {peer} cannot connect: one has a long host name and the other a short one")]
-    NameKind {
-        /// This node.
-        ours: NodeName,
-        /// The peer.
-        peer: NodeName,
-    },
-    /// The EPMD at the peer's host does not answer.
-    #[error("cannot ask EPMD about {peer}: {source}")]
-    Epmd {
-        /// The peer.
-        peer: NodeName,
-        /// What went wrong.
-        source: Arc<peerl_epmd::Error>,
-    },
-    /// The EPMD at the peer's host does not know the name.
-    #[error("EPMD at {} knows no node {}", .0.host(), .0.name())]
-    UnknownNode(NodeName),
-    /// The peer's host cannot be found, or does not answer at the port.
-    #[error("cannot connect to {peer} at port {port}: {source}")]
-    Io {
-        /// The peer.
-        peer: NodeName,
-        /// The port that it listens on.
-        port: u16,
-        /// What went wrong.
-        source: Arc<io::Error>,
-    },
-    /// The handshake failed.
-    #[error("{peer} did not accept the connection: {source}")]
-    Handshake {
-        /// The peer.
-        peer: NodeName,
-        /// What went wrong.
-        source: HandshakeError,
-    },
-    /// Other guests have all the names that a guest can have. Give the node a name of its own.
-    #[error("other guests have all 256 names of guests at {0}")]
-    NoGuestName(NodeName),
-    /// The connection ended at once, or the node is shutting down.
-    #[error("the connection ended before it was used")]
-    Disconnected,
+impl Inner {
+    /// The connection to a peer; a new one if there is none.
+    pub(crate) async fn connect(self: &Arc<Self>, peer: &NodeName) -> Result<Arc<Connection>, ConnectError> {
+        if let Some(connection) = self.peers.get(peer.as_atom()) {
+            return Ok(connection);
+        }
+        check_name(self, peer)?;
+        if self.stopped.is_cancelled() {
+            return Err(ConnectError::Disconnected);
+        }
+        let wish = self.peers.wish(peer, |attempt, cancelled| {
+            let (node, peer) = (self.clone(), peer.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = cancelled.cancelled() => {}
+                    () = self::attempt(node, peer, attempt) => {}
+                }
+            });
+        });
+        match wish {
+            Wish::Up(connection) => Ok(connection),
+            Wish::Wait(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
+        }
+    }
 }
 
 /// Tries to connect, and brings the connection up.
-pub(crate) async fn attempt(node: Arc<Inner>, peer: NodeName, attempt: AttemptId) {
+async fn attempt(node: Arc<Inner>, peer: NodeName, attempt: AttemptId) {
     let error = match connect(&node, &peer, || node.peers.replaces(&peer, attempt)).await {
         Ok(Some(connected)) => {
             let Connected { stream, buffer, established, name } = connected;
@@ -102,7 +79,7 @@ struct Connected {
 }
 
 /// Says whether this node may connect to a peer of this name.
-pub(crate) fn check_name(node: &Inner, peer: &NodeName) -> Result<(), ConnectError> {
+fn check_name(node: &Inner, peer: &NodeName) -> Result<(), ConnectError> {
     let ours = &node.identity.name;
     if peer == ours {
         return Err(ConnectError::Myself(peer.clone()));

@@ -9,7 +9,8 @@ use peerl_proto::flags::DistributionFlags;
 use tokio::time::timeout;
 
 use crate::connection::Connection;
-use crate::node::{Inner, Node};
+use crate::inner::Inner;
+use crate::node::Node;
 
 /// How long a peer may take to show that it has read its answers, and to close a link that this node has closed.
 const READING: Duration = Duration::from_secs(5);

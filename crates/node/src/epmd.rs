@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use peerl_epmd::{Client, Lease, NodeType, Registration};
 use peerl_proto::node_name::NodeName;
 
-use crate::StartError;
-use crate::dial::ConnectError;
+use crate::connect_error::ConnectError;
+use crate::start_error::StartError;
 
 /// Which EPMD the node uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -39,7 +39,7 @@ impl GrantedNames {
             Some((name, creation)) => (name, creation, true),
             None => {
                 let random = base36(getrandom::u64()?);
-                (NodeName::new(&format!("{random}@{host}"))?, crate::builder::random_creation()?, false)
+                (NodeName::new(&format!("{random}@{host}"))?, crate::identity::random_creation()?, false)
             }
         };
         Ok(Grant { names: self.clone(), name, creation, is_known })

@@ -13,8 +13,8 @@ use peerl_term::{Atom, Term};
 use tokio::time::timeout;
 
 use crate::connection::Connection;
+use crate::inner::Inner;
 use crate::mfa::Mfa;
-use crate::node::Inner;
 
 /// How long a peer may take. To look at 100,000 processes takes a scheduler of a BEAM about a tenth of a second.
 const LIMIT: Duration = Duration::from_secs(5);

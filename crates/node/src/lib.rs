@@ -26,7 +26,9 @@
 
 mod accept;
 mod bad_argument;
+mod bring_up;
 mod builder;
+mod connect_error;
 mod connection;
 mod cookie_file;
 mod dial;
@@ -42,27 +44,33 @@ mod group_leaders;
 mod guest;
 mod handshake;
 mod identity;
+mod inner;
+mod limits;
 mod listener;
 mod lost;
 mod mfa;
 mod node;
 mod peers;
 mod process;
+mod reader;
 mod reason;
 mod repeats;
 mod router;
 mod rpc;
 mod signals;
+mod start_error;
 mod system;
+mod writer;
 
-pub use builder::{NodeBuilder, StartError};
+pub use builder::NodeBuilder;
+pub use connect_error::ConnectError;
 pub use cookie_file::{CookieFileError, is_private, read_cookie};
-pub use dial::ConnectError;
 pub use epmd::{Epmd, Registered};
 pub use event::{LogEvent, NodeDownReason, NodeEvent, Visibility};
 pub use exception::{Class, Exception};
+pub use limits::Limits;
 pub use mfa::{Mfa, MfaError};
-pub use node::{Limits, Node, Nodes, WeakNode};
+pub use node::{Node, Nodes, WeakNode};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
@@ -72,4 +80,5 @@ pub use process::{
     ProcessInfo, RegisterError, SendError,
 };
 pub use rpc::{ByNode, Call, CallError, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
+pub use start_error::StartError;
 pub use system::SystemError;

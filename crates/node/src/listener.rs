@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::StartError;
+use crate::start_error::StartError;
 
 /// Listens on the first free port of a range, at this address or at all of the host, and gives the port.
 pub(crate) async fn bind(

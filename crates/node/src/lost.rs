@@ -9,7 +9,7 @@ use peerl_proto::control::Signal;
 use peerl_term::{Atom, Reference};
 
 use crate::connection::{Answer, Connection};
-use crate::node::Inner;
+use crate::inner::Inner;
 use crate::reason::Reason;
 use crate::router::Violation;
 use crate::rpc;

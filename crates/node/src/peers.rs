@@ -13,8 +13,8 @@ use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::connect_error::ConnectError;
 use crate::connection::Connection;
-use crate::dial::ConnectError;
 
 /// What waits for a connection.
 pub(crate) type Waiter = oneshot::Receiver<Result<Arc<Connection>, ConnectError>>;

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use peerl_proto::flags::DistributionFlags;
-use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Sink, Term, encode};
-
-use crate::connection::Connection;
+use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
 
 /// An exit reason that this node vouches for: of its own making, or decoded when it arrived. Only such a reason is kept and
 /// sent on: malformed bytes would end the link of the next node that gets them.
@@ -57,87 +54,6 @@ impl Reason {
             }
         }
     }
-
-    /// The reason in the form in which this peer can take it.
-    pub(crate) fn fit_for(&self, peer: &Connection) -> Self {
-        match self {
-            Self::Term(term) => match term.find(|term| Unfit::of(term, peer)) {
-                None => self.clone(),
-                Some(unfit) => Term::tuple([Term::atom("unsendable_reason"), Term::atom(unfit.name())]).into(),
-            },
-            Self::Returned { id, value } if value.has_records() && !takes_records(peer) => {
-                let reason = Term::tuple([Term::atom("unsendable_result"), Term::atom(Unfit::NativeRecord.name())]);
-                Term::tuple([id.clone().into(), Term::atom("error"), reason, Term::nil()]).into()
-            }
-            Self::Returned { .. } => self.clone(),
-        }
-    }
-}
-
-/// What ends the link if it is sent to a peer, and may have come from another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unfit {
-    /// The peer is older than OTP 29.
-    NativeRecord,
-    /// It names the peer's own node, and has a number that the node gives nobody.
-    Identifier,
-    /// An integer of more bytes than OTP 27 and later take.
-    Integer,
-    /// A map with 0.0 and -0.0 as its keys, which are the same to OTP 25.
-    Keys,
-}
-
-impl Unfit {
-    /// OTP 25 takes eight times as many.
-    const INTEGER_BYTES: u64 = 524_280;
-
-    fn of(term: &Term, peer: &Connection) -> Option<Self> {
-        let is_zero = |key: &Term| matches!(key, Term::Float(float) if float.get() == 0.0);
-        let is_impossible = match term {
-            Term::Record(_) => return (!takes_records(peer)).then_some(Self::NativeRecord),
-            Term::BigInteger(integer) => {
-                return (integer.get().bits() > 8 * Self::INTEGER_BYTES).then_some(Self::Integer);
-            }
-            Term::Map(map) => {
-                return (map.iter().filter(|(key, _)| is_zero(key)).count() > 1).then_some(Self::Keys);
-            }
-            Term::Pid(pid) => is_impossible(pid, peer),
-            Term::LocalFun(fun) => is_impossible(fun.pid(), peer),
-            Term::Port(port) => is_own(&port.node, port.creation, peer) && port.id >= 1 << 60,
-            Term::Reference(reference) => {
-                is_own(reference.node(), reference.creation(), peer) && reference.words()[0] >= 1 << 18
-            }
-            _ => false,
-        };
-        is_impossible.then_some(Self::Identifier)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::NativeRecord => "native_record",
-            Self::Identifier => "impossible_identifier",
-            Self::Integer => "large_integer",
-            Self::Keys => "equal_keys",
-        }
-    }
-}
-
-fn takes_records(peer: &Connection) -> bool {
-    peer.flags.contains(DistributionFlags::NATIVE_RECORDS)
-}
-
-fn is_own(node: &Atom, creation: u32, peer: &Connection) -> bool {
-    creation == peer.creation && *node == peer.atom
-}
-
-/// Whether a pid claims to be of the peer's own making, and cannot be: the peer would end the link.
-pub(crate) fn is_impossible(pid: &Pid, peer: &Connection) -> bool {
-    is_own(&pid.node, pid.creation, peer) && pid.id >= 1 << 28
-}
-
-/// Whether a term, of this node or of another one, is safe to be sent to a peer.
-pub(crate) fn is_fit(term: &Term, peer: &Connection) -> bool {
-    term.find(|term| Unfit::of(term, peer)).is_none()
 }
 
 /// The reason of a signal on its way to a process of this node.

@@ -9,7 +9,7 @@ use peerl_proto::control::{ProcessId, Signal, SpawnRequest};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
 use crate::connection::{Added, Answer, Connection, QueueError};
-use crate::node::Inner;
+use crate::inner::Inner;
 use crate::process::{Core, Exits, Message, MonitorId, Overflow, Watcher};
 use crate::reason::{self, Cause};
 use crate::rpc::{self, Spawn};

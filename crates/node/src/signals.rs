@@ -10,7 +10,7 @@ use peerl_proto::control::ProcessId;
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Pid, RawTerm, Reference};
 
-use crate::node::Inner;
+use crate::inner::Inner;
 use crate::process::{Core, Down, Exit, Exits, Message, Monitored, Remains, Watched};
 use crate::reason::{self, Cause, Reason};
 

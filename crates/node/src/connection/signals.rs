@@ -25,13 +25,13 @@ pub(crate) enum Sent {
 impl Connection {
     /// A linked process has ended.
     pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
-        let reason = reason.fit_for(self);
+        let reason = self.fit_reason(reason);
         self.send_with(&from.clone(), &self.forms.exit(from, to), &reason)
     }
 
     /// `exit(To, Reason)`.
     pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
-        let reason = reason.fit_for(self);
+        let reason = self.fit_reason(reason);
         self.send_with(&from.clone(), &self.forms.exit2(from, to), &reason)
     }
 
@@ -44,7 +44,7 @@ impl Connection {
         reference: Reference,
         reason: &Reason,
     ) -> Result<Sent, QueueError> {
-        let reason = reason.fit_for(self);
+        let reason = self.fit_reason(reason);
         match self.forms.monitor_exit(from, to, reference) {
             Some(control) => self.send_with(sender, &control, &reason).map(|()| Sent::Yes),
             None => Ok(Sent::NotOffered),

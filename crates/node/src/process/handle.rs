@@ -8,9 +8,10 @@ use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
 use serde::Serialize;
 
 use super::{Core, Exits, MailboxPolicy, Message, MonitorId, Monitored, NodeUp, Watched, Watcher};
+use crate::connect_error::ConnectError;
 use crate::connection::{Connection, Sent};
-use crate::dial::ConnectError;
-use crate::node::{Inner, Node};
+use crate::inner::Inner;
+use crate::node::Node;
 use crate::reason::{self, Reason};
 use crate::router::Routed;
 
@@ -476,8 +477,8 @@ impl Inner {
         if self.identity.is_own(&to.node) {
             self.send_here(self.process(to), Payload::Term(answer)).await;
         } else if let Some(connection) = self.peers.get(&to.node)
-            && !reason::is_impossible(to, &connection)
-            && reason::is_fit(answer, &connection)
+            && !connection.never_made(to)
+            && connection.can_take(answer)
         {
             // A peer that does not read its answers gets none.
             let _ = send_on(&connection, from, ProcessId::Pid(to.clone()), Payload::Term(answer)).await;

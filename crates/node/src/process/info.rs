@@ -3,7 +3,8 @@
 use peerl_term::{Atom, Pid};
 
 use super::{Core, Exits, Monitored};
-use crate::node::{Inner, Node};
+use crate::inner::Inner;
+use crate::node::Node;
 
 /// What a node tells of one of its processes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::Arguments;
 use super::call_log::CallLog;
 use crate::Exception;
 use crate::exports::{Evaluation, Outcome};
-use crate::node::Inner;
+use crate::inner::Inner;
 
 /// Calls an exported function, as `erlang:apply/3`. What is not exported is `undef`, whatever it is; what is no list of
 /// arguments, `badarg`.

@@ -14,11 +14,12 @@ use tokio::sync::oneshot;
 
 use super::{Applied, Arguments, Reply, apply, rex};
 use crate::NodeDownReason;
+use crate::connect_error::ConnectError;
 use crate::connection::{Answer, Connection, QueueError, Sender};
-use crate::dial::ConnectError;
 use crate::exception::Exception;
+use crate::inner::Inner;
 use crate::mfa::Mfa;
-use crate::node::{Inner, Node};
+use crate::node::Node;
 
 /// Why a call gave no value.
 #[derive(Debug, thiserror::Error)]

@@ -20,9 +20,9 @@ use super::CallError;
 use super::call::{not_sent, within};
 use super::outcome::read;
 use crate::connection::{Answer, Connection, Sender, Sent};
-use crate::node::{Inner, Node};
+use crate::inner::Inner;
+use crate::node::Node;
 use crate::process::{Destination, Ended, MailboxPolicy, Message, Process};
-use crate::reason;
 
 /// A `gen_server:call` that is about to be made. It is made when it is awaited.
 #[must_use = "a call is made when it is awaited"]
@@ -283,7 +283,7 @@ impl Inner {
         }
         let Some(connection) = self.peers.get(&to.pid.node) else { return };
         // The caller may have been named by another node.
-        if reason::is_impossible(&to.pid, &connection) || !reason::is_fit(&to.tag, &connection) {
+        if connection.never_made(&to.pid) || !connection.can_take(&to.tag) {
             return;
         }
         let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias));

@@ -12,7 +12,7 @@ use super::apply::refuse_apply;
 use super::outcome::{cast_reason, erpc_reason, exit_reason};
 use super::{Applied, Arguments, apply};
 use crate::Exception;
-use crate::node::Inner;
+use crate::inner::Inner;
 use crate::reason::{CallId, JobEnd};
 use crate::repeats::Repeats;
 

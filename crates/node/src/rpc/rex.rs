@@ -15,8 +15,8 @@ use super::call::{Limit, not_sent};
 use super::outcome::read;
 use crate::connection::Connection;
 use crate::exception::Exception;
+use crate::inner::Inner;
 use crate::mfa::Mfa;
-use crate::node::Inner;
 use crate::process::{Message, Process};
 
 /// How long to wait for an answer if nobody says: there may be no process that answers, and no sign of that.

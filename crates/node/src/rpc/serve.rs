@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use super::job::Job;
 use crate::connection::{Added, Connection, QueueError, Sent};
-use crate::node::{Inner, Node};
+use crate::inner::Inner;
+use crate::node::Node;
 use crate::process::{Core, MailboxPolicy};
 use crate::reason::{JobEnd, Reason};
 use crate::repeats::Repeats;

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::service::{self, Service};
 use super::unfinished::{Unfinished, Work};
 use crate::format::{self, Encoding};
+use crate::inner::Inner;
 use crate::mfa::Mfa;
-use crate::node::Inner;
 use crate::process::Process;
 use crate::rpc::CallError;
 

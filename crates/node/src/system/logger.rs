@@ -15,8 +15,8 @@ use super::service::{self, Service};
 use super::unfinished::{Unfinished, Work};
 use crate::event::LogEvent;
 use crate::format::{self, Encoding};
+use crate::inner::Inner;
 use crate::mfa::Mfa;
-use crate::node::Inner;
 use crate::process::Process;
 
 /// How long a peer may take to format an event.

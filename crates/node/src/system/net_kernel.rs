@@ -5,7 +5,7 @@ use std::sync::Arc;
 use peerl_term::{Atom, Term};
 
 use super::service::{self, Service};
-use crate::node::Inner;
+use crate::inner::Inner;
 use crate::process::Process;
 use crate::rpc::GenRequest;
 

@@ -7,7 +7,7 @@ use peerl_term::{Atom, Encoded, Limits, Pid, RawTerm, Term, encode};
 
 use super::service::{self, Service};
 use crate::Exception;
-use crate::node::Inner;
+use crate::inner::Inner;
 use crate::process::{Destination, Payload, Process};
 use crate::rpc::{Active, Arguments, GenRequest, Refused, apply, badrpc, refuse_apply};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use peerl_term::{Atom, Pid, Term};
 use tokio::time::timeout;
 
-use crate::node::Inner;
+use crate::inner::Inner;
 use crate::process::{Core, MailboxPolicy, Message, Overflow, Payload, Process};
 use crate::rpc::Caller;
 

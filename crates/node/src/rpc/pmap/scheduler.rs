@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::workers::{Crew, Workers};
 use super::{CallOf, Mapped, Order, REORDER, Settings};
-use crate::dial::ConnectError;
+use crate::connect_error::ConnectError;
 use crate::mfa::Mfa;
 use crate::rpc::CallError;
 

@@ -12,14 +12,14 @@ use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::runtime::Handle;
 
-use super::Connection;
 use crate::NodeDownReason;
-use crate::node::Inner;
+use crate::connection::Connection;
+use crate::inner::Inner;
 use crate::router::Routed;
 use crate::rpc;
 
 /// For how long a reader looks whether more has come before it sleeps, when much has come a moment ago: longer than it takes
-/// to wake a thread, or to answer what is [written together](super::gathering).
+/// to wake a thread, or to answer what is [written together](crate::connection).
 const LINGER: Duration = Duration::from_micros(50);
 
 /// A peer that sends so many calls at a time is likely to be about to send more.

@@ -7,10 +7,9 @@ use peerl_proto::tick::{TickAction, TickTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::Connection;
-use super::gathering::Senders;
 use crate::NodeDownReason;
-use crate::node::Inner;
+use crate::connection::{Connection, WaitingSenders as Senders};
+use crate::inner::Inner;
 
 /// Writes what is queued, and ticks when nothing is, until the connection ends.
 pub(crate) async fn write(node: Arc<Inner>, connection: Arc<Connection>, mut socket: OwnedWriteHalf) {

@@ -1,0 +1,42 @@
+use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use peerl_proto::cookie::CookieError;
+use peerl_proto::node_name::NodeNameError;
+
+use crate::cookie_file::CookieFileError;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The name is not a node name.
+    #[error("bad node name: {0}")]
+    Name(#[from] NodeNameError),
+    /// The part of the name before the `@` cannot be registered.
+    #[error("bad node name: {0}")]
+    AliveName(peerl_proto::epmd::NameError),
+    /// The cookie that was given is none.
+    #[error("bad cookie: {0}")]
+    Cookie(#[from] CookieError),
+    /// No cookie was given, and there is none in its usual places.
+    #[error(transparent)]
+    CookieFile(#[from] CookieFileError),
+    /// No port of the range is free.
+    #[error("cannot listen on {address}, port {} to {}: {source}", ports.start(), ports.end())]
+    Listen {
+        /// The address.
+        address: IpAddr,
+        /// The ports that were tried.
+        ports: RangeInclusive<u16>,
+        /// The reason, of the last port.
+        source: io::Error,
+    },
+    /// EPMD is not there, does not answer, or another node has the name.
+    #[error(transparent)]
+    Epmd(#[from] peerl_epmd::Error),
+    /// The operating system gives no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
