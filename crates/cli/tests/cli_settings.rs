@@ -3,7 +3,7 @@
 mod cluster;
 
 use cluster::{A_WHILE, Cluster, run};
-use peerl_test_support::{Beam, Otp, ProcessGuard, unique_name};
+use peerl_test_support::{Beam, Otp, ProcessGuard, peerl_command, unique_name};
 
 #[test]
 fn nodes_and_intervals_come_from_variables_and_the_file() {
@@ -24,6 +24,36 @@ fn nodes_and_intervals_come_from_variables_and_the_file() {
     beam.wait_for("nodes()", &format!("['{name}']"), A_WHILE);
     let line = worker.wait_for_error_line("PEERL_INTERVALL", A_WHILE);
     assert!(line.contains("WARN") && line.contains("nearest one is PEERL_INTERVAL"), "{line}");
+}
+
+#[test]
+fn the_options_of_the_page_are_settings_whose_token_is_kept_secret() {
+    use std::os::unix::fs::PermissionsExt;
+    let cluster = Cluster::start();
+    let web = |variables: &[(&str, &str)], more: &[&str]| {
+        let mut command = cluster.command(&[&["web", "--node", "nobody@127.0.0.1"], more].concat());
+        command.envs(variables.iter().copied());
+        command
+    };
+    // An address that others can reach, and no token; then one that can be guessed, and one that is in a file for all.
+    let said = run(web(&[("PEERL_WEB", "0.0.0.0:0")], &[])).failure(64);
+    assert!(said.contains("0.0.0.0:0") && said.contains("no token"), "{said}");
+    let said = run(web(&[("PEERL_WEB", "0.0.0.0:0"), ("PEERL_TOKEN", "guess")], &[])).failure(64);
+    assert!(said.contains("16 characters") && !said.contains("guess"), "{said}");
+    let help = run(web(&[("PEERL_TOKEN", "correct-horse-battery")], &["--help"])).ok();
+    assert!(help.contains("--token") && !help.contains("correct-horse"), "{help}");
+    cluster.write("peerl.toml", "token = 'correct-horse-battery'\n");
+    let path = cluster.path("peerl.toml");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = run(web(&[("PEERL_WEB", "0.0.0.0:0")], &[])).failure(64);
+    assert!(said.contains("holds a token"), "{said}");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let page = ProcessGuard::spawn(&mut web(&[("PEERL_WEB", "0.0.0.0:0")], &[]));
+    page.wait_for_line("ready ", A_WHILE);
+    // What the demo is to do this time is not a setting.
+    let mut demo = peerl_command();
+    demo.args(["demo", "--workers", "1", "--pages", "10"]).env("PEERL_WEB", "127.0.0.1:0");
+    run(demo).ok();
 }
 
 #[test]

@@ -36,13 +36,19 @@ impl Token {
             );
         }
         let text = std::fs::read_to_string(path).map_err(cannot)?;
+        Self::parse(&text, &format!("the token in {shown}"))
+            .map_err(|failure| failure.hint(format!("openssl rand -hex 32 > {shown}")))
+    }
+
+    /// Takes a text, of which spaces and newlines at the ends don't count, for the token that is called so.
+    ///
+    /// # Errors
+    /// If it is too short.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Failure> {
         let text = text.trim();
         if text.len() < Self::SHORTEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             let least = Self::SHORTEST;
-            return Err(Failure::usage(format!(
-                "the token in {shown} must be at least {least} characters of ASCII, without spaces"
-            ))
-            .hint(format!("openssl rand -hex 32 > {shown}")));
+            return Err(Failure::usage(format!("{name} must be at least {least} characters of ASCII, without spaces")));
         }
         Ok(Self::of(text.as_bytes()))
     }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 /// The keys of those options of commands that have a variable and a key, as `interval` for `--interval`. The others say
 /// what a command is to do this time.
-pub(super) const OPTIONS: [&str; 19] = [
+pub(super) const OPTIONS: [&str; 20] = [
     "address",
     "allow",
     "beam_nodes",
@@ -28,6 +28,7 @@ pub(super) const OPTIONS: [&str; 19] = [
     "public_url",
     "retries",
     "timeout",
+    "token",
     "token_file",
     "web",
     "with_hidden",
@@ -51,10 +52,11 @@ const OF_OTHERS: [&str; 13] = [
     "worker_options",
 ];
 
-/// The key of an option that can be set.
+/// The key of an option that can be set. One that may stand without its value, as `demo --web`, says what is to be done.
 fn key(option: &Arg) -> Option<String> {
     let key = option.get_long()?.replace('-', "_");
-    OPTIONS.contains(&key.as_str()).then_some(key)
+    let may_lack_value = option.get_num_args().is_some_and(|count| count.min_values() == 0 && count.max_values() > 0);
+    (OPTIONS.contains(&key.as_str()) && !may_lack_value).then_some(key)
 }
 
 /// What variables and the file say of the commands' options.

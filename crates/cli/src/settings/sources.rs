@@ -89,6 +89,7 @@ impl Sources {
         let wrong = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
         let values: BTreeMap<String, Value> =
             Figment::from(Toml::string(&text)).extract().map_err(|error| wrong(&plain(&error)))?;
+        let has_token = values.contains_key("token");
         let mut own = BTreeMap::new();
         for (key, value) in values {
             if let Some(new) = present_name(&key) {
@@ -108,10 +109,17 @@ impl Sources {
             }
         }
         self.file = Figment::from(Serialized::defaults(own)).extract().map_err(|error| wrong(&plain(&error)))?;
-        if (self.file.cookie.is_some() || !self.file.cookies.is_empty()) && !is_private(path).unwrap_or(false) {
-            let problem = format!("{} holds a cookie, and others than its owner can access it", path.display());
+        let secret = match () {
+            () if self.file.cookie.is_some() || !self.file.cookies.is_empty() => Some("cookie"),
+            () if has_token => Some("token"),
+            () => None,
+        };
+        if let Some(secret) = secret
+            && !is_private(path).unwrap_or(false)
+        {
+            let problem = format!("{} holds a {secret}, and others than its owner can access it", path.display());
             return Err(Failure::usage(problem)
-                .hint(format!("run `chmod 600 {}`, or have the cookie in a file of its own", path.display())));
+                .hint(format!("run `chmod 600 {}`, or have the {secret} in a file of its own", path.display())));
         }
         Ok(())
     }

@@ -35,6 +35,10 @@ pub struct WebOptions {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
+    /// The token itself, if there is no file. Others can see the command line: prefer PEERL_TOKEN or a file.
+    #[arg(long, conflicts_with = "token_file", hide_default_value = true)]
+    token: Option<String>,
+
     /// Where the page is for its visitors, as https://checksums.example.org: behind a load balancer, for cookies that are
     /// only sent by HTTPS, and to recognize requests of other sites.
     #[arg(long, value_name = "URL")]
@@ -70,7 +74,7 @@ impl WebOptions {
     /// # Errors
     /// If others could reach it and there is no token, the token cannot be read, or the address cannot be had.
     pub async fn reserve(&self, address: SocketAddr) -> Result<Reserved, Failure> {
-        let token = self.token_file.as_deref().map(Token::read).transpose()?;
+        let token = self.token()?;
         let is_public = !address.ip().is_loopback() || self.public_url.is_some();
         if is_public && token.is_none() {
             let what = match address.ip().is_loopback() {
@@ -88,6 +92,14 @@ impl WebOptions {
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         Ok(Reserved { listener, address, token, reach, options: self.clone() })
+    }
+
+    fn token(&self) -> Result<Option<Token>, Failure> {
+        match (&self.token_file, &self.token) {
+            (Some(path), _) => Token::read(path).map(Some),
+            (None, Some(text)) => Token::parse(text, "the token of the page").map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     fn pace(&self) -> Pace {
