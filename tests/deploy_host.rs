@@ -212,26 +212,24 @@ fn of_release(release: &'static str) -> impl Fn(&str) -> Option<String> {
 }
 
 #[test]
-fn an_instance_fetches_the_cookie() {
+fn an_instance_fetches_its_secrets() {
     let instance = Instance::new(of_release("r1"));
     std::fs::write(instance.at("etc/release"), "r1\n").unwrap();
     instance.program("aws", "echo 'a secret'");
-    let cookie = instance.at("etc/cookie");
-    for (option, name, call) in [
-        (
-            "--cookie-parameter",
-            "/peerl/cookie",
-            "ssm get-parameter --region eu-central-1 --name /peerl/cookie --with-decryption",
-        ),
-        ("--cookie-secret", "peerl", "secretsmanager get-secret-value --region eu-central-1 --secret-id peerl"),
-    ] {
-        let (done, said) = instance.prepare(&[option, name]);
-        assert!(done, "{said}");
-        let called = instance.calls().pop().unwrap();
-        assert!(called.starts_with(&format!("aws {call} --query ")), "{called}");
-        assert_eq!(std::fs::read_to_string(&cookie).unwrap(), "a secret\n");
-        assert_eq!(std::fs::metadata(&cookie).unwrap().permissions().mode() & 0o777, 0o400);
-        std::fs::remove_file(&cookie).unwrap();
+    for kind in ["cookie", "page-token"] {
+        let secret = instance.at("etc").join(kind);
+        for (from, call) in [
+            ("parameter", "ssm get-parameter --region eu-central-1 --name /the/name --with-decryption"),
+            ("secret", "secretsmanager get-secret-value --region eu-central-1 --secret-id /the/name"),
+        ] {
+            let (done, said) = instance.prepare(&[&format!("--{kind}-{from}"), "/the/name"]);
+            assert!(done, "{said}");
+            let called = instance.calls().pop().unwrap();
+            assert!(called.starts_with(&format!("aws {call} --query ")), "{called}");
+            assert_eq!(std::fs::read_to_string(&secret).unwrap(), "a secret\n");
+            assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o400);
+            std::fs::remove_file(&secret).unwrap();
+        }
     }
 }
 
@@ -257,7 +255,10 @@ fn an_instance_without_a_cookie_does_not_start() {
         assert!(!instance.at("etc/cookie").exists());
     }
     assert!(!instance.prepare(&[]).0);
-    assert!(!instance.prepare(&["--cookie-file", "x"]).0);
+    for option in ["--cookie-file", "--page-token-file", "--token-parameter"] {
+        let (done, said) = instance.prepare(&[option, "x"]);
+        assert!(!done && said.contains(&format!("there is no option {option}")), "{said}");
+    }
 }
 
 #[test]
@@ -299,7 +300,7 @@ fn the_worker_is_drained_before_its_spot_instance_is_reclaimed() {
 
 /// A package with the maintainer scripts of the real one, installed, removed and purged in a directory of its own.
 #[test]
-fn a_purge_removes_the_cookie() {
+fn a_purge_removes_the_secrets() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     std::fs::create_dir_all(at("package/DEBIAN")).unwrap();
@@ -327,20 +328,21 @@ fn a_purge_removes_the_cookie() {
         let done = command.args([&root, "--force-script-chrootless"]).args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     };
-    let cookie = at("root/etc/peerl/cookie");
+    let secrets = ["cookie", "page-token"].map(|secret| at("root/etc/peerl").join(secret));
+    let write = || secrets.iter().for_each(|secret| std::fs::write(secret, "secret").unwrap());
     dpkg(&["--install", deb.to_str().unwrap()]);
-    std::fs::write(&cookie, "secret").unwrap();
+    write();
     dpkg(&["--remove", "peerl"]);
-    assert!(cookie.exists(), "a package that is removed may come back");
+    assert!(secrets.iter().all(|secret| secret.exists()), "a package that is removed may come back");
     dpkg(&["--purge", "peerl"]);
     assert!(!at("root/etc/peerl").exists());
 
     // What the user has put beside it stays.
     dpkg(&["--install", deb.to_str().unwrap()]);
-    std::fs::write(&cookie, "secret").unwrap();
+    write();
     std::fs::write(at("root/etc/peerl/mine"), "").unwrap();
     dpkg(&["--purge", "peerl"]);
-    assert!(!cookie.exists() && at("root/etc/peerl/mine").exists());
+    assert!(!secrets.iter().any(|secret| secret.exists()) && at("root/etc/peerl/mine").exists());
 }
 
 /// An instance that its group has just started, with the answers of `peerl health` one after the other.
@@ -392,11 +394,19 @@ fn an_instance_whose_worker_does_not_get_ready_is_given_back() {
 }
 
 /// The user data of the template, as an instance of the group runs it, with its directories elsewhere.
-fn user_data(instance: &Instance) -> Output {
+fn user_data(instance: &Instance, page_url: &str) -> Output {
     let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
-    let values = [("release", "r7"), ("name", "fleet"), ("drain_seconds", "30"), ("cookie_parameter", "/peerl/cookie")];
+    let values = [
+        ("release", "r7"),
+        ("name", "fleet"),
+        ("drain_seconds", "30"),
+        ("cookie_parameter", "/peerl/cookie"),
+        ("page_url", page_url),
+        ("page_token_parameter", "/peerl/page-token"),
+    ];
     let script = values.iter().fold(script, |script, (name, value)| script.replace(&format!("${{{name}}}"), value));
     let script = script.replace("/etc/peerl", instance.at("etc").to_str().unwrap());
+    let script = script.replace("/etc/systemd/system", instance.at("units").to_str().unwrap());
     let script = script.replace("/usr/libexec/peerl", path("deploy/ec2").to_str().unwrap());
     let file = instance.at("user-data");
     std::fs::write(&file, script).unwrap();
@@ -416,10 +426,12 @@ fn user_data(instance: &Instance) -> Output {
 fn user_data_starts_a_worker_and_waits_until_it_is_ready() {
     let instance = launched(&["exit 1", "exit 0"]);
     instance.program("aws", "echo 'a secret'");
-    let output = user_data(&instance);
+    let output = user_data(&instance, "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let environment = std::fs::read_to_string(instance.at("etc/peerl.env")).unwrap();
     assert!(environment.contains("PEERL_DISCOVER=ec2:tag=csrelease=r7\n"), "{environment}");
+    assert!(!environment.contains("PEERL_WEB"), "{environment}");
+    assert!(!instance.at("etc/page-token").exists() && !instance.at("units").exists());
     assert!(environment.contains("PEERL_ADMIN=127.0.0.1:9180\n"), "{environment}");
     assert!(instance.at("etc/cookie").exists());
     let calls = instance.calls();
@@ -430,11 +442,29 @@ fn user_data_starts_a_worker_and_waits_until_it_is_ready() {
 }
 
 #[test]
+fn user_data_starts_a_worker_with_a_page() {
+    let instance = launched(&["exit 0"]);
+    instance.program("aws", "echo \"the secret of $*\"");
+    let output = user_data(&instance, "https://peerl.example.org");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let environment = std::fs::read_to_string(instance.at("etc/peerl.env")).unwrap();
+    assert!(environment.contains("PEERL_WEB=0.0.0.0:8080\n"), "{environment}");
+    assert!(environment.contains("PEERL_PUBLIC_URL=https://peerl.example.org\n"), "{environment}");
+    let token = std::fs::read_to_string(instance.at("etc/page-token")).unwrap();
+    assert!(token.contains("--name /peerl/page-token"), "{token}");
+    // The service gets the token as it gets the cookie.
+    let drop_in = std::fs::read_to_string(instance.at("units/peerl-worker.service.d/page.conf")).unwrap();
+    let file = instance.at("etc/page-token").display().to_string();
+    let expected = format!("[Service]\nLoadCredential=page-token:{file}\nEnvironment=PEERL_TOKEN_FILE=%d/page-token\n");
+    assert_eq!(drop_in, expected);
+}
+
+#[test]
 fn user_data_gives_an_instance_back_that_it_cannot_prepare() {
     let instance = launched(&["exit 0"]);
     // The image is of another release than the instance's tag says.
     std::fs::write(instance.at("etc/release"), "r6\n").unwrap();
-    let output = user_data(&instance);
+    let output = user_data(&instance, "");
     assert!(!output.status.success());
     assert_eq!(instance.calls(), ["systemctl enable --now peerl-lifecycle.service".to_owned(), completed("ABANDON")]);
 }

@@ -1,12 +1,16 @@
 //! The CloudFormation templates of `deploy/`, deployed into the stand-in for AWS.
 //!
-//! Its CloudFormation takes no notice of lifecycle hooks, of Cloud Map, and of a task's network, roles and tags; what
-//! the templates say of these is looked at in `deploy_templates.rs`.
+//! Its CloudFormation takes no notice of lifecycle hooks, of Cloud Map, of a service's load balancer, and of a task's
+//! network, roles and tags; what the templates say of these is looked at in `deploy_templates.rs`.
 
 mod kit;
 
-use kit::{actions, deploy, set};
-use peerl_test_support::{Moto, peerl_command};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use kit::{actions, deploy, json, set};
+use peerl_test_support::{Epmd, Moto, ProcessGuard, peerl_command, python_tool, unique_name};
 use serde_json::{Value, json};
 
 const WHERE: [&str; 2] = ["VpcId={vpc}", "SubnetIds={subnets}"];
@@ -110,6 +114,86 @@ fn instances_may_do_what_they_need_and_no_more(stack: &Value) {
     let profile = &stack["launch_templates"][0]["LaunchTemplateData"]["IamInstanceProfile"]["Arn"];
     let name = stack["resources"]["InstanceProfile"].as_str().unwrap();
     assert_eq!(profile, &format!("arn:aws:iam::123456789012:instance-profile/{name}"));
+}
+
+const PAGE: [&str; 2] = ["PageUrl=https://checksums.example.org", "PageCertificateArn={certificate}"];
+
+/// Visitors reach a load balancer by TLS, which reaches the workers and nobody else.
+fn visitors_reach_the_page_by_its_load_balancer_only(stack: &Value) {
+    let groups = stack["security_groups"].as_array().unwrap();
+    let members = groups.iter().find(|group| group["GroupId"] == stack["outputs"]["SecurityGroupId"]).unwrap();
+    let visitors = groups.iter().find(|group| group["GroupId"] != members["GroupId"]).unwrap();
+    assert_eq!(groups.len(), 2);
+    let port = |rule: &Value| rule["FromPort"].as_u64().unwrap();
+    let page = members["IpPermissions"].as_array().unwrap().iter().find(|rule| port(rule) == 8080).unwrap();
+    assert_eq!(page["UserIdGroupPairs"][0]["GroupId"], visitors["GroupId"]);
+    for rule in members["IpPermissions"].as_array().unwrap() {
+        assert_eq!(rule["IpRanges"], json!([]), "{rule}");
+    }
+    let [entrance] = &visitors["IpPermissions"].as_array().unwrap()[..] else { panic!("{visitors}") };
+    assert_eq!((port(entrance), &entrance["IpRanges"][0]["CidrIp"]), (443, &json!("10.0.0.0/8")));
+
+    let (balancer, listener) = (&stack["load_balancers"][0], &stack["listeners"][0]);
+    assert_eq!(balancer["Scheme"], "internal");
+    assert_eq!(balancer["SecurityGroups"], json!([visitors["GroupId"]]));
+    assert_eq!(balancer["DNSName"], stack["outputs"]["PageAddress"]);
+    assert_eq!((&listener["Protocol"], &listener["Port"]), (&json!("HTTPS"), &json!(443)));
+    assert!(listener["Certificates"][0]["CertificateArn"].as_str().unwrap().contains(":acm:"), "{listener}");
+    let targets = &stack["target_groups"][0];
+    assert_eq!(listener["DefaultActions"][0]["TargetGroupArn"], targets["TargetGroupArn"]);
+    assert_eq!((&targets["Port"], &targets["HealthCheckPath"]), (&json!(8080), &json!("/")));
+}
+
+#[test]
+fn instances_get_a_page() {
+    let moto = Moto::start();
+    let arguments = [&WHERE[..], &["ImageId={image}", "Release=r1"], &PAGE].concat();
+    let stack = deploy(&moto, "workers", "ec2", &arguments);
+    assert_eq!(stack["status"], "CREATE_COMPLETE");
+    visitors_reach_the_page_by_its_load_balancer_only(&stack);
+    let statements = stack["roles"]["Role"]["inline"][0]["Statement"].as_array().unwrap();
+    let token = statements.iter().find(|statement| statement["Sid"] == "ReadPageToken").unwrap();
+    assert_eq!(token["Resource"], "arn:aws:ssm:eu-central-1:123456789012:parameter/peerl/page-token");
+    let script = &stack["launch_templates"][0]["LaunchTemplateData"]["UserData"];
+    let script = json(python_tool("python").args(["-c", DECODE, script.as_str().unwrap()]));
+    assert!(script.as_str().unwrap().contains("PEERL_PUBLIC_URL=https://checksums.example.org"), "{script}");
+    assert_eq!(stack["groups"][0]["TargetGroupARNs"], json!([stack["target_groups"][0]["TargetGroupArn"]]));
+}
+
+const DECODE: &str = "import base64, json, sys; print(json.dumps(base64.b64decode(sys.argv[1]).decode()))";
+
+#[test]
+fn tasks_get_a_page() {
+    let moto = Moto::start();
+    let token = "PageTokenSecretArn=arn:aws:secretsmanager:eu-central-1:123456789012:secret:page-AbCdEf";
+    let own = ["Cluster=cluster", "Image=peerl:r1", "Release=r1", SECRET, token];
+    let stack = deploy(&moto, "workers", "ecs", &[&WHERE[..], &own, &PAGE].concat());
+    assert_eq!(stack["status"], "CREATE_COMPLETE");
+    visitors_reach_the_page_by_its_load_balancer_only(&stack);
+    let container = &stack["task_definitions"][0]["taskDefinition"]["containerDefinitions"][0];
+    assert_eq!(container["portMappings"][0]["containerPort"], 8080);
+    let secrets = container["secrets"].as_array().unwrap();
+    assert!(token.ends_with(secrets[1]["valueFrom"].as_str().unwrap()), "{secrets:?}");
+    // With the variables that it gets, a worker has a page that asks for the token.
+    let (epmd, name) = (Epmd::start(), unique_name("w"));
+    let mut command = peerl_command();
+    command.args(["worker", "--name", &format!("{name}@127.0.0.1"), "--listen", "127.0.0.1", "--cookie", "c"]);
+    command.env("ERL_EPMD_PORT", epmd.port().to_string()).env("PEERL_TOKEN", "correct-horse-battery-staple");
+    for variable in container["environment"].as_array().unwrap() {
+        let (name, value) = (variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap());
+        if ["PEERL_WEB", "PEERL_PUBLIC_URL"].contains(&name) {
+            command.env(name, value.replace(":8080", ":0"));
+        }
+    }
+    let worker = ProcessGuard::spawn(&mut command);
+    let ready = worker.wait_for_line("ready ", Duration::from_secs(60));
+    let port = ready.trim_end_matches('/').rsplit(':').next().unwrap();
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    // As a load balancer's health check does.
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("name=\"token\""), "{answer}");
 }
 
 /// peerl reads its variables whatever the command, and refuses strategies that make no sense.

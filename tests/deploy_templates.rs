@@ -50,6 +50,9 @@ fn common(text: &str) -> String {
         ("${Release}", "${var.release}", "<release>"),
         ("${!ec2:InstanceID}", "$${ec2:InstanceID}", "<target instance>"),
         ("${DrainSeconds}", "${var.drain_seconds}", "<drain>"),
+        ("${PageUrl}", "${var.page_url}", "<page>"),
+        ("${PageTokenParameter}", "${var.page_token_parameter}", "<page token parameter>"),
+        ("${PageTokenSecretArn}", "${var.page_token_secret_arn}", "<page token secret>"),
     ];
     let common = words
         .iter()
@@ -69,6 +72,16 @@ fn cloud_text(value: &Value) -> String {
 
 /// What a statement of a policy says: its name, actions, resources and conditions.
 type Statement = (String, BTreeSet<String>, BTreeSet<String>, BTreeMap<String, String>);
+
+/// What is there always, and what is there only with a page.
+fn with_and_without_page(list: &Value) -> (Value, Value) {
+    let (with, without): (Vec<_>, Vec<_>) = list.as_array().unwrap().iter().partition(|it| it.get("Fn::If").is_some());
+    let with = with.iter().map(|it| {
+        assert_eq!((&it["Fn::If"][0], &it["Fn::If"][2]), (&json!("WithPage"), &json!({"Ref": "AWS::NoValue"})));
+        it["Fn::If"][1].clone()
+    });
+    (without.into_iter().cloned().collect(), with.collect())
+}
 
 fn cloud_statements(statements: &Value) -> Vec<Statement> {
     let statement = |it: &Value| {
@@ -104,7 +117,9 @@ fn policies_are_the_same_in_both_languages() {
         |template: &Value, name: &str| template["Resources"][name]["Properties"]["PolicyDocument"]["Statement"].clone();
     let (cloud, terra) = (template("ec2"), terraform("ec2"));
     let documents = &terra["data"]["aws_iam_policy_document"];
-    assert_eq!(cloud_statements(&policy(&cloud, "Policy")), terra_statements(&documents["worker"]));
+    let (always, with_page) = with_and_without_page(&policy(&cloud, "Policy"));
+    assert_eq!(cloud_statements(&always), terra_statements(&documents["worker"]));
+    assert_eq!(cloud_statements(&with_page), terra_statements(&documents["page"]));
 
     let (cloud, terra) = (template("ecs"), terraform("ecs"));
     let documents = &terra["data"]["aws_iam_policy_document"];
@@ -112,7 +127,9 @@ fn policies_are_the_same_in_both_languages() {
     assert_eq!(of_task["Fn::If"][0], "ByCloudMap");
     assert_eq!(cloud_statements(&of_task["Fn::If"][1]), terra_statements(&documents["cloudmap"]));
     assert_eq!(cloud_statements(&of_task["Fn::If"][2]), terra_statements(&documents["ecs"]));
-    assert_eq!(cloud_statements(&policy(&cloud, "ExecutionPolicy")), terra_statements(&documents["execution"]));
+    let (always, with_page) = with_and_without_page(&policy(&cloud, "ExecutionPolicy"));
+    assert_eq!(cloud_statements(&always), terra_statements(&documents["execution"]));
+    assert_eq!(cloud_statements(&with_page), terra_statements(&documents["page"]));
     let sidecar = template("sidecar");
     assert_eq!(cloud_statements(&policy(&sidecar, "TaskPolicy")), terra_statements(&documents["ecs"]));
 }
@@ -167,6 +184,7 @@ fn no_policy_allows_what_nothing_asks_for() {
                 branches => vec![&branches[1], &branches[2]],
             };
             for statement in lists.into_iter().filter_map(Value::as_array).flatten() {
+                let statement = statement.get("Fn::If").map_or(statement, |branches| &branches[1]);
                 allowed.extend(texts(&statement["Action"]));
             }
         }
@@ -181,7 +199,8 @@ fn instances_start_the_same_in_both_languages() {
     let launch = &cloud["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"];
     let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
     let arguments = terra["resource"]["aws_launch_template"]["worker"]["user_data"].as_str().unwrap();
-    let names = ["release", "name", "drain_seconds", "cookie_parameter"];
+    let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
+    let names = ["release", "name", "drain_seconds", "cookie_parameter", "page_url", "page_token_parameter"];
     let script = names.iter().fold(script, |script, name| {
         assert!(arguments.contains(&format!("{name} = var.{name}")), "{arguments}");
         script.replace(&format!("${{{name}}}"), &format!("${{var.{name}}}"))
@@ -295,6 +314,7 @@ fn terraform_lets_only_members_in() {
         let rules = terra["resource"]["aws_vpc_security_group_ingress_rule"].as_object().unwrap();
         let open: BTreeSet<(u64, u64)> = rules
             .values()
+            .filter(|rule| rule.get("count").is_none())
             .map(|rule| {
                 let members = "${aws_security_group.members.id}";
                 assert_eq!(rule["security_group_id"], members);
@@ -307,6 +327,144 @@ fn terraform_lets_only_members_in() {
         assert_eq!(open, [(4369, 4369), (9100, 9110)].into(), "{name}");
         assert!(terra["resource"]["aws_security_group"]["members"].get("ingress").is_none());
     }
+}
+
+/// The rules of the page's two ways, from visitors to the load balancer and from there to the workers, by direction:
+/// whose they are, from or to whom, and the port.
+type Ways = BTreeSet<(&'static str, String, String, u64)>;
+
+fn cloud_ways(cloud: &Value) -> Ways {
+    let name = |value: &Value| match value["Fn::GetAtt"][0].as_str() {
+        Some("SecurityGroup") => "members".to_owned(),
+        Some("PageSecurityGroup") => "page".to_owned(),
+        _ => value["Ref"].as_str().unwrap_or_default().to_owned(),
+    };
+    let port = |rule: &Value| {
+        assert_eq!((&rule["IpProtocol"], &rule["FromPort"]), (&json!("tcp"), &rule["ToPort"]));
+        rule["FromPort"].as_u64().unwrap()
+    };
+    let group = &cloud["Resources"]["PageSecurityGroup"]["Properties"];
+    let ingress = &cloud["Resources"]["PageIngress"]["Properties"];
+    let mut ways = Ways::new();
+    for rule in group["SecurityGroupIngress"].as_array().unwrap() {
+        ways.insert(("in", "page".to_owned(), name(&rule["CidrIp"]), port(rule)));
+    }
+    for rule in group["SecurityGroupEgress"].as_array().unwrap() {
+        ways.insert(("out", "page".to_owned(), name(&rule["DestinationSecurityGroupId"]), port(rule)));
+    }
+    ways.insert(("in", name(&ingress["GroupId"]), name(&ingress["SourceSecurityGroupId"]), port(ingress)));
+    ways
+}
+
+fn terra_ways(terra: &Value) -> Ways {
+    let name = |value: &Value| match value.as_str().unwrap() {
+        "${aws_security_group.members.id}" => "members".to_owned(),
+        "${aws_security_group.page[0].id}" => "page".to_owned(),
+        "${var.page_visitors}" => "PageVisitors".to_owned(),
+        other => other.to_owned(),
+    };
+    let mut ways = Ways::new();
+    for (direction, kind) in [("in", "ingress"), ("out", "egress")] {
+        let rules = terra["resource"][format!("aws_vpc_security_group_{kind}_rule")].as_object().unwrap();
+        for rule in rules.values().filter(|rule| rule.get("count").is_some()) {
+            assert_eq!((&rule["count"], &rule["ip_protocol"]), (&json!("${local.page}"), &json!("tcp")));
+            assert_eq!(rule["from_port"], rule["to_port"]);
+            let other = rule.get("cidr_ipv4").unwrap_or(&rule["referenced_security_group_id"]);
+            ways.insert((
+                direction,
+                name(&rule["security_group_id"]),
+                name(other),
+                rule["from_port"].as_u64().unwrap(),
+            ));
+        }
+    }
+    ways
+}
+
+#[test]
+fn a_page_is_reached_by_its_load_balancer_only() {
+    for name in ["ec2", "ecs"] {
+        let (cloud, terra) = (template(name), terraform(name));
+        let text = |text: &str| text.to_owned();
+        let ways: Ways = [
+            ("in", text("page"), text("PageVisitors"), 443),
+            ("out", text("page"), text("members"), 8080),
+            ("in", text("members"), text("page"), 8080),
+        ]
+        .into();
+        assert_eq!(cloud_ways(&cloud), ways, "{name}");
+        assert_eq!(terra_ways(&terra), ways, "{name}");
+
+        let resources = cloud["Resources"].as_object().unwrap();
+        for (key, resource) in resources.iter().filter(|(key, _)| key.starts_with("Page")) {
+            assert_eq!(resource["Condition"], "WithPage", "{name}: {key}");
+        }
+        let listener = &resources["PageListener"]["Properties"];
+        let theirs = &terra["resource"]["aws_lb_listener"]["page"];
+        assert_eq!((&listener["Protocol"], &listener["Port"]), (&json!("HTTPS"), &json!(443)));
+        assert_eq!((&theirs["protocol"], &theirs["port"]), (&json!("HTTPS"), &json!(443)));
+        assert_eq!(listener["SslPolicy"], theirs["ssl_policy"]);
+    }
+}
+
+#[test]
+fn a_load_balancer_asks_a_worker_for_its_first_page() {
+    for (name, kind) in [("ec2", "instance"), ("ecs", "ip")] {
+        let (cloud, terra) = (template(name), terraform(name));
+        let group = &cloud["Resources"]["PageTargetGroup"]["Properties"];
+        let theirs = &terra["resource"]["aws_lb_target_group"]["page"];
+        let check = &theirs["health_check"][0];
+        assert_eq!((&group["TargetType"], &theirs["target_type"]), (&json!(kind), &json!(kind)));
+        assert_eq!((&group["HealthCheckPath"], &check["path"]), (&json!("/"), &json!("/")));
+        assert_eq!((&group["Matcher"]["HttpCode"], &check["matcher"]), (&json!("200"), &json!("200")));
+        for (ours, theirs) in [
+            (&group["Port"], &theirs["port"]),
+            (&group["Protocol"], &theirs["protocol"]),
+            (&group["HealthCheckIntervalSeconds"], &check["interval"]),
+            (&group["HealthyThresholdCount"], &check["healthy_threshold"]),
+            (&group["UnhealthyThresholdCount"], &check["unhealthy_threshold"]),
+        ] {
+            assert!(!ours.is_null());
+            assert_eq!(ours, theirs, "{name}");
+        }
+    }
+}
+
+/// A template gives a worker only variables that `peerl` knows, and those that its page needs.
+#[test]
+fn a_page_is_where_its_load_balancer_looks_for_it() {
+    let (cloud, terra) = (template("ecs"), terraform("ecs"));
+    let container = &cloud["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"][0];
+    let (_, variables) = with_and_without_page(&container["Environment"]);
+    let variables = variables.as_array().unwrap().iter().map(|it| (&it["Name"], cloud_text(&it["Value"])));
+    let variables: Vec<(&Value, String)> = variables.collect();
+    let [(address, port), (url, page)] = &variables[..] else { panic!("{variables:?}") };
+    assert_eq!((*address, port.as_str()), (&json!("PEERL_WEB"), "0.0.0.0:8080"));
+    assert_eq!((*url, page.as_str()), (&json!("PEERL_PUBLIC_URL"), "<page>"));
+    let (_, secrets) = with_and_without_page(&container["Secrets"]);
+    assert_eq!(secrets, json!([{"Name": "PEERL_TOKEN", "ValueFrom": {"Ref": "PageTokenSecretArn"}}]));
+    assert_eq!(container["PortMappings"]["Fn::If"][1], json!([{"ContainerPort": 8080}]));
+    let balancer = &cloud["Resources"]["Service"]["Properties"]["LoadBalancers"]["Fn::If"][1];
+    let to_worker =
+        json!({"ContainerName": "worker", "ContainerPort": 8080, "TargetGroupArn": {"Ref": "PageTargetGroup"}});
+    assert_eq!(balancer, &json!([to_worker]));
+
+    let theirs = terra["resource"]["aws_ecs_task_definition"]["worker"]["container_definitions"].as_str().unwrap();
+    for part in [
+        "name = \"PEERL_WEB\", value = \"0.0.0.0:8080\"",
+        "name = \"PEERL_PUBLIC_URL\", value = var.page_url",
+        "name = \"PEERL_TOKEN\", valueFrom = var.page_token_secret_arn",
+        "containerPort = 8080",
+    ] {
+        assert!(theirs.contains(part), "{part}: {theirs}");
+    }
+    let service = &terra["resource"]["aws_ecs_service"]["worker"]["dynamic"][0]["load_balancer"];
+    assert_eq!(service["for_each"], "${aws_lb_target_group.page}");
+    let content = &service["content"][0];
+    assert_eq!((&content["container_name"], &content["container_port"]), (&json!("worker"), &json!(8080)));
+
+    let group = &terraform("ec2")["resource"]["aws_autoscaling_group"]["workers"]["target_group_arns"];
+    assert_eq!(group, "${aws_lb_target_group.page[*].arn}");
 }
 
 #[test]
@@ -337,7 +495,8 @@ fn tasks_are_the_same_in_both_languages() {
     assert!(theirs.contains(&format!("command = [{}]", quoted(&container["Command"]))), "{theirs}");
     assert!(theirs.contains(&format!("command = [{}]", quoted(&container["HealthCheck"]["Command"]))), "{theirs}");
     assert!(theirs.contains("stopTimeout = var.drain_seconds + 10"), "{theirs}");
-    for variable in container["Environment"].as_array().unwrap() {
+    let (always, _) = with_and_without_page(&container["Environment"]);
+    for variable in always.as_array().unwrap() {
         let name = variable["Name"].as_str().unwrap();
         assert!(theirs.contains(&format!("name = \"{name}\"")), "{name}");
         if name == "PEERL_DISCOVER" {

@@ -15,7 +15,8 @@ use peerl_test_support::{HttpServer, Lan, Machine, Moto, ProcessGuard, Response,
 const A_WHILE: Duration = Duration::from_secs(60);
 
 /// The pages that a test below works through.
-const WORKED_THROUGH: [&str; 4] = ["how-to-ec2.md", "how-to-ecs.md", "how-to-sidecar.md", "how-to-systemd.md"];
+const WORKED_THROUGH: [&str; 5] =
+    ["how-to-ec2.md", "how-to-ecs.md", "how-to-sidecar.md", "how-to-systemd.md", "how-to-web-page.md"];
 
 #[test]
 fn every_block_is_run_or_says_that_it_is_not() {
@@ -215,9 +216,70 @@ fn systemd() {
     page.end();
 }
 
+#[test]
+fn web_page() {
+    let (moto, lan) = (Moto::start(), Lan::start());
+    let mut page = Page::open("how-to-web-page.md");
+    with_aws(&mut page, &lan.expose(&moto.endpoint()));
+    let _web = with_web_pages(&mut page, &lan);
+    let hosts = [5, 6, 9].map(|number| lan.machine(lan.address(number)));
+    for (host, of_page) in hosts.iter().zip(["10.0.0.5", "10.0.0.6", "10.0.0.9"]) {
+        page.replace(of_page, &host.address().to_string());
+    }
+    page.replace("/run/secrets", page.at("secrets").to_str().unwrap());
+    fs::create_dir(page.at("secrets")).unwrap();
+    page.set("PEERL_COOKIE", "secret");
+    write_private(&page.at("etc/cookie"), "secret");
+    let _workers = [&hosts[0], &hosts[1]].map(|host| worker(host, &page, &format!("w@{}", host.address())));
+    let web = page.start_on(&hosts[2]);
+    web.wait_for_line("http://127.0.0.1:8080/", A_WHILE);
+    let results = page.run_on(&hosts[2]);
+    assert!(results.contains(EXAMPLE), "{results}");
+    drop(web);
+    let guarded = page.start_on(&hosts[2]);
+    let address = format!("http://{}:8080/", hosts[2].address());
+    guarded.wait_for_line(&address, A_WHILE);
+    // The health check of the page, from another machine.
+    let check =
+        page.meanwhile_on(&hosts[0], &format!("curl -fsS --output /dev/null --write-out '%{{http_code}}' {address}"));
+    assert_eq!(check, "200");
+    drop(guarded);
+
+    // What the shell of the other how-to pages has.
+    page.meanwhile(
+        "export RELEASE=r1
+         export VPC=$(aws ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId' --output text)
+         export SUBNETS=$(aws ec2 describe-subnets --filters Name=vpc-id,Values=$VPC --query 'Subnets[].SubnetId' \
+             --output text | tr '[:space:]' , | sed 's/,$//')
+         export IMAGE=$(aws ec2 describe-images --query 'Images[0].ImageId' --output text)
+         aws acm request-certificate --domain-name checksums.example.org",
+    );
+    page.run();
+    // The stand-in has no outputs for what it deploys by a change set.
+    let balancers = "aws elbv2 describe-load-balancers --query 'LoadBalancers[].Scheme' --output text";
+    assert_eq!(page.meanwhile(balancers).trim(), "internal");
+    page.meanwhile(
+        "aws cloudformation delete-stack --stack-name workers
+         aws ecs create-cluster --cluster-name main
+         export IMAGE=peerl@sha256:0123
+         export COOKIE=$(aws secretsmanager create-secret --name peerl/cookie --secret-string secret --query ARN \
+             --output text)",
+    );
+    assert_eq!(page.meanwhile(balancers).trim(), "");
+    page.run();
+    assert_eq!(page.meanwhile(balancers).trim(), "internal");
+    page.end();
+}
+
 /// The arguments of a `module` block are variables of the module, and those that it needs are all there.
 #[test]
 fn terraform_blocks_fit_their_modules() {
+    // The block of this page goes on from that of another.
+    let page = kit::text("docs/how-to-web-page.md");
+    let arguments = page.lines().filter_map(|line| line.strip_prefix("  page_")?.split_once(' '));
+    let arguments: Vec<String> = arguments.map(|(argument, _)| format!("page_{argument}")).collect();
+    let variables = kit::terraform("ecs")["variable"].clone();
+    assert!(arguments.len() > 2 && arguments.iter().all(|it| variables.get(it).is_some()), "{arguments:?}");
     for (page, module) in [("how-to-ec2.md", "ec2"), ("how-to-ecs.md", "ecs")] {
         let text = kit::text(&format!("docs/{page}"));
         let (_, block) = text.split_once("```hcl\n").unwrap();

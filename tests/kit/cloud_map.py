@@ -7,12 +7,13 @@ by the API itself, and their attributes put in their places.
 import json
 
 import boto3
+import conditions
 from cfnlint.decode import cfn_yaml
 
 
 def taken_out(path, given):
     """The template without these resources, and what has been made of them, for parameters with their values."""
-    template = json.loads(json.dumps(cfn_yaml.load(path)))
+    template = conditions.decided(json.loads(json.dumps(cfn_yaml.load(path))), given)
     defaults = {key: it.get("Default") for key, it in template["Parameters"].items()}
     discovery = boto3.client("servicediscovery")
     made = {}

@@ -2,8 +2,8 @@
 
 stack.py NAME TEMPLATE KEY=VALUE…
 
-A VPC, subnets, an image and an ECS cluster are there for the template; {vpc}, {subnets}, {image} and {group} (a security
-group) in values are theirs. If the stack is there, it is updated.
+A VPC, subnets, an image, an ECS cluster and a certificate are there for the template; {vpc}, {subnets}, {image}, {group}
+(a security group) and {certificate} in values are theirs. If the stack is there, it is updated.
 
 cloud_map.py takes out what the stand-in's CloudFormation does not know.
 """
@@ -17,6 +17,7 @@ import cloud_map
 name, path, *parameters = sys.argv[1:]
 ec2, ecs, iam = boto3.client("ec2"), boto3.client("ecs"), boto3.client("iam")
 groups, formation = boto3.client("autoscaling"), boto3.client("cloudformation")
+balancing = boto3.client("elbv2")
 
 vpcs = ec2.describe_vpcs(Filters=[{"Name": "tag:for", "Values": ["stack"]}])["Vpcs"]
 if vpcs:
@@ -27,12 +28,16 @@ else:
     for number, zone in enumerate(ec2.describe_availability_zones()["AvailabilityZones"][:2]):
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.7.{number}.0/24", AvailabilityZone=zone["ZoneName"])
     ecs.create_cluster(clusterName="cluster")
+certificates = boto3.client("acm")
+if not certificates.list_certificates()["CertificateSummaryList"]:
+    certificates.request_certificate(DomainName="checksums.example.org")
 subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
 there = {
     "vpc": vpc,
     "subnets": ",".join(subnet["SubnetId"] for subnet in subnets),
     "image": ec2.describe_images()["Images"][0]["ImageId"],
     "group": ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"][0]["GroupId"],
+    "certificate": certificates.list_certificates()["CertificateSummaryList"][0]["CertificateArn"],
 }
 
 given = {key: value.format(**there) for key, value in (parameter.split("=", 1) for parameter in parameters)}
@@ -90,6 +95,18 @@ result = {
     ],
     "task_definitions": [
         ecs.describe_task_definition(taskDefinition=it, include=["TAGS"]) for it in ids("AWS::ECS::TaskDefinition")
+    ],
+    "load_balancers": [
+        balancing.describe_load_balancers(LoadBalancerArns=[it])["LoadBalancers"][0]
+        for it in ids("AWS::ElasticLoadBalancingV2::LoadBalancer")
+    ],
+    "target_groups": [
+        balancing.describe_target_groups(TargetGroupArns=[it])["TargetGroups"][0]
+        for it in ids("AWS::ElasticLoadBalancingV2::TargetGroup")
+    ],
+    "listeners": [
+        balancing.describe_listeners(ListenerArns=[it])["Listeners"][0]
+        for it in ids("AWS::ElasticLoadBalancingV2::Listener")
     ],
     "discovery": made,
     "services": [

@@ -14,6 +14,10 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}
 
+locals {
+  page = var.page_url == "" ? 0 : 1
+}
+
 # The only way to EPMD and to the nodes is from another member. Put the BEAM nodes of the cluster into it, too.
 resource "aws_security_group" "members" {
   name_prefix = "${var.name}-members-"
@@ -49,6 +53,95 @@ resource "aws_vpc_security_group_egress_rule" "all" {
   ip_protocol       = "-1"
   cidr_ipv4         = "0.0.0.0/0"
   description       = "The AWS API, other members, and the pages that are fetched"
+}
+
+# The web page: a load balancer with TLS, for the visitors named, in front of all workers. Any worker answers for any
+# job; during a release, when old and new workers are two clusters, a visitor stays with one.
+resource "aws_security_group" "page" {
+  count       = local.page
+  name_prefix = "${var.name}-visitors-"
+  description = "Visitors of the web page"
+  vpc_id      = var.vpc_id
+  tags        = { Name = "${var.name}-visitors" }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "visitors" {
+  count             = local.page
+  security_group_id = aws_security_group.page[0].id
+  cidr_ipv4         = var.page_visitors
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  description       = "HTTPS, for visitors"
+}
+
+resource "aws_vpc_security_group_egress_rule" "page" {
+  count                        = local.page
+  security_group_id            = aws_security_group.page[0].id
+  referenced_security_group_id = aws_security_group.members.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
+  description                  = "The workers' web page"
+}
+
+resource "aws_vpc_security_group_ingress_rule" "page" {
+  count                        = local.page
+  security_group_id            = aws_security_group.members.id
+  referenced_security_group_id = aws_security_group.page[0].id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
+  description                  = "The web page, for its load balancer"
+}
+
+resource "aws_lb" "page" {
+  count                      = local.page
+  load_balancer_type         = "application"
+  internal                   = var.page_scheme == "internal"
+  subnets                    = length(var.page_subnet_ids) > 0 ? var.page_subnet_ids : var.subnet_ids
+  security_groups            = [aws_security_group.page[0].id]
+  drop_invalid_header_fields = true
+}
+
+resource "aws_lb_target_group" "page" {
+  count                = local.page
+  vpc_id               = var.vpc_id
+  target_type          = "instance"
+  protocol             = "HTTP"
+  port                 = 8080
+  deregistration_delay = 30
+
+  # Answered without a login.
+  health_check {
+    path                = "/"
+    matcher             = "200"
+    interval            = 10
+    healthy_threshold   = 2
+    unhealthy_threshold = 2
+  }
+
+  stickiness {
+    type = "lb_cookie"
+  }
+}
+
+resource "aws_lb_listener" "page" {
+  count             = local.page
+  load_balancer_arn = aws_lb.page[0].arn
+  protocol          = "HTTPS"
+  port              = 443
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  certificate_arn   = var.page_certificate_arn
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.page[0].arn
+  }
 }
 
 data "aws_iam_policy_document" "trust" {
@@ -112,6 +205,21 @@ resource "aws_iam_role_policy" "worker" {
   policy = data.aws_iam_policy_document.worker.json
 }
 
+data "aws_iam_policy_document" "page" {
+  statement {
+    sid       = "ReadPageToken"
+    actions   = ["ssm:GetParameter"]
+    resources = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:parameter${var.page_token_parameter}"]
+  }
+}
+
+resource "aws_iam_role_policy" "page" {
+  count  = local.page
+  name   = "peerl-page"
+  role   = aws_iam_role.worker.id
+  policy = data.aws_iam_policy_document.page.json
+}
+
 resource "aws_iam_role_policy_attachment" "session_manager" {
   count      = var.session_manager ? 1 : 0
   role       = aws_iam_role.worker.name
@@ -161,10 +269,12 @@ resource "aws_launch_template" "worker" {
   }
 
   user_data = base64encode(templatefile("${path.module}/user-data.sh.tftpl", {
-    release          = var.release
-    name             = var.name
-    drain_seconds    = var.drain_seconds
-    cookie_parameter = var.cookie_parameter
+    release              = var.release
+    name                 = var.name
+    drain_seconds        = var.drain_seconds
+    cookie_parameter     = var.cookie_parameter
+    page_url             = var.page_url
+    page_token_parameter = var.page_token_parameter
   }))
 }
 
@@ -173,6 +283,7 @@ resource "aws_autoscaling_group" "workers" {
   vpc_zone_identifier       = var.subnet_ids
   min_size                  = var.min_size
   max_size                  = var.max_size
+  target_group_arns         = aws_lb_target_group.page[*].arn
   health_check_type         = "EC2"
   health_check_grace_period = 120
 
@@ -212,8 +323,11 @@ resource "aws_autoscaling_group" "workers" {
 
   depends_on = [
     aws_iam_role_policy.worker,
+    aws_iam_role_policy.page,
     aws_vpc_security_group_ingress_rule.epmd,
     aws_vpc_security_group_ingress_rule.distribution,
+    aws_vpc_security_group_ingress_rule.page,
+    aws_lb_listener.page,
     aws_vpc_security_group_egress_rule.all,
   ]
 }

@@ -12,3 +12,8 @@ output "role_name" {
   description = "The role of the instances."
   value       = aws_iam_role.worker.name
 }
+
+output "page_address" {
+  description = "The load balancer's address, to which the name of page_url is an alias."
+  value       = one(aws_lb.page[*].dns_name)
+}

@@ -74,3 +74,54 @@ variable "session_manager" {
   type        = bool
   default     = false
 }
+
+variable "page_url" {
+  description = "The address of the web page, https://NAME. Without one, there is no page and no load balancer."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(https://[A-Za-z0-9.-]+)?$", var.page_url))
+    error_message = "The page is served with TLS only, since visitors send their token: https://NAME."
+  }
+}
+
+variable "page_certificate_arn" {
+  description = "The certificate of that name, in ACM."
+  type        = string
+  default     = null
+}
+
+variable "page_token_parameter" {
+  description = "The name of the SSM parameter (SecureString) that holds the token with which visitors log in."
+  type        = string
+  default     = "/peerl/page-token"
+
+  validation {
+    condition     = can(regex("^/[A-Za-z0-9._/-]+$", var.page_token_parameter))
+    error_message = "A parameter's name is a path that begins with a slash."
+  }
+}
+
+variable "page_visitors" {
+  description = "The addresses from which the page can be reached."
+  type        = string
+  default     = "10.0.0.0/8"
+}
+
+variable "page_scheme" {
+  description = "Whether the load balancer of the page has addresses of the VPC (internal) or of the Internet (internet-facing)."
+  type        = string
+  default     = "internal"
+
+  validation {
+    condition     = contains(["internal", "internet-facing"], var.page_scheme)
+    error_message = "A load balancer is internal or internet-facing."
+  }
+}
+
+variable "page_subnet_ids" {
+  description = "The subnets of the load balancer, in two availability zones at least, if they are not those of the workers."
+  type        = list(string)
+  default     = []
+}

@@ -15,6 +15,7 @@ data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}
 
 locals {
+  page = var.page_url == "" ? 0 : 1
   discover = {
     ecs      = "ecs:cluster=${var.cluster},revision=@mine"
     cloudmap = "cloudmap:namespace=${var.namespace},service=worker"
@@ -57,6 +58,95 @@ resource "aws_vpc_security_group_egress_rule" "all" {
   description       = "The AWS API, the image, other members, and the pages that are fetched"
 }
 
+# The web page: a load balancer with TLS, for the visitors named, in front of all workers. Any worker answers for any
+# job; during a release, when old and new workers are two clusters, a visitor stays with one.
+resource "aws_security_group" "page" {
+  count       = local.page
+  name_prefix = "${var.name}-visitors-"
+  description = "Visitors of the web page"
+  vpc_id      = var.vpc_id
+  tags        = { Name = "${var.name}-visitors" }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "visitors" {
+  count             = local.page
+  security_group_id = aws_security_group.page[0].id
+  cidr_ipv4         = var.page_visitors
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  description       = "HTTPS, for visitors"
+}
+
+resource "aws_vpc_security_group_egress_rule" "page" {
+  count                        = local.page
+  security_group_id            = aws_security_group.page[0].id
+  referenced_security_group_id = aws_security_group.members.id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
+  description                  = "The workers' web page"
+}
+
+resource "aws_vpc_security_group_ingress_rule" "page" {
+  count                        = local.page
+  security_group_id            = aws_security_group.members.id
+  referenced_security_group_id = aws_security_group.page[0].id
+  ip_protocol                  = "tcp"
+  from_port                    = 8080
+  to_port                      = 8080
+  description                  = "The web page, for its load balancer"
+}
+
+resource "aws_lb" "page" {
+  count                      = local.page
+  load_balancer_type         = "application"
+  internal                   = var.page_scheme == "internal"
+  subnets                    = length(var.page_subnet_ids) > 0 ? var.page_subnet_ids : var.subnet_ids
+  security_groups            = [aws_security_group.page[0].id]
+  drop_invalid_header_fields = true
+}
+
+resource "aws_lb_target_group" "page" {
+  count                = local.page
+  vpc_id               = var.vpc_id
+  target_type          = "ip"
+  protocol             = "HTTP"
+  port                 = 8080
+  deregistration_delay = 30
+
+  # Answered without a login.
+  health_check {
+    path                = "/"
+    matcher             = "200"
+    interval            = 10
+    healthy_threshold   = 2
+    unhealthy_threshold = 2
+  }
+
+  stickiness {
+    type = "lb_cookie"
+  }
+}
+
+resource "aws_lb_listener" "page" {
+  count             = local.page
+  load_balancer_arn = aws_lb.page[0].arn
+  protocol          = "HTTPS"
+  port              = 443
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  certificate_arn   = var.page_certificate_arn
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.page[0].arn
+  }
+}
+
 data "aws_iam_policy_document" "trust" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -87,9 +177,26 @@ data "aws_iam_policy_document" "execution" {
 }
 
 resource "aws_iam_role_policy" "execution" {
-  name   = "cookie"
+  name   = "secrets"
   role   = aws_iam_role.execution.id
   policy = data.aws_iam_policy_document.execution.json
+}
+
+data "aws_iam_policy_document" "page" {
+  count = local.page
+
+  statement {
+    sid       = "ReadPageToken"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.page_token_secret_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "page" {
+  count  = local.page
+  name   = "page-token"
+  role   = aws_iam_role.execution.id
+  policy = data.aws_iam_policy_document.page[0].json
 }
 
 # What the worker needs.
@@ -181,15 +288,20 @@ resource "aws_ecs_task_definition" "worker" {
     command                = ["worker", "--drain", "${var.drain_seconds}s"]
     user                   = "65532"
     readonlyRootFilesystem = true
-    environment = [
+    environment = concat([
       { name = "PEERL_NAME", value = "auto:ecs" },
       { name = "PEERL_DISCOVER", value = local.discover[var.discovery] },
       { name = "PEERL_DIST_PORT", value = "9100-9110" },
       { name = "PEERL_LOG_FORMAT", value = "json" },
       # For the health check; reached from inside the container only.
       { name = "PEERL_ADMIN", value = "127.0.0.1:9180" },
-    ]
-    secrets = [{ name = "PEERL_COOKIE", valueFrom = var.cookie_secret_arn }]
+      ], var.page_url == "" ? [] : [
+      { name = "PEERL_WEB", value = "0.0.0.0:8080" },
+      { name = "PEERL_PUBLIC_URL", value = var.page_url },
+    ])
+    portMappings = var.page_url == "" ? [] : [{ containerPort = 8080 }]
+    secrets = concat([{ name = "PEERL_COOKIE", valueFrom = var.cookie_secret_arn }],
+    var.page_url == "" ? [] : [{ name = "PEERL_TOKEN", valueFrom = var.page_token_secret_arn }])
     healthCheck = {
       command     = ["CMD", "/usr/bin/peerl", "health"]
       interval    = 15
@@ -236,12 +348,24 @@ resource "aws_ecs_service" "worker" {
     registry_arn = aws_service_discovery_service.worker.arn
   }
 
+  dynamic "load_balancer" {
+    for_each = aws_lb_target_group.page
+    content {
+      container_name   = "worker"
+      container_port   = 8080
+      target_group_arn = load_balancer.value.arn
+    }
+  }
+
   depends_on = [
     aws_iam_role_policy.task,
     aws_iam_role_policy.execution,
+    aws_iam_role_policy.page,
     aws_iam_role_policy_attachment.execution,
     aws_vpc_security_group_ingress_rule.epmd,
     aws_vpc_security_group_ingress_rule.distribution,
+    aws_vpc_security_group_ingress_rule.page,
+    aws_lb_listener.page,
     aws_vpc_security_group_egress_rule.all,
   ]
 }

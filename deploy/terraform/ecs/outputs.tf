@@ -12,3 +12,8 @@ output "discovery_name" {
   description = "The name whose DNS records are the workers' addresses."
   value       = "worker.${var.namespace}"
 }
+
+output "page_address" {
+  description = "The load balancer's address, to which the name of page_url is an alias."
+  value       = one(aws_lb.page[*].dns_name)
+}
