@@ -62,6 +62,9 @@ mod output;
 mod peerl;
 pub use peerl::{peerl_binary, peerl_command};
 
+mod playwright;
+pub use playwright::{playwright, specifications};
+
 mod port;
 pub use port::{free_port, free_ports};
 

@@ -14,6 +14,7 @@ pub(crate) fn require(program: &str) -> PathBuf {
                 "erl" | "epmd" => "erlang-base",
                 "unshare" | "nsenter" => "util-linux",
                 "ip" => "iproute2",
+                "node" => "nodejs",
                 "moto_server" => {
                     panic!("this test needs `moto_server`, which is not installed: run scripts/setup-tests (as root)")
                 }
