@@ -47,6 +47,17 @@ test('a job from its form to its results', async ({ cluster, page }) => {
   await visitor.complete();
 });
 
+test('the list of nodes keeps the focus while it changes', async ({ cluster, page }) => {
+  const [worker] = await cluster.workers(2);
+  const web = await cluster.web();
+  await page.goto(web.url);
+  await expect(page.locator('#nodes tbody tr')).toHaveCount(2);
+  await reach(page, page.getByRole('region', { name: 'Nodes' }));
+  await worker.kill();
+  await expect(page.locator('#nodes tbody tr')).toHaveCount(1);
+  await expect(page.getByRole('region', { name: 'Nodes' })).toBeFocused();
+});
+
 test('what changes is told to a screen reader, and not row by row', async ({ cluster, page }) => {
   const { site } = cluster;
   await cluster.worker();

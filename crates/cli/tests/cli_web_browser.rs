@@ -42,6 +42,7 @@ specifications! {
     demo,
     jobs,
     keyboard,
+    large_jobs_alone,
     load_balancer,
     markup,
     no_script,

@@ -63,14 +63,14 @@
   const replace = (html) => {
     const old = find("cluster");
     if (!old) return;
-    const scrolled = old.querySelector(".scroll");
-    const left = scrolled ? scrolled.scrollLeft : 0, focused = scrolled && scrolled === document.activeElement;
+    const scrolled = old.querySelector(".scroll"), focused = scrolled && scrolled === document.activeElement;
+    const [left, top] = scrolled ? [scrolled.scrollLeft, scrolled.scrollTop] : [0, 0];
     old.outerHTML = html;
     const fresh = find("cluster");
     localize(fresh);
     const scroll = fresh.querySelector(".scroll");
     if (!scroll) return;
-    scroll.scrollLeft = left;
+    [scroll.scrollLeft, scroll.scrollTop] = [left, top];
     if (focused) scroll.focus({ preventScroll: true });
   };
 

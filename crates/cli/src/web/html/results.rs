@@ -42,23 +42,28 @@ pub(crate) fn results(
             }
             (progress(job))
             div .tools {
-                form #cancel method="post" action={ (path) "/cancel" } hidden[job.phase != Phase::Running] {
-                    input type="hidden" name="form_token" value=[frame.form_token];
-                    button type="submit" { "Cancel" }
-                }
-                form #retry method="post" action={ (path) "/retry" }
-                    hidden[job.phase == Phase::Running || job.failed == 0] {
-                    input type="hidden" name="form_token" value=[frame.form_token];
-                    button type="submit" { "Failed ones again" }
-                }
+                p #progress { (job.summary()) }
                 @let (target, text) = match filter {
                     RowFilter::All => (format!("{path}?show=failed"), "Show failed only"),
                     RowFilter::Failed => (path.clone(), "Show all"),
                 };
                 a #filter .button href=(target) hidden[filter == RowFilter::All && job.failed == 0] { (text) }
-                button #copy type="button" hidden { "Copy" }
-                a .button href={ (path) "/results.csv" } download { "CSV" }
-                a .button href={ (path) "/results.json" } download { "JSON" }
+                div .actions {
+                    form #cancel method="post" action={ (path) "/cancel" } hidden[job.phase != Phase::Running] {
+                        input type="hidden" name="form_token" value=[frame.form_token];
+                        button type="submit" { "Cancel" }
+                    }
+                    form #retry method="post" action={ (path) "/retry" }
+                        hidden[job.phase == Phase::Running || job.failed == 0] {
+                        input type="hidden" name="form_token" value=[frame.form_token];
+                        button type="submit" { "Failed ones again" }
+                    }
+                }
+                div .files {
+                    button #copy type="button" hidden { "Copy" }
+                    a .button href={ (path) "/results.csv" } download { "CSV" }
+                    a .button href={ (path) "/results.json" } download { "JSON" }
+                }
             }
             (table(&shown))
             @if shown.is_empty() { p .empty { "No row has failed." } }
@@ -77,11 +82,8 @@ fn phase(job: &JobHead) -> &'static str {
 
 fn progress(job: &JobHead) -> Markup {
     html! {
-        div .progress {
-            progress #bar max=(job.total) value=(job.done + job.failed) aria-label="Progress" {}
-            p #progress { (job.summary()) }
-            p #live .unseen role="status" aria-live="polite" {}
-        }
+        progress #bar max=(job.total) value=(job.done + job.failed) aria-label="Progress" {}
+        p #live .unseen role="status" aria-live="polite" {}
     }
 }
 
