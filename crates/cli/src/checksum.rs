@@ -4,7 +4,7 @@ use peerl_term::text::Syntax;
 use peerl_term::{Map, Term};
 use serde::{Deserialize, Serialize};
 
-use crate::fan_out::Answer;
+use crate::answer::Answer;
 use crate::item_error::ItemError;
 use crate::out_file::Record;
 use crate::output::{MAX_CELL, shortened};

@@ -4,7 +4,6 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::printable::printable;
-use crate::shutdown::Signal;
 
 /// Why a command failed, what can be done about it, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +66,9 @@ impl Failure {
         self.message.is_empty()
     }
 
-    /// A signal has ended the work.
-    pub fn interrupted(message: impl fmt::Display, signal: Signal) -> Self {
-        Self { status: signal.status(), ..Self::new(message) }
+    /// A signal has ended the work; it says which exit code that has.
+    pub fn interrupted(message: impl fmt::Display, signal: impl Into<Status>) -> Self {
+        Self { status: signal.into(), ..Self::new(message) }
     }
 
     /// Says what can be done about it.

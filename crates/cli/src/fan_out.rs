@@ -13,7 +13,9 @@ use peerl_term::text::{Syntax, Template};
 use peerl_term::{Atom, Term};
 use tokio::sync::{broadcast, watch};
 
-use crate::exception::{CallErrors, Function};
+use crate::answer::Answer;
+use crate::call_errors::CallErrors;
+use crate::exception::Function;
 use crate::explain;
 use crate::failure::Failure;
 use crate::item_error::{ItemError, explained};
@@ -166,21 +168,6 @@ pub struct WorkOptions {
     /// How often an item is given to another node after its node has died.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub retries: u32,
-}
-
-/// An answer for one item.
-#[derive(Debug)]
-pub struct Answer<T> {
-    /// The item's place in the whole job.
-    pub index: usize,
-    /// The item.
-    pub item: Item,
-    /// The node that gave it.
-    pub node: Option<NodeName>,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// The value, or why there is none.
-    pub result: T,
 }
 
 /// The nodes that work for a command, and the command's own.

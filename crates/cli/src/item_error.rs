@@ -9,8 +9,8 @@ use peerl_node::{CallError, NodeName};
 use peerl_term::Term;
 use peerl_term::text::Syntax;
 
-use crate::exception::CallErrors;
-use crate::fan_out::Answer;
+use crate::answer::Answer;
+use crate::call_errors::CallErrors;
 
 /// Why an item has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,9 @@ use peerl_term::text::Syntax;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::answer::Answer;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew};
+use crate::fan_out::Crew;
 use crate::items::{Item, ItemSource, Taken};
 use crate::out_file::{Earlier, Header};
 use crate::output::Output;

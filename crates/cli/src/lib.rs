@@ -21,6 +21,8 @@ mod command;
 pub use command::run;
 
 pub mod admin;
+pub mod answer;
+pub mod call_errors;
 pub mod checksum;
 pub mod exception;
 pub mod explain;

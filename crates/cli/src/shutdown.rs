@@ -25,13 +25,13 @@ pub enum Signal {
     HangUp,
 }
 
-impl Signal {
-    /// The exit code of a command that the signal ends, in the way of shells.
-    pub fn status(self) -> Status {
-        match self {
-            Signal::HangUp => Status::HungUp,
-            Signal::Interrupt => Status::Interrupted,
-            Signal::Terminate => Status::Terminated,
+/// The exit code of a command that a signal ends, in the way of shells.
+impl From<Signal> for Status {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::HangUp => Self::HungUp,
+            Signal::Interrupt => Self::Interrupted,
+            Signal::Terminate => Self::Terminated,
         }
     }
 }
@@ -84,7 +84,7 @@ fn listen() -> Result<watch::Sender<Signal>, Failure> {
                 }
             }
         });
-        std::process::exit(signal.status() as i32);
+        std::process::exit(Status::from(signal) as i32);
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(failed)?;
     Ok(received)

@@ -9,7 +9,8 @@ use peerl_node::{CallError, Mfa, NodeName};
 use peerl_term::Term;
 use peerl_term::text::Syntax;
 
-use crate::exception::{CallErrors, Function};
+use crate::call_errors::CallErrors;
+use crate::exception::Function;
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, pass_on};

@@ -10,10 +10,11 @@ use peerl_node::Mfa;
 use peerl_term::text::{Syntax, Template};
 use peerl_term::{Atom, Term};
 
+use crate::answer::Answer;
 use crate::checksum::{ChecksumRecord, ClientAnswer};
 use crate::exception::Function;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, Duty, PeerOptions, WorkOptions, call_text, called, filled};
+use crate::fan_out::{Crew, Duty, PeerOptions, WorkOptions, call_text, called, filled};
 use crate::items::{Item, ItemSource, ItemsFormat};
 use crate::job::{self, Job, Work};
 use crate::out_file::Header;

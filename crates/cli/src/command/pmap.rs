@@ -8,8 +8,9 @@ use peerl_term::text::{Syntax, Template, json};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::answer::Answer;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Answer, Crew, PeerOptions, WorkOptions, call_text, called, filled};
+use crate::fan_out::{Crew, PeerOptions, WorkOptions, call_text, called, filled};
 use crate::item_error::ItemError;
 use crate::items::{ItemSource, ItemsFormat};
 use crate::job::{self, Job, Work};

@@ -10,8 +10,8 @@ use peerl_term::Term;
 
 use super::job::Job;
 use super::workers::{Workers, words_of};
+use crate::answer::Answer;
 use crate::checksum::ChecksumRecord;
-use crate::fan_out::Answer;
 use crate::item_error::ItemError;
 use crate::items::Item;
 
