@@ -31,12 +31,14 @@ async fn forms_of_other_sites_and_sessions_are_refused() {
     let page = Page::of(&cluster, &[&name], &[]);
     let mut visitor = Visitor::of(&page.url);
     let own = visitor.get("/").await.form_token();
-    let other = Visitor::of(&page.url).get("/").await.form_token();
+    // A browser that opens two pages at once begins two sessions, and keeps one.
+    let twin = Visitor::of(&page.url).get("/").await.form_token();
+    let other = own.replace("anonymous", "member");
     let url = "http://127.0.0.1:1/";
     let fields = |token| [("form_token", token), ("urls", url)];
     for (what, request) in [
         ("no token", visitor.form("/jobs", &[("urls", url)])),
-        ("the token of another session", visitor.form("/jobs", &fields(&other))),
+        ("a token of others", visitor.form("/jobs", &fields(&other))),
         ("another site", visitor.form("/jobs", &fields(&own)).header("origin", "https://evil.example")),
         ("no site at all", visitor.form("/jobs", &fields(&own)).header("origin", "null")),
         ("what the browser says", visitor.form("/jobs", &fields(&own)).header("sec-fetch-site", "cross-site")),
@@ -61,6 +63,7 @@ async fn forms_of_other_sites_and_sessions_are_refused() {
     let job = visitor.clone().send(request).await.is(303).header("location").to_owned();
     visitor.post(&format!("{job}/cancel"), &[("form_token", &other)]).await.is(403);
     visitor.post(&format!("{job}/retry"), &[]).await.is(403);
+    visitor.post(&format!("{job}/cancel"), &[("form_token", &twin)]).await.is(303);
     // What every page tells browsers.
     let answer = visitor.get(&job).await.is(200);
     let policy = answer.header("content-security-policy");
@@ -117,6 +120,14 @@ async fn a_page_for_others_wants_the_token() {
     ] {
         let mut forger = visitor.with_cookie(&forged);
         assert!(!forger.get("/").await.is(200).body.contains("<textarea"), "{forged}");
+    }
+    let mut another = Visitor::of(&page.url);
+    let login = another.get("/").await.form_token();
+    let request = another.form("/login", &[("form_token", &login), ("token", TOKEN)]).header("origin", url);
+    another.send(request).await.is(303);
+    let of_another = another.get("/").await.form_token();
+    for token in [&of_another, &login] {
+        visitor.clone().post("/logout", &[("form_token", token)]).await.is(403);
     }
     let form_token = visitor.get("/").await.form_token();
     let left = visitor.clone().post("/logout", &[("form_token", &form_token)]).await.is(303);

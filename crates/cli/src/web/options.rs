@@ -39,7 +39,7 @@ pub struct WebOptions {
     #[arg(long, conflicts_with = "token_file", hide_default_value = true)]
     token: Option<String>,
 
-    /// Where the page is for its visitors, as https://checksums.example.org: behind a load balancer, for cookies that are
+    /// Where the page is for its visitors, as `https://checksums.example.org`: behind a load balancer, for cookies that are
     /// only sent by HTTPS, and to recognize requests of other sites.
     #[arg(long, value_name = "URL")]
     public_url: Option<Origin>,

@@ -36,6 +36,10 @@ pub(crate) struct Session {
     nonce: String,
 }
 
+/// What is signed.
+const SESSION: &[u8] = b"session";
+const FORM: &[u8] = b"form";
+
 /// Signs sessions, and recognizes those that are signed.
 #[derive(Clone)]
 pub(crate) struct Sessions {
@@ -72,8 +76,13 @@ impl Sessions {
     /// The session that a request has, if it is one of these and has not ended.
     pub(crate) fn of(&self, headers: &HeaderMap, now: SystemTime) -> Option<Session> {
         let jar = CookieJar::from_headers(headers);
-        let (text, signature) = jar.get(self.name())?.value().rsplit_once('.')?;
-        let is_signed: bool = self.sign(b"session", text).as_bytes().ct_eq(signature.as_bytes()).into();
+        self.signed(SESSION, jar.get(self.name())?.value(), now)
+    }
+
+    /// The session in a text that is signed for this purpose, if it has not ended.
+    fn signed(&self, purpose: &[u8], signed: &str, now: SystemTime) -> Option<Session> {
+        let (text, signature) = signed.rsplit_once('.')?;
+        let is_signed: bool = self.sign(purpose, text).as_bytes().ct_eq(signature.as_bytes()).into();
         if !is_signed {
             return None;
         }
@@ -88,9 +97,7 @@ impl Sessions {
 
     /// The `set-cookie` header with which a session is kept.
     pub(crate) fn keep(&self, session: &Session) -> HeaderValue {
-        let text = session.text();
-        let signature = self.sign(b"session", &text);
-        self.cookie(&format!("{text}.{signature}"), Self::AGE)
+        self.cookie(&self.text_signed(SESSION, session), Self::AGE)
     }
 
     /// The `set-cookie` header with which a session is forgotten.
@@ -100,12 +107,22 @@ impl Sessions {
 
     /// What forms of a session bear, and those of other sites cannot.
     pub(crate) fn form_token(&self, session: &Session) -> String {
-        self.sign(b"form", &session.text())
+        self.text_signed(FORM, session)
     }
 
     /// Whether a form is one of this session.
-    pub(crate) fn is_form_token(&self, session: &Session, token: &str) -> bool {
-        self.form_token(session).as_bytes().ct_eq(token.as_bytes()).into()
+    ///
+    /// All anonymous sessions of a browser count as one: when it opens several pages at once, each begins one, of which the
+    /// browser keeps the last.
+    pub(crate) fn is_form_token(&self, session: &Session, token: &str, now: SystemTime) -> bool {
+        let both_anonymous = |of: &Session| of.visitor == session.visitor && of.visitor == Visitor::Anonymous;
+        self.signed(FORM, token, now).is_some_and(|of| of == *session || both_anonymous(&of))
+    }
+
+    fn text_signed(&self, purpose: &[u8], session: &Session) -> String {
+        let text = session.text();
+        let signature = self.sign(purpose, &text);
+        format!("{text}.{signature}")
     }
 
     fn sign(&self, purpose: &[u8], text: &str) -> String {
@@ -176,10 +193,24 @@ mod tests {
         let request = headers(&sessions.keep(&session));
         assert_eq!(self::sessions().of(&request, now), Some(session.clone()), "at another web node of the cluster");
         assert_eq!(sessions.of(&request, now + Sessions::AGE), None);
-        assert!(sessions.is_form_token(&session, &sessions.form_token(&session)));
-        let other = sessions.begin(Visitor::Member, now).unwrap();
-        assert!(!sessions.is_form_token(&other, &sessions.form_token(&session)));
-        assert!(!sessions.is_form_token(&session, ""));
+    }
+
+    #[test]
+    fn a_form_is_of_a_session() {
+        let (sessions, now) = (sessions(), SystemTime::now());
+        let [member, other] = [(); 2].map(|()| sessions.begin(Visitor::Member, now).unwrap());
+        let [anonymous, second] = [(); 2].map(|()| sessions.begin(Visitor::Anonymous, now).unwrap());
+        let fits = |session, of| sessions.is_form_token(session, &sessions.form_token(of), now);
+        assert!(fits(&member, &member) && !fits(&member, &other));
+        assert!(fits(&anonymous, &anonymous) && fits(&anonymous, &second), "of pages that were opened at once");
+        assert!(!fits(&member, &anonymous) && !fits(&anonymous, &member));
+        let token = sessions.form_token(&anonymous);
+        assert!(!sessions.is_form_token(&anonymous, &token, now + Sessions::AGE));
+        let kept = sessions.keep(&anonymous);
+        let cookie = kept.to_str().unwrap().split(['=', ';']).nth(1).unwrap();
+        for forged in ["", cookie, &token.replace("anonymous", "member"), &token[1..]] {
+            assert!(!sessions.is_form_token(&anonymous, forged, now), "{forged}");
+        }
     }
 
     #[test]

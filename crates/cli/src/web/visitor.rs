@@ -101,7 +101,8 @@ impl Guest {
     /// # Errors
     /// If it is not.
     pub(crate) fn check_form(&self, site: &Site, token: &str) -> Result<(), Problem> {
-        let is_own = self.session.as_ref().is_some_and(|session| site.sessions.is_form_token(session, token));
+        let is_own =
+            self.session.as_ref().is_some_and(|session| site.sessions.is_form_token(session, token, SystemTime::now()));
         match is_own {
             true => Ok(()),
             false => Err(Problem::new(
