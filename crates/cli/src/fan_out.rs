@@ -180,7 +180,7 @@ pub struct Crew {
 
 /// A function that a worker must serve.
 #[derive(Clone, Copy, Debug)]
-pub struct Duty {
+pub struct RequiredFunction {
     /// The module.
     pub module: &'static str,
     /// The function.
@@ -201,7 +201,11 @@ impl Crew {
     ///
     /// # Errors
     /// If no worker can be found and reached, or the node cannot be started.
-    pub async fn assemble(settings: &Settings, peers: &PeerOptions, duty: Option<Duty>) -> Result<Self, Failure> {
+    pub async fn assemble(
+        settings: &Settings,
+        peers: &PeerOptions,
+        required: Option<RequiredFunction>,
+    ) -> Result<Self, Failure> {
         let mut found: Vec<NodeName> = peers.find(settings).await?.into_iter().collect();
         let node = session::start(settings, Role::Guest, &found).await?;
         found.retain(|peer| peer != node.name());
@@ -209,8 +213,8 @@ impl Crew {
         let events = reconciler.events();
         let workers = async {
             let reached = explain::reachable(&node, found).await?;
-            match duty {
-                Some(duty) => keep_those_with(&node, duty, reached).await,
+            match required {
+                Some(required) => keep_those_with(&node, required, reached).await,
                 None => Ok(reached),
             }
         };
@@ -222,7 +226,7 @@ impl Crew {
             }
         };
         let receiver = workers.subscribe();
-        tokio::spawn(recruit(node.clone(), duty, events, workers));
+        tokio::spawn(recruit(node.clone(), required, events, workers));
         Ok(Self { node, workers: receiver, _recruiting: Some(reconciler.start()) })
     }
 
@@ -285,7 +289,7 @@ pub fn call_text(template: &Template) -> String {
 /// Adds the nodes that appear to the workers, as long as the reconciler runs.
 async fn recruit(
     node: Node,
-    duty: Option<Duty>,
+    required: Option<RequiredFunction>,
     mut events: broadcast::Receiver<MeshEvent>,
     workers: watch::Sender<Vec<NodeName>>,
 ) {
@@ -298,8 +302,8 @@ async fn recruit(
         if workers.borrow().contains(&peer) {
             continue;
         }
-        let serves = match duty {
-            Some(duty) => serve(&node, duty, std::slice::from_ref(&peer)).await == [true],
+        let serves = match required {
+            Some(required) => serve(&node, required, std::slice::from_ref(&peer)).await == [true],
             None => true,
         };
         if serves {
@@ -310,9 +314,13 @@ async fn recruit(
 }
 
 /// Leaves out the workers that do not serve a function.
-async fn keep_those_with(node: &Node, duty: Duty, workers: Vec<NodeName>) -> Result<Vec<NodeName>, Failure> {
-    let Duty { module, function, arity } = duty;
-    let serving = serve(node, duty, &workers).await;
+async fn keep_those_with(
+    node: &Node,
+    required: RequiredFunction,
+    workers: Vec<NodeName>,
+) -> Result<Vec<NodeName>, Failure> {
+    let RequiredFunction { module, function, arity } = required;
+    let serving = serve(node, required, &workers).await;
     let (kept, left_out): (Vec<_>, Vec<_>) = workers.into_iter().zip(serving).partition(|(_, serves)| *serves);
     if kept.is_empty() {
         let names: Vec<&str> = left_out.iter().map(|(worker, _)| worker.as_str()).collect();
@@ -326,7 +334,7 @@ async fn keep_those_with(node: &Node, duty: Duty, workers: Vec<NodeName>) -> Res
 }
 
 /// Says of each worker whether it serves a function.
-async fn serve(node: &Node, duty: Duty, workers: &[NodeName]) -> Vec<bool> {
+async fn serve(node: &Node, required: RequiredFunction, workers: &[NodeName]) -> Vec<bool> {
     let functions = Atom::from_static("functions");
     let question = Mfa::with_terms(Atom::from_static("peerl"), functions, Vec::new());
     let answers = workers.iter().map(|worker| {
@@ -334,7 +342,9 @@ async fn serve(node: &Node, duty: Duty, workers: &[NodeName]) -> Vec<bool> {
         node.call::<Vec<(String, String, u64)>>(worker, question.clone()).timeout(limit).into_future()
     });
     let serves = |functions: Vec<(String, String, u64)>| {
-        functions.iter().any(|(m, f, a)| (m.as_str(), f.as_str(), *a) == (duty.module, duty.function, duty.arity))
+        functions
+            .iter()
+            .any(|(m, f, a)| (m.as_str(), f.as_str(), *a) == (required.module, required.function, required.arity))
     };
     futures::future::join_all(answers).await.into_iter().map(|answer| answer.is_ok_and(serves)).collect()
 }

@@ -12,7 +12,7 @@ mod event;
 pub use event::FleetEvent;
 mod healer;
 pub(crate) use healer::Member;
-pub use healer::{Healer, HealerOptions, Zeal};
+pub use healer::{Healer, HealerMode, HealerOptions};
 mod report;
 pub use report::Report;
 mod sight;

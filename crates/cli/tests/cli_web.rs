@@ -4,6 +4,7 @@ mod cluster;
 mod visitor;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use cluster::{A_WHILE, Cluster, Pages};
 use reqwest::Method;
@@ -170,9 +171,17 @@ async fn a_worker_that_is_killed_leaves_no_hole() {
     for (number, row) in rows(&results).iter().enumerate() {
         assert_eq!(row["sha256"], sum(&number.to_string()), "{row}");
     }
-    let cluster = visitor.get("/cluster.json").await.json();
-    let lost = cluster["nodes"].as_array().unwrap().iter().find(|node| node["name"] == one.as_str()).unwrap();
-    assert!(lost["error"].is_string(), "{lost}");
+    // The nodes are looked at about once a second.
+    let end = Instant::now() + A_WHILE;
+    loop {
+        let cluster = visitor.get("/cluster.json").await.json();
+        let lost = cluster["nodes"].as_array().unwrap().iter().find(|node| node["name"] == one.as_str()).unwrap();
+        if lost["error"].is_string() {
+            break;
+        }
+        assert!(Instant::now() < end, "{lost}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -229,7 +229,7 @@ async fn beam_nodes_work_for_a_page_of_this_machine_only() {
     let guarded = ["--token-file", &file, "--public-url", "http://sums.example"];
     let public = Page::of(&cluster, &[beam.name()], &guarded);
     let mut member = Visitor::of(&public.url);
-    let duty = |cluster: Value| cluster["nodes"][0]["duty"].as_str().map(str::to_owned);
+    let duty = |cluster: Value| cluster["nodes"][0]["role"].as_str().map(str::to_owned);
     let wait = async |member: &mut Visitor, expected: &str| {
         let end = std::time::Instant::now() + A_WHILE;
         loop {

@@ -16,7 +16,7 @@ use crate::connect_error::ConnectError;
 use crate::connection::Connection;
 use crate::handshake::{self, Initiated};
 use crate::inner::Inner;
-use crate::peers::Wish;
+use crate::peers::Requested;
 
 impl Inner {
     /// The connection to a peer; a new one if there is none.
@@ -28,7 +28,7 @@ impl Inner {
         if self.stopped.is_cancelled() {
             return Err(ConnectError::Disconnected);
         }
-        let wish = self.peers.wish(peer, |attempt, cancelled| {
+        let requested = self.peers.request(peer, |attempt, cancelled| {
             let (node, peer) = (self.clone(), peer.clone());
             tokio::spawn(async move {
                 tokio::select! {
@@ -37,9 +37,9 @@ impl Inner {
                 }
             });
         });
-        match wish {
-            Wish::Up(connection) => Ok(connection),
-            Wish::Wait(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
+        match requested {
+            Requested::Up(connection) => Ok(connection),
+            Requested::Pending(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
         }
     }
 }

@@ -35,10 +35,10 @@ struct Slot {
     attempts: HashMap<AttemptId, CancellationToken>,
 }
 
-/// How a wish for a connection is met.
-pub(crate) enum Wish {
+/// What comes of a request for a connection.
+pub(crate) enum Requested {
     Up(Arc<Connection>),
-    Wait(Waiter),
+    Pending(Waiter),
 }
 
 impl Peers {
@@ -57,14 +57,14 @@ impl Peers {
     }
 
     /// Something here wants a connection. If none is up or under way, `dial` starts an attempt.
-    pub(crate) fn wish(&self, peer: &NodeName, dial: impl FnOnce(AttemptId, CancellationToken)) -> Wish {
+    pub(crate) fn request(&self, peer: &NodeName, dial: impl FnOnce(AttemptId, CancellationToken)) -> Requested {
         let mut slots = self.slots.lock();
         let slot = slots.entry(peer.clone()).or_default();
         let attempt = self.next_attempt();
         match slot.arbitration.dial(attempt) {
             DialVerdict::Up(_) => {
                 if let Some(connection) = self.get(peer.as_atom()) {
-                    return Wish::Up(connection);
+                    return Requested::Up(connection);
                 }
             }
             DialVerdict::Wait(_) => {}
@@ -76,7 +76,7 @@ impl Peers {
         }
         let (sender, receiver) = oneshot::channel();
         slot.waiters.push(sender);
-        Wish::Wait(receiver)
+        Requested::Pending(receiver)
     }
 
     /// A peer calls on a new connection; the token ends the task that conducts the handshake.

@@ -10,7 +10,7 @@ mod message;
 mod node_monitors;
 mod table;
 
-pub(crate) use self::core::{Core, Exits, MonitorId, Remains, Watched, Watcher};
+pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, Watched, Watcher};
 pub(crate) use alias::Aliases;
 pub(crate) use handle::Payload;
 pub use handle::{Destination, Ended, Process, RegisterError, SendError};

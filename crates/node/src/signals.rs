@@ -11,7 +11,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::{Pid, RawTerm, Reference};
 
 use crate::inner::Inner;
-use crate::process::{Core, Down, Exit, Exits, Message, Monitored, Remains, Watched};
+use crate::process::{Core, Down, EndedState, Exit, Exits, Message, Monitored, Watched};
 use crate::reason::{self, Cause, Reason};
 
 impl Inner {
@@ -58,14 +58,14 @@ impl Inner {
     pub(crate) fn end(&self, process: &Arc<Core>, reason: &Reason) {
         let mut ending: VecDeque<(Arc<Core>, Reason)> = VecDeque::from([(process.clone(), reason.clone())]);
         while let Some((process, reason)) = ending.pop_front() {
-            let Some(remains) = process.end(&reason) else { continue };
-            self.processes.remove(&process.pid, &remains.names, &remains.aliases);
-            self.bury(&process.pid, remains, &reason, &mut ending);
+            let Some(ended) = process.end(&reason) else { continue };
+            self.processes.remove(&process.pid, &ended.names, &ended.aliases);
+            self.propagate_end(&process.pid, ended, &reason, &mut ending);
         }
     }
 
-    fn bury(&self, pid: &Pid, remains: Remains, reason: &Reason, ending: &mut VecDeque<(Arc<Core>, Reason)>) {
-        for linked in remains.links {
+    fn propagate_end(&self, pid: &Pid, ended: EndedState, reason: &Reason, ending: &mut VecDeque<(Arc<Core>, Reason)>) {
+        for linked in ended.links {
             if let Some(other) = self.process(&linked) {
                 let exits = other.alive().and_then(|mut state| state.links.ended(pid).then_some(state.exits));
                 match exits.unwrap_or(Exits::Ignore) {
@@ -81,7 +81,7 @@ impl Inner {
                 let _ = connection.send_exit(pid.clone(), linked, reason);
             }
         }
-        for (reference, watcher) in remains.watchers {
+        for (reference, watcher) in ended.watchers {
             if self.identity.is_local(&watcher.pid) {
                 self.monitor_fired(&watcher.pid, &reference, reason.to_raw());
             } else if let Some(connection) = self.peers.get(&watcher.pid.node) {
@@ -90,7 +90,7 @@ impl Inner {
                 let _ = connection.send_down(pid, from, watcher.pid, reference, reason);
             }
         }
-        for (reference, watched) in remains.watched {
+        for (reference, watched) in ended.watched {
             self.stop_watching(pid, &watched, &reference);
         }
     }

@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::checksum::{ChecksumRecord, ClientAnswer};
 use crate::exception::Function;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Crew, Duty, PeerOptions, WorkOptions, call_text, called, filled};
+use crate::fan_out::{Crew, PeerOptions, RequiredFunction, WorkOptions, call_text, called, filled};
 use crate::items::{Item, ItemSource, ItemsFormat};
 use crate::job::{self, Job, Work};
 use crate::out_file::Header;
@@ -91,8 +91,9 @@ impl Checksum {
             return job::run(job, output, begin, ChecksumRecord::of_client).await;
         }
         let begin = async |urls| {
-            let duty = function.is_none().then_some(Duty { module: PAGE, function: CHECKSUM, arity: 2 });
-            let crew = Crew::assemble(settings, &self.peers, duty).await?;
+            let required =
+                function.is_none().then_some(RequiredFunction { module: PAGE, function: CHECKSUM, arity: 2 });
+            let crew = Crew::assemble(settings, &self.peers, required).await?;
             let mut work = self.work.clone();
             let answers = match function {
                 Some(template) => {

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use crate::failure::{Failure, Status};
 use crate::fan_out::{Found, PeerOptions};
-use crate::fleet::{FleetEvent, Healer, HealerOptions, Report, Zeal};
+use crate::fleet::{FleetEvent, Healer, HealerMode, HealerOptions, Report};
 use crate::output::Output;
 use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
@@ -177,7 +177,7 @@ impl Mesh {
 
     fn options(&self) -> HealerOptions {
         HealerOptions {
-            zeal: if self.dry_run { Zeal::Tell } else { Zeal::Heal },
+            mode: if self.dry_run { HealerMode::Report } else { HealerMode::Heal },
             with_hidden: self.with_hidden,
             timeout: self.timeout.0,
             patience: HealerOptions::default().patience.min(self.timeout.0),

@@ -21,7 +21,7 @@ use crate::fan_out::nothing_found;
 #[derive(Clone, Debug)]
 pub struct HealerOptions {
     /// Whether anything is done about what is found.
-    pub zeal: Zeal,
+    pub mode: HealerMode,
     /// Whether hidden nodes are made a part of the mesh, too.
     pub with_hidden: bool,
     /// How long a node has for an answer.
@@ -37,7 +37,7 @@ pub struct HealerOptions {
 impl Default for HealerOptions {
     fn default() -> Self {
         Self {
-            zeal: Zeal::Heal,
+            mode: HealerMode::Heal,
             with_hidden: false,
             timeout: Duration::from_secs(10),
             patience: Duration::from_secs(1),
@@ -49,11 +49,11 @@ impl Default for HealerOptions {
 
 /// What is done about a connection that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Zeal {
+pub enum HealerMode {
     /// It is made.
     Heal,
     /// It is told of: a dry run.
-    Tell,
+    Report,
 }
 
 /// Makes a mesh of the nodes that it is told of. It only ever connects nodes: no connection is ended.
@@ -353,7 +353,7 @@ impl Healer {
 
     fn close(&mut self, gap: Gap) {
         let pair = pair(&gap.node, &gap.peer);
-        if self.options.zeal == Zeal::Tell {
+        if self.options.mode == HealerMode::Report {
             if self.told.insert(pair) {
                 self.events.push_back(FleetEvent::WouldConnect { node: gap.node, peer: gap.peer });
             }

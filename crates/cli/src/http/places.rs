@@ -250,7 +250,7 @@ mod tests {
             let now = server.tick();
             server.places.pause(id, AwaitsEvent, now);
         }
-        assert_eq!(server.displaced("10.0.0.4"), 4, "the one that is silent, whoever has the most");
+        assert_eq!(server.displaced("10.0.0.4"), 4, "the silent one, not one of the address with the most");
         server.occupy(5, Works);
         assert_eq!(server.displaced("10.0.0.4"), 1);
         let now = server.tick();

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::address::name_of;
-use super::workers::{Duty, Workers};
-use crate::fleet::{FleetEvent, Healer, HealerOptions, Member, Zeal};
+use super::workers::{WorkerRole, Workers};
+use crate::fleet::{FleetEvent, Healer, HealerMode, HealerOptions, Member};
 
 /// The cluster, as it was at the last look.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -48,7 +48,7 @@ pub(crate) struct Neighbour {
     /// The nodes that it says it is connected with; `null` if it does not answer.
     pub(crate) sees: Option<BTreeSet<String>>,
     /// What it does for jobs.
-    pub(crate) duty: Option<Duty>,
+    pub(crate) role: Option<WorkerRole>,
     /// Why it does not answer.
     pub(crate) error: Option<String>,
 }
@@ -61,7 +61,7 @@ impl Cluster {
 
     /// How many nodes take checksums.
     pub(crate) fn able(&self) -> usize {
-        self.nodes.iter().filter(|node| node.error.is_none() && matches!(node.duty, Some(Duty::Takes(_)))).count()
+        self.nodes.iter().filter(|node| node.error.is_none() && matches!(node.role, Some(WorkerRole::Takes(_)))).count()
     }
 
     /// The nodes that belong to the mesh: hidden ones are not to see each other.
@@ -119,7 +119,7 @@ impl ClusterView {
         Self { cluster, wanted, task }
     }
 
-    /// The cluster now, and as it changes. Whoever wants it kept up to date takes it again and again.
+    /// The cluster now, and as it changes. A reader that wants it kept up to date takes it again and again.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Cluster>> {
         self.want();
         self.cluster.clone()
@@ -163,7 +163,7 @@ struct Observer {
 
 impl Observer {
     fn new(node: Node, workers: Workers, cluster: watch::Sender<Arc<Cluster>>) -> Self {
-        let options = HealerOptions { zeal: Zeal::Tell, ..HealerOptions::default() };
+        let options = HealerOptions { mode: HealerMode::Report, ..HealerOptions::default() };
         let healer = Healer::new(node.clone(), options);
         let (since, listed, discovery) = (HashMap::new(), BTreeSet::new(), BTreeMap::new());
         Self { node, workers, healer, since, listed, discovery, asking: FuturesUnordered::new(), cluster }
@@ -303,7 +303,7 @@ impl Observer {
             release: nature.map(|nature| nature.release.clone()),
             connected_since_ms: self.since.get(name).map(|since| milliseconds(*since)),
             sees: member.connected.as_ref().map(sees),
-            duty: self.workers.duty(name),
+            role: self.workers.role(name),
             error: member.trouble.as_ref().map(ToString::to_string),
         }
     }
@@ -316,7 +316,7 @@ impl Observer {
             release: Some(peerl_otp::functions::RELEASE.to_owned()),
             connected_since_ms: None,
             sees: Some(peers.iter().map(ToString::to_string).collect()),
-            duty: self.workers.duty(self.node.name()),
+            role: self.workers.role(self.node.name()),
             error: None,
         }
     }

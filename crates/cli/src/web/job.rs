@@ -17,8 +17,8 @@ const CANCELLED: &str = "cancelled before a node had taken its checksum";
 
 /// A job at the node that runs it.
 ///
-/// Each change of an item has a number of its own, the job's version, so that whoever knows one version can ask for what has
-/// changed since.
+/// Each change of an item has a number of its own, the job's version, so that a reader that knows one version can ask for what
+/// has changed since.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// The name in the job's address.

@@ -152,7 +152,7 @@ mod tests {
             release: None,
             connected_since_ms: None,
             sees,
-            duty: None,
+            role: None,
             error: None,
         }
     }

@@ -69,7 +69,7 @@ impl WebOptions {
     /// How often a page is given to another node after its node has died.
     const RETRIES: u32 = 3;
 
-    /// Takes the address. Until the page is [opened](Reserved::open), whoever comes has to wait.
+    /// Takes the address. Until the page is [opened](Reserved::open), visitors have to wait.
     ///
     /// # Errors
     /// If others could reach it and there is no token, the token cannot be read, or the address cannot be had.

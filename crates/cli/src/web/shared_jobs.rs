@@ -42,7 +42,7 @@ pub(crate) enum JobError {
     },
 }
 
-/// What has become of a wish.
+/// What has become of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Asked {

@@ -52,20 +52,20 @@ pub(crate) enum Service {
 
 /// What a node does for jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Duty {
+pub(crate) enum WorkerRole {
     /// It takes checksums.
     Takes(Service),
     /// It does not, for this reason.
     LeftOut(String),
 }
 
-impl Serialize for Duty {
+impl Serialize for WorkerRole {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.words())
     }
 }
 
-impl Duty {
+impl WorkerRole {
     /// In words.
     pub(crate) fn words(&self) -> String {
         match self {
@@ -80,14 +80,14 @@ impl Duty {
 pub(crate) struct Workers {
     reach: Reach,
     beam: BeamNodes,
-    duties: Arc<Mutex<BTreeMap<NodeName, Duty>>>,
+    roles: Arc<Mutex<BTreeMap<NodeName, WorkerRole>>>,
     able: watch::Sender<Vec<NodeName>>,
 }
 
 impl Workers {
     /// Nobody yet.
     pub(crate) fn new(reach: Reach, beam: BeamNodes) -> Self {
-        Self { reach, beam, duties: Arc::default(), able: watch::Sender::default() }
+        Self { reach, beam, roles: Arc::default(), able: watch::Sender::default() }
     }
 
     /// The nodes that take checksums now.
@@ -96,26 +96,26 @@ impl Workers {
     }
 
     /// What a node does, if that is known.
-    pub(crate) fn duty(&self, node: &NodeName) -> Option<Duty> {
+    pub(crate) fn role(&self, node: &NodeName) -> Option<WorkerRole> {
         self.lock().get(node).cloned()
     }
 
     /// Asks a node what it serves, and takes it in if that is of use. Nothing changes if it does not answer.
     pub(crate) async fn ask(&self, node: &Node, peer: &NodeName) {
-        let duty = match self.find_out(node, peer).await {
-            Ok(duty) => duty,
+        let role = match self.find_out(node, peer).await {
+            Ok(role) => role,
             Err(error) => {
                 tracing::debug!(%peer, %error, "does not say what it serves");
                 return;
             }
         };
-        if self.duty(peer).as_ref() != Some(&duty) {
-            match &duty {
-                Duty::Takes(_) => tracing::info!(node = %peer, "takes checksums"),
-                Duty::LeftOut(why) => tracing::info!(node = %peer, "left out: {why}"),
+        if self.role(peer).as_ref() != Some(&role) {
+            match &role {
+                WorkerRole::Takes(_) => tracing::info!(node = %peer, "takes checksums"),
+                WorkerRole::LeftOut(why) => tracing::info!(node = %peer, "left out: {why}"),
             }
         }
-        self.lock().insert(peer.clone(), duty);
+        self.lock().insert(peer.clone(), role);
         self.publish();
     }
 
@@ -130,7 +130,7 @@ impl Workers {
     pub(crate) fn call(&self, node: &NodeName, url: &str, timeout: Duration) -> Mfa {
         let url = Term::from(url);
         match self.lock().get(node) {
-            Some(Duty::Takes(Service::Fetch)) => Mfa::with_terms(controller(), FETCH, vec![url]),
+            Some(WorkerRole::Takes(Service::Fetch)) => Mfa::with_terms(controller(), FETCH, vec![url]),
             _ => Mfa::with_terms(PAGE, CHECKSUM, vec![url, self.options(timeout)]),
         }
     }
@@ -146,20 +146,20 @@ impl Workers {
         Term::map(options)
     }
 
-    async fn find_out(&self, node: &Node, peer: &NodeName) -> Result<Duty, CallError> {
+    async fn find_out(&self, node: &Node, peer: &NodeName) -> Result<WorkerRole, CallError> {
         if self.serves_checksums(node, peer).await? {
             return match self.reach {
                 Reach::Public { .. } => self.keeps_the_rule(node, peer).await,
-                Reach::Anywhere => Ok(Duty::Takes(Service::Checksum)),
+                Reach::Anywhere => Ok(WorkerRole::Takes(Service::Checksum)),
             };
         }
         Ok(match (serves_fetch(node, peer).await?, self.beam) {
-            (true, BeamNodes::Used) => Duty::Takes(Service::Fetch),
-            (true, BeamNodes::LeftOut) => Duty::LeftOut(
+            (true, BeamNodes::Used) => WorkerRole::Takes(Service::Fetch),
+            (true, BeamNodes::LeftOut) => WorkerRole::LeftOut(
                 "its fetch/1 would fetch private addresses for any visitor (--beam-nodes uses it all the same)"
                     .to_owned(),
             ),
-            (false, _) => Duty::LeftOut("it serves no checksums".to_owned()),
+            (false, _) => WorkerRole::LeftOut("it serves no checksums".to_owned()),
         })
     }
 
@@ -176,22 +176,25 @@ impl Workers {
     }
 
     /// Older workers do not know the option, and would fetch from any address without it.
-    async fn keeps_the_rule(&self, node: &Node, peer: &NodeName) -> Result<Duty, CallError> {
+    async fn keeps_the_rule(&self, node: &Node, peer: &NodeName) -> Result<WorkerRole, CallError> {
         let nothing = Mfa::with_terms(PAGE, CHECKSUM, vec![Term::from(""), self.options(Duration::from_secs(1))]);
         match node.call::<Term>(peer, nothing).timeout(ANSWER).into_future().await {
-            Ok(_) => Ok(Duty::Takes(Service::Checksum)),
+            Ok(_) => Ok(WorkerRole::Takes(Service::Checksum)),
             Err(CallError::Exception(_)) => {
-                Ok(Duty::LeftOut("it is of an older version, which would fetch private addresses".to_owned()))
+                Ok(WorkerRole::LeftOut("it is of an older version, which would fetch private addresses".to_owned()))
             }
             Err(error) => Err(error),
         }
     }
 
     fn publish(&self) {
-        let duties = self.lock();
-        let able =
-            duties.iter().filter(|(_, duty)| matches!(duty, Duty::Takes(_))).map(|(node, _)| node.clone()).collect();
-        drop(duties);
+        let roles = self.lock();
+        let able = roles
+            .iter()
+            .filter(|(_, role)| matches!(role, WorkerRole::Takes(_)))
+            .map(|(node, _)| node.clone())
+            .collect();
+        drop(roles);
         self.able.send_if_modified(|known| {
             let is_new = *known != able;
             *known = able;
@@ -199,8 +202,8 @@ impl Workers {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeName, Duty>> {
-        self.duties.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeName, WorkerRole>> {
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -172,7 +172,7 @@ impl Visitor {
         loop {
             let cluster = self.get("/cluster.json").await.is(200).json();
             let nodes = cluster["nodes"].as_array().unwrap();
-            if nodes.iter().filter(|node| node["duty"] == "takes checksums").count() == count {
+            if nodes.iter().filter(|node| node["role"] == "takes checksums").count() == count {
                 return;
             }
             assert!(Instant::now() < end, "{cluster}");

@@ -74,7 +74,7 @@ pub(crate) struct Watched {
 }
 
 /// What a process leaves behind.
-pub(crate) struct Remains {
+pub(crate) struct EndedState {
     pub(crate) links: Vec<Pid>,
     pub(crate) watchers: Vec<(Reference, Watcher)>,
     pub(crate) watched: Vec<(Reference, Watched)>,
@@ -171,13 +171,13 @@ impl Core {
     }
 
     /// Marks the process as ended. Gives what it leaves behind, to whoever is the first to end it.
-    pub(crate) fn end(&self, reason: &Reason) -> Option<Remains> {
+    pub(crate) fn end(&self, reason: &Reason) -> Option<EndedState> {
         let mut state = self.alive()?;
         state.ended = Some(reason.clone());
         state.mailbox.clear();
         let mut watchers: Vec<_> = state.watchers.drain().map(|(id, watcher)| (id.reference, watcher)).collect();
         watchers.extend(state.spawner.take().map(|(reference, pid)| (reference, Watcher { pid, name: None })));
-        let remains = Remains {
+        let left = EndedState {
             links: state.links.take_where(|_| true),
             watchers,
             watched: state.watched.drain().collect(),
@@ -188,6 +188,6 @@ impl Core {
         self.arrived.notify_one();
         self.room.notify_waiters();
         self.room.notify_one();
-        Some(remains)
+        Some(left)
     }
 }

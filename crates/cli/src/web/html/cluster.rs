@@ -6,7 +6,7 @@ use super::{node_name, time};
 use crate::web::cluster::{Cluster, Neighbour};
 use crate::web::job::{JobHead, Share};
 use crate::web::matrix::matrix;
-use crate::web::workers::Duty;
+use crate::web::workers::WorkerRole;
 
 /// Of which work it is told what the nodes do.
 #[derive(Clone, Copy, Debug)]
@@ -96,9 +96,9 @@ fn nodes(cluster: &Cluster, work: Work<'_>) -> Markup {
 
 fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Markup {
     let share = work.share(&node.name);
-    let note = match (&node.error, &node.duty) {
+    let note = match (&node.error, &node.role) {
         (Some(error), _) => Some(error.clone()),
-        (None, Some(duty @ Duty::LeftOut(_))) => Some(duty.words()),
+        (None, Some(role @ WorkerRole::LeftOut(_))) => Some(role.words()),
         _ => None,
     };
     html! {

@@ -8,7 +8,7 @@ use peerl_proto::handshake::HandshakeError;
 use peerl_proto::node_name::NodeName;
 use tokio::time::Instant;
 
-use super::workers::{Crew, Workers};
+use super::workers::{WorkerPool, Workers};
 use super::{CallOf, Mapped, Order, REORDER, Settings};
 use crate::connect_error::ConnectError;
 use crate::mfa::Mfa;
@@ -16,7 +16,7 @@ use crate::rpc::CallError;
 
 /// Decides which node makes which call, and what becomes of failures.
 pub(super) struct Scheduler<I, T, F, C> {
-    crew: Crew,
+    pool: WorkerPool,
     mfa: F,
     call: C,
     items: Fuse<BoxStream<'static, I>>,
@@ -56,7 +56,7 @@ where
 {
     pub(super) fn new(workers: Workers, mfa: F, call: C, items: BoxStream<'static, I>, settings: Settings) -> Self {
         Self {
-            crew: Crew::new(workers, settings.window),
+            pool: WorkerPool::new(workers, settings.window),
             mfa,
             call,
             items: items.fuse(),
@@ -74,7 +74,7 @@ where
     pub(super) async fn next(&mut self) -> Option<Mapped<I, T>> {
         loop {
             let now = Instant::now();
-            self.crew.refresh();
+            self.pool.refresh();
             self.assign(now);
             if let Some(mapped) = self.report() {
                 return Some(mapped);
@@ -82,8 +82,8 @@ where
             if self.exhausted && self.waiting.is_empty() && self.running.is_empty() {
                 return None;
             }
-            let give_up_at = self.crew.idle_since(now).map(|since| since + self.settings.patience);
-            let is_hopeless = self.crew.unfit().is_some() || give_up_at.is_some_and(|at| at <= now);
+            let give_up_at = self.pool.idle_since(now).map(|since| since + self.settings.patience);
+            let is_hopeless = self.pool.unfit().is_some() || give_up_at.is_some_and(|at| at <= now);
             let given_up = is_hopeless && self.running.is_empty();
             if given_up && !self.waiting.is_empty() {
                 self.give_up();
@@ -91,9 +91,9 @@ where
             }
             let wants_item = self.waiting.is_empty()
                 && !self.exhausted
-                && (given_up || self.crew.choose(None, now).is_some())
+                && (given_up || self.pool.choose(None, now).is_some())
                 && self.done.len() < REORDER;
-            let wake_at = [give_up_at, self.crew.next_rested(now)].into_iter().flatten().filter(|at| *at > now).min();
+            let wake_at = [give_up_at, self.pool.next_rested(now)].into_iter().flatten().filter(|at| *at > now).min();
             tokio::select! {
                 biased;
                 Some(finished) = self.running.next(), if !self.running.is_empty() => self.finish(finished),
@@ -105,7 +105,7 @@ where
                     }
                     None => self.exhausted = true,
                 },
-                () = self.crew.changed() => {}
+                () = self.pool.changed() => {}
                 () = tokio::time::sleep_until(wake_at.unwrap_or(now)), if wake_at.is_some() => {}
             }
         }
@@ -114,10 +114,10 @@ where
     /// Gives waiting items to nodes that may take them.
     fn assign(&mut self, now: Instant) {
         while let Some(job) = self.waiting.front()
-            && let Some(node) = self.crew.choose(job.last.as_ref(), now)
+            && let Some(node) = self.pool.choose(job.last.as_ref(), now)
             && let Some(mut job) = self.waiting.pop_front()
         {
-            self.crew.started(&node);
+            self.pool.started(&node);
             job.began.get_or_insert(now);
             job.attempts += 1;
             let call = (self.call)(&node, self.mfa.call_of(&node, &job.item));
@@ -131,11 +131,11 @@ where
         match result {
             Err(error) => match fate(&error) {
                 Fate::Final => {
-                    self.crew.answered(&node);
+                    self.pool.answered(&node);
                     self.complete(job, Some(node), Err(error));
                 }
                 Fate::NotMade => {
-                    self.crew.failed(&node, now);
+                    self.pool.failed(&node, now);
                     job.attempts -= 1;
                     job.last = Some(node);
                     self.waiting.push_front(job);
@@ -143,11 +143,11 @@ where
                 Fate::Never => {
                     job.attempts -= 1;
                     job.last = Some(node.clone());
-                    self.crew.refused(&node, error);
+                    self.pool.refused(&node, error);
                     self.waiting.push_front(job);
                 }
                 Fate::Unknown => {
-                    self.crew.failed(&node, now);
+                    self.pool.failed(&node, now);
                     if job.attempts > self.settings.retries {
                         self.complete(job, Some(node), Err(error));
                     } else {
@@ -157,7 +157,7 @@ where
                 }
             },
             Ok(value) => {
-                self.crew.answered(&node);
+                self.pool.answered(&node);
                 self.complete(job, Some(node), Ok(value));
             }
         }
@@ -185,7 +185,7 @@ where
     fn give_up(&mut self) {
         for job in std::mem::take(&mut self.waiting) {
             let node = job.last.clone();
-            let why = match self.crew.unfit() {
+            let why = match self.pool.unfit() {
                 Some(CallError::Connect(error)) => CallError::Connect(error.clone()),
                 Some(CallError::NotSpawned(reason)) => CallError::NotSpawned(reason.clone()),
                 Some(CallError::NoRex) => CallError::NoRex,
@@ -315,10 +315,10 @@ mod tests {
 
     /// So many nodes, of which some die when half of the work is done: the time of all, against that without a death.
     async fn loss(nodes: usize, dying: usize) -> f64 {
-        let crew: Vec<NodeName> = (0..nodes).map(|number| node(&format!("n{number}"))).collect();
+        let workers: Vec<NodeName> = (0..nodes).map(|number| node(&format!("n{number}"))).collect();
         let took = async |dying: usize| {
             let began = Instant::now();
-            let all = run(crew.clone(), 80 * nodes, settings(), |node, _| async move {
+            let all = run(workers.clone(), 80 * nodes, settings(), |node, _| async move {
                 let left = Duration::from_millis(500).saturating_sub(began.elapsed());
                 let dies = node.name()[1..].parse::<usize>().unwrap() < dying;
                 let page = Duration::from_millis(50);

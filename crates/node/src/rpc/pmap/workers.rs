@@ -37,9 +37,9 @@ impl From<watch::Receiver<Vec<NodeName>>> for Workers {
     }
 }
 
-/// The crew of a fan-out under way.
+/// The workers of a fan-out under way.
 #[derive(Debug)]
-pub(super) struct Crew {
+pub(super) struct WorkerPool {
     source: Workers,
     members: HashMap<NodeName, Member>,
     window: usize,
@@ -66,7 +66,7 @@ impl Member {
     }
 }
 
-impl Crew {
+impl WorkerPool {
     const FIRST_REST: Duration = Duration::from_millis(100);
     const LONGEST_REST: Duration = Duration::from_secs(5);
 
@@ -75,9 +75,9 @@ impl Crew {
     const MOST_SHARES: usize = 4;
 
     pub(super) fn new(source: Workers, window: usize) -> Self {
-        let mut crew = Self { source, members: HashMap::new(), window, down_since: None };
-        crew.refresh();
-        crew
+        let mut pool = Self { source, members: HashMap::new(), window, down_since: None };
+        pool.refresh();
+        pool
     }
 
     /// Takes in who is there now.
