@@ -5,7 +5,7 @@ mod stage;
 use std::time::Duration;
 
 use peerl::otp::{Context, Outcome, Server, Stop, later, reply};
-use peerl::{Atom, CallError, Caller, Destination, Message, Node, Term};
+use peerl::{Atom, CallError, Caller, Destination, MailboxPolicy, Message, Node, Term};
 use peerl_test_support::matrix;
 use serde::Deserialize;
 use stage::{LIMIT, Stage, eval, expect, message};
@@ -177,6 +177,20 @@ async fn what_sys_does() {
         .await;
         expect("sys:no_debug({counter, NODE})", "ok").await;
     }
+}
+
+/// While it is suspended, it holds no more than its mailbox may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspended_and_sent_too_much() {
+    let stage = Stage::new();
+    let (node, beam) = (stage.node().await, stage.beam(matrix()[0]).await);
+    let mailbox = MailboxPolicy { bytes: 1 << 20, ..MailboxPolicy::default() };
+    let mut server = Counter::default().start(&node).name("counter").mailbox(mailbox).await.unwrap();
+    let flood = "ok = sys:suspend({counter, NODE}), B = binary:copy(<<0>>, 100000),
+                 [begin {counter, NODE} ! B, sys:get_status({counter, NODE}) end || _ <- lists:seq(1, 10)], held";
+    expect(&beam, &node, flood, "held").await;
+    expect(&beam, &node, "{counter, NODE} ! binary:copy(<<0>>, 100000), ok", "ok").await;
+    assert!(tokio::time::timeout(LIMIT, server.ended()).await.unwrap().is_atom("mailbox_overflow"));
 }
 
 /// The ends of a server, and what those learn of it that monitor it, are linked to it, or have called it.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use peerl_node::{Caller, Ended, Message, Term};
+use peerl_node::{Caller, Ended, MailboxPolicy, Message, Term};
 use serde::de::DeserializeOwned;
 
 use super::context::{Context, ExitSignals};
@@ -13,8 +13,9 @@ use super::system::{self, Effect, Mode};
 use super::{Answer, Server, Stop};
 
 /// Receives until the server ends; gives the exit reason.
-pub(super) async fn run<S: Server>(server: S, context: Context, most_waiting: usize) -> Term {
-    let mut state = State { server, context, mode: Mode::Running, waiting: VecDeque::new(), most_waiting };
+pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: MailboxPolicy) -> Term {
+    let waiting = Waiting { messages: VecDeque::new(), bytes: 0, mailbox };
+    let mut state = State { server, context, mode: Mode::Running, waiting };
     let reason = match state.receive().await {
         // The process has ended already: it was killed, or its node stops.
         Err(Over::Ended(Ended { reason })) => return reason,
@@ -63,9 +64,32 @@ struct State<S> {
     server: S,
     context: Context,
     mode: Mode,
-    /// Messages that came while the server was suspended.
-    waiting: VecDeque<Received>,
-    most_waiting: usize,
+    waiting: Waiting,
+}
+
+/// Messages that came while the server was suspended, with their sizes. They have the bounds of the mailbox that they came
+/// from.
+struct Waiting {
+    messages: VecDeque<(usize, Received)>,
+    bytes: usize,
+    mailbox: MailboxPolicy,
+}
+
+impl Waiting {
+    fn push(&mut self, size: usize, received: Received) -> Result<(), Stop> {
+        if self.messages.len() >= self.mailbox.messages || self.bytes + size > self.mailbox.bytes {
+            return Err(Stop::because(Term::atom("mailbox_overflow")));
+        }
+        self.bytes += size;
+        self.messages.push_back((size, received));
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Received> {
+        let (size, received) = self.messages.pop_front()?;
+        self.bytes -= size;
+        Some(received)
+    }
 }
 
 enum Over {
@@ -87,7 +111,8 @@ impl<S: Server> State<S> {
             while std::mem::take(&mut self.context.continues) {
                 guarded(self.server.handle_continue(&mut self.context)).await?;
             }
-            match self.next().await? {
+            let (size, next) = self.next().await?;
+            match next {
                 None => guarded(self.server.handle_timeout(&mut self.context)).await?,
                 Some(Received::System(from, request)) => {
                     match system::handle(&self.server, &self.context, self.mode, &from, &request) {
@@ -98,33 +123,30 @@ impl<S: Server> State<S> {
                 Some(Received::Exit(from, reason, _)) if Some(&from) == self.context.parent.as_ref() => {
                     return Err(Stop::because(reason).into());
                 }
-                Some(received) if self.mode == Mode::Suspended => self.put_off(received)?,
+                Some(received) if self.mode == Mode::Suspended => self.waiting.push(size, received)?,
                 Some(received) => self.handle(received).await?,
             }
         }
     }
 
-    /// The next message; nothing if none has come in time.
-    async fn next(&mut self) -> Result<Option<Received>, Over> {
+    /// The next message and its size in bytes; nothing if none has come in time.
+    async fn next(&mut self) -> Result<(usize, Option<Received>), Over> {
         if self.mode == Mode::Running
-            && let Some(received) = self.waiting.pop_front()
+            && let Some(received) = self.waiting.pop()
         {
             self.context.timeout = None;
-            return Ok(Some(received));
+            return Ok((0, Some(received)));
         }
         let message = match self.context.timeout.take() {
             Some(limit) => tokio::time::timeout(limit, self.context.process.receive()).await.ok(),
             None => Some(self.context.process.receive().await),
         };
-        message.transpose().map(|message| message.map(Received::of)).map_err(Over::Ended)
-    }
-
-    fn put_off(&mut self, received: Received) -> Result<(), Stop> {
-        if self.waiting.len() >= self.most_waiting {
-            return Err(Stop::because(Term::atom("mailbox_overflow")));
-        }
-        self.waiting.push_back(received);
-        Ok(())
+        let message = message.transpose().map_err(Over::Ended)?;
+        let size = match &message {
+            Some(Message::User(payload)) => payload.bytes().len(),
+            _ => 0,
+        };
+        Ok((size, message.map(Received::of)))
     }
 
     async fn handle(&mut self, received: Received) -> Result<(), Stop> {

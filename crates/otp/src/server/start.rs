@@ -89,7 +89,7 @@ impl<S: Server> Options<S> {
         }
         let (ended, ending) = watch::channel(None);
         tokio::spawn(async move {
-            let reason = receive_loop::run(server, context, mailbox.messages).await;
+            let reason = receive_loop::run(server, context, mailbox).await;
             ended.send_replace(Some(reason));
         });
         Ok(Running { node, pid, ending })
