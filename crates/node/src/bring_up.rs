@@ -43,7 +43,7 @@ impl Inner {
             Visibility::Visible => tracing::info!(target: MEMBERS, peer = %connection.peer, "node up"),
             Visibility::Hidden => tracing::info!(peer = %connection.peer, visibility = ?Visibility::Hidden, "node up"),
         }
-        // Whoever sees the event finds the node connected; what the node sends is read after it.
+        // A receiver of the event finds the node connected; what the node sends is read after it.
         {
             let _held = self.coming_up.lock();
             self.peers.publish(&connection);

@@ -125,7 +125,7 @@ impl Site {
     /// # Errors
     /// If there is no such job, or its node does not answer.
     pub(crate) async fn cancel(&self, address: &JobAddress) -> Result<Asked, JobError> {
-        self.wish(address, "cancel", Self::cancel_own).await
+        self.act(address, "cancel", Self::cancel_own).await
     }
 
     /// Lets the nodes try again what has failed of a job.
@@ -133,10 +133,10 @@ impl Site {
     /// # Errors
     /// If there is no such job, or its node does not answer.
     pub(crate) async fn retry(&self, address: &JobAddress) -> Result<Asked, JobError> {
-        self.wish(address, "retry", Self::retry_own).await
+        self.act(address, "retry", Self::retry_own).await
     }
 
-    async fn wish(
+    async fn act(
         &self,
         address: &JobAddress,
         function: &'static str,

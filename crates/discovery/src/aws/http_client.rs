@@ -58,7 +58,7 @@ impl Client {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let (trusted, is_final) = match ca_bundle::trusted() {
             Ok(trusted) => (trusted, true),
-            // Whoever asks AWS is told of it; what is near needs no certificates.
+            // A client that asks AWS reports the error; what is near needs no certificates.
             Err(_) => (TrustStore::default(), false),
         };
         let make = || {
