@@ -205,12 +205,19 @@ impl<'a> Wire<'a> {
             }
             self.buffer.reserve(HandshakeReader::MAX_MESSAGE);
             match tokio::time::timeout_at(deadline, self.stream.read_buf(self.buffer)).await {
-                Err(_) => return Err(HandshakeError::Timeout { waiting_for }.into()),
-                Ok(Ok(0)) => return Ok(None),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(_) => {
+                    let timeout = HandshakeError::Timeout { waiting_for };
+                    return Err(self.reader.incomplete(self.buffer).unwrap_or(timeout).into());
+                }
+                Ok(Ok(0)) => return self.closed(),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return self.closed(),
                 Ok(read) => read?,
             };
         }
+    }
+
+    fn closed(&self) -> Result<Option<Bytes>, Error> {
+        self.reader.incomplete(self.buffer).map_or(Ok(None), |foreign| Err(foreign.into()))
     }
 
     /// Writes messages one after the other.

@@ -26,6 +26,8 @@ pub enum ForeignProtocol {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FirstBytes {
     Foreign(ForeignProtocol),
+    /// They are the beginning of a line of text; the rest of the line is worth waiting for.
+    Line(ForeignProtocol),
     /// They are too few.
     TooFew,
     Unknown,
@@ -47,7 +49,7 @@ impl ForeignProtocol {
     /// Names the protocol of a stream that begins with these bytes.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match Self::look(bytes) {
-            FirstBytes::Foreign(protocol) => Some(protocol),
+            FirstBytes::Foreign(protocol) | FirstBytes::Line(protocol) => Some(protocol),
             FirstBytes::TooFew | FirstBytes::Unknown => None,
         }
     }
@@ -66,7 +68,10 @@ impl ForeignProtocol {
             Some(b"SSH-") => FirstBytes::Foreign(Self::Ssh),
             Some(_) if is_text => {
                 let begins = bytes.iter().take(Self::QUOTED).take_while(|byte| is_printable(**byte));
-                FirstBytes::Foreign(Self::Text { begins: begins.map(|byte| char::from(*byte)).collect() })
+                let begins: String = begins.map(|byte| char::from(*byte)).collect();
+                let is_whole = begins.len() == Self::QUOTED || begins.len() < bytes.len();
+                let protocol = Self::Text { begins };
+                if is_whole { FirstBytes::Foreign(protocol) } else { FirstBytes::Line(protocol) }
             }
             Some(_) => FirstBytes::Unknown,
         }
@@ -124,6 +129,8 @@ mod tests {
         assert_eq!(begins(b"220 mail ESMTP\r\n"), "220 mail ESMTP");
         assert_eq!(begins(b"-ERR unknown\x1b[2J"), "-ERR unknown");
         assert_eq!(begins(&[b'x'; 100]), "x".repeat(40));
+        assert!(matches!(ForeignProtocol::look(b"220 mail"), FirstBytes::Line(_)));
+        assert!(matches!(ForeignProtocol::look(b"220 mail\r"), FirstBytes::Foreign(_)));
     }
 
     #[test]

@@ -57,6 +57,13 @@ impl HandshakeReader {
         HandshakeReader { framing }
     }
 
+    /// Names the protocol of a peer that sends nothing after the bytes in `buffer`, if they are not the beginning of a
+    /// handshake message.
+    pub fn incomplete(&self, buffer: &[u8]) -> Option<HandshakeError> {
+        let protocol = ForeignProtocol::of(buffer)?;
+        Some(HandshakeError::Foreign { protocol })
+    }
+
     /// Takes the next whole message (without its length) from the front of `buffer`, or `None` while it is incomplete.
     pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, HandshakeError> {
         let prefix = self.framing.prefix();
@@ -67,7 +74,7 @@ impl HandshakeReader {
         if length > Self::MAX_MESSAGE {
             return match ForeignProtocol::look(buffer) {
                 FirstBytes::Foreign(protocol) => Err(HandshakeError::Foreign { protocol }),
-                FirstBytes::TooFew => Ok(None),
+                FirstBytes::Line(_) | FirstBytes::TooFew => Ok(None),
                 FirstBytes::Unknown => Err(HandshakeError::MessageTooLong { length }),
             };
         }
@@ -116,6 +123,20 @@ mod tests {
                 "{framing:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_line_of_text_is_quoted_when_it_has_ended() {
+        let (reader, mut buffer) = (HandshakeReader::new(Framing::Short), BytesMut::new());
+        let text = |begins: &str| HandshakeError::Foreign { protocol: ForeignProtocol::Text { begins: begins.into() } };
+        for &byte in b"220 post.example" {
+            buffer.extend_from_slice(&[byte]);
+            assert_eq!(reader.next(&mut buffer), Ok(None));
+        }
+        assert_eq!(reader.incomplete(&buffer), Some(text("220 post.example")));
+        buffer.extend_from_slice(b"\r\n");
+        assert_eq!(reader.next(&mut buffer), Err(text("220 post.example")));
+        assert_eq!(reader.incomplete(b"\0\x0aN"), None);
     }
 
     #[test]
