@@ -9,7 +9,7 @@ use std::{
 
 use bytes::BytesMut;
 use peerl_proto::{
-    channel::{ChannelLimits, Inbound, Message, Outbound},
+    channel::{ChannelLimits, Message, MessageDecoder, MessageEncoder},
     control::{BorrowedSpawnRequest, Forms, ProcessId, Signal, SpawnOptions, SpawnReplyFlags},
     cookie::Cookie,
     flags::DistributionFlags,
@@ -30,8 +30,8 @@ struct Peer {
     socket: TcpStream,
     buffer: BytesMut,
     established: Established,
-    inbound: Inbound,
-    outbound: Outbound,
+    decoder: MessageDecoder,
+    encoder: MessageEncoder,
 }
 
 /// A node that is not connected yet, and the BEAM's port.
@@ -128,8 +128,8 @@ fn handshake_message(socket: &mut TcpStream, buffer: &mut BytesMut) -> Option<by
 
 impl Peer {
     fn new(local: LocalNode, socket: TcpStream, buffer: BytesMut, established: Established) -> Peer {
-        let outbound = Outbound::new(established.flags);
-        Peer { local, socket, buffer, established, inbound: Inbound::new(ChannelLimits::default()), outbound }
+        let encoder = MessageEncoder::new(established.flags);
+        Peer { local, socket, buffer, established, decoder: MessageDecoder::new(ChannelLimits::default()), encoder }
     }
 
     fn forms(&self) -> Forms {
@@ -148,7 +148,7 @@ impl Peer {
     fn send(&mut self, name: &'static str, message: &Term) {
         let control = self.forms().reg_send(self.pid(), Atom::from_static(name));
         let mut out = Vec::new();
-        let fragments = self.outbound.encode_or_fragment(&control, |out| encode::term(message, out), &mut out).unwrap();
+        let fragments = self.encoder.encode_or_fragment(&control, |out| encode::term(message, out), &mut out).unwrap();
         self.socket.write_all(&out).unwrap();
         for fragment in fragments.into_iter().flatten() {
             self.socket.write_all(&fragment.head).unwrap();
@@ -158,9 +158,9 @@ impl Peer {
         }
     }
 
-    fn write(&mut self, encode: impl FnOnce(&mut Outbound, &mut Vec<u8>)) {
+    fn write(&mut self, encode: impl FnOnce(&mut MessageEncoder, &mut Vec<u8>)) {
         let mut out = Vec::new();
-        encode(&mut self.outbound, &mut out);
+        encode(&mut self.encoder, &mut out);
         self.socket.write_all(&out).unwrap();
     }
 
@@ -172,7 +172,7 @@ impl Peer {
                 if frame == Frame::Tick {
                     self.socket.write_all(&TICK).unwrap();
                 }
-                if let Some(message) = self.inbound.receive(frame).unwrap() {
+                if let Some(message) = self.decoder.receive(frame).unwrap() {
                     return Some(message);
                 }
             }
@@ -353,7 +353,7 @@ fn spawn_and_exit() {
         };
         let control = peer.forms().offer(control).unwrap();
         let arguments = Term::list([Term::atom("infinity")]);
-        peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&arguments, out), out).unwrap());
+        peer.write(|encoder, out| encoder.encode(&control, |out| encode::term(&arguments, out), out).unwrap());
         let reply = peer.receive().unwrap();
         let Signal::SpawnReply { reference, flags, result, .. } = reply.signal else { panic!("no reply") };
         assert_eq!(reference, request);
@@ -366,7 +366,7 @@ fn spawn_and_exit() {
 
         let reason = Term::tuple([Term::atom("enough"), Term::from(1)]);
         let control = peer.forms().exit2(me.clone(), spawned.clone());
-        peer.write(|outbound, out| outbound.encode(&control, |out| encode::term(&reason, out), out).unwrap());
+        peer.write(|encoder, out| encoder.encode(&control, |out| encode::term(&reason, out), out).unwrap());
         let exit = peer.receive().unwrap();
         assert_eq!(exit.signal, Signal::Exit { from: spawned.clone(), to: me.clone() });
         assert_eq!(exit.payload.unwrap().decode().unwrap(), reason);

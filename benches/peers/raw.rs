@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use peerl_proto::channel::Outbound;
+use peerl_proto::channel::MessageEncoder;
 use peerl_proto::control::{BorrowedSpawnRequest, Forms, SpawnOptions};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
@@ -44,12 +44,12 @@ impl Raw {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the peer listens");
         socket.set_nodelay(true).expect("nodelay");
         let flags = shake_hands(&mut socket, &local, peer);
-        let (mut outbound, forms) = (Outbound::new(flags), Forms::new(flags));
+        let (mut encoder, forms) = (MessageEncoder::new(flags), Forms::new(flags));
         // This one has all the atoms: the peer knows them from then on, and the others are as short as can be.
-        let first = call(&mut outbound, forms, &local, u32::MAX, Term::atom("sink"));
+        let first = call(&mut encoder, forms, &local, u32::MAX, Term::atom("sink"));
         let calls =
-            Frames::new((0..CALLS).map(|number| call(&mut outbound, forms, &local, number as u32, Term::from(1))));
-        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut outbound, forms, &local)));
+            Frames::new((0..CALLS).map(|number| call(&mut encoder, forms, &local, number as u32, Term::from(1))));
+        let messages = Frames::new((0..MESSAGES).map(|_| message(&mut encoder, forms, &local)));
         let mut raw = Self { socket, calls, messages, counter: FrameCounter::default(), chunk: vec![0; 256 << 10] };
         raw.socket.write_all(&first).expect("the peer reads");
         let mut answers = 0;
@@ -156,7 +156,7 @@ impl FrameCounter {
 }
 
 /// `erpc:call(Peer, bench, echo, [Argument])`.
-fn call(outbound: &mut Outbound, forms: Forms, local: &LocalNode, number: u32, argument: Term) -> Vec<u8> {
+fn call(encoder: &mut MessageEncoder, forms: Forms, local: &LocalNode, number: u32, argument: Term) -> Vec<u8> {
     let atom = |name: &str| Atom::new(name).expect("an atom");
     let reference = Reference::new(local.name.as_atom().clone(), local.creation, &[number, 1, 0]).expect("three words");
     let request = BorrowedSpawnRequest {
@@ -172,16 +172,16 @@ fn call(outbound: &mut Outbound, forms: Forms, local: &LocalNode, number: u32, a
     let arguments =
         Term::list([reference.clone().into(), Term::atom("bench"), Term::atom("echo"), Term::list([argument])]);
     let mut frame = Vec::new();
-    outbound.encode(&request, |out| encode::term(&arguments, out), &mut frame).expect("it is small");
+    encoder.encode(&request, |out| encode::term(&arguments, out), &mut frame).expect("it is small");
     frame
 }
 
 /// `{sink, Peer} ! {bench, 42}`.
-fn message(outbound: &mut Outbound, forms: Forms, local: &LocalNode) -> Vec<u8> {
+fn message(encoder: &mut MessageEncoder, forms: Forms, local: &LocalNode) -> Vec<u8> {
     let control = forms.reg_send(pid(local), Atom::new("sink").expect("an atom"));
     let message = Term::tuple([Term::atom("bench"), Term::from(42)]);
     let mut frame = Vec::new();
-    outbound.encode(&control, |out| encode::term(&message, out), &mut frame).expect("it is small");
+    encoder.encode(&control, |out| encode::term(&message, out), &mut frame).expect("it is small");
     frame
 }
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use bytes::{Bytes, BytesMut};
 use peerl_node::{Node, NodeName, Term};
-use peerl_proto::channel::{ChannelLimits, Inbound, Message};
+use peerl_proto::channel::{ChannelLimits, Message, MessageDecoder};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::frame::FrameReader;
@@ -22,7 +22,7 @@ pub struct Intruder {
     pub socket: TcpStream,
     pub name: String,
     buffer: BytesMut,
-    inbound: Inbound,
+    decoder: MessageDecoder,
 }
 
 impl Intruder {
@@ -50,8 +50,8 @@ impl Intruder {
         let (state, out) = state.receive(&next(&mut socket, &mut buffer), 1).unwrap();
         socket.write_all(&out).unwrap();
         state.receive(&next(&mut socket, &mut buffer)).unwrap();
-        let (name, inbound) = (name.to_owned(), Inbound::new(ChannelLimits::default()));
-        Self { socket, name, buffer, inbound }
+        let (name, decoder) = (name.to_owned(), MessageDecoder::new(ChannelLimits::default()));
+        Self { socket, name, buffer, decoder }
     }
 
     pub fn pid(&self) -> Pid {
@@ -80,7 +80,7 @@ impl Intruder {
     pub fn message(&mut self) -> Message {
         loop {
             if let Some(frame) = FrameReader::default().next(&mut self.buffer).unwrap() {
-                if let Some(message) = self.inbound.receive(frame).unwrap() {
+                if let Some(message) = self.decoder.receive(frame).unwrap() {
                     return message;
                 }
                 continue;

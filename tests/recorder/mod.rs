@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::BytesMut;
 use peerl_epmd::{Client, Lease, Registration};
 use peerl_node::{Atom, NodeName, Pid, Term};
-use peerl_proto::channel::{ChannelLimits, Inbound, Outbound};
+use peerl_proto::channel::{ChannelLimits, MessageDecoder, MessageEncoder};
 use peerl_proto::control::{Forms, Signal};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
@@ -88,7 +88,7 @@ impl Recorder {
         let Record { socket, flags, .. } = &peers[peer];
         let mut out = Vec::new();
         let control = Forms::new(*flags).reg_send(self.pid(), Atom::from_static(to));
-        Outbound::new(*flags).encode(&control, |out| encode::term(message, out), &mut out).unwrap();
+        MessageEncoder::new(*flags).encode(&control, |out| encode::term(message, out), &mut out).unwrap();
         let mut socket = socket;
         socket.write_all(&out).unwrap();
     }
@@ -133,14 +133,14 @@ fn serve(local: &LocalNode, mut socket: TcpStream, peers: &Peers) {
         flags: established.flags,
     };
     peers.lock().unwrap().insert(peer.clone(), record);
-    let mut inbound = Inbound::new(ChannelLimits::default());
+    let mut decoder = MessageDecoder::new(ChannelLimits::default());
     let mut chunk = [0; 64 << 10];
     loop {
         while let Some(frame) = FrameReader::default().next(&mut buffer).unwrap() {
             if frame == Frame::Tick {
                 socket.write_all(&TICK).unwrap();
             }
-            let Some(message) = inbound.receive(frame).unwrap() else { continue };
+            let Some(message) = decoder.receive(frame).unwrap() else { continue };
             let payload = message.payload.map(|payload| payload.decode().unwrap());
             if payload.as_ref().is_some_and(|payload| payload.is_atom("watch")) {
                 watch(local, &socket, established.flags);

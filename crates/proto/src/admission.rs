@@ -1,4 +1,4 @@
-//! Which connections may wait at a port that strangers can reach, and what is logged of those that are turned away.
+//! Which connections may wait at a port that is open to anyone, and how rejected ones are logged.
 
 mod pending;
 mod rejections;

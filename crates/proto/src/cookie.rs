@@ -7,7 +7,8 @@ use subtle::ConstantTimeEq;
 
 /// The cookie: the secret that both nodes must know.
 ///
-/// It never travels; each side proves it by a digest of the other's challenge. `Debug` does not show it.
+/// It is never sent; each side proves that it knows it by a digest of the other's challenge. `Debug` does not show
+/// it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cookie {
     /// Latin-1, as OTP hashes it: the characters of the atom, one byte each.
@@ -15,8 +16,8 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// Makes a cookie of `text`: 1 to 255 characters of Latin-1 (a cookie is an atom, and OTP hashes its
-    /// characters as bytes).
+    /// Makes a cookie of `text`: 1 to 255 Latin-1 characters (a cookie is an atom, and OTP hashes its characters as
+    /// bytes).
     pub fn new(text: &str) -> Result<Self, CookieError> {
         if text.is_empty() {
             return Err(CookieError::Empty);
@@ -29,7 +30,7 @@ impl Cookie {
         Ok(Cookie { bytes })
     }
 
-    /// Its bytes, for keys that all nodes of a cluster can derive.
+    /// Its bytes, to derive keys that all nodes of a cluster share.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -44,7 +45,7 @@ impl Cookie {
         md5.finalize().into()
     }
 
-    /// Whether `digest` proves this cookie for `challenge`. The comparison takes the same time whatever differs.
+    /// Whether `digest` proves this cookie for `challenge`. The comparison takes constant time.
     pub fn proves(&self, challenge: u32, digest: &[u8; 16]) -> bool {
         self.digest(challenge).ct_eq(digest).into()
     }

@@ -5,23 +5,23 @@ use bitflags::bitflags;
 bitflags! {
     /// The distribution flags, with OTP's bits and OTP's names (`DFLAG_` left out).
     ///
-    /// Each side sends what it can do; what both can do is the bitwise AND
-    /// ([`DistributionFlags::negotiate`]). Erlang docs: *Distribution Protocol*, section "Distribution Flags".
+    /// Each side sends its own; the connection has the bitwise AND of both ([`DistributionFlags::negotiate`]). Erlang
+    /// docs: *Distribution Protocol*, section "Distribution Flags".
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct DistributionFlags: u64 {
-        /// The node is published: part of `nodes()`. Both sides must set it for a visible connection.
+        /// The node is visible: part of `nodes()`. A connection is visible if both sides set it.
         const PUBLISHED = 0x1;
-        /// The atom cache of before R13. Dead.
+        /// The atom cache before R13. Obsolete.
         const ATOM_CACHE = 0x2;
         /// References of more than one word.
         const EXTENDED_REFERENCES = 0x4;
-        /// Remote monitors. Works only together with [`Self::DIST_MONITOR_NAME`].
+        /// Remote monitors. Requires [`Self::DIST_MONITOR_NAME`] too.
         const DIST_MONITOR = 0x8;
-        /// Funs have a tag of their own (not tuples).
+        /// Funs have a tag of their own, instead of being tuples.
         const FUN_TAGS = 0x10;
         /// Remote monitors of registered names.
         const DIST_MONITOR_NAME = 0x20;
-        /// The atom cache of before R13, between hidden nodes. Dead.
+        /// The atom cache before R13, between hidden nodes. Obsolete.
         const HIDDEN_ATOM_CACHE = 0x40;
         /// `NEW_FUN_EXT`.
         const NEW_FUN_TAGS = 0x80;
@@ -35,7 +35,7 @@ bitflags! {
         const NEW_FLOATS = 0x800;
         /// The I/O protocol carries an encoding.
         const UNICODE_IO = 0x1000;
-        /// Messages start with a distribution header that feeds an atom cache.
+        /// Messages start with a distribution header that updates an atom cache.
         const DIST_HDR_ATOM_CACHE = 0x2000;
         /// `SMALL_ATOM_EXT`.
         const SMALL_ATOM_TAGS = 0x4000;
@@ -47,23 +47,23 @@ bitflags! {
         const BIG_CREATION = 0x40000;
         /// `SEND_SENDER` instead of `SEND`.
         const SEND_SENDER = 0x80000;
-        /// Any term may be the label of a sequential trace token.
+        /// Any term can be the label of a sequential trace token.
         const BIG_SEQTRACE_LABELS = 0x100000;
-        /// Exit reasons travel as payload (`PAYLOAD_EXIT` and its like).
+        /// Exit reasons are payloads (`PAYLOAD_EXIT` and similar).
         const EXIT_PAYLOAD = 0x400000;
-        /// Large messages may be cut into fragments.
+        /// Large messages may be fragmented.
         const FRAGMENTS = 0x800000;
         /// The handshake of OTP 23 (`N` messages, creation in the challenge).
         const HANDSHAKE_23 = 0x1000000;
         /// `UNLINK_ID` and `UNLINK_ID_ACK`.
         const UNLINK_ID = 0x2000000;
-        /// Stands for all that OTP 25 made mandatory ([`Self::MANDATORY_25`]).
+        /// Stands for all flags that OTP 25 made mandatory ([`Self::MANDATORY_25`]).
         ///
-        /// The public documentation says bit 36; on the wire it is this one.
+        /// The public documentation says bit 36; on the wire it is bit 26.
         const MANDATORY_25_DIGEST = 0x4000000;
         /// `SPAWN_REQUEST` and `SPAWN_REPLY`.
         const SPAWN = 1 << 32;
-        /// A request for a name made by the acceptor (dynamic node name); not a capability.
+        /// A request for a name from the acceptor (dynamic node name); not a capability.
         const NAME_ME = 1 << 33;
         /// Pids, ports and references with all their bits (version 4 of node containers).
         const V4_NC = 1 << 34;
@@ -74,13 +74,13 @@ bitflags! {
         /// `RECORD_EXT`: native records of OTP 29.
         const NATIVE_RECORDS = 1 << 38;
 
-        /// Bits of a later OTP are kept, so that they can be shown and ANDed away.
+        /// Keeps the bits of later OTP releases, so that they can be shown and masked.
         const _ = !0;
     }
 }
 
 impl DistributionFlags {
-    /// What OTP 25 requires of a peer, and what [`Self::MANDATORY_25_DIGEST`] stands for.
+    /// The flags that OTP 25 requires of a peer, and for which [`Self::MANDATORY_25_DIGEST`] stands.
     pub const MANDATORY_25: Self = Self::EXTENDED_REFERENCES
         .union(Self::FUN_TAGS)
         .union(Self::EXTENDED_PIDS_PORTS)
@@ -93,13 +93,13 @@ impl DistributionFlags {
         .union(Self::BIT_BINARIES)
         .union(Self::HANDSHAKE_23);
 
-    /// What OTP 26 and later require of a peer.
+    /// The flags that OTP 26 and later require of a peer.
     pub const MANDATORY_26: Self = Self::MANDATORY_25.union(Self::V4_NC).union(Self::UNLINK_ID);
 
-    /// What a hidden node offers: everything of [`Self::FULL_MEMBER`] but being published.
+    /// The flags of a hidden node: those of [`Self::FULL_MEMBER`] without [`Self::PUBLISHED`].
     pub const HIDDEN: Self = Self::FULL_MEMBER.difference(Self::PUBLISHED);
 
-    /// What a full member of a cluster offers: the flags of an OTP 29 node (`0x6D07DF7FBD`).
+    /// The flags of a full member of a cluster: those of an OTP 29 node (`0x6D07DF7FBD`).
     pub const FULL_MEMBER: Self = Self::MANDATORY_26
         .union(Self::MANDATORY_25_DIGEST)
         .union(Self::PUBLISHED)
@@ -117,17 +117,17 @@ impl DistributionFlags {
         .union(Self::ALTACT_SIG)
         .union(Self::NATIVE_RECORDS);
 
-    /// Adds what [`Self::MANDATORY_25_DIGEST`] stands for, as every receiver does before it looks at a peer's flags.
+    /// Adds the flags for which [`Self::MANDATORY_25_DIGEST`] stands, as every receiver does first.
     pub fn expand_digest(self) -> Self {
         if self.contains(Self::MANDATORY_25_DIGEST) { self | Self::MANDATORY_25 } else { self }
     }
 
-    /// The flags of `mandatory` that these (with their digest expanded) lack.
+    /// The flags of `mandatory` that are missing here, after expansion of the digest.
     pub fn missing_mandatory(self, mandatory: Self) -> Self {
         mandatory.difference(self.expand_digest())
     }
 
-    /// What both sides can do.
+    /// The flags that both sides have.
     pub fn negotiate(self, peer: Self) -> Self {
         self.expand_digest() & peer.expand_digest()
     }

@@ -1,8 +1,10 @@
-//! Frames: what a connection carries once the handshake is done.
+//! Frames: the units of a connection after the handshake.
 //!
 //! Erlang docs: *Distribution Protocol*, section "Protocol between Connected Nodes".
 
 use bytes::{Buf, Bytes, BytesMut};
+
+use crate::fault::Fault;
 
 /// The bytes of a tick: a frame of length zero.
 pub const TICK: [u8; 4] = [0; 4];
@@ -10,15 +12,15 @@ pub const TICK: [u8; 4] = [0; 4];
 /// One frame, without its length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// An empty frame, sent to show that the sender lives.
+    /// An empty frame, sent to show that the sender is alive.
     Tick,
     /// A message, or a fragment of one.
     Data(Bytes),
-    /// One that is larger than the limit: its first bytes, without those that come after them.
+    /// A frame above the limit: only its first bytes.
     Oversize {
         /// The first [`FrameReader::HEAD`] bytes.
         head: Bytes,
-        /// How many bytes the frame has.
+        /// The length of the frame.
         length: usize,
     },
 }
@@ -27,32 +29,31 @@ pub enum Frame {
 #[derive(Clone, Copy, Debug)]
 pub struct FrameReader {
     limit: usize,
-    /// How many bytes of a frame above the limit are still to be passed over.
+    /// How many bytes of a frame above the limit are still to be skipped.
     passing: usize,
 }
 
 impl FrameReader {
-    /// The frame size accepted by default: 256 MiB. A BEAM with the `FRAGMENTS` capability cuts messages into frames
-    /// of 64 KiB; other peers send a message as one frame, however large.
+    /// The default limit: 256 MiB. A BEAM with the `FRAGMENTS` capability cuts messages into frames of 64 KiB; other
+    /// peers send a message as one frame of any size.
     pub const DEFAULT_LIMIT: usize = 256 << 20;
 
     /// The largest frame of a BEAM.
     pub const LARGEST: usize = i32::MAX as usize;
 
-    /// What is read of a frame above the limit: enough for a header with all the atoms that it can have, and a control
-    /// message.
+    /// How much is kept of a frame above the limit: enough for the largest header and a control message.
     pub const HEAD: usize = 512 << 10;
 
-    /// A reader that keeps no frame in memory of more than `limit` bytes and [`Self::HEAD`].
+    /// A reader that holds frames of up to `limit` bytes, and [`Self::HEAD`] of larger ones.
     pub fn new(limit: usize) -> Self {
         FrameReader { limit: limit.saturating_add(Self::HEAD), passing: 0 }
     }
 
-    /// Takes the next whole frame from the front of `buffer`, or `None` while it is incomplete.
+    /// Takes the next complete frame off the front of `buffer`; `None` while bytes are missing.
     ///
-    /// A frame shares the buffer's memory. One above the limit is passed over, as its bytes come, but for its head. One
-    /// that is announced to be larger than [`Self::LARGEST`] is an error at once: no BEAM sends that, and the
-    /// connection is then to be closed, since the stream can't be read on.
+    /// A frame shares the buffer's memory. The bytes of a frame above the limit are skipped as they arrive, except
+    /// for its head. A length above [`Self::LARGEST`] is an error at once: no BEAM sends it, and the stream cannot be
+    /// parsed further, so the connection is to be closed.
     #[inline]
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLong> {
         if self.passing > 0 {
@@ -78,24 +79,24 @@ impl FrameReader {
         Ok(Some(Frame::Data(frame)))
     }
 
-    /// How many bytes the frame at the front of `buffer` still lacks of those that are read at once.
+    /// How many bytes are still missing before the frame at the front of `buffer` can be taken.
     fn missing(&self, buffer: &BytesMut) -> usize {
         let length = if self.passing > 0 { None } else { self.announced(buffer) };
         let wanted = length.map_or(0, |length| if length > self.limit { Self::HEAD } else { length });
         (wanted + 4).saturating_sub(buffer.len())
     }
 
-    /// Makes room in `buffer` for the next read: for `least` bytes, or for more of a large frame.
+    /// Makes space in `buffer` for the next read: at least `least` bytes, more for a large frame.
     ///
-    /// A length on the wire doesn't make us allocate: the room grows at most to twice the bytes that have arrived, so a peer
-    /// that announces 100 MB and sends nothing costs us nothing.
+    /// The announced length alone allocates nothing: the buffer grows to at most twice the bytes that have arrived,
+    /// so a peer that announces 100 MB and sends nothing costs nothing.
     pub fn reserve(&self, buffer: &mut BytesMut, least: usize) {
         buffer.reserve(self.missing(buffer).min(buffer.len()).max(least));
     }
 
-    /// Whether the bytes in `buffer` are those of ticks, as far as they have come.
+    /// Whether `buffer` holds only ticks, or parts of one.
     pub fn are_ticks(&self, buffer: &BytesMut) -> bool {
-        // A tick is a length of 0, and a message has one that is not.
+        // A tick is a length of 0; a message has another length.
         self.passing == 0 && buffer.iter().all(|byte| *byte == 0)
     }
 
@@ -129,8 +130,15 @@ impl Default for FrameReader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the peer announced a frame of {length} bytes")]
 pub struct FrameTooLong {
-    /// The length announced.
+    /// The announced length.
     pub length: usize,
+}
+
+impl FrameTooLong {
+    /// Always the peer's.
+    pub fn fault(&self) -> Fault {
+        Fault::PeerMisbehaved
+    }
 }
 
 #[cfg(test)]

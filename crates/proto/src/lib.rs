@@ -1,26 +1,26 @@
 #![forbid(unsafe_code)]
 //! The Erlang distribution protocol as a sans-IO state machine.
 //!
-//! Nothing here opens a socket, starts a task, reads a clock or draws a random number: bytes, instants and challenges
-//! are handed in; bytes and events come out. Its driver needs a socket for each connection:
+//! The crate opens no socket, starts no task, reads no clock and draws no random number: its driver passes in bytes,
+//! instants and challenges, and gets bytes and events. Each connection needs a socket from its driver:
 //!
 //! ```text
-//!   admission  who may wait at a port that strangers can reach
-//!   epmd       where a node listens, and under which name
-//!   handshake  who is who; several attempts at once (arbitration)
+//!   admission  which connections may wait at an open port
+//!   epmd       the port mapper: names and ports of nodes
+//!   handshake  authentication; simultaneous attempts (arbitration)
 //!      │
 //!      ▼ Established
-//!   connection  ReceiveHalf: bytes ──▶ signal + payload
-//!               SendHalf: control message + payload ──▶ bytes, ticks
+//!   connection  ReceiveHalf: bytes ──▶ signal and payload
+//!               SendHalf: control message and payload ──▶ bytes, ticks
 //!      │ made of
 //!      ▼
 //!   frame, channel (atom caches, fragments), control (messages), tick
 //! ```
 //!
-//! It speaks with OTP 25 and later. It has: visible and hidden nodes, dynamic names, pass-through framing,
-//! distribution headers with the atom cache and fragments both ways, and all control messages up to OTP 29. It has not: the
-//! handshakes of before OTP 23 (but for their first message, which OTP 27 still takes too), compressed terms in frames (no OTP
-//! sends them), and the node itself: processes, links and names are those of the crate `peerl-node`.
+//! It supports OTP 25 and later: visible and hidden nodes, dynamic names, pass-through framing, distribution headers
+//! with the atom cache and fragments in both directions, and all control messages up to OTP 29. It does not support
+//! the handshakes of releases before OTP 23 (except their first message, which OTP 27 still accepts) and compressed
+//! terms in frames (no OTP sends them). Processes, links and names are the topic of the crate `peerl-node`.
 //!
 //! A handshake, both sides of it:
 //!
@@ -69,6 +69,7 @@ pub mod connection;
 pub mod control;
 pub mod cookie;
 pub mod epmd;
+pub mod fault;
 pub mod flags;
 pub mod frame;
 pub mod handshake;

@@ -6,10 +6,10 @@ use peerl_term::Atom;
 
 /// A validated node name: exactly one `@` with text on both sides, at most 255 characters, no NUL.
 ///
-/// Clones are cheap. Names order as their atoms do in Erlang, which decides simultaneous connection attempts.
+/// Clones are cheap. Names have the order of their atoms in Erlang, which decides simultaneous connection attempts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName {
-    /// Checked, so it has exactly one `@`.
+    /// Validated: it has exactly one `@`.
     atom: Atom,
 }
 
@@ -36,7 +36,7 @@ impl NodeName {
         Ok(NodeName { atom })
     }
 
-    /// The part before the `@`: what EPMD knows the node as.
+    /// The part before the `@`, as registered with EPMD.
     pub fn name(&self) -> &str {
         self.atom.split_once('@').map_or("", |(name, _)| name)
     }
@@ -46,8 +46,8 @@ impl NodeName {
         self.atom.split_once('@').map_or("", |(_, host)| host)
     }
 
-    /// Whether the name is a long one: its host is an address, or has a dot. OTP nodes connect only to nodes whose
-    /// names are of their own kind.
+    /// Whether the name is long: its host is an address or contains a dot. OTP nodes connect only to nodes with names
+    /// of the same kind.
     pub fn is_long(&self) -> bool {
         self.host().contains(['.', ':'])
     }
@@ -57,7 +57,7 @@ impl NodeName {
         self.atom.as_str()
     }
 
-    /// The name as the atom that stands in pids.
+    /// The name as an atom, as it appears in pids.
     pub fn as_atom(&self) -> &Atom {
         &self.atom
     }

@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Functions that the tests of this crate share.
 
 use peerl_term::{Atom, AtomTable, Decoder, Limits, Pid, Reference, Term};
 
@@ -10,7 +10,7 @@ use crate::{
     node_name::NodeName,
 };
 
-/// The bytes of a text of hexadecimal digits; blanks are ignored.
+/// Parses hexadecimal digits; ignores white space.
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).unwrap()).collect();
     assert!(digits.len().is_multiple_of(2));
@@ -55,7 +55,7 @@ pub(crate) fn token(label: i64, serial: i64, from: Pid, previous: i64) -> Term {
     Term::tuple([0.into(), label.into(), serial.into(), from.into(), previous.into()])
 }
 
-/// Reads a control message that has no atoms in a header, and its term if that is inside; nothing may follow.
+/// Reads a control message without header atoms, and its term if that is inside; nothing may follow.
 pub(crate) fn read_control(wire: &str) -> Result<(u8, Signal, Option<Term>), ControlError> {
     read_bytes(&hex(wire))
 }

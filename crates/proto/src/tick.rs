@@ -1,38 +1,38 @@
-//! When to tick, and when a silent peer is dead.
+//! When to send ticks, and when a silent peer is dead.
 
 use std::time::{Duration, Instant};
 
-/// The tick state of one connection. It has no clock: every method is told the time.
+/// The tick state of one connection. It has no clock: its methods take the time.
 ///
-/// A node that has written nothing for a quarter of the tick time writes a tick; a node that has read nothing for the
-/// whole of it takes the peer for dead. The handshake does not tell the peer's tick time, and a peer with a shorter one
-/// would cut this node: so a node that has read something and written nothing for [`ANSWER_GAP`](Self::ANSWER_GAP) writes a
-/// tick, whether it has read messages or a tick.
+/// A node that has written nothing for a quarter of the tick time sends a tick; a node that has read nothing for all
+/// of it considers the peer dead. The handshake does not tell the peer's tick time, and a peer with a shorter one
+/// would close the connection. So a node that has read messages or a tick, and written nothing for
+/// [`ANSWER_GAP`](Self::ANSWER_GAP), sends a tick too.
 ///
 /// Erlang docs: *kernel*, configuration parameters `net_ticktime` and `net_tickintensity`.
 #[derive(Clone, Debug)]
 pub struct TickTimer {
     tick_time: Duration,
     interval: Duration,
-    /// The shortest time from one write to a tick.
+    /// The shortest time between a write and a tick.
     gap: Duration,
     last_read: Instant,
     last_write: Instant,
     written: Traffic,
-    /// Something has been read since the last write, and asks for a sign of life.
+    /// Something was read since the last write and needs an answer.
     answer_due: bool,
 }
 
-/// What has been read or written.
+/// The kind of bytes read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// Nothing but ticks.
+    /// Only ticks.
     Tick,
     /// Messages, or parts of them.
     Message,
 }
 
-/// What a [`TickTimer`] asks for.
+/// What a [`TickTimer`] requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum TickAction {
@@ -51,8 +51,8 @@ impl TickTimer {
     /// OTP's `net_tickintensity`: four ticks in the tick time.
     pub const DEFAULT_INTENSITY: u32 = 4;
 
-    /// What is read is answered by a tick this long after the last write. The shortest tick time of OTP is 4 seconds, and a
-    /// node with it looks every second whether something has come.
+    /// A read is answered by a tick at this time after the last write. OTP's shortest tick time is 4 seconds; a node
+    /// with it checks once a second.
     pub const ANSWER_GAP: Duration = Duration::from_secs(1);
 
     /// Starts the timer of a connection that has just come up. `intensity` is at least 1.
@@ -69,22 +69,22 @@ impl TickTimer {
         }
     }
 
-    /// Something has arrived. It may have to be answered at once: [`poll`](Self::poll) afterwards.
+    /// Reports a read. An answer may be due at once: call [`poll`](Self::poll) afterwards.
     pub fn read(&mut self, now: Instant, read: Traffic) {
         self.last_read = now;
-        // A tick soon after one of ours may be the answer to it. Two nodes that answer answers do so for ever.
+        // A tick soon after one of ours may be its answer. Answering answers would never end.
         let is_answer = read == Traffic::Tick && self.written == Traffic::Tick && now < self.last_write + self.gap;
         self.answer_due |= !is_answer;
     }
 
-    /// Something has been written.
+    /// Reports a write.
     pub fn wrote(&mut self, now: Instant, written: Traffic) {
         self.last_write = now;
         self.written = written;
         self.answer_due = false;
     }
 
-    /// What is to be done now.
+    /// What to do now.
     pub fn poll(&self, now: Instant) -> TickAction {
         if now >= self.last_read + self.tick_time {
             TickAction::PeerDead
@@ -95,18 +95,19 @@ impl TickTimer {
         }
     }
 
-    /// When the peer is dead, if nothing is read until then. For a connection that is busy writing, and has no ticks to send.
+    /// When the peer is dead if nothing is read until then. For a connection that is busy writing, and so sends no
+    /// ticks.
     pub fn silence(&self) -> Instant {
         self.last_read + self.tick_time
     }
 
-    /// When to [`poll`](Self::poll) next, if nothing is read or written until then.
+    /// When to call [`poll`](Self::poll) next, if nothing is read or written until then.
     pub fn deadline(&self) -> Instant {
         (self.last_read + self.tick_time).min(self.tick_due())
     }
 
-    /// When to [`poll`](Self::poll) after a write at the latest, whatever is read meanwhile. What is read after this instant
-    /// is due for an answer at once.
+    /// When to call [`poll`](Self::poll) after a write at the latest, whatever is read in the meantime. Reads after
+    /// this instant are due for an answer at once.
     pub fn answer_deadline(&self) -> Instant {
         self.last_write + self.gap
     }

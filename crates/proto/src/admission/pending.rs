@@ -1,16 +1,16 @@
-//! The connections that have not yet said what they want.
+//! Connections whose peers have not yet said what they want.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where a connection comes from, as far as one sender can choose it: an IPv4 address, the 64 bits of an IPv6 network, or
-/// this host's loopback.
+/// The source of a connection, at the precision that one sender cannot vary: an IPv4 address, the 64-bit network of
+/// an IPv6 address, or this host's loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin(IpAddr);
 
 impl Origin {
-    /// The address that stands for it.
+    /// The address that represents it.
     pub fn address(self) -> IpAddr {
         self.0
     }
@@ -22,52 +22,52 @@ impl From<IpAddr> for Origin {
         Self(match address {
             _ if address.is_loopback() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V4(_) => address,
-            // A host that has one address of a network may use them all.
+            // A host with one address of a network can use all of them.
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         })
     }
 }
 
-/// The connections at a port that are not done with their first exchange: a request, a handshake.
+/// The connections at a port that are still in their first exchange: a request or a handshake.
 ///
-/// There is always room for a new one. When all places are taken, or one origin has half of them, the oldest connection of
-/// the origin with the most of them makes room: a peer that means its request is done before it is that old, and one
-/// origin that opens connections and says nothing displaces its own.
+/// A new connection is always admitted. When the table is full, or one origin has half of it, the oldest connection
+/// of the origin with the most is closed. An honest peer has finished its request before it is that old, and an
+/// origin that opens silent connections displaces its own.
 ///
-/// `K` tells connections apart, `H` is what ends one.
+/// `K` identifies a connection, `H` is the handle that ends it.
 #[derive(Debug)]
 pub struct PendingConnections<K, H> {
     limit: usize,
-    /// The oldest of each origin first. Origins without connections are not in it.
-    waiting: HashMap<Origin, VecDeque<Waiting<K, H>>>,
+    /// The connections of each origin, the oldest first. Origins without connections are absent.
+    waiting: HashMap<Origin, VecDeque<Connection<K, H>>>,
     origins: HashMap<K, Origin>,
-    /// How many have come: the age of a connection.
+    /// How many connections have arrived; the counter gives each its age.
     arrived: u64,
 }
 
 #[derive(Debug)]
-struct Waiting<K, H> {
+struct Connection<K, H> {
     connection: K,
     handle: H,
     arrival: u64,
 }
 
-/// A connection that has to be closed for a new one.
+/// A connection that is to be closed to make room.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Displaced<H> {
-    /// What ends it.
+    /// The handle that ends it.
     pub handle: H,
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
 }
 
 impl<K: Copy + Eq + Hash, H> PendingConnections<K, H> {
-    /// Has no connections, and places for `limit`, of which one origin can have half.
+    /// An empty table for `limit` connections, of which one origin may have half.
     pub fn new(limit: usize) -> Self {
         Self { limit: limit.max(1), waiting: HashMap::new(), origins: HashMap::new(), arrived: 0 }
     }
 
-    /// Takes a connection; gives the one that has to be closed for it.
+    /// Admits a connection; returns the one that is to be closed for it, if any.
     pub fn admit(&mut self, connection: K, handle: H, origin: Origin) -> Option<Displaced<H>> {
         let share = self.limit.div_ceil(2);
         let displaced = match self.waiting.get(&origin) {
@@ -76,12 +76,12 @@ impl<K: Copy + Eq + Hash, H> PendingConnections<K, H> {
             _ => None,
         };
         self.arrived += 1;
-        self.waiting.entry(origin).or_default().push_back(Waiting { connection, handle, arrival: self.arrived });
+        self.waiting.entry(origin).or_default().push_back(Connection { connection, handle, arrival: self.arrived });
         self.origins.insert(connection, origin);
         displaced
     }
 
-    /// Gives the place of a connection back, if it still has one.
+    /// Removes a connection, if it is still in the table.
     pub fn release(&mut self, connection: K) {
         let Some(origin) = self.origins.remove(&connection) else { return };
         if let Some(own) = self.waiting.get_mut(&origin) {
@@ -114,7 +114,7 @@ impl<K: Copy + Eq + Hash, H> PendingConnections<K, H> {
 
     /// The origin with the most connections; of several, the one whose oldest is the oldest of all.
     fn largest(&self) -> Option<Origin> {
-        let arrival = |own: &VecDeque<Waiting<K, H>>| own.front().map_or(u64::MAX, |oldest| oldest.arrival);
+        let arrival = |own: &VecDeque<Connection<K, H>>| own.front().map_or(u64::MAX, |oldest| oldest.arrival);
         let of_many = self.waiting.iter().max_by_key(|(_, own)| (own.len(), u64::MAX - arrival(own)));
         of_many.map(|(origin, _)| *origin)
     }
@@ -128,10 +128,10 @@ mod tests {
         address.parse::<IpAddr>().unwrap().into()
     }
 
-    /// Places for connections that are their own handles.
-    struct Places(PendingConnections<u32, u32>);
+    /// A table of connections that are their own handles.
+    struct Table(PendingConnections<u32, u32>);
 
-    impl Places {
+    impl Table {
         fn admit(&mut self, connection: u32, address: &str) -> Option<u32> {
             self.0.admit(connection, connection, origin(address)).map(|displaced| displaced.handle)
         }
@@ -139,44 +139,44 @@ mod tests {
 
     #[test]
     fn one_origin_displaces_its_own() {
-        let mut places = Places(PendingConnections::new(8));
+        let mut table = Table(PendingConnections::new(8));
         for connection in 0..4 {
-            assert_eq!(places.admit(connection, "10.0.0.1"), None);
+            assert_eq!(table.admit(connection, "10.0.0.1"), None);
         }
         for connection in 4..20 {
-            assert_eq!(places.admit(connection, "10.0.0.1"), Some(connection - 4));
+            assert_eq!(table.admit(connection, "10.0.0.1"), Some(connection - 4));
         }
         for connection in 20..24 {
-            assert_eq!(places.admit(connection, "10.0.0.2"), None);
+            assert_eq!(table.admit(connection, "10.0.0.2"), None);
         }
-        assert_eq!(places.admit(24, "10.0.0.3"), Some(16));
-        assert_eq!(places.admit(25, "10.0.0.3"), Some(20));
-        assert_eq!(places.0.len(), 8);
+        assert_eq!(table.admit(24, "10.0.0.3"), Some(16));
+        assert_eq!(table.admit(25, "10.0.0.3"), Some(20));
+        assert_eq!(table.0.len(), 8);
     }
 
     #[test]
     fn of_many_origins_with_one_each_the_oldest_makes_room() {
-        let mut places = Places(PendingConnections::new(4));
+        let mut table = Table(PendingConnections::new(4));
         for host in 1..=4 {
-            assert_eq!(places.admit(host, &format!("10.0.0.{host}")), None);
+            assert_eq!(table.admit(host, &format!("10.0.0.{host}")), None);
         }
-        places.0.release(1);
-        assert_eq!(places.admit(5, "10.0.0.5"), None);
-        assert_eq!(places.admit(6, "10.0.0.6"), Some(2));
-        assert_eq!(places.admit(7, "10.0.0.7"), Some(3));
+        table.0.release(1);
+        assert_eq!(table.admit(5, "10.0.0.5"), None);
+        assert_eq!(table.admit(6, "10.0.0.6"), Some(2));
+        assert_eq!(table.admit(7, "10.0.0.7"), Some(3));
     }
 
     #[test]
     fn released_places_are_free() {
-        let mut places = Places(PendingConnections::new(2));
-        assert_eq!(places.admit(1, "10.0.0.1"), None);
-        assert_eq!(places.admit(2, "10.0.0.1"), Some(1));
-        places.0.release(1);
-        assert_eq!(places.0.len(), 1);
-        places.0.release(2);
-        assert!(places.0.is_empty());
-        assert!(places.0.waiting.is_empty());
-        assert_eq!(places.admit(3, "10.0.0.1"), None);
+        let mut table = Table(PendingConnections::new(2));
+        assert_eq!(table.admit(1, "10.0.0.1"), None);
+        assert_eq!(table.admit(2, "10.0.0.1"), Some(1));
+        table.0.release(1);
+        assert_eq!(table.0.len(), 1);
+        table.0.release(2);
+        assert!(table.0.is_empty());
+        assert!(table.0.waiting.is_empty());
+        assert_eq!(table.admit(3, "10.0.0.1"), None);
     }
 
     #[test]

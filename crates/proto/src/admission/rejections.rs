@@ -1,4 +1,4 @@
-//! The log of those who were turned away, which they must not be able to fill.
+//! The log of rejected connections, bounded so that peers cannot flood it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,28 +9,28 @@ use super::Origin;
 
 /// Decides which rejections are logged one by one and which are counted.
 ///
-/// The first of each origin and kind is logged at once. Further ones are counted, and what was counted is told in one line
-/// for all, after ten seconds first and then at intervals that double up to ten minutes while there are more.
+/// The first rejection of each origin and kind is logged at once. Further ones are counted, and one line sums them
+/// up: after ten seconds at first, then at intervals that double up to ten minutes while there are more.
 #[derive(Debug)]
 pub struct Rejections {
     known: BTreeMap<(Origin, &'static str), Repeated>,
-    /// Of origins and kinds for which the table has no place.
+    /// Rejections of origins and kinds beyond the size of the table.
     others: u64,
     interval: Duration,
-    /// The end of the interval, if any rejection has come in it.
+    /// The end of the interval, if it has seen a rejection.
     due: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Repeated {
     address: IpAddr,
-    /// Those that were not logged.
+    /// The rejections that were not logged.
     count: u64,
     is_recent: bool,
 }
 
 impl Rejections {
-    /// How many origins and kinds are told apart: the most lines in an interval beside its summary.
+    /// How many pairs of origin and kind are tracked: the most lines per interval, besides the summary.
     const KNOWN: usize = 16;
 
     const FIRST_INTERVAL: Duration = Duration::from_secs(10);
@@ -42,7 +42,8 @@ impl Rejections {
         Self { known: BTreeMap::new(), others: 0, interval: Self::FIRST_INTERVAL, due: None }
     }
 
-    /// Notes a rejection; says whether it is to be logged by itself. The kind is the reason without what the peer chose.
+    /// Records a rejection; `true` if it is to be logged by itself. The kind must not contain text that the peer
+    /// chose.
     #[must_use]
     pub fn is_first(&mut self, address: IpAddr, kind: &'static str, now: Instant) -> bool {
         self.due.get_or_insert(now + self.interval);
@@ -65,14 +66,14 @@ impl Rejections {
         self.due
     }
 
-    /// At the end of an interval, gives what was counted in it, if anything.
+    /// At the end of an interval, returns the summary of its counts, if there are any.
     pub fn summary(&mut self, now: Instant) -> Option<Summary> {
         self.due.filter(|due| *due <= now)?;
         let repeated = self.known.iter_mut().map(|((_, kind), it)| (it.address, *kind, std::mem::take(&mut it.count)));
         let mut counts: Vec<_> = repeated.filter(|(_, _, count)| *count > 0).collect();
         counts.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
         let others = std::mem::take(&mut self.others);
-        // Those of this interval stay known for the next one, in which they are only counted.
+        // The pairs of this interval stay in the table for the next one, where they are only counted.
         self.known.retain(|_, repeated| std::mem::take(&mut repeated.is_recent));
         let summary = Summary { counts, others, within: self.interval };
         if self.known.is_empty() {
@@ -93,7 +94,7 @@ impl Default for Rejections {
     }
 }
 
-/// The rejections of an interval that were not logged one by one.
+/// The rejections of an interval that were not logged individually.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Summary {
     counts: Vec<(IpAddr, &'static str, u64)>,
@@ -102,15 +103,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The most counts that are shown.
+    /// How many counts are shown at most.
     const SHOWN: usize = 4;
 
-    /// How many there were.
+    /// The number of rejections.
     pub fn count(&self) -> u64 {
         self.counts.iter().map(|(_, _, count)| count).sum::<u64>() + self.others
     }
 
-    /// The time in which they came.
+    /// The length of the interval.
     pub fn within(&self) -> Duration {
         self.within
     }

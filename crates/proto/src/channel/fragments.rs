@@ -1,42 +1,41 @@
-//! Cutting large messages into fragments.
+//! Splits large messages into fragments.
 
 use bytes::Bytes;
 
 use super::lead;
 
-/// The frames of one large message, in the order in which they must be sent. Frames of other messages may go between
-/// them.
+/// The frames of one large message, in sending order. Frames of other messages may go between them.
 ///
 /// Erlang docs: *External Term Format*, section "Distribution Header for fragmented messages".
 #[derive(Clone, Debug)]
 pub struct Fragments {
     sequence: u64,
     remaining: u64,
-    /// The control message, until the first fragment has it, and what of the payload was written with it.
+    /// The control message and the part of the payload written with it; `None` once the first fragment has taken it.
     control: Option<Bytes>,
     payload: Bytes,
-    /// The end of the payload: the last fragment, if there is one.
+    /// The end of the payload: the last fragment, if not empty.
     end: Bytes,
 }
 
-/// One frame of a large message: its bytes are those of `head`, then those of `data`.
+/// One frame of a large message: the bytes of `head`, then those of `data`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// The frame's length, header, and (in the first one) the control message.
+    /// The frame's length and header; in the first frame also the control message.
     pub head: Bytes,
-    /// A piece of the payload; it shares the payload's memory.
+    /// A slice of the payload; it shares the payload's memory.
     pub data: Bytes,
 }
 
 impl Fragments {
-    /// A payload of more bytes than this goes out in fragments: of as many as OTP puts into one.
+    /// A larger payload is sent in fragments. OTP's fragments have this size.
     pub const LARGE: usize = 64 << 10;
 
-    /// How many bytes of payload a fragment has. A BEAM takes fragments of any size, and has less to do for few large
-    /// ones than for many of its own size.
+    /// Payload bytes per fragment. A BEAM accepts any size, and few large fragments cost it less than many small
+    /// ones.
     pub const SIZE: usize = 256 << 10;
 
-    /// `message` has the control message in `control_start..payload_start` and then the payload.
+    /// `message` holds the control message in `control_start..payload_start`, then the payload.
     pub(super) fn new(sequence: u64, message: Vec<u8>, control_start: usize, payload_start: usize) -> Self {
         let mut control = Bytes::from(message);
         let payload = control.split_off(payload_start);
@@ -44,13 +43,13 @@ impl Fragments {
         Fragments { sequence, remaining, control: Some(control.slice(control_start..)), payload, end: Bytes::new() }
     }
 
-    /// The payload is what `start` has after the control message, then `payload`, then `end`; nothing is copied.
+    /// The payload is the part of `start` after the control message, then `payload`, then `end`. Nothing is copied.
     pub(super) fn of_parts(sequence: u64, start: Vec<u8>, payload: Bytes, end: Bytes) -> Self {
         let remaining = payload.len().div_ceil(Self::SIZE).max(1) as u64 + u64::from(!end.is_empty());
         Fragments { sequence, remaining, control: Some(start.into()), payload, end }
     }
 
-    /// How many bytes are still to be sent, without headers.
+    /// How many bytes are still to be sent, headers excluded.
     pub fn remaining_bytes(&self) -> usize {
         self.control.as_ref().map_or(0, Bytes::len) + self.payload.len() + self.end.len()
     }
@@ -100,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        channel::{ChannelLimits, Inbound, Message, MessageBuffer, Outbound},
+        channel::{ChannelLimits, Message, MessageBuffer, MessageDecoder, MessageEncoder},
         control::{Forms, Signal},
         flags::DistributionFlags,
         frame::FrameReader,
@@ -111,7 +110,7 @@ mod tests {
         let message = Term::tuple([Term::atom("big"), Term::binary(vec![b'x'; 800_000])]);
         let control = Forms::new(DistributionFlags::FULL_MEMBER).reg_send(a(9), atom("sink"));
         let mut out = before.to_vec();
-        let fragments = Outbound::new(DistributionFlags::FULL_MEMBER)
+        let fragments = MessageEncoder::new(DistributionFlags::FULL_MEMBER)
             .encode_or_fragment(&control, |out| encode::term(&message, out), &mut out)
             .unwrap()
             .unwrap();
@@ -119,7 +118,7 @@ mod tests {
         fragments
     }
 
-    /// The heads of what OTP 25 sends, but for the number of the sequence and the sizes. OTP's first fragment has 64 KiB
+    /// The heads of OTP 25's fragments, except for the sequence number and the sizes. OTP's first fragment has 64 KiB
     /// of control message and payload together; ours has 256 KiB of payload.
     #[test]
     fn heads() {
@@ -144,18 +143,18 @@ mod tests {
         let control = Forms::new(DistributionFlags::FULL_MEMBER).reg_send(a(9), atom("sink"));
         let large = Bytes::from(vec![b'x'; 800_000]);
         for size in [0, 1, Fragments::SIZE, 800_000] {
-            let mut outbound = Outbound::new(DistributionFlags::FULL_MEMBER);
+            let mut encoder = MessageEncoder::new(DistributionFlags::FULL_MEMBER);
             let start = |out: &mut MessageBuffer<'_>| {
                 encode::list_header(1, out);
                 encode::binary_header(size, out);
             };
             let fragments =
-                outbound.fragment_parts(&control, start, large.slice(..size), Bytes::from_static(&[106])).unwrap();
+                encoder.fragment_parts(&control, start, large.slice(..size), Bytes::from_static(&[106])).unwrap();
             assert_eq!(fragments.len(), size.div_ceil(Fragments::SIZE).max(1) + 1);
             let bytes = fragments.remaining_bytes();
             let frames: Vec<Fragment> = fragments.collect();
             assert_eq!(frames.len(), size.div_ceil(Fragments::SIZE).max(1) + 1);
-            let mut inbound = Inbound::new(ChannelLimits::default());
+            let mut decoder = MessageDecoder::new(ChannelLimits::default());
             let mut buffer = BytesMut::new();
             for Fragment { head, data } in frames {
                 buffer.extend_from_slice(&head);
@@ -164,7 +163,7 @@ mod tests {
             assert!(bytes < buffer.len() && bytes > size);
             let (mut message, mut reader) = (None, FrameReader::default());
             while let Some(frame) = reader.next(&mut buffer).unwrap() {
-                message = inbound.receive(frame).unwrap();
+                message = decoder.receive(frame).unwrap();
             }
             let payload = message.unwrap().payload.unwrap().decode().unwrap();
             assert_eq!(payload, Term::list([Term::binary(vec![b'x'; size])]));
@@ -178,11 +177,11 @@ mod tests {
             buffer.extend_from_slice(&head);
             buffer.extend_from_slice(&data);
         }
-        let mut inbound = Inbound::new(ChannelLimits::default());
+        let mut decoder = MessageDecoder::new(ChannelLimits::default());
         let mut reader = FrameReader::default();
         let mut messages: Vec<Message> = Vec::new();
         while let Some(frame) = reader.next(&mut buffer).unwrap() {
-            messages.extend(inbound.receive(frame).unwrap());
+            messages.extend(decoder.receive(frame).unwrap());
         }
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0].signal, Signal::SendToName { from: a(9), to: atom("sink") });

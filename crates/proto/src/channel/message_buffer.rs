@@ -2,8 +2,8 @@ use peerl_term::{Atom, Sink, Tag, encode};
 
 use super::{Rename, sent_atoms::SentAtoms};
 
-/// Where a control message and its payload are encoded. Atoms that the peer keeps in its cache are written as positions
-/// in the message's header.
+/// The buffer into which a control message and its payload are encoded. Atoms in the peer's cache are written as
+/// positions in the message's header.
 #[derive(Debug)]
 pub struct MessageBuffer<'a> {
     bytes: &'a mut Vec<u8>,
@@ -13,7 +13,7 @@ pub struct MessageBuffer<'a> {
 }
 
 impl<'a> MessageBuffer<'a> {
-    /// Writes atoms by their names.
+    /// Writes every atom by its name.
     pub(super) fn inline(bytes: &'a mut Vec<u8>, rename: Option<&'a Rename>) -> Self {
         MessageBuffer { bytes, atoms: None, rename, records: false }
     }

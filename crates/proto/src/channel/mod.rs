@@ -1,17 +1,17 @@
-//! A connection after its handshake: frames in, messages out, and back.
+//! The framing of a connection after its handshake: frames to messages, and messages to frames.
 //!
 //! ```text
-//!   Frame ──▶ Inbound { header with atom cache ─▶ Signal ─▶ reassembly } ──▶ Message
-//!   Control + payload ──▶ Outbound { header with atom cache } ──▶ bytes of a frame, or Fragments
+//!   Frame ──▶ MessageDecoder { header with atom cache ─▶ Signal ─▶ reassembly } ──▶ Message
+//!   Control + payload ──▶ MessageEncoder { header with atom cache } ──▶ bytes of a frame, or Fragments
 //! ```
 //!
 //! Erlang docs: *Distribution Protocol*, section "Protocol between Connected Nodes"; *External Term Format*, sections
 //! "Distribution Header" and "Distribution Header for fragmented messages".
 
 mod fragments;
-mod inbound;
 mod message_buffer;
-mod outbound;
+mod message_decoder;
+mod message_encoder;
 mod payload;
 mod reassembly;
 mod received_atoms;
@@ -19,31 +19,34 @@ mod rename;
 mod sent_atoms;
 
 pub use fragments::{Fragment, Fragments};
-pub use inbound::Inbound;
 pub use message_buffer::MessageBuffer;
-pub use outbound::{Outbound, Unsendable};
+pub use message_decoder::MessageDecoder;
+pub use message_encoder::{MessageEncoder, Unsendable};
 pub use rename::Rename;
 
 use peerl_term::{RawTerm, Term};
 
-use crate::control::{ControlError, Signal};
+use crate::{
+    control::{ControlError, Signal},
+    fault::Fault,
+};
 
-/// What has come in one control message and its payload.
+/// A control message and its payload, as received.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// What it is about.
+    /// What the control message says.
     pub signal: Signal,
-    /// The term of those signals that have one, not decoded yet. It shares the frame's memory.
+    /// The signal's term, if it has one, not decoded yet. It shares the frame's memory.
     pub payload: Option<RawTerm>,
-    /// Why it must have a payload and has none, and of how many bytes the payload was.
+    /// Why a required payload is missing, and the payload's size in bytes.
     pub lost: Option<(Loss, usize)>,
-    /// The sequential trace token.
+    /// The sequential trace token, if there is one.
     pub token: Option<Term>,
-    /// The number of the operation, which tells the form of the control message.
+    /// The operation number, which tells the form of the control message.
     pub operation: u8,
 }
 
-/// Why a message has lost its payload.
+/// Why the payload of a message was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
     /// It is larger than [`ChannelLimits::message`].
@@ -52,69 +55,69 @@ pub enum Loss {
     /// More than [`ChannelLimits::reassembly`] bytes waited for fragments.
     #[error("too many bytes wait for the rest of their messages")]
     NoRoom,
-    /// Its fragments did not go on for long.
+    /// No fragment of it arrived for too long.
     #[error("its sender has stopped in the middle for long")]
     GivenUp,
 }
 
 impl Message {
-    /// A place for a message that is yet to be received.
+    /// A placeholder that [`ReceiveHalf::next`](crate::connection::ReceiveHalf::next) overwrites.
     pub fn vacant() -> Self {
         Message { signal: Signal::vacant(), payload: None, lost: None, token: None, operation: 0 }
     }
 }
 
-/// What an [`Inbound`] keeps in memory. A message beyond a limit [loses its payload](Message::lost), and nothing else happens.
+/// Memory limits of a [`MessageDecoder`]. A message beyond a limit [loses its payload](Message::lost), with no other
+/// effect.
 ///
-/// The peer knows the cookie, but may run amok; a limit keeps it from taking this node's memory along.
+/// Even a peer that knows the cookie may misbehave: without limits it could exhaust this node's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelLimits {
-    /// The most bytes of a payload.
+    /// The largest payload in bytes.
     pub message: usize,
-    /// The most bytes of all payloads that wait for fragments.
+    /// The most bytes of all incomplete payloads.
     pub reassembly: usize,
-    /// The most messages that wait for fragments at a time. Of more, the oldest is forgotten; if it goes on, the connection
-    /// ends.
+    /// The most incomplete messages. Beyond that the oldest is dropped; a further fragment of it ends the connection.
     pub sequences: usize,
 }
 
 impl Default for ChannelLimits {
-    /// 256 MiB a message; 4 GiB of 262,144 messages waiting, which is as many as a BEAM has processes.
+    /// 256 MiB per message; 4 GiB in 262,144 incomplete messages, which is a BEAM's default limit of processes.
     fn default() -> Self {
         ChannelLimits { message: 256 << 20, reassembly: 4 << 30, sequences: 1 << 18 }
     }
 }
 
-/// Why a frame can't be taken. The connection can't go on after any of these: what the peer thinks is in our atom
-/// cache, or on its way in fragments, isn't. OTP closes it too.
+/// Why a frame cannot be accepted. The connection cannot continue: the peer's view of this node's atom cache and
+/// incomplete messages no longer holds. OTP closes it too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChannelError {
-    /// The frame starts with bytes that no frame starts with.
+    /// No kind of frame begins with these bytes.
     #[error("unknown kind of frame")]
     UnknownFrame,
-    /// The distribution header is cut short, or an atom in it is none.
+    /// The distribution header is truncated, or holds an invalid atom.
     #[error("malformed distribution header")]
     Header,
-    /// The distribution header refers to an atom that was never sent.
+    /// The distribution header refers to an empty slot.
     #[error("reference to the empty slot {slot} of the atom cache")]
     EmptySlot {
         /// The slot.
         slot: u16,
     },
-    /// The control message is none.
+    /// The control message is invalid.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The control message must have a payload and has none, or the other way round.
+    /// A required payload is missing, or there is one where none is allowed.
     #[error("operation {operation} {}", if *.payload { "with a payload" } else { "without its payload" })]
     Payload {
         /// The operation.
         operation: u8,
-        /// Whether there is one.
+        /// Whether there is a payload.
         payload: bool,
     },
-    /// A fragment comes out of order, or doubly, or numbered 0.
+    /// A fragment is out of order, repeated, or numbered 0.
     #[error("fragment {fragment} of sequence {sequence} out of order")]
     FragmentOrder {
         /// The sequence.
@@ -124,7 +127,14 @@ pub enum ChannelError {
     },
 }
 
-/// The bytes that frames start with.
+impl ChannelError {
+    /// Always the peer's: it knows what this node offered.
+    pub fn fault(&self) -> Fault {
+        Fault::PeerMisbehaved
+    }
+}
+
+/// The first bytes of frames.
 mod lead {
     /// `PASS_THROUGH`: no header.
     pub(super) const PASS_THROUGH: u8 = 112;
@@ -138,10 +148,10 @@ mod lead {
     pub(super) const FRAGMENT: u8 = 70;
 }
 
-/// What the flags of a distribution header say of an atom, and of all.
+/// The flags in a distribution header: of one atom, and of all.
 mod header {
     /// The atom's name follows, for its slot.
     pub(super) const NEW_ENTRY: u8 = 8;
-    /// The lengths of names have two bytes.
+    /// Lengths of names take two bytes.
     pub(super) const LONG_ATOMS: u8 = 1;
 }

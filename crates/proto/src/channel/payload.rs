@@ -1,12 +1,12 @@
-//! The memory of a message whose fragments come one after another.
+//! The memory of a message that arrives in fragments.
 
 use bytes::Bytes;
 use memmap2::MmapMut;
 
 /// The part of a payload that has arrived.
 ///
-/// A large one has pages of its own, which go back to the operating system when the message is dropped. In the heap of the
-/// C library, many large messages at once leave gigabytes behind.
+/// A large one is mapped from the operating system, and unmapped when the message is dropped. On the heap of the C
+/// library, many large messages at once would leave gigabytes of unused memory.
 #[derive(Debug)]
 pub(super) enum Payload {
     Heap(Vec<u8>),
@@ -14,7 +14,7 @@ pub(super) enum Payload {
 }
 
 impl Payload {
-    /// From this size on a payload has pages of its own. The operating system allows each process about 65,000 mappings.
+    /// A payload of this size or more is mapped. The operating system allows a process about 65,000 mappings.
     const LARGE: usize = 1 << 20;
 
     pub(super) fn new(data: &[u8]) -> Self {
@@ -28,10 +28,10 @@ impl Payload {
         }
     }
 
-    /// Appends a fragment; `more` bytes are likely to come after it.
+    /// Appends a fragment; about `more` bytes follow.
     ///
-    /// The heap makes room as far as the peer has shown that it means it: three times what has arrived at most. Pages are
-    /// made for all that is to come: they take memory when they are written.
+    /// The heap grows to at most three times what has arrived, so that an announcement alone allocates nothing. A
+    /// mapping covers all that is expected: untouched pages take no memory.
     pub(super) fn append(&mut self, data: &[u8], more: usize) {
         if let Self::Heap(bytes) = self
             && bytes.len() + data.len() > Self::LARGE
@@ -54,7 +54,7 @@ impl Payload {
                     *filled = end;
                     return;
                 }
-                // Later fragments are larger than the earlier ones.
+                // Later fragments are larger than earlier ones.
                 let arrived = &pages[..*filled];
                 match map(arrived, end.saturating_add(more)) {
                     Some(larger) => *self = larger,
@@ -73,7 +73,7 @@ impl Payload {
     }
 }
 
-/// Pages with these bytes and room for more. There may be none left.
+/// A mapping with these bytes and room for more; `None` if the system allows no further one.
 fn map(bytes: &[u8], more: usize) -> Option<Payload> {
     let mut pages = MmapMut::map_anon(bytes.len().checked_add(more)?).ok()?;
     pages[..bytes.len()].copy_from_slice(bytes);

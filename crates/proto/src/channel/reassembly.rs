@@ -1,15 +1,14 @@
-//! Putting messages together from their fragments.
+//! Assembles messages from their fragments.
 //!
 //! Erlang docs: *External Term Format*, section "Distribution Header for fragmented messages".
 //!
-//! A BEAM lets all its senders of large messages write in turn, so that 120 of them have 120 messages under way at once, and
-//! the last fragments of all come at about the same time. To read no further when the memory for them is used up would wait
-//! for ever: only what is still unread makes a message whole. So the bound is per connection and large enough for what is
-//! usual, as if each message were in memory for as long as it takes; where it is reached all the same, the message is given up
-//! that has gone on least lately, and then fails alone, as one that is too large does. A sender that dies in the middle tells
-//! nobody: a message that does not go on is given up after a while.
+//! A BEAM lets all senders of large messages write in turn: 120 senders have 120 incomplete messages at once, whose
+//! last fragments arrive at about the same time. To stop reading when memory is used up would deadlock, because only
+//! unread fragments complete a message. So the bound applies to the connection and is large enough for usual loads.
+//! When it is reached, the message whose last fragment is oldest loses its payload and fails alone, like one that is
+//! too large. A sender that dies part-way sends no notice: a message without a new fragment is dropped after a while.
 //!
-//! What is given up stays here without its payload: its fragments still come.
+//! A dropped message stays in the table without its payload, because its fragments still arrive.
 
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
@@ -18,30 +17,30 @@ use peerl_term::{AtomTable, Origin, RawTerm};
 
 use super::payload::Payload;
 use super::{ChannelError, ChannelLimits, Loss, Message};
-/// The messages of which some fragments have come.
+/// The incomplete messages.
 #[derive(Debug)]
 pub(super) struct Reassembly {
     limits: ChannelLimits,
     origin: Origin,
     sequences: HashMap<u64, Sequence>,
-    /// How many bytes of payload are kept.
+    /// How many bytes of payload are held.
     bytes: usize,
-    /// Counts fragments, and losses.
+    /// A logical clock: it counts fragments and losses.
     clock: u64,
-    /// The sequences whose payload is kept, by the clock of their last fragment.
+    /// The sequences with a payload, by the clock of their last fragment.
     kept: BTreeMap<u64, u64>,
-    /// Those whose payload is not, by the clock of their loss.
+    /// The sequences whose payload was dropped, by the clock of the loss.
     lost: BTreeMap<u64, u64>,
-    /// The first clock of the current period.
+    /// The clock at the start of the current period.
     period: u64,
 }
 
-/// A message of which some fragments have come. The control message is whole in the first of them.
+/// An incomplete message. Its control message is complete: it is in the first fragment.
 #[derive(Debug)]
 struct Sequence {
-    /// It has no payload yet.
+    /// The message without its payload.
     message: Message,
-    /// The number of the next fragment; they count down to 1.
+    /// The number of the next fragment; numbers count down to 1.
     next: u64,
     content: Content,
     /// Its key in [`Reassembly::kept`] or [`Reassembly::lost`].
@@ -50,7 +49,7 @@ struct Sequence {
 
 #[derive(Debug)]
 enum Content {
-    /// The atoms are those of the first fragment's header; the payload in all fragments refers to them.
+    /// The atoms of the first fragment's header; all fragments of the payload refer to them.
     Kept {
         atoms: AtomTable,
         payload: Payload,
@@ -75,8 +74,8 @@ impl Reassembly {
         }
     }
 
-    /// Takes the first fragment, whose number is how many there are. One of a sequence that has not ended begins it anew: its
-    /// sender has died.
+    /// Takes the first fragment, whose number is the count of fragments. If the sequence is in the table already, its
+    /// sender has died, and it begins anew.
     pub(super) fn start(
         &mut self,
         sequence: u64,
@@ -99,7 +98,7 @@ impl Reassembly {
         self.go_on(sequence, fragment, &payload)
     }
 
-    /// Takes a first fragment that is too large to be kept.
+    /// Takes a first fragment above the frame limit.
     pub(super) fn start_lost(
         &mut self,
         sequence: u64,
@@ -121,7 +120,7 @@ impl Reassembly {
         finish(message, AtomTable::empty(), Bytes::new(), lost, &self.origin).map(Some)
     }
 
-    /// Takes a fragment of a sequence that has begun.
+    /// Takes a further fragment of a sequence.
     pub(super) fn go_on(&mut self, sequence: u64, fragment: u64, data: &[u8]) -> Result<Option<Message>, ChannelError> {
         self.advance(sequence, fragment, data.len())?;
         if let Some(Sequence { next, content: Content::Kept { payload, .. }, .. }) = self.sequences.get_mut(&sequence) {
@@ -132,13 +131,13 @@ impl Reassembly {
         self.complete(sequence, fragment)
     }
 
-    /// Takes a fragment that is too large to be kept.
+    /// Takes a further fragment above the frame limit.
     pub(super) fn pass(&mut self, sequence: u64, fragment: u64, bytes: usize) -> Result<Option<Message>, ChannelError> {
         self.advance(sequence, fragment, bytes)?;
         self.complete(sequence, fragment)
     }
 
-    /// Begins a period: what has not gone on in the last one is given up. Gives how many messages that were.
+    /// Begins a period: drops the payloads of messages without a fragment in the last one. Returns their number.
     pub(super) fn begin_period(&mut self) -> usize {
         let idle: Vec<u64> = self.kept.range(..self.period).map(|(_, sequence)| *sequence).collect();
         for sequence in &idle {
@@ -148,12 +147,12 @@ impl Reassembly {
         idle.len()
     }
 
-    /// How many bytes wait.
+    /// How many bytes are held.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Checks that a fragment is the next one of its sequence, and makes room for it.
+    /// Checks that a fragment is the next of its sequence, and makes room for it.
     fn advance(&mut self, sequence: u64, fragment: u64, more: usize) -> Result<(), ChannelError> {
         let clock = self.tick();
         let open = self.sequences.get_mut(&sequence).filter(|open| fragment > 0 && open.next == fragment);
@@ -172,7 +171,7 @@ impl Reassembly {
             self.lose(sequence, Loss::TooLarge);
         }
         while self.is_kept(sequence) && self.bytes.saturating_add(more) > self.limits.reassembly {
-            // In the end the sequence itself.
+            // The oldest may be this sequence itself.
             let Some(oldest) = self.kept.values().next().copied() else { break };
             self.lose(oldest, Loss::NoRoom);
         }
@@ -186,7 +185,7 @@ impl Reassembly {
         matches!(self.sequences.get(&sequence), Some(Sequence { content: Content::Kept { .. }, .. }))
     }
 
-    /// Gives the message, if this was its last fragment.
+    /// Returns the message, if this was its last fragment.
     fn complete(&mut self, sequence: u64, fragment: u64) -> Result<Option<Message>, ChannelError> {
         let Entry::Occupied(open) = self.sequences.entry(sequence) else { return Ok(None) };
         if fragment > 1 {
@@ -207,7 +206,7 @@ impl Reassembly {
         finish(message, atoms, payload, lost, &self.origin).map(Some)
     }
 
-    /// Lets a payload go.
+    /// Drops a payload.
     fn lose(&mut self, sequence: u64, why: Loss) {
         let clock = self.tick();
         let Some(open) = self.sequences.get_mut(&sequence) else { return };
@@ -219,7 +218,7 @@ impl Reassembly {
         (open.clock, open.content) = (clock, Content::Lost { why, bytes });
     }
 
-    /// A sequence begins anew: its sender has died, and another one has the number.
+    /// Removes a sequence whose sender has died; another sender uses its number.
     pub(super) fn forget(&mut self, sequence: u64) {
         let Some(open) = self.sequences.remove(&sequence) else { return };
         self.kept.remove(&open.clock);
@@ -229,7 +228,7 @@ impl Reassembly {
         }
     }
 
-    /// Makes a place: one that is lost goes first. If it goes on all the same, nobody knows it any more.
+    /// Removes the oldest sequence, one without a payload first. A further fragment of it is an error.
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.lost.values().chain(self.kept.values()).next().copied() {
             self.forget(oldest);
@@ -288,7 +287,7 @@ mod tests {
         Reassembly::new(limits(), Origin::new(|_| {}))
     }
 
-    /// The next fragment; gives what came of the message.
+    /// Takes the next fragment; returns the message once it is complete.
     fn go_on(
         reassembly: &mut Reassembly,
         sequence: u64,
@@ -374,7 +373,7 @@ mod tests {
         assert_eq!(reassembly.begin_period(), 1);
         assert_eq!(reassembly.bytes(), 4);
         assert_eq!(go_on(&mut reassembly, 2, 2, b"e"), None);
-        // It only was slow.
+        // It was only slow.
         assert_eq!(go_on(&mut reassembly, 1, 2, b"5"), None);
         assert_eq!(go_on(&mut reassembly, 1, 1, b"6"), Some(Err((Loss::GivenUp, 6))));
         assert_eq!(go_on(&mut reassembly, 2, 1, b"f").unwrap().unwrap(), "abcdef");
@@ -390,7 +389,7 @@ mod tests {
         for sequence in 4..=5 {
             assert!(!start(&mut reassembly, sequence, 2, b"d").unwrap());
         }
-        // First the one that was lost, then the oldest.
+        // The one without a payload goes first, then the oldest.
         assert_eq!(reassembly.sequences.keys().min(), Some(&2));
         assert_eq!(reassembly.sequences.len(), 3);
         assert_eq!(reassembly.bytes(), 5);

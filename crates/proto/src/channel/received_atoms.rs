@@ -5,25 +5,25 @@ use peerl_term::{Atom, AtomTable};
 use super::ChannelError;
 use super::header::{LONG_ATOMS, NEW_ENTRY};
 
-/// The atoms that a peer has sent in headers, by the slots that it has put them in.
+/// The atoms of a peer's headers, by cache slot.
 ///
-/// An idle connection has none; the memory grows with the slots that are really used, up to about 70 KiB.
+/// An idle connection has none; memory grows with the slots in use, to about 70 KiB.
 #[derive(Debug, Default)]
 pub(super) struct ReceivedAtoms {
-    /// Per slot the place of its atom in `atoms`, plus one.
+    /// For each slot, the index of its atom in `atoms`, plus one.
     places: Option<Box<[u16; SLOTS]>>,
     atoms: Vec<Atom>,
-    /// The last headers that brought nothing new. Peers send runs of messages with the same header, or with two in turn,
-    /// and as long as a header is the same and the cache is too, its table is.
-    last: [Option<Known>; 2],
-    /// Which of them gives way to the next one.
+    /// The last headers without new atoms. A peer repeats one header, or alternates between two; while a header and
+    /// the cache are unchanged, so is its table.
+    last: [Option<KnownHeader>; 2],
+    /// The index of the one to replace next.
     oldest: usize,
     scratch: Vec<Atom>,
 }
 
-/// A header, and what it says.
+/// A header and its atoms.
 #[derive(Debug)]
-struct Known {
+struct KnownHeader {
     header: Box<[u8]>,
     table: AtomTable,
 }
@@ -31,7 +31,7 @@ struct Known {
 const SLOTS: usize = 2048;
 
 impl ReceivedAtoms {
-    /// Reads the header at the start of `bytes`, from its count of atoms on. Gives the header's atoms and its length.
+    /// Reads the header at the start of `bytes`, from its atom count on. Returns its atoms and its length.
     ///
     /// Erlang docs: *External Term Format*, section "Normal Distribution Header".
     pub(super) fn read_header(&mut self, bytes: &[u8]) -> Result<(AtomTable, usize), ChannelError> {
@@ -39,7 +39,7 @@ impl ReceivedAtoms {
         if count == 0 {
             return Ok((AtomTable::empty(), 1));
         }
-        for Known { header, table } in self.last.iter().flatten() {
+        for KnownHeader { header, table } in self.last.iter().flatten() {
             if bytes.starts_with(header) {
                 return Ok((table.clone(), header.len()));
             }
@@ -70,7 +70,7 @@ impl ReceivedAtoms {
         if brings_new {
             self.last = [None, None];
         } else {
-            self.last[self.oldest] = Some(Known { header: bytes[..length].into(), table: table.clone() });
+            self.last[self.oldest] = Some(KnownHeader { header: bytes[..length].into(), table: table.clone() });
             self.oldest = 1 - self.oldest;
         }
         Ok((table, length))
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(names(&table), ["a@127.0.0.1", "", "sink", "mark"]);
         assert_eq!(length, first.len() - 1);
 
-        // The second, with a new entry in the middle, then one without any, twice.
+        // The second header with a new entry in the middle, then one without new entries, twice.
         let second = hex("03 b701 42e1027363 6c 68");
         let (table, length) = cache.read_header(&second).unwrap();
         assert_eq!(names(&table), ["a@127.0.0.1", "sc", "sink"]);

@@ -1,10 +1,10 @@
-//! A peer that knows this node by another name than its own.
+//! The name by which a peer knows this node.
 
 use bytes::Bytes;
 use peerl_term::{Atom, AtomTable, Decoder, Limits, Term};
 
-/// The name by which a peer knows this node, where it is another than the node's own: in pids, ports and references that
-/// are sent to that peer it takes the place of the node's own name.
+/// The name by which a peer knows this node, where it differs from the node's own: it replaces the node's own name in
+/// the pids, ports and references that are sent to that peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rename {
     /// The node's own name.
@@ -14,8 +14,8 @@ pub struct Rename {
 }
 
 impl Rename {
-    /// The terms of a payload that was encoded before it was known for whom, if they may have pids or references of this node;
-    /// encoded anew, these get the name that the peer knows.
+    /// The terms of a payload that was encoded before its receiver was known, if they may contain pids or references
+    /// of this node. Encoding them again puts in the name that the peer knows.
     pub(crate) fn terms(&self, payload: &Bytes) -> Option<Vec<Term>> {
         let name = self.own.as_bytes();
         if !payload.windows(name.len()).any(|window| window == name) {

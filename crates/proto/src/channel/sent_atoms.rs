@@ -4,40 +4,40 @@ use peerl_term::Atom;
 
 use super::header::NEW_ENTRY;
 
-/// The atoms that the peer has in its cache, by the slots that we have put them in, and those of the message that is
-/// being written.
+/// The atoms in the peer's cache, by slot, and the atoms of the message being written.
 ///
-/// Of the peer's 2,048 slots the first 256 are used: their numbers are one byte, and few connections carry more atoms.
+/// Only the first 256 of the peer's 2,048 slots are used: their numbers take one byte, and few connections carry more
+/// atoms.
 #[derive(Debug, Default)]
 pub(super) struct SentAtoms {
     slots: Option<Box<Slots>>,
     /// The number of the message.
     message: u32,
-    /// Which of a full set has to make room next.
+    /// The way to evict next in a full set.
     turn: u8,
     /// The slots of the message's atoms, in the order of its header.
     used: Vec<u8>,
-    /// Those of them that the peer does not have yet.
-    new: Vec<New>,
+    /// The used slots that are new to the peer.
+    new: Vec<NewEntry>,
 }
 
 #[derive(Debug)]
 struct Slots {
     atoms: [Option<Atom>; SLOTS],
-    /// The number of the last message that has used the slot, and the position that its atom had there.
+    /// The last message that used the slot, and its atom's position in that message's header.
     uses: [(u32, u8); SLOTS],
 }
 
 #[derive(Debug)]
-struct New {
+struct NewEntry {
     position: u8,
-    /// What was in the slot before.
+    /// The previous atom of the slot.
     before: Option<Atom>,
 }
 
 const SLOTS: usize = 256;
 
-/// An atom may be in any slot of its set.
+/// The size of a set: an atom can be in any slot of its set.
 const SET: u8 = 4;
 
 impl SentAtoms {
@@ -50,13 +50,13 @@ impl SentAtoms {
         if self.message == 0
             && let Some(slots) = &mut self.slots
         {
-            // The numbers begin anew, so that no old one may be taken for this one's.
+            // The counter wrapped: reset, so that no old number matches this message's.
             slots.uses = [(0, 0); SLOTS];
             self.message = 1;
         }
     }
 
-    /// The position of an atom in the message's header. `None`, if the atom has to be written out.
+    /// The position of an atom in the message's header; `None` if the atom must be written by name.
     #[inline(always)]
     pub(super) fn position(&mut self, atom: &Atom) -> Option<u8> {
         let home = home_of(atom);
@@ -75,7 +75,7 @@ impl SentAtoms {
             if self.used.len() == MOST {
                 return None;
             }
-            // Less than the most.
+            // Less than `MOST`.
             (*message, *position) = (self.message, self.used.len() as u8);
             self.used.push(slot);
         }
@@ -93,7 +93,7 @@ impl SentAtoms {
         }
     }
 
-    /// Gives the atom a slot of its set, unless the message needs all of them for others.
+    /// Assigns the atom a slot of its set, unless other atoms of the message occupy all of them.
     #[cold]
     fn introduce(&mut self, atom: &Atom, home: u8) -> Option<u8> {
         if atom.as_bytes().len() > usize::from(u8::MAX) || self.used.len() == MOST {
@@ -108,11 +108,11 @@ impl SentAtoms {
         })?;
         let before = slots.atoms[usize::from(slot)].replace(atom.clone());
         let position = self.use_slot(slot)?;
-        self.new.push(New { position, before });
+        self.new.push(NewEntry { position, before });
         Some(position)
     }
 
-    /// Appends the message's header from its count of atoms on.
+    /// Appends the message's header from its atom count on.
     ///
     /// Erlang docs: *External Term Format*, section "Normal Distribution Header".
     pub(super) fn write_header(&self, out: &mut Vec<u8>) {
@@ -120,11 +120,11 @@ impl SentAtoms {
         // At most 255.
         out.push(count as u8);
         let (Some(slots), 1..) = (&self.slots, count) else { return };
-        // Four bits for each, and four that say that no atom is longer than 255 bytes.
+        // Four bits per atom, and four that say that no atom is longer than 255 bytes.
         let flags = out.len();
         out.resize(flags + count / 2 + 1, 0);
         let mut used = &self.used[..];
-        for New { position, .. } in &self.new {
+        for NewEntry { position, .. } in &self.new {
             out[flags + usize::from(position / 2)] |= NEW_ENTRY << (4 * (position % 2));
             let (known, rest) = used.split_at(usize::from(*position) + used.len() - count);
             out.extend_from_slice(known);
@@ -140,27 +140,27 @@ impl SentAtoms {
         out.extend_from_slice(used);
     }
 
-    /// Forgets the message: the peer will not get it, or not before others.
+    /// Reverts the cache to before the message, because the peer will not get it, or only after later ones.
     pub(super) fn take_back(&mut self) {
         let Some(slots) = &mut self.slots else { return };
-        for New { position, before } in self.new.drain(..) {
+        for NewEntry { position, before } in self.new.drain(..) {
             slots.atoms[usize::from(self.used[usize::from(position)])] = before;
         }
         self.used.clear();
     }
 }
 
-/// How many atoms a header can have.
+/// The most atoms in a header.
 const MOST: usize = 255;
 
-/// The slot where an atom is looked for first.
+/// The first slot to search for an atom.
 #[inline(always)]
 fn home_of(atom: &Atom) -> u8 {
-    // The upper bits are the better ones.
+    // The upper bits are better distributed.
     (atom.fingerprint() >> 56) as u8
 }
 
-/// The slots of a set, from one of them on.
+/// The slots of a set, starting at one of them.
 fn set_of(slot: u8) -> impl Iterator<Item = u8> {
     let first = slot / SET * SET;
     (0..SET).map(move |step| first + (slot % SET + step) % SET)
@@ -235,7 +235,7 @@ mod tests {
     fn the_peer_reads_what_was_meant() {
         let (mut sent, mut received) = (SentAtoms::default(), ReceivedAtoms::default());
         for message in 0..5_000_usize {
-            // Some come often, most seldom: all slots are used, and used anew.
+            // A few atoms are frequent, most are rare: all slots are used and reused.
             let names: Vec<String> = (0..message % 7)
                 .map(|index| format!("atom_{}", if index % 2 == 0 { index } else { message * index % 1_999 }))
                 .collect();

@@ -1,4 +1,4 @@
-//! Large messages that are under way, and what waits behind them.
+//! Large messages being sent, and the messages queued behind them.
 
 use std::collections::VecDeque;
 
@@ -6,15 +6,15 @@ use peerl_term::Pid;
 
 use crate::channel::{Fragment, Fragments};
 
-/// Whose messages must arrive in the order in which they were sent: those of a process, or those of one call.
+/// A stream of messages that must stay in order: those of a process, or those of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender(u64);
 
 impl Sender {
-    /// A call of the node itself. All calls are made in the name of one pid, but their order does not matter, and the small ones
-    /// do not wait for the large ones.
+    /// A call of the node itself. All calls are made in the name of one pid, but need no order among each other, so
+    /// small ones do not wait for large ones.
     pub fn call(number: u64) -> Self {
-        // No pid has this bit: its serial would be of 32 bits.
+        // No pid has this bit: it would need a serial of 32 bits.
         Sender(number | 1 << 63)
     }
 }
@@ -25,31 +25,31 @@ impl From<&Pid> for Sender {
     }
 }
 
-/// One lane for each sender with a large message under way, served in turn.
+/// A lane for each sender of a large message, served round-robin.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     lanes: VecDeque<Lane>,
     bytes: usize,
 }
 
-/// What one sender has sent since its large message that is still under way.
+/// The messages of one sender, from its unfinished large message on.
 #[derive(Debug)]
 struct Lane {
     sender: Sender,
-    waiting: VecDeque<Waiting>,
+    queue: VecDeque<Queued>,
 }
 
 #[derive(Debug)]
-pub(super) enum Waiting {
+pub(super) enum Queued {
     Large(Fragments),
     Frame(Vec<u8>),
 }
 
-impl Waiting {
+impl Queued {
     fn bytes(&self) -> usize {
         match self {
-            Waiting::Large(fragments) => fragments.remaining_bytes(),
-            Waiting::Frame(frame) => frame.len(),
+            Queued::Large(fragments) => fragments.remaining_bytes(),
+            Queued::Frame(frame) => frame.len(),
         }
     }
 }
@@ -59,15 +59,15 @@ impl Lanes {
         self.lanes.is_empty()
     }
 
-    /// How many bytes wait.
+    /// How many bytes are queued.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many bytes the largest message has that is under way.
+    /// The bytes left of the largest unfinished message.
     pub(super) fn largest(&self) -> usize {
-        let largest = self.lanes.iter().filter_map(|lane| match lane.waiting.front() {
-            Some(Waiting::Large(fragments)) => Some(fragments.remaining_bytes()),
+        let largest = self.lanes.iter().filter_map(|lane| match lane.queue.front() {
+            Some(Queued::Large(fragments)) => Some(fragments.remaining_bytes()),
             _ => None,
         });
         largest.max().unwrap_or(0)
@@ -78,19 +78,19 @@ impl Lanes {
         self.lanes.iter().any(|lane| lane.sender == sender)
     }
 
-    /// Puts a message into the lane of its sender.
-    pub(super) fn add(&mut self, sender: Sender, waiting: Waiting) {
-        self.bytes += waiting.bytes();
+    /// Appends a message to its sender's lane.
+    pub(super) fn add(&mut self, sender: Sender, queue: Queued) {
+        self.bytes += queue.bytes();
         match self.lanes.iter_mut().find(|lane| lane.sender == sender) {
-            Some(lane) => lane.waiting.push_back(waiting),
-            None => self.lanes.push_back(Lane { sender, waiting: [waiting].into() }),
+            Some(lane) => lane.queue.push_back(queue),
+            None => self.lanes.push_back(Lane { sender, queue: [queue].into() }),
         }
     }
 
-    /// The fragments of one write: of each lane in turn, up to the end of a message, since what its lane has waiting
-    /// behind it belongs into the next write. Whole frames that have waited in a lane go into `buffer`.
+    /// Takes the fragments of one write, from each lane in turn, up to the end of a message: what is queued behind it
+    /// belongs to the next write. Frames queued in a lane go into `buffer`.
     pub(super) fn take(&mut self, buffer: &mut Vec<u8>, fragments: &mut Vec<Fragment>) {
-        // 1 MiB: about as much as lies ahead of a small message on a BEAM's connection, too (`+zdbbl`).
+        // 1 MiB: about as much as a BEAM queues ahead of a small message (`+zdbbl`).
         const AT_A_TIME: usize = 4;
         while fragments.len() < AT_A_TIME
             && let Some((fragment, ends)) = self.next_fragment(buffer)
@@ -102,12 +102,12 @@ impl Lanes {
         }
     }
 
-    /// The next fragment of the lane whose turn it is, and whether it is the last of its message.
+    /// The next fragment of the lane in turn, and whether it is the last of its message.
     fn next_fragment(&mut self, buffer: &mut Vec<u8>) -> Option<(Fragment, bool)> {
         while let Some(mut lane) = self.lanes.pop_front() {
-            while let Some(waiting) = lane.waiting.front_mut() {
-                match waiting {
-                    Waiting::Large(fragments) => {
+            while let Some(queue) = lane.queue.front_mut() {
+                match queue {
+                    Queued::Large(fragments) => {
                         let before = fragments.remaining_bytes();
                         let fragment = fragments.next();
                         self.bytes -= before - fragments.remaining_bytes();
@@ -117,12 +117,12 @@ impl Lanes {
                             return Some((fragment, ends));
                         }
                     }
-                    Waiting::Frame(frame) => {
+                    Queued::Frame(frame) => {
                         self.bytes -= frame.len();
                         buffer.append(frame);
                     }
                 }
-                lane.waiting.pop_front();
+                lane.queue.pop_front();
             }
         }
         None

@@ -1,12 +1,12 @@
-//! A connection that is up, without its socket: bytes in and signals out, signals in and bytes out.
+//! An established connection without its socket: bytes in, signals out; signals in, bytes out.
 //!
 //! ```text
 //!   socket ──▶ ReceiveHalf { frames ─▶ atom cache ─▶ fragments } ──▶ Message
 //!   control message + payload ──▶ SendHalf { atom cache ─▶ queue, lanes of large messages, ticks } ──▶ Batch ──▶ socket
 //! ```
 //!
-//! The halves share nothing, so that one task can read while another one writes. What has been read is told to the
-//! [`SendHalf`], which writes the ticks and knows when the peer is dead.
+//! The halves share nothing, so one task can read while another writes. The driver reports each read to the
+//! [`SendHalf`], which sends ticks and detects a dead peer.
 
 mod lanes;
 mod receive;

@@ -6,45 +6,46 @@ use bytes::BytesMut;
 use peerl_term::Origin;
 
 use crate::{
-    channel::{ChannelError, ChannelLimits, Inbound, Message},
+    channel::{ChannelError, ChannelLimits, Message, MessageDecoder},
+    fault::Fault,
     frame::{Frame, FrameReader, FrameTooLong},
     tick::Traffic,
 };
 
 /// The receiving half of a connection: bytes in, messages out.
 ///
-/// Each read goes into [`read_buffer`](Self::read_buffer), and is told by [`has_read`](Self::has_read);
-/// [`next`](Self::next) then gives the messages that have come.
+/// The driver reads into [`read_buffer`](Self::read_buffer), reports the read with [`has_read`](Self::has_read), and
+/// takes the messages from [`next`](Self::next).
 #[derive(Debug)]
 pub struct ReceiveHalf {
     frames: FrameReader,
-    inbound: Inbound,
-    /// What has been read and not been taken yet. It begins with a frame.
+    decoder: MessageDecoder,
+    /// Unprocessed bytes. They begin with a frame.
     buffer: BytesMut,
-    /// The usual room for a read.
+    /// The usual space for a read.
     room: usize,
-    /// The room that the last read had.
+    /// The space that the last read had.
     free: usize,
-    /// When messages that have not gone on are given up.
+    /// When to drop messages that receive no further fragments.
     period_end: Instant,
 }
 
 impl ReceiveHalf {
-    /// The room for the first bytes that arrive on a quiet connection.
+    /// The space for the first read of a quiet connection.
     const FIRST_READ: usize = 16 << 10;
 
-    /// The most room for one read. It grows to this as long as reads fill it.
+    /// The largest space for a read. It grows to this while reads fill it.
     const LARGEST_READ: usize = 256 << 10;
 
-    /// A message whose fragments have not gone on for one to two of these is given up: its sender has died, as a rule.
+    /// A message without a new fragment for one to two periods is dropped: usually its sender has died.
     const PERIOD: Duration = Duration::from_secs(20);
 
-    /// The receiving half of a connection that has just come up; `buffer` is what came after the handshake. `origin` is told of
-    /// the first payload that turns out to be malformed when it is decoded.
+    /// The receiving half of a connection that has just come up; `buffer` holds the bytes after the handshake.
+    /// `origin` is notified when a payload turns out to be malformed on decoding, once.
     pub fn new(limits: ChannelLimits, origin: Origin, now: Instant, buffer: BytesMut) -> Self {
         ReceiveHalf {
             frames: FrameReader::new(limits.message),
-            inbound: Inbound::with_origin(limits, origin),
+            decoder: MessageDecoder::with_origin(limits, origin),
             buffer,
             room: Self::FIRST_READ,
             free: 0,
@@ -52,7 +53,7 @@ impl ReceiveHalf {
         }
     }
 
-    /// The buffer for the next read: what is read is appended to it. It has the usual room, and more only in step with what has
+    /// The buffer to which the next read appends. It has the usual space, and more only in proportion to what has
     /// arrived of a large frame.
     pub fn read_buffer(&mut self) -> &mut BytesMut {
         self.frames.reserve(&mut self.buffer, self.room);
@@ -60,7 +61,7 @@ impl ReceiveHalf {
         &mut self.buffer
     }
 
-    /// A read has appended so many bytes. Says what they are.
+    /// Reports a read of `count` bytes; returns what they are.
     pub fn has_read(&mut self, count: usize) -> Traffic {
         if count == self.free {
             self.room = (self.room * 2).min(Self::LARGEST_READ);
@@ -70,11 +71,10 @@ impl ReceiveHalf {
         if self.frames.are_ticks(&self.buffer) { Traffic::Tick } else { Traffic::Message }
     }
 
-    /// Takes the next message that is whole, in the place of another one, which spares moving it there. Says whether there is
-    /// one.
+    /// Writes the next complete message into `to`, in place, which saves a move. Returns whether there is one.
     ///
     /// # Errors
-    /// If the connection cannot go on.
+    /// If the connection cannot continue.
     #[inline]
     pub fn next(&mut self, to: &mut Message) -> Result<bool, ReceiveError> {
         loop {
@@ -82,7 +82,7 @@ impl ReceiveHalf {
                 None => return Ok(false),
                 Some(Frame::Tick) => {}
                 Some(frame) => {
-                    if self.inbound.receive_into(frame, to)? {
+                    if self.decoder.receive_into(frame, to)? {
                         return Ok(true);
                     }
                 }
@@ -90,8 +90,7 @@ impl ReceiveHalf {
         }
     }
 
-    /// Whether no part of a frame has been read. The buffer is given back then: a connection that waits for its next message
-    /// holds none.
+    /// Whether no partial frame is held. If so, frees the buffer: an idle connection holds none.
     pub fn is_between_frames(&mut self) -> bool {
         let is_between = self.buffer.is_empty();
         if is_between {
@@ -100,23 +99,23 @@ impl ReceiveHalf {
         is_between
     }
 
-    /// When to [`give_up_idle`](Self::give_up_idle) messages next, if some wait for fragments.
+    /// When to call [`give_up_idle`](Self::give_up_idle) next, if messages wait for fragments.
     pub fn deadline(&self) -> Option<Instant> {
         (self.waiting_bytes() > 0).then_some(self.period_end)
     }
 
-    /// Gives up the messages whose fragments have not gone on for long. Gives how many those are.
+    /// Drops the messages that received no fragment for too long. Returns their number.
     pub fn give_up_idle(&mut self, now: Instant) -> usize {
         if now < self.period_end {
             return 0;
         }
         self.period_end = now + Self::PERIOD;
-        self.inbound.begin_period()
+        self.decoder.begin_period()
     }
 
-    /// How many bytes of messages wait for fragments.
+    /// How many bytes of incomplete messages are held.
     pub fn waiting_bytes(&self) -> usize {
-        self.inbound.waiting_bytes()
+        self.decoder.waiting_bytes()
     }
 }
 
@@ -127,9 +126,19 @@ pub enum ReceiveError {
     /// A frame is too long.
     #[error(transparent)]
     Frame(#[from] FrameTooLong),
-    /// A frame cannot be taken.
+    /// A frame is invalid.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+}
+
+impl ReceiveError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Frame(error) => error.fault(),
+            Self::Channel(error) => error.fault(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +168,7 @@ mod tests {
         assert_eq!(read(&mut half, &[0, 0, 0, 0]), Traffic::Message, "the inside of a frame");
     }
 
-    /// A hundred megabytes announced, none sent.
+    /// A hundred megabytes are announced, none is sent.
     #[test]
     fn an_announced_frame_takes_no_memory() {
         let (mut half, _) = half();

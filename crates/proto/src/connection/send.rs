@@ -6,10 +6,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use peerl_term::{RawTerm, Sink, encode};
 
-use super::lanes::{Lanes, Sender, Waiting};
+use super::lanes::{Lanes, Queued, Sender};
 use crate::{
-    channel::{Fragment, Fragments, MessageBuffer, Outbound, Rename, Unsendable},
+    channel::{Fragment, Fragments, MessageBuffer, MessageEncoder, Rename, Unsendable},
     control::{Content, Control, Offered},
+    fault::Fault,
     flags::DistributionFlags,
     frame::TICK,
     tick::{TickAction, TickTimer, Traffic},
@@ -17,67 +18,83 @@ use crate::{
 
 /// The sending half of a connection: messages and instants in, bytes out.
 ///
-/// Messages are encoded straight into one buffer, which [`take`](Self::take) gives whole: everything that has been queued
-/// since the last time goes out with one system call. A large message waits apart, and goes out fragment by fragment between
-/// the small ones; but what its sender sends after it waits behind it, since signals between two processes must arrive in
-/// their order.
+/// Messages are encoded into one buffer, which [`take`](Self::take) returns whole: all that was queued since the last
+/// call is written with one system call. A large message is queued apart and sent in fragments between the small
+/// ones. What its sender sends afterwards is queued behind it, since signals between two processes must arrive in
+/// order.
 #[derive(Debug)]
 pub struct SendHalf {
-    channel: Outbound,
+    channel: MessageEncoder,
     ticks: TickTimer,
     limit: usize,
     buffer: Vec<u8>,
     lanes: Lanes,
     messages: usize,
     batches: u64,
-    /// Nothing is queued any more, and what is queued is still written.
+    /// Accepts no further message; what is queued is still written.
     finishing: bool,
     closed: bool,
 }
 
-/// Why something cannot be sent.
+/// Why a message cannot be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
     /// The connection has ended.
     #[error("the connection has ended")]
     Closed,
-    /// More bytes are queued than may be: the peer does not read.
+    /// The limit of queued bytes is reached: the peer does not read.
     #[error("the peer does not read what is sent to it")]
     Full,
-    /// The peer cannot take such a message.
+    /// The peer does not accept this message.
     #[error("the peer cannot take the message: {0}")]
-    Unsendable(#[from] Unsendable),
+    Unsendable(Unsendable),
 }
 
-/// Why a message has to wait before it is queued.
+impl QueueError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Closed | Self::Full => Fault::ConnectionLost,
+            Self::Unsendable(reason) => reason.fault(),
+        }
+    }
+}
+
+impl From<Unsendable> for QueueError {
+    fn from(reason: Unsendable) -> Self {
+        Self::Unsendable(reason)
+    }
+}
+
+/// Why a message must wait before it is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Busy {
-    /// Too many bytes are queued; see [`Freed::small`].
+    /// Too many bytes are queued; [`Freed::small`] tells when to retry.
     Small,
-    /// Too many bytes are queued, those of large messages among them; see [`Freed::large`].
+    /// Too many bytes are queued, large messages included; [`Freed::large`] tells when to retry.
     Large,
 }
 
-/// What a [`SendHalf::take`] has made room for.
+/// Which senders may retry after a [`SendHalf::take`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freed {
-    /// There is room again for messages that were [`Busy::Small`].
+    /// Those that were [`Busy::Small`].
     pub small: bool,
-    /// There is room again for messages that were [`Busy::Large`].
+    /// Those that were [`Busy::Large`].
     pub large: bool,
 }
 
-/// What is to be written next.
+/// The bytes to write next.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Whole frames.
+    /// Complete frames.
     pub buffer: Vec<u8>,
-    /// Of large messages, to be written after the buffer.
+    /// Fragments of large messages, to be written after the buffer.
     pub fragments: Vec<Fragment>,
     /// How many messages were queued since the last batch.
     pub messages: usize,
-    /// There is nothing more to write, ever.
+    /// No further batch follows.
     pub is_last: bool,
 }
 
@@ -87,31 +104,31 @@ impl Batch {
         self.buffer.is_empty() && self.fragments.is_empty()
     }
 
-    /// The bytes, piece by piece.
+    /// The bytes, in pieces.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let fragments = self.fragments.iter().flat_map(|fragment| [&fragment.head[..], &fragment.data[..]]);
         std::iter::once(&self.buffer[..]).chain(fragments)
     }
 
-    /// What the bytes are.
+    /// Whether the bytes are only a tick.
     pub fn traffic(&self) -> Traffic {
         if self.fragments.is_empty() && self.buffer == TICK { Traffic::Tick } else { Traffic::Message }
     }
 }
 
 impl SendHalf {
-    /// From this many queued bytes on, senders wait: as many as a BEAM lets queue (`+zdbbl`).
-    /// Small messages wait for small ones only, since they overtake the large.
+    /// Senders wait while this many bytes are queued: the same bound as a BEAM's (`+zdbbl`). Small messages overtake
+    /// large ones, so they wait for small ones only.
     pub const BUSY: usize = 1 << 20;
 
-    /// A buffer that has grown beyond this is given back when there is nothing more to write.
+    /// A larger buffer is freed when the queue is empty.
     const KEPT: usize = 256 << 10;
 
-    /// The sending half of a connection with these negotiated flags. At most `limit` bytes are queued by senders that do not
-    /// wait. `rename` is the name by which the peer knows this node, if it is another than the node's own.
+    /// The sending half of a connection with these negotiated flags. Senders that do not wait may queue up to `limit`
+    /// bytes. `rename` is the name by which the peer knows this node, if it differs from the node's own.
     pub fn new(flags: DistributionFlags, rename: Option<Rename>, limit: usize, ticks: TickTimer) -> Self {
         SendHalf {
-            channel: Outbound::new(flags).with_rename(rename),
+            channel: MessageEncoder::new(flags).with_rename(rename),
             ticks,
             limit,
             buffer: Vec::new(),
@@ -123,10 +140,10 @@ impl SendHalf {
         }
     }
 
-    /// Queues a message; `payload` appends its term, if the message has one.
+    /// Queues a message; `payload` appends its term, if it has one.
     ///
     /// # Errors
-    /// If the connection has ended, too much is queued, or the peer does not take the message.
+    /// If the connection has ended, too much is queued, or the peer does not accept the message.
     #[inline]
     pub fn send(
         &mut self,
@@ -138,9 +155,9 @@ impl SendHalf {
         if self.lanes.has(sender) {
             let mut frame = Vec::new();
             let fragments = self.channel.encode_apart(control, payload, &mut frame)?;
-            self.lanes.add(sender, fragments.map_or(Waiting::Frame(frame), Waiting::Large));
+            self.lanes.add(sender, fragments.map_or(Queued::Frame(frame), Queued::Large));
         } else if let Some(fragments) = self.channel.encode_or_fragment(control, payload, &mut self.buffer)? {
-            self.lanes.add(sender, Waiting::Large(fragments));
+            self.lanes.add(sender, Queued::Large(fragments));
         }
         self.messages += 1;
         Ok(())
@@ -181,18 +198,18 @@ impl SendHalf {
             });
         }
         let fragments = self.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end))?;
-        self.lanes.add(sender, Waiting::Large(fragments));
+        self.lanes.add(sender, Queued::Large(fragments));
         Ok(())
     }
 
-    /// Queues a tick, unless there is something to write anyway.
+    /// Queues a tick, unless something else is queued.
     pub fn tick(&mut self) {
         if self.is_open() && self.is_empty() {
             self.buffer.extend_from_slice(&TICK);
         }
     }
 
-    /// Says whether a message of about this size may be queued now, by a sender that can wait.
+    /// Whether a sender that can wait may queue a message of about this size now.
     ///
     /// # Errors
     /// [`QueueError::Closed`] if nothing can be sent any more.
@@ -200,19 +217,19 @@ impl SendHalf {
         if !self.is_open() {
             return Err(QueueError::Closed);
         }
-        // What is sent after a large message waits for it; so its sender must wait too.
+        // Messages behind a large message wait for it, so their sender must wait too.
         let is_apart = size > Fragments::LARGE || self.lanes.has(sender);
         let (ahead, busy) = if is_apart { (self.bytes(), Busy::Large) } else { (self.buffer.len(), Busy::Small) };
         Ok(if ahead < Self::BUSY { Ok(()) } else { Err(busy) })
     }
 
-    /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. The batch is
-    /// [empty](Batch::is_empty) if there is nothing.
+    /// Takes the next batch, in exchange for an empty buffer. The batch is [empty](Batch::is_empty) if nothing is
+    /// queued.
     pub fn take(&mut self, batch: &mut Batch) -> Freed {
         batch.buffer.clear();
         batch.fragments.clear();
         let (was_full, was_busy) = (self.buffer.len() >= Self::BUSY, self.bytes() >= Self::BUSY);
-        // This first: frames that have waited behind a large message now go into the buffer.
+        // First, because frames queued behind a large message move into the buffer.
         self.lanes.take(&mut self.buffer, &mut batch.fragments);
         mem::swap(&mut self.buffer, &mut batch.buffer);
         batch.messages = mem::take(&mut self.messages);
@@ -229,19 +246,19 @@ impl SendHalf {
         Freed { small: was_full, large: was_busy && self.bytes() < Self::BUSY }
     }
 
-    /// Something has been read, now. Says whether it is due for a [`tick`](Self::tick), unless something else is written.
+    /// Reports a read. Returns whether a [`tick`](Self::tick) is due, unless something else is written.
     pub fn has_read(&mut self, now: Instant, read: Traffic) -> bool {
         self.ticks.read(now, read);
         self.ticks.poll(now) == TickAction::SendTick
     }
 
-    /// A batch has been written, now. Gives the instant at which what is read meanwhile is due for an answer.
+    /// Reports a written batch. Returns when reads from now on are due for an answer.
     pub fn has_written(&mut self, now: Instant, written: Traffic) -> Instant {
         self.ticks.wrote(now, written);
         self.ticks.answer_deadline()
     }
 
-    /// Says what is to be done now; a tick that is due is queued.
+    /// What to do now; queues a tick that is due.
     pub fn poll(&mut self, now: Instant) -> TickAction {
         let action = self.ticks.poll(now);
         if action == TickAction::SendTick {
@@ -250,29 +267,29 @@ impl SendHalf {
         action
     }
 
-    /// When to ask next what is due: about the ticks, and about a peer that is silent.
+    /// The timer, for its deadlines: the next tick, and the death of a silent peer.
     pub fn ticks(&self) -> &TickTimer {
         &self.ticks
     }
 
-    /// Whether nothing waits to be written.
+    /// Whether the queue is empty.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty() && self.lanes.is_empty()
     }
 
-    /// How many messages have been queued since the last batch.
+    /// How many messages were queued since the last batch.
     #[inline]
     pub fn messages(&self) -> usize {
         self.messages
     }
 
-    /// How often something has been taken to be written: as long as that goes on, the peer reads.
+    /// How many batches were taken. While this grows, the peer reads.
     pub fn batches(&self) -> u64 {
         self.batches
     }
 
-    /// Nothing can be sent any more. Says whether this was the first to end it.
+    /// Ends the connection. Returns whether it was still open.
     pub fn close(&mut self) -> bool {
         let first = !mem::replace(&mut self.closed, true);
         self.buffer = Vec::new();
@@ -280,12 +297,12 @@ impl SendHalf {
         first
     }
 
-    /// Nothing can be sent any more; what is queued is still written.
+    /// Accepts no further message; what is queued is still written.
     pub fn finish(&mut self) {
         self.finishing = true;
     }
 
-    /// Says whether this end of the connection is about to be closed, or is.
+    /// Whether this end is closed, or closes after the queued messages.
     pub fn is_finishing(&self) -> bool {
         self.finishing
     }
@@ -294,13 +311,13 @@ impl SendHalf {
         !self.closed && !self.finishing
     }
 
-    /// Says whether anything may be queued.
+    /// Whether a message may be queued.
     #[inline]
     fn check(&self) -> Result<(), QueueError> {
         if !self.is_open() {
             return Err(QueueError::Closed);
         }
-        // One message alone may be as large as it likes.
+        // A single message may exceed the limit.
         if self.bytes() > self.limit && self.bytes() - self.lanes.largest() > self.limit {
             return Err(QueueError::Full);
         }
@@ -345,7 +362,7 @@ mod tests {
         half.send((&pid(id)).into(), &message(id), |out| out.put(&vec![byte; size])).unwrap();
     }
 
-    /// What is written, batch by batch: the small messages, and the fragments, by their bytes.
+    /// The batches that are written: the small messages and the bytes of the fragments.
     fn batches(half: &mut SendHalf) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut batches = Vec::new();
         let mut batch = Batch::default();
@@ -445,7 +462,7 @@ mod tests {
         assert_eq!(half.poll(answer + Duration::from_secs(60)), TickAction::PeerDead);
     }
 
-    /// A reason of any size goes into the control message for a peer that wants it there, and no fragment cuts it.
+    /// A peer without `EXIT_PAYLOAD` gets a reason of any size in the control message, never in fragments.
     #[test]
     fn a_reason_inside_is_never_cut() {
         let flags = FLAGS.difference(DistributionFlags::EXIT_PAYLOAD);

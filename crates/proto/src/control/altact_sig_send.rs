@@ -2,32 +2,32 @@
 
 use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Term, encode};
 
-use super::{Content, Control, ControlError, Signal, field::is_atom, sealed::Sealed};
+use super::{Content, Control, ControlError, FieldError, Signal, field::is_atom, sealed::Sealed};
 use crate::flags::DistributionFlags;
 
 /// A signal to an alias, or with priority (OTP 28). The payload is the message, or the reason of an exit signal.
 ///
 /// `{37, Flags, From, To}` or `{37, Flags, From, To, Token}`, then the payload. Erlang docs: *Distribution Protocol*,
-/// `ALTACT_SIG_SEND`. Between nodes that can, every message to an alias goes this way.
+/// `ALTACT_SIG_SEND`. Between nodes that offer it, every message to an alias has this form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AltactSigSend {
-    /// Whether the receiver is to take it before what it has waiting.
+    /// Whether the signal overtakes the receiver's queued messages.
     pub priority: Priority,
     /// What the payload is.
     pub kind: SignalKind,
     /// The sender.
     pub from: Pid,
-    /// The receiver. An exit signal has no name for its receiver.
+    /// The receiver. An exit signal cannot go to a name.
     pub to: SignalTarget,
 }
 
-/// Whether a signal waits its turn.
+/// Whether a signal overtakes others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// It does.
+    /// It does not.
     #[default]
     Ordinary,
-    /// It goes before ordinary ones, if the receiver has allowed that by a priority alias.
+    /// It does, if the receiver has allowed that by a priority alias.
     High,
 }
 
@@ -100,8 +100,8 @@ impl Control for AltactSigSend {
 impl AltactSigSend {
     pub(super) const OPERATION: u8 = 37;
 
-    /// Reads what follows the operation. The priority is passed over: it counts only for an alias that allows it, and this node
-    /// makes none.
+    /// Reads the elements after the operation. The priority is ignored: it counts only for a priority alias, and this
+    /// node makes none.
     #[inline(always)]
     pub(super) fn read(
         signal: &mut Signal,
@@ -109,7 +109,7 @@ impl AltactSigSend {
         decoder: &mut Decoder<'_>,
         arity: usize,
     ) -> Result<(), ControlError> {
-        // Bits above the lowest byte are for later.
+        // Bits above the lowest byte are reserved.
         let flags = decoder.unsigned()? as u8;
         let has_token = flags & TOKEN != 0;
         if arity != 4 + usize::from(has_token) {
@@ -117,14 +117,12 @@ impl AltactSigSend {
         }
         let from = decoder.pid()?;
         *signal = match (flags & EXIT != 0, flags & ALIAS != 0, flags & NAME != 0) {
-            (_, true, true) => return Err(ControlError::Field("a receiver that is an alias and a name")),
-            (true, _, true) => return Err(ControlError::Field("an exit signal to a name")),
+            (_, true, true) => return Err(FieldError::AliasAndName.into()),
+            (true, _, true) => return Err(FieldError::ExitToName.into()),
             (true, true, false) => Signal::Exit2ToAlias { from, to: decoder.reference()? },
             (false, true, false) => Signal::SendToAlias { from, to: decoder.reference()? },
             (false, false, true) => Signal::SendToName { from, to: decoder.atom()? },
-            (_, false, false) if is_atom(decoder)? => {
-                return Err(ControlError::Field("a receiver that is a name without saying so"));
-            }
+            (_, false, false) if is_atom(decoder)? => return Err(FieldError::UnflaggedName.into()),
             (true, false, false) => Signal::Exit2 { from, to: decoder.pid()? },
             (false, false, false) => Signal::Send { from: Some(from), to: decoder.pid()? },
         };
@@ -179,7 +177,7 @@ mod tests {
         assert_wire(&format!("6804 6125 6111 {FROM} {PID}"), AltactSigSend { to, ..exit });
     }
 
-    /// OTP 29 takes it too, but sends to names by `REG_SEND`.
+    /// OTP 29 accepts this form, but sends to names by `REG_SEND`.
     #[test]
     fn to_a_name() {
         let message = AltactSigSend {

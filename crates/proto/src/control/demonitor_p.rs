@@ -5,15 +5,15 @@ use peerl_term::{Pid, Reference};
 use super::{ProcessId, control_message};
 
 control_message! {
-    /// A process stops to watch another. `to` is the same as in the [`MonitorP`](super::MonitorP).
+    /// A process stops monitoring another. `to` is the same as in the [`MonitorP`](super::MonitorP).
     ///
     /// `{20, FromPid, To, Ref}`. Erlang docs: *Distribution Protocol*, `DEMONITOR_P`.
     DemonitorP = 20, empty, needs DIST_MONITOR | DIST_MONITOR_NAME => Demonitor {
-        /// The process that watches.
+        /// The monitoring process.
         from: Pid,
-        /// The process watched, by pid or registered name.
+        /// The monitored process, by pid or registered name.
         to: ProcessId,
-        /// The monitor, made by the watcher.
+        /// The monitor, made by the monitoring process.
         reference: Reference,
     }
 }

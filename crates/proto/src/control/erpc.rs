@@ -1,6 +1,6 @@
 //! The spawn requests by which `erpc` calls functions.
 //!
-//! Erlang docs: *kernel*, module `erpc`; what the requests hold is what `erpc` of OTP 23 and later sends.
+//! Erlang docs: *kernel*, module `erpc`. The requests have the form that `erpc` of OTP 23 and later sends.
 
 use peerl_term::{Atom, Pid, Reference, Sink, Tag, encode};
 
@@ -10,23 +10,23 @@ use crate::flags::DistributionFlags;
 /// The module whose functions are spawned.
 pub static ERPC: Atom = Atom::from_static("erpc");
 
-/// What is spawned for a call: `execute_call(Id, Module, Function, Arguments)`. Its exit reason holds the value.
+/// The function spawned for a call: `execute_call(Id, Module, Function, Arguments)`. Its exit reason holds the value.
 pub static EXECUTE_CALL: Atom = Atom::from_static("execute_call");
 
-/// What is spawned for a cast: `execute_cast(Module, Function, Arguments)`.
+/// The function spawned for a cast: `execute_cast(Module, Function, Arguments)`.
 pub static EXECUTE_CAST: Atom = Atom::from_static("execute_cast");
 
-/// A spawn request that has the peer call a function.
+/// A spawn request for a function call on the peer.
 ///
 /// Its payload is what [`encode_start`](Self::encode_start) writes, then the list of the function's arguments, then
 /// [`END`](Self::END).
 #[derive(Clone, Copy, Debug)]
 pub struct ErpcRequest<'a> {
-    /// The request; of a call, also its id and the monitor.
+    /// The identity of the request; for a call, also of the monitor.
     pub reference: &'a Reference,
-    /// The process that asks.
+    /// The requesting process.
     pub from: &'a Pid,
-    /// The group leader of the process that makes the call.
+    /// The group leader of the process that runs the function.
     pub group_leader: &'a Pid,
     /// Whether the caller waits for the value.
     pub kind: ErpcKind,
@@ -39,17 +39,17 @@ pub struct ErpcRequest<'a> {
 /// Whether the caller waits for the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErpcKind {
-    /// It does: `erpc:call/4`. The process that makes the call is monitored.
+    /// The caller waits: `erpc:call/4`. It monitors the process that runs the function.
     Call,
-    /// It does not: `erpc:cast/4`.
+    /// The caller does not wait: `erpc:cast/4`.
     Cast,
 }
 
 impl ErpcRequest<'_> {
-    /// What comes after the arguments of the function.
+    /// The bytes after the function's arguments.
     pub const END: &'static [u8] = &[Tag::NIL_EXT.0];
 
-    /// Writes what comes before the arguments of the function.
+    /// Writes the bytes before the function's arguments.
     #[inline]
     pub fn encode_start<S: Sink>(&self, sink: &mut S) {
         encode::list_header(self.arity().into(), sink);
@@ -116,7 +116,7 @@ mod tests {
         test_support::{a, a_ref, atom, read_bytes},
     };
 
-    /// What the peer reads: the request, and the list of arguments.
+    /// The request and the argument list, as the peer reads them.
     fn read(kind: ErpcKind) -> (Signal, Term) {
         let reference = a_ref([1, 2, 3]);
         let request = ErpcRequest {

@@ -30,7 +30,7 @@ mod tests {
         );
     }
 
-    /// Composed after the documentation, of captured parts: no OTP sends it.
+    /// Composed from the documentation and captured parts: no OTP sends it.
     #[test]
     fn traced() {
         assert_traced(

@@ -1,27 +1,27 @@
-//! What the elements of control messages are made of.
+//! The elements of control messages.
 
 use std::num::NonZeroU64;
 
 use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Tag, encode};
 
-use super::{ControlError, Mfa, ProcessId, SpawnReplyFlags};
+use super::{ControlError, FieldError, Mfa, ProcessId, SpawnReplyFlags};
 
-/// One element of a control message that is read, without a [`Term`](peerl_term::Term) in between. It is read in its place:
-/// messages are large and frequent.
+/// An element of a control message, for reading without an intermediate [`Term`](peerl_term::Term). It is read in
+/// place: messages are large and frequent, and moves cost time.
 pub(super) trait Field: Sized {
-    /// One that is yet to be read.
+    /// A placeholder for [`read`](Self::read).
     fn vacant() -> Self;
 
-    /// Reads it in the place of a vacant one.
+    /// Reads the element in place of a placeholder.
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError>;
 }
 
-/// One element of a control message that is written.
+/// An element of a control message, for writing.
 pub(super) trait Element {
     fn encode<S: Sink>(&self, sink: &mut S);
 }
 
-/// The place of the cookie that messages carried long ago; now the empty atom, and ignored.
+/// Writes the element that held the cookie in old releases: the empty atom, which receivers ignore.
 #[inline]
 pub(super) fn put_unused<S: Sink>(sink: &mut S) {
     sink.put(&[Tag::SMALL_ATOM_UTF8_EXT.0, 0]);
@@ -85,7 +85,7 @@ impl Element for Reference {
     }
 }
 
-/// The sender of a message that may not name it.
+/// A sender that the message may leave out.
 impl Field for Option<Pid> {
     #[inline(always)]
     fn vacant() -> Self {
@@ -98,7 +98,7 @@ impl Field for Option<Pid> {
     }
 }
 
-/// The number of an unlink.
+/// The number of an unlink operation.
 impl Field for Option<NonZeroU64> {
     fn vacant() -> Self {
         None
@@ -106,7 +106,7 @@ impl Field for Option<NonZeroU64> {
 
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
         *self = NonZeroU64::new(decoder.unsigned()?);
-        if self.is_none() { Err(ControlError::Field("an unlink with the id 0")) } else { Ok(()) }
+        if self.is_none() { Err(FieldError::UnlinkId.into()) } else { Ok(()) }
     }
 }
 
@@ -171,11 +171,11 @@ impl Field for Mfa {
     #[inline]
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
         if decoder.tuple_header()? != 3 {
-            return Err(ControlError::Field("a function that is not {Module, Function, Arity}"));
+            return Err(FieldError::Function.into());
         }
         self.module.read(decoder)?;
         self.function.read(decoder)?;
-        self.arity = u32::try_from(decoder.unsigned()?).map_err(|_| ControlError::Field("an arity beyond 32 bits"))?;
+        self.arity = u32::try_from(decoder.unsigned()?).map_err(|_| FieldError::Arity)?;
         Ok(())
     }
 }
@@ -198,8 +198,7 @@ impl Field for SpawnReplyFlags {
 
     #[inline]
     fn read(&mut self, decoder: &mut Decoder<'_>) -> Result<(), ControlError> {
-        let bits =
-            u32::try_from(decoder.unsigned()?).map_err(|_| ControlError::Field("spawn reply flags beyond 32 bits"))?;
+        let bits = u32::try_from(decoder.unsigned()?).map_err(|_| FieldError::SpawnReplyFlags)?;
         *self = SpawnReplyFlags::from_bits_retain(bits);
         Ok(())
     }
@@ -212,7 +211,7 @@ impl Element for SpawnReplyFlags {
     }
 }
 
-/// The result of a spawn: the pid, or the reason why there is none.
+/// The result of a spawn: the pid, or the reason of the failure.
 impl Field for Result<Pid, Atom> {
     #[inline(always)]
     fn vacant() -> Self {

@@ -11,18 +11,18 @@ use super::{
 };
 use crate::flags::DistributionFlags;
 
-/// Decides what may be sent to a peer.
+/// Chooses the control messages for a peer.
 ///
-/// A peer that is sent a message that its flags do not offer ends the connection (nodes on `ei` and Jinterface do). So
-/// [`Outbound`](crate::channel::Outbound) writes nothing but [`Offered`] messages, and only a `Forms` makes those. A
-/// signal that has several forms is given in the one that the peer understands; one that has none for this peer is
-/// `None`, and it is the caller who knows what that means. The reason of an exit signal is written by the caller in all forms.
+/// Some peers (nodes on `ei` and Jinterface) end the connection on a message that their flags do not offer. So a
+/// [`MessageEncoder`](crate::channel::MessageEncoder) accepts only [`Offered`] messages, and only `Forms` makes them.
+/// A signal with several forms gets the one that the peer understands; the result is `None` if there is no such form,
+/// and the caller decides what that means. For exit signals, the caller writes the reason in both forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forms {
     flags: DistributionFlags,
 }
 
-/// A control message that the peer offers to take.
+/// A control message that the peer accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Offered<C>(C);
 
@@ -49,12 +49,12 @@ impl<C: Control> Offered<C> {
     }
 }
 
-/// One of the two forms that a signal has.
+/// A control message in one of two forms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Form<New, Old> {
-    /// The one of today's releases.
+    /// The current form.
     New(New),
-    /// The one for peers that do not offer to take the other.
+    /// The form for peers that do not offer the current one.
     Old(Old),
 }
 
@@ -100,7 +100,7 @@ impl Forms {
         Forms { flags }
     }
 
-    /// The message, if the peer takes it.
+    /// The message, if the peer accepts it.
     #[inline]
     pub fn offer<C: Control>(self, control: C) -> Option<Offered<C>> {
         control.is_offered(self.flags).then_some(Offered(control))
@@ -115,7 +115,7 @@ impl Forms {
         })
     }
 
-    /// A message to a registered name. Every peer takes it.
+    /// A message to a registered name. Every peer accepts it.
     pub fn reg_send(self, from: Pid, to: Atom) -> Offered<RegSend> {
         Offered(RegSend { from, to })
     }
@@ -130,22 +130,22 @@ impl Forms {
         })
     }
 
-    /// A link. Every peer takes it.
+    /// A link. Every peer accepts it.
     pub fn link(self, from: Pid, to: Pid) -> Offered<Link> {
         Offered(Link { from, to })
     }
 
-    /// A link is taken away. The peer answers with an acknowledgement.
+    /// Removes a link. The peer answers with an acknowledgement.
     pub fn unlink(self, id: NonZeroU64, from: Pid, to: Pid) -> Option<Offered<UnlinkId>> {
         self.offer(UnlinkId { id, from, to })
     }
 
-    /// The answer to an unlink of the peer's, which every peer takes that has sent one.
+    /// Acknowledges an unlink of the peer. Every peer that sends unlinks accepts it.
     pub fn unlink_ack(self, id: NonZeroU64, from: Pid, to: Pid) -> Offered<UnlinkIdAck> {
         Offered(UnlinkIdAck { id: id.get(), from, to })
     }
 
-    /// The answer to a spawn request of the peer's, which every peer takes that has sent one.
+    /// Answers a spawn request of the peer. Every peer that sends spawn requests accepts it.
     pub fn spawn_reply(self, reply: SpawnReply) -> Offered<SpawnReply> {
         Offered(reply)
     }
@@ -164,18 +164,18 @@ impl Forms {
         })
     }
 
-    /// A monitor. As in OTP, a peer takes monitors by pid only if it takes them by name too. Without monitors only the loss
-    /// of the connection is noticed.
+    /// A monitor. Like OTP, this requires that the peer accepts monitors by name, even for a pid. Without monitors
+    /// only the loss of the connection is noticed.
     pub fn monitor(self, from: Pid, to: ProcessId, reference: Reference) -> Option<Offered<MonitorP>> {
         self.offer(MonitorP { from, to, reference })
     }
 
-    /// A monitor is taken away.
+    /// Removes a monitor.
     pub fn demonitor(self, from: Pid, to: ProcessId, reference: Reference) -> Option<Offered<DemonitorP>> {
         self.offer(DemonitorP { from, to, reference })
     }
 
-    /// A watched process has exited. `from` is as it was in the monitor: a name stays a name.
+    /// A monitored process has exited. `from` is as in the monitor: a name stays a name.
     pub fn monitor_exit(
         self,
         from: ProcessId,
@@ -189,7 +189,7 @@ impl Forms {
         })
     }
 
-    /// Whether the reason of an exit signal is its payload.
+    /// Whether the reason of an exit signal is sent as the payload.
     fn takes_payloads(self) -> bool {
         self.flags.contains(DistributionFlags::EXIT_PAYLOAD)
     }
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(operations(DistributionFlags::MANDATORY_25), of([2, 3, 8, 0, 0, 0, 0, 0]));
     }
 
-    /// A node on `ei` has the first flag, and not the second.
+    /// A node on `ei` has the first flag but not the second.
     #[test]
     fn monitors_need_both_flags() {
         for flag in [DistributionFlags::DIST_MONITOR, DistributionFlags::DIST_MONITOR_NAME] {

@@ -5,13 +5,13 @@ use peerl_term::Pid;
 use super::control_message;
 
 control_message! {
-    /// A process gets a new group leader.
+    /// Changes the group leader of a process.
     ///
     /// `{7, FromPid, To}`. Erlang docs: *Distribution Protocol*, `GROUP_LEADER`.
     GroupLeader = 7, empty => GroupLeader {
-        /// The group leader.
+        /// The new group leader.
         from: Pid,
-        /// The process that gets it.
+        /// The process.
         to: Pid,
     }
 }

@@ -5,13 +5,13 @@ use peerl_term::Pid;
 use super::control_message;
 
 control_message! {
-    /// A link from one process to another is made.
+    /// Makes a link from one process to another.
     ///
     /// `{1, FromPid, To}`. Erlang docs: *Distribution Protocol*, `LINK`.
     Link = 1, empty => Link {
-        /// The process that links.
+        /// The linking process.
         from: Pid,
-        /// The process that it links to.
+        /// The process to link to.
         to: Pid,
     }
 }

@@ -1,19 +1,19 @@
-//! What writes the same code for every control message.
+//! The macro that defines a control message.
 
 use peerl_term::Decoder;
 
 use super::{Content, ControlError, Signal};
 
-/// A control message that is read, as its [`Signal`].
+/// A control message that can be received, as a [`Signal`].
 pub(super) trait Received {
     const OPERATION: u8;
 
-    /// How many elements the tuple has, without a trace token and a term inside.
+    /// The number of elements, without a trace token and a term inside.
     const ARITY: usize;
 
     const CONTENT: Content;
 
-    /// Reads the elements that follow the operation, up to a trace token or a term inside.
+    /// Reads the elements between the operation and the trace token or term inside.
     fn read_elements(signal: &mut Signal, decoder: &mut Decoder<'_>) -> Result<(), ControlError>;
 }
 
@@ -22,11 +22,11 @@ pub(super) trait Traced: Received {
     const TRACED: u8;
 }
 
-/// Defines the struct of a control message, as which it is sent, and reads it as a [`Signal`]. The fields stand in the order
-/// of the tuple's elements; `unused` stands for the place of the cookie, and `absent` for a field of the signal that the
-/// message does not have. The second operation is the one with a trace token, which is read, but never sent. The content is a
-/// `payload`, a term `inside` as the last element, or `empty`. `needs` names the flags without which a peer is not sent the
-/// message.
+/// Defines the struct of a control message, which is sent, and reads the message as a [`Signal`]. The fields are in
+/// the order of the tuple's elements; `unused` stands for the element that held the cookie, and `absent` for a field
+/// of the signal that the message lacks. The second operation has a trace token; it is read, but never sent. The
+/// content is a `payload`, a term `inside` as the last element, or `empty`. `needs` names the flags that a peer must
+/// offer to be sent the message.
 macro_rules! control_message {
     (
         $(#[$meta:meta])* $name:ident = $operation:literal $(| $traced:literal)?, $content:ident

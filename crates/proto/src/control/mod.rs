@@ -1,11 +1,12 @@
 //! Control messages: what nodes tell each other about processes.
 //!
 //! A control message is a tuple whose first element is the operation; some are followed by a second term, the
-//! payload. Each has its file here, named as in the Erlang docs: *Distribution Protocol*, section "Protocol Messages"; the
-//! file of a message names its twin with a sequential trace token, too. They are read from a frame straight into the
-//! [`Signal`] that they are a form of. [`Forms`] chooses the form in which one is sent.
+//! payload. Each has a file here, named as in the Erlang docs: *Distribution Protocol*, section "Protocol Messages".
+//! The file also names the message's twin with a sequential trace token. A message is read from a frame straight into
+//! its [`Signal`]; [`Forms`] chooses the form in which a signal is sent.
 
 mod erpc;
+mod error;
 mod field;
 mod forms;
 mod macros;
@@ -37,6 +38,7 @@ pub use alias_send::AliasSend;
 pub use altact_sig_send::{AltactSigSend, Priority, SignalKind, SignalTarget};
 pub use demonitor_p::DemonitorP;
 pub use erpc::{ERPC, EXECUTE_CALL, EXECUTE_CAST, ErpcKind, ErpcRequest};
+pub use error::{ControlError, FieldError};
 pub use exit::Exit;
 pub use exit2::Exit2;
 pub use forms::{Form, Forms, Offered};
@@ -58,35 +60,36 @@ pub use unlink_id::UnlinkId;
 pub use unlink_id_ack::UnlinkIdAck;
 
 use bitflags::bitflags;
-use peerl_term::{Atom, DecodeError, Pid, Sink};
+use peerl_term::{Atom, Pid, Sink};
 
 use crate::flags::DistributionFlags;
 use macros::control_message;
 pub(crate) use signal::Head;
 
-/// A control message that can be sent. The messages of this module are all that there are.
+/// A control message that can be sent. Only this module implements it.
 pub trait Control: sealed::Sealed {
     /// The number of the operation.
     fn operation(&self) -> u8;
 
-    /// Where the term of the message is: what is sent to a process, an exit reason or arguments.
+    /// Where the message's term is: a message to a process, an exit reason or arguments.
     fn content(&self) -> Content;
 
-    /// Whether a peer with these negotiated flags takes the message. [`Forms`] asks, and nothing is sent without it.
+    /// Whether a peer with these negotiated flags accepts the message. Only [`Forms`] needs to ask: nothing else
+    /// makes sendable messages.
     fn is_offered(&self, flags: DistributionFlags) -> bool;
 
-    /// Writes the message, without a version byte. A term [inside](Content::Inside) comes next.
+    /// Writes the message without a version byte. A term [inside](Content::Inside) follows.
     fn encode<S: Sink>(&self, sink: &mut S);
 }
 
 /// Where the term of a control message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// It has none.
+    /// There is no term.
     Empty,
-    /// After the control message.
+    /// The term follows the control message.
     Payload,
-    /// It is the last element of the control message.
+    /// The term is the last element of the control message.
     Inside,
 }
 
@@ -97,12 +100,12 @@ impl Content {
     }
 }
 
-/// No other crate defines control messages, so that each says truly who takes it.
+/// Keeps other crates from defining control messages, so that [`Control::is_offered`] can be trusted.
 mod sealed {
     pub trait Sealed {}
 }
 
-/// A process named by its pid or by the name that it has registered.
+/// A process, by its pid or its registered name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ProcessId {
     /// A pid.
@@ -123,35 +126,12 @@ pub struct Mfa {
 }
 
 bitflags! {
-    /// What a [`SpawnReply`] says about the new process.
+    /// What was set up for a spawned process, in a [`SpawnReply`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct SpawnReplyFlags: u32 {
-        /// A link was made between the new process and the one that asked.
+        /// The new process is linked to the requesting one.
         const LINK = 1;
-        /// The one that asked monitors the new process.
+        /// The requesting process monitors the new one.
         const MONITOR = 2;
     }
-}
-
-/// Why bytes are no control message.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ControlError {
-    /// They are no term, or an element is of another kind than it must be.
-    #[error("malformed control message: {0}")]
-    Term(#[from] DecodeError),
-    /// An element is well-formed but not allowed there.
-    #[error("malformed control message: {0}")]
-    Field(&'static str),
-    /// There is no such operation.
-    #[error("unknown operation {0}")]
-    UnknownOperation(u64),
-    /// The tuple has too many or too few elements.
-    #[error("operation {operation} with a tuple of {arity} elements")]
-    WrongArity {
-        /// The operation.
-        operation: u8,
-        /// How many elements the tuple has.
-        arity: usize,
-    },
 }

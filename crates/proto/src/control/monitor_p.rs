@@ -5,15 +5,15 @@ use peerl_term::{Pid, Reference};
 use super::{ProcessId, control_message};
 
 control_message! {
-    /// A process starts to watch another.
+    /// A process starts to monitor another.
     ///
     /// `{19, FromPid, To, Ref}`. Erlang docs: *Distribution Protocol*, `MONITOR_P`.
     MonitorP = 19, empty, needs DIST_MONITOR | DIST_MONITOR_NAME => Monitor {
-        /// The process that watches.
+        /// The monitoring process.
         from: Pid,
-        /// The process watched, by pid or registered name.
+        /// The monitored process, by pid or registered name.
         to: ProcessId,
-        /// The monitor, made by the watcher.
+        /// The monitor, made by the monitoring process.
         reference: Reference,
     }
 }

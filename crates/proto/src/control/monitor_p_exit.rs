@@ -5,14 +5,14 @@ use peerl_term::{Pid, Reference};
 use super::{ProcessId, control_message};
 
 control_message! {
-    /// A watched process has exited. Used when the peer lacks `EXIT_PAYLOAD`, instead of
+    /// A monitored process has exited. Used when the peer lacks `EXIT_PAYLOAD`, instead of
     /// [`PayloadMonitorPExit`](super::PayloadMonitorPExit).
     ///
     /// `{21, FromPid, To, Ref, Reason}`. Erlang docs: *Distribution Protocol*, `MONITOR_P_EXIT`.
     MonitorPExit = 21, inside, needs DIST_MONITOR | DIST_MONITOR_NAME => MonitorExit {
-        /// The process watched, as named in the [`MonitorP`](super::MonitorP): a name stays a name.
+        /// The monitored process, as named in the [`MonitorP`](super::MonitorP): a name stays a name.
         from: ProcessId,
-        /// The process that watches.
+        /// The monitoring process.
         to: Pid,
         /// The monitor.
         reference: Reference,

@@ -5,13 +5,13 @@ use peerl_term::{Pid, Reference};
 use super::{ProcessId, control_message};
 
 control_message! {
-    /// A watched process has exited. The payload is the exit reason.
+    /// A monitored process has exited. The payload is the exit reason.
     ///
     /// `{28, FromPid, To, Ref}`, then the payload. Erlang docs: *Distribution Protocol*, `PAYLOAD_MONITOR_P_EXIT`.
     PayloadMonitorPExit = 28, payload, needs DIST_MONITOR | DIST_MONITOR_NAME | EXIT_PAYLOAD => MonitorExit {
-        /// The process watched, as named in the [`MonitorP`](super::MonitorP): a name stays a name.
+        /// The monitored process, as named in the [`MonitorP`](super::MonitorP): a name stays a name.
         from: ProcessId,
-        /// The process that watches.
+        /// The monitoring process.
         to: Pid,
         /// The monitor.
         reference: Reference,

@@ -1,4 +1,4 @@
-//! What control messages say, whatever their form.
+//! The meaning of control messages, independent of their form.
 
 use std::num::NonZeroU64;
 
@@ -12,11 +12,11 @@ use super::{
     unlink::Unlink,
 };
 
-/// What a process of the peer does to one of this node, or asks this node for.
+/// A signal from a process of the peer to one of this node, or a request to this node.
 ///
-/// The forms of a message are one variant: with and without a trace token, with the reason inside the control message and as
-/// its payload. The term of a signal (the message, the reason, the arguments) is the payload of its
-/// [`Message`](crate::channel::Message) in all of them.
+/// All forms of a message are one variant: with and without a trace token, with the reason inside the control message
+/// and as its payload. In all of them, the signal's term (the message, the reason, the arguments) is the payload of
+/// its [`Message`](crate::channel::Message).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Signal {
     /// A message to a process: [`SendSender`], [`Send`] or [`AltactSigSend`].
@@ -40,29 +40,30 @@ pub enum Signal {
         /// The alias of the receiver.
         to: Reference,
     },
-    /// A link: [`Link`].
+    /// Makes a link: [`Link`].
     Link {
-        /// The process that links.
+        /// The linking process.
         from: Pid,
-        /// The process that it links to.
+        /// The process to link to.
         to: Pid,
     },
-    /// A link is taken away: [`UnlinkId`], or `UNLINK`.
+    /// Removes a link: [`UnlinkId`] or `UNLINK`.
     Unlink {
-        /// The number of this unlink, which the acknowledgement repeats. An `UNLINK` has none, and gets no acknowledgement.
+        /// The number of this unlink, which the acknowledgement repeats. An `UNLINK` has none and gets no
+        /// acknowledgement.
         id: Option<NonZeroU64>,
-        /// The process that unlinks.
+        /// The unlinking process.
         from: Pid,
-        /// The process that it was linked to.
+        /// The process to unlink from.
         to: Pid,
     },
-    /// An unlink is acknowledged: [`UnlinkIdAck`].
+    /// Acknowledges an unlink: [`UnlinkIdAck`].
     UnlinkAck {
         /// The number of the unlink.
         id: u64,
-        /// The process that acknowledges.
+        /// The acknowledging process.
         from: Pid,
-        /// The process that unlinked.
+        /// The unlinking process.
         to: Pid,
     },
     /// A linked process has exited: [`PayloadExit`] or [`Exit`].
@@ -72,7 +73,7 @@ pub enum Signal {
         /// The process that it was linked to.
         to: Pid,
     },
-    /// An exit signal, as of `exit/2`: [`PayloadExit2`], [`Exit2`] or [`AltactSigSend`].
+    /// An exit signal of `exit/2`: [`PayloadExit2`], [`Exit2`] or [`AltactSigSend`].
     Exit2 {
         /// The sender.
         from: Pid,
@@ -86,63 +87,63 @@ pub enum Signal {
         /// The alias of the process to end.
         to: Reference,
     },
-    /// A process gets another group leader: [`GroupLeader`].
+    /// Changes the group leader of a process: [`GroupLeader`].
     GroupLeader {
         /// The new group leader.
         from: Pid,
         /// The process.
         to: Pid,
     },
-    /// A process watches another: [`MonitorP`].
+    /// A process starts to monitor another: [`MonitorP`].
     Monitor {
-        /// The process that watches.
+        /// The monitoring process.
         from: Pid,
-        /// The process watched.
+        /// The monitored process.
         to: ProcessId,
-        /// The monitor, made by the watcher.
+        /// The monitor, made by the monitoring process.
         reference: Reference,
     },
-    /// A process stops to watch another: [`DemonitorP`].
+    /// A process stops monitoring another: [`DemonitorP`].
     Demonitor {
-        /// The process that watches.
+        /// The monitoring process.
         from: Pid,
-        /// The process watched, as in the monitor.
+        /// The monitored process, as in the monitor.
         to: ProcessId,
         /// The monitor.
         reference: Reference,
     },
-    /// A watched process has exited: [`PayloadMonitorPExit`] or [`MonitorPExit`].
+    /// A monitored process has exited: [`PayloadMonitorPExit`] or [`MonitorPExit`].
     MonitorExit {
-        /// The process watched, as in the monitor.
+        /// The monitored process, as in the monitor.
         from: ProcessId,
-        /// The process that watches.
+        /// The monitoring process.
         to: Pid,
         /// The monitor.
         reference: Reference,
     },
-    /// A process is to be started.
+    /// Starts a process.
     SpawnRequest(SpawnRequest),
-    /// The answer to a spawn request: [`SpawnReply`].
+    /// Answers a spawn request: [`SpawnReply`].
     SpawnReply {
         /// The request answered.
         reference: Reference,
-        /// The process that asked.
+        /// The requesting process.
         to: Pid,
         /// What was set up for the new process.
         flags: SpawnReplyFlags,
-        /// The new process, or why there is none.
+        /// The new process, or the reason of the failure.
         result: Result<Pid, Atom>,
     },
 }
 
-/// What is known of a control message when its signal has been read.
+/// The parts of a control message that its signal does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) operation: u8,
     pub(crate) content: Content,
 }
 
-/// Gives the arm of every control message, so that each is read in its place.
+/// Expands to a match arm for every control message, so that each is read in place.
 macro_rules! read_operation {
     (
         $operation:ident, [$signal:ident, $token:ident, $decoder:ident, $arity:ident];
@@ -176,13 +177,13 @@ macro_rules! read_operation {
 }
 
 impl Signal {
-    /// One that is yet to be read.
+    /// A placeholder for [`read`](Self::read).
     pub(crate) fn vacant() -> Self {
         Signal::Link { from: Pid::VACANT, to: Pid::VACANT }
     }
 
-    /// Reads a control message in the place of another signal, which spares moving it there. Leaves the decoder at the
-    /// payload, or at the term inside.
+    /// Reads a control message in place of another signal, which saves a move. Leaves the decoder at the payload, or
+    /// at the term inside.
     #[inline(always)]
     pub(crate) fn read(&mut self, token: &mut Option<Term>, decoder: &mut Decoder<'_>) -> Result<Head, ControlError> {
         let arity = decoder.tuple_header()?;
@@ -198,7 +199,7 @@ impl Signal {
         }
     }
 
-    /// The process that the signal comes from, if it names one.
+    /// The sending process, if the signal names one.
     pub fn sender(&self) -> Option<&Pid> {
         match self {
             Signal::Send { from, .. } => from.as_ref(),

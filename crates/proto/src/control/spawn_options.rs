@@ -7,19 +7,19 @@ use super::{
     field::{Element, Field, is_atom},
 };
 
-/// What a [`SpawnRequest`](super::SpawnRequest) asks for besides the process itself.
+/// The options of a [`SpawnRequest`](super::SpawnRequest).
 ///
-/// Its options are understood as OTP does: those that tune a BEAM's memory and scheduling are checked for their form and
-/// ignored.
+/// As in OTP, unknown options are errors. Options that tune a BEAM's memory and scheduling are checked for their form
+/// and ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpawnOptions {
-    /// The process that asks is linked to the new one.
+    /// Link the requesting process to the new one.
     pub link: bool,
-    /// The process that asks monitors the new one.
+    /// Monitor the new process from the requesting one.
     pub monitor: bool,
 }
 
-/// The options are no list of options that OTP knows; the answer is `badopt`.
+/// The options are not a list of options that OTP knows; the answer is `badopt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown or malformed spawn options")]
 pub struct BadOption;
@@ -46,7 +46,7 @@ impl Field for Result<SpawnOptions, BadOption> {
         let before = decoder.clone();
         *self = understand(decoder);
         if self.is_err() {
-            // The message goes on behind the malformed term.
+            // The message continues after the malformed term.
             *decoder = before;
             decoder.skip_term()?;
         }

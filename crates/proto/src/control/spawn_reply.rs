@@ -11,11 +11,11 @@ control_message! {
     SpawnReply = 31 | 32, empty => SpawnReply {
         /// The request answered.
         reference: Reference,
-        /// The process that asked.
+        /// The requesting process.
         to: Pid,
         /// What was set up for the new process.
         flags: SpawnReplyFlags,
-        /// The new process, or why there is none: `badopt`, `system_limit`, `noconnection` or `notsup`.
+        /// The new process, or the reason of the failure: `badopt`, `system_limit`, `noconnection` or `notsup`.
         result: Result<Pid, Atom>,
     }
 }

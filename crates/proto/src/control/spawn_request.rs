@@ -10,21 +10,21 @@ use super::{
 };
 use crate::flags::DistributionFlags;
 
-/// A process is to be started on the receiver's node. The payload is the argument list.
+/// Starts a process on the receiver's node. The payload is the argument list.
 ///
 /// `{29, Ref, FromPid, GroupLeaderPid, {Module, Function, Arity}, Options}`, or the same with a `Token` as `{30, ..}`, then the
 /// payload. Erlang docs: *Distribution Protocol*, `SPAWN_REQUEST`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpawnRequest {
-    /// The request; also the monitor, if one is asked for.
+    /// The identity of the request; also of the monitor, if one is requested.
     pub reference: Reference,
-    /// The process that asks.
+    /// The requesting process.
     pub from: Pid,
     /// The group leader of the new process.
     pub group_leader: Pid,
     /// The function that the new process runs.
     pub function: Mfa,
-    /// What it asks for besides the process.
+    /// The options; `Err` if they are invalid.
     pub options: Result<SpawnOptions, BadOption>,
 }
 
@@ -57,12 +57,12 @@ impl Traced for SpawnRequest {
     const TRACED: u8 = 30;
 }
 
-/// A [`SpawnRequest`] that is to be sent, made of what is there already.
+/// A [`SpawnRequest`] to send, with borrowed parts.
 #[derive(Clone, Copy, Debug)]
 pub struct BorrowedSpawnRequest<'a> {
-    /// The request; also the monitor, if one is asked for.
+    /// The identity of the request; also of the monitor, if one is requested.
     pub reference: &'a Reference,
-    /// The process that asks.
+    /// The requesting process.
     pub from: &'a Pid,
     /// The group leader of the new process.
     pub group_leader: &'a Pid,
@@ -72,7 +72,7 @@ pub struct BorrowedSpawnRequest<'a> {
     pub function: &'a Atom,
     /// The function's arity.
     pub arity: u8,
-    /// What it asks for besides the process.
+    /// The options.
     pub options: SpawnOptions,
 }
 

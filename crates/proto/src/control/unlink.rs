@@ -4,7 +4,7 @@ use peerl_term::{Decoder, Pid};
 
 use super::{Content, ControlError, Signal, field::Field, macros::Received};
 
-/// A link is taken away. Obsolete: OTP 26 and later close the connection on it, and every peer takes
+/// Removes a link. Obsolete: OTP 26 and later close the connection on it, and every peer accepts
 /// [`UnlinkId`](super::UnlinkId). It is read, but never sent.
 ///
 /// `{4, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK`.

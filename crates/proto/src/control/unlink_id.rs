@@ -7,15 +7,16 @@ use peerl_term::Pid;
 use super::control_message;
 
 control_message! {
-    /// A link is taken away. The receiver answers with an [`UnlinkIdAck`](super::UnlinkIdAck), whether there was a link or not.
+    /// Removes a link. The receiver answers with an [`UnlinkIdAck`](super::UnlinkIdAck), whether or not there was a
+    /// link.
     ///
     /// `{35, Id, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK_ID`.
     UnlinkId = 35, empty, needs UNLINK_ID => Unlink {
-        /// The number of this unlink, unique among those of the two processes that await their acknowledgement.
+        /// The number of this unlink, unique among the unacknowledged ones between the two processes.
         id: NonZeroU64,
-        /// The process that unlinks.
+        /// The unlinking process.
         from: Pid,
-        /// The process that it was linked to.
+        /// The process to unlink from.
         to: Pid,
     }
 }

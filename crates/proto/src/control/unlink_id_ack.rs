@@ -5,15 +5,15 @@ use peerl_term::Pid;
 use super::control_message;
 
 control_message! {
-    /// An [`UnlinkId`](super::UnlinkId) is acknowledged.
+    /// Acknowledges an [`UnlinkId`](super::UnlinkId).
     ///
     /// `{36, Id, FromPid, To}`. Erlang docs: *Distribution Protocol*, `UNLINK_ID_ACK`.
     UnlinkIdAck = 36, empty => UnlinkAck {
-        /// The number of this unlink: not 0, and unique among those of the two processes that await their acknowledgement.
+        /// The number of the unlink: not 0, and unique among the unacknowledged ones between the two processes.
         id: u64,
-        /// The process that acknowledges.
+        /// The acknowledging process.
         from: Pid,
-        /// The process that unlinked.
+        /// The unlinking process.
         to: Pid,
     }
 }

@@ -23,7 +23,7 @@ impl Alive2Request {
         let raw = RawNodeInfo::split(&mut fields).ok_or(RequestError::Truncated { request: "ALIVE2_REQ" })?;
         match raw.judge() {
             Ok(node) => Ok(Self { node }),
-            // OTP's EPMD gives no answer to these two.
+            // OTP's EPMD does not answer these two.
             Err(NodeInfoError::Name(reason @ (NameError::Nul | NameError::Empty))) => Err(reason.into()),
             Err(reason) => Err(RequestError::Refused { highest_version: raw.highest_version, reason }),
         }

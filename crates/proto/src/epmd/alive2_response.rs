@@ -7,40 +7,40 @@ use bytes::BufMut;
 /// 121 | u8 result | u16 creation (1..3)   it does not
 /// ```
 ///
-/// It must be sent in one write: OTP's client collects only until it has four bytes.
+/// It must be sent in one write: OTP's client stops reading at four bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alive2Response {
-    /// Which of the two forms it has.
+    /// The form of the answer.
     pub width: CreationWidth,
-    /// What EPMD decided.
+    /// EPMD's decision.
     pub outcome: Alive2Outcome,
 }
 
 /// The form of an [`Alive2Response`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreationWidth {
-    /// Tag 121, a creation of 16 bits.
+    /// Tag 121, with a creation of 16 bits.
     Narrow,
-    /// Tag 118, a creation of 32 bits.
+    /// Tag 118, with a creation of 32 bits.
     Wide,
 }
 
-/// What EPMD decided about a registration.
+/// EPMD's decision about a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alive2Outcome {
-    /// The name is the node's while the connection stays open.
+    /// The node has the name while the connection stays open.
     Registered {
-        /// Tells this life of the name from earlier ones.
+        /// Distinguishes this use of the name from earlier ones.
         creation: u32,
     },
-    /// The name is taken or can't be taken.
+    /// The name is in use, or invalid.
     Refused {
         /// EPMD's result byte, 1 in all known versions.
         code: u8,
     },
 }
 
-/// What stands where the creation would in a refusal.
+/// The creation field of a refusal.
 const NO_CREATION: u32 = 99;
 
 impl Alive2Response {
@@ -50,9 +50,9 @@ impl Alive2Response {
     /// The first byte of the narrow form, `y`.
     pub const TAG_NARROW: u8 = 121;
 
-    /// The answer for a node that is registered, in the form that fits the node's highest version.
+    /// The answer to a registered node, in the form for the node's highest version.
     ///
-    /// The narrow form holds `creation` as 1, 2 or 3, like OTP's EPMD does.
+    /// The narrow form reduces `creation` to 1, 2 or 3, like OTP's EPMD.
     pub fn registered(highest_version: u16, creation: u32) -> Self {
         let width = CreationWidth::of(highest_version);
         let creation = match width {
@@ -62,7 +62,7 @@ impl Alive2Response {
         Self { width, outcome: Alive2Outcome::Registered { creation } }
     }
 
-    /// The answer for a node that is not registered, in the form that fits the node's highest version.
+    /// The answer to a refused node, in the form for the node's highest version.
     pub fn refused(highest_version: u16) -> Self {
         Self { width: CreationWidth::of(highest_version), outcome: Alive2Outcome::Refused { code: 1 } }
     }

@@ -3,11 +3,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-/// The part of a node name before the `@`, under which EPMD knows the node: 1 to 255 characters of UTF-8
-/// without white space or control characters.
+/// The part of a node name before the `@`, as EPMD stores it: 1 to 255 characters of UTF-8 without white space or
+/// control characters.
 ///
-/// EPMD itself only refuses NUL. White space is refused here as well because the answer to `NAMES` is text,
-/// in which a name like `"x at port 1\nname y"` would pass for two nodes.
+/// EPMD itself refuses only NUL. White space is refused here too, because the answer to `NAMES` is text, in which a
+/// name like `"x at port 1\nname y"` would read as two nodes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AliveName(Box<str>);
 

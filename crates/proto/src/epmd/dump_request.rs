@@ -1,4 +1,4 @@
-/// `DUMP_REQ` (100): asks for all names, those no longer in use too. Local clients only.
+/// `DUMP_REQ` (100): asks for all names, unused ones included. Local clients only.
 ///
 /// ```text
 /// u16 length | 100

@@ -12,9 +12,9 @@ use super::{AliveName, ResponseError};
 pub struct DumpResponse {
     /// The port that EPMD listens on.
     pub epmd_port: u16,
-    /// The registered names, the last one first, then those no longer in use, the oldest first.
+    /// The registered names, the newest first, then the unused ones, the oldest first.
     pub entries: Vec<DumpEntry>,
-    /// How many entries could not be understood.
+    /// How many entries could not be parsed.
     pub unreadable: usize,
 }
 
@@ -26,18 +26,18 @@ pub struct DumpEntry {
     pub state: DumpState,
     /// The name before the `@`.
     pub name: AliveName,
-    /// The port that the node has or had.
+    /// The port of the node that has or had the name.
     pub port: u16,
-    /// The number by which EPMD knows the connection.
+    /// EPMD's number for the connection.
     pub fd: u64,
 }
 
 /// Whether a name in a [`DumpResponse`] is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DumpState {
-    /// A node has it.
+    /// A node has the name.
     Active,
-    /// A node had it; EPMD remembers its creation.
+    /// A node had the name; EPMD keeps its creation.
     Old,
 }
 
@@ -50,7 +50,7 @@ impl DumpResponse {
     /// Decodes all bytes that came until EPMD closed the connection.
     ///
     /// # Errors
-    /// There are fewer than four bytes, they are no port, or the last entry was cut short.
+    /// There are fewer than four bytes, they are not a port, or the last entry is truncated.
     pub fn decode(mut answer: &[u8]) -> Result<Self, ResponseError> {
         const CUT: ResponseError = ResponseError::Truncated { request: "DUMP_REQ" };
         let epmd_port = answer.try_get_u32().map_err(|_| CUT)?;

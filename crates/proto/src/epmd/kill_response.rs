@@ -14,7 +14,7 @@ pub enum KillResponse {
 }
 
 impl KillResponse {
-    /// Decodes all bytes that came until EPMD closed the connection.
+    /// Decodes all bytes up to the end of the connection.
     ///
     /// # Errors
     /// The answer is neither of the two.

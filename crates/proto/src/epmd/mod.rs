@@ -1,9 +1,8 @@
 //! The messages of EPMD, the Erlang port mapper daemon, both ways and without I/O.
 //!
-//! A node registers its name and port with [`Alive2Request`] and keeps the connection open as its lease;
-//! its peers ask for it with [`PortPlease2Request`]. Every request is a two-byte length and a body
-//! that starts with a tag; no answer has a length, and those to `NAMES`, `DUMP`, `KILL` and `STOP` end when
-//! the connection closes.
+//! A node registers its name and port with [`Alive2Request`] and keeps the connection open as its lease; its peers
+//! look it up with [`PortPlease2Request`]. Every request is a two-byte length and a body that starts with a tag.
+//! Answers have no length; those to `NAMES`, `DUMP`, `KILL` and `STOP` end when the connection closes.
 //!
 //! | request | tag | answer |
 //! |---|---|---|
@@ -14,9 +13,9 @@
 //! | [`KillRequest`] | 107 | [`KillResponse`] |
 //! | [`StopRequest`] | 115 | [`StopResponse`] |
 //!
-//! A server reads with [`Request::read`] and encodes the answers. A client uses the crate `erl_dist` for `ALIVE2`, `PORT_PLEASE2`
-//! and `KILL`; what that crate has not, or understands less of, is here: the requests `NAMES`, `DUMP` and `STOP`, and the answers
-//! that end with the connection.
+//! A server reads with [`Request::read`] and encodes the answers. A client uses the crate `erl_dist` for `ALIVE2`,
+//! `PORT_PLEASE2` and `KILL`; here are the parts that this crate lacks or supports less completely: the requests
+//! `NAMES`, `DUMP` and `STOP`, and the answers that end with the connection.
 //!
 //! See [EPMD Protocol](https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html#epmd-protocol).
 //!
@@ -63,7 +62,7 @@ pub use stop_request::StopRequest;
 mod stop_response;
 pub use stop_response::StopResponse;
 
-/// The port that EPMD listens on unless `ERL_EPMD_PORT` says otherwise.
+/// EPMD's port, unless `ERL_EPMD_PORT` sets another.
 pub const DEFAULT_PORT: u16 = 4369;
 
 /// The highest distribution protocol version that OTP 23 and later offer.
@@ -72,5 +71,5 @@ pub const HIGHEST_VERSION: u16 = 6;
 /// The lowest distribution protocol version that OTP 25 to 29 offer.
 pub const LOWEST_VERSION: u16 = 5;
 
-/// The longest request body in bytes that EPMD takes, measured on the `epmd` of OTP 25.
+/// The longest request body in bytes that EPMD accepts, measured on the `epmd` of OTP 25.
 pub const MAX_REQUEST: usize = 3057;

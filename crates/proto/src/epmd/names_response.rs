@@ -11,10 +11,10 @@ use super::{AliveName, ResponseError};
 pub struct NamesResponse {
     /// The port that EPMD listens on.
     pub epmd_port: u16,
-    /// The nodes, the one registered last first.
+    /// The nodes, the newest first.
     pub names: Vec<NameEntry>,
-    /// How many lines could not be understood. Any local process can register a name that breaks a line of
-    /// this text, and that must not hide the other nodes.
+    /// How many lines could not be parsed. Any local process can register a name that breaks a line of this text;
+    /// such a name must not hide the other nodes.
     pub unreadable: usize,
 }
 
@@ -34,10 +34,11 @@ impl NamesResponse {
         Self { epmd_port, names, unreadable: 0 }
     }
 
-    /// Decodes all bytes that came until EPMD closed the connection.
+    /// Decodes all bytes up to the end of the connection.
     ///
     /// # Errors
-    /// There are fewer than four bytes, they are no port, or the text does not end with a line's end: it was cut short.
+    /// There are fewer than four bytes, they are not a port, or the text does not end with a line break: it is
+    /// truncated.
     pub fn decode(mut answer: &[u8]) -> Result<Self, ResponseError> {
         const CUT: ResponseError = ResponseError::Truncated { request: "NAMES_REQ" };
         let epmd_port = answer.try_get_u32().map_err(|_| CUT)?;
@@ -68,7 +69,7 @@ impl NamesResponse {
 }
 
 impl NameEntry {
-    /// A line that says that the node `name` is at `port`.
+    /// The line for the node `name` at `port`.
     pub fn new(name: AliveName, port: u16) -> Self {
         Self { name, port }
     }

@@ -2,7 +2,7 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::{AliveName, HIGHEST_VERSION, LOWEST_VERSION, NameError};
 
-/// What a node tells EPMD about itself, and EPMD tells others about it.
+/// A node's description, as it registers it and as EPMD returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct NodeInfo {
@@ -10,9 +10,9 @@ pub struct NodeInfo {
     pub name: AliveName,
     /// The TCP port on which the node takes distribution connections.
     pub port: u16,
-    /// Whether it is a usual or a hidden node.
+    /// Whether it is a normal or a hidden node.
     pub node_type: NodeType,
-    /// How its port is to be spoken to.
+    /// The transport of its port.
     pub protocol: TransportProtocol,
     /// The highest distribution protocol version it speaks.
     pub highest_version: u16,
@@ -38,15 +38,15 @@ impl NodeInfo {
         }
     }
 
-    /// Says that the node is of another kind.
+    /// Sets the kind of the node.
     pub fn with_type(self, node_type: NodeType) -> Self {
         Self { node_type, ..self }
     }
 
-    /// Adds free bytes, which no OTP release uses.
+    /// Sets the extra field, which no OTP release uses.
     ///
     /// # Errors
-    /// They are more than [`NodeInfo::MAX_EXTRA`].
+    /// It is longer than [`NodeInfo::MAX_EXTRA`].
     pub fn with_extra(self, extra: Bytes) -> Result<Self, NodeInfoError> {
         if extra.len() > Self::MAX_EXTRA {
             return Err(NodeInfoError::ExtraTooLong { length: extra.len() });
@@ -54,7 +54,7 @@ impl NodeInfo {
         Ok(Self { extra, ..self })
     }
 
-    /// The free bytes; empty for every OTP node.
+    /// The extra field; empty for every OTP node.
     pub fn extra(&self) -> &Bytes {
         &self.extra
     }
@@ -66,7 +66,7 @@ impl NodeInfo {
         out.put_u8(self.protocol.0);
         out.put_u16(self.highest_version);
         out.put_u16(self.lowest_version);
-        // Neither the name nor the extra field can have more than 1,020 bytes.
+        // The name and the extra field have at most 1,020 bytes each.
         out.put_u16(self.name.len() as u16);
         out.put_slice(self.name.as_bytes());
         out.put_u16(self.extra.len() as u16);
@@ -79,7 +79,7 @@ impl NodeInfo {
 pub struct NodeType(pub u8);
 
 impl NodeType {
-    /// A usual node, `M`.
+    /// A normal node, `M`.
     pub const NORMAL: Self = Self(77);
     /// A hidden node, `H`, as C nodes register.
     pub const HIDDEN: Self = Self(72);
@@ -94,7 +94,7 @@ impl TransportProtocol {
     pub const TCP: Self = Self(0);
 }
 
-/// Why the description of a node cannot be taken.
+/// Why the description of a node is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeInfoError {
@@ -109,7 +109,7 @@ pub enum NodeInfoError {
     },
 }
 
-/// The fields of a [`NodeInfo`] as they stand in a message, split but not yet judged.
+/// The fields of a [`NodeInfo`] in a message, split but not yet validated.
 pub(super) struct RawNodeInfo<'a> {
     pub(super) highest_version: u16,
     port: u16,
@@ -121,7 +121,7 @@ pub(super) struct RawNodeInfo<'a> {
 }
 
 impl<'a> RawNodeInfo<'a> {
-    /// Splits the fields off the front of `input`; `None` when the input is too short for its own lengths.
+    /// Splits the fields off the front of `input`; `None` if the input is shorter than its own lengths say.
     pub(super) fn split(input: &mut &'a [u8]) -> Option<Self> {
         Some(Self {
             port: input.try_get_u16().ok()?,

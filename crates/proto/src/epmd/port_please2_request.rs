@@ -1,6 +1,6 @@
 use super::{AliveName, RequestError};
 
-/// `PORT_PLEASE2_REQ` (122): asks where a node is.
+/// `PORT_PLEASE2_REQ` (122): asks for the address of a node.
 ///
 /// ```text
 /// u16 length | 122 | name

@@ -1,6 +1,6 @@
 use super::NodeInfo;
 
-/// `PORT2_RESP` (119): where a node is, or that nobody has the name.
+/// `PORT2_RESP` (119): the description of a node, or that no node has the name.
 ///
 /// ```text
 /// 119 | 0 | u16 port | u8 type | u8 protocol | u16 highest | u16 lowest | u16 n | name | u16 m | extra

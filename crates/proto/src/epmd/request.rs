@@ -5,31 +5,31 @@ use super::{
     PortPlease2Request, StopRequest,
 };
 
-/// Any request, as a server reads it from a fresh connection.
+/// Any request, as a server reads it from a new connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {
-    /// A node wants to register.
+    /// Registers a node.
     Alive2(Alive2Request),
-    /// Somebody asks where a node is.
+    /// Asks for the address of a node.
     PortPlease2(PortPlease2Request),
-    /// Somebody asks for all names.
+    /// Asks for all names.
     Names(NamesRequest),
-    /// Somebody asks for all names, those no longer in use too.
+    /// Asks for all names, unused ones included.
     Dump(DumpRequest),
-    /// EPMD is to end.
+    /// Ends EPMD.
     Kill(KillRequest),
-    /// A name is to be unregistered by force.
+    /// Unregisters a name by force.
     Stop(StopRequest),
 }
 
 impl Request {
-    /// Takes one whole request off the front of `input`, or leaves it alone and returns `None` when more bytes
-    /// are needed. `input` never needs to hold more than [`MAX_REQUEST`] + 2 bytes.
+    /// Takes one complete request off the front of `input`; returns `None` and leaves `input` unchanged while bytes
+    /// are missing. `input` never needs more than [`MAX_REQUEST`] + 2 bytes.
     ///
     /// # Errors
-    /// [`RequestError`]; the connection is to be closed then, after [`RequestError::refusal`] if there is one.
-    /// A connection carries one request, so bytes after it are an error too.
+    /// [`RequestError`]; the connection is then to be closed, after sending [`RequestError::refusal`] if there is
+    /// one. A connection carries one request, so further bytes are an error too.
     pub fn read(input: &mut BytesMut) -> Result<Option<Self>, RequestError> {
         let Some(length) = input.first_chunk::<2>().copied() else {
             return Ok(None);
@@ -61,7 +61,7 @@ impl Request {
         match *tag {
             Alive2Request::TAG => Alive2Request::decode(fields).map(Self::Alive2),
             PortPlease2Request::TAG => PortPlease2Request::decode(fields).map(Self::PortPlease2),
-            // What follows the tag of these three is ignored, as by OTP's.
+            // Like OTP's EPMD, ignore what follows the tag of these three.
             NamesRequest::TAG => Ok(Self::Names(NamesRequest)),
             DumpRequest::TAG => Ok(Self::Dump(DumpRequest)),
             KillRequest::TAG => Ok(Self::Kill(KillRequest)),
@@ -71,7 +71,7 @@ impl Request {
     }
 }
 
-/// Why a request cannot be served. It is the client's fault every time.
+/// Why a request cannot be served. The fault is always the client's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -84,39 +84,39 @@ pub enum RequestError {
         /// The stated length.
         length: usize,
     },
-    /// More bytes came than the stated length.
+    /// More bytes arrived than the stated length.
     #[error("{count} bytes follow the request")]
     TrailingBytes {
         /// How many more.
         count: usize,
     },
-    /// The body is too short for its own fields.
+    /// The body is shorter than its fields need.
     #[error("the {request} request is shorter than its fields")]
     Truncated {
         /// The request's name in Erlang's documentation.
         request: &'static str,
     },
-    /// The first byte of the body is no tag.
+    /// The first byte of the body is not a known tag.
     #[error("{tag} is no EPMD request")]
     UnknownRequest {
-        /// That byte.
+        /// The byte.
         tag: u8,
     },
-    /// The name asked for can't be a name.
+    /// The requested name is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The node that wants to register says something about itself that can't be taken.
+    /// The description of the registering node is invalid.
     #[error("the registration is refused: {reason}")]
     Refused {
-        /// The highest version the node speaks; it decides the answer's form.
+        /// The node's highest version; it decides the form of the answer.
         highest_version: u16,
-        /// What can't be taken.
+        /// What is invalid.
         reason: NodeInfoError,
     },
 }
 
 impl RequestError {
-    /// The answer that the client gets before the connection is closed; most faults get none.
+    /// The answer to send before closing the connection; most errors get none.
     pub fn refusal(&self) -> Option<Alive2Response> {
         match self {
             Self::Refused { highest_version, .. } => Some(Alive2Response::refused(*highest_version)),

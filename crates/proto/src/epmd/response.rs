@@ -1,27 +1,27 @@
-/// Why an answer cannot be understood. It is EPMD's fault, or what listens there is no EPMD.
+/// Why an answer cannot be parsed: EPMD is faulty, or the port belongs to another program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// The answer ends too early.
+    /// The answer is truncated.
     #[error("the answer to {request} is cut short")]
     Truncated {
         /// The request's name in Erlang's documentation.
         request: &'static str,
     },
-    /// The answer should start with EPMD's port and does not.
+    /// The answer does not start with EPMD's port.
     #[error("the answer to {request} starts with {number}, which is no port")]
     NoPort {
         /// The request's name in Erlang's documentation.
         request: &'static str,
-        /// The number that it starts with.
+        /// The number at the start.
         number: u32,
     },
-    /// The text of the answer is not one of those that EPMD gives.
+    /// EPMD does not give such a text.
     #[error("the answer to {request} is {text:?}")]
     UnknownText {
         /// The request's name in Erlang's documentation.
         request: &'static str,
-        /// The first 64 bytes of it.
+        /// Its first 64 bytes.
         text: String,
     },
 }

@@ -16,7 +16,7 @@ pub enum StopResponse {
 }
 
 impl StopResponse {
-    /// Decodes all bytes that came until EPMD closed the connection.
+    /// Decodes all bytes up to the end of the connection.
     ///
     /// # Errors
     /// The answer is neither of the two.
@@ -28,7 +28,7 @@ impl StopResponse {
         }
     }
 
-    /// The answer's bytes; OTP's EPMD says `STOPPED` of a node that it doesn't know as well.
+    /// The answer's bytes; for an unknown node OTP's EPMD says `STOPPED` too.
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Stopped => b"STOPPED".to_vec(),

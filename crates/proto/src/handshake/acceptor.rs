@@ -6,26 +6,26 @@ use super::{
 };
 use crate::{cookie::Cookie, flags::DistributionFlags, node_name::NodeName};
 
-/// Waits for the caller to say who it is.
+/// Waits for the initiator's name.
 #[derive(Debug)]
 pub struct ExpectName {
     local: LocalNode,
 }
 
-/// Who calls. It waits for this node's decision.
+/// The initiator, which waits for this node's decision.
 #[derive(Debug)]
 #[must_use]
 pub enum Introduced {
-    /// A node with a name.
+    /// It has a name.
     Named(Caller),
-    /// A node that wants to be given a name.
+    /// It asks for a name.
     Dynamic(NamelessCaller),
 }
 
-/// A caller refused because it lacks a mandatory flag.
+/// An initiator that was refused because it lacks a mandatory flag.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Why.
+    /// The reason.
     pub error: HandshakeError,
     /// The `not_allowed` status to send before closing, where the protocol has one.
     pub farewell: Option<Vec<u8>>,
@@ -52,7 +52,7 @@ impl ExpectName {
     /// Takes the name message.
     pub fn receive(self, message: &[u8]) -> Result<Introduced, Refused> {
         let SendName { flags, creation, name, old } = SendName::parse(message)?;
-        // An old-style caller sends the high half of its flags later.
+        // An initiator with the old handshake sends the high half of its flags later.
         let required = if old { low_half(self.local.required) } else { self.local.required };
         let missing = flags.missing_mandatory(required);
         if !missing.is_empty() {
@@ -61,7 +61,7 @@ impl ExpectName {
             return Err(Refused { error: HandshakeError::MissingFlags { peer, missing }, farewell: Some(farewell) });
         }
         if flags.contains(DistributionFlags::NAME_ME) && !old {
-            // The host becomes part of a name that we make, so it must be fit for one.
+            // The host becomes part of the name that this node assigns, so it must be valid.
             node_name(&format!("x@{name}"))?;
             return Ok(Introduced::Dynamic(NamelessCaller { local: self.local, host: name.to_owned(), flags }));
         }
@@ -75,7 +75,7 @@ impl ExpectName {
     }
 }
 
-/// A node that calls by its name.
+/// An initiator with a name.
 #[derive(Debug)]
 pub struct Caller {
     local: LocalNode,
@@ -86,49 +86,50 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Takes another cookie than the node's for this peer, as `erlang:set_cookie/2` does.
+    /// Sets the cookie for this peer, instead of the node's, as `erlang:set_cookie/2` does.
     pub fn use_cookie(&mut self, cookie: Cookie) {
         self.local.cookie = cookie;
     }
 
-    /// The caller's name. It is not proved yet.
+    /// The initiator's name, not yet authenticated.
     pub fn name(&self) -> &NodeName {
         &self.name
     }
 
-    /// The caller's flags.
+    /// The initiator's flags.
     pub fn flags(&self) -> DistributionFlags {
         self.flags
     }
 
-    /// `ok`: goes on. `challenge` is 32 bits that nobody can foresee.
+    /// `ok`: continues. `challenge` is 32 unpredictable bits.
     ///
-    /// The two messages are to be written one after the other, as OTP does: packet analysers take a segment for one message.
+    /// The two messages are to be written one after the other, as OTP does: packet analysers expect one message per
+    /// segment.
     pub fn accept(self, challenge: u32) -> (ExpectReply, [Vec<u8>; 2]) {
         let status = status(&self.local, &Status::Ok);
         let (state, challenge) = self.challenge(challenge);
         (state, [status, challenge])
     }
 
-    /// `ok_simultaneous`: goes on, and this node gives up its own attempt to connect to the caller.
+    /// `ok_simultaneous`: continues, and this node drops its own attempt to connect to the initiator.
     pub fn accept_simultaneous(self, challenge: u32) -> (ExpectReply, [Vec<u8>; 2]) {
         let status = status(&self.local, &Status::OkSimultaneous);
         let (state, challenge) = self.challenge(challenge);
         (state, [status, challenge])
     }
 
-    /// `alive`: asks whether this connection replaces the one that is up already.
+    /// `alive`: asks whether this connection replaces the existing one.
     pub fn ask_alive(self) -> (ExpectAliveAnswer, Vec<u8>) {
         let out = status(&self.local, &Status::Alive);
         (ExpectAliveAnswer { caller: self }, out)
     }
 
-    /// `nok`: this node's own attempt to connect to the caller wins. Close after sending the bytes.
+    /// `nok`: this node's own attempt to connect to the initiator wins. Close after sending the bytes.
     pub fn yield_to_ours(self) -> Vec<u8> {
         status(&self.local, &Status::Nok)
     }
 
-    /// `not_allowed`: the caller is not welcome. Close after sending the bytes.
+    /// `not_allowed`: refuses the initiator. Close after sending the bytes.
     pub fn refuse(self) -> Vec<u8> {
         status(&self.local, &Status::NotAllowed)
     }
@@ -147,7 +148,7 @@ impl Caller {
     }
 }
 
-/// A node that calls without a name and wants one.
+/// An initiator that asks for a name.
 #[derive(Debug)]
 pub struct NamelessCaller {
     local: LocalNode,
@@ -156,18 +157,18 @@ pub struct NamelessCaller {
 }
 
 impl NamelessCaller {
-    /// The host that the name must have.
+    /// The host of the name to assign.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The caller's flags.
+    /// The initiator's flags.
     pub fn flags(&self) -> DistributionFlags {
         self.flags
     }
 
-    /// `named:`: gives the caller the name `name@host` and a creation, and goes on. OTP takes a base-36 number for the
-    /// name that it doesn't give twice. The connection will be hidden.
+    /// `named:`: assigns the name `name@host` and a creation to the initiator, and continues. OTP uses a base-36
+    /// number, never the same twice, as the name. The connection will be hidden.
     pub fn give_name(
         self,
         name: &str,
@@ -183,31 +184,31 @@ impl NamelessCaller {
         Ok((state, [status, message]))
     }
 
-    /// `not_allowed`: the caller is not welcome. Close after sending the bytes.
+    /// `not_allowed`: refuses the initiator. Close after sending the bytes.
     pub fn refuse(self) -> Vec<u8> {
         status(&self.local, &Status::NotAllowed)
     }
 }
 
-/// Waits for the caller to say whether the connection that is up already is dead.
+/// Waits for the initiator to say whether the existing connection is dead.
 #[derive(Debug)]
 pub struct ExpectAliveAnswer {
     caller: Caller,
 }
 
-/// Which connection counts.
+/// Which connection stays.
 #[derive(Debug)]
 #[must_use]
 pub enum AliveAnswer {
-    /// This one. The old one is to be ended when the handshake is done, *before* the acknowledgement is sent; until
-    /// then the caller hasn't proved that it knows the cookie.
+    /// The new one. Close the old one after the handshake, *before* sending the acknowledgement: until then the
+    /// initiator has not proved that it knows the cookie.
     Replace(ExpectReply, Vec<u8>),
-    /// The old one: close this one.
+    /// The old one: close the new one.
     KeepOld,
 }
 
 impl ExpectAliveAnswer {
-    /// Takes the answer. `challenge` is 32 bits that nobody can foresee.
+    /// Takes the answer. `challenge` is 32 unpredictable bits.
     pub fn receive(self, message: &[u8], challenge: u32) -> Result<AliveAnswer, HandshakeError> {
         if !StatusReply::parse(message)?.replace {
             return Ok(AliveAnswer::KeepOld);
@@ -222,7 +223,7 @@ impl ExpectAliveAnswer {
     }
 }
 
-/// Waits for the caller's proof that it knows the cookie.
+/// Waits for the initiator's proof that it knows the cookie.
 #[derive(Debug)]
 pub struct ExpectReply {
     local: LocalNode,
@@ -233,18 +234,18 @@ pub struct ExpectReply {
     challenge: u32,
 }
 
-/// How far the caller's proof is.
+/// The state of the initiator's proof.
 #[derive(Debug)]
 #[must_use]
 pub enum AfterReply {
-    /// An old-style caller has sent the rest of its name message; the proof is still due.
+    /// An initiator with the old handshake has sent the rest of its name message; the proof is still missing.
     Complemented(ExpectReply),
-    /// The caller knows the cookie. The connection is up as soon as the bytes are sent; frames follow.
+    /// The initiator knows the cookie. The connection is up once the bytes are sent; frames follow.
     Established(Established, Vec<u8>),
 }
 
 impl ExpectReply {
-    /// Takes the reply (or, of an old-style caller, the complement before it).
+    /// Takes the reply, or the complement that precedes it in the old handshake.
     pub fn receive(mut self, message: &[u8]) -> Result<AfterReply, HandshakeError> {
         if self.complement_due {
             let Complement { flags_high, creation } = Complement::parse(message)?;
@@ -362,7 +363,7 @@ mod tests {
         assert!(alive().receive(b"sperhaps", 1).is_err());
     }
 
-    /// `BIT_BINARIES`, and the two that OTP 26 added to what it requires.
+    /// `BIT_BINARIES`, and the two flags that OTP 26 requires in addition.
     #[test]
     fn missing_flags_are_answered() {
         for (flags, lacks) in [

@@ -1,19 +1,19 @@
-//! Which connection counts when there are several attempts between the same two nodes.
+//! Which connection stays when two nodes make several attempts.
 //!
-//! Two nodes that know each other may connect to each other at the same moment, and a node whose connection broke
-//! unnoticed by its peer comes back while the peer still thinks that it is connected. A [`PeerSlot`] knows the attempts
-//! with one peer and answers as OTP's `net_kernel` does:
+//! Two nodes may connect to each other at the same moment. A node may also come back while its peer has not yet
+//! noticed that the old connection broke. A [`PeerSlot`] tracks the attempts with one peer and answers like OTP's
+//! `net_kernel`:
 //!
-//! - an attempt of ours is pending and the peer calls: the node with the greater name insists on its own attempt
-//!   (`nok`), the other gives its own up (`ok_simultaneous`);
-//! - the connection is up and the peer calls: it is asked (`alive`) whether it means to replace it;
-//! - a third attempt while one is replacing already: closed without a word.
+//! - This node's attempt is pending and the peer connects: the node with the greater name keeps its own attempt
+//!   (`nok`), the other drops its own (`ok_simultaneous`).
+//! - The connection is up and the peer connects: the peer is asked (`alive`) whether the new connection replaces it.
+//! - Another attempt arrives while one is replacing the connection: it is closed without an answer.
 //!
 //! Erlang docs: *Distribution Protocol*, section "Distribution Handshake", steps 3 and 4.
 
 use crate::node_name::NodeName;
 
-/// Names one connection or attempt; the caller chooses the numbers and never gives one twice for a peer.
+/// The identity of a connection or attempt; the driver never reuses one for the same peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptId(pub u64);
 
@@ -27,70 +27,70 @@ pub struct PeerSlot {
 enum State {
     #[default]
     Idle,
-    /// We dialled.
+    /// This node dialled.
     Outgoing(AttemptId),
-    /// We dialled and were told to wait for the peer's own attempt.
+    /// This node dialled and was told to wait for the peer's own attempt.
     Awaiting(AttemptId),
     /// The peer dialled.
     Incoming(AttemptId),
-    /// The connection is up, and perhaps a new one is about to replace it.
+    /// The connection is up; a new one may be about to replace it.
     Up { connection: AttemptId, replacing: Option<AttemptId> },
 }
 
-/// What to do when something wants a connection to the peer.
+/// What to do when this node wants a connection to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum DialVerdict {
     /// Dial.
     Dial,
-    /// An attempt is under way; its outcome is this one's too.
+    /// An attempt is pending; share its outcome.
     Wait(AttemptId),
     /// The connection is up.
     Up(AttemptId),
 }
 
-/// What to answer a peer that calls.
+/// How to answer a peer that connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum CallVerdict {
-    /// [`accept`](super::acceptor::Caller::accept); if the peer has an older attempt pending, that one is dead.
+    /// [`accept`](super::acceptor::Caller::accept). An older pending attempt of the peer is dead.
     Accept {
         /// The peer's older attempt, to be dropped.
         stale: Option<AttemptId>,
     },
-    /// [`accept_simultaneous`](super::acceptor::Caller::accept_simultaneous), and drop our own attempt.
+    /// [`accept_simultaneous`](super::acceptor::Caller::accept_simultaneous), and drop this node's attempt.
     AcceptSimultaneous {
-        /// Our own attempt.
+        /// This node's attempt.
         ours: AttemptId,
     },
     /// [`yield_to_ours`](super::acceptor::Caller::yield_to_ours).
     Yield,
     /// [`ask_alive`](super::acceptor::Caller::ask_alive).
     AskAlive,
-    /// Close without a word.
+    /// Close without an answer.
     Close,
 }
 
-/// What to do with a handshake that ended well.
+/// What to do after a successful handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum UpVerdict {
     /// The connection is up.
     Up,
-    /// The connection is up; end the old one first (its `nodedown` comes before the new `nodeup`), and only then
-    /// send the acknowledgement.
+    /// The connection is up. End the old one first (its `nodedown` precedes the new `nodeup`), and only then send the
+    /// acknowledgement.
     Replaces(AttemptId),
-    /// Another attempt has taken this one's place: close it.
+    /// Another attempt has replaced this one: close it.
     Superseded,
 }
 
 impl PeerSlot {
-    /// No connection, no attempt.
+    /// A slot without connection or attempt.
     pub fn new() -> Self {
         PeerSlot::default()
     }
 
-    /// Something here wants a connection; `attempt` names it if it is to be dialled.
+    /// This node wants a connection; `attempt` is the identity for dialling.
     pub fn dial(&mut self, attempt: AttemptId) -> DialVerdict {
         match self.state {
             State::Idle => {
@@ -104,7 +104,7 @@ impl PeerSlot {
         }
     }
 
-    /// The peer `theirs` has called this node, `ours`, on the new connection `attempt`.
+    /// The peer `theirs` has connected to this node, `ours`, as `attempt`.
     pub fn call(&mut self, attempt: AttemptId, ours: &NodeName, theirs: &NodeName) -> CallVerdict {
         match self.state {
             State::Idle | State::Awaiting(_) => {
@@ -128,21 +128,21 @@ impl PeerSlot {
         }
     }
 
-    /// Our attempt was answered `nok`: it is over, but the peer's own attempt is on its way. Should it not come, the
-    /// caller says [`closed`](Self::closed) for the same `attempt` after its set-up time.
+    /// Our attempt was answered `nok`: it is over, and the peer's own attempt is on its way. If that does not arrive
+    /// within the set-up time, the driver calls [`closed`](Self::closed) for the same `attempt`.
     pub fn yielded(&mut self, attempt: AttemptId) {
         if self.state == State::Outgoing(attempt) {
             self.state = State::Awaiting(attempt);
         }
     }
 
-    /// Our attempt was answered `alive`: whether it shall [`replace`](super::initiator::AnswerAlive::replace) the
-    /// connection that the peer believes in. It shall, unless there is a better one by now.
+    /// Our attempt was answered `alive`: whether to [`replace`](super::initiator::AnswerAlive::replace) the
+    /// connection that the peer considers up. Yes, unless a better one exists by now.
     pub fn replaces(&self, attempt: AttemptId) -> bool {
         self.state == State::Outgoing(attempt)
     }
 
-    /// The handshake of `attempt` has ended well.
+    /// The handshake of `attempt` has succeeded.
     pub fn established(&mut self, attempt: AttemptId) -> UpVerdict {
         match self.state {
             State::Outgoing(pending) | State::Incoming(pending) if pending == attempt => {
@@ -157,13 +157,13 @@ impl PeerSlot {
         }
     }
 
-    /// The connection or attempt has ended, for whatever reason.
+    /// The connection or attempt has ended, for any reason.
     pub fn closed(&mut self, attempt: AttemptId) {
         self.state = match self.state {
             State::Outgoing(pending) | State::Awaiting(pending) | State::Incoming(pending) if pending == attempt => {
                 State::Idle
             }
-            // The one that was to replace it needs no leave any more.
+            // Its replacement can now simply connect.
             State::Up { connection, replacing } if connection == attempt => {
                 replacing.map_or(State::Idle, State::Incoming)
             }
@@ -174,7 +174,7 @@ impl PeerSlot {
         };
     }
 
-    /// The connection that is up.
+    /// The connection that is up, if any.
     pub fn up(&self) -> Option<AttemptId> {
         match self.state {
             State::Up { connection, .. } => Some(connection),
@@ -182,7 +182,7 @@ impl PeerSlot {
         }
     }
 
-    /// Whether nothing is known, so that the slot can be forgotten.
+    /// Whether the slot is empty and can be removed.
     pub fn is_idle(&self) -> bool {
         self.state == State::Idle
     }

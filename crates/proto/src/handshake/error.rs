@@ -1,7 +1,8 @@
-//! Why a handshake failed, and whose fault it was.
+//! Why a handshake failed.
 
 use super::ForeignProtocol;
 use crate::{
+    fault::Fault,
     flags::DistributionFlags,
     node_name::{NodeName, NodeNameError},
 };
@@ -10,26 +11,26 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The peer sent something else than what the protocol has at this point.
+    /// The peer sent another message than the protocol requires at this point.
     #[error("the peer sent {} instead of its {expected}", Tag(*tag))]
     Unexpected {
-        /// The message that was due.
+        /// The required message.
         expected: &'static str,
-        /// The first byte of what came; `None` for an empty message.
+        /// The first byte of the message; `None` if it was empty.
         tag: Option<u8>,
     },
-    /// A message doesn't have the form it must have.
+    /// A message has the wrong form.
     #[error("the peer's {message} message is malformed: {what}")]
     Malformed {
         /// The message.
         message: &'static str,
         /// What is wrong with it.
-        what: &'static str,
+        what: MessageError,
     },
-    /// A length says that the message is longer than any handshake message can be.
+    /// The announced length exceeds that of any handshake message.
     #[error("the peer announced a handshake message of {length} bytes; is this an Erlang node?")]
     MessageTooLong {
-        /// The length announced.
+        /// The announced length.
         length: usize,
     },
     /// The peer speaks another protocol.
@@ -38,80 +39,100 @@ pub enum HandshakeError {
         /// The protocol.
         protocol: ForeignProtocol,
     },
-    /// The peer answered with a status that doesn't exist.
+    /// The peer answered with an unknown status.
     #[error("the peer answered with the unknown status {status:?}")]
     UnknownStatus {
-        /// The status, at most 40 bytes of it.
+        /// Its first 40 bytes.
         status: String,
     },
-    /// The peer's name is not the name of a node.
+    /// The peer's name is not a valid node name.
     #[error("the peer's name is invalid: {0}")]
     PeerName(NodeNameError),
-    /// The peer that was dialled answers to another name.
+    /// The dialled peer has another name.
     #[error("{dialled} answered as {answered}; the address belongs to another node")]
     WrongName {
-        /// The name dialled.
+        /// The dialled name.
         dialled: NodeName,
         /// The name in the challenge.
         answered: String,
     },
-    /// The peer can't do something that we require.
+    /// The peer lacks required capabilities.
     #[error("{peer} lacks what this node requires: {}", Flags(*missing))]
     MissingFlags {
-        /// The peer, or its host when it has no name yet.
+        /// The peer, or its host if it has no name yet.
         peer: String,
-        /// What it lacks.
+        /// The missing capabilities.
         missing: DistributionFlags,
     },
-    /// The peer refuses us: we aren't in its list of allowed nodes, or lack a flag that it requires.
+    /// The peer refuses this node: it is not in the peer's list of allowed nodes, or lacks a required flag.
     #[error("{peer} does not allow this node to connect")]
     NotAllowed {
         /// The peer.
         peer: NodeName,
     },
-    /// The digest doesn't prove our cookie.
+    /// The digest does not match this node's cookie.
     #[error("{peer} has another cookie")]
     CookieMismatch {
         /// The peer.
         peer: NodeName,
     },
-    /// The peer gave us a name although we have one, or gave none although we asked for one.
-    #[error("{peer} misunderstood this node's name: {what}")]
+    /// The peer assigned this node an invalid name, an unrequested one, or none.
+    #[error("{peer} assigned this node's name wrongly: {what}")]
     Naming {
         /// The peer.
         peer: NodeName,
-        /// What went wrong.
-        what: &'static str,
+        /// What is wrong.
+        what: AssignedNameError,
     },
-    /// The peer closed the connection; most often it means `probably`.
+    /// The peer closed the connection.
     #[error("the peer closed the connection in the handshake: {probably}")]
     Closed {
-        /// What it most often means at this point.
+        /// The most likely reason at this point.
         probably: &'static str,
     },
-    /// The peer let the set-up time pass.
+    /// The set-up time elapsed without a message.
     #[error("the peer did not send its {waiting_for} in time")]
     Timeout {
-        /// The message that was due.
+        /// The required message.
         waiting_for: &'static str,
     },
 }
 
-/// Whose fault it is that a handshake failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The peer broke the protocol, or is no Erlang node.
-    Peer,
-    /// Both are right, but of versions or settings that can't work together.
-    Incompatible,
-    /// A setting is wrong: the cookie, the name, the peer's allow list, the address.
-    Configuration,
-    /// The network or the peer's life: it closed or fell silent.
-    Transport,
+/// What is wrong with the form of a handshake message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// It is shorter than its fields.
+    #[error("too few bytes")]
+    Truncated,
+    /// Bytes follow its last field.
+    #[error("bytes after its end")]
+    TrailingBytes,
+    /// The name is not UTF-8.
+    #[error("a name that is not UTF-8")]
+    NameText,
+    /// The answer to `alive` is neither `true` nor `false`.
+    #[error("neither true nor false")]
+    NoBoolean,
+}
+
+/// What is wrong with the name that a peer assigns to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssignedNameError {
+    /// This node has a name and did not ask for one.
+    #[error("it assigns a name to a node that has one")]
+    Unrequested,
+    /// The name is on another host.
+    #[error("it assigns a name on another host")]
+    OtherHost,
+    /// This node asked for a name and got none.
+    #[error("it assigns no name to a node that asked for one")]
+    Missing,
 }
 
 impl HandshakeError {
-    /// The reason in a few words, without anything that the peer has chosen.
+    /// The reason in a few words, without text that the peer chose.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unexpected { .. } => "unexpected message",
@@ -124,13 +145,13 @@ impl HandshakeError {
             Self::MissingFlags { .. } => "missing capabilities",
             Self::NotAllowed { .. } => "not allowed",
             Self::CookieMismatch { .. } => "wrong cookie",
-            Self::Naming { .. } => "name misunderstood",
+            Self::Naming { .. } => "wrong name assigned",
             Self::Closed { .. } => "closed",
             Self::Timeout { .. } => "timeout",
         }
     }
 
-    /// Whose fault it was.
+    /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Unexpected { .. }
@@ -138,10 +159,10 @@ impl HandshakeError {
             | Self::MessageTooLong { .. }
             | Self::UnknownStatus { .. }
             | Self::PeerName(_)
-            | Self::Naming { .. } => Fault::Peer,
-            Self::MissingFlags { .. } | Self::Foreign { .. } => Fault::Incompatible,
-            Self::WrongName { .. } | Self::NotAllowed { .. } | Self::CookieMismatch { .. } => Fault::Configuration,
-            Self::Closed { .. } | Self::Timeout { .. } => Fault::Transport,
+            | Self::Naming { .. } => Fault::PeerMisbehaved,
+            Self::MissingFlags { .. } | Self::Foreign { .. } => Fault::PeerIncompatible,
+            Self::WrongName { .. } | Self::NotAllowed { .. } | Self::CookieMismatch { .. } => Fault::Misconfigured,
+            Self::Closed { .. } | Self::Timeout { .. } => Fault::ConnectionLost,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A handshake from its first message to its last, on either side.
+//! A complete handshake, on either side.
 
 use super::{
     Established, HandshakeError, LocalNode,
@@ -11,61 +11,62 @@ use super::{
 };
 use crate::node_name::{NodeName, NodeNameError};
 
-/// A handshake that waits for the next message of the peer, whichever that is.
+/// A handshake that waits for the peer's next message.
 ///
-/// The states are those of [`initiator`] and [`acceptor`](super::acceptor); what a node has to decide comes out as a [`Step`].
+/// The states are those of [`initiator`] and [`acceptor`](super::acceptor); a [`Step`] tells what the node must
+/// decide.
 #[derive(Debug)]
 pub enum Handshake {
-    /// This node has said its name.
+    /// This node has sent its name.
     ExpectStatus(ExpectStatus),
-    /// The peer lets this node go on.
+    /// The peer has accepted this node's name.
     ExpectChallenge(ExpectChallenge),
-    /// This node has proved itself.
+    /// This node has sent its proof.
     ExpectAck(ExpectAck),
     /// The peer has connected.
     ExpectName(ExpectName),
-    /// The peer was asked whether its connection replaces an older one.
+    /// The peer was asked whether its connection replaces an existing one.
     ExpectAliveAnswer(ExpectAliveAnswer),
     /// The peer was challenged.
     ExpectReply(ExpectReply),
 }
 
-/// What follows from a message.
+/// The consequence of a message.
 #[derive(Debug)]
 #[must_use]
 pub enum Step {
-    /// These bytes are to be written, one after the other; then the next message is waited for.
+    /// Write these bytes, one after the other, and wait for the next message.
     Next(Handshake, Vec<Vec<u8>>),
-    /// The peer believes in an older connection: this node says which one counts.
+    /// The peer considers an older connection up: this node decides which one stays.
     AnswerAlive(AnswerAlive),
-    /// A node has said its name: what becomes of it is to be [answered](Caller::answer).
+    /// The initiator has sent its name: [answer](Caller::answer) it.
     Named(Caller),
-    /// A node has no name and wants one.
+    /// The initiator asks for a name.
     Nameless(NamelessCaller),
-    /// The peer's own attempt wins: close, and wait for that one.
+    /// The peer's own attempt wins: close, and wait for it.
     Yielded,
     /// Write these bytes, if there are any, and close.
     Dismissed(Option<Vec<u8>>),
-    /// The peer has proved itself. The bytes, if there are any, are to be written as soon as the connection counts.
+    /// The peer is authenticated. Write the bytes, if there are any, once the connection is registered.
     Established(Established, Vec<u8>),
 }
 
 impl Handshake {
-    /// Begins a handshake with a peer that was dialled: gives the first bytes to write.
+    /// Begins a handshake with a dialled peer: returns the first bytes to write.
     pub fn initiate(local: LocalNode, peer: NodeName) -> (Self, Vec<u8>) {
         let (state, out) = initiator::start(local, peer);
         (Handshake::ExpectStatus(state), out)
     }
 
-    /// Begins a handshake on a connection that a peer has opened.
+    /// Begins a handshake on an accepted connection.
     pub fn accept(local: LocalNode) -> Self {
         Handshake::ExpectName(ExpectName::new(local))
     }
 
-    /// Takes the next message. `challenge` is 32 bits that nobody can foresee.
+    /// Takes the next message. `challenge` is 32 unpredictable bits.
     ///
     /// # Errors
-    /// If the handshake has failed: the connection is to be closed, after the [farewell](Refused::farewell).
+    /// If the handshake fails: send the [farewell](Refused::farewell), if there is one, and close the connection.
     pub fn receive(self, message: &[u8], challenge: u32) -> Result<Step, Refused> {
         Ok(match self {
             Handshake::ExpectStatus(state) => match state.receive(message)? {
@@ -105,7 +106,7 @@ impl Handshake {
         }
     }
 
-    /// The message that is waited for.
+    /// The message that the handshake waits for.
     pub fn waiting_for(&self) -> &'static str {
         match self {
             Handshake::ExpectStatus(_) => "status",
@@ -119,8 +120,7 @@ impl Handshake {
 }
 
 impl Caller {
-    /// Answers the caller as its [`PeerSlot`](super::arbitration::PeerSlot) has decided. `challenge` is 32 bits that nobody can
-    /// foresee.
+    /// Answers as the [`PeerSlot`](super::arbitration::PeerSlot) decided. `challenge` is 32 unpredictable bits.
     pub fn answer(self, verdict: CallVerdict, challenge: u32) -> Step {
         match verdict {
             CallVerdict::Accept { .. } => next(self.accept(challenge)),
@@ -136,10 +136,10 @@ impl Caller {
 }
 
 impl NamelessCaller {
-    /// Gives the caller the name `name@host` and a creation; see [`give_name`](Self::give_name).
+    /// Assigns the name `name@host` and a creation; see [`give_name`](Self::give_name).
     ///
     /// # Errors
-    /// If there can be no such name.
+    /// If the name is invalid.
     pub fn answer(self, name: &str, creation: u32, challenge: u32) -> Result<Step, NodeNameError> {
         self.give_name(name, creation, challenge).map(next)
     }

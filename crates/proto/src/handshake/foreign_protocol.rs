@@ -1,52 +1,52 @@
-//! What a peer speaks that is no Erlang node, or one behind another transport.
+//! Recognises peers that speak another protocol, or use another transport.
 
 use std::fmt;
 
-/// A protocol that is not Erlang's distribution, told by the first bytes that a peer sends.
+/// A protocol that is not the Erlang distribution, recognised by its first bytes.
 ///
-/// None of these bytes begins a handshake message: as a length they are more than
+/// No handshake message begins with these bytes: as a length they exceed
 /// [`HandshakeReader::MAX_MESSAGE`](super::HandshakeReader::MAX_MESSAGE).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForeignProtocol {
-    /// A TLS record: a handshake of a node with `-proto_dist inet_tls`, or its alert because we sent none.
+    /// A TLS record: the handshake of a node with `-proto_dist inet_tls`, or its alert because it got none.
     Tls,
-    /// A request or a response of HTTP.
+    /// An HTTP request or response.
     Http,
-    /// The banner of SSH.
+    /// An SSH banner.
     Ssh,
-    /// Another protocol of text lines.
+    /// Another text protocol.
     Text {
         /// The first printable characters, at most 40.
         begins: String,
     },
 }
 
-/// What the first bytes of a stream tell.
+/// What the first bytes of a stream show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FirstBytes {
     Foreign(ForeignProtocol),
-    /// They are the beginning of a line of text; the rest of the line is worth waiting for.
+    /// They begin a line of text; its end is worth waiting for.
     Line(ForeignProtocol),
-    /// They are too few.
+    /// There are too few bytes.
     TooFew,
     Unknown,
 }
 
 impl ForeignProtocol {
-    /// This many bytes tell all protocols.
+    /// This many bytes identify every protocol.
     const TELLING: usize = 4;
 
-    /// The longest quotation of a text.
+    /// The length of a quotation.
     const QUOTED: usize = 40;
 
-    /// RFC 9110 section 9, RFC 9113 section 3.4; a server that takes a request for one of HTTP/0.9 answers with a page only.
+    /// RFC 9110 section 9, RFC 9113 section 3.4; a server that assumes HTTP/0.9 answers with a page only.
     const HTTP: [&[u8; Self::TELLING]; 15] = [
         b"HTTP", b"GET ", b"PUT ", b"POST", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"PRI ", b"<!DO",
         b"<!do", b"<htm", b"<HTM",
     ];
 
-    /// Names the protocol of a stream that begins with these bytes.
+    /// The protocol of a stream that begins with these bytes, if it is recognised.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match Self::look(bytes) {
             FirstBytes::Foreign(protocol) | FirstBytes::Line(protocol) => Some(protocol),
@@ -55,7 +55,7 @@ impl ForeignProtocol {
     }
 
     pub(super) fn look(bytes: &[u8]) -> FirstBytes {
-        // A content type, and the major version of all versions (RFC 8446 section 5.1).
+        // A content type, and the major version that all TLS versions use (RFC 8446 section 5.1).
         let may_be_tls = bytes.first().is_none_or(|kind| (20..=23).contains(kind))
             && bytes.get(1).is_none_or(|major| *major == 3)
             && bytes.get(2).is_none_or(|minor| *minor <= 4);
@@ -82,7 +82,7 @@ fn is_printable(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
 
-/// Goes on after "the peer speaks".
+/// Continues "the peer speaks".
 impl fmt::Display for ForeignProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

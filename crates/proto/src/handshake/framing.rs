@@ -1,13 +1,13 @@
-//! Lengths in front of handshake messages.
+//! Length prefixes of handshake messages.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::HandshakeError;
 use super::foreign_protocol::{FirstBytes, ForeignProtocol};
 
-/// How wide the length in front of a handshake message is.
+/// The width of the length prefix.
 ///
-/// Plain TCP has 16 bits until the handshake is over; TLS has 32 bits from the start.
+/// Plain TCP has 16 bits until the end of the handshake; TLS has 32 bits from the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
     /// `u16` length: plain TCP.
@@ -18,13 +18,13 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Appends one message to `out`: a gap for the length, what `write` writes, then the length filled in.
+    /// Appends a message to `out`, with its length.
     pub(super) fn message(self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let start = out.len();
         out.resize(start + self.prefix(), 0);
         write(out);
         let length = out.len() - start - self.prefix();
-        // Messages made here hold a node name at most, far below 64 KiB.
+        // Outgoing messages hold at most a node name, far below 64 KiB.
         match self {
             Framing::Short => out[start..start + 2].copy_from_slice(&(length as u16).to_be_bytes()),
             Framing::Long => out[start..start + 4].copy_from_slice(&(length as u32).to_be_bytes()),
@@ -41,15 +41,15 @@ impl Framing {
 
 /// Cuts a byte stream into handshake messages.
 ///
-/// Bytes after the last message of the handshake stay in the buffer: they are the first frame of the connection.
+/// Bytes after the last message of the handshake stay in the buffer: they are the first frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HandshakeReader {
     framing: Framing,
 }
 
 impl HandshakeReader {
-    /// The longest message accepted. A name of 255 characters needs about 1,040 bytes; a peer that is not
-    /// authenticated yet must not make us hold more.
+    /// The longest accepted message. A name of 255 characters needs about 1,040 bytes. The limit keeps peers that are
+    /// not authenticated yet from using memory.
     pub const MAX_MESSAGE: usize = 2048;
 
     /// A reader for the given framing.
@@ -57,14 +57,14 @@ impl HandshakeReader {
         HandshakeReader { framing }
     }
 
-    /// Names the protocol of a peer that sends nothing after the bytes in `buffer`, if they are not the beginning of a
-    /// handshake message.
+    /// The protocol of a peer that fell silent after the bytes in `buffer`, if they do not begin a handshake message.
     pub fn incomplete(&self, buffer: &[u8]) -> Option<HandshakeError> {
         let protocol = ForeignProtocol::of(buffer)?;
         Some(HandshakeError::Foreign { protocol })
     }
 
-    /// Takes the next whole message (without its length) from the front of `buffer`, or `None` while it is incomplete.
+    /// Takes the next complete message, without its length, off the front of `buffer`; `None` while bytes are
+    /// missing.
     pub fn next(&self, buffer: &mut BytesMut) -> Result<Option<Bytes>, HandshakeError> {
         let prefix = self.framing.prefix();
         if buffer.len() < prefix {

@@ -1,12 +1,12 @@
 //! The side that opened the TCP connection.
 
 use super::{
-    Established, HandshakeError, LocalNode,
+    AssignedNameError, Established, HandshakeError, LocalNode,
     message::{Challenge, ChallengeAck, ChallengeReply, SendName, Status, StatusReply, node_name},
 };
 use crate::{cookie::Cookie, flags::DistributionFlags, node_name::NodeName};
 
-/// Begins a handshake with `peer`: gives the first bytes to send and the state that waits for the status.
+/// Begins a handshake with `peer`: returns the state that waits for the status, and the first bytes to send.
 pub fn start(local: LocalNode, peer: NodeName) -> (ExpectStatus, Vec<u8>) {
     let mut out = Vec::new();
     local.framing.message(&mut out, |out| {
@@ -16,11 +16,11 @@ pub fn start(local: LocalNode, peer: NodeName) -> (ExpectStatus, Vec<u8>) {
     (ExpectStatus { local, peer, dynamic: false }, out)
 }
 
-/// Begins a handshake in which the peer gives this node its name ("dynamic node name", flag
+/// Begins a handshake in which the peer assigns this node's name ("dynamic node name", flag
 /// [`NAME_ME`](DistributionFlags::NAME_ME)).
 ///
-/// Only the host of `local.name` is sent. The name and creation that the peer gives are told by
-/// [`ExpectChallenge::local_name`] and [`ExpectChallenge::local_creation`]. Such a connection is always hidden.
+/// Only the host of `local.name` is sent. [`ExpectChallenge::local_name`] and [`ExpectChallenge::local_creation`]
+/// return the assigned name and creation. Such a connection is always hidden.
 pub fn start_dynamic(mut local: LocalNode, peer: NodeName) -> (ExpectStatus, Vec<u8>) {
     local.flags = local.flags.difference(DistributionFlags::PUBLISHED);
     let mut out = Vec::new();
@@ -39,16 +39,15 @@ pub struct ExpectStatus {
     dynamic: bool,
 }
 
-/// What the acceptor's status asks for.
+/// What the acceptor's status requires.
 #[derive(Debug)]
 #[must_use]
 pub enum AfterStatus {
     /// `ok`, `ok_simultaneous` or `named:`: the challenge comes next.
     Proceed(ExpectChallenge),
-    /// `alive`: the peer thinks that it is connected to this node already and asks which connection counts.
+    /// `alive`: the peer considers a connection to this node up and asks which one stays.
     Alive(AnswerAlive),
-    /// `nok`: the peer is connecting to us at the same time and its attempt wins. Drop this connection and take the
-    /// peer's.
+    /// `nok`: the peer is connecting at the same time, and its attempt wins. Drop this connection and use the peer's.
     Yield,
 }
 
@@ -60,21 +59,16 @@ impl ExpectStatus {
             Status::Named { name, creation } => {
                 let name = node_name(name)?;
                 if !self.dynamic {
-                    let what = "it gave a name to a node that has one";
-                    return Err(HandshakeError::Naming { peer: self.peer, what });
+                    return Err(HandshakeError::Naming { peer: self.peer, what: AssignedNameError::Unrequested });
                 }
                 if name.host() != self.local.name.host() {
-                    let what = "it gave a name on another host";
-                    return Err(HandshakeError::Naming { peer: self.peer, what });
+                    return Err(HandshakeError::Naming { peer: self.peer, what: AssignedNameError::OtherHost });
                 }
                 self.local.name = name;
                 self.local.creation = creation;
                 Ok(AfterStatus::Proceed(self.proceed()))
             }
-            _ if self.dynamic => {
-                let what = "it gave no name to a node that asked for one";
-                Err(HandshakeError::Naming { peer: self.peer, what })
-            }
+            _ if self.dynamic => Err(HandshakeError::Naming { peer: self.peer, what: AssignedNameError::Missing }),
             Status::Ok | Status::OkSimultaneous => Ok(AfterStatus::Proceed(self.proceed())),
             Status::Nok => Ok(AfterStatus::Yield),
             Status::Alive => Ok(AfterStatus::Alive(AnswerAlive { next: self.proceed() })),
@@ -91,20 +85,20 @@ impl ExpectStatus {
     }
 }
 
-/// The peer believes in an older connection; this node must say which one counts.
+/// The peer considers an older connection up; this node decides which one stays.
 #[derive(Debug)]
 pub struct AnswerAlive {
     next: ExpectChallenge,
 }
 
 impl AnswerAlive {
-    /// `true`: the peer's older connection is dead, this one replaces it.
+    /// `true`: the older connection is dead, the new one replaces it.
     pub fn replace(self) -> (ExpectChallenge, Vec<u8>) {
         let out = self.answer(true);
         (self.next, out)
     }
 
-    /// `false`: the older connection is well, drop this one after sending the bytes.
+    /// `false`: the older connection stays. Drop the new one after sending the bytes.
     pub fn keep_old(self) -> Vec<u8> {
         self.answer(false)
     }
@@ -124,7 +118,7 @@ pub struct ExpectChallenge {
 }
 
 impl ExpectChallenge {
-    /// Takes the challenge message and answers it. `challenge` is this node's own: 32 bits that nobody can foresee.
+    /// Takes the challenge message and answers it. `challenge` is this node's own: 32 unpredictable bits.
     pub fn receive(self, message: &[u8], challenge: u32) -> Result<(ExpectAck, Vec<u8>), HandshakeError> {
         let theirs = Challenge::parse(message)?;
         if theirs.name != self.peer.as_str() {
@@ -147,12 +141,12 @@ impl ExpectChallenge {
         Ok((ExpectAck { cookie: self.local.cookie, challenge, established }, out))
     }
 
-    /// This node's name: the one that the peer gave, if it was asked to.
+    /// This node's name, as assigned by the peer if it was asked to.
     pub fn local_name(&self) -> &NodeName {
         &self.local.name
     }
 
-    /// This node's creation: the one that the peer gave, if it was asked to.
+    /// This node's creation, as assigned by the peer if it was asked to.
     pub fn local_creation(&self) -> u32 {
         self.local.creation
     }
@@ -172,7 +166,7 @@ pub struct ExpectAck {
 }
 
 impl ExpectAck {
-    /// Takes the acknowledgement; the connection is up, frames follow.
+    /// Takes the acknowledgement. The connection is up; frames follow.
     pub fn receive(self, message: &[u8]) -> Result<Established, HandshakeError> {
         let ack = ChallengeAck::parse(message)?;
         if !self.cookie.proves(self.challenge, &ack.digest) {
@@ -181,7 +175,7 @@ impl ExpectAck {
         Ok(self.established)
     }
 
-    /// The error for a connection that the peer closed in this state: it says nothing when our cookie is wrong.
+    /// The error for a connection that the peer closed in this state, which is its only answer to a wrong cookie.
     pub fn closed(self) -> HandshakeError {
         HandshakeError::CookieMismatch { peer: self.established.peer }
     }
@@ -191,7 +185,8 @@ impl ExpectAck {
 mod tests {
     use super::*;
     use crate::{
-        handshake::{Fault, Framing},
+        fault::Fault,
+        handshake::Framing,
         test_support::{hex, local, name, unframed},
     };
 
@@ -236,7 +231,7 @@ mod tests {
         let (state, _) = challenged().receive(&unframed(captured::CHALLENGE), 0x425c_7597).unwrap();
         let error = state.receive(&unframed(captured::ACK)).unwrap_err();
         assert_eq!(error, HandshakeError::CookieMismatch { peer: name("b@127.0.0.1") });
-        assert_eq!(error.fault(), Fault::Configuration);
+        assert_eq!(error.fault(), Fault::Misconfigured);
     }
 
     #[test]
@@ -251,7 +246,7 @@ mod tests {
         let message = unframed("001e 4e 0000000d03df7bbc d8c7e10b 000003e9 000b 62403132372e302e302e31");
         let error = challenged().receive(&message, 1).unwrap_err();
         assert_eq!(error.to_string(), "b@127.0.0.1 lacks what this node requires: BIT_BINARIES");
-        assert_eq!(error.fault(), Fault::Incompatible);
+        assert_eq!(error.fault(), Fault::PeerIncompatible);
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! The handshake's messages on the wire, without their length.
+//! The messages of the handshake, without their length.
 //!
 //! Erlang docs: *Distribution Protocol*, section "Distribution Handshake".
 
-use super::HandshakeError;
+use super::{HandshakeError, MessageError};
 use crate::{flags::DistributionFlags, node_name::NodeName};
 
-/// The first message: who calls. `N` since OTP 23, `n` before.
+/// The first message: the initiator's name. Tag `N` since OTP 23, `n` before.
 pub(super) struct SendName<'a> {
     pub(super) flags: DistributionFlags,
     pub(super) creation: u32,
-    /// The node's name, or only the host when the caller asks to be named.
+    /// The node's name, or only the host if the initiator asks for a name.
     pub(super) name: &'a str,
-    /// Sent as `n`: the flags' high half and the creation follow in a [`Complement`].
+    /// The old form, `n`: the flags' high half and the creation follow in a [`Complement`].
     pub(super) old: bool,
 }
 
@@ -23,7 +23,7 @@ impl<'a> SendName<'a> {
                 let flags = fields.flags()?;
                 let creation = fields.u32()?;
                 let name = fields.counted_text()?;
-                // Bytes after the name are left for future use.
+                // Bytes after the name are reserved.
                 Ok(SendName { flags, creation, name, old: false })
             }
             b'n' => {
@@ -107,7 +107,7 @@ impl StatusReply {
         match fields.rest() {
             b"true" => Ok(StatusReply { replace: true }),
             b"false" => Ok(StatusReply { replace: false }),
-            _ => Err(HandshakeError::Malformed { message: "answer to alive", what: "neither true nor false" }),
+            _ => Err(HandshakeError::Malformed { message: "answer to alive", what: MessageError::NoBoolean }),
         }
     }
 
@@ -145,7 +145,7 @@ impl<'a> Challenge<'a> {
     }
 }
 
-/// What an initiator that opened with `n` sends before its reply.
+/// The second message of an initiator that opened with `n`, before its reply.
 pub(super) struct Complement {
     pub(super) flags_high: u32,
     pub(super) creation: u32,
@@ -159,7 +159,7 @@ impl Complement {
     }
 }
 
-/// The initiator's own challenge and its proof for the acceptor's.
+/// The initiator's own challenge, and its proof for the acceptor's.
 pub(super) struct ChallengeReply {
     pub(super) challenge: u32,
     pub(super) digest: [u8; 16],
@@ -201,19 +201,19 @@ impl ChallengeAck {
     }
 }
 
-/// Checks a name that a peer sent.
+/// Validates a name from the peer.
 pub(super) fn node_name(name: &str) -> Result<NodeName, HandshakeError> {
     NodeName::new(name).map_err(HandshakeError::PeerName)
 }
 
 fn put_counted_text(out: &mut Vec<u8>, text: &str) {
-    // At most 255 characters of at most 4 bytes (`NodeName`), so it fits.
+    // At most 255 characters of at most 4 bytes (`NodeName`), so the length fits.
     out.extend_from_slice(&(text.len() as u16).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
 fn text<'a>(bytes: &'a [u8], message: &'static str) -> Result<&'a str, HandshakeError> {
-    std::str::from_utf8(bytes).map_err(|_| HandshakeError::Malformed { message, what: "a name that is not UTF-8" })
+    std::str::from_utf8(bytes).map_err(|_| HandshakeError::Malformed { message, what: MessageError::NameText })
 }
 
 /// A cursor over one message.
@@ -241,7 +241,7 @@ impl<'a> Fields<'a> {
         let (taken, rest) = self
             .bytes
             .split_at_checked(count)
-            .ok_or(HandshakeError::Malformed { message: self.message, what: "too few bytes" })?;
+            .ok_or(HandshakeError::Malformed { message: self.message, what: MessageError::Truncated })?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -281,6 +281,6 @@ impl<'a> Fields<'a> {
         if self.bytes.is_empty() {
             return Ok(());
         }
-        Err(HandshakeError::Malformed { message: self.message, what: "bytes after its end" })
+        Err(HandshakeError::Malformed { message: self.message, what: MessageError::TrailingBytes })
     }
 }

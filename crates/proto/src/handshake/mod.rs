@@ -11,11 +11,11 @@
 //!   Established                               Established
 //! ```
 //!
-//! Every state is consumed by the message that it waits for, so a message out of order can't be handled by accident.
-//! A driver that takes message by message holds them as one [`Handshake`].
-//! States take a message without its length (see [`HandshakeReader`]) and give back bytes that are ready to be written.
-//! Challenges are handed in: this crate has no randomness of its own. Time is watched by [`SetupTimer`], and what
-//! to do when two nodes connect to each other at once is decided by [`arbitration`].
+//! Every state is consumed by the message that it waits for, so a message out of order cannot be processed.
+//! [`Handshake`] holds any state, for a driver that takes message by message. States take a message without its
+//! length (see [`HandshakeReader`]) and return bytes to write. The driver supplies the challenges: this crate has no
+//! randomness of its own. [`SetupTimer`] bounds the time, and [`arbitration`] decides when two nodes connect to each
+//! other at once.
 //!
 //! Erlang docs: *Distribution Protocol*, section "Distribution Handshake".
 
@@ -30,7 +30,7 @@ mod framing;
 mod message;
 mod setup_timer;
 
-pub use error::{Fault, HandshakeError};
+pub use error::{AssignedNameError, HandshakeError, MessageError};
 pub use exchange::{Handshake, Step};
 pub use foreign_protocol::ForeignProtocol;
 pub use framing::{Framing, HandshakeReader};
@@ -38,17 +38,17 @@ pub use setup_timer::SetupTimer;
 
 use crate::{cookie::Cookie, flags::DistributionFlags, node_name::NodeName};
 
-/// What a node says about itself in a handshake.
+/// A node's description of itself in a handshake.
 #[derive(Clone, Debug)]
 pub struct LocalNode {
     /// This node's name.
     pub name: NodeName,
-    /// This node's creation: which incarnation of the name it is.
+    /// This node's creation, which distinguishes restarts under the same name.
     pub creation: u32,
-    /// What this node can do.
+    /// The capabilities of this node.
     pub flags: DistributionFlags,
-    /// What a peer must be able to do. With [`DistributionFlags::MANDATORY_26`], as OTP 26 and later require it, OTP 25 is
-    /// accepted too: it has these flags, and does not require them.
+    /// The capabilities that a peer must have. [`DistributionFlags::MANDATORY_26`], which OTP 26 and later require,
+    /// admits OTP 25 too: it has these flags, but does not require them.
     pub required: DistributionFlags,
     /// The secret shared with the peer.
     pub cookie: Cookie,
@@ -57,21 +57,21 @@ pub struct LocalNode {
 }
 
 impl LocalNode {
-    /// A node on plain TCP that takes peers from OTP 25 on.
+    /// A node on plain TCP that accepts peers from OTP 25 on.
     pub fn new(name: NodeName, creation: u32, flags: DistributionFlags, cookie: Cookie) -> Self {
         LocalNode { name, creation, flags, required: DistributionFlags::MANDATORY_26, cookie, framing: Framing::Short }
     }
 }
 
-/// What is known when a handshake has ended well. From here on the connection has `u32` frames.
+/// The result of a successful handshake. From here on the connection carries frames with `u32` lengths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Established {
     /// The peer's name.
     pub peer: NodeName,
     /// The peer's creation.
     pub creation: u32,
-    /// What both sides can do.
+    /// The capabilities of both sides.
     pub flags: DistributionFlags,
-    /// What the peer said that it can do.
+    /// The capabilities of the peer.
     pub peer_flags: DistributionFlags,
 }

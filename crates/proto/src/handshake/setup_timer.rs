@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// The set-up timer of one handshake: restarted by every step, as OTP's `net_setuptime` is.
+/// The set-up timer of one handshake; every step restarts it, like OTP's `net_setuptime`.
 #[derive(Clone, Copy, Debug)]
 pub struct SetupTimer {
     step: Duration,
@@ -10,7 +10,7 @@ pub struct SetupTimer {
 }
 
 impl SetupTimer {
-    /// OTP's set-up time: 7 seconds a step.
+    /// OTP's set-up time: 7 seconds per step.
     pub const DEFAULT_STEP: Duration = Duration::from_secs(7);
 
     /// Starts the time for the first step.
@@ -23,12 +23,12 @@ impl SetupTimer {
         self.deadline = now + self.step;
     }
 
-    /// When the handshake is to be given up.
+    /// When to give up the handshake.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Whether the handshake is to be given up.
+    /// Whether to give up the handshake.
     pub fn expired(&self, now: Instant) -> bool {
         now >= self.deadline
     }

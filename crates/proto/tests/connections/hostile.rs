@@ -1,4 +1,4 @@
-//! Whatever a peer sends: an error or a message, never a panic, never more memory than stated.
+//! Any bytes of a peer cause an error or a message, never a panic, never more memory than stated.
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ fn half(limits: ChannelLimits) -> ReceiveHalf {
     ReceiveHalf::new(limits, Origin::new(|_| {}), Instant::now(), BytesMut::new())
 }
 
-/// Has a frame arrive. Says whether a message came of it.
+/// Delivers a frame. Returns whether it completed a message.
 fn receive(half: &mut ReceiveHalf, frame: &[u8]) -> Result<bool, ReceiveError> {
     let buffer = half.read_buffer();
     buffer.extend_from_slice(&(frame.len() as u32).to_be_bytes());
@@ -61,7 +61,7 @@ proptest! {
     #[test]
     fn mutated_streams(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut stream = stream();
-        // The interesting bytes are few; the binaries in the middle are long.
+        // Tests the bytes that matter; the binaries between them are long.
         let interesting: Vec<usize> =
             (0..stream.len()).filter(|i| stream[*i] != b'x').collect();
         for (place, byte) in changes {
@@ -86,7 +86,7 @@ proptest! {
     }
 }
 
-/// A peer starts ever more messages in fragments and finishes none.
+/// A peer keeps starting fragmented messages and finishes none.
 #[test]
 fn unfinished_fragments() {
     let mut limits = ChannelLimits::default();
@@ -111,7 +111,7 @@ fn unfinished_fragments() {
     }
 }
 
-/// A peer that has proved itself, and then sends what no node sends.
+/// An authenticated peer sends bytes that no node sends.
 #[test]
 fn garbage_ends_the_connection_alone() {
     let link = [&[131, 68, 0, 104, 3, 97, 1, 106, 106][..]].concat();

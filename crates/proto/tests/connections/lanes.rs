@@ -22,7 +22,7 @@ fn small_messages_overtake_large_ones_of_others() {
     pair.run(Duration::from_secs(1));
     let received = pair.b.received();
     assert_eq!((received.len(), &received[0]), (4, &Term::from(3)));
-    // What follows a large message of its own sender comes after that.
+    // Messages of the same sender stay behind its large message.
     let place = |message: &Term| received.iter().position(|received| received == message).unwrap();
     assert!(place(&large(1)) < place(&Term::from(1)));
 }

@@ -1,4 +1,4 @@
-//! Two nodes in memory with simulated time: what happens on connections, and in which order.
+//! Two nodes in memory with simulated time: events of connections and their order.
 
 mod hostile;
 mod lanes;

@@ -21,7 +21,7 @@ use peerl_proto::{
 };
 use peerl_term::{Atom, Origin, Pid, Term, encode};
 
-/// What a node tells its user.
+/// What a node reports to its user.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
     Up {
@@ -57,7 +57,7 @@ impl Side {
 pub(crate) struct Pair {
     pub(crate) now: Instant,
     pub(crate) latency: Duration,
-    /// How many bytes a read gives at most.
+    /// The most bytes per read.
     pub(crate) read_size: usize,
     pub(crate) a: Node,
     pub(crate) b: Node,
@@ -78,11 +78,11 @@ pub(crate) struct Node {
     pub(crate) local: LocalNode,
     pub(crate) events: Vec<Event>,
     pub(crate) slot: PeerSlot,
-    /// Bytes written to the wire are lost, and nothing arrives.
+    /// Writes are lost, and nothing arrives.
     pub(crate) unplugged: bool,
     tick_time: Duration,
     connections: BTreeMap<AttemptId, Connection>,
-    /// Connections that another one took the place of; the peer is to see them closed.
+    /// Connections that were replaced; the peer must see them closed.
     superseded: Vec<AttemptId>,
 }
 
@@ -119,7 +119,7 @@ impl Pair {
         }
     }
 
-    /// `side` wants a connection to the other.
+    /// `side` dials the other node.
     pub(crate) fn dial(&mut self, side: Side) -> DialVerdict {
         let attempt = AttemptId(self.next_attempt);
         let verdict = self.node(side).slot.dial(attempt);
@@ -143,7 +143,7 @@ impl Pair {
         self.send_from(side, 1, message);
     }
 
-    /// The process with this id does so. What is sent at the same time is written together.
+    /// As [`send`](Self::send), from the process with this id. Messages sent at the same time are written together.
     pub(crate) fn send_from(&mut self, side: Side, id: u32, message: &Term) {
         let node = self.node(side);
         let Some(up) = node.slot.up() else { panic!("{side:?} is not connected") };
@@ -153,13 +153,13 @@ impl Pair {
         up.send.send((&pid).into(), &control, |out| encode::term(message, out)).unwrap();
     }
 
-    /// `side` writes any bytes to the connection that is up.
+    /// `side` writes arbitrary bytes to the established connection.
     pub(crate) fn write_raw(&mut self, side: Side, bytes: &[u8]) {
         let Some(up) = self.node(side).slot.up() else { panic!("{side:?} is not connected") };
         self.write(side, up, [Some(bytes.to_vec())]);
     }
 
-    /// Lets `time` pass.
+    /// Advances the time.
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
@@ -247,7 +247,7 @@ impl Node {
         self.tick_time = tick_time;
     }
 
-    /// Forgets everything, as a node that was killed and started again.
+    /// Forgets all state, like a node that is killed and restarted.
     pub(crate) fn restart(&mut self) {
         self.connections.clear();
         self.slot = PeerSlot::new();
@@ -263,7 +263,7 @@ impl Node {
         self.events.iter().filter_map(payload).collect()
     }
 
-    /// Takes what has arrived on a connection. Gives what is to be written to it, and `None` if it is to be closed.
+    /// Processes bytes from a connection. Returns the bytes to write; `None` closes the connection.
     fn read(&mut self, id: AttemptId, peer: &NodeName, bytes: &[u8], now: Instant) -> Vec<Option<Vec<u8>>> {
         let setup = match self.connections.remove(&id) {
             None => return Vec::new(),
@@ -286,7 +286,7 @@ impl Node {
         written
     }
 
-    /// Takes the messages that have arrived on a connection that is up.
+    /// Processes the messages from an established connection.
     fn receive(&mut self, id: AttemptId, mut up: Box<Up>, is_tick_due: bool, now: Instant) -> Vec<Option<Vec<u8>>> {
         let mut message = Message::vacant();
         loop {
@@ -311,7 +311,7 @@ impl Node {
         written
     }
 
-    /// Takes the handshake as far as messages have come.
+    /// Advances the handshake by the messages that have arrived.
     fn shake_hands(
         &mut self,
         id: AttemptId,
@@ -458,7 +458,7 @@ impl Node {
         self.events.extend(if was_up { Some(Event::Down) } else { error.map(Event::Failed) });
     }
 
-    /// Ends a connection that another one takes the place of.
+    /// Ends a connection that another one replaces.
     fn supersede(&mut self, id: AttemptId) {
         self.connections.remove(&id);
         self.superseded.push(id);
@@ -492,5 +492,5 @@ impl Up {
     }
 }
 
-/// 32 bits that everybody can foresee.
+/// A predictable challenge.
 const CHALLENGE: u32 = 0x1234_5678;

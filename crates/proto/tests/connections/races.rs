@@ -1,11 +1,12 @@
-//! Connecting: alone, at once, again, and in vain.
+//! Connection attempts: single, simultaneous, repeated, failed.
 
 use std::time::Duration;
 
 use peerl_proto::{
     cookie::Cookie,
+    fault::Fault,
     flags::DistributionFlags,
-    handshake::{Fault, HandshakeError, arbitration::DialVerdict},
+    handshake::{HandshakeError, arbitration::DialVerdict},
 };
 use peerl_term::Term;
 
@@ -41,7 +42,7 @@ fn connect_and_talk_both_ways() {
     }
 }
 
-/// Both dial before either hears of the other: the greater name's attempt survives, in both orders of dialling.
+/// Both dial before either receives anything: the greater name's attempt survives, in both orders.
 #[test]
 fn simultaneous_connect() {
     for order in [[Side::A, Side::B], [Side::B, Side::A]] {
@@ -58,7 +59,7 @@ fn simultaneous_connect() {
     }
 }
 
-/// As before, with the second dial at every moment of the first one's handshake.
+/// As before, with the second dial at every point of the first handshake.
 #[test]
 fn simultaneous_connect_at_any_moment() {
     for first in [Side::A, Side::B] {
@@ -107,7 +108,7 @@ fn another_cookie() {
     pair.b.local.cookie = Cookie::new("other").unwrap();
     let _ = pair.dial(Side::A);
     pair.run(SECOND);
-    // The acceptor closes without a word, which at that point can mean nothing else.
+    // The acceptor closes without an answer, which at this point means a wrong cookie only.
     let mismatch = |peer: &str| Event::Failed(HandshakeError::CookieMismatch { peer: peer.parse().unwrap() });
     assert_eq!(pair.a.events, [mismatch("b@h")]);
     assert_eq!(pair.b.events, [mismatch("a@h")]);
@@ -121,11 +122,11 @@ fn incompatible_flags() {
     let _ = pair.dial(Side::A);
     pair.run(SECOND);
     let [Event::Failed(error)] = &pair.b.events[..] else { panic!("{:?}", pair.b.events) };
-    assert_eq!(error.fault(), Fault::Incompatible);
+    assert_eq!(error.fault(), Fault::PeerIncompatible);
     assert!(matches!(pair.a.events[..], [Event::Failed(_)]));
 }
 
-/// The least that OTP 26 accepts: pass-through framing, no fragments.
+/// The fewest flags that OTP 26 accepts: pass-through framing, no fragments.
 #[test]
 fn minimal_flags() {
     let mut pair = pair();
@@ -139,7 +140,7 @@ fn minimal_flags() {
     assert_eq!(pair.b.received(), [large]);
 }
 
-/// The peer falls silent in the middle of the handshake.
+/// The peer goes silent in the middle of the handshake.
 #[test]
 fn handshake_stall() {
     let mut pair = pair();

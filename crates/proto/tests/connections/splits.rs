@@ -1,10 +1,10 @@
-//! However a byte stream is split into reads, the same comes out.
+//! Splitting a byte stream into reads of any size does not change the result.
 
 use std::time::Instant;
 
 use bytes::BytesMut;
 use peerl_proto::{
-    channel::{ChannelLimits, Message, Outbound},
+    channel::{ChannelLimits, Message, MessageEncoder},
     connection::ReceiveHalf,
     control::{Forms, ProcessId, Signal},
     flags::DistributionFlags,
@@ -24,21 +24,21 @@ pub(crate) fn pid(id: u32) -> Pid {
 pub(crate) fn stream() -> Vec<u8> {
     let mut out = Vec::new();
     for flags in [DistributionFlags::FULL_MEMBER, DistributionFlags::MANDATORY_26] {
-        let (mut outbound, forms) = (Outbound::new(flags), Forms::new(flags));
+        let (mut encoder, forms) = (MessageEncoder::new(flags), Forms::new(flags));
         let message = Term::tuple([Term::atom("msg"), Term::from(7), Term::charlist("text")]);
         let reference = Reference::new(Atom::from_static("a@127.0.0.1"), 1002, &[1, 2, 3]).unwrap();
         let (from, to) = (pid(1), pid(2));
-        outbound.encode(&forms.link(from.clone(), to.clone()), |_| {}, &mut out).unwrap();
+        encoder.encode(&forms.link(from.clone(), to.clone()), |_| {}, &mut out).unwrap();
         out.extend_from_slice(&TICK);
         let send = forms.send(from.clone(), to.clone());
-        outbound.encode(&send, |out| encode::term(&message, out), &mut out).unwrap();
+        encoder.encode(&send, |out| encode::term(&message, out), &mut out).unwrap();
         let to = ProcessId::Name(Atom::from_static("rex"));
         if let Some(monitor) = forms.monitor(from.clone(), to, reference) {
-            outbound.encode(&monitor, |_| {}, &mut out).unwrap();
+            encoder.encode(&monitor, |_| {}, &mut out).unwrap();
         }
         let large = Term::binary(vec![b'x'; 150_000]);
         let send = forms.reg_send(from, Atom::from_static("sink"));
-        let fragments = outbound.encode_or_fragment(&send, |out| encode::term(&large, out), &mut out).unwrap();
+        let fragments = encoder.encode_or_fragment(&send, |out| encode::term(&large, out), &mut out).unwrap();
         for (i, fragment) in fragments.into_iter().flatten().enumerate() {
             out.extend_from_slice(&fragment.head);
             out.extend_from_slice(&fragment.data);
@@ -63,7 +63,7 @@ const CAPTURED: [&str; 3] = [
     "0000003183440407210042056cab680461065852000000000900000000000003ea52015202680252036b0009737061776e5f6f7074",
 ];
 
-/// What came out of a stream: a signal with its term.
+/// The result of a stream: a signal with its term.
 pub(crate) type Read = (Signal, Option<Term>);
 
 pub(crate) fn read_all<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Read>, String> {
@@ -84,7 +84,7 @@ pub(crate) fn read_all<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result
 #[test]
 fn the_whole_stream_at_once() {
     let all = read_all([&stream()[..]]).unwrap();
-    // The peer with the least flags is sent no monitor.
+    // The peer with the fewest flags is sent no monitor.
     assert_eq!(all.len(), 4 + 3 + 3);
     let (Signal::SendToName { to, .. }, Some(payload)) = &all[all.len() - 1] else { panic!() };
     assert_eq!(*to, "sink");

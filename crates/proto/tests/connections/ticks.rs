@@ -1,4 +1,4 @@
-//! Life signs.
+//! Ticks.
 
 use std::time::Duration;
 
@@ -40,8 +40,7 @@ fn a_silent_peer_is_dropped() {
     assert_eq!(pair.a.events, [Event::TickTimeout, Event::Down]);
 }
 
-/// The peer's tick time is shorter than the interval at which we tick by ourselves. It stays, because ticks are
-/// answered.
+/// The peer's tick time is shorter than our tick interval. The connection survives because ticks are answered.
 #[test]
 fn different_tick_times() {
     let mut pair = connected_with(MINUTE, Duration::from_secs(8));

@@ -1,4 +1,4 @@
-//! From frames to messages.
+//! Decodes frames into messages.
 
 use std::mem;
 
@@ -11,41 +11,40 @@ use crate::{
     frame::Frame,
 };
 
-/// The receiving side of a connection.
+/// Decodes the frames of a connection into messages.
 ///
-/// Its memory is that of the atoms that the peer has cached and of the messages whose fragments are on their way;
-/// an idle one takes less than 1 KiB.
+/// Its memory holds the peer's cached atoms and the messages that wait for fragments; when idle, it takes less than 1
+/// KiB.
 #[derive(Debug)]
-pub struct Inbound {
+pub struct MessageDecoder {
     atoms: ReceivedAtoms,
     reassembly: Reassembly,
     origin: Origin,
-    /// The most bytes of a payload.
+    /// The largest payload in bytes.
     most: usize,
 }
 
-impl Inbound {
-    /// The receiving side of a connection that has just come up.
+impl MessageDecoder {
+    /// The decoder of a connection that has just come up.
     pub fn new(limits: ChannelLimits) -> Self {
         Self::with_origin(limits, Origin::new(|_| {}))
     }
 
-    /// As [`Self::new`]; `origin` is told of the first payload that turns out to be malformed when it is decoded.
+    /// As [`Self::new`]; `origin` is notified when a payload turns out to be malformed on decoding, once.
     pub fn with_origin(limits: ChannelLimits, origin: Origin) -> Self {
         let reassembly = Reassembly::new(limits, origin.clone());
-        Inbound { atoms: ReceivedAtoms::default(), reassembly, origin, most: limits.message }
+        MessageDecoder { atoms: ReceivedAtoms::default(), reassembly, origin, most: limits.message }
     }
 
-    /// Takes the next frame. Gives a message, unless the frame is a tick or a fragment and not the last one.
+    /// Takes the next frame. Returns a message, except for a tick and for a fragment that is not the last.
     ///
-    /// Frames of all three kinds (pass-through, with a header, fragments) are understood whatever was negotiated.
+    /// All three kinds of frames (pass-through, with a header, fragment) are accepted, whatever was negotiated.
     pub fn receive(&mut self, frame: Frame) -> Result<Option<Message>, ChannelError> {
         let mut message = Message::vacant();
         Ok(self.receive_into(frame, &mut message)?.then_some(message))
     }
 
-    /// As [`Self::receive`], with the message in the place of another, which spares moving it there. Says whether there is
-    /// one.
+    /// As [`Self::receive`], but overwrites `to` in place, which saves a move. Returns whether there is a message.
     pub fn receive_into(&mut self, frame: Frame, to: &mut Message) -> Result<bool, ChannelError> {
         let frame = match frame {
             Frame::Data(frame) => frame,
@@ -67,7 +66,7 @@ impl Inbound {
                 let (atoms, length) = self.atoms.read_header(header)?;
                 let control = read_control(&frame, 2 + 16 + length, &atoms, to)?;
                 if fragment == 1 {
-                    // It is whole.
+                    // A single fragment is the whole message.
                     self.reassembly.forget(sequence);
                     self.put_payload(control.payload(frame.len())?, frame, atoms, to);
                     return Ok(true);
@@ -86,8 +85,8 @@ impl Inbound {
         }
     }
 
-    /// Takes the head of a frame that is too large to be kept. Its atoms are for later messages too, and its control message
-    /// may be one that must not be lost.
+    /// Takes the head of a frame above the limit. Later messages need its atoms, and its control message must not be
+    /// lost.
     #[cold]
     fn receive_head(&mut self, head: Bytes, length: usize, to: &mut Message) -> Result<bool, ChannelError> {
         let (start, atoms) = match *head {
@@ -117,13 +116,13 @@ impl Inbound {
         Ok(true)
     }
 
-    /// Begins a period. Messages that have not gone on in the last one are given up, and say so when their last fragments come.
-    /// Gives how many those are.
+    /// Begins a period. Drops the payloads of messages that received no fragment in the last one; each is reported as
+    /// lost when its last fragment arrives. Returns their number.
     pub fn begin_period(&mut self) -> usize {
         self.reassembly.begin_period()
     }
 
-    /// How many bytes of messages wait for fragments.
+    /// How many bytes of incomplete messages are held.
     pub fn waiting_bytes(&self) -> usize {
         self.reassembly.bytes()
     }
@@ -136,7 +135,7 @@ impl Inbound {
         Ok(())
     }
 
-    /// Reads a message without a header, where both terms have their version bytes.
+    /// Reads a message without a header. Both terms begin with a version byte.
     fn read_pass_through(&self, frame: Bytes, to: &mut Message) -> Result<(), ChannelError> {
         let control = read_control(&frame, 2, &AtomTable::empty(), to)?;
         let mut start = control.payload(frame.len())?;
@@ -175,13 +174,13 @@ fn put(message: Option<Message>, to: &mut Message) -> bool {
 #[derive(Clone, Copy)]
 struct ControlPart {
     head: Head,
-    /// Where the term inside begins, or where the control message ends.
+    /// The start of the term inside the control message, else the end of the control message.
     tail: usize,
     end: usize,
 }
 
 impl ControlPart {
-    /// Where the term of the message begins in a frame of this length, if there is to be one.
+    /// The start of the message's term in a frame of this length, if the operation has a term.
     #[inline(always)]
     fn payload(self, length: usize) -> Result<Option<usize>, ChannelError> {
         match (self.head.content, length > self.end) {
@@ -191,7 +190,7 @@ impl ControlPart {
         }
     }
 
-    /// Only a payload comes in several fragments.
+    /// Only a payload may span several fragments.
     fn may_be_fragmented(self) -> Result<(), ChannelError> {
         match self.head.content {
             Content::Payload => Ok(()),
@@ -203,14 +202,14 @@ impl ControlPart {
 /// Reads the control message at `start`.
 #[inline(always)]
 fn read_control(frame: &Bytes, start: usize, atoms: &AtomTable, to: &mut Message) -> Result<ControlPart, ChannelError> {
-    // The frame's size has its own limit.
+    // The frame size has a limit of its own.
     const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 24, decompressed: 0 };
     let mut decoder = Decoder::from_slice(&frame[start..], atoms, &LIMITS);
     let head = to.signal.read(&mut to.token, &mut decoder).map_err(ChannelError::from)?;
     to.operation = head.operation;
     let tail = start + decoder.position();
     if head.content.is_inside() {
-        // As a payload, it is decoded later; but a control message has to be well-formed as a whole.
+        // Decoded later, like a payload; but a malformed control message must be rejected now.
         decoder.term().map_err(ControlError::from)?;
     }
     Ok(ControlPart { head, tail, end: start + decoder.position() })
@@ -238,51 +237,51 @@ mod tests {
         test_support::{a, atom, b, hex},
     };
 
-    fn receive(inbound: &mut Inbound, frame: &str) -> Result<Option<Message>, ChannelError> {
-        inbound.receive(Frame::Data(hex(frame).into()))
+    fn receive(decoder: &mut MessageDecoder, frame: &str) -> Result<Option<Message>, ChannelError> {
+        decoder.receive(Frame::Data(hex(frame).into()))
     }
 
     /// OTP 25 to OTP 25, frames of one connection.
     #[test]
     fn captured_with_atom_cache() {
-        let mut inbound = Inbound::new(ChannelLimits::default());
+        let mut decoder = MessageDecoder::new(ChannelLimits::default());
         let first = "8344048fa900420b61403132372e302e302e3105006c0473696e6bab046d61726b6804610658520000000009\
                      00000000000003ea52015202680252036b0005737061776e";
-        let message = receive(&mut inbound, first).unwrap().unwrap();
+        let message = receive(&mut decoder, first).unwrap().unwrap();
         assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
         let payload = message.payload.unwrap().decode().unwrap();
         assert_eq!(payload, Term::tuple([Term::atom("mark"), Term::charlist("spawn")]));
 
         let fourth = "83440407210042056cab680461065852000000000900000000000003ea52015202680252036b000473656e64";
-        let message = receive(&mut inbound, fourth).unwrap().unwrap();
+        let message = receive(&mut decoder, fourth).unwrap().unwrap();
         assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
         let payload = message.payload.unwrap().decode().unwrap();
         assert_eq!(payload, Term::tuple([Term::atom("mark"), Term::charlist("send")]));
     }
 
-    /// OTP 25 to OTP 25 that was told that the peer has no atom cache but takes fragments.
+    /// OTP 25 to a peer that offered fragments but no atom cache.
     #[test]
     fn captured_with_inline_atoms() {
-        let mut inbound = Inbound::new(ChannelLimits::default());
+        let mut decoder = MessageDecoder::new(ChannelLimits::default());
         let frame = "8344006803611658770b61403132372e302e302e310000000900000000000003ea58770b62403132372e302e302e31\
                      0000005800000000000003e9770568656c6c6f";
-        let message = receive(&mut inbound, frame).unwrap().unwrap();
+        let message = receive(&mut decoder, frame).unwrap().unwrap();
         assert_eq!(message.signal, Signal::Send { from: Some(a(9)), to: b(0x58) });
         assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("hello"));
     }
 
-    /// OTP 25 to OTP 25 that was told that the peer has neither.
+    /// OTP 25 to a peer that offered neither.
     #[test]
     fn captured_pass_through() {
-        let mut inbound = Inbound::new(ChannelLimits::default());
+        let mut decoder = MessageDecoder::new(ChannelLimits::default());
         let frame = "70836804610658770b61403132372e302e302e310000000900000000000003ea7700770473696e6b83770568656c6c6f";
-        let message = receive(&mut inbound, frame).unwrap().unwrap();
+        let message = receive(&mut decoder, frame).unwrap().unwrap();
         assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
         assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("hello"));
 
         let frame = "70836805611f5a0003770b61403132372e302e302e31000003ea00035b1d9fb40001f32d45d558770b614031\
                      32372e302e302e310000000900000000000003ea610058770b62403132372e302e302e310000005800000000000003e9";
-        let message = receive(&mut inbound, frame).unwrap().unwrap();
+        let message = receive(&mut decoder, frame).unwrap().unwrap();
         assert!(matches!(message.signal, Signal::SpawnReply { result: Ok(_), .. }));
         assert!(message.payload.is_none());
     }
@@ -293,17 +292,17 @@ mod tests {
         let exit = "6804610358770b62403132372e302e302e310000005900000000000003e9\
                     58770b61403132372e302e302e310000000900000000000003ea7703627965";
         for frame in [format!("834400{exit}"), format!("7083{exit}")] {
-            let message = receive(&mut Inbound::new(ChannelLimits::default()), &frame).unwrap().unwrap();
+            let message = receive(&mut MessageDecoder::new(ChannelLimits::default()), &frame).unwrap().unwrap();
             assert_eq!(message.signal, Signal::Exit { from: b(0x59), to: a(9) });
             assert_eq!(message.payload.unwrap().decode().unwrap(), Term::atom("bye"));
-            let followed = receive(&mut Inbound::new(ChannelLimits::default()), &format!("{frame}6a"));
+            let followed = receive(&mut MessageDecoder::new(ChannelLimits::default()), &format!("{frame}6a"));
             assert_eq!(followed.unwrap_err(), ChannelError::Payload { operation: 3, payload: true });
         }
     }
 
     #[test]
     fn ticks_are_no_messages() {
-        assert!(Inbound::new(ChannelLimits::default()).receive(Frame::Tick).unwrap().is_none());
+        assert!(MessageDecoder::new(ChannelLimits::default()).receive(Frame::Tick).unwrap().is_none());
     }
 
     #[test]
@@ -312,7 +311,7 @@ mod tests {
                     58770b62403132372e302e302e310000005800000000000003e9";
         let send = "6803611658770b61403132372e302e302e310000000900000000000003ea\
                     58770b62403132372e302e302e310000005800000000000003e9";
-        let refused = |frame: String| receive(&mut Inbound::new(ChannelLimits::default()), &frame).unwrap_err();
+        let refused = |frame: String| receive(&mut MessageDecoder::new(ChannelLimits::default()), &frame).unwrap_err();
         assert_eq!(refused("83".into()), ChannelError::UnknownFrame);
         assert_eq!(refused("8350".into()), ChannelError::UnknownFrame);
         assert_eq!(refused("7084".into()), ChannelError::UnknownFrame);
@@ -327,6 +326,6 @@ mod tests {
 
     #[test]
     fn an_idle_one_is_small() {
-        assert!(size_of::<Inbound>() < 1024);
+        assert!(size_of::<MessageDecoder>() < 1024);
     }
 }

@@ -1,4 +1,4 @@
-//! From messages to frames.
+//! Encodes messages into frames.
 
 use bytes::Bytes;
 use peerl_term::Sink;
@@ -6,21 +6,22 @@ use peerl_term::Sink;
 use super::{Fragments, MessageBuffer, Rename, lead, sent_atoms::SentAtoms};
 use crate::{
     control::{Content, Control, Offered},
+    fault::Fault,
     flags::DistributionFlags,
 };
 
-/// The sending side of a connection. It writes what the peer's flags offer, which the [`Forms`](crate::control::Forms) of
-/// the same flags tell.
+/// Encodes the messages of a connection into frames, in the formats that the peer's flags offer. The
+/// [`Forms`](crate::control::Forms) of the same flags choose the control messages.
 ///
-/// To a peer that has an atom cache, an atom is sent by its name once and by its slot in the cache from then on; to
-/// others always by its name (a header without entries, or none).
+/// For a peer with an atom cache, an atom is sent by name once and by its cache slot from then on; for other peers
+/// always by name (in a header without entries, or without a header).
 #[derive(Debug)]
-pub struct Outbound {
+pub struct MessageEncoder {
     flags: DistributionFlags,
     format: Format,
-    /// What the peer has in its cache.
+    /// The contents of the peer's cache.
     atoms: SentAtoms,
-    /// A message whose header is not known yet.
+    /// Scratch space for a message whose header is not known yet.
     message: Vec<u8>,
     next_sequence: u64,
     rename: Option<Rename>,
@@ -31,33 +32,40 @@ enum Format {
     PassThrough,
     /// A header without atoms.
     Header,
-    /// A header with those that the message has.
+    /// A header that lists the message's atoms.
     AtomCache,
 }
 
-/// Why a message can't be sent to a peer.
+/// Why a message cannot be sent to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsendable {
-    /// It doesn't fit a frame, and the peer doesn't take fragments.
-    #[error("a message of {length} bytes doesn't fit a frame, and the peer doesn't take fragments")]
+    /// It does not fit one frame, and the peer does not accept fragments.
+    #[error("a message of {length} bytes does not fit one frame, and the peer does not accept fragments")]
     TooLarge {
-        /// The length of the frame that it would be.
+        /// The length of the frame.
         length: usize,
     },
-    /// It has a native record in it, at which a peer before OTP 29 ends the connection.
-    #[error("a native record, which the peer doesn't take")]
+    /// It contains a native record; peers before OTP 29 end the connection on one.
+    #[error("a native record, which the peer does not accept")]
     NativeRecord,
 }
 
-impl Outbound {
+impl Unsendable {
+    /// Always of releases or capabilities: another peer may accept the message.
+    pub fn fault(&self) -> Fault {
+        Fault::PeerIncompatible
+    }
+}
+
+impl MessageEncoder {
     /// The largest frame that a BEAM takes (`{packet, 4}` has a signed length there).
     pub const MAX_FRAME: usize = i32::MAX as usize;
 
-    /// Room for a message is kept for the next one if it is not more than this.
+    /// Scratch space up to this size is kept for the next message.
     const KEPT: usize = 4 << 10;
 
-    /// The sending side of a connection with these negotiated flags.
+    /// The encoder for a connection with these negotiated flags.
     pub fn new(flags: DistributionFlags) -> Self {
         let format = if flags.contains(DistributionFlags::DIST_HDR_ATOM_CACHE) {
             Format::AtomCache
@@ -66,28 +74,36 @@ impl Outbound {
         } else {
             Format::PassThrough
         };
-        Outbound { flags, format, atoms: SentAtoms::default(), message: Vec::new(), next_sequence: 1, rename: None }
+        MessageEncoder {
+            flags,
+            format,
+            atoms: SentAtoms::default(),
+            message: Vec::new(),
+            next_sequence: 1,
+            rename: None,
+        }
     }
 
-    /// Sets the name by which the peer knows this node, if it is another than the node's own.
+    /// Sets the name by which the peer knows this node, if it differs from the node's own.
     ///
-    /// It is written into whatever is encoded here. Terms that were encoded before are sent as they are.
+    /// All terms encoded here use it. Terms encoded before are sent unchanged.
     pub fn with_rename(mut self, rename: Option<Rename>) -> Self {
         self.rename = rename;
         self
     }
 
-    /// The name by which the peer knows this node, if it is another than the node's own.
+    /// The name by which the peer knows this node, if it differs from the node's own.
     pub fn rename(&self) -> Option<&Rename> {
         self.rename.as_ref()
     }
 
     /// Appends the frame of a message, with its length, to `out`.
     ///
-    /// `payload` appends the term of the message without a version byte; it is called if the control message has one, else not.
-    /// The frame is one, however large: see [`Self::encode_or_fragment`]. After an error `out` is as it was.
+    /// `payload` appends the message's term without a version byte; it is called only if the control message has one.
+    /// The message becomes one frame, however large: see [`Self::encode_or_fragment`]. After an error `out` is
+    /// unchanged.
     ///
-    /// Frames must be sent in the order in which they were encoded.
+    /// Frames must be sent in the order of encoding.
     #[inline]
     pub fn encode(
         &mut self,
@@ -103,13 +119,12 @@ impl Outbound {
         close_frame(start, out)
     }
 
-    /// Appends the frame of a message to `out`, unless its payload is larger than [`Fragments::LARGE`] and the peer
-    /// takes fragments. Then it gives the fragments instead, for the caller to send with other messages between them,
-    /// and leaves `out` as it was.
+    /// As [`Self::encode`]; but if the payload is larger than [`Fragments::LARGE`] and the peer accepts fragments,
+    /// returns fragments, which the caller sends with other messages between them, and leaves `out` unchanged.
     ///
-    /// Frames must be sent in the order in which they were encoded; fragments may be sent later, among others. But signals
-    /// from one process to another must arrive in the order in which they were sent: while a message's fragments are being
-    /// sent, later ones of the same sender to the same receiver have to wait, and to be encoded [apart](Self::encode_apart).
+    /// Frames must be sent in the order of encoding; fragments may be sent later. But signals from one process to
+    /// another must arrive in order: while fragments of a message are being sent, later messages of the same sender
+    /// to the same receiver must wait, and be encoded [apart](Self::encode_apart).
     ///
     /// `payload` may be called twice.
     pub fn encode_or_fragment(
@@ -125,10 +140,10 @@ impl Outbound {
         self.encode_apart(control, payload, out)
     }
 
-    /// As [`Self::encode_or_fragment`], for a message that may be sent after others that are encoded later: its atoms are
+    /// As [`Self::encode_or_fragment`], for a message that may be sent after messages encoded later: its atoms are
     /// inline.
     ///
-    /// If `out` is empty, a large payload isn't copied.
+    /// If `out` is empty, a large payload is not copied.
     pub fn encode_apart(
         &mut self,
         control: &Offered<impl Control>,
@@ -147,7 +162,7 @@ impl Outbound {
     }
 
     /// The fragments of a message whose payload is what `start` writes, then `payload`, then `end`. `payload` is not
-    /// copied. Only for a peer that takes fragments.
+    /// copied. Requires a peer that accepts fragments.
     pub fn fragment_parts(
         &mut self,
         control: &Offered<impl Control>,
@@ -164,14 +179,14 @@ impl Outbound {
         Ok(Fragments::of_parts(self.sequence(), head, payload, end))
     }
 
-    /// Whether the peer and we have all of these capabilities.
+    /// Whether both sides offered all of these capabilities.
     #[inline]
     pub fn supports(&self, flags: DistributionFlags) -> bool {
         self.flags.contains(flags)
     }
 
-    /// Appends the frame of a message whose atoms are in its header. Says whether it did: a payload of more than `largest`
-    /// bytes is not for this.
+    /// Appends the frame of a message with its atoms in the header. Returns `false`, without a frame, if the payload
+    /// exceeds `largest` bytes.
     #[inline]
     fn put_cached(
         &mut self,
@@ -190,7 +205,7 @@ impl Outbound {
             payload(&mut buffer);
         }
         if control.content() == Content::Inside {
-            // Fragments have no part of the control message but the first one.
+            // The whole control message goes into the first fragment.
             payload_start = buffer.position();
         }
         if buffer.has_records() && !self.flags.contains(DistributionFlags::NATIVE_RECORDS) {
@@ -216,9 +231,9 @@ impl Outbound {
         Ok(fits)
     }
 
-    /// Appends a gap for the length, and the message, with its atoms inline. Gives where the payload starts.
+    /// Appends space for the length, then the message with inline atoms. Returns the start of the payload.
     ///
-    /// After an error `out` is as it was.
+    /// After an error `out` is unchanged.
     #[inline]
     fn put_inline(
         &self,
@@ -259,7 +274,7 @@ impl Outbound {
         }
     }
 
-    /// The number of the next fragmented message. Never 0: that crashes the virtual machine of OTP 25 to 29.
+    /// The number of the next fragmented message. Never 0, which crashes the virtual machine of OTP 25 to 29.
     fn sequence(&mut self) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence = sequence.checked_add(1).unwrap_or(1);
@@ -272,7 +287,7 @@ const HEADER_WITHOUT_ATOMS: [u8; 3] = [lead::VERSION, lead::HEADER, 0];
 #[inline]
 fn close_frame(start: usize, out: &mut Vec<u8>) -> Result<(), Unsendable> {
     let length = out.len() - start - 4;
-    if length > Outbound::MAX_FRAME {
+    if length > MessageEncoder::MAX_FRAME {
         out.truncate(start);
         return Err(Unsendable::TooLarge { length });
     }
@@ -286,7 +301,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        channel::{ChannelLimits, Inbound, Message},
+        channel::{ChannelLimits, Message, MessageDecoder},
         control::{Forms, Signal},
         frame::Frame,
         test_support::{a, atom, b, hex},
@@ -299,11 +314,11 @@ mod tests {
     fn encoded(flags: DistributionFlags, payload: Term) -> Vec<u8> {
         let mut out = Vec::new();
         let control = Forms::new(flags).send(a(9), b(0x58));
-        Outbound::new(flags).encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
+        MessageEncoder::new(flags).encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
         out
     }
 
-    /// What OTP 25 sends to a peer that has no atom cache but takes fragments.
+    /// OTP 25 to a peer that offered fragments but no atom cache.
     #[test]
     fn inline_atoms() {
         let wire = "00000042 8344006803611658770b61403132372e302e302e310000000900000000000003ea\
@@ -311,7 +326,7 @@ mod tests {
         assert_eq!(encoded(INLINE, Term::atom("hello")), hex(wire));
     }
 
-    /// What OTP 25 sends to a peer that has neither.
+    /// OTP 25 to a peer that offered neither.
     #[test]
     fn pass_through() {
         let wire = "0000002a 708368036102770058770b62403132372e302e302e310000005800000000000003e983770568656c6c6f";
@@ -319,36 +334,38 @@ mod tests {
         let wire = "0000003a 70836803610158770b61403132372e302e302e310000000900000000000003ea\
                     58770b62403132372e302e302e310000005800000000000003e9";
         let mut out = Vec::new();
-        Outbound::new(PASS_THROUGH).encode(&Forms::new(PASS_THROUGH).link(a(9), b(0x58)), |_| {}, &mut out).unwrap();
+        MessageEncoder::new(PASS_THROUGH)
+            .encode(&Forms::new(PASS_THROUGH).link(a(9), b(0x58)), |_| {}, &mut out)
+            .unwrap();
         assert_eq!(out, hex(wire));
     }
 
     #[test]
     fn frames_are_appended() {
         let mut out = vec![1, 2, 3];
-        let mut outbound = Outbound::new(INLINE);
+        let mut encoder = MessageEncoder::new(INLINE);
         let control = Forms::new(INLINE).reg_send(a(9), atom("sink"));
-        outbound.encode(&control, |out| encode::nil(out), &mut out).unwrap();
+        encoder.encode(&control, |out| encode::nil(out), &mut out).unwrap();
         let end = out.len();
-        outbound.encode(&control, |out| encode::nil(out), &mut out).unwrap();
+        encoder.encode(&control, |out| encode::nil(out), &mut out).unwrap();
         assert_eq!(out[..3], [1, 2, 3]);
         assert_eq!(out[3..end], out[end..]);
     }
 
-    fn received(inbound: &mut Inbound, frame: &[u8]) -> Message {
-        inbound.receive(Frame::Data(frame[4..].to_vec().into())).unwrap().unwrap()
+    fn received(decoder: &mut MessageDecoder, frame: &[u8]) -> Message {
+        decoder.receive(Frame::Data(frame[4..].to_vec().into())).unwrap().unwrap()
     }
 
     #[test]
     fn atoms_are_sent_once() {
-        let (mut outbound, mut inbound) = (Outbound::new(CACHE), Inbound::new(ChannelLimits::default()));
+        let (mut encoder, mut decoder) = (MessageEncoder::new(CACHE), MessageDecoder::new(ChannelLimits::default()));
         let control = Forms::new(CACHE).reg_send(a(9), atom("sink"));
         let payload = Term::tuple([Term::atom("hello"), Term::from(a(7)), Term::atom("")]);
         let mut lengths = Vec::new();
         for _ in 0..3 {
             let mut out = Vec::new();
-            outbound.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
-            let message = received(&mut inbound, &out);
+            encoder.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
+            let message = received(&mut decoder, &out);
             assert_eq!(message.signal, Signal::SendToName { from: a(9), to: atom("sink") });
             assert_eq!(message.payload.unwrap().decode().unwrap(), payload);
             lengths.push(out.len());
@@ -359,25 +376,25 @@ mod tests {
 
     #[test]
     fn what_goes_out_later_leaves_the_cache_alone() {
-        let (mut outbound, mut inbound) = (Outbound::new(CACHE), Inbound::new(ChannelLimits::default()));
+        let (mut encoder, mut decoder) = (MessageEncoder::new(CACHE), MessageDecoder::new(ChannelLimits::default()));
         let control = Forms::new(CACHE).reg_send(a(9), atom("sink"));
         let large = Term::tuple([Term::atom("large"), Term::binary(vec![0; 100_000])]);
         let mut out = Vec::new();
         let fragments =
-            outbound.encode_or_fragment(&control, |out| encode::term(&large, out), &mut out).unwrap().unwrap();
+            encoder.encode_or_fragment(&control, |out| encode::term(&large, out), &mut out).unwrap().unwrap();
         assert!(out.is_empty());
         let mut apart = Vec::new();
-        let none = outbound.encode_apart(&control, |out| encode::term(&Term::atom("apart"), out), &mut apart).unwrap();
+        let none = encoder.encode_apart(&control, |out| encode::term(&Term::atom("apart"), out), &mut apart).unwrap();
         assert!(none.is_none());
-        outbound.encode(&control, |out| encode::term(&Term::atom("small"), out), &mut out).unwrap();
-        // The last is the first to arrive.
+        encoder.encode(&control, |out| encode::term(&Term::atom("small"), out), &mut out).unwrap();
+        // The last message arrives first.
         let payload = |message: Message| message.payload.unwrap().decode().unwrap();
-        assert_eq!(payload(received(&mut inbound, &out)), Term::atom("small"));
+        assert_eq!(payload(received(&mut decoder, &out)), Term::atom("small"));
         let frames = fragments.map(|fragment| [fragment.head, fragment.data].concat());
         let message =
-            frames.filter_map(|frame| inbound.receive(Frame::Data(frame[4..].to_vec().into())).unwrap()).last();
+            frames.filter_map(|frame| decoder.receive(Frame::Data(frame[4..].to_vec().into())).unwrap()).last();
         assert_eq!(payload(message.unwrap()), large);
-        assert_eq!(payload(received(&mut inbound, &apart)), Term::atom("apart"));
+        assert_eq!(payload(received(&mut decoder, &apart)), Term::atom("apart"));
     }
 
     #[test]
@@ -390,26 +407,26 @@ mod tests {
         let write = |out: &mut MessageBuffer<'_>| encode::term(payload, out);
         for flags in [CACHE, INLINE, PASS_THROUGH].map(|flags| flags.difference(DistributionFlags::NATIVE_RECORDS)) {
             let control = &Forms::new(flags).send(a(9), b(0x58));
-            let mut outbound = Outbound::new(flags);
+            let mut encoder = MessageEncoder::new(flags);
             let mut out = vec![1];
-            assert_eq!(outbound.encode(control, write, &mut out), Err(Unsendable::NativeRecord));
-            assert_eq!(outbound.encode_or_fragment(control, write, &mut out).err(), Some(Unsendable::NativeRecord));
+            assert_eq!(encoder.encode(control, write, &mut out), Err(Unsendable::NativeRecord));
+            assert_eq!(encoder.encode_or_fragment(control, write, &mut out).err(), Some(Unsendable::NativeRecord));
             assert_eq!(out, [1]);
             if flags.contains(DistributionFlags::FRAGMENTS) {
-                let parts = outbound.fragment_parts(control, write, vec![0; 100_000].into(), Bytes::new());
+                let parts = encoder.fragment_parts(control, write, vec![0; 100_000].into(), Bytes::new());
                 assert_eq!(parts.err(), Some(Unsendable::NativeRecord));
             }
-            // What was not sent is not in the peer's cache.
-            let mut inbound = Inbound::new(ChannelLimits::default());
+            // A message that was not sent leaves the peer's cache unchanged.
+            let mut decoder = MessageDecoder::new(ChannelLimits::default());
             out.clear();
-            outbound.encode(control, |out| encode::term(&Term::atom("fresh"), out), &mut out).unwrap();
-            assert_eq!(received(&mut inbound, &out).payload.unwrap().decode().unwrap(), Term::atom("fresh"));
+            encoder.encode(control, |out| encode::term(&Term::atom("fresh"), out), &mut out).unwrap();
+            assert_eq!(received(&mut decoder, &out).payload.unwrap().decode().unwrap(), Term::atom("fresh"));
         }
         let mut out = Vec::new();
         let control = Forms::new(CACHE).send(a(9), b(0x58));
-        Outbound::new(CACHE).encode(&control, write, &mut out).unwrap();
+        MessageEncoder::new(CACHE).encode(&control, write, &mut out).unwrap();
         assert_eq!(
-            received(&mut Inbound::new(ChannelLimits::default()), &out).payload.unwrap().decode(),
+            received(&mut MessageDecoder::new(ChannelLimits::default()), &out).payload.unwrap().decode(),
             Ok(payload.clone())
         );
     }
@@ -421,11 +438,11 @@ mod tests {
         let mut renamed = a(9);
         renamed.node = rename.on_connection.clone();
         for flags in [CACHE, INLINE] {
-            let mut outbound = Outbound::new(flags).with_rename(Some(rename.clone()));
+            let mut encoder = MessageEncoder::new(flags).with_rename(Some(rename.clone()));
             let mut out = Vec::new();
             let control = Forms::new(flags).send(a(9), b(0x58));
-            outbound.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
-            let message = received(&mut Inbound::new(ChannelLimits::default()), &out);
+            encoder.encode(&control, |out| encode::term(&payload, out), &mut out).unwrap();
+            let message = received(&mut MessageDecoder::new(ChannelLimits::default()), &out);
             assert_eq!(message.signal, Signal::Send { from: Some(renamed.clone()), to: b(0x58) });
             let expected = Term::tuple([Term::from(renamed.clone()), Term::atom("a@127.0.0.1"), Term::from(b(1))]);
             assert_eq!(message.payload.unwrap().decode().unwrap(), expected);
@@ -437,7 +454,7 @@ mod tests {
         let mut out = Vec::new();
         let large = |out: &mut MessageBuffer<'_>| encode::binary(&[0; 100_000], out);
         let control = Forms::new(PASS_THROUGH).send(a(9), b(0x58));
-        let fragments = Outbound::new(PASS_THROUGH).encode_or_fragment(&control, large, &mut out).unwrap();
+        let fragments = MessageEncoder::new(PASS_THROUGH).encode_or_fragment(&control, large, &mut out).unwrap();
         assert!(fragments.is_none() && out.len() > 100_000);
     }
 }
