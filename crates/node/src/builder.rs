@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use peerl_epmd::Client;
 use peerl_proto::cookie::Cookie;
@@ -10,15 +10,17 @@ use peerl_proto::node_name::{NodeName, NodeNameError};
 use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
 
-use crate::Visibility;
-use crate::cookie_file::{self, IfMissing};
-use crate::epmd::{Epmd, PortMapper};
-use crate::event::{LogEvent, LogOutput};
-use crate::guest::{GuestNames, HostKind};
-use crate::identity::{Identity, random_creation};
-use crate::inner::Settings;
-use crate::limits::Limits;
-use crate::listener;
+use crate::inner::Inner;
+use crate::kernel::event::{LogEvent, LogOutput, Visibility};
+use crate::kernel::guest_name::HostKind;
+use crate::kernel::identity::{Identity, random_creation};
+use crate::kernel::limits::Limits;
+use crate::kernel::state::Kernel;
+use crate::network::cookie_file::{self, IfMissing};
+use crate::network::epmd::{Epmd, PortMapper};
+use crate::network::guest::GuestNames;
+use crate::network::listener;
+use crate::network::state::{Network, NetworkSettings};
 use crate::node::Node;
 use crate::start_error::StartError;
 use crate::system::Output;
@@ -218,19 +220,18 @@ impl NodeBuilder {
             Visibility::Visible => DistributionFlags::FULL_MEMBER,
             Visibility::Hidden => DistributionFlags::HIDDEN,
         };
-        let settings = Settings {
-            identity: Identity::new(name, atom, creation),
-            guest,
+        let kernel = Arc::new(Kernel::new(Identity::new(name, atom, creation), self.limits));
+        let settings = NetworkSettings { guest, flags, cookie, epmd, net_ticktime: self.net_ticktime };
+        let inner = Inner {
+            network: Arc::new(Network::new(kernel.clone(), settings)),
+            kernel,
             port,
             visibility,
-            flags,
-            cookie,
-            epmd,
-            net_ticktime: self.net_ticktime,
-            limits: self.limits,
+            started: Instant::now(),
+            services: OnceLock::new(),
             output: self.output,
             log_output: self.log_output,
         };
-        Ok(Node::run(settings, listener))
+        Ok(Node::run(inner, listener))
     }
 }

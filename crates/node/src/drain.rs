@@ -1,15 +1,14 @@
 //! How a node leaves its cluster: it takes nothing new, answers what is under way, and closes all its links at once.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
 use peerl_proto::flags::DistributionFlags;
 use tokio::time::timeout;
 
-use crate::connection::Connection;
 use crate::inner::Inner;
+use crate::kernel::connection::Connection;
 use crate::node::Node;
 
 /// How long a peer may take to show that it has read its answers, and to close a link that this node has closed.
@@ -28,15 +27,15 @@ impl Node {
     /// When this returns, the peers have read their answers, as far as they say so in time.
     pub async fn drain(&self) {
         self.inner.leave();
-        tokio::join!(self.inner.epmd.unregister(), async {
-            self.inner.served.all_answered().await;
-            join_all(self.inner.peers.all().iter().map(|connection| self.read_by_peer(connection))).await;
+        tokio::join!(self.inner.network.epmd.unregister(), async {
+            self.inner.kernel.served.all_answered().await;
+            join_all(self.inner.kernel.connections.all().iter().map(|connection| self.read_by_peer(connection))).await;
         });
     }
 
     /// Whether nothing new is taken any more, since [`drain`](Self::drain) was called.
     pub fn is_draining(&self) -> bool {
-        self.inner.is_draining()
+        self.inner.kernel.is_draining()
     }
 
     /// Stops the node: gives its name back to EPMD, lets processes of peers that have this node's group leader have
@@ -44,15 +43,15 @@ impl Node {
     /// still written, if they take it within a second.
     pub async fn shutdown(&self) {
         self.inner.leave();
-        self.inner.epmd.unregister().await;
+        self.inner.network.epmd.unregister().await;
         self.inner.take_back_group_leader().await;
         self.inner.print_all().await;
-        let connections = self.inner.peers.all();
+        let connections = self.inner.kernel.connections.all();
         for connection in &connections {
             connection.outbox.finish();
         }
         let _ = timeout(CLOSING, join_all(connections.iter().map(|connection| connection.closed.cancelled()))).await;
-        self.inner.epmd.release().await;
+        self.inner.network.epmd.release().await;
         self.inner.stop();
     }
 
@@ -67,13 +66,9 @@ impl Node {
 }
 
 impl Inner {
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
-    }
-
     /// From now on no peer connects, and no call is taken.
     fn leave(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-        self.unlisted.cancel();
+        self.kernel.drain();
+        self.network.unlisted.cancel();
     }
 }

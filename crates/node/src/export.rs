@@ -24,17 +24,17 @@ impl Node {
         F: Fn(A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, Exception>> + Send + 'static,
     {
-        self.inner.exports.insert(Atom::new(module)?, Atom::new(function)?, usize::from(arity), handler);
+        self.inner.kernel.exports.insert(Atom::new(module)?, Atom::new(function)?, usize::from(arity), handler);
         Ok(())
     }
 
     /// The functions that peers may call, sorted.
     pub fn exports(&self) -> Vec<(Atom, Atom, usize)> {
-        self.inner.exports.names()
+        self.inner.kernel.exports.names()
     }
 
     /// Says whether peers may call this function.
     pub fn is_exported(&self, module: &Atom, function: &Atom, arity: usize) -> bool {
-        self.inner.exports.contains(module, function, arity)
+        self.inner.kernel.exports.contains(module, function, arity)
     }
 }

@@ -12,8 +12,8 @@ use futures::future::join_all;
 use peerl_term::{Atom, Term};
 use tokio::time::timeout;
 
-use crate::connection::Connection;
 use crate::inner::Inner;
+use crate::kernel::connection::Connection;
 use crate::mfa::Mfa;
 
 /// How long a peer may take. To look at 100,000 processes takes a scheduler of a BEAM about a tenth of a second.
@@ -35,14 +35,14 @@ impl Connection {
 impl Inner {
     /// Has all peers at which functions were called give those processes another group leader.
     pub(crate) async fn take_back_group_leader(self: &Arc<Self>) {
-        let connections = self.peers.all();
+        let connections = self.kernel.connections.all();
         let lent = connections.iter().filter(|connection| connection.lends_group_leader.load(Ordering::Relaxed));
         join_all(lent.map(|connection| timeout(LIMIT, self.take_back_at(connection)))).await;
     }
 
     async fn take_back_at(self: &Arc<Self>, connection: &Arc<Connection>) {
         let (module, function) = (Atom::from_static("erl_eval"), Atom::from_static("exprs"));
-        let ours = Term::tuple([Term::atom("Ours"), self.group_leader().clone().into()]);
+        let ours = Term::tuple([Term::atom("Ours"), self.kernel.group_leader().clone().into()]);
         let mfa = Mfa::with_terms(module, function, vec![expressions(), Term::list([ours])]);
         for _ in 0..PASSES {
             // `{value, Count, Bindings}`. A peer without `erl_eval` is no BEAM.

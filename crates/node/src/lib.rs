@@ -24,61 +24,36 @@
 //!
 //! What it does not do yet: `global` and `pg`, TLS, and code that moves between nodes.
 
-mod accept;
-mod bad_argument;
-mod bring_up;
 mod builder;
-mod connect_error;
-mod connection;
-mod cookie_file;
-mod dial;
 mod drain;
-mod epmd;
-mod event;
-mod exception;
 mod export;
-mod exports;
 mod format;
-mod granted_names;
 mod group_leaders;
-mod guest;
-mod handshake;
-mod identity;
 mod inner;
-mod limits;
-mod listener;
-mod lost;
+mod kernel;
 mod mfa;
+mod network;
 mod node;
-mod peers;
 mod process;
-mod reader;
-mod reason;
-mod repeats;
-mod router;
 mod rpc;
-mod signals;
 mod start_error;
 mod system;
-mod writer;
 
 pub use builder::NodeBuilder;
-pub use connect_error::ConnectError;
-pub use cookie_file::{CookieFileError, is_private, read_cookie};
-pub use epmd::{Epmd, Registered};
-pub use event::{LogEvent, NodeDownReason, NodeEvent, Visibility};
-pub use exception::{Class, Exception};
-pub use limits::Limits;
+pub use kernel::event::{LogEvent, NodeDownReason, NodeEvent, Visibility};
+pub use kernel::exception::{Class, Exception};
+pub use kernel::limits::Limits;
+pub use kernel::process::{Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo};
 pub use mfa::{Mfa, MfaError};
+pub use network::connect_error::ConnectError;
+pub use network::cookie_file::{CookieFileError, is_private, read_cookie};
+pub use network::epmd::{Epmd, Registered};
 pub use node::{Node, Nodes, WeakNode};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};
-pub use process::{
-    Destination, Down, Ended, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, Process,
-    ProcessInfo, RegisterError, SendError,
-};
+pub use process::{Destination, Ended, Process, RegisterError, SendError};
 pub use rpc::{ByNode, Call, CallError, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
 pub use start_error::StartError;
 pub use system::SystemError;

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use peerl_proto::cookie::Cookie;
 use peerl_proto::node_name::NodeName;
-use peerl_term::Atom;
-use tokio::net::TcpListener;
+use peerl_term::{Atom, Pid};
 use tokio::sync::broadcast;
 
-use crate::connect_error::ConnectError;
-use crate::epmd::Registered;
-use crate::inner::{Inner, Settings};
-use crate::{NodeDownReason, NodeEvent, Visibility, accept, dial, system};
+use crate::inner::Inner;
+use crate::kernel::event::{NodeDownReason, NodeEvent, Visibility};
+use crate::kernel::process::ProcessInfo;
+use crate::network::connect_error::ConnectError;
+use crate::network::epmd::Registered;
+use crate::network::listener::Listener;
+use crate::network::{accept, dial};
+use crate::system;
 
 /// A running node of an Erlang cluster.
 ///
@@ -59,17 +62,18 @@ impl Drop for StopOnDrop {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Node").field(&self.inner.identity.name).finish()
+        f.debug_tuple("Node").field(&self.inner.kernel.identity.name).finish()
     }
 }
 
 impl Node {
-    pub(crate) fn run(settings: Settings, listener: Option<TcpListener>) -> Self {
-        let inner = Arc::new(Inner::new(settings));
+    /// Starts what runs for as long as the node does.
+    pub(crate) fn run(inner: Inner, listener: Option<Listener>) -> Self {
+        let inner = Arc::new(inner);
         let node = Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner };
         let _ = node.inner.services.set(system::start(&node.inner));
         if let Some(listener) = listener {
-            tokio::spawn(accept::listen(node.inner.clone(), listener));
+            tokio::spawn(accept::listen(node.inner.network.clone(), listener));
         }
         node
     }
@@ -81,13 +85,13 @@ impl Node {
 
     /// The node's name.
     pub fn name(&self) -> &NodeName {
-        &self.inner.identity.name
+        &self.inner.kernel.identity.name
     }
 
     /// The name by which a peer knows this node. Only a [guest](Self::guest) can have another one than its own, and only
     /// at a peer with which it is connected.
     pub fn name_at(&self, peer: &NodeName) -> NodeName {
-        let connection = self.inner.peers.get(peer.as_atom());
+        let connection = self.inner.kernel.connections.get(peer.as_atom());
         connection.map_or_else(|| self.name().clone(), |connection| connection.own_name.clone())
     }
 
@@ -98,7 +102,7 @@ impl Node {
 
     /// Which incarnation of the name this node is.
     pub fn creation(&self) -> u32 {
-        self.inner.identity.creation
+        self.inner.kernel.identity.creation
     }
 
     /// Whether the node shows in the `nodes()` of its peers.
@@ -108,7 +112,7 @@ impl Node {
 
     /// The address of the EPMD that the node runs itself, if it does.
     pub fn embedded_epmd(&self) -> Option<std::net::SocketAddr> {
-        self.inner.epmd.embedded_address()
+        self.inner.network.epmd.embedded_address()
     }
 
     /// Asks EPMD whether it knows this node: whether others can find it now.
@@ -116,7 +120,7 @@ impl Node {
     /// # Errors
     /// If EPMD does not answer.
     pub async fn registered_at_epmd(&self) -> Result<Registered, peerl_epmd::Error> {
-        self.inner.epmd.registered().await
+        self.inner.network.epmd.registered().await
     }
 
     /// How long the node has been running.
@@ -126,27 +130,47 @@ impl Node {
 
     /// The number of processes, those included that serve calls of peers.
     pub fn process_count(&self) -> usize {
-        self.inner.processes.len()
+        self.inner.kernel.processes.len()
     }
 
     /// The names that processes of this node have registered.
     pub fn registered(&self) -> Vec<Atom> {
-        self.inner.processes.registered()
+        self.inner.kernel.processes.registered()
+    }
+
+    /// The pids of the node's processes. A call of a peer whose value is there at once has no process.
+    pub fn processes(&self) -> Vec<Pid> {
+        self.inner.kernel.processes.all().iter().map(|process| process.pid.clone()).collect()
+    }
+
+    /// What is known of a process, if it is one of this node and lives.
+    pub fn process_info(&self, pid: &Pid) -> Option<ProcessInfo> {
+        self.inner.kernel.process(pid)?.info(&self.inner.kernel)
+    }
+
+    /// The number of calls of peers that are under way.
+    pub fn calls_served(&self) -> usize {
+        self.inner.kernel.served.active()
+    }
+
+    /// The number of calls of peers that have been taken since the node started, those under way among them.
+    pub fn calls_taken(&self) -> u64 {
+        self.inner.kernel.served.taken()
     }
 
     /// The cookie of the cluster, as `erlang:get_cookie/0`.
     pub fn cookie(&self) -> &Cookie {
-        &self.inner.cookie
+        &self.inner.network.cookie
     }
 
     /// Uses another cookie than the node's own for one peer, as `erlang:set_cookie/2` does.
     pub fn set_cookie(&self, peer: NodeName, cookie: Cookie) {
-        self.inner.cookies.write().insert(peer, cookie);
+        self.inner.network.cookies.write().insert(peer, cookie);
     }
 
     /// How long a peer may be silent before its connection is given up.
     pub fn net_ticktime(&self) -> Duration {
-        self.inner.net_ticktime
+        self.inner.network.net_ticktime
     }
 
     /// Finds out why a peer cannot be connected, by a handshake after which the connection is closed. Fine if the peer is
@@ -155,10 +179,10 @@ impl Node {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn probe(&self, peer: &NodeName) -> Result<(), ConnectError> {
-        if self.inner.peers.get(peer.as_atom()).is_some() {
+        if self.inner.kernel.connections.get(peer.as_atom()).is_some() {
             return Ok(());
         }
-        dial::probe(&self.inner, peer).await
+        dial::probe(&self.inner.network, peer).await
     }
 
     /// Connects to a peer, unless it is connected already.
@@ -166,7 +190,7 @@ impl Node {
     /// # Errors
     /// If the peer cannot be found or reached, or the handshake fails.
     pub async fn connect(&self, peer: &NodeName) -> Result<(), ConnectError> {
-        self.inner.connect(peer).await.map(drop)
+        self.inner.network.connect(peer).await.map(drop)
     }
 
     /// Asks the EPMD of a peer's host at which port the peer listens; without EPMD, it is the port of all peers.
@@ -174,14 +198,14 @@ impl Node {
     /// # Errors
     /// If EPMD does not answer, or knows no such node.
     pub async fn port_of(&self, peer: &NodeName) -> Result<u16, ConnectError> {
-        self.inner.epmd.port_of(peer).await
+        self.inner.network.epmd.port_of(peer).await
     }
 
     /// Ends the connection to a peer. Says whether there was one. The peer may connect again.
     pub fn disconnect(&self, peer: &NodeName) -> bool {
-        let connection = self.inner.peers.get(peer.as_atom());
+        let connection = self.inner.kernel.connections.get(peer.as_atom());
         if let Some(connection) = &connection {
-            self.inner.bring_down(connection, NodeDownReason::Disconnect);
+            self.inner.network.bring_down(connection, NodeDownReason::Disconnect);
         }
         connection.is_some()
     }
@@ -193,7 +217,8 @@ impl Node {
         }
         let mut nodes: Vec<NodeName> = self
             .inner
-            .peers
+            .kernel
+            .connections
             .all()
             .into_iter()
             .filter(|connection| match which {
@@ -209,6 +234,6 @@ impl Node {
 
     /// What becomes of connections from now on. A receiver that lags behind more than 1,024 events misses some.
     pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
-        self.inner.events.subscribe()
+        self.inner.kernel.events.subscribe()
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use peerl_proto::cookie::CookieError;
 use peerl_proto::node_name::NodeNameError;
 
-use crate::cookie_file::CookieFileError;
+use crate::network::cookie_file::CookieFileError;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]

@@ -7,42 +7,23 @@ use peerl_term::{Encoded, Reference};
 use serde::Serialize;
 
 use super::{Payload, Process, SendError};
-use crate::identity::Identity;
+use crate::kernel::identity::Identity;
 
 /// A message is for an alias of a node that knows none.
 #[derive(Debug, thiserror::Error)]
 #[error("the peer knows no aliases")]
 struct NoAliases;
 
-/// The aliases of one process, by the numbers of their references.
-#[derive(Debug, Default)]
-pub(crate) struct Aliases(Vec<u64>);
-
-impl Aliases {
-    pub(crate) fn add(&mut self, number: u64) {
-        self.0.push(number);
-    }
-
-    pub(crate) fn remove(&mut self, number: u64) -> bool {
-        let place = self.0.iter().position(|other| *other == number);
-        place.map(|place| self.0.swap_remove(place)).is_some()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
-        self.0.iter().copied()
-    }
-}
-
 impl Process {
     /// Makes an alias: messages sent to it come to this process, as long as it is alive and has not
     /// [taken it back](Self::unalias). A reply that comes too late to such an address vanishes, instead of lying in the
     /// mailbox.
     pub fn alias(&self) -> Reference {
-        let identity: &Identity = &self.inner().identity;
+        let identity: &Identity = &self.inner().kernel.identity;
         let number = identity.next_reference_number();
         if let Some(mut state) = self.core().alive() {
             state.aliases.add(number);
-            self.inner().processes.add_alias(number, self.core().clone());
+            self.inner().kernel.processes.add_alias(number, self.core().clone());
         }
         identity.reference(number)
     }
@@ -56,11 +37,11 @@ impl Process {
         let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
         let inner = self.inner();
-        if inner.identity.is_own(alias.node()) {
-            inner.send_here(inner.process_of_alias(alias), Payload::Encoded(payload)).await;
+        if inner.kernel.identity.is_own(alias.node()) {
+            inner.send_here(inner.kernel.process_of_alias(alias), Payload::Encoded(payload)).await;
             return Ok(());
         }
-        let connection = inner.connect(&NodeName::new(alias.node())?).await?;
+        let connection = inner.network.connect(&NodeName::new(alias.node())?).await?;
         let failed = |error: &dyn std::error::Error| SendError::Connection {
             peer: connection.peer.clone(),
             what: error.to_string(),
@@ -74,10 +55,10 @@ impl Process {
 
     /// Takes an alias back. Says whether it was one of this process.
     pub fn unalias(&self, alias: &Reference) -> bool {
-        let Some(number) = self.inner().identity.reference_number(alias) else { return false };
+        let Some(number) = self.inner().kernel.identity.reference_number(alias) else { return false };
         let removed = self.core().alive().is_some_and(|mut state| state.aliases.remove(number));
         if removed {
-            self.inner().processes.remove_alias(number);
+            self.inner().kernel.processes.remove_alias(number);
         }
         removed
     }

@@ -5,76 +5,22 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use peerl_proto::channel::{Loss, MessageBuffer};
+use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::{ErpcKind, ErpcRequest, Offered, ProcessId};
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, RawTerm, Reference, Term};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{Applied, Arguments, Reply, apply, rex};
-use crate::NodeDownReason;
-use crate::connect_error::ConnectError;
-use crate::connection::{Answer, Connection, QueueError, Sender};
-use crate::exception::Exception;
+use super::call_error::{CallError, not_sent};
+use super::reply::Reply;
+use super::rex::{self, Limit};
 use crate::inner::Inner;
+use crate::kernel::connection::{Answer, Connection, QueueError, Sender};
+use crate::kernel::event::NodeDownReason;
+use crate::kernel::serving::{Applied, Arguments, apply};
 use crate::mfa::Mfa;
 use crate::node::Node;
-
-/// Why a call gave no value.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The peer cannot be reached. The call was not made.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The connection ended before the answer came. The call may have been made or not.
-    #[error("the connection to the node ended before the answer came")]
-    NodeDown,
-    /// This node ended the connection before the answer came, and says why. The call may have been made or not.
-    #[error("this node ended the connection before the answer came: {0}")]
-    Disconnected(NodeDownReason),
-    /// The answer came, and could not be kept.
-    #[error("the answer of {bytes} bytes was dropped: {loss}")]
-    AnswerLost {
-        /// Why.
-        loss: Loss,
-        /// How many bytes it has.
-        bytes: usize,
-    },
-    /// The answer did not come in time. What was called goes on, but nobody waits for it.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// The function ended in an exception.
-    #[error("the function failed with {0}")]
-    Exception(#[from] Exception),
-    /// The process in which the function ran was ended by a signal with this reason.
-    #[error("the process that made the call was ended: {0:?}")]
-    Signal(Term),
-    /// The peer's `erpc` refused the call.
-    #[error("the call was refused: {0:?}")]
-    Erpc(Term),
-    /// The peer did not spawn a process for the call: `system_limit` if it is busy, `noconnection` if it is shutting
-    /// down, `notsup` if it cannot.
-    #[error("the node did not take the call: {0}")]
-    NotSpawned(Atom),
-    /// The node spawns nothing for its peers (C nodes, Jinterface), and no process there has answered the call as a message
-    /// to `rex`.
-    #[error("this kind of node takes no such calls: it spawns no processes for others, and nothing answers at rex")]
-    NoRex,
-    /// No node could be reached for a while; see [`Pmap::patience`](crate::Pmap::patience).
-    #[error("no node could be reached that would make the call")]
-    NobodyToAsk,
-    /// The value is not of the type that was asked for.
-    #[error("the result is not of the expected type: {0}")]
-    Decode(#[from] peerl_term::serde::Error),
-    /// What the peer sent is malformed.
-    #[error("the answer is malformed: {0}")]
-    Malformed(#[from] peerl_term::DecodeError),
-    /// The call cannot be sent: it is too large for the peer, or the peer does not read.
-    #[error("the call cannot be sent: {0}")]
-    Send(String),
-}
 
 /// A call that is about to be made. It is made when it is awaited.
 ///
@@ -113,9 +59,9 @@ impl Node {
     /// # Errors
     /// If the peer cannot be reached or does not answer; the BEAM's `pang`.
     pub async fn ping(&self, peer: &NodeName) -> Result<Duration, CallError> {
-        self.inner.connect(peer).await?;
+        self.inner.network.connect(peer).await?;
         let started = std::time::Instant::now();
-        let question = Term::tuple([Term::atom("is_auth"), self.inner.identity.atom.clone().into()]);
+        let question = Term::tuple([Term::atom("is_auth"), self.inner.kernel.identity.atom.clone().into()]);
         let answer: Atom = self.gen_call(("net_kernel", peer), &question).await?;
         if answer == "yes" { Ok(started.elapsed()) } else { Err(CallError::Erpc(answer.into())) }
     }
@@ -154,25 +100,18 @@ pub(crate) fn within<'a, T>(
     call.map(move |made| made.unwrap_or(Err(CallError::Timeout(timeout)))).boxed()
 }
 
-/// Whether the caller has said how long a call may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Limit {
-    Set,
-    Unset,
-}
-
 async fn make<T: DeserializeOwned>(
     node: &Arc<Inner>,
     peer: &NodeName,
     mfa: &Mfa,
     limit: Limit,
 ) -> Result<T, CallError> {
-    if *peer == node.identity.name {
+    if *peer == node.kernel.identity.name {
         return Box::pin(make_here(node, mfa)).await;
     }
-    let connection = match node.peers.get(peer.as_atom()) {
+    let connection = match node.kernel.connections.get(peer.as_atom()) {
         Some(connection) => connection,
-        None => Box::pin(node.connect(peer)).await?,
+        None => Box::pin(node.network.connect(peer)).await?,
     };
     make_on(node, &connection, mfa, limit).await
 }
@@ -183,8 +122,8 @@ async fn make_on<T: DeserializeOwned>(
     mfa: &Mfa,
     limit: Limit,
 ) -> Result<T, CallError> {
-    let number = node.identity.next_reference_number();
-    let reference = node.identity.reference(number);
+    let number = node.kernel.identity.next_reference_number();
+    let reference = node.kernel.identity.reference(number);
     let request = node.erpc_request(connection, &reference, mfa, ErpcKind::Call);
     let Some(request) = request else { return Box::pin(rex::call(node, connection, mfa, limit)).await };
     let sender = Sender::call(number);
@@ -196,29 +135,8 @@ async fn make_on<T: DeserializeOwned>(
     let mut pending = Pending::start(node, connection, number)?;
     send(connection, &request, sender, mfa).map_err(not_sent)?;
     match pending.answer().await {
-        Answer::Down(reason) => Reply { identity: &node.identity, number, reason }.into_value(),
+        Answer::Down(reason) => Reply { identity: &node.kernel.identity, number, reason }.into_value(),
         other => Err(other.into()),
-    }
-}
-
-impl From<NodeDownReason> for CallError {
-    fn from(reason: NodeDownReason) -> Self {
-        match reason {
-            NodeDownReason::ConnectionClosed | NodeDownReason::Io(_) => Self::NodeDown,
-            reason => Self::Disconnected(reason),
-        }
-    }
-}
-
-/// What an answer means that is not the one that was asked for.
-impl From<Answer> for CallError {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::NotSpawned(error) => Self::NotSpawned(error),
-            Answer::Lost(loss, bytes) => Self::AnswerLost { loss, bytes },
-            Answer::Disconnected(reason) => reason.into(),
-            Answer::Down(_) | Answer::Reply(_) => Self::NodeDown,
-        }
     }
 }
 
@@ -229,7 +147,7 @@ async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<
 
 /// The evaluation of a function of this node itself.
 fn evaluation(node: &Inner, mfa: &Mfa) -> Applied {
-    apply(node, None, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
+    apply(&node.kernel, None, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
 }
 
 /// Sends the request to make a call.
@@ -243,17 +161,10 @@ fn send(
     connection.outbox.send_parts(sender, request, start, mfa.arguments(), ErpcRequest::END)
 }
 
-pub(crate) fn not_sent(error: QueueError) -> CallError {
-    match error {
-        QueueError::Closed => CallError::NodeDown,
-        other => CallError::Send(other.to_string()),
-    }
-}
-
 impl Inner {
     /// Calls a function on a peer that is connected.
     pub(crate) async fn apply_at(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<Term, CallError> {
-        match self.peers.get(peer.as_atom()) {
+        match self.kernel.connections.get(peer.as_atom()) {
             Some(connection) => make_on(self, &connection, mfa, Limit::Set).await,
             None => Err(CallError::NodeDown),
         }
@@ -265,13 +176,13 @@ impl Inner {
     }
 
     async fn cast(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<(), CallError> {
-        if *peer == self.identity.name {
+        if *peer == self.kernel.identity.name {
             tokio::spawn(evaluation(self, mfa));
             return Ok(());
         }
-        let connection = self.connect(peer).await?;
-        let number = self.identity.next_reference_number();
-        let reference = self.identity.reference(number);
+        let connection = self.network.connect(peer).await?;
+        let number = self.kernel.identity.next_reference_number();
+        let reference = self.kernel.identity.reference(number);
         let request = self.erpc_request(&connection, &reference, mfa, ErpcKind::Cast);
         let Some(request) = request else { return rex::cast(self, &connection, mfa).await };
         let sender = Sender::call(number);
@@ -292,8 +203,8 @@ impl Inner {
     ) -> Option<Offered<ErpcRequest<'a>>> {
         connection.forms.offer(ErpcRequest {
             reference,
-            from: &self.requester,
-            group_leader: self.group_leader(),
+            from: &self.kernel.requester,
+            group_leader: self.kernel.group_leader(),
             kind,
             module: mfa.module(),
             function: mfa.function(),
@@ -329,8 +240,9 @@ impl Drop for Pending<'_> {
             return;
         }
         if let Some(spawned) = self.connection.calls.abandon_spawn(self.number) {
-            let reference = self.node.identity.reference(self.number);
-            let _ = self.connection.send_demonitor(self.node.requester.clone(), ProcessId::Pid(spawned), reference);
+            let reference = self.node.kernel.identity.reference(self.number);
+            let _ =
+                self.connection.send_demonitor(self.node.kernel.requester.clone(), ProcessId::Pid(spawned), reference);
         }
     }
 }

@@ -12,17 +12,20 @@ use peerl_proto::channel::MessageBuffer;
 use peerl_proto::control::ProcessId;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Encoded, Pid, RawTerm, Term, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CallError;
-use super::call::{not_sent, within};
-use super::outcome::read;
-use crate::connection::{Answer, Connection, Sender, Sent};
+use super::call::within;
+use super::call_error::not_sent;
+use super::reply::read;
 use crate::inner::Inner;
+use crate::kernel::connection::{Answer, Connection, Sender, Sent};
+use crate::kernel::process::{MailboxPolicy, Message};
+use crate::kernel::reply_tag::{alias_tag, reply_tag};
 use crate::node::Node;
-use crate::process::{Destination, Ended, MailboxPolicy, Message, Process};
+use crate::process::{Destination, Ended, Process};
 
 /// A `gen_server:call` that is about to be made. It is made when it is awaited.
 #[must_use = "a call is made when it is awaited"]
@@ -82,10 +85,10 @@ async fn make<T: DeserializeOwned>(
 ) -> Result<T, CallError> {
     let (peer, target) = match to {
         to @ Destination::Name(_) => return make_here(node, to, request).await,
-        Destination::Process(pid) if node.identity.is_local(&pid) => {
+        Destination::Process(pid) if node.kernel.identity.is_local(&pid) => {
             return make_here(node, Destination::Process(pid), request).await;
         }
-        Destination::Remote(name, peer) if peer == node.identity.name => {
+        Destination::Remote(name, peer) if peer == node.kernel.identity.name => {
             return make_here(node, Destination::Name(name), request).await;
         }
         Destination::Process(pid) => match NodeName::new(&pid.node) {
@@ -94,30 +97,30 @@ async fn make<T: DeserializeOwned>(
         },
         Destination::Remote(name, peer) => (peer, ProcessId::Name(name)),
     };
-    let connection = Box::pin(node.connect(&peer)).await?;
-    let number = node.identity.next_reference_number();
+    let connection = Box::pin(node.network.connect(&peer)).await?;
+    let number = node.kernel.identity.next_reference_number();
     let sender = Sender::call(number);
     if connection.outbox.ready(sender, request.bytes().len()).await.is_err() {
         return Err(connection.calls.end_of_connection().into());
     }
-    let reference = node.identity.reference(number);
+    let reference = node.kernel.identity.reference(number);
     let answer = connection.calls.start(number)?;
     let guard = Waiting { node, connection: &connection, number, target: &target };
-    let monitor = connection.send_monitor(node.requester.clone(), target.clone(), reference.clone());
+    let monitor = connection.send_monitor(node.kernel.requester.clone(), target.clone(), reference.clone());
     let limit = if monitor.map_err(not_sent)? == Sent::Yes { None } else { unmonitored };
     let alias = connection.flags.contains(DistributionFlags::ALIAS);
     let start = |out: &mut MessageBuffer<'_>| {
         encode::tuple_header(3, out);
         encode::atom(&Atom::from_static("$gen_call"), out);
         encode::tuple_header(2, out);
-        encode::pid(&node.requester, out);
+        encode::pid(&node.kernel.requester, out);
         if alias {
             encode::list_header(1, out);
             encode::atom(&Atom::from_static("alias"), out);
         }
         encode::reference(&reference, out);
     };
-    let from = node.requester.clone();
+    let from = node.kernel.requester.clone();
     let sent = match &target {
         ProcessId::Pid(to) => {
             connection.outbox.send_parts(sender, &connection.forms.send(from, to.clone()), start, request, &[])
@@ -180,8 +183,8 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     fn demonitor(&self) {
-        let reference = self.node.identity.reference(self.number);
-        let _ = self.connection.send_demonitor(self.node.requester.clone(), self.target.clone(), reference);
+        let reference = self.node.kernel.identity.reference(self.number);
+        let _ = self.connection.send_demonitor(self.node.kernel.requester.clone(), self.target.clone(), reference);
     }
 }
 
@@ -190,27 +193,6 @@ impl Drop for Waiting<'_> {
         if self.connection.calls.abandon(self.number) {
             self.demonitor();
         }
-    }
-}
-
-/// The reference in the tag of `{Tag, Reply}`, in whatever form the tag is: the reference itself, `[alias | Ref]`,
-/// `[[alias | Ref] | _]`, or `{Ref, Node}`.
-pub(crate) fn reply_tag(payload: &RawTerm) -> Option<Reference> {
-    let tag = payload.read(|decoder| (decoder.tuple_header()? == 2).then(|| decoder.term()).transpose()).ok()??;
-    alias_tag(&tag).or_else(|| match &tag {
-        Term::Reference(reference) => Some((**reference).clone()),
-        Term::Tuple(pair) => pair.first()?.as_reference().cloned(),
-        _ => None,
-    })
-}
-
-/// The alias in a tag, if the reply is to be sent to one.
-fn alias_tag(tag: &Term) -> Option<Reference> {
-    let Term::ImproperList(list) = tag else { return None };
-    match (list.elements(), list.tail()) {
-        ([first], Term::Reference(alias)) if first.is_atom("alias") => Some((**alias).clone()),
-        ([inner @ Term::ImproperList(_)], Term::Reference(_)) => alias_tag(inner),
-        _ => None,
     }
 }
 
@@ -277,11 +259,11 @@ impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
     pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Encoded) {
         let message = message.into();
-        if let Some(process) = self.process(&to.pid) {
+        if let Some(process) = self.kernel.process(&to.pid) {
             let _ = process.deliver(Message::User(message));
             return;
         }
-        let Some(connection) = self.peers.get(&to.pid.node) else { return };
+        let Some(connection) = self.kernel.connections.get(&to.pid.node) else { return };
         // The caller may have been named by another node.
         if connection.never_made(&to.pid) || !connection.can_take(&to.tag) {
             return;

@@ -238,7 +238,7 @@ impl ByMessage {
         peer: &NodeName,
         call: BoxFuture<'static, Result<T, CallError>>,
     ) -> BoxFuture<'static, Result<T, CallError>> {
-        let connection = node.inner.peers.get(peer.as_atom());
+        let connection = node.inner.kernel.connections.get(peer.as_atom());
         if connection.is_none_or(|connection| connection.flags.contains(DistributionFlags::SPAWN)) {
             return call;
         }

@@ -11,18 +11,26 @@ use peerl_term::{Atom, Encoded, RawTerm, Term, encode};
 use serde::de::DeserializeOwned;
 
 use super::CallError;
-use super::call::{Limit, not_sent};
-use super::outcome::read;
-use crate::connection::Connection;
-use crate::exception::Exception;
+use super::call_error::not_sent;
+use super::reply::read;
 use crate::inner::Inner;
+use crate::kernel::connection::Connection;
+use crate::kernel::exception::Exception;
+use crate::kernel::process::Message;
 use crate::mfa::Mfa;
-use crate::process::{Message, Process};
+use crate::process::Process;
 
 /// How long to wait for an answer if nobody says: there may be no process that answers, and no sign of that.
 const LIMIT: Duration = Duration::from_secs(10);
 
 const REX: Atom = Atom::from_static("rex");
+
+/// Whether the caller has said how long a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    Set,
+    Unset,
+}
 
 /// Makes a call and waits for its value.
 pub(super) async fn call<T: DeserializeOwned>(

@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use peerl_term::{Atom, Pid};
+use peerl_term::Atom;
 use tokio::time::timeout;
 
 use super::service;
 use crate::inner::Inner;
+use crate::kernel::process::Core;
 use crate::node::Node;
-use crate::process::Core;
 
 /// How long what peers want printed or logged may take, when the node is about to end.
 const PRINTING: Duration = Duration::from_secs(2);
@@ -41,11 +41,6 @@ impl Node {
 }
 
 impl Inner {
-    /// The process that gets what is printed by those who work for this node.
-    pub(crate) fn group_leader(&self) -> &Pid {
-        self.services.get().map_or(&self.requester, |services| &services.group_leader)
-    }
-
     /// Waits until what has come to be printed or logged has been.
     pub(crate) async fn print_all(self: &Arc<Self>) {
         let Some(services) = self.services.get() else { return };
@@ -62,7 +57,12 @@ impl Inner {
     }
 
     fn system_processes(&self) -> [(&'static str, Option<Arc<Core>>); 4] {
-        let named = |name| (name, self.processes.whereis(&Atom::from_static(name)));
-        [named("net_kernel"), named("rex"), named("logger"), ("group_leader", self.process(self.group_leader()))]
+        let named = |name| (name, self.kernel.processes.whereis(&Atom::from_static(name)));
+        [
+            named("net_kernel"),
+            named("rex"),
+            named("logger"),
+            ("group_leader", self.kernel.process(self.kernel.group_leader())),
+        ]
     }
 }

@@ -13,9 +13,9 @@ use tokio::time::timeout;
 
 use super::service::{self, Service};
 use super::unfinished::{Unfinished, Work};
-use crate::event::LogEvent;
 use crate::format::{self, Encoding};
 use crate::inner::Inner;
+use crate::kernel::event::LogEvent;
 use crate::mfa::Mfa;
 use crate::process::Process;
 

@@ -32,9 +32,9 @@ fn answer(node: &Inner, request: &Term) -> Option<Term> {
             _ => None,
         },
         Term::Atom(name) => match name.as_str() {
-            "longnames" => Some(Term::from(node.identity.name.is_long())),
-            "nodename" => Some(node.identity.atom.clone().into()),
-            "ticktime" => Some(Term::from(u64::try_from(node.net_ticktime.as_millis()).unwrap_or(u64::MAX))),
+            "longnames" => Some(Term::from(node.kernel.identity.name.is_long())),
+            "nodename" => Some(node.kernel.identity.atom.clone().into()),
+            "ticktime" => Some(Term::from(u64::try_from(node.network.net_ticktime.as_millis()).unwrap_or(u64::MAX))),
             _ => None,
         },
         _ => None,

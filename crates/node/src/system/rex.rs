@@ -8,8 +8,9 @@ use peerl_term::{Atom, Encoded, Limits, Pid, RawTerm, Term, encode};
 use super::service::{self, Service};
 use crate::Exception;
 use crate::inner::Inner;
+use crate::kernel::serving::{Active, Arguments, Refused, apply, badrpc, refuse_apply};
 use crate::process::{Destination, Payload, Process};
-use crate::rpc::{Active, Arguments, GenRequest, Refused, apply, badrpc, refuse_apply};
+use crate::rpc::GenRequest;
 
 pub(super) fn start(node: &Arc<Inner>) {
     service::start(node, &[Atom::from_static("rex")], Rex);
@@ -32,7 +33,7 @@ fn answer_call(process: &Process, call: GenRequest) {
         return;
     };
     let (node, pid) = (process.inner().clone(), process.pid().clone());
-    let active = Active::begin(&node);
+    let active = Active::begin(&node.kernel);
     tokio::spawn(async move {
         let value = evaluate(&node, &active, Some(&call.from.pid.node), function).await;
         let reply = Term::tuple([call.from.tag.clone(), value]);
@@ -48,15 +49,15 @@ fn answer_message(process: &Process, message: Term) {
     match parts {
         // A peer asks which optional features this node has.
         [Term::Pid(from), request] if request.is_atom("features_request") => {
-            let name = process.inner().identity.atom.clone();
+            let name = process.inner().kernel.identity.atom.clone();
             let reply = Term::tuple([Term::atom("features_reply"), name.into(), Term::list([Term::atom("erpc")])]);
             answer(process, from, reply);
         }
         // `rpc:sbcast`: deliver, and say whether the name is there.
         [Term::Pid(from), Term::Tuple(request)] => match &request[..] {
             [kind, Term::Atom(name), message] if kind.is_atom("sbcast") => {
-                let node = Term::from(process.inner().identity.atom.clone());
-                let found = process.inner().processes.whereis(name).is_some();
+                let node = Term::from(process.inner().kernel.identity.atom.clone());
+                let found = process.inner().kernel.processes.whereis(name).is_some();
                 let result = if found {
                     send(process, Destination::Name(name.clone()), message.clone());
                     node.clone()
@@ -73,7 +74,7 @@ fn answer_message(process: &Process, message: Term) {
                 // A C node's call; the value goes to the process that asked.
                 let Some(function) = function(request, &["call"]) else { return };
                 let (node, to, pid) = (process.inner().clone(), (**from).clone(), process.pid().clone());
-                let active = Active::begin(&node);
+                let active = Active::begin(&node.kernel);
                 tokio::spawn(async move {
                     let value = evaluate(&node, &active, Some(&to.node), function).await;
                     let reply = Term::tuple([Term::atom("rex"), value]);
@@ -90,7 +91,7 @@ fn answer_message(process: &Process, message: Term) {
                 _ => None,
             };
             let node = process.inner().clone();
-            let active = Active::begin(&node);
+            let active = Active::begin(&node.kernel);
             tokio::spawn(async move {
                 evaluate(&node, &active, caller.as_ref(), function).await;
                 drop(active);
@@ -130,7 +131,7 @@ async fn evaluate(
     }
     let applied = match (function.module, function.function) {
         (Term::Atom(module), Term::Atom(name)) => {
-            apply(node, caller, module, name, Arguments::new(RawTerm::encoded_from(&function.arguments)))
+            apply(&node.kernel, caller, module, name, Arguments::new(RawTerm::encoded_from(&function.arguments)))
         }
         (module, name) => refuse_apply(caller, module, name, function.arguments),
     };

@@ -9,7 +9,8 @@ use peerl_term::{Atom, Pid, Term};
 use tokio::time::timeout;
 
 use crate::inner::Inner;
-use crate::process::{Core, MailboxPolicy, Message, Overflow, Payload, Process};
+use crate::kernel::process::{Core, MailboxPolicy, Message, Overflow};
+use crate::process::{Payload, Process};
 use crate::rpc::Caller;
 
 /// How long such a process may take to answer: what it does with a message never waits for anybody.
@@ -62,14 +63,15 @@ pub(super) fn start(node: &Arc<Inner>, names: &[Atom], mut service: impl Service
 fn question(process: &Process, message: &Term) -> Option<Caller> {
     let [kind, Term::Tuple(from), request] = message.as_tuple()? else { return None };
     let [Term::Pid(pid), tag] = &from[..] else { return None };
-    let is_ours = kind.is_atom("$gen_call") && request.is_atom(&PRESENT) && process.inner().identity.is_local(pid);
+    let is_ours =
+        kind.is_atom("$gen_call") && request.is_atom(&PRESENT) && process.inner().kernel.identity.is_local(pid);
     is_ours.then(|| Caller { pid: (**pid).clone(), tag: tag.clone() })
 }
 
 /// Waits until a process has dealt with all that was sent to it so far; says whether it has, in time.
 pub(super) async fn present(node: &Arc<Inner>, process: Arc<Core>) -> bool {
     let mut asking = Process::start(node, MailboxPolicy::default());
-    let from = Term::tuple([asking.pid().clone().into(), node.identity.next_reference().into()]);
+    let from = Term::tuple([asking.pid().clone().into(), node.kernel.identity.next_reference().into()]);
     let question = Term::tuple([Term::atom("$gen_call"), from, PRESENT.into()]);
     let answered = async {
         node.send_here(Some(process), Payload::Term(&question)).await;

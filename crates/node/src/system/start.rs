@@ -9,7 +9,8 @@ pub(crate) fn start(node: &Arc<Inner>) -> Services {
     let unfinished = Unfinished::default();
     net_kernel::start(node);
     rex::start(node);
-    let group_leader = group_leader::start(node, unfinished.clone());
+    let leader = group_leader::start(node, unfinished.clone());
     logger::start(node, unfinished.clone());
-    Services { group_leader, unfinished }
+    node.kernel.set_group_leader(leader);
+    Services { unfinished }
 }

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::workers::{WorkerPool, Workers};
 use super::{CallOf, Mapped, Order, REORDER, Settings};
-use crate::connect_error::ConnectError;
 use crate::mfa::Mfa;
+use crate::network::connect_error::ConnectError;
 use crate::rpc::CallError;
 
 /// Decides which node makes which call, and what becomes of failures.

@@ -1,0 +1,96 @@
+//! A connection that is up: what its reader, its writer and those who send by it share.
+
+mod answers;
+mod calls;
+mod fitness;
+mod gathering;
+mod monitors;
+mod outbox;
+mod signals;
+
+pub(crate) use answers::Answers;
+pub(crate) use calls::{Answer, Calls};
+pub(crate) use gathering::Senders as WaitingSenders;
+pub(crate) use monitors::{Added, Monitors};
+pub(crate) use outbox::Outbox;
+pub(crate) use signals::Sent;
+
+pub(crate) use peerl_proto::connection::{QueueError, Sender};
+
+use std::sync::atomic::AtomicBool;
+
+use peerl_proto::channel::Rename;
+use peerl_proto::control::Forms;
+use peerl_proto::flags::DistributionFlags;
+use peerl_proto::handshake::Established;
+use peerl_proto::handshake::arbitration::AttemptId;
+use peerl_proto::node_name::NodeName;
+use peerl_proto::tick::TickTimer;
+use peerl_term::Atom;
+use tokio_util::sync::CancellationToken;
+
+use crate::kernel::event::Visibility;
+use crate::kernel::identity::Identity;
+use crate::kernel::limits::Limits;
+
+/// What the node knows of one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: AttemptId,
+    pub(crate) peer: NodeName,
+    pub(crate) atom: Atom,
+    pub(crate) creation: u32,
+    /// The name by which the peer knows this node.
+    pub(crate) own_name: NodeName,
+    pub(crate) flags: DistributionFlags,
+    pub(crate) forms: Forms,
+    pub(crate) outbox: Outbox,
+    pub(crate) calls: Calls,
+    pub(crate) answers: Answers,
+    pub(crate) monitors: Monitors,
+    /// Processes of the peer may have the group leader of this node.
+    pub(crate) lends_group_leader: AtomicBool,
+    /// Ends both tasks.
+    pub(crate) closed: CancellationToken,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: AttemptId,
+        atom: Atom,
+        established: &Established,
+        own_name: NodeName,
+        identity: &Identity,
+        ticks: TickTimer,
+        limits: &Limits,
+    ) -> Self {
+        let rename = (own_name != identity.name)
+            .then(|| Rename { own: identity.atom.clone(), on_connection: own_name.as_atom().clone() });
+        Self {
+            id,
+            peer: established.peer.clone(),
+            atom,
+            creation: established.creation,
+            own_name,
+            flags: established.flags,
+            forms: Forms::new(established.flags),
+            outbox: Outbox::new(established.flags, rename, limits.queued, ticks),
+            calls: Calls::default(),
+            answers: Answers::default(),
+            monitors: Monitors::default(),
+            lends_group_leader: AtomicBool::new(false),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// Ends the connection: both tasks stop, nothing can be sent. Says whether this was the first to end it.
+    pub(crate) fn close(&self) -> bool {
+        let first = self.outbox.close();
+        self.closed.cancel();
+        first
+    }
+
+    pub(crate) fn visibility(&self) -> Visibility {
+        if self.flags.contains(DistributionFlags::PUBLISHED) { Visibility::Visible } else { Visibility::Hidden }
+    }
+}

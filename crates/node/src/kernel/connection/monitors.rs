@@ -1,0 +1,64 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use peerl_term::{Pid, Reference};
+
+use crate::kernel::process::Core;
+
+/// The processes of this node that processes of the peer monitor, by the references of the monitors.
+///
+/// A monitor is found by its reference alone: the name that it was made by may belong to another process when the
+/// monitor is taken back, or to none.
+#[derive(Debug, Default)]
+pub(crate) struct Monitors(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    monitored: HashMap<Reference, Arc<Core>>,
+    closed: bool,
+}
+
+/// What has become of a monitor that a peer makes.
+pub(crate) enum Added {
+    New,
+    /// The peer has used the reference before, for a monitor of this process, which the new one replaces.
+    Replaced(Arc<Core>),
+    /// The connection has ended, and nobody is left to be told.
+    Closed,
+}
+
+impl Monitors {
+    pub(crate) fn add(&self, reference: Reference, process: Arc<Core>) -> Added {
+        let mut table = self.0.lock();
+        if table.closed {
+            return Added::Closed;
+        }
+        table.monitored.insert(reference, process).map_or(Added::New, Added::Replaced)
+    }
+
+    /// The peer takes a monitor back; gives the process that was monitored.
+    pub(crate) fn remove(&self, reference: &Reference) -> Option<Arc<Core>> {
+        self.0.lock().monitored.remove(reference)
+    }
+
+    /// A process has ended that was monitored by this reference.
+    pub(crate) fn fired(&self, reference: &Reference, process: &Pid) {
+        let mut table = self.0.lock();
+        if table.monitored.get(reference).is_some_and(|monitored| monitored.pid == *process) {
+            table.monitored.remove(reference);
+        }
+    }
+
+    /// The connection has ended.
+    pub(crate) fn close(&self) {
+        let mut table = self.0.lock();
+        table.closed = true;
+        table.monitored = HashMap::new();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().monitored.len()
+    }
+}

@@ -1,0 +1,113 @@
+//! Signals to processes of the peer, in the form that the peer understands.
+//!
+//! A peer that takes no monitors is sent nothing of them, as OTP does: what watches one of its processes notices only the
+//! loss of the connection.
+
+use std::num::NonZeroU64;
+
+use peerl_proto::channel::Fragments;
+use peerl_proto::control::{Control, Offered, ProcessId};
+use peerl_term::{Pid, Reference, Sink, encode};
+
+use super::{Connection, QueueError};
+use crate::kernel::reason::{Reason, Returned};
+
+/// Whether a signal went to the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Sent {
+    /// It is queued.
+    Yes,
+    /// The peer takes no such signals.
+    NotOffered,
+}
+
+impl Connection {
+    /// A linked process has ended.
+    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
+        let reason = self.fit_reason(reason);
+        self.send_with(&from.clone(), &self.forms.exit(from, to), &reason)
+    }
+
+    /// `exit(To, Reason)`.
+    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
+        let reason = self.fit_reason(reason);
+        self.send_with(&from.clone(), &self.forms.exit2(from, to), &reason)
+    }
+
+    /// A monitored process has ended, or was not there.
+    pub(crate) fn send_down(
+        &self,
+        sender: &Pid,
+        from: ProcessId,
+        to: Pid,
+        reference: Reference,
+        reason: &Reason,
+    ) -> Result<Sent, QueueError> {
+        let reason = self.fit_reason(reason);
+        match self.forms.monitor_exit(from, to, reference) {
+            Some(control) => self.send_with(sender, &control, &reason).map(|()| Sent::Yes),
+            None => Ok(Sent::NotOffered),
+        }
+    }
+
+    /// A monitored process has made its call for `erpc`, and ended with the value for its reason.
+    pub(crate) fn send_returned(
+        &self,
+        process: Pid,
+        to: Pid,
+        reference: Reference,
+        returned: Returned,
+    ) -> Result<Sent, QueueError> {
+        let from = ProcessId::Pid(process.clone());
+        if returned.value.has_records() {
+            return self.send_down(&process, from, to, reference, &returned.into());
+        }
+        let Some(control) = self.forms.monitor_exit(from, to, reference) else {
+            return Ok(Sent::NotOffered);
+        };
+        let Returned { id, value } = returned;
+        if value.bytes().len() < Fragments::LARGE {
+            let sent = self.outbox.send(&process, &control, |out| {
+                id.encode_return(out);
+                out.put(value.bytes());
+            });
+            return sent.map(|()| Sent::Yes);
+        }
+        let value = value.into();
+        self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value, &[]).map(|()| Sent::Yes)
+    }
+
+    /// Sends a signal with its reason, encoded anew for this peer.
+    fn send_with(&self, sender: &Pid, control: &Offered<impl Control>, reason: &Reason) -> Result<(), QueueError> {
+        match reason {
+            Reason::Term(term) => self.outbox.send(sender, control, |out| encode::term(term, out)),
+            Reason::Returned { id, value } => {
+                self.outbox.send_parts(sender, control, |out| id.encode_return(out), value, &[])
+            }
+        }
+    }
+
+    pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), QueueError> {
+        let control = self.forms.link(from, to);
+        self.outbox.send(&control.control().from, &control, |_| {})
+    }
+
+    /// An unlink that is sent is acknowledged later.
+    pub(crate) fn send_unlink(&self, id: NonZeroU64, from: Pid, to: Pid) -> Result<Sent, QueueError> {
+        let Some(control) = self.forms.unlink(id, from, to) else { return Ok(Sent::NotOffered) };
+        self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Sent::Yes)
+    }
+
+    pub(crate) fn send_monitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<Sent, QueueError> {
+        let Some(control) = self.forms.monitor(from, to, reference) else { return Ok(Sent::NotOffered) };
+        self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Sent::Yes)
+    }
+
+    pub(crate) fn send_demonitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<(), QueueError> {
+        match self.forms.demonitor(from, to, reference) {
+            Some(control) => self.outbox.send(&control.control().from, &control, |_| {}),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Messages that have lost their payload: they were too large, or there was no room for them.
+//!
+//! Such a message fails alone. A caller that waits for it gets an error; a plain message is dropped.
+
+use std::sync::Arc;
+
+use peerl_proto::channel::Loss;
+use peerl_proto::control::Signal;
+use peerl_term::{Atom, Reference};
+
+use crate::kernel::connection::{Answer, Connection};
+use crate::kernel::reason::Reason;
+use crate::kernel::router::Violation;
+use crate::kernel::serving;
+use crate::kernel::state::Kernel;
+
+impl Kernel {
+    /// Says that a message has lost its payload, and does what can be done without it.
+    #[cold]
+    pub(crate) fn lost(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        signal: &Signal,
+        loss: Loss,
+        bytes: usize,
+    ) -> Result<(), Violation> {
+        let limit = self.limits.channel.message;
+        let sender = signal.sender().map_or_else(|| "unknown".to_owned(), |pid| format!("{pid:?}"));
+        tracing::warn!(peer = %connection.peer, %sender, bytes, limit, "dropped the contents of a message: {loss}");
+        let reason = || Reason::too_large(bytes);
+        let answer = Answer::Lost(loss, bytes);
+        match signal {
+            Signal::SpawnRequest(request) => {
+                serving::refuse(self, connection, request.reference.clone(), request.from.clone(), SYSTEM_LIMIT)?;
+            }
+            Signal::Exit { from, to } => self.link_broken(connection, from, to, reason())?,
+            Signal::Exit2 { from, to } => self.exit_by(from.clone(), to, reason()),
+            Signal::Exit2ToAlias { from, to } => self.exit_alias_by(from.clone(), to, reason()),
+            Signal::MonitorExit { to, reference, .. } if *to == self.requester => {
+                self.answer_lost(connection, reference, answer);
+            }
+            Signal::MonitorExit { to, reference, .. } => self.monitor_fired(to, reference, reason().to_raw()),
+            Signal::SendToAlias { to, .. } => self.answer_lost(connection, to, answer),
+            // The others have no payload, or nobody waits for it.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The answer to a request of this node's. (An alias of a process is not among the requests.)
+    fn answer_lost(&self, connection: &Connection, reference: &Reference, answer: Answer) {
+        if let Some(number) = self.identity.reference_number(reference) {
+            connection.calls.answer(number, answer);
+        }
+    }
+}
+
+const SYSTEM_LIMIT: Atom = Atom::from_static("system_limit");

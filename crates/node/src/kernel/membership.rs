@@ -1,0 +1,67 @@
+//! Connections come up and go down, and processes are told.
+
+use std::sync::Arc;
+
+use super::connection::Connection;
+use super::event::{Level, NodeDownReason, NodeEvent, Visibility};
+use super::process::{Core, Message, NodeDown, NodeUp};
+use super::state::Kernel;
+
+/// The target of the lines of the log that tell which members come and go.
+const MEMBERS: &str = "peerl::members";
+
+impl Kernel {
+    /// Shows a new connection to everybody. A receiver of the event finds the node connected.
+    pub(crate) fn connection_up(&self, connection: &Arc<Connection>) {
+        match connection.visibility() {
+            Visibility::Visible => tracing::info!(target: MEMBERS, peer = %connection.peer, "node up"),
+            Visibility::Hidden => tracing::info!(peer = %connection.peer, visibility = ?Visibility::Hidden, "node up"),
+        }
+        let _held = self.changing.lock();
+        self.connections.insert(connection);
+        let (node, visibility) = (connection.peer.clone(), connection.visibility());
+        self.node_monitors.tell(&Message::NodeUp(Box::new(NodeUp { node: node.clone(), visibility })));
+        let _ = self.events.send(NodeEvent::NodeUp { node, visibility });
+    }
+
+    /// Ends a connection; only the first caller does anything. When this returns, all processes know that the node is
+    /// gone, and nobody finds the connection any more. `release` frees the peer's place for a new connection; it is given
+    /// what hides this one, for both have to be one step.
+    pub(crate) fn connection_down(
+        &self,
+        connection: &Arc<Connection>,
+        reason: NodeDownReason,
+        release: impl FnOnce(&dyn Fn()),
+    ) {
+        if !connection.close() {
+            return;
+        }
+        let reason = if connection.outbox.is_finishing() { NodeDownReason::Shutdown } else { reason };
+        match reason.level(connection.visibility()) {
+            Level::Warning => tracing::warn!(target: MEMBERS, peer = %connection.peer, %reason, "node down"),
+            Level::Info => tracing::info!(peer = %connection.peer, %reason, "node down"),
+        }
+        connection.calls.close(&reason);
+        connection.monitors.close();
+        self.node_gone(&connection.peer);
+        let _held = self.changing.lock();
+        release(&|| self.connections.remove(connection));
+        let node = connection.peer.clone();
+        let down = NodeDown { node: node.clone(), reason: reason.clone() };
+        self.node_monitors.tell(&Message::NodeDown(Box::new(down)));
+        let _ = self.events.send(NodeEvent::NodeDown { node, reason });
+    }
+
+    /// Has a process told of nodes from now on; gives those that are connected already.
+    pub(crate) fn monitor_nodes(&self, process: &Arc<Core>) -> Vec<NodeUp> {
+        let _held = self.changing.lock();
+        self.node_monitors.add(process);
+        let connected = self.connections.all().into_iter();
+        connected.map(|peer| NodeUp { node: peer.peer.clone(), visibility: peer.visibility() }).collect()
+    }
+
+    /// Tells a process of nodes no longer. Says whether it was told before.
+    pub(crate) fn demonitor_nodes(&self, process: &Arc<Core>) -> bool {
+        self.node_monitors.remove(process)
+    }
+}

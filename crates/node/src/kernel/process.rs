@@ -1,0 +1,20 @@
+//! What the node knows of its processes: mailboxes, links, monitors, names and aliases.
+
+mod alias;
+mod core;
+mod info;
+mod link;
+mod mailbox;
+mod message;
+mod node_monitors;
+mod table;
+
+pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, Watched, Watcher};
+pub(crate) use alias::Aliases;
+pub use info::ProcessInfo;
+pub(crate) use link::Links;
+pub(crate) use mailbox::Mailbox;
+pub use mailbox::{MailboxPolicy, Overflow};
+pub use message::{Down, Exit, Message, Monitored, NodeDown, NodeUp};
+pub(crate) use node_monitors::NodeMonitors;
+pub(crate) use table::ProcessTable;

@@ -1,0 +1,48 @@
+//! What a node tells of its processes, as the observers of the BEAM ask for it.
+
+use peerl_term::{Atom, Pid};
+
+use super::{Core, Exits, Monitored};
+use crate::kernel::state::Kernel;
+
+/// What a node tells of one of its processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessInfo {
+    /// The names that it has registered.
+    pub names: Vec<Atom>,
+    /// The module, function and arity that it evaluates for a peer; none for a process of this program's own.
+    pub function: Option<(Atom, Atom, usize)>,
+    /// The number of messages in the mailbox.
+    pub messages: usize,
+    /// About how many bytes they have.
+    pub message_bytes: usize,
+    /// The processes that it is linked to.
+    pub links: Vec<Pid>,
+    /// What it monitors.
+    pub monitors: Vec<Monitored>,
+    /// The processes that monitor it.
+    pub monitored_by: Vec<Pid>,
+    /// Whether exit signals come as messages.
+    pub traps_exits: bool,
+    /// The process that gets what it prints.
+    pub group_leader: Pid,
+}
+
+impl Core {
+    pub(crate) fn info(&self, node: &Kernel) -> Option<ProcessInfo> {
+        let state = self.alive()?;
+        let watchers = state.watchers.values().map(|watcher| watcher.pid.clone());
+        Some(ProcessInfo {
+            names: state.names.clone(),
+            function: state.function.clone(),
+            messages: state.mailbox.len(),
+            message_bytes: state.mailbox.bytes(),
+            links: state.links.active().cloned().collect(),
+            monitors: state.watched.values().map(|watched| watched.object.clone()).collect(),
+            monitored_by: watchers.chain(state.spawner.iter().map(|(_, pid)| pid.clone())).collect(),
+            traps_exits: state.exits == Exits::Trap,
+            group_leader: state.group_leader.clone().unwrap_or_else(|| node.group_leader().clone()),
+        })
+    }
+}

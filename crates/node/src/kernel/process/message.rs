@@ -1,0 +1,105 @@
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference, Term};
+
+use crate::kernel::event::{NodeDownReason, Visibility};
+
+/// What a process finds in its mailbox.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Message {
+    /// Something that another process sent. It is decoded by whoever wants it.
+    User(RawTerm),
+    /// A linked process has ended, or another has sent an exit signal; only if this one
+    /// [traps exits](super::Process::trap_exit).
+    Exit(Box<Exit>),
+    /// A monitored process has ended, or was not there, or cannot be reached any more.
+    Down(Box<Down>),
+    /// A node has been connected; only if this process [monitors nodes](super::Process::monitor_nodes).
+    NodeUp(Box<NodeUp>),
+    /// A node is connected no longer; only if this process [monitors nodes](super::Process::monitor_nodes).
+    NodeDown(Box<NodeDown>),
+}
+
+/// A node that has been connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeUp {
+    /// Its name.
+    pub node: NodeName,
+    /// Whether the connection shows in `nodes()`.
+    pub visibility: Visibility,
+}
+
+/// A node that is connected no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDown {
+    /// Its name.
+    pub node: NodeName,
+    /// Why.
+    pub reason: NodeDownReason,
+}
+
+/// An exit signal that was trapped.
+#[derive(Debug, Clone)]
+pub struct Exit {
+    /// The process that ended or sent the signal.
+    pub from: Pid,
+    /// The exit reason.
+    pub reason: RawTerm,
+}
+
+/// The end of something that was monitored.
+#[derive(Debug, Clone)]
+pub struct Down {
+    /// The monitor.
+    pub reference: Reference,
+    /// What was monitored.
+    pub object: Monitored,
+    /// The exit reason; `noproc` if it was not there, `noconnection` if it cannot be reached.
+    pub reason: RawTerm,
+}
+
+impl Message {
+    /// The message as the term that a BEAM process would have received.
+    ///
+    /// # Errors
+    /// If what was sent is malformed.
+    pub fn into_term(self) -> Result<Term, DecodeError> {
+        Ok(match self {
+            Self::User(payload) => payload.decode()?,
+            Self::Exit(exit) => Term::tuple([Term::atom("EXIT"), exit.from.into(), exit.reason.decode()?]),
+            Self::Down(down) => {
+                let Down { reference, object, reason } = *down;
+                let object = match object {
+                    Monitored::Process(pid) => pid.into(),
+                    Monitored::Name(name, node) => {
+                        Term::tuple([name.into(), Atom::new(node.as_str()).map_or_else(|_| Term::nil(), Term::from)])
+                    }
+                };
+                Term::tuple([Term::atom("DOWN"), reference.into(), Term::atom("process"), object, reason.decode()?])
+            }
+            Self::NodeUp(up) => Term::tuple([Term::atom("nodeup"), up.node.as_atom().clone().into()]),
+            Self::NodeDown(down) => Term::tuple([Term::atom("nodedown"), down.node.as_atom().clone().into()]),
+        })
+    }
+
+    /// About how many bytes of memory the message takes.
+    pub(crate) fn size(&self) -> usize {
+        let payload = match self {
+            Self::User(payload) => payload.bytes().len(),
+            Self::Exit(exit) => exit.reason.bytes().len(),
+            Self::Down(down) => down.reason.bytes().len(),
+            Self::NodeUp(_) => size_of::<NodeUp>(),
+            Self::NodeDown(_) => size_of::<NodeDown>(),
+        };
+        size_of::<Self>() + payload
+    }
+}
+
+/// What a monitor watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Monitored {
+    /// A process.
+    Process(Pid),
+    /// The process that had this name on this node when the monitor was made.
+    Name(Atom, NodeName),
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use peerl_term::{Atom, Pid};
+use rustc_hash::FxBuildHasher;
+
+use super::{Aliases, Core};
+use crate::kernel::identity::{Identity, pid_number};
+
+/// The processes of the node, and the names that they have registered.
+///
+/// The keys are numbers and names of ours, so that a quick hash will do.
+#[derive(Debug, Default)]
+pub(crate) struct ProcessTable {
+    processes: DashMap<u64, Arc<Core>, FxBuildHasher>,
+    names: DashMap<Atom, Arc<Core>, FxBuildHasher>,
+    /// By the numbers of their references.
+    aliases: DashMap<u64, Arc<Core>, FxBuildHasher>,
+}
+
+impl ProcessTable {
+    pub(crate) fn insert(&self, process: Arc<Core>) {
+        self.processes.insert(pid_number(&process.pid), process);
+    }
+
+    pub(crate) fn remove(&self, pid: &Pid, names: &[Atom], aliases: &Aliases) {
+        self.processes.remove(&pid_number(pid));
+        for number in aliases.iter() {
+            self.aliases.remove(&number);
+        }
+        for name in names {
+            self.names.remove_if(name, |_, process| process.pid == *pid);
+        }
+    }
+
+    /// The process with this pid, if the pid is of this incarnation of the node.
+    pub(crate) fn get(&self, identity: &Identity, pid: &Pid) -> Option<Arc<Core>> {
+        if !identity.is_local(pid) {
+            return None;
+        }
+        self.processes.get(&pid_number(pid)).map(|entry| entry.value().clone())
+    }
+
+    pub(crate) fn add_alias(&self, number: u64, process: Arc<Core>) {
+        self.aliases.insert(number, process);
+    }
+
+    pub(crate) fn remove_alias(&self, number: u64) {
+        self.aliases.remove(&number);
+    }
+
+    /// The process that has the alias.
+    pub(crate) fn of_alias(&self, number: u64) -> Option<Arc<Core>> {
+        self.aliases.get(&number).map(|entry| entry.value().clone())
+    }
+
+    /// The process that has registered the name.
+    pub(crate) fn whereis(&self, name: &Atom) -> Option<Arc<Core>> {
+        self.names.get(name).map(|entry| entry.value().clone())
+    }
+
+    /// Gives the process a name, unless another has it or the process has ended.
+    pub(crate) fn register(&self, name: Atom, process: &Arc<Core>) -> bool {
+        match self.names.entry(name) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                let Some(mut state) = process.alive() else { return false };
+                state.names.push(entry.key().clone());
+                entry.insert(process.clone());
+                true
+            }
+        }
+    }
+
+    pub(crate) fn unregister(&self, name: &str) -> bool {
+        let Some((name, process)) = self.names.remove(name) else { return false };
+        if let Some(mut state) = process.alive() {
+            state.names.retain(|other| *other != name);
+        }
+        true
+    }
+
+    pub(crate) fn registered(&self) -> Vec<Atom> {
+        self.names.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.processes.len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Core>> {
+        self.processes.iter().map(|entry| entry.value().clone()).collect()
+    }
+}

@@ -1,0 +1,15 @@
+//! Calls that peers make: an exported function is evaluated, and the peer gets the outcome.
+
+mod apply;
+mod arguments;
+mod call_log;
+mod job;
+mod outcome;
+mod serve;
+mod served;
+
+pub(crate) use apply::{Applied, apply, refuse_apply};
+pub(crate) use arguments::Arguments;
+pub(crate) use outcome::badrpc;
+pub(crate) use serve::{Active, Refused, Spawn, refuse, serve, take_spawn};
+pub(crate) use served::Served;

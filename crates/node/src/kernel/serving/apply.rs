@@ -1,0 +1,207 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use peerl_term::{Atom, RawTerm, Term};
+
+use super::Arguments;
+use super::call_log::CallLog;
+use crate::kernel::exception::Exception;
+use crate::kernel::exports::{Evaluation, Outcome};
+use crate::kernel::state::Kernel;
+
+/// Calls an exported function, as `erlang:apply/3`. What is not exported is `undef`, whatever it is; what is no list of
+/// arguments, `badarg`.
+///
+/// A call of a peer is logged; `caller` is its node.
+pub(crate) fn apply(
+    node: &Kernel,
+    caller: Option<&Atom>,
+    module: Atom,
+    function: Atom,
+    arguments: Result<Arguments, RawTerm>,
+) -> Applied {
+    let (log, found) = match arguments {
+        Ok(arguments) => (
+            caller.and_then(|caller| CallLog::begin(caller, &module, &function, arguments.arity)),
+            find(node, module, function, arguments),
+        ),
+        Err(other) => match other.decode() {
+            Ok(other) => return refuse_apply(caller, module.into(), function.into(), other),
+            // Of a malformed term its origin has been told; one that is too large to be decoded is too large to be shown.
+            Err(_) => (None, Err(Exception::badarg())),
+        },
+    };
+    Applied { log, ..found.unwrap_or_else(Applied::failed) }
+}
+
+/// Refuses what cannot be a call. It is logged like a call.
+pub(crate) fn refuse_apply(caller: Option<&Atom>, module: Term, function: Term, arguments: Term) -> Applied {
+    let log = caller.and_then(|caller| CallLog::begin_refused(caller, &module, &function, &arguments));
+    Applied { log, ..Applied::failed(bad_apply(module, function, arguments)) }
+}
+
+/// What `erlang:apply(Module, Function, Arguments)` raises if they cannot be those of a call: `badarg`, with the stack that
+/// the BEAM gives it.
+fn bad_apply(module: Term, function: Term, arguments: Term) -> Exception {
+    let arity = match &arguments {
+        Term::List(list) => Some(list.len()),
+        _ => None,
+    };
+    let caller = arity.map(|arity| frame(module.clone(), function.clone(), Term::from(arity)));
+    bad_arguments([module, function, arguments], caller)
+}
+
+/// The `badarg` of `erlang:apply`, called with these arguments by this caller.
+fn bad_arguments(arguments: impl IntoIterator<Item = Term>, caller: Option<Term>) -> Exception {
+    let info = Term::map([(Term::atom("module"), Term::atom("erl_erts_errors"))]);
+    let place = Term::list([Term::tuple([Term::atom("error_info"), info])]);
+    let apply = Term::tuple([ERLANG.into(), APPLY.into(), Term::list(arguments), place]);
+    Exception { stack: Term::list(std::iter::once(apply).chain(caller)), ..Exception::badarg() }
+}
+
+const ERLANG: Atom = Atom::from_static("erlang");
+const APPLY: Atom = Atom::from_static("apply");
+
+/// The evaluation of a function.
+pub(crate) struct Applied {
+    state: State,
+    log: Option<Box<CallLog>>,
+}
+
+enum State {
+    Found {
+        evaluation: Evaluation,
+        module: Atom,
+        function: Atom,
+        arity: usize,
+    },
+    /// There is nothing to evaluate.
+    Failed(Option<Exception>),
+}
+
+impl Future for Applied {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let outcome = match &mut self.state {
+            State::Found { evaluation, module, function, arity } => {
+                let outcome = ready!(Pin::new(&mut *evaluation).poll(cx));
+                outcome.map_err(|exception| {
+                    let exception = with_stack(exception, module, function, *arity);
+                    if let Some(cause) = exception.cause() {
+                        let function = format!("{}:{}/{arity}", module.as_str(), function.as_str());
+                        let warning = || format!("{:?}: {function}: {cause}", exception.reason);
+                        evaluation.repeats().warn(&format!("{function}: arguments that do not fit"), warning);
+                    }
+                    exception
+                })
+            }
+            State::Failed(exception) => match exception.take() {
+                Some(exception) => Err(exception),
+                None => return Poll::Pending,
+            },
+        };
+        if let Some(log) = self.log.take() {
+            log.end(&outcome);
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+impl Applied {
+    /// There is nothing to evaluate.
+    fn failed(exception: Exception) -> Self {
+        Self { state: State::Failed(Some(exception)), log: None }
+    }
+
+    /// The function that is evaluated, if there is one.
+    pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
+        match &self.state {
+            State::Found { module, function, arity, .. } => Some((module.clone(), function.clone(), *arity)),
+            State::Failed(_) => None,
+        }
+    }
+}
+
+fn find(node: &Kernel, module: Atom, function: Atom, arguments: Arguments) -> Result<Applied, Exception> {
+    let (mut module, mut function, mut arguments) = (module, function, arguments);
+    // `erlang:apply` may be applied to itself; each turn takes one off, so the loop ends with the message.
+    while module == ERLANG && function == APPLY && matches!(arguments.arity, 2 | 3) {
+        (module, function, arguments) = inner_call(&arguments)?;
+    }
+    let arity = arguments.arity;
+    match node.exports.find(&module, &function, arity) {
+        Some(exported) => {
+            let evaluation = Evaluation::new(exported, arguments.list);
+            Ok(Applied { state: State::Found { evaluation, module, function, arity }, log: None })
+        }
+        None => Err(undef(&module, &function, &arguments)),
+    }
+}
+
+/// The call that `erlang:apply(Fun, Arguments)` or `erlang:apply(Module, Function, Arguments)` makes.
+fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exception> {
+    let terms = match arguments.list.decode() {
+        Ok(Term::List(terms)) => terms.into_vec(),
+        _ => return Err(Exception::badarg()),
+    };
+    let encoded = |list| Arguments::new(RawTerm::encoded_from(list));
+    match &terms[..] {
+        [Term::ExternalFun(fun), list] => {
+            let Ok(arguments) = encoded(list) else {
+                let caller = frame(ERLANG.into(), APPLY.into(), Term::from(2));
+                return Err(bad_arguments(terms, Some(caller)));
+            };
+            if arguments.arity != usize::from(fun.arity) {
+                let call = Term::tuple([terms[0].clone(), list.clone()]);
+                let error = Exception::error(Term::tuple([Term::atom("badarity"), call]));
+                return Err(with_stack(error, &ERLANG, &APPLY, 2));
+            }
+            Ok((fun.module.clone(), fun.function.clone(), arguments))
+        }
+        [Term::LocalFun(fun), list] => Err(match encoded(list) {
+            Err(_) => bad_arguments(terms.clone(), Some(frame(ERLANG.into(), APPLY.into(), Term::from(2)))),
+            Ok(arguments) if arguments.arity != usize::from(fun.arity()) => {
+                let call = Term::tuple([terms[0].clone(), list.clone()]);
+                with_stack(Exception::error(Term::tuple([Term::atom("badarity"), call])), &ERLANG, &APPLY, 2)
+            }
+            // As of a fun whose module a BEAM does not find.
+            Ok(_) => {
+                let call = Term::tuple([terms[0].clone(), list.clone(), Term::nil()]);
+                let caller = frame(ERLANG.into(), APPLY.into(), Term::from(2));
+                Exception { stack: Term::list([call, caller]), ..Exception::error(Term::atom("undef")) }
+            }
+        }),
+        [fun, _] => {
+            let error = Exception::error(Term::tuple([Term::atom("badfun"), fun.clone()]));
+            Err(with_stack(error, &ERLANG, &APPLY, 2))
+        }
+        [Term::Atom(module), Term::Atom(function), list] => match encoded(list) {
+            Ok(arguments) => Ok((module.clone(), function.clone(), arguments)),
+            Err(_) => Err(bad_apply(module.clone().into(), function.clone().into(), list.clone())),
+        },
+        [module, function, list] => Err(bad_apply(module.clone(), function.clone(), list.clone())),
+        _ => Err(Exception::badarg()),
+    }
+}
+
+/// `undef`, with the stack that the BEAM gives it.
+fn undef(module: &Atom, function: &Atom, arguments: &Arguments) -> Exception {
+    // A frame has the arguments or their number.
+    let arguments = arguments.list.decode().unwrap_or_else(|_| Term::from(arguments.arity));
+    Exception { stack: stack(module, function, arguments), ..Exception::error(Term::atom("undef")) }
+}
+
+fn with_stack(exception: Exception, module: &Atom, function: &Atom, arity: usize) -> Exception {
+    exception.in_frame(|place| Term::tuple([module.clone().into(), function.clone().into(), arity.into(), place]))
+}
+
+fn stack(module: &Atom, function: &Atom, arguments: Term) -> Term {
+    Term::list([frame(module.clone().into(), function.clone().into(), arguments)])
+}
+
+/// An entry of a stack whose place in a file is not known.
+fn frame(module: Term, function: Term, arguments: Term) -> Term {
+    Term::tuple([module, function, arguments, Term::nil()])
+}

@@ -1,0 +1,242 @@
+//! Calls that peers make of this node.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt;
+use peerl_proto::channel::Fragments;
+use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
+use peerl_term::{Atom, Pid, RawTerm, Reference};
+
+use super::job::Job;
+use crate::kernel::connection::{Added, Connection, QueueError, Sent};
+use crate::kernel::process::{Core, MailboxPolicy};
+use crate::kernel::reason::{JobEnd, Reason};
+use crate::kernel::state::Kernel;
+
+/// How many calls are served before the task that writes has its turn.
+const TOGETHER: usize = 32;
+
+/// A call of a peer, until it has been answered.
+pub(crate) struct Active(Arc<Kernel>);
+
+/// Why a call is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The node is about to leave, as a node that cannot be reached any more.
+    Draining,
+    /// Too many are under way.
+    Busy,
+}
+
+impl Active {
+    /// Takes a call. One that is taken while the node begins to drain is waited for.
+    pub(crate) fn begin(node: &Arc<Kernel>) -> Result<Self, Refused> {
+        let others = node.served.active.fetch_add(1, Ordering::SeqCst);
+        let active = Self(node.clone());
+        if node.is_draining() {
+            return Err(Refused::Draining);
+        }
+        if others >= node.limits.calls {
+            return Err(Refused::Busy);
+        }
+        node.served.taken.fetch_add(1, Ordering::Relaxed);
+        Ok(active)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let served = &self.0.served;
+        served.active.fetch_sub(1, Ordering::SeqCst);
+        if self.0.is_draining() {
+            served.ended.notify_waiters();
+        }
+    }
+}
+
+/// A process that a peer wants spawned.
+pub(crate) struct Spawn {
+    reference: Reference,
+    from: Pid,
+    group_leader: Pid,
+    module: Atom,
+    function: Atom,
+    options: SpawnOptions,
+    arguments: RawTerm,
+    active: Active,
+}
+
+/// Takes a request to spawn a process: for a call by `erpc`, or to run an exported function. Refuses what cannot be
+/// taken.
+///
+/// The peer always gets a reply, and, if it asked for a link or a monitor, the exit reason after it.
+pub(crate) fn take_spawn(
+    node: &Arc<Kernel>,
+    connection: &Connection,
+    request: &mut SpawnRequest,
+    arguments: RawTerm,
+) -> Result<Option<Spawn>, QueueError> {
+    let reference = mem::replace(&mut request.reference, Reference::VACANT);
+    let from = mem::replace(&mut request.from, Pid::VACANT);
+    let refused = match request.options {
+        Err(_) => "badopt",
+        // The peer is slow to take its answers.
+        Ok(_) if connection.answers.bytes() > node.limits.channel.reassembly => "system_limit",
+        Ok(options) => match Active::begin(node) {
+            Ok(active) => {
+                return Ok(Some(Spawn {
+                    reference,
+                    from,
+                    group_leader: mem::replace(&mut request.group_leader, Pid::VACANT),
+                    module: request.function.module.clone(),
+                    function: request.function.function.clone(),
+                    options,
+                    arguments,
+                    active,
+                }));
+            }
+            Err(Refused::Draining) => "noconnection",
+            Err(Refused::Busy) => "system_limit",
+        },
+    };
+    refuse(node, connection, reference, from, Atom::from_static(refused))?;
+    Ok(None)
+}
+
+/// Says that a process is not spawned.
+pub(crate) fn refuse(
+    node: &Kernel,
+    connection: &Connection,
+    reference: Reference,
+    from: Pid,
+    error: Atom,
+) -> Result<(), QueueError> {
+    let reply = SpawnReply { reference, to: from, flags: SpawnReplyFlags::empty(), result: Err(error) };
+    connection.outbox.send(&node.requester, &connection.forms.spawn_reply(reply), |_| {})
+}
+
+/// Runs the functions of requests that came together, in one task: most have their value at once, and their answers
+/// are written together. One that has to wait goes on in a task of its own.
+///
+/// A function that computes for long delays the functions that came with it. One that has done so before has a task of its own:
+/// its [`Evaluation`](crate::kernel::exports::Evaluation) begins there.
+pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
+    if spawns.is_empty() {
+        return;
+    }
+    let spawns = std::mem::take(spawns);
+    let (node, connection) = (node.clone(), connection.clone());
+    tokio::spawn(async move {
+        let together = spawns.len() > 1;
+        if together {
+            // Each has two messages for an answer: that it was spawned, and that it ended.
+            connection.outbox.expect(2 * spawns.len());
+        }
+        for (index, spawn) in spawns.into_iter().enumerate() {
+            if index > 0 && index % TOGETHER == 0 {
+                // The first answers are written while the next ones are made.
+                tokio::task::yield_now().await;
+            }
+            start(&node, &connection, spawn);
+        }
+        connection.outbox.expect_no_more();
+    });
+}
+
+/// Starts a process. The reply is queued before the function runs, so that it goes out before anything that the function
+/// sends; it is written together with what has been sent by the function's first wait.
+fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
+    let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
+    let mut job = Job::new(node, &from.node, module, function, arguments);
+    let pid = node.identity.next_pid();
+    let process = |pid, reference: Reference, from: Pid, job: &Job| {
+        let process = Core::new(pid, MailboxPolicy::default());
+        if let Some(mut state) = process.alive() {
+            if options.link {
+                state.links.linked_by(from.clone());
+            }
+            if options.monitor && !matches!(connection.monitors.add(reference.clone(), process.clone()), Added::Closed)
+            {
+                state.spawner = Some((reference, from));
+            }
+            state.group_leader = Some(group_leader);
+            state.function = job.function();
+        }
+        node.processes.insert(process.clone());
+        process
+    };
+    let reply = spawned(reference.clone(), from.clone(), options, pid.clone());
+    let reply = connection.forms.spawn_reply(reply);
+    if options.link || !job.is_call() {
+        // Signals may come as soon as the peer knows the pid.
+        let process = process(pid, reference, from, &job);
+        // What cannot be sent is settled by the end of the connection.
+        let _ = connection.outbox.send_held(&process.pid, &reply);
+        match (&mut job).now_or_never() {
+            Some(ended) => node.end(&process, &ended.into_reason()),
+            None => drop(tokio::spawn(go_on(active, connection.clone(), process, job))),
+        }
+        return connection.outbox.release();
+    }
+    // Callers by `erpc` are not told the pid. Most calls have their value at once, and need no process.
+    let _ = connection.outbox.send_held(&pid, &reply);
+    let sent = match (&mut job).now_or_never() {
+        Some(_) if !options.monitor => Ok(Sent::NotOffered),
+        Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
+            let connection = connection.clone();
+            tokio::spawn(async move {
+                if ready(&active.0, &connection, &pid, returned.value.bytes().len()).await.is_ok() {
+                    let _ = connection.send_returned(pid, from, reference, returned);
+                }
+            });
+            Ok(Sent::NotOffered)
+        }
+        Some(JobEnd::Returned(returned)) => connection.send_returned(pid, from, reference, returned),
+        Some(JobEnd::Other(reason)) => {
+            connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason)
+        }
+        None => {
+            let process = process(pid, reference, from, &job);
+            tokio::spawn(go_on(active, connection.clone(), process, job));
+            Ok(Sent::NotOffered)
+        }
+    };
+    if sent != Ok(Sent::Yes) {
+        connection.outbox.release();
+    }
+}
+
+fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: Pid) -> SpawnReply {
+    let mut flags = SpawnReplyFlags::empty();
+    flags.set(SpawnReplyFlags::LINK, options.link);
+    flags.set(SpawnReplyFlags::MONITOR, options.monitor);
+    SpawnReply { reference, to, flags, result: Ok(pid) }
+}
+
+/// Waits until the peer takes a large answer.
+async fn ready(node: &Kernel, connection: &Connection, from: &Pid, size: usize) -> Result<(), QueueError> {
+    connection.answers.ready(&connection.outbox, from, size, node.limits.queued).await
+}
+
+/// Waits for a function that did not have its value at once.
+async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, job: Job) {
+    let done = async {
+        let reason = job.await.into_reason();
+        if let Reason::Returned { value, .. } = &reason
+            && value.bytes().len() > Fragments::LARGE
+        {
+            // If the connection ends, there is nobody to be told.
+            let _ = ready(&active.0, &connection, &process.pid, value.bytes().len()).await;
+        }
+        reason
+    };
+    let reason = tokio::select! {
+        biased;
+        reason = done => reason,
+        // By a signal, which has told everybody: what runs is dropped.
+        () = process.ended() => return,
+    };
+    active.0.end(&process, &reason);
+}

@@ -1,0 +1,81 @@
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use peerl_term::Pid;
+use tokio::sync::broadcast;
+
+use super::connections::Connections;
+use super::event::NodeEvent;
+use super::exports::Exports;
+use super::identity::Identity;
+use super::limits::Limits;
+use super::process::{NodeMonitors, ProcessTable};
+use super::reason;
+use super::serving::Served;
+
+/// The processes of a node, the functions that it exports, and the connections that are up.
+pub(crate) struct Kernel {
+    pub(crate) identity: Identity,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Connections,
+    pub(crate) processes: ProcessTable,
+    pub(crate) exports: Exports,
+    pub(crate) served: Served,
+    draining: AtomicBool,
+    /// The pid in whose name the node itself makes requests. It is no process: answers to it are matched by their
+    /// reference.
+    pub(crate) requester: Pid,
+    /// The process that gets what is printed by functions that this node calls.
+    group_leader: OnceLock<Pid>,
+    pub(crate) events: broadcast::Sender<NodeEvent>,
+    pub(super) node_monitors: NodeMonitors,
+    /// Held while a connection comes up or goes down: a receiver of an event finds the table as the event says.
+    pub(super) changing: Mutex<()>,
+}
+
+impl Kernel {
+    pub(crate) fn new(identity: Identity, limits: Limits) -> Self {
+        let requester = identity.next_pid();
+        Self {
+            identity,
+            limits,
+            connections: Connections::default(),
+            processes: ProcessTable::default(),
+            exports: Exports::default(),
+            served: Served::default(),
+            draining: AtomicBool::new(false),
+            requester,
+            group_leader: OnceLock::new(),
+            events: broadcast::channel(1024).0,
+            node_monitors: NodeMonitors::default(),
+            changing: Mutex::default(),
+        }
+    }
+
+    /// The process that gets what is printed by functions that this node calls.
+    pub(crate) fn group_leader(&self) -> &Pid {
+        self.group_leader.get().unwrap_or(&self.requester)
+    }
+
+    /// Sets the group leader. Only the first one counts.
+    pub(crate) fn set_group_leader(&self, pid: Pid) {
+        let _ = self.group_leader.set(pid);
+    }
+
+    /// From now on no call of a peer is taken.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Ends all processes.
+    pub(crate) fn stop(&self) {
+        for process in self.processes.all() {
+            self.end(&process, &reason::atom("shutdown"));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Connections come up and go down.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use peerl_proto::handshake::Established;
+use peerl_proto::handshake::arbitration::AttemptId;
+use peerl_proto::node_name::NodeName;
+use peerl_proto::tick::TickTimer;
+use peerl_term::Atom;
+use tokio::net::TcpStream;
+
+use super::granted_names::Grant;
+use super::state::Network;
+use super::{reader, writer};
+use crate::kernel::connection::Connection;
+use crate::kernel::event::NodeDownReason;
+
+impl Network {
+    /// Starts the tasks of a connection whose handshake has ended well, and shows it to everybody.
+    pub(crate) fn bring_up(
+        self: &Arc<Self>,
+        attempt: AttemptId,
+        stream: TcpStream,
+        buffer: BytesMut,
+        established: Established,
+        own_name: NodeName,
+        grant: Option<Grant>,
+    ) {
+        // A name that came through the handshake fits an atom.
+        let Ok(atom) = Atom::new(established.peer.as_str()) else { return };
+        let ticks = TickTimer::new(Instant::now(), self.net_ticktime, TickTimer::DEFAULT_INTENSITY);
+        let kernel = &self.kernel;
+        let connection =
+            Connection::new(attempt, atom, &established, own_name, &kernel.identity, ticks, &kernel.limits);
+        let connection = Arc::new(connection);
+        // What the node sends is read after its coming up is told.
+        kernel.connection_up(&connection);
+        self.attempts.up(&connection);
+        let (read_half, write_half) = stream.into_split();
+        tokio::spawn(writer::write(self.clone(), connection.clone(), write_half));
+        let read = reader::read(self.clone(), connection.clone(), read_half, buffer);
+        tokio::spawn(async move {
+            read.await;
+            drop(grant);
+        });
+        if self.stopped.is_cancelled() {
+            self.bring_down(&connection, NodeDownReason::Shutdown);
+        }
+    }
+
+    /// Ends a connection; only the first caller does anything. When this returns, all processes know that the node
+    /// is gone, and nobody finds the connection any more.
+    pub(crate) fn bring_down(&self, connection: &Arc<Connection>, reason: NodeDownReason) {
+        self.kernel.connection_down(connection, reason, |hide| self.attempts.down(connection, hide));
+    }
+
+    /// Ends all connections and attempts to connect, and gives the name back to EPMD without waiting.
+    pub(crate) fn stop(&self) {
+        self.stopped.cancel();
+        self.unlisted.cancel();
+        self.epmd.abandon();
+        self.attempts.abort();
+        for connection in self.kernel.connections.all() {
+            self.bring_down(&connection, NodeDownReason::Shutdown);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use peerl_proto::connection::Batch;
+use peerl_proto::tick::{TickAction, TickTimer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::state::Network;
+use crate::kernel::connection::{Connection, WaitingSenders as Senders};
+use crate::kernel::event::NodeDownReason;
+
+/// Writes what is queued, and ticks when nothing is, until the connection ends.
+pub(crate) async fn write(node: Arc<Network>, connection: Arc<Connection>, mut socket: OwnedWriteHalf) {
+    let reason = tokio::select! {
+        biased;
+        () = connection.closed.cancelled() => return,
+        reason = write_until_broken(&connection, &mut socket) => reason,
+    };
+    node.bring_down(&connection, reason);
+}
+
+async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf) -> NodeDownReason {
+    let mut batch = Batch::default();
+    let answer = connection.outbox.ticks(TickTimer::answer_deadline);
+    let tick = tokio::time::sleep_until(answer.into());
+    tokio::pin!(tick);
+    let mut senders = Senders::One;
+    loop {
+        loop {
+            connection.outbox.gathered(senders).await;
+            if !connection.outbox.take(&mut batch) {
+                break;
+            }
+            let written = tokio::select! {
+                biased;
+                written = write_batch(socket, &batch) => written,
+                // A peer that hangs does not read either.
+                () = silence(connection) => return NodeDownReason::NetTickTimeout,
+                () = connection.outbox.overflowed() => return NodeDownReason::Congested,
+            };
+            if let Err(error) = written {
+                return match error.kind() {
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => NodeDownReason::ConnectionClosed,
+                    _ => NodeDownReason::Io(error.to_string()),
+                };
+            }
+            let answer = connection.outbox.has_written(batch.traffic());
+            if tick.deadline() > answer.into() {
+                tick.as_mut().reset(answer.into());
+            }
+            senders = if batch.messages > 1 { Senders::Several } else { Senders::One };
+        }
+        if batch.is_last {
+            // The peer closes the connection when it has read all.
+            let _ = socket.shutdown().await;
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            biased;
+            () = connection.outbox.filled() => {}
+            () = &mut tick => {
+                let now = Instant::now();
+                match connection.outbox.poll(now) {
+                    (TickAction::PeerDead, _) => return NodeDownReason::NetTickTimeout,
+                    // It is queued, and written at once.
+                    (TickAction::SendTick, _) => tick.as_mut().reset((now + Duration::from_millis(50)).into()),
+                    (TickAction::Wait, deadline) => tick.as_mut().reset(deadline.into()),
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the peer has been silent for too long.
+async fn silence(connection: &Connection) {
+    loop {
+        let end = connection.outbox.ticks(TickTimer::silence);
+        if end <= Instant::now() {
+            return;
+        }
+        tokio::time::sleep_until(end.into()).await;
+    }
+}
+
+/// Writes the frames that were queued, and fragments of large messages, with one call if the socket takes them.
+async fn write_batch(socket: &mut OwnedWriteHalf, batch: &Batch) -> io::Result<()> {
+    if batch.fragments.is_empty() {
+        return socket.write_all(&batch.buffer).await;
+    }
+    let mut slices: Vec<IoSlice<'_>> = batch.pieces().map(IoSlice::new).collect();
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match socket.write_vectored(rest).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut rest, written),
+        }
+    }
+    Ok(())
+}
