@@ -16,15 +16,15 @@ use proptest::prelude::*;
 use crate::elements::Elements;
 use crate::{Atom, BitString, ExternalFun, LocalFun, Pid, Port, Record, Reference, Term};
 
-/// Which kinds of terms there are.
+/// The kinds of terms to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kinds {
-    /// What can be written as a literal: no pids, ports, references, local funs, records.
+    /// Terms that can be written as literals: no pids, ports, references, local funs, records.
     Literals,
-    /// Also pids, ports and references: all that OTP 25 knows without the module of a fun.
+    /// Also pids, ports and references: every term that OTP 25 can decode without the module of a fun.
     Identifiers,
-    /// Also records: all that can be written as text.
+    /// Also records: every term that can be written as text.
     Text,
     /// All.
     All,
@@ -42,7 +42,7 @@ pub fn term(kinds: Kinds) -> BoxedStrategy<Term> {
                 (vec(inner.clone(), 1..5), inner.clone())
                     .prop_map(|(elements, tail)| Term::list_with_tail(elements, tail))
                     .boxed(),
-                // What Elixir shows as keywords.
+                // A list that Elixir shows as keywords.
                 vec((atom(), inner.clone()), 1..4)
                     .prop_map(|pairs| {
                         Term::list(pairs.into_iter().map(|(key, value)| Term::tuple([key.into(), value])))
@@ -67,7 +67,7 @@ fn any_key(kinds: Kinds, inner: BoxedStrategy<Term>) -> impl Strategy<Value = Te
     prop_oneof![3 => leaf(kinds), 1 => inner]
 }
 
-/// A term without terms inside, but for lists of characters and bytes.
+/// A term without nested terms, except lists of characters and bytes.
 pub fn leaf(kinds: Kinds) -> BoxedStrategy<Term> {
     let literals = prop_oneof![
         3 => integer(),
@@ -86,7 +86,7 @@ pub fn leaf(kinds: Kinds) -> BoxedStrategy<Term> {
     prop_oneof![4 => literals, 1 => identifier()].boxed()
 }
 
-/// An integer of up to 4,096 bits; often one where the encoding changes.
+/// An integer of up to 4,096 bits; often one at which the encoding changes.
 pub fn integer() -> impl Strategy<Value = Term> {
     let edge = (0..4096u32, -2..=2i64, any::<bool>()).prop_map(|(bits, off, negative)| {
         let edge = (BigInt::from(1u8) << bits) + off;
@@ -104,7 +104,7 @@ pub fn integer() -> impl Strategy<Value = Term> {
     ]
 }
 
-/// A finite float: any bits, a round one, or the value of a neighbour of an integer.
+/// A finite float: any bits, a round number, or one next to an integer.
 pub fn float() -> impl Strategy<Value = Term> {
     let of = |value: f64| Term::float(value).unwrap_or_else(|| Term::from(0));
     let special =
@@ -117,7 +117,7 @@ pub fn float() -> impl Strategy<Value = Term> {
     ]
 }
 
-/// An atom: plain ones, ones that need quotes, reserved words, aliases, of up to 255 characters.
+/// An atom of up to 255 characters: plain, in need of quotes, a reserved word, or an alias.
 pub fn atom() -> impl Strategy<Value = Atom> {
     const SPECIAL: &[&str] = &[
         "ok",
@@ -166,7 +166,7 @@ pub fn atom() -> impl Strategy<Value = Atom> {
     .prop_map(|name| Atom::new(&name).unwrap_or(Atom::from_static("too_long")))
 }
 
-/// Text: plain, of any characters, or with what needs escapes.
+/// Text: plain, of any characters, or with characters that need escapes.
 pub fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         vec(proptest::char::range(' ', '~'), 0..30).prop_map(String::from_iter),
@@ -179,7 +179,7 @@ pub fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A binary: bytes or text; now and then one that is large enough to share its buffer.
+/// A binary: bytes or text; sometimes large enough to share its buffer.
 pub fn binary() -> impl Strategy<Value = Term> {
     prop_oneof![
         4 => text().prop_map(Term::from),
@@ -188,7 +188,7 @@ pub fn binary() -> impl Strategy<Value = Term> {
     ]
 }
 
-/// A bit string that is not of whole bytes.
+/// A bit string with a partial last byte.
 pub fn bit_string() -> impl Strategy<Value = Term> {
     (vec(any::<u8>(), 1..10), 1..=7u8)
         .prop_filter_map("bits", |(bytes, last)| BitString::new(bytes, last).ok().map(Term::from))
@@ -223,7 +223,7 @@ fn record(kinds: Kinds, inner: BoxedStrategy<Term>) -> impl Strategy<Value = Ter
 }
 
 fn local_fun(inner: BoxedStrategy<Term>) -> impl Strategy<Value = Term> {
-    // OTP keeps the old numbers in 32 bits.
+    // OTP keeps the old fields in 32 bits.
     let numbers = (any::<u8>(), any::<[u8; 16]>(), any::<u32>(), 0..=i32::MAX, any::<i32>());
     (atom(), node(), numbers, vec(inner, 0..4)).prop_map(|(module, node, numbers, free_variables)| {
         let (arity, unique, index, old_index, old_unique) = numbers;

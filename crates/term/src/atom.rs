@@ -9,16 +9,15 @@ use crate::text::alters_display;
 
 /// An atom: a constant whose name is its value.
 ///
-/// A name has at most 255 characters (1,020 bytes of UTF-8), and may be empty. Names of up to 22 bytes are
-/// held in place, clones of longer ones share them. Atoms are compared by their text, and are not interned: a
-/// hostile peer cannot fill a table.
+/// A name has at most 255 characters (1,020 bytes of UTF-8), and may be empty. Names of up to 22 bytes are stored
+/// inline; clones of longer names share their memory. Atoms are compared by their text and not interned, so a hostile
+/// peer cannot fill a table.
 pub struct Atom(Repr);
 
 enum Repr {
-    /// The name is UTF-8. It is not kept as a `str` because to check that it is ASCII when it is received takes
-    /// a fraction of the time that it takes to make a `str` of it, and most atoms are never looked at as text.
-    /// After its end there are zeros, so that names can be compared as a whole. Every name that is short enough is held
-    /// so.
+    /// The name in UTF-8, not checked into a `str`: on receipt, an ASCII check takes a fraction of the time of a
+    /// UTF-8 check, and most atoms are never used as text. Zeros follow the name, so that whole arrays can be
+    /// compared. Every name that fits is stored this way.
     Inline {
         len: u8,
         bytes: [u8; Atom::INLINE],
@@ -36,7 +35,7 @@ impl Atom {
     /// The most characters that an atom may have.
     pub const MAX_CHARACTERS: usize = 255;
 
-    /// The most bytes of a name that are held in place.
+    /// The longest name in bytes that is stored inline.
     pub(crate) const INLINE: usize = 22;
 
     /// Makes an atom of a name.
@@ -66,7 +65,7 @@ impl Atom {
         Self(Repr::Inline { len: name.len() as u8, bytes })
     }
 
-    /// Makes an atom of a name that is known to be short enough.
+    /// Makes an atom of a name that is known to fit.
     #[inline]
     pub(crate) fn from_checked(name: &str) -> Self {
         if name.len() > Self::INLINE {
@@ -77,8 +76,8 @@ impl Atom {
         Self(Repr::Inline { len: name.len() as u8, bytes })
     }
 
-    /// Makes an atom of the first `len` of these bytes, if there are so many and they are ASCII. All are read in words of the
-    /// processor, and none after another.
+    /// Makes an atom of the first `len` bytes, if there are as many and they are ASCII. Reads whole words without
+    /// dependencies between them.
     #[inline(always)]
     pub(crate) fn from_ascii(len: usize, bytes: &[u8; Self::INLINE]) -> Option<Self> {
         const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
@@ -98,7 +97,7 @@ impl Atom {
         Some(Self(Repr::Inline { len: len as u8, bytes: name }))
     }
 
-    /// Says whether there is nothing to free when the atom goes.
+    /// Whether the atom owns no memory.
     #[inline(always)]
     pub(crate) fn is_inline(&self) -> bool {
         !matches!(self.0, Repr::Shared(_))
@@ -114,7 +113,7 @@ impl Atom {
         }
     }
 
-    /// A number that differs between most atoms, at a fraction of what a hash costs.
+    /// A number that differs between most atoms, for a fraction of the cost of a hash.
     #[inline]
     pub fn fingerprint(&self) -> u64 {
         match &self.0 {
@@ -178,7 +177,8 @@ impl Ord for Atom {
     }
 }
 
-/// As its name, so that a map with atoms as keys can be asked by names: bytes, and one that no name has.
+/// Hashes like the name, so that a map with atom keys can be searched by name: the bytes, then one that occurs in no
+/// name.
 impl Hash for Atom {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -276,7 +276,7 @@ impl fmt::Display for Atom {
     }
 }
 
-/// Mixes the first 16 of at least as many bytes, and the last 8.
+/// Mixes the first 16 bytes of a longer slice, and the last 8.
 #[inline(always)]
 fn mixed(len: usize, bytes: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -285,7 +285,7 @@ fn mixed(len: usize, bytes: &[u8]) -> u64 {
     (ends.wrapping_mul(ODD) ^ word(bytes[8..].first_chunk())).wrapping_mul(ODD)
 }
 
-/// Copies in pieces that fit registers, in which the compiler then keeps them.
+/// Copies in pieces of register size, which the compiler then keeps in registers.
 #[inline(always)]
 pub(crate) fn in_pieces(bytes: &[u8; Atom::INLINE]) -> [u8; Atom::INLINE] {
     let mut copy = [0; Atom::INLINE];
@@ -296,8 +296,8 @@ pub(crate) fn in_pieces(bytes: &[u8; Atom::INLINE]) -> [u8; Atom::INLINE] {
     copy
 }
 
-/// Says whether the name is an atom without quotes: a lower-case Latin-1 letter, then letters, digits,
-/// `_` and `@`, and not a reserved word.
+/// Whether the name is an atom without quotes: a lower-case Latin-1 letter, then letters, digits, `_` and `@`, and
+/// not a reserved word.
 fn is_plain(name: &str) -> bool {
     let lower = |c: char| matches!(c, 'a'..='z' | 'ß'..='ö' | 'ø'..='ÿ');
     let upper = |c: char| matches!(c, 'A'..='Z' | 'À'..='Ö' | 'Ø'..='Þ');

@@ -9,10 +9,9 @@ use crate::atom::in_pieces;
 
 /// A sequence of bytes.
 ///
-/// Up to [`Binary::INLINE`] bytes are held in place. Larger ones own their bytes, or share them: the large ones with the
-/// buffer that they were received in, the small ones of a term that has many of them with one another. What is shared is
-/// cloned without a copy, and stays in memory as a whole; [`Binary::copy_from_slice`] makes a binary of its own of one that
-/// is to be kept for long.
+/// Up to [`Binary::INLINE`] bytes are stored inline. A longer binary owns its bytes or shares them: a large one with
+/// the receive buffer, a small one with the other binaries of its term. A shared binary is cloned without a copy, but
+/// keeps all of the shared memory alive; [`Binary::copy_from_slice`] makes an independent copy for long storage.
 #[derive(Clone)]
 pub struct Binary(Repr);
 
@@ -23,7 +22,7 @@ enum Repr {
         bytes: [u8; Binary::INLINE],
     },
     Owned(Box<[u8]>),
-    /// A part of a copy of the received bytes, with others of the same message.
+    /// A part of a copy of received bytes, which other binaries of the message share.
     Part {
         chunk: Arc<[u8]>,
         start: u16,
@@ -36,11 +35,11 @@ impl Binary {
     /// The most bytes that need no allocation.
     pub const INLINE: usize = 22;
 
-    /// The fewest bytes for which a decoded binary shares the received buffer. Smaller ones are copied, so
-    /// that a few bytes do not keep a whole frame in memory.
+    /// The smallest decoded binary that shares the receive buffer. Smaller ones are copied, so that a few bytes do
+    /// not keep a whole frame in memory.
     pub const SHARED: usize = 4096;
 
-    /// The most bytes that are shared by the small binaries of a term.
+    /// The most bytes that small binaries of a term share.
     pub const CHUNK: usize = 1024;
 
     /// Makes a binary by copying the bytes.
@@ -54,8 +53,7 @@ impl Binary {
         }
     }
 
-    /// Makes a binary of the first `len` of these bytes. To copy them all takes fewer instructions than to
-    /// copy just those.
+    /// Makes a binary of the first `len` bytes. Copying all of them takes fewer instructions than copying only those.
     #[inline(always)]
     pub(crate) fn inline(len: usize, bytes: &[u8; Self::INLINE]) -> Self {
         debug_assert!(len <= Self::INLINE);
@@ -73,7 +71,7 @@ impl Binary {
         }
     }
 
-    /// Makes a binary of bytes of a chunk.
+    /// Makes a binary of a part of a chunk.
     #[inline(always)]
     pub(crate) fn part(chunk: Arc<[u8]>, start: u16, len: u16) -> Self {
         debug_assert!(usize::from(start) + usize::from(len) <= chunk.len());
@@ -92,7 +90,7 @@ impl Binary {
         Self(Repr::Owned(bytes))
     }
 
-    /// The chunk that it is a part of, if it is.
+    /// The chunk of which it is a part, if any.
     #[cfg(test)]
     pub(crate) fn chunk(&self) -> Option<&Arc<[u8]>> {
         match &self.0 {
@@ -111,7 +109,7 @@ impl Binary {
         }
     }
 
-    /// The buffer that the binary shares with others, if it does.
+    /// The buffer that the binary shares, if any.
     pub fn as_shared(&self) -> Option<&Bytes> {
         match &self.0 {
             Repr::Shared(bytes) => Some(bytes),
@@ -119,7 +117,7 @@ impl Binary {
         }
     }
 
-    /// Turns the binary into shareable bytes, without a copy unless it is a small one.
+    /// Converts the binary into shareable bytes; copies only small ones.
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Repr::Inline { .. } | Repr::Part { .. } => Bytes::copy_from_slice(self.as_slice()),

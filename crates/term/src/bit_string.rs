@@ -1,21 +1,20 @@
 /// A sequence of bits whose number is not a multiple of eight.
 ///
-/// A bit string of whole bytes is a [`Binary`](crate::Binary); [`Term::from`](crate::Term) of a `BitString`
-/// keeps them apart by construction.
+/// A bit string of whole bytes is a [`Binary`](crate::Binary), so each value has one representation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BitString {
     bytes: Box<[u8]>,
     last_bits: u8,
 }
 
-/// The bits given cannot be a bit string.
+/// The parts do not make a bit string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a bit string has at least one byte, and uses 1 to 7 bits of its last one")]
 pub struct BitStringError;
 
 impl BitString {
-    /// Makes a bit string of bytes, of whose last one only the `last_bits` most significant bits count. The
-    /// unused bits are cleared.
+    /// Makes a bit string of bytes; of the last byte only the `last_bits` most significant bits count. The unused
+    /// bits are cleared.
     ///
     /// # Errors
     /// If there are no bytes, or `last_bits` is not 1 to 7.

@@ -8,23 +8,23 @@ use num_bigint::BigInt;
 use crate::elements::Elements;
 use crate::{Atom, BitString, ExternalFun, Float, LocalFun, Map, Pid, Port, Reference, Term};
 
-/// The deepest nesting that is converted: `eetf` drops its terms by recursion.
+/// The deepest nesting that is converted: `eetf` drops terms by recursion.
 const MAX_DEPTH: usize = 256;
 
-/// A term of one crate has no equal in the other.
+/// A term of one crate has no equivalent in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConversionError {
     /// `eetf` has no records of OTP 29.
     #[error("eetf has no native records")]
     Record,
-    /// The index or hash of a fun does not fit the 32 bits that `eetf` has for it.
+    /// The index or hash of a fun exceeds `eetf`'s 32 bits.
     #[error("a number of the fun does not fit eetf's")]
     FunNumber,
-    /// A fun as no node since OTP 23 sends it.
+    /// The fun has the representation before OTP 23.
     #[error("funs in the representation before OTP 23 are not supported")]
     OldFun,
-    /// The nesting is so deep that dropping the term of `eetf` could overflow the stack.
+    /// Dropping the term of `eetf` could overflow the stack.
     #[error("the term is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// An atom with more than 255 characters.
@@ -41,7 +41,7 @@ pub enum ConversionError {
     BitString(#[from] crate::BitStringError),
 }
 
-/// Makes what `eetf` makes of the term's encoding.
+/// Converts a term as `eetf` would decode its encoding.
 impl TryFrom<&Term> for Other {
     type Error = ConversionError;
 
@@ -68,7 +68,7 @@ fn to_other(term: &Term, depth: usize) -> Result<Other, ConversionError> {
             Ok(value) => eetf::FixInteger { value }.into(),
             Err(_) => eetf::BigInteger::from(*value).into(),
         },
-        // The two crates have different versions of big integers; their digits are the same.
+        // The two crates use different versions of big integers; their decimal digits are the same.
         Term::BigInteger(value) => match value.get().to_string().parse() {
             Ok(value) => eetf::BigInteger { value }.into(),
             Err(_) => eetf::FixInteger { value: 0 }.into(),
@@ -174,7 +174,7 @@ fn from_other(other: &Other, depth: usize) -> Result<Term, ConversionError> {
     })
 }
 
-/// The bytes with another last one: `eetf` has the bits of a partial byte at its lower end.
+/// The bytes with a shifted last one: `eetf` keeps the bits of a partial byte at its lower end.
 fn shift_last(bytes: &[u8], shift: impl Fn(u8) -> u8) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if let Some(last) = bytes.last_mut() {

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::Term;
 
-/// The terms inside a compound term. Clones and drops without recursion, however deep the nesting.
+/// The elements of a compound term. Clones and drops without recursion at any nesting depth.
 #[derive(Default)]
 pub(crate) struct Elements(Box<[Term]>);
 
@@ -41,8 +41,8 @@ impl std::fmt::Debug for Elements {
     }
 }
 
-/// Drops nested elements by recursion, which is fast, down to a depth that any stack has room for; what is
-/// deeper is taken out first and waits its turn.
+/// Drops elements by recursion, which is fast, down to a depth that fits any stack; deeper elements are moved to a
+/// vector first.
 impl Drop for Elements {
     fn drop(&mut self) {
         const DEEP: u32 = 64;
@@ -57,12 +57,12 @@ impl Drop for Elements {
             DEPTH.set(depth + 1);
             let mut terms = mem::take(&mut self.0);
             for term in &mut terms {
-                // Most elements own nothing.
+                // Most elements own no memory.
                 if !term.is_inline() {
                     *term = Term::Integer(0);
                 }
             }
-            // Now nothing is left to be dropped, and the compiler need not look.
+            // Nothing is left to drop, so the compiler may skip the check.
             terms.into_iter().for_each(mem::forget);
             DEPTH.set(depth);
             return;
@@ -143,7 +143,7 @@ impl Clone for Elements {
     }
 }
 
-/// A compound term of which some elements are copied.
+/// A compound term whose elements are partly copied.
 struct Copying<'a> {
     of: Option<&'a Term>,
     rest: std::slice::Iter<'a, Term>,

@@ -1,7 +1,7 @@
 //! Writing terms in the external term format, byte for byte as OTP does with `minor_version` 2.
 //!
-//! These functions write without the version byte 131, straight into a [`Sink`]: what goes on a connection
-//! is encoded where it is queued.
+//! These functions write without the version byte 131, straight into a [`Sink`]: a message is encoded into the queue
+//! of its connection.
 
 use std::slice;
 
@@ -10,7 +10,7 @@ use num_bigint::{BigInt, Sign};
 use crate::tag::VERSION;
 use crate::{Atom, BitString, ExternalFun, LocalFun, Pid, Port, Record, Reference, Tag, Term};
 
-/// Where encoded bytes go.
+/// The destination of encoded bytes.
 pub trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
@@ -18,16 +18,17 @@ pub trait Sink {
     /// How many bytes have been appended.
     fn position(&self) -> usize;
 
-    /// Replaces the four bytes at a position that has been written.
+    /// Replaces four bytes that were written at this position.
     fn patch_u32(&mut self, position: usize, value: u32);
 
-    /// Appends an atom, by its name. A sink whose reader knows some atoms already may write less.
+    /// Appends an atom, by name by default. A sink whose reader knows some atoms may write less.
     #[inline]
     fn put_atom(&mut self, atom: &Atom) {
         name(atom.as_bytes(), self);
     }
 
-    /// Appends the node of a pid, a port or a reference. A sink whose reader knows this node by another name writes that.
+    /// Appends the node of a pid, a port or a reference. A sink whose reader knows this node by another name writes
+    /// that name.
     #[inline]
     fn put_node(&mut self, node: &Atom) {
         self.put_atom(node);
@@ -38,7 +39,7 @@ pub trait Sink {
         self.put(&[value]);
     }
 
-    /// Appends the tag of a native record, which not every reader takes.
+    /// Appends the tag of a native record, which not every reader accepts.
     fn put_record_tag(&mut self) {
         self.put_u8(Tag::RECORD_EXT.0);
     }
@@ -88,7 +89,7 @@ impl Term {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(match self {
             Self::Binary(bytes) => bytes.len() + 6,
-            // Room for small elements; what large ones need comes in few steps.
+            // Reserves space for small elements; large ones make the buffer grow in few steps.
             other => 64 + 8 * other.children().map_or(0, <[_]>::len),
         });
         bytes.push(VERSION);
@@ -103,7 +104,7 @@ pub fn term<S: Sink>(term: &Term, sink: &mut S) {
     let Some(mut current) = head(term, sink) else { return };
     loop {
         match current.rest.next() {
-            // The most frequent ones are written without a call.
+            // The most frequent terms are written without a function call.
             Some(Term::Integer(value)) => integer(*value, sink),
             Some(Term::Float(value)) => float(value.get(), sink),
             Some(Term::Atom(name)) => atom(name, sink),
@@ -133,16 +134,16 @@ struct Open<'a> {
     end: End,
 }
 
-/// What is due when the elements are written.
+/// What follows the elements.
 enum End {
     Nothing,
     /// The tail of a proper list.
     Nil,
-    /// The size of a fun, at this position.
+    /// The size of a fun, to be written at this position.
     FunSize(usize),
 }
 
-/// Writes a term, or what comes before its elements, which it then gives back.
+/// Writes a term, or only its header; then it returns the elements.
 #[inline]
 fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
     let elements = match term {
@@ -221,7 +222,7 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
     Some(Open { rest: elements.iter(), end: End::Nothing })
 }
 
-/// Writes a list in the form of a string, if it has only bytes and not too many of them.
+/// Writes a list in the form of a string, if it has only bytes and is short enough.
 fn string<S: Sink>(elements: &[Term], sink: &mut S) -> bool {
     let byte = |element: &Term| match element {
         Term::Integer(value) => u8::try_from(*value).ok(),
@@ -310,7 +311,7 @@ pub fn atom<S: Sink>(atom: &Atom, sink: &mut S) {
     sink.put_atom(atom);
 }
 
-/// Writes an atom whose name is known to be short enough for one.
+/// Writes an atom whose name is known to fit.
 #[inline]
 pub(crate) fn atom_name<S: Sink>(text: &str, sink: &mut S) {
     name(text.as_bytes(), sink);
@@ -335,7 +336,7 @@ pub fn binary<S: Sink>(bytes: &[u8], sink: &mut S) {
     sink.put(bytes);
 }
 
-/// Writes what comes before a binary's bytes.
+/// Writes the header of a binary.
 #[inline]
 pub fn binary_header<S: Sink>(len: usize, sink: &mut S) {
     sink.put_u8(Tag::BINARY_EXT.0);
@@ -389,7 +390,7 @@ pub fn reference<S: Sink>(reference: &Reference, sink: &mut S) {
         *part = value.to_be_bytes();
     }
     match words.len() {
-        // As nearly all have.
+        // The usual number of words.
         3 => sink.put(&parts[..16]),
         len => sink.put(&parts[..4 * (1 + len)]),
     }
@@ -403,7 +404,7 @@ pub fn external_fun<S: Sink>(fun: &ExternalFun, sink: &mut S) {
     integer(i64::from(fun.arity), sink);
 }
 
-/// Writes what comes before a tuple's elements.
+/// Writes the header of a tuple.
 #[inline]
 pub fn tuple_header<S: Sink>(arity: usize, sink: &mut S) {
     match u8::try_from(arity) {
@@ -415,14 +416,14 @@ pub fn tuple_header<S: Sink>(arity: usize, sink: &mut S) {
     }
 }
 
-/// Writes what comes before a list's elements; the tail follows them.
+/// Writes the header of a list; the tail must follow the elements.
 #[inline]
 pub fn list_header<S: Sink>(len: usize, sink: &mut S) {
     sink.put_u8(Tag::LIST_EXT.0);
     sink.put_u32(len as u32);
 }
 
-/// Writes what comes before a map's keys and values.
+/// Writes the header of a map.
 #[inline]
 pub fn map_header<S: Sink>(len: usize, sink: &mut S) {
     sink.put_u8(Tag::MAP_EXT.0);
@@ -435,7 +436,7 @@ pub fn nil<S: Sink>(sink: &mut S) {
     sink.put_u8(Tag::NIL_EXT.0);
 }
 
-/// Writes a fun up to its free variables, and gives back where its size has to go.
+/// Writes a fun up to its free variables; returns the position of its size.
 fn fun_header<S: Sink>(fun: &LocalFun, sink: &mut S) -> usize {
     sink.put_u8(Tag::NEW_FUN_EXT.0);
     let size_at = sink.position();

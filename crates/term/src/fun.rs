@@ -12,8 +12,8 @@ pub struct ExternalFun {
     pub arity: u8,
 }
 
-/// A fun made by a BEAM module: a closure. Only a node that has the module can call it; here it is an opaque
-/// value that goes back as it came. (erl_ext_dist, `NEW_FUN_EXT`.)
+/// A closure of a BEAM module. Only a node that has the module can call it; here it is an opaque value that is sent
+/// back unchanged. (erl_ext_dist, `NEW_FUN_EXT`.)
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LocalFun {
     pub(crate) arity: u8,

@@ -1,13 +1,13 @@
 #![forbid(unsafe_code)]
 //! Erlang terms and the external term format.
 //!
-//! A [`Term`] is any value that a BEAM node (OTP 25, 27, 29) can send: integers of any size, floats,
-//! atoms, binaries, bit strings, pids, ports, references, funs, tuples, maps, lists and records. This
-//! crate reads and writes them in the [external term format][ext], compares them in Erlang's term order,
-//! and maps them to Rust types with serde. It does no I/O.
+//! A [`Term`] is any value that a BEAM node (OTP 25, 27, 29) can send: integers of any size, floats, atoms, binaries,
+//! bit strings, pids, ports, references, funs, tuples, maps, lists and records. This crate reads and writes them in
+//! the [external term format][ext], compares them in Erlang's term order, and maps them to Rust types with serde. It
+//! does no I/O.
 //!
-//! Nothing in this crate recurses on its input for more than a few levels: a list nested a million levels deep
-//! is decoded, compared, cloned, printed and dropped in constant stack space.
+//! No function of this crate recurses on its input for more than a few levels: a list nested a million levels deep is
+//! decoded, compared, cloned, printed and dropped in constant stack space.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -22,11 +22,11 @@
 //!
 //! [ext]: https://www.erlang.org/doc/apps/erts/erl_ext_dist
 
-/// Gives a wrapper of [`elements::Elements`] what a sequence of terms has.
+/// Gives a wrapper of [`elements::Elements`] the methods of a sequence of terms.
 macro_rules! sequence {
     ($name:ident) => {
         impl $name {
-            /// Takes the elements out.
+            /// Returns the elements.
             pub fn into_vec(self) -> Vec<Term> {
                 self.0.into_vec()
             }

@@ -1,7 +1,7 @@
 use crate::Term;
 use crate::elements::Elements;
 
-/// A proper list, which dereferences to its elements. The empty one is Erlang's `[]`.
+/// A proper list; it dereferences to its elements. The empty one is Erlang's `[]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct List(pub(crate) Elements);
 
@@ -29,15 +29,15 @@ impl ImproperList {
         self.0.split_last().map_or(&[], |(_, elements)| elements)
     }
 
-    /// The last tail: any term but a list.
+    /// The last tail: any term except a list.
     pub fn tail(&self) -> &Term {
         &self.0[self.0.len() - 1]
     }
 }
 
 impl Term {
-    /// Makes the list `[elements... | tail]`: a proper list if the tail is one, and just the tail if there are
-    /// no elements.
+    /// Makes the list `[elements... | tail]`: a proper list if the tail is one, and only the tail if there are no
+    /// elements.
     pub fn list_with_tail(elements: impl IntoIterator<Item = Term>, tail: Term) -> Term {
         let mut all: Vec<Term> = elements.into_iter().collect();
         if all.is_empty() {

@@ -5,8 +5,8 @@ use crate::Term;
 use crate::elements::Elements;
 use crate::order::order_prefix;
 
-/// A map. Its pairs are kept in the order of their keys (integers before floats, as the Erlang reference
-/// manual orders map keys), so equal maps are equal whatever order they were made in.
+/// A map. Its pairs are in the order of their keys (integers before floats, as in the Erlang reference manual), so
+/// maps with equal pairs are equal, in whatever order they were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Map(pub(crate) Elements);
 
@@ -53,7 +53,7 @@ impl Map {
         self.0.len() / 2
     }
 
-    /// Says whether there are no pairs.
+    /// Whether there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -82,17 +82,17 @@ impl Map {
         self.iter().find(|(key, _)| matches!(key, Term::Atom(atom) if *atom == name)).map(|(_, value)| value)
     }
 
-    /// Takes the pairs out, in the order of their keys.
+    /// Returns the pairs, in the order of their keys.
     pub fn into_pairs(self) -> impl Iterator<Item = (Term, Term)> {
         let mut terms = self.0.into_vec().into_iter();
         std::iter::from_fn(move || Some((terms.next()?, terms.next()?)))
     }
 }
 
-/// The places of the pairs in the order of their keys.
+/// The indices of the pairs in the order of their keys.
 ///
-/// What a BEAM sends of a large map is in the order of its hashes. To sort numbers that the keys begin with is
-/// several times faster than to compare the keys themselves, which is left for keys that begin alike.
+/// A BEAM sends large maps in hash order. Sorting by a number made of each key's beginning is several times faster
+/// than comparing keys, which is needed only for keys with the same beginning.
 fn sorted_places(flat: &[Term]) -> Result<Vec<usize>, DuplicateKey> {
     let key = |place: usize| &flat[2 * place];
     let mut order: Vec<((u8, u64), usize)> =
@@ -107,7 +107,7 @@ fn sorted_places(flat: &[Term]) -> Result<Vec<usize>, DuplicateKey> {
     Ok(order.into_iter().map(|(_, place)| place).collect())
 }
 
-/// Collects pairs; of two with the same key the later one counts, as in a map literal.
+/// Collects pairs; a later pair replaces an earlier one with the same key, as in a map literal.
 impl FromIterator<(Term, Term)> for Map {
     fn from_iter<I: IntoIterator<Item = (Term, Term)>>(pairs: I) -> Self {
         let mut pairs: Vec<_> = pairs.into_iter().collect();

@@ -9,7 +9,7 @@ use num_traits::{FromPrimitive, ToPrimitive};
 pub struct BigInteger(Box<BigInt>);
 
 impl BigInteger {
-    /// Wraps an integer that does not fit an `i64`; one that does is given back as the error.
+    /// Wraps an integer that does not fit an `i64`; returns one that does as the error.
     ///
     /// # Errors
     /// The value, if it fits an `i64`.
@@ -25,14 +25,14 @@ impl BigInteger {
         &self.0
     }
 
-    /// Takes the integer out.
+    /// Returns the integer.
     pub fn into_inner(self) -> BigInt {
         *self.0
     }
 }
 
-/// A float. Erlang has no infinities and no NaN, so this is always finite; `-0.0` is kept, and is not equal
-/// to `0.0` (as with `=:=` since OTP 27).
+/// A float. Erlang has no infinities and no NaN, so it is always finite. `-0.0` is kept, and differs from `0.0` (as
+/// with `=:=` since OTP 27).
 #[derive(Debug, Clone, Copy)]
 pub struct Float(f64);
 

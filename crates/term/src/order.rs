@@ -13,7 +13,7 @@ impl Term {
         compare(self, other, Numbers::ByValue)
     }
 
-    /// Compares as the keys of a map are ordered: every integer before every float. Equal only if `=:=`.
+    /// Compares in the order of map keys: every integer before every float. Equal only if `=:=`.
     pub fn compare_keys(&self, other: &Self) -> Ordering {
         compare(self, other, Numbers::ByKind)
     }
@@ -31,19 +31,19 @@ impl Ord for Term {
     }
 }
 
-/// How integers are compared with floats.
+/// How integers compare with floats.
 #[derive(Clone, Copy, PartialEq)]
 enum Numbers {
     ByValue,
     ByKind,
 }
 
-/// Two sequences of which a common prefix is being compared.
+/// Two sequences whose common prefix is being compared.
 struct Pair<'a> {
     left: StepBy<slice::Iter<'a, Term>>,
     right: StepBy<slice::Iter<'a, Term>>,
     numbers: Numbers,
-    /// What holds if the prefixes are equal.
+    /// The result if the prefixes are equal.
     otherwise: Ordering,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Pair<'a> {
         Self { left: left.iter().step_by(1), right: right.iter().step_by(1), numbers, otherwise }
     }
 
-    /// Of the flat pairs of two maps, the keys (from 0) or the values (from 1).
+    /// Of the flattened pairs of two maps, the keys (from 0) or the values (from 1).
     fn of_maps(left: &'a Map, right: &'a Map, from: usize, numbers: Numbers) -> Self {
         let every_other = |map: &'a Map| map.0.get(from..).unwrap_or(&[]).iter().step_by(2);
         Self { left: every_other(left), right: every_other(right), numbers, otherwise: Ordering::Equal }
@@ -81,7 +81,7 @@ fn compare(left: &Term, right: &Term, numbers: Numbers) -> Ordering {
     }
 }
 
-/// Compares all but the terms inside, which it puts on the stack if they may matter.
+/// Compares everything except nested terms, which it pushes on the stack if they can matter.
 fn compare_heads<'a>(left: &'a Term, right: &'a Term, numbers: Numbers, open: &mut Vec<Pair<'a>>) -> Ordering {
     let mut within = |left: &'a [Term], right: &'a [Term], numbers: Numbers, otherwise: Ordering| {
         open.push(Pair::new(left, right, numbers, otherwise));
@@ -149,7 +149,7 @@ fn compare_heads<'a>(left: &'a Term, right: &'a Term, numbers: Numbers, open: &m
     }
 }
 
-/// Compares an `i64` with the big integer, which is beyond all of them.
+/// Compares an `i64` with a big integer, which is always outside its range.
 fn negative_is_greater(big: &num_bigint::BigInt) -> Ordering {
     if big.sign() == num_bigint::Sign::Minus { Ordering::Greater } else { Ordering::Less }
 }
@@ -191,7 +191,7 @@ fn compare_references(a: &Reference, b: &Reference) -> Ordering {
         .then_with(|| a.padded().iter().rev().cmp(b.padded().iter().rev()))
 }
 
-/// Compares bit by bit; a prefix comes first.
+/// Compares bit by bit; a prefix is smaller.
 fn compare_bits((a, a_bits): (&[u8], usize), (b, b_bits): (&[u8], usize)) -> Ordering {
     let common = a_bits.min(b_bits);
     let whole = common / 8;
@@ -202,11 +202,11 @@ fn compare_bits((a, a_bits): (&[u8], usize), (b, b_bits): (&[u8], usize)) -> Ord
     a[..whole].cmp(&b[..whole]).then_with(|| rest(a).cmp(&rest(b))).then_with(|| a_bits.cmp(&b_bits))
 }
 
-/// A number that is smaller than another term's only if the term is smaller as a key of a map.
+/// A number that is smaller than another term's only if the term is the smaller map key.
 pub(crate) fn order_prefix(key: &Term) -> (u8, u64) {
     const FLOATS: u8 = 1;
     const OTHERS: u8 = 2;
-    /// Maps signed numbers to unsigned ones in the same order.
+    /// Maps signed to unsigned numbers of the same order.
     const SIGN: u64 = 1 << 63;
     let beginning = |bytes: &[u8]| {
         let mut first = [0; 8];
@@ -233,7 +233,7 @@ pub(crate) fn order_prefix(key: &Term) -> (u8, u64) {
 const NIL: u8 = 9;
 const CONS: u8 = 10;
 
-/// The kinds in their order; records come between tuples and maps (OTP 29).
+/// The kinds in order; records come between tuples and maps (OTP 29).
 fn rank(term: &Term) -> u8 {
     match term {
         Term::Integer(_) | Term::BigInteger(_) | Term::Float(_) => 0,

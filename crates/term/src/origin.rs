@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::DecodeError;
 
-/// Where terms come from. It is told of the first of them that turns out to be malformed when it is decoded.
+/// The source of received terms. It is notified of the first one that turns out to be malformed on decoding.
 #[derive(Clone)]
 pub struct Origin(Arc<Report>);
 
@@ -14,7 +14,7 @@ struct Report {
 }
 
 impl Origin {
-    /// `malformed` is called once at most, by the thread that decodes. The caller may hold locks of its own.
+    /// `malformed` is called at most once, by the decoding thread, which may hold locks.
     pub fn new(malformed: impl Fn(DecodeError) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Report { told: AtomicBool::new(false), tell: Box::new(malformed) }))
     }

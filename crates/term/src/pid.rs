@@ -2,21 +2,21 @@ use crate::Atom;
 
 /// The identifier of a process, on any node.
 ///
-/// Two pids are the same process only if all four parts are equal: another `creation` is another incarnation
-/// of the node. (erl_ext_dist, `NEW_PID_EXT`.)
+/// Two pids are of the same process only if all four parts are equal: another `creation` means another incarnation of
+/// the node. (erl_ext_dist, `NEW_PID_EXT`.)
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pid {
-    /// The name of the node where the process lives, as `name@host`.
+    /// The name of the process's node, as `name@host`.
     pub node: Atom,
     /// The process's number.
     pub id: u32,
-    /// Counts how often the numbers have been used up.
+    /// Counts wrap-arounds of the numbers.
     pub serial: u32,
     /// The incarnation of the node.
     pub creation: u32,
 }
 
 impl Pid {
-    /// A pid that is yet to be read: of no node.
+    /// A placeholder for [`Decoder::read_pid`](crate::Decoder::read_pid): a pid of no node.
     pub const VACANT: Self = Self { node: Atom::from_static(""), id: 0, serial: 0, creation: 0 };
 }

@@ -6,30 +6,30 @@ use bytes::Bytes;
 use crate::encode::{self, Sink};
 use crate::{Atom, DecodeError, Decoder, Limits, Origin, Tag, Term};
 
-/// The atoms of one distribution header, which `ATOM_CACHE_REF` tags in its message name by position.
+/// The atoms of a distribution header, to which `ATOM_CACHE_REF` tags in its message refer by index.
 #[derive(Debug, Clone, Default)]
 pub struct AtomTable(Option<Arc<[Atom]>>);
 
 impl AtomTable {
-    /// The table of a message without a header: no atom can be named by position.
+    /// The table of a message without a header.
     #[inline]
     pub const fn empty() -> Self {
         Self(None)
     }
 
-    /// The table of a message without a header, to borrow.
+    /// The table of a message without a header, as a reference.
     pub(crate) fn none() -> &'static Self {
         static NONE: AtomTable = AtomTable::empty();
         &NONE
     }
 
-    /// Whether no atom can be named by position.
+    /// Whether the table is empty.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The atom at a position.
+    /// The atom with this index.
     #[inline]
     pub fn get(&self, position: u8) -> Option<&Atom> {
         self.0.as_ref()?.get(usize::from(position))
@@ -43,10 +43,10 @@ impl FromIterator<Atom> for AtomTable {
     }
 }
 
-/// An encoded term that is not decoded yet: one that has arrived, or one of this program's own making.
+/// An encoded term that is not decoded yet: a received one, or one that this program has encoded.
 ///
-/// Whoever wants it decodes it, once, into the type they want. If it has arrived and is malformed, its [`Origin`] is told by
-/// the first decode that fails.
+/// Its consumer decodes it once, into the type that it needs. For a malformed received term, the first failing decode
+/// notifies the [`Origin`].
 #[derive(Debug, Clone)]
 pub struct RawTerm {
     bytes: Bytes,
@@ -61,14 +61,14 @@ enum Source {
 }
 
 impl RawTerm {
-    /// Wraps an encoded term of this program's own making, without the version byte 131, and the atoms that it names by
-    /// position.
+    /// Wraps a term that this program has encoded, without the version byte 131, and the atoms to which it refers by
+    /// index.
     #[inline]
     pub fn new(bytes: Bytes, atoms: AtomTable) -> Self {
         Self { bytes, atoms, source: Source::Own { records: false } }
     }
 
-    /// Wraps an encoded term that has arrived, without the version byte 131, and the atoms of its distribution header.
+    /// Wraps a received term, without the version byte 131, and the atoms of its distribution header.
     #[inline]
     pub fn arrived(bytes: Bytes, atoms: AtomTable, origin: Origin) -> Self {
         Self { bytes, atoms, source: Source::Peer(origin) }
@@ -87,29 +87,29 @@ impl RawTerm {
         &self.bytes
     }
 
-    /// The atoms that the encoded term names by position.
+    /// The atoms to which the encoded term refers by index.
     #[inline]
     pub fn atoms(&self) -> &AtomTable {
         &self.atoms
     }
 
-    /// Whether it is known to have a native record in it, which only OTP 29 and later can read.
+    /// Whether it is known to contain a native record, which only OTP 29 and later can decode.
     #[inline]
     pub fn has_records(&self) -> bool {
         matches!(self.source, Source::Own { records: true })
     }
 
-    /// The same term in memory of its own, so that it does not keep the frame that it came in.
+    /// A copy in its own memory, which does not keep the received frame alive.
     pub fn unshared(self) -> Self {
         Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
     }
 
-    /// The term that these bytes of it are.
+    /// The term in this range of its bytes.
     pub fn part(&self, range: Range<usize>) -> Self {
         Self { bytes: self.bytes.slice(range), ..self.clone() }
     }
 
-    /// Whether it is this atom. What is no atom is not decoded.
+    /// Whether it is this atom. Decodes atoms only.
     pub fn is_atom(&self, name: &str) -> bool {
         let is_atom = self.bytes.first().is_some_and(|tag| Tag(*tag).is_atom());
         is_atom && self.decode().is_ok_and(|term| term.is_atom(name))
@@ -138,10 +138,10 @@ impl RawTerm {
         decoded
     }
 
-    /// Checks that a decoder of this term has read all of it. Bytes after a term that has arrived are ignored, as the BEAM does.
+    /// Checks that a decoder has read all of this term. Bytes after a received term are ignored, as the BEAM does.
     ///
     /// # Errors
-    /// If there are more bytes in a term of this program's own making.
+    /// If bytes follow a term that this program has encoded.
     #[inline]
     pub fn finish(&self, decoder: &Decoder<'_>) -> Result<(), DecodeError> {
         match self.source {
@@ -150,10 +150,10 @@ impl RawTerm {
         }
     }
 
-    /// Reads what the caller looks for in the term, within the default limits.
+    /// Reads a part of the term, within the default limits.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If `read` fails.
     pub fn read<T>(&self, read: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
         let result = read(&mut Decoder::new(&self.bytes, &self.atoms, &Limits::default()));
         if let Err(error) = result {
@@ -162,15 +162,15 @@ impl RawTerm {
         result
     }
 
-    /// Says that the term could not be read as what the caller looked for: it is of another type, or malformed. In the latter
-    /// case the [`Origin`] is told. `error` is what the decoder said, if it was the decoder that refused.
+    /// Reports that the term could not be read as the requested type, because it is of another type or malformed. If
+    /// it is malformed, the [`Origin`] is notified. `error` is the decoder's error, if it failed.
     #[cold]
     pub fn mismatched(&self, error: Option<DecodeError>) {
         match error {
             Some(error) if error.kind.is_limit() => {}
             Some(error) if !error.kind.may_be_mismatch() => self.report(error),
             _ => {
-                // The first element of another type hides what comes after it.
+                // The decoder stopped at an element of another type; what follows is unchecked.
                 let mut decoder = Decoder::new(&self.bytes, &self.atoms, &Limits::NONE);
                 if let Err(error) = decoder.skip_term().map(drop) {
                     self.report(error);
@@ -187,7 +187,7 @@ impl RawTerm {
     }
 }
 
-/// A buffer in which a term is encoded.
+/// A buffer for encoding a term.
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
     bytes: Vec<u8>,
@@ -200,24 +200,24 @@ impl Encoded {
         Self { bytes: Vec::with_capacity(bytes), records: false }
     }
 
-    /// Appends a term of this program's own making that is encoded already, and names no atoms by position.
+    /// Appends a term that this program has encoded, without references to atoms by index.
     pub fn put_term(&mut self, term: &RawTerm) {
         debug_assert!(term.atoms.is_empty());
         self.bytes.extend_from_slice(&term.bytes);
         self.records |= term.has_records();
     }
 
-    /// What has been encoded, without a version byte.
+    /// The encoded bytes, without a version byte.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Takes the bytes out.
+    /// Returns the bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// Whether there is a native record in it, which only OTP 29 and later can read.
+    /// Whether the bytes contain a native record, which only OTP 29 and later can decode.
     pub fn has_records(&self) -> bool {
         self.records
     }

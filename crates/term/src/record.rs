@@ -18,7 +18,7 @@ impl Record {
         Self { exported: true, module, name, keys: keys.into(), values: values.into() }
     }
 
-    /// Says whether other modules may see the record's fields.
+    /// Whether other modules may access the record's fields.
     pub fn is_exported(&self) -> bool {
         self.exported
     }

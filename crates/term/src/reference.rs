@@ -36,10 +36,10 @@ impl Reference {
         Ok(Self { node, creation, len: words.len() as u8, words: all })
     }
 
-    /// A reference that is yet to be read: of no node.
+    /// A placeholder for [`Decoder::read_reference`](crate::Decoder::read_reference): a reference of no node.
     pub const VACANT: Self = Self { node: Atom::from_static(""), creation: 0, len: 1, words: [0; Self::MAX_WORDS] };
 
-    /// The parts of a vacant reference that is to have so many words.
+    /// The parts of a placeholder, for this number of words.
     #[inline]
     pub(crate) fn parts_mut(&mut self, len: usize) -> Option<(&mut Atom, &mut u32, &mut [u32])> {
         if !(1..=Self::MAX_WORDS).contains(&len) {
@@ -67,7 +67,7 @@ impl Reference {
         &self.words[..usize::from(self.len)]
     }
 
-    /// All five words, the missing ones as zero.
+    /// All five words; missing ones are zero.
     pub(crate) fn padded(&self) -> &[u32; Self::MAX_WORDS] {
         &self.words
     }

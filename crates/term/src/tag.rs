@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The byte that says what kind of term follows.
+/// The byte that tells the kind of the term that follows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tag(pub u8);
 
@@ -29,9 +29,9 @@ tags! {
     NEW_FLOAT_EXT = 70,
     /// A bit string.
     BIT_BINARY_EXT = 77,
-    /// A zlib-compressed term; only right after the version byte.
+    /// A zlib-compressed term; only directly after the version byte.
     COMPRESSED = 80,
-    /// An atom of the distribution header.
+    /// An atom of the distribution header, by index.
     ATOM_CACHE_REF = 82,
     /// A pid with a 32-bit creation.
     NEW_PID_EXT = 88,
@@ -88,7 +88,7 @@ tags! {
 }
 
 impl Tag {
-    /// Says whether an atom follows, in any of its forms.
+    /// Whether an atom follows, in any of its forms.
     #[inline]
     pub fn is_atom(self) -> bool {
         matches!(

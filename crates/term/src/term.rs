@@ -12,15 +12,14 @@ use crate::{
 
 /// Any Erlang value.
 ///
-/// `==` is Erlang's `=:=`: `1` and `1.0` differ. Numeric equality is
-/// [`compare_numeric`](Term::compare_numeric). The `Ord` is Erlang's term order, in which terms that only
-/// `=:=` tells apart are put with integers before floats.
+/// `==` is Erlang's `=:=`: `1` and `1.0` differ. [`compare_numeric`](Term::compare_numeric) compares numbers by
+/// value. `Ord` is Erlang's term order; of terms that only `=:=` distinguishes, integers come before floats.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Term {
     /// An integer that fits 64 bits.
     Integer(i64),
-    /// An integer that does not.
+    /// A larger integer.
     BigInteger(BigInteger),
     /// A float; always finite.
     Float(Float),
@@ -28,7 +27,7 @@ pub enum Term {
     Atom(Atom),
     /// A sequence of bytes.
     Binary(Binary),
-    /// A sequence of bits that does not end at a byte.
+    /// A sequence of bits with a partial last byte.
     BitString(Box<BitString>),
     /// The identifier of a process.
     Pid(Box<Pid>),
@@ -55,7 +54,7 @@ pub enum Term {
 const _: () = assert!(size_of::<Term>() <= 32);
 
 impl Term {
-    /// The first value that the function gives for this term or any term inside it.
+    /// The first result of the function for this term or any nested one.
     pub fn find<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> Option<T> {
         let mut open = vec![std::slice::from_ref(self).iter()];
         while let Some(terms) = open.last_mut() {
@@ -79,7 +78,7 @@ impl Term {
     /// Makes an atom of a name that is part of the program.
     ///
     /// # Panics
-    /// If the name has more than 255 bytes. A name from outside is for [`Atom::new`].
+    /// If the name has more than 255 bytes. For a name from outside use [`Atom::new`].
     pub fn atom(name: &'static str) -> Self {
         Self::Atom(Atom::from_static(name))
     }
@@ -94,7 +93,7 @@ impl Term {
         Self::List(elements.into_iter().collect())
     }
 
-    /// Makes a map; of two pairs with the same key the later one counts.
+    /// Makes a map; a later pair replaces an earlier one with the same key.
     pub fn map(pairs: impl IntoIterator<Item = (Term, Term)>) -> Self {
         Self::Map(pairs.into_iter().collect())
     }
@@ -130,7 +129,7 @@ impl Term {
         }
     }
 
-    /// Says whether it is the atom of that name.
+    /// Whether it is the atom of that name.
     pub fn is_atom(&self, name: &str) -> bool {
         matches!(self, Self::Atom(atom) if *atom == name)
     }
@@ -183,14 +182,14 @@ impl Term {
         }
     }
 
-    /// Says whether there is nothing to free when the term goes.
+    /// Whether the term owns no memory.
     #[inline(always)]
     pub(crate) fn is_inline(&self) -> bool {
         matches!(self, Self::Integer(_) | Self::Float(_)) || matches!(self, Self::Atom(atom) if atom.is_inline())
     }
 
-    /// The terms inside a compound term, whatever its kind; the keys and values of a map in turn, the tail of
-    /// an improper list last.
+    /// The nested terms of a compound term of any kind: the keys and values of a map alternate, and the tail of an
+    /// improper list is last.
     pub(crate) fn children(&self) -> Option<&[Term]> {
         match self {
             Self::Tuple(Tuple(elements))
@@ -215,7 +214,7 @@ impl Term {
         }
     }
 
-    /// The same compound term around other elements.
+    /// The same compound term with other elements.
     pub(crate) fn with_children(&self, elements: Elements) -> Self {
         match self {
             Self::Tuple(_) => Self::Tuple(Tuple(elements)),
@@ -243,7 +242,7 @@ impl Term {
         }
     }
 
-    /// Clones a term that has no terms inside, or only an empty list of them.
+    /// Clones a term without nested terms, or with an empty list of them.
     pub(crate) fn clone_leaf(&self) -> Self {
         match self {
             Self::Integer(value) => Self::Integer(*value),
@@ -254,7 +253,7 @@ impl Term {
         }
     }
 
-    /// Says whether two terms are alike but for the terms inside, of which they have the same number.
+    /// Whether two terms are equal except for their nested terms, of which both have the same number.
     pub(crate) fn eq_shallow(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Record(a), Self::Record(b)) => {
@@ -275,7 +274,7 @@ impl Term {
         }
     }
 
-    /// Hashes all but the terms inside.
+    /// Hashes everything except nested terms.
     pub(crate) fn hash_shallow<H: Hasher>(&self, state: &mut H) {
         match self.children() {
             Some(children) => (mem::discriminant(self), children.len()).hash(state),
@@ -350,14 +349,14 @@ from_variants!(Atom, Binary, Tuple, Map, List, ImproperList, BigInteger);
 from_variants!(boxed BitString, Pid, Port, Reference, ExternalFun, LocalFun, Record);
 
 impl From<&str> for Term {
-    /// Makes a binary of the text, as Elixir strings are.
+    /// Makes a binary of the text, like Elixir's strings.
     fn from(text: &str) -> Self {
         Self::Binary(text.into())
     }
 }
 
 impl From<String> for Term {
-    /// Makes a binary of the text, as Elixir strings are.
+    /// Makes a binary of the text, like Elixir's strings.
     fn from(text: String) -> Self {
         Self::Binary(text.into())
     }
@@ -366,7 +365,7 @@ impl From<String> for Term {
 impl TryFrom<&Term> for BigInt {
     type Error = ();
 
-    /// Takes the value of an integer of any size.
+    /// The value of an integer of any size.
     fn try_from(term: &Term) -> Result<Self, ()> {
         match term {
             Term::Integer(value) => Ok(Self::from(*value)),
@@ -377,7 +376,7 @@ impl TryFrom<&Term> for BigInt {
 }
 
 impl Term {
-    /// The number as a float, if it is a number that a float can come near.
+    /// The number as a float, if the term is a number within the range of floats.
     pub fn to_f64(&self) -> Option<f64> {
         match self {
             Self::Integer(value) => Some(*value as f64),

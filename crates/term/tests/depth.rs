@@ -1,4 +1,4 @@
-//! Nothing recurses on its input: a million levels fit any stack.
+//! No function recurses on its input: a million levels fit any stack.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hash;
@@ -68,7 +68,7 @@ fn tails_a_million_long_are_one_list() {
 
 #[test]
 fn nested_counts_do_not_multiply_what_is_allocated() {
-    // Each level claims as many elements as there are bytes left; only the first claim can be true.
+    // Each level claims as many elements as there are bytes left; only the first claim is possible.
     let mut wire = vec![131];
     for level in (0..200_000u32).rev() {
         wire.push(108);

@@ -1,8 +1,8 @@
-//! What the `eetf` crate does right, we do alike.
+//! A comparison with the `eetf` crate, where that is correct.
 //!
-//! Left out is what it does wrong or not at all: it refuses atoms in Latin-1, encodes `[-1, 2]` as `[255, 2]`, states
-//! a wrong length for lists of more than 65,535 bytes, knows no records, has one key for `0.0` and `-0.0`, and hashes
-//! equal maps to different values, so that maps with maps as keys are not equal to their like.
+//! Excluded are its errors and gaps: it rejects atoms in Latin-1, encodes `[-1, 2]` as `[255, 2]`, writes a wrong
+//! length for lists of more than 65,535 bytes, has no records, treats `0.0` and `-0.0` as the same key, and hashes
+//! equal maps to different values, so that maps with maps as keys differ from their equals.
 
 use std::io::Cursor;
 

@@ -1,4 +1,4 @@
-//! Random and damaged bytes: an error or a term, never a panic, and the same length from every reader.
+//! Random and damaged bytes cause an error or make a term, never a panic, and every reader consumes the same length.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     leaf.prop_recursive(4, 16, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Kind::Newtype))
 }
 
-/// `None` and the two atoms that mean it read alike.
+/// `None` and its two atoms are read alike.
 fn text() -> impl Strategy<Value = String> {
     ".{0,30}".prop_filter("not absent", |text| text != "undefined" && text != "nil")
 }
@@ -81,7 +81,7 @@ fn everything() -> impl Strategy<Value = Everything> {
     })
 }
 
-/// A stream of tags and small numbers: far more of it is well-formed than of random bytes.
+/// A stream of tags and small numbers: more of it is well-formed than of random bytes.
 fn tagged() -> impl Strategy<Value = Vec<u8>> {
     let tags = prop::sample::select(
         [67, 70, 77, 82, 88, 89, 90, 97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113]

@@ -1,4 +1,4 @@
-//! What holds of every term.
+//! Properties of all terms.
 
 use std::cmp::Ordering;
 use std::collections::hash_map::DefaultHasher;

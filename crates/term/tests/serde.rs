@@ -1,4 +1,4 @@
-//! The mapping of Rust types, value by value.
+//! The mapping of Rust types, by examples.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;

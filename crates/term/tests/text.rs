@@ -1,4 +1,4 @@
-//! Terms and calls written by hand, in both syntaxes.
+//! Handwritten terms and calls, in both syntaxes.
 
 use peerl_term::text::{ParseError, elixir, erlang};
 use peerl_term::{Atom, BigInt, BitString, ExternalFun, Pid, Port, Record, Reference, Term};
@@ -11,7 +11,7 @@ fn integers(values: &[i64]) -> Term {
     Term::list(values.iter().map(|value| Term::from(*value)))
 }
 
-/// Texts with the term that they all mean.
+/// Texts of the same term.
 fn reads_as(parse: fn(&str) -> Result<Term, ParseError>, texts: &[&str], term: impl Into<Term>) {
     let term = term.into();
     for text in texts {
@@ -22,7 +22,7 @@ fn reads_as(parse: fn(&str) -> Result<Term, ParseError>, texts: &[&str], term: i
     }
 }
 
-/// Fails at the place marked by `^` in the text, with a message that contains the part.
+/// Expects an error at the position of `^` in the text, with a message that contains `part`.
 fn fails(parse: fn(&str) -> Result<Term, ParseError>, marked: &str, part: &str) {
     let at = marked.find('»').unwrap();
     let text = marked.replace('»', "");

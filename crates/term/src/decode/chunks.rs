@@ -2,32 +2,31 @@ use std::sync::Arc;
 
 use crate::Binary;
 
-/// The bytes of small binaries that came together: a copy of a part of the input, which they share. That is quicker than
-/// memory of its own for each.
+/// Shared copies of parts of the input, for small binaries that are close together. One copy is faster than an
+/// allocation for each.
 ///
-/// Where there are few of them, or much else between them, each has a copy of its own: a chunk is not to keep much in memory
-/// that nobody needs.
+/// If binaries are few, or far apart, each gets its own copy: a chunk would keep unused bytes in memory.
 #[derive(Debug, Clone)]
 pub(super) enum Chunks {
-    /// So many more binaries have copies of their own before the first chunk is made.
+    /// This many more binaries get their own copies before the first chunk is made.
     Few(u8),
-    /// The last chunk, where it begins in the input, and how many of its bytes are used.
+    /// The last chunk, its start in the input, and how many of its bytes are used.
     Many { chunk: Arc<[u8]>, at: usize, used: usize },
-    /// The last chunk was not worth it.
+    /// The last chunk had too few used bytes.
     Scattered,
 }
 
 impl Chunks {
     pub(super) const NONE: Self = Self::Few(8);
 
-    /// Larger binaries have copies of their own.
+    /// Larger binaries get their own copies.
     const LARGEST: usize = Binary::CHUNK / 4;
 
-    /// A chunk is worth its memory if so many of its bytes are used.
+    /// The fewest used bytes that justify a chunk.
     const WORTH: usize = Binary::CHUNK / 4;
 
-    /// The chunk that has the first `len` bytes of `rest`, which is the input from `start` on, and where they begin in it.
-    /// `None` if they are to have memory of their own.
+    /// The chunk for the first `len` bytes of `rest`, which is the input from `start` on, and the offset of the bytes
+    /// in it. `None` if they get their own copy.
     #[inline]
     pub(super) fn part(&mut self, rest: &[u8], start: usize, len: usize) -> Option<(Arc<[u8]>, u16)> {
         if let Self::Many { chunk, at, used } = self {
@@ -68,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// How much memory the binaries of this length keep, if so much lies between each two.
+    /// The memory that binaries of this length keep alive at this distance.
     fn kept(count: usize, len: usize, between: usize) -> usize {
         let input: Vec<u8> = (0..count * (len + between)).map(|i| i as u8).collect();
         let mut chunks = Chunks::NONE;

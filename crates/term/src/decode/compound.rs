@@ -1,34 +1,34 @@
-//! Terms with terms inside: what comes before their elements, between them and after them.
+//! Compound terms: their headers, the space between elements, and their tails.
 
 use super::vacant::{VACANT, put};
 use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::{Atom, DuplicateKey, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
 
-/// The BEAM takes no fun with more free variables.
+/// The most free variables of a fun in the BEAM.
 const MOST_FREE: usize = 255;
 
-/// So many elements are made room for at a time.
+/// For how many elements space is reserved at a time.
 const CHUNK: usize = 64;
 
-/// A compound term of which elements are missing.
+/// A compound term whose elements are incomplete.
 pub(super) struct Open {
     pub(super) kind: Kind,
     /// The offset of its tag.
     at: usize,
-    /// How many elements there will be.
+    /// The number of elements when complete.
     pub(super) count: usize,
-    /// How many there are.
+    /// The number of elements read.
     pub(super) filled: usize,
-    /// Those that are there, and places for some that are not.
+    /// The elements read, and placeholders for further ones.
     pub(super) elements: Vec<Term>,
 }
 
 pub(super) enum Kind {
     Tuple,
     List,
-    /// A list that has its elements, and waits for its tail.
+    /// A list whose elements are complete; its tail is missing.
     ImproperList,
-    /// A list that has no elements, and waits for its tail.
+    /// A list without elements; its tail is missing.
     OnlyTail,
     Map,
     Fun(Box<LocalFun>),
@@ -36,7 +36,7 @@ pub(super) enum Kind {
 }
 
 impl Open {
-    /// Makes places for elements that are missing, if there are none.
+    /// Adds placeholders for missing elements, if none are left.
     #[inline(always)]
     pub(super) fn make_room(&mut self) {
         if self.filled == self.elements.len() {
@@ -47,7 +47,7 @@ impl Open {
 }
 
 impl Decoder<'_> {
-    /// Reads what comes before the elements of a compound term; nothing if it is another term's tag.
+    /// Reads the header of a compound term; `None` if the tag is of another term.
     #[inline(always)]
     pub(super) fn compound(&mut self, tag: Tag, at: usize) -> Result<Option<(Kind, usize)>, DecodeError> {
         let (kind, count) = match tag {
@@ -69,8 +69,8 @@ impl Decoder<'_> {
         Open { kind, at, count, filled: 0, elements: Vec::with_capacity(count + tail) }
     }
 
-    /// Says whether there is an atom and then the tail of an improper list, as in `[alias | Reference]`, which is in each
-    /// call of a `gen_server`. Then the list has all its room from the beginning.
+    /// Whether an atom and the tail of an improper list follow, as in `[alias | Reference]`, which is part of every
+    /// call of a `gen_server`. Such a list gets all its space at once.
     fn has_tail_after_atom(&self) -> bool {
         let tail = match self.rest {
             [tag, len, rest @ ..] if Tag(*tag) == Tag::SMALL_ATOM_UTF8_EXT => rest.get(usize::from(*len)),
@@ -80,8 +80,8 @@ impl Decoder<'_> {
         tail.is_some_and(|tail| Tag(*tail) != Tag::NIL_EXT)
     }
 
-    /// Reads the tail of a list. Says whether there are more elements to read: those of a list in the tail,
-    /// which go on in the same vector, or an improper tail.
+    /// Reads the tail of a list. Returns whether there are more elements to read: those of a list in the tail, which
+    /// continue in the same vector, or an improper tail.
     pub(super) fn tail(&mut self, list: &mut Open) -> Result<bool, DecodeError> {
         let at = self.position();
         match self.peek_tag()? {
@@ -102,7 +102,7 @@ impl Decoder<'_> {
                 list.elements.reserve(more);
             }
             _ if list.count == 0 => {
-                // A list of no elements and a tail is the tail: the BEAM reads it so.
+                // A list without elements is its tail: the BEAM decodes it so.
                 list.kind = Kind::OnlyTail;
                 list.count = 1;
             }
@@ -151,7 +151,7 @@ impl Decoder<'_> {
     }
 
     fn fun_header(&mut self, at: usize) -> Result<(Kind, usize), DecodeError> {
-        // The size that is stated is not needed: the parts say where the fun ends.
+        // The stated size is redundant: the parts delimit the fun.
         self.u32(at)?;
         let arity = self.u8(at)?;
         let unique = self.array(at)?;
@@ -169,7 +169,7 @@ impl Decoder<'_> {
         Ok((Kind::Fun(Box::new(fun)), free))
     }
 
-    /// Reads an integer that the BEAM has in one word.
+    /// Reads an integer of the BEAM's word size.
     fn small(&mut self) -> Result<i64, DecodeError> {
         let at = self.position();
         let value = self.integer()?;

@@ -6,10 +6,10 @@ use flate2::read::ZlibDecoder;
 use super::{DecodeError, DecodeErrorKind, Limits};
 use crate::Tag;
 
-/// Inflates `131, 80, Size:32, Zlib`; gives the term without a version byte.
+/// Inflates `131, 80, Size:32, Zlib`; returns the term without a version byte.
 ///
-/// The output grows with what is really inflated, and stops at the stated size: a small input that claims or
-/// inflates to gigabytes costs no more than the limit.
+/// The output grows with the inflated data and stops at the stated size: a small input that claims gigabytes, or
+/// inflates to them, costs no more than the limit.
 pub(super) fn inflate(bytes: &Bytes, limits: &Limits) -> Result<Bytes, DecodeError> {
     let error = |kind| DecodeError::new(1, Tag::COMPRESSED, kind);
     let size = bytes.get(2..6).and_then(|size| <[u8; 4]>::try_from(size).ok());

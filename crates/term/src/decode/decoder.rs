@@ -8,33 +8,33 @@ use super::chunks::Chunks;
 use super::{DecodeError, DecodeErrorKind, Limits};
 use crate::{AtomTable, Tag};
 
-/// Reads terms from a buffer, one after another, into whatever type the caller wants.
+/// Reads terms from a buffer, one after another, into any type.
 ///
-/// The buffer holds terms without a version byte, as in a distribution frame. Counts are checked against the
-/// bytes that are really there before anything is allocated for them.
+/// The buffer holds terms without a version byte, as in a distribution frame. Counts are compared with the number of
+/// bytes left before memory is allocated.
 #[derive(Debug, Clone)]
 pub struct Decoder<'a> {
     pub(super) input: &'a [u8],
-    /// The end of the input that has not been read.
+    /// The unread input.
     pub(super) rest: &'a [u8],
     pub(super) shared: Option<&'a Bytes>,
     pub(super) chunks: Chunks,
     pub(super) atoms: &'a AtomTable,
-    /// How many elements there may be, and how many there are in the compound terms that have been begun.
+    /// How many elements are allowed, minus those of the compound terms begun so far.
     elements: usize,
     claimed: usize,
-    /// The input is larger than the limit: it counts as empty, and any error says so.
+    /// The input exceeds the limit: it is treated as empty, and every error says so.
     over_limit: bool,
 }
 
 impl<'a> Decoder<'a> {
-    /// Starts at the beginning of a buffer, which large binaries will share.
+    /// Starts at the beginning of a buffer. Large binaries will share the buffer.
     #[inline]
     pub fn new(input: &'a Bytes, atoms: &'a AtomTable, limits: &Limits) -> Self {
         Self { shared: Some(input), ..Self::from_slice(input, atoms, limits) }
     }
 
-    /// Starts at the beginning of a slice; every binary will be a copy.
+    /// Starts at the beginning of a slice. Every binary will be a copy.
     #[inline]
     pub fn from_slice(input: &'a [u8], atoms: &'a AtomTable, limits: &Limits) -> Self {
         let over_limit = input.len() > limits.bytes;
@@ -63,7 +63,7 @@ impl<'a> Decoder<'a> {
         self.rest.len()
     }
 
-    /// Says whether all bytes have been read.
+    /// Whether all bytes have been read.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
@@ -147,7 +147,7 @@ impl<'a> Decoder<'a> {
         if value.is_finite() { Ok(value) } else { Err(self.error(at, DecodeErrorKind::Float)) }
     }
 
-    /// Reads a binary, and lends its bytes.
+    /// Reads a binary; returns a borrow of its bytes.
     ///
     /// # Errors
     /// If the next term is not a well-formed binary.
@@ -163,7 +163,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads a list of bytes in the form of a string ([`Tag::STRING_EXT`]), and lends its bytes.
+    /// Reads a list of bytes in the form of a string ([`Tag::STRING_EXT`]); returns a borrow of the bytes.
     ///
     /// # Errors
     /// If the next term is not a list in that form.
@@ -180,8 +180,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads the next term if it is an atom of this name in the usual encoding. Compares bytes only: there is
-    /// no need to look whether they are text.
+    /// Reads the next term if it is an atom of this name in the usual encoding. Compares bytes only, without a check
+    /// of the encoding.
     #[inline(always)]
     pub(crate) fn atom_if(&mut self, name: &str) -> bool {
         if let [tag, len, rest @ ..] = self.rest
@@ -196,7 +196,7 @@ impl<'a> Decoder<'a> {
         false
     }
 
-    /// Reads what comes before a native record's values; gives the names of its fields.
+    /// Reads the header of a native record; returns the names of its fields.
     pub(crate) fn record_keys(&mut self) -> Result<Vec<Cow<'a, str>>, DecodeError> {
         let at = self.position();
         if self.tag()? != Tag::RECORD_EXT {
@@ -211,7 +211,7 @@ impl<'a> Decoder<'a> {
         (0..fields).map(|_| self.atom_name()).collect()
     }
 
-    /// Reads what comes before a tuple's elements; gives their number.
+    /// Reads the header of a tuple; returns the number of elements.
     ///
     /// # Errors
     /// If the next term is not a tuple, or has more elements than there are bytes left.
@@ -227,8 +227,8 @@ impl<'a> Decoder<'a> {
         Ok(arity)
     }
 
-    /// Reads what comes before a list's elements; gives their number. If that is not zero, a tail follows the
-    /// elements. A list in the form of a string ([`Tag::STRING_EXT`]) is not read by this.
+    /// Reads the header of a list; returns the number of elements. If it is not zero, a tail follows the elements.
+    /// Does not read a list in the form of a string ([`Tag::STRING_EXT`]).
     ///
     /// # Errors
     /// If the next term is not a list, or has more elements than there are bytes left.
@@ -259,7 +259,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads what comes before a map's keys and values; gives the number of pairs.
+    /// Reads the header of a map; returns the number of pairs.
     ///
     /// # Errors
     /// If the next term is not a map, or has more pairs than there are bytes left.
@@ -276,15 +276,15 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Passes over bytes.
+    /// Skips bytes.
     ///
     /// # Errors
-    /// If there are not as many.
+    /// If there are fewer bytes.
     pub fn skip(&mut self, count: usize) -> Result<(), DecodeError> {
         self.take(count, self.position()).map(drop)
     }
 
-    /// Checks that nothing is left.
+    /// Checks that all bytes were read.
     ///
     /// # Errors
     /// If there are more bytes.
@@ -300,7 +300,7 @@ impl<'a> Decoder<'a> {
         DecodeError::new(at, Tag(self.input.get(at).copied().unwrap_or(0)), kind)
     }
 
-    /// The error that the term at this offset is of another kind than the caller wants.
+    /// The error for a term of another kind than requested.
     #[cold]
     pub(crate) fn unexpected(&self, at: usize) -> DecodeError {
         self.error(at, DecodeErrorKind::Unexpected)
@@ -359,8 +359,8 @@ impl<'a> Decoder<'a> {
         self.array(at).map(u64::from_be_bytes)
     }
 
-    /// Checks that `count` more elements can be there at all: each has a byte of the input, of which no other has any. So what
-    /// is allocated ahead is bounded by the input, however deeply counts are nested.
+    /// Checks that `count` more elements are possible: each needs a byte of the input for itself. So the input bounds
+    /// what is allocated in advance, however deeply counts are nested.
     #[inline]
     pub(super) fn claim(&mut self, at: usize, count: usize) -> Result<(), DecodeError> {
         let claimed = self.claimed.saturating_add(count);
@@ -388,7 +388,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Says whether these are the same, of which the lengths are. For short ones, as most names are, it takes no call.
+/// Whether two names of these lengths are equal. Short names, the usual case, are compared without a function call.
 #[inline(always)]
 fn same(one: &[u8], other: &[u8]) -> bool {
     match one.len() {

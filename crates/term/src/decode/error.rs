@@ -1,14 +1,14 @@
 use crate::Tag;
 
-/// Bytes that are not a well-formed term: where, in what, and why.
+/// An error in encoded bytes: its position, the term, and the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} in {tag} at byte {offset}")]
 pub struct DecodeError {
-    /// The offset of the tag of the term that is wrong.
+    /// The offset of the tag of the faulty term.
     pub offset: usize,
-    /// That tag.
+    /// The tag.
     pub tag: Tag,
-    /// What is wrong.
+    /// The reason.
     pub kind: DecodeErrorKind,
 }
 
@@ -25,16 +25,16 @@ pub enum DecodeErrorKind {
     /// The first byte is not 131.
     #[error("the version is not 131")]
     Version,
-    /// The bytes end before the term does, or a count promises more elements than there are bytes.
+    /// The bytes end before the term does, or a count exceeds the bytes left.
     #[error("truncated term")]
     Truncated,
-    /// There are bytes after the term.
+    /// Bytes follow the term.
     #[error("trailing bytes")]
     Trailing,
     /// No term starts with this tag.
     #[error("unknown tag")]
     UnknownTag,
-    /// Another kind of term was expected here.
+    /// Another kind of term was requested.
     #[error("unexpected kind of term")]
     Unexpected,
     /// An atom has more than 255 characters.
@@ -43,10 +43,10 @@ pub enum DecodeErrorKind {
     /// An atom's name is not UTF-8.
     #[error("atom that is not UTF-8")]
     AtomText,
-    /// The distribution header has no atom at this position.
+    /// The distribution header has no atom with this index.
     #[error("atom that the distribution header does not have")]
     AtomReference,
-    /// A float is infinite, not a number, or not a number's text.
+    /// A float is infinite, not a number, or unreadable.
     #[error("float that is not a finite number")]
     Float,
     /// A map has a key twice.
@@ -58,10 +58,10 @@ pub enum DecodeErrorKind {
     /// A reference has no words, or more than five.
     #[error("impossible number of words")]
     ReferenceWords,
-    /// An integer does not fit where it stands.
+    /// An integer is out of range.
     #[error("integer out of range")]
     IntegerRange,
-    /// Compressed data is damaged, or its size is not as stated.
+    /// Compressed data is damaged, or has another size than stated.
     #[error("damaged compressed data")]
     Compression,
     /// The input is larger than the limit.
@@ -73,12 +73,12 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeErrorKind {
-    /// Whether the bytes may be well-formed, and are only more than the decoder was to take.
+    /// Whether the bytes may be well-formed but exceed a limit.
     pub fn is_limit(self) -> bool {
         matches!(self, Self::TooManyBytes | Self::TooManyElements)
     }
 
-    /// Whether the term may be well-formed, and only another one than the caller looked for.
+    /// Whether the term may be well-formed but of another kind than requested.
     pub(crate) fn may_be_mismatch(self) -> bool {
         matches!(self, Self::Unexpected | Self::IntegerRange)
     }

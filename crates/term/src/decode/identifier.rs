@@ -1,4 +1,4 @@
-//! Atoms, and the identifiers that have the name of a node in them.
+//! Atoms, and identifiers, which contain the name of a node.
 
 use std::borrow::Cow;
 use std::str;
@@ -27,7 +27,7 @@ impl<'a> Decoder<'a> {
         self.atom_after(tag, at)
     }
 
-    /// Reads an atom's name, which is borrowed unless it is in Latin-1 and not in ASCII.
+    /// Reads an atom's name. It is borrowed, unless it has Latin-1 characters beyond ASCII.
     ///
     /// # Errors
     /// If the next term is not a well-formed atom.
@@ -62,10 +62,10 @@ impl<'a> Decoder<'a> {
         Ok(pid)
     }
 
-    /// Reads a pid into its place, which spares moving it there.
+    /// Reads a pid in place, which saves a move.
     ///
     /// # Errors
-    /// If the next term is not a well-formed pid. Then there is any pid in the place.
+    /// If the next term is not a well-formed pid. `to` is then unspecified.
     #[inline]
     pub fn read_pid(&mut self, to: &mut Pid) -> Result<(), DecodeError> {
         let at = self.position();
@@ -86,10 +86,10 @@ impl<'a> Decoder<'a> {
         Ok(reference)
     }
 
-    /// Reads a reference into its place, which spares moving it there.
+    /// Reads a reference in place, which saves a move.
     ///
     /// # Errors
-    /// If the next term is not a well-formed reference. Then there is any reference in the place.
+    /// If the next term is not a well-formed reference. `to` is then unspecified.
     #[inline]
     pub fn read_reference(&mut self, to: &mut Reference) -> Result<(), DecodeError> {
         let at = self.position();
@@ -136,7 +136,7 @@ impl<'a> Decoder<'a> {
         self.utf8_name(len, at).map(Atom::from_checked)
     }
 
-    /// Reads the name of an atom, and checks that it may be one.
+    /// Reads and checks the name of an atom.
     #[inline]
     pub(super) fn utf8_name(&mut self, len: usize, at: usize) -> Result<&'a str, DecodeError> {
         let name = str::from_utf8(self.take(len, at)?).map_err(|_| self.error(at, DecodeErrorKind::AtomText))?;
@@ -158,7 +158,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads the place of an atom in the distribution header; gives the atom.
+    /// Reads the index of an atom in the distribution header; returns the atom.
     pub(super) fn cached_atom(&mut self, at: usize) -> Result<&'a Atom, DecodeError> {
         let (position, atoms) = (self.u8(at)?, self.atoms);
         atoms.get(position).ok_or_else(|| self.error(at, DecodeErrorKind::AtomReference))
@@ -179,7 +179,7 @@ impl<'a> Decoder<'a> {
         Some(atom)
     }
 
-    /// Reads the name of a node into a vacant place.
+    /// Reads the name of a node in place of a placeholder.
     #[inline(always)]
     fn node(&mut self, to: &mut Atom) -> Result<(), DecodeError> {
         match self.usual_atom() {
@@ -189,7 +189,7 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// Reads a pid after its tag into a vacant one.
+    /// Reads a pid after its tag in place of a placeholder.
     #[inline(always)]
     pub(super) fn pid_into(&mut self, tag: Tag, at: usize, to: &mut Pid) -> Result<(), DecodeError> {
         self.node(&mut to.node)?;
@@ -211,7 +211,7 @@ impl<'a> Decoder<'a> {
         Ok(Port { node, id, creation })
     }
 
-    /// Reads a reference after its tag into a vacant one.
+    /// Reads a reference after its tag in place of a placeholder.
     #[inline(always)]
     pub(super) fn reference_into(&mut self, tag: Tag, at: usize, to: &mut Reference) -> Result<(), DecodeError> {
         let len = if tag == Tag::REFERENCE_EXT { 1 } else { usize::from(self.u16(at)?) };

@@ -1,4 +1,4 @@
-//! Terms without terms inside.
+//! Terms without nested terms.
 
 use super::decoder::{big_integer, small_of_big};
 use super::vacant::put;
@@ -6,7 +6,7 @@ use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::{Binary, BitString, ExternalFun, Float, Pid, Reference, Tag, Term};
 
 impl Decoder<'_> {
-    /// Reads a term that has no terms inside, or only a fixed number of simple ones, and adds it to others.
+    /// Reads a term that has no nested terms, or only a fixed number of simple ones.
     pub(super) fn leaf(&mut self, tag: Tag, at: usize, to: &mut Term) -> Result<(), DecodeError> {
         match tag {
             Tag::SMALL_INTEGER_EXT => put(to, Term::Integer(i64::from(self.u8(at)?))),

@@ -1,19 +1,19 @@
-/// What a decoder accepts before it gives up.
+/// Limits of a decoder.
 ///
-/// A term takes 32 bytes of memory for each element, however short its encoding: `elements` bounds that
-/// memory, where `bytes` bounds only the input.
+/// Each element takes 32 bytes of memory, however short its encoding: `elements` bounds the memory, `bytes` only the
+/// input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of input.
+    /// The longest input.
     pub bytes: usize,
-    /// The most elements, of all tuples, lists and maps together.
+    /// The most elements of all tuples, lists and maps together.
     pub elements: usize,
-    /// The most bytes that a compressed term may have when decompressed.
+    /// The largest decompressed size.
     pub decompressed: usize,
 }
 
 impl Limits {
-    /// No limit: for terms of this program's own making.
+    /// No limit: for terms that this program has encoded.
     pub const NONE: Self = Self { bytes: usize::MAX, elements: usize::MAX, decompressed: usize::MAX };
 }
 

@@ -3,7 +3,7 @@ use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::Tag;
 
 impl Decoder<'_> {
-    /// Passes over any term without building it; gives the bytes that it has.
+    /// Skips any term without building it; returns its bytes.
     ///
     /// # Errors
     /// If the next term is not well-formed.
@@ -35,8 +35,8 @@ impl Decoder<'_> {
                     0
                 }
                 Tag::NEW_FUN_EXT => {
-                    // Size, arity, unique and index; then the number of free variables, and before those
-                    // the module, two integers and a pid.
+                    // The size, the arity, the unique value and the index; then the number of free variables. The
+                    // module, two integers and a pid come before those.
                     self.take(4 + 1 + 16 + 4, at)?;
                     (self.u32(at)? as usize).saturating_add(4)
                 }

@@ -1,9 +1,10 @@
-//! Small terms in their usual forms: each as a value, and what follows it. `None` is any other term, and what is malformed
-//! or near the end of the input; [`Decoder::leaf`](super::Decoder) reads it, or says what is wrong with it.
+//! Fast paths for small terms in their usual forms: each returns a value and the rest of the input. `None` means any
+//! other term, including malformed ones and ones near the end of the input; [`Decoder::leaf`](super::Decoder) reads
+//! those and reports errors.
 
 use crate::{Atom, Binary, Float, Tag};
 
-/// Reads an atom that is ASCII and held in place.
+/// Reads an ASCII atom that is stored inline.
 #[inline(always)]
 pub(super) fn atom(input: &[u8]) -> Option<(Atom, &[u8])> {
     let [tag, len, name @ ..] = input else { return None };
@@ -15,7 +16,7 @@ pub(super) fn atom(input: &[u8]) -> Option<(Atom, &[u8])> {
     Some((atom, name.get(len..)?))
 }
 
-/// Reads a binary that is held in place.
+/// Reads a binary that is stored inline.
 #[inline(always)]
 pub(super) fn binary(input: &[u8]) -> Option<(Binary, &[u8])> {
     let (&[tag, ref len @ ..], bytes) = input.split_first_chunk::<5>()?;
@@ -34,8 +35,8 @@ pub(super) fn float(input: &[u8]) -> Option<(Float, &[u8])> {
     Some((value, after))
 }
 
-/// Reads an integer of up to 64 bits in any of its usual forms. Numbers in a list often take turns between them, so that the
-/// processor cannot guess which is next: all are read, and the right one is chosen.
+/// Reads an integer of up to 64 bits in any of its usual forms. Lists mix the forms, so branches would be
+/// mispredicted: the function reads every form and selects the right one.
 #[inline(always)]
 pub(super) fn integer(input: &[u8]) -> Option<(i64, &[u8])> {
     let bytes: &[u8; 11] = input.first_chunk()?;

@@ -1,7 +1,7 @@
 //! Any term.
 //!
-//! The elements of a compound term are made right in their places, piece by piece. A term that was made elsewhere and copied
-//! would be read in larger pieces than it was just written in, for which the processor has to wait.
+//! The elements of a compound term are built in place. A term that is built elsewhere and then copied is read in
+//! larger pieces than it was written, and such a copy waits for the store buffer (failed store forwarding).
 
 use std::mem;
 
@@ -10,8 +10,7 @@ use super::vacant::{VACANT, put};
 use super::{DecodeError, Decoder, small};
 use crate::{Tag, Term};
 
-/// So deep compound terms are read by recursion, which is fast, and for which any stack has room; what is deeper waits in a
-/// vector.
+/// Terms up to this depth are read by recursion, which is fast and fits any stack; deeper ones use a vector.
 const DEEP: u32 = 8;
 
 impl Decoder<'_> {
@@ -25,7 +24,7 @@ impl Decoder<'_> {
         Ok(term)
     }
 
-    /// Reads any term into a vacant place.
+    /// Reads any term in place of a placeholder.
     pub(super) fn term_into(&mut self, to: &mut Term) -> Result<(), DecodeError> {
         let at = self.position();
         let tag = self.tag()?;
@@ -35,7 +34,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Reads the elements of a compound term, and puts it where it belongs.
+    /// Reads the elements of a compound term and stores it in `to`.
     fn complete(&mut self, kind: Kind, at: usize, count: usize, to: &mut Term, depth: u32) -> Result<(), DecodeError> {
         let mut open = self.open(kind, at, count);
         loop {
@@ -48,7 +47,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// The same for a compound term in which there is one that is too deep for recursion.
+    /// As [`Self::complete`], for a compound term that contains one too deep for recursion.
     #[cold]
     fn complete_deep(&mut self, open: Open, inner: Open, to: &mut Term) -> Result<(), DecodeError> {
         let mut enclosing = vec![open];
@@ -65,7 +64,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Reads elements until none is missing, or one is a compound term that is too deep, which it gives back.
+    /// Reads elements until the term is complete, or returns an element that is too deep for recursion.
     #[inline(always)]
     fn fill(&mut self, open: &mut Open, depth: u32) -> Result<Option<Open>, DecodeError> {
         let is_list = matches!(open.kind, Kind::List);
@@ -81,7 +80,7 @@ impl Decoder<'_> {
                     continue;
                 }
                 match rest.first().map(|tag| Tag(*tag)) {
-                    // Numbers come in runs.
+                    // Numbers come in sequences.
                     Some(Tag::SMALL_INTEGER_EXT | Tag::INTEGER_EXT | Tag::SMALL_BIG_EXT)
                         if is_list && let Some((value, after)) = small::integer(rest) =>
                     {

@@ -1,5 +1,5 @@
-//! `#[serde(with = "peerl_term::serde::charlist")]`: a string field that is a charlist on the wire, as the
-//! older modules of Erlang want it. On reading, binaries and atoms are accepted too.
+//! `#[serde(with = "peerl_term::serde::charlist")]`: a string field that is written as a charlist, for older modules
+//! of Erlang. Binaries and atoms are read too.
 //!
 //! ```
 //! use peerl_term::serde::to_term;
@@ -24,12 +24,12 @@ use serde::ser::Serializer;
 /// Writes the code points of a text as a list.
 ///
 /// # Errors
-/// If the format refuses it.
+/// If the format rejects it.
 pub fn serialize<T: AsRef<str>, S: Serializer>(text: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(text.as_ref().chars().map(u32::from))
 }
 
-/// Reads a list of code points, or any other text.
+/// Reads a list of code points, or text in another form.
 ///
 /// # Errors
 /// If it is neither.

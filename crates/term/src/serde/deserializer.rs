@@ -13,28 +13,28 @@ pub struct Deserializer<'d, 'de> {
     pub(super) decoder: &'d mut Decoder<'de>,
     options: Options,
     depth_left: usize,
-    /// For the first keys of a map, the field that the key at the same place had in the map before.
+    /// For the first keys of a map, the field that the key at the same index had in the previous map.
     pub(super) field_places: [u8; 16],
 }
 
 impl<'d, 'de> Deserializer<'d, 'de> {
-    /// Reads from where the decoder stands, with the default options.
+    /// Reads from the decoder's position, with the default options.
     pub fn new(decoder: &'d mut Decoder<'de>) -> Self {
         Self::with_options(decoder, &Options::default())
     }
 
-    /// Reads from where the decoder stands. The limits are the decoder's.
+    /// Reads from the decoder's position. The limits are the decoder's.
     pub fn with_options(decoder: &'d mut Decoder<'de>, options: &Options) -> Self {
         Self { decoder, options: *options, depth_left: options.depth, field_places: [0; 16] }
     }
 
-    /// Reads what is inside a compound term, whose tag is at the offset.
+    /// Reads the elements of a compound term whose tag is at this offset.
     #[inline(always)]
     fn nested<T>(&mut self, at: usize, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.depth_left = self.depth_left.checked_sub(1).ok_or(ErrorKind::TooDeep { offset: Some(at) })?;
         let mut result = read(self);
         self.depth_left += 1;
-        // Large values are not moved once more.
+        // Avoids another move of a large value.
         if let Err(error) = &mut result {
             error.locate(at);
         }
@@ -166,7 +166,7 @@ impl<'d, 'de> Deserializer<'d, 'de> {
         self.absent_names().contains(&name)
     }
 
-    /// The names of the atoms that are read as `None`.
+    /// The atoms that are read as `None`.
     #[inline]
     fn absent_names(&self) -> &'static [&'static str] {
         match (self.options.accepted, self.options.absent) {
@@ -416,7 +416,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
         match self.decoder.peek_tag()? {
             tag if tag.is_atom() => self.visit_name(visitor),
             Tag::BINARY_EXT => self.text(visitor),
-            // Some other key of a map. No field has it: no name has this byte.
+            // Any other key of a map. No field has a name with this byte.
             _ => {
                 self.decoder.skip_term()?;
                 visitor.visit_bytes(b"\xff")
@@ -431,7 +431,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'_, 'de> {
 }
 
 impl<'de> Deserializer<'_, 'de> {
-    /// Reads the name of a variant or of a unit struct: an atom, or a binary with its name.
+    /// Reads the name of a variant or a unit struct: an atom or a binary.
     fn variant_name(&mut self) -> Result<Cow<'de, str>, Error> {
         let at = self.decoder.position();
         if self.decoder.peek_tag()? != Tag::BINARY_EXT {

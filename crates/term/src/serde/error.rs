@@ -6,7 +6,7 @@ use crate::{DecodeError, RawTerm};
 
 /// A value cannot be written as a term, or a term cannot be read as a value; [`Error::kind`] says why.
 ///
-/// It is boxed because every step of serde returns a result: small ones stay in registers.
+/// It is boxed, so that the results of every step of serde stay small enough for registers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct Error(Box<ErrorKind>);
@@ -15,18 +15,18 @@ pub struct Error(Box<ErrorKind>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The bytes are not a well-formed term, or over the limits.
+    /// The bytes are not a well-formed term, or exceed the limits.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The type's implementation refuses the value: what serde says, and the offset of the term it is about.
+    /// The type's implementation rejects the value: the message of serde, and the offset of the term.
     #[error("{message}{}", At(*.offset))]
     Message {
-        /// What is wrong.
+        /// The reason.
         message: Box<str>,
         /// The offset of the term's tag; none when writing.
         offset: Option<usize>,
     },
-    /// A list that is read as a sequence has a last tail other than `[]`.
+    /// A list that should be read as a sequence has a last tail other than `[]`.
     #[error("improper list at byte {offset}")]
     ImproperList {
         /// The offset of the tail.
@@ -41,21 +41,21 @@ pub enum ErrorKind {
     /// A float is infinite or not a number, which no Erlang float is.
     #[error("a float that is not finite cannot be a term")]
     Float,
-    /// A name of a field or a variant is too long for an atom.
+    /// The name of a field or variant is too long for an atom.
     #[error("a name of more than 255 characters cannot be an atom")]
     AtomTooLong,
-    /// A sequence, a map or a binary is longer than the 32 bits that the format has for it.
+    /// A sequence, map or binary is longer than the format's 32-bit lengths allow.
     #[error("too long for the external term format")]
     TooLong,
 }
 
 impl Error {
-    /// What is wrong.
+    /// The reason.
     pub fn kind(&self) -> &ErrorKind {
         &self.0
     }
 
-    /// The offset of the tag of the term that is wrong, if reading and known.
+    /// The offset of the faulty term's tag, if reading and known.
     pub fn offset(&self) -> Option<usize> {
         match &*self.0 {
             ErrorKind::Decode(error) => Some(error.offset),
@@ -65,7 +65,7 @@ impl Error {
         }
     }
 
-    /// Finds out whether a term that could not be read is malformed.
+    /// Checks whether a term that could not be read is malformed.
     #[cold]
     pub fn look_into(&self, raw: &RawTerm) {
         match &*self.0 {
@@ -74,7 +74,7 @@ impl Error {
         }
     }
 
-    /// Adds the place to a message that has none yet.
+    /// Adds the offset to an error without one.
     #[cold]
     pub(super) fn locate(&mut self, place: usize) {
         if let ErrorKind::Message { offset: offset @ None, .. } = &mut *self.0 {
@@ -82,14 +82,14 @@ impl Error {
         }
     }
 
-    /// The same with the place.
+    /// Adds the offset and returns the error.
     #[cold]
     pub(super) fn at(mut self, place: usize) -> Self {
         self.locate(place);
         self
     }
 
-    /// The error that something else than a sequence is to be written as a list of arguments.
+    /// The error for a list of arguments that is not a sequence.
     #[cold]
     pub(super) fn not_arguments() -> Self {
         Self::message("not a sequence of arguments")

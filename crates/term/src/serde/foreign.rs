@@ -9,10 +9,10 @@ use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use super::handover::{self, NAME};
 use crate::{BigInt, Binary, Term};
 
-/// How deep a term may be that another format gets: serde recurses there.
+/// The deepest term for other formats: serde recurses there.
 const DEPTH: usize = 128;
 
-/// Writes what comes closest to the term.
+/// Writes the closest equivalent of the term.
 pub(super) fn serialize<S: Serializer>(term: &Term, serializer: S) -> Result<S::Ok, S::Error> {
     Foreign { term, depth_left: DEPTH }.serialize(serializer)
 }
@@ -62,7 +62,7 @@ fn encoded<S: Serializer>(term: &Term, serializer: S) -> Result<S::Ok, S::Error>
     map.end()
 }
 
-/// Takes the term that our deserializer hands over, or what another format has for one.
+/// Takes the term that our deserializer hands over, or an equivalent of one in another format.
 pub(super) struct TermVisitor;
 
 struct ForeignTerm(Term);

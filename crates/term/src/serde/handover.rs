@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _, Visitor};
 use super::Error;
 use crate::Term;
 
-/// The name of the newtype struct around what passes through.
+/// The name of the newtype struct that wraps terms.
 pub(super) const NAME: &str = "$peerl::native";
 
 thread_local! {
@@ -18,7 +18,7 @@ thread_local! {
 /// Calls a visitor that takes the term with [`take_over`].
 pub(super) fn hand_over<'de, V: Visitor<'de>>(term: Term, visitor: V) -> Result<V::Value, Error> {
     HANDOVER.set(Some(term));
-    let value = visitor.visit_newtype_struct(Unanswering);
+    let value = visitor.visit_newtype_struct(Placeholder);
     HANDOVER.take();
     value
 }
@@ -28,10 +28,10 @@ pub(super) fn take_over() -> Option<Term> {
     HANDOVER.take()
 }
 
-/// The deserializer that a visitor gets with a term that is handed over. It has no other values.
-struct Unanswering;
+/// The deserializer that a visitor gets with a term that is handed over. It has no values.
+struct Placeholder;
 
-impl<'de> Deserializer<'de> for Unanswering {
+impl<'de> Deserializer<'de> for Placeholder {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {

@@ -42,16 +42,15 @@
 //! | `Result<T, E>` | `{ok, T}`, `{error, E}` | the same |
 //! | [`Term`], [`Atom`], [`Pid`], [`Port`], [`Reference`], … | themselves | themselves |
 //!
-//! `#[serde(rename)]` and the other attributes are honoured. With `#[serde(flatten)]` serde hides from the
-//! format what is a field, so the keys are written as binaries; they are read either way. Types with two
-//! forms, as `IpAddr`, take the one for people.
+//! `#[serde(rename)]` and the other attributes work. With `#[serde(flatten)]` serde does not tell a format which keys
+//! are fields, so the keys are written as binaries; both forms are read. Types with a human-readable form, such as
+//! `IpAddr`, use it.
 //!
-//! Unknown fields are passed over without recursion. A million levels of nesting in what is read are an error
-//! ([`Options::depth`]), except inside a [`Term`], where they are fine.
+//! Unknown fields are skipped without recursion. Nesting beyond [`Options::depth`] is an error, except inside a
+//! [`Term`].
 //!
-//! In other formats a [`Term`] is what comes closest: atoms become strings, tuples sequences. What has
-//! nothing close to it (pids, references, funs, ...) becomes a map of one key, `$peerl::native`, with the
-//! encoded term.
+//! In other formats a [`Term`] becomes its closest equivalent: atoms become strings, tuples sequences. A term without
+//! an equivalent (pid, reference, fun, ...) becomes a map with one key, `$peerl::native`, and the encoded term.
 //!
 //! [`Term`]: crate::Term
 //! [`Atom`]: crate::Atom
@@ -84,22 +83,22 @@ pub use serializer::Serializer;
 /// Writes a value as a term with the version byte 131.
 ///
 /// # Errors
-/// If the value has no term: an infinite float, an atom of too many characters.
+/// If the value has no term: an infinite float, an atom with too many characters.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     Options::default().to_vec(value)
 }
 
-/// Writes a value as a term without the version byte, as it stands in a distribution frame. After an error
-/// the sink holds a part of it.
+/// Writes a value as a term without the version byte, as in a distribution frame. After an error the sink holds a
+/// part of it.
 ///
 /// # Errors
-/// If the value has no term: an infinite float, an atom of too many characters.
+/// If the value has no term: an infinite float, an atom with too many characters.
 pub fn to_sink<T: Serialize + ?Sized, S: Sink>(value: &T, sink: &mut S) -> Result<(), Error> {
     Options::default().to_sink(value, sink)
 }
 
-/// Writes a tuple, an array or a sequence as a list, as the arguments of a call are; `()` as the empty one.
-/// No version byte.
+/// Writes a tuple, an array or a sequence as a list, like the arguments of a call, without a version byte; `()`
+/// becomes the empty list.
 ///
 /// # Errors
 /// If the value has no term, or is not a sequence.
@@ -107,8 +106,8 @@ pub fn list_to_sink<T: Serialize + ?Sized, S: Sink>(value: &T, sink: &mut S) -> 
     Options::default().list_to_sink(value, sink)
 }
 
-/// Reads a value from a term with its version byte 131. Strings and byte slices may borrow from the buffer,
-/// and large binaries in a [`Term`] share it. A compressed term is refused: decode it as a [`Term`].
+/// Reads a value from a term with its version byte 131. Strings and byte slices may borrow from the buffer, and large
+/// binaries in a [`Term`] share it. A compressed term is an error: decode it as a [`Term`].
 ///
 /// # Errors
 /// If the bytes are not one well-formed term, or not one of the type.
@@ -124,7 +123,7 @@ pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Error
     Options::default().from_slice(bytes)
 }
 
-/// Reads a value from a term as it came in a distribution frame.
+/// Reads a value from a received term.
 ///
 /// # Errors
 /// If the bytes are not one well-formed term, or not one of the type.
@@ -135,7 +134,7 @@ pub fn from_raw<'de, T: Deserialize<'de>>(raw: &'de RawTerm) -> Result<T, Error>
 /// Turns a value into a [`Term`].
 ///
 /// # Errors
-/// If the value has no term: an infinite float, an atom of too many characters.
+/// If the value has no term: an infinite float, an atom with too many characters.
 pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<Term, Error> {
     Options::default().to_term(value)
 }

@@ -1,8 +1,8 @@
-//! How a [`Term`] and its kin pass through this module's serializer and deserializer as they are.
+//! Passes a [`Term`] and similar types through this module's serializer and deserializer unchanged.
 //!
-//! serde has no way to hand a format's own value through. Writing: a term is a newtype struct of a reserved
-//! name, whose inside asks the serializer twice whether it is for people; only [`NativeSerializer`] changes
-//! its mind, and takes the encoded bytes piece by piece. Reading: the term is [handed over](super::handover).
+//! serde cannot pass a format's own value through. Writing: a term is a newtype struct with a reserved name; its
+//! content asks the serializer twice whether it is human-readable, and only [`NativeSerializer`] changes its answer
+//! and takes the encoded bytes in pieces. Reading: the term is [handed over](super::handover).
 
 use std::cell::Cell;
 
@@ -14,7 +14,7 @@ use super::foreign::{self, TermVisitor};
 use super::handover::{NAME, refused};
 use crate::{Atom, Binary, BitString, ExternalFun, Pid, Port, Reference, Sink, Term, encode};
 
-/// What knows how to write itself into a sink.
+/// A type that writes itself into a sink.
 trait Encode {
     fn encode<S: Sink>(&self, sink: &mut S);
     fn serialize_foreign<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
@@ -34,7 +34,7 @@ impl<T: Encode> Serialize for Native<'_, T> {
     }
 }
 
-/// A sink that writes into a sequence, whose elements [`RawElement`] takes.
+/// A sink that writes into a sequence; [`RawElement`] takes the elements.
 struct Pieces<Q: SerializeSeq> {
     to: Q,
     position: usize,
@@ -96,7 +96,7 @@ impl Serialize for RecordTag {
     }
 }
 
-/// Refuses whatever is not spoken between [`Native`] and its serializer.
+/// Rejects all calls that [`Native`] and its serializer do not use.
 macro_rules! refuse {
     ($($method:ident($($argument:ty),*);)*) => {$(
         fn $method(self, $(_: $argument),*) -> Result<(), Error> {
@@ -289,7 +289,7 @@ macro_rules! pass_through {
 pass_through! {
     Atom: encode::atom, "an atom", |term| match term {
         Term::Atom(atom) => Ok(atom),
-        // What an atom is in other formats.
+        // The form of an atom in other formats.
         Term::Binary(name) => {
             name.as_str().and_then(|name| Self::new(name).ok()).ok_or_else(|| Term::Binary(name.clone()))
         }
@@ -327,7 +327,7 @@ impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Term::deserialize(deserializer)? {
             Term::Binary(bytes) => Ok(bytes),
-            // What a binary is in formats without bytes.
+            // The form of a binary in formats without bytes.
             Term::List(list) => list.to_bytes().map(Self::from).ok_or_else(|| mismatch(&Term::List(list), "a binary")),
             other => Err(mismatch(&other, "a binary")),
         }

@@ -7,7 +7,7 @@ use super::{Deserializer, Error, Serializer};
 use crate::tag::VERSION;
 use crate::{AtomTable, DecodeError, DecodeErrorKind, Decoder, Limits, RawTerm, Sink, Tag, Term};
 
-/// How values are mapped where there is a choice. The default suits Erlang; [`Options::elixir`] suits Elixir.
+/// The mapping of values, where there is a choice. The default suits Erlang; [`Options::elixir`] suits Elixir.
 ///
 /// ```
 /// use peerl_term::serde::{Absent, Options};
@@ -25,7 +25,7 @@ pub struct Options {
     pub(super) limits: Limits,
 }
 
-/// The atom that `None` is written as.
+/// The atom for `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Absent {
     /// `undefined`, as in Erlang.
@@ -82,7 +82,7 @@ impl Options {
         Self::default().absent(Absent::Nil)
     }
 
-    /// Sets the atom that `None` is written as.
+    /// Sets the atom for `None`.
     #[must_use]
     pub fn absent(self, absent: Absent) -> Self {
         Self { absent, ..self }
@@ -100,14 +100,14 @@ impl Options {
         Self { charlists, ..self }
     }
 
-    /// Sets how deeply values may be nested; 128 by default. Types that serde drives recurse, so without a
-    /// bound hostile input would overflow the stack. A [`Term`] inside is not bound by it.
+    /// Sets how deeply values may be nested; 128 by default. Serde recurses, so unbounded hostile input would
+    /// overflow the stack. A [`Term`] inside has no such bound.
     #[must_use]
     pub fn depth(self, depth: usize) -> Self {
         Self { depth, ..self }
     }
 
-    /// Sets what a decoder accepts before it gives up.
+    /// Sets the limits of decoding.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }

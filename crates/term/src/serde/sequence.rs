@@ -1,4 +1,4 @@
-//! What the deserializer hands to visitors of compound terms.
+//! Access to the elements of compound terms, for visitors.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ pub(super) struct ListElements<'s, 'd, 'de> {
     pub(super) de: &'s mut Deserializer<'d, 'de>,
     pub(super) left: usize,
     pub(super) bytes: &'de [u8],
-    /// Whether a tail follows the elements that are left.
+    /// Whether a tail follows the remaining elements.
     pub(super) open: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'s, 'd, 'de> ListElements<'s, 'd, 'de> {
         Ok(elements)
     }
 
-    /// Reads headers, the first or those of tails, until there is an element or the end.
+    /// Reads headers, the first one or those of tails, until there is an element or the end.
     #[inline]
     fn advance(&mut self) -> Result<bool, Error> {
         while self.left == 0 && self.bytes.is_empty() && self.open {
@@ -122,13 +122,13 @@ impl<'de> SeqAccess<'de> for Bytes<'de> {
 
 /// The pairs of a map that is read into a struct.
 ///
-/// Keys are compared with the names of the fields as bytes, which spares the check that they are text. Maps of
-/// a kind have their keys in the same order, so the place of a key tells the field: of two structs in a row,
-/// the second one's keys are found at the first try.
+/// Keys are compared with field names as bytes, without a check of their encoding. Maps of one type have their keys
+/// in the same order, so the index of a key predicts its field: in a sequence of structs, all keys after the first
+/// struct are found at once.
 pub(super) struct StructPairs<'s, 'd, 'de> {
     pub(super) pairs: Pairs<'s, 'd, 'de>,
     pub(super) fields: &'static [&'static str],
-    /// How many keys have been read.
+    /// The number of keys read.
     pub(super) read: usize,
 }
 
@@ -288,7 +288,7 @@ fn deserialize_name<'de, S: DeserializeSeed<'de>>(seed: S, name: &Cow<'de, str>)
 pub(super) struct Variant<'s, 'd, 'de> {
     pub(super) de: &'s mut Deserializer<'d, 'de>,
     pub(super) name: Cow<'de, str>,
-    /// How many values follow.
+    /// The number of values that follow.
     pub(super) values: usize,
 }
 

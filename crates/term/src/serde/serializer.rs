@@ -18,13 +18,13 @@ pub struct Serializer<'a, S> {
     pub(super) shape: Shape,
 }
 
-/// What a tuple or a sequence is written as.
+/// The form of a tuple or a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Shape {
-    /// As the documentation of the module says.
+    /// As documented in the module.
     #[default]
     Natural,
-    /// The outermost is a list, as the arguments of a call are.
+    /// The outermost one is a list, like the arguments of a call.
     List,
 }
 
@@ -57,7 +57,7 @@ impl<'a, S: Sink> Serializer<'a, S> {
         Ok(())
     }
 
-    /// Starts the tuple `{tag, ...}` of an enum's variant with so many values.
+    /// Starts the tuple `{tag, ...}` of an enum's variant with this number of values.
     fn variant(&mut self, name: &str, variant: &str, values: usize) -> Result<(), Error> {
         encode::tuple_header(values + 1, self.sink);
         self.name(tag_of(name, variant))
@@ -79,7 +79,7 @@ impl<'a, S: Sink> Serializer<'a, S> {
     }
 }
 
-/// The atom for an enum's variant: its name, but for Rust's `Result`, which is `ok` or `error` in Erlang.
+/// The atom for an enum's variant: its name, except for Rust's `Result`, which becomes `ok` or `error`.
 fn tag_of<'n>(name: &str, variant: &'n str) -> &'n str {
     match (name, variant) {
         ("Result", "Ok") => "ok",
@@ -97,17 +97,17 @@ fn length(len: usize) -> Result<usize, Error> {
 pub struct Compound<'s, 'a, S> {
     to: &'s mut Serializer<'a, S>,
     kind: Kind,
-    /// The number that the header states, or will.
+    /// The number of elements in the header.
     stated: usize,
     written: usize,
-    /// Where the header is, once it is there. That of a list waits for the first element: an empty one has
+    /// The position of the header, once written. A list writes it with the first element, because an empty one has
     /// none.
     header: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    /// A tuple, whose size serde has promised.
+    /// A tuple, whose size serde announces.
     Fixed,
     List,
     Map,

@@ -1,7 +1,7 @@
 use super::program::Program;
 use crate::{Atom, Term};
 
-/// A call of a function of another node, as it was written.
+/// A call of a function on another node, as parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     /// The module.
@@ -12,7 +12,7 @@ pub struct Call {
     pub arguments: Vec<Term>,
 }
 
-/// A call with places for an item, written `_`; they may be anywhere in the arguments.
+/// A call with placeholders for an item, written `_`, anywhere in the arguments.
 ///
 /// ```
 /// use peerl_term::{Term, text::erlang};
@@ -45,12 +45,12 @@ impl Template {
         &self.function
     }
 
-    /// Says whether there is a place for the item.
+    /// Whether there is a placeholder.
     pub fn has_hole(&self) -> bool {
         self.arguments.has_hole()
     }
 
-    /// Makes the call with an item in each of the places.
+    /// Makes the call with an item in place of every placeholder.
     pub fn fill(&self, item: &Term) -> Call {
         let arguments = match self.arguments.clone().run(item) {
             Term::List(list) => list.into_vec(),

@@ -1,6 +1,7 @@
 //! Elixir syntax.
 //!
-//! What a BEAM prints without naming its node is written here with it, so that it can be read again:
+//! A BEAM prints local pids and similar terms without their node. Here they are written with it, so that they can be
+//! parsed:
 //!
 //! | term | text |
 //! |---|---|
@@ -11,7 +12,7 @@
 //! | record (OTP 29) | `#Record<module.name, key: 1>` |
 //! | local fun | `#Function<index.unique/arity in module>`, only to be looked at |
 //!
-//! Names inside `#...<>` are quoted where they have to be: `#PID<"w@127.0.0.1".38.0.1700000000>`.
+//! Names inside `#...<>` are quoted where necessary: `#PID<"w@127.0.0.1".38.0.1700000000>`.
 
 mod label;
 mod parse;

@@ -1,6 +1,7 @@
 //! Erlang syntax.
 //!
-//! What a BEAM prints without naming its node is written here with it, so that it can be read again:
+//! A BEAM prints local pids and similar terms without their node. Here they are written with it, so that they can be
+//! parsed:
 //!
 //! | term | text |
 //! |---|---|

@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::text::alters_display;
 
-/// The text is not what was asked for. Its `Display` shows the line, with a caret under the place.
+/// A syntax error. Its `Display` shows the line, with a caret under the position.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ParseError(Box<Inner>);
 
@@ -16,7 +16,7 @@ struct Inner {
 }
 
 impl ParseError {
-    /// Makes an error at a byte of the text.
+    /// Makes an error at a byte offset.
     pub(super) fn new(text: &str, at: usize, message: impl Into<String>) -> Self {
         let before = text.get(..at).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -33,20 +33,20 @@ impl ParseError {
         }))
     }
 
-    /// The most characters of the line that are shown on either side of the place.
+    /// The most characters of the line that are shown on either side of the position.
     const CONTEXT: usize = 60;
 
-    /// The line of the place, from 1.
+    /// The line, from 1.
     pub fn line(&self) -> usize {
         self.0.line
     }
 
-    /// The column of the place in characters, from 1.
+    /// The column in characters, from 1.
     pub fn column(&self) -> usize {
         self.0.column
     }
 
-    /// What is wrong there.
+    /// The reason.
     pub fn message(&self) -> &str {
         &self.0.message
     }

@@ -1,7 +1,7 @@
 //! JSON.
 //!
-//! There are two mappings. The *lossless* one ([`to_value`], [`to_string`]) can be read again ([`from_value`],
-//! [`parse`]); the *plain* one ([`to_plain_value`], [`to_plain_string`]) is for tools that know nothing of Erlang.
+//! There are two mappings. The *lossless* one ([`to_value`], [`to_string`]) can be read back ([`from_value`],
+//! [`parse`]); the *plain* one ([`to_plain_value`], [`to_plain_string`]) is for tools without knowledge of Erlang.
 //!
 //! | term | lossless | plain |
 //! |---|---|---|
@@ -23,8 +23,8 @@
 //! | records of OTP 29 | `{"$external": "..."}` | `{"key": 1}` |
 //! | local funs | `{"$external": "..."}` (external format, Base64) | `"#Fun<m.1.2>"` |
 //!
-//! `$erlang` takes any term in Erlang syntax. An object whose only key is none of these tags is a map like any
-//! other. JSON is as deep as most readers allow, 127 levels; deeper terms are an error.
+//! `$erlang` takes any term in Erlang syntax. An object whose only key is none of these tags is a normal map. JSON
+//! nests to the limit of most readers, 127 levels; deeper terms are an error.
 
 use std::collections::BTreeMap;
 
@@ -39,23 +39,23 @@ use crate::{Atom, BitString, DecodeError, Map, Term};
 /// The most levels of arrays and objects.
 const MAX_DEPTH: usize = 127;
 
-/// A term has no JSON, or JSON is not that of a term.
+/// A term has no JSON form, or JSON is not that of a term.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
     /// The nesting is deeper than JSON readers allow.
     #[error("the term is nested deeper than {MAX_DEPTH} levels of JSON")]
     TooDeep,
-    /// What is under a tag has not the form that belongs to it.
-    #[error("the value of {tag:?} is not what belongs there")]
+    /// The value of a tag has the wrong form.
+    #[error("the value of {tag:?} has the wrong form")]
     Tagged {
-        /// The tag, as `$atom`.
+        /// The tag, such as `$atom`.
         tag: String,
     },
-    /// What is under `$external` does not decode.
+    /// The value of `$external` does not decode.
     #[error(transparent)]
     External(#[from] DecodeError),
-    /// The text is not JSON, or that under `$erlang` is not a term.
+    /// The text is not JSON, or the value of `$erlang` is not a term.
     #[error(transparent)]
     Syntax(#[from] ParseError),
 }
@@ -86,7 +86,7 @@ pub fn to_string(term: &Term) -> Result<String, JsonError> {
     Ok(to_value(term)?.to_string())
 }
 
-/// Maps a term to JSON as tools expect it that know nothing of Erlang.
+/// Maps a term to JSON for tools without knowledge of Erlang.
 ///
 /// ```
 /// use peerl_term::text::{erlang, json};
@@ -102,7 +102,7 @@ pub fn to_plain_value(term: &Term) -> Result<Value, JsonError> {
     plain(term, MAX_DEPTH)
 }
 
-/// Writes a term as JSON as tools expect it that know nothing of Erlang.
+/// Writes a term as JSON for tools without knowledge of Erlang.
 ///
 /// # Errors
 /// If it is nested too deep.
@@ -110,8 +110,8 @@ pub fn to_plain_string(term: &Term) -> Result<String, JsonError> {
     Ok(to_plain_value(term)?.to_string())
 }
 
-/// Makes the term of JSON that [`to_value`] has made, or of any other: strings are binaries, objects are maps whose
-/// keys are binaries, `null` is `nil`.
+/// Makes a term of JSON, from [`to_value`] or any other source: strings become binaries, objects maps with binary
+/// keys, `null` becomes `nil`.
 ///
 /// # Errors
 /// If a tag has a wrong value, or the nesting is too deep.
@@ -141,7 +141,7 @@ fn lossless(term: &Term, depth: usize) -> Result<Value, JsonError> {
         let depth = depth.checked_sub(levels).ok_or(JsonError::TooDeep)?;
         terms.iter().map(|term| lossless(term, depth)).collect()
     };
-    // Every tag is at least one level.
+    // Every tag takes at least one level.
     let within = |levels: usize| depth.checked_sub(levels).ok_or(JsonError::TooDeep);
     let value: Value = match term {
         Term::Integer(value) => (*value).into(),
@@ -234,7 +234,7 @@ fn tagged(tag: &str, value: impl Into<Value>) -> Value {
     Value::Object(object)
 }
 
-/// The keys of a map as text, if all of them have one and no two have the same.
+/// The keys of a map as text, if all have a text and no two the same.
 fn keys(map: &Map, text: impl Fn(&Term) -> Option<String>) -> Option<Vec<String>> {
     let keys: Vec<String> = map.iter().map(|(key, _)| text(key)).collect::<Option<_>>()?;
     let distinct: BTreeMap<&String, ()> = keys.iter().map(|key| (key, ())).collect();
@@ -246,7 +246,7 @@ fn object(keys: Vec<String>, map: &Map, value: impl Fn(&Term) -> Result<Value, J
     Ok(Value::Object(keys.into_iter().zip(map.iter()).map(pair).collect::<Result<_, JsonError>>()?))
 }
 
-/// Says whether an object with these keys could be taken for a tagged value.
+/// Whether an object with these keys could be mistaken for a tagged value.
 fn is_tag(keys: &[String]) -> bool {
     matches!(keys, [key] if key.starts_with('$'))
 }
@@ -281,7 +281,7 @@ fn term(value: &Value, depth: usize) -> Result<Term, JsonError> {
     })
 }
 
-/// Makes a term of a tag's value; `None` if there is no such tag.
+/// Makes a term of a tag's value; `None` if the tag is unknown.
 fn untagged(tag: &str, value: &Value, depth: usize) -> Result<Option<Term>, JsonError> {
     let wrong = || JsonError::Tagged { tag: tag.to_owned() };
     let text = || value.as_str().ok_or_else(wrong);

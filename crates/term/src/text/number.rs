@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// Writes a float with the fewest digits that give it back, in the shorter one of decimal and scientific
-/// notation; beyond 2^53 always scientific. (`float_to_list(F, [short])`.)
+/// Writes a float with the fewest digits that restore it, in the shorter of decimal and scientific notation; beyond
+/// 2^53 always scientific. (`float_to_list(F, [short])`.)
 pub(super) fn write_float(value: f64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     // Rust writes the same digits, as "-1.25e-7" or "1e3".

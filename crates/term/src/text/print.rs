@@ -2,17 +2,16 @@ use std::fmt::{Formatter, Result};
 
 use crate::Term;
 
-/// How a language writes terms. The depth of a term is kept on a stack of [`Open`](Notation::Open) terms, not on that of the
-/// thread.
+/// The syntax in which a language writes terms. A stack of [`Open`](Notation::Open) terms replaces recursion.
 pub(super) trait Notation {
-    /// A compound term of which some elements have been written.
+    /// A compound term whose elements are partly written.
     type Open<'a>;
 
-    /// Writes a whole term, or what comes before its elements.
+    /// Writes a whole term, or the beginning of a compound one.
     fn begin<'a>(term: &'a Term, f: &mut Formatter<'_>)
     -> std::result::Result<Option<Self::Open<'a>>, std::fmt::Error>;
 
-    /// Writes what comes before the next element, which it gives; or the end of the term.
+    /// Writes the separator before the next element, which it returns; or the end of the term.
     fn advance<'a>(
         open: &mut Self::Open<'a>,
         f: &mut Formatter<'_>,
@@ -38,8 +37,7 @@ pub(super) fn write<N: Notation>(term: &Term, f: &mut Formatter<'_>) -> Result {
     }
 }
 
-/// The text of a list of code points that can all be read by eye, as `io_lib:printable_unicode_list/1` says; not
-/// of an empty one.
+/// The text of a non-empty list of printable code points, as defined by `io_lib:printable_unicode_list/1`.
 pub(super) fn printable_text(terms: &[Term]) -> Option<String> {
     if terms.is_empty() {
         return None;
@@ -48,22 +46,22 @@ pub(super) fn printable_text(terms: &[Term]) -> Option<String> {
     terms.iter().map(character).collect()
 }
 
-/// Says whether Erlang shows the character in a string: a graphic one, or white space that has an escape.
+/// Whether Erlang shows the character in a string: a graphic one, or white space with an escape.
 pub(super) fn is_printable(c: char) -> bool {
     matches!(c,
         ' '..='~' | '\n' | '\r' | '\t' | '\u{8}' | '\u{b}' | '\u{c}' | '\u{1b}'
         | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Says whether the character changes how the text around it is shown, so that text from elsewhere could move a terminal's
-/// cursor, forge a line, or look like something else: a control character, a separator of lines or paragraphs, or one that
-/// sets the direction of text. The syntaxes write all of them as escapes.
+/// Whether the character changes how surrounding text is displayed: a control character, a separator of lines or
+/// paragraphs, or one that sets the direction of text. Text from elsewhere could use it to move a terminal's cursor,
+/// forge a line, or imitate other text. Both syntaxes write such characters as escapes.
 pub fn alters_display(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The escape of a character that is the same in strings of both languages.
+/// The escape of a character, if it is the same in strings of both languages.
 pub(super) fn escape(c: char) -> Option<&'static str> {
     Some(match c {
         '"' => "\\\"",

@@ -1,7 +1,7 @@
 use crate::{Atom, Record, Term};
 
-/// How to make a term: in postfix order, so that there is no depth to recurse into. What has no holes is
-/// made while the text is read.
+/// Instructions that make a term, in postfix order, so that no recursion is needed. Parts without placeholders are
+/// made at parse time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Program(Vec<Step>);
 
@@ -10,7 +10,7 @@ enum Step {
     Constant(Term),
     /// The item.
     Hole,
-    /// Makes a compound term of that many of the terms made last.
+    /// Makes a compound term of this number of preceding terms.
     Build(Shape, usize),
 }
 
@@ -19,11 +19,11 @@ enum Step {
 pub(super) enum Shape {
     Tuple,
     List,
-    /// Elements, and then the tail.
+    /// Elements, then the tail.
     ListWithTail,
-    /// Keys and values in turn.
+    /// Keys and values, alternating.
     Map,
-    /// A module and a name; of keys and values in turn.
+    /// A module and a name; then keys and values, alternating.
     Record(Box<(Atom, Atom)>),
 }
 
@@ -36,12 +36,12 @@ impl Program {
         self.0.push(Step::Hole);
     }
 
-    /// Where the next step goes.
+    /// The position of the next step.
     pub(super) fn position(&self) -> usize {
         self.0.len()
     }
 
-    /// Makes a compound term of `count` terms, the steps of which begin at a position.
+    /// Makes a compound term of `count` terms, whose steps begin at a position.
     pub(super) fn build(&mut self, shape: Shape, from: usize, count: usize) {
         let steps = &self.0[from..];
         if steps.len() != count || steps.contains(&Step::Hole) {
@@ -55,7 +55,7 @@ impl Program {
         self.constant(term);
     }
 
-    /// Takes the last step back.
+    /// Removes the last step.
     pub(super) fn drop_last(&mut self) {
         self.0.pop();
     }
@@ -64,7 +64,7 @@ impl Program {
         self.0.contains(&Step::Hole)
     }
 
-    /// Makes the term, with an item in the place of every hole.
+    /// Makes the term, with an item in place of every placeholder.
     pub(super) fn run(self, item: &Term) -> Term {
         let mut made: Vec<Term> = Vec::new();
         for step in self.0 {

@@ -3,33 +3,33 @@ use super::program::{Program, Shape};
 use super::source::Source;
 use crate::{Atom, Term};
 
-/// What a language's syntax has of its own.
+/// The peculiarities of a language's syntax.
 pub(super) trait Dialect {
-    /// What a record ends with.
+    /// The end of a record.
     const RECORD_END: &'static str;
 
-    /// Whether there may be a comma after the last element.
+    /// Whether a comma may follow the last element.
     const COMMA_AT_END: bool;
 
     /// Skips white space and comments.
     fn skip(source: &mut Source<'_>);
 
-    /// Reads a leaf, or what comes before the elements of a compound term.
+    /// Reads a leaf, or the beginning of a compound term.
     fn begin(source: &mut Source<'_>) -> Result<Begun, ParseError>;
 
-    /// Reads the key of an element that is written with one: `key:` in Elixir, `key =` in a record of Erlang.
+    /// Reads the key of a labelled element: `key:` in Elixir, `key =` in a record of Erlang.
     fn label(source: &mut Source<'_>, in_record: bool) -> Result<Option<Atom>, ParseError>;
 }
 
-/// What was found where a term was expected.
+/// The beginning of a term, as read.
 pub(super) enum Begun {
     Leaf(Term),
     Open(Kind),
-    /// A map with this value of `__struct__`.
+    /// A map with this value for `__struct__`.
     Struct(Atom),
 }
 
-/// A kind of compound term, of which the elements follow.
+/// A kind of compound term, whose elements follow.
 pub(super) enum Kind {
     Tuple,
     List,
@@ -39,21 +39,21 @@ pub(super) enum Kind {
     Arguments,
 }
 
-/// Whether `_` stands for an item, or is a mistake.
+/// Whether `_` is a placeholder for an item, or an error.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Holes {
     Allowed,
     Refused,
 }
 
-/// Reads a term.
+/// Parses a term.
 pub(super) fn term<D: Dialect>(source: &mut Source<'_>) -> Result<Term, ParseError> {
     let mut reader = Reader::<D>::new(source, Holes::Refused);
     reader.read()?;
     Ok(reader.program.run(&Term::nil()))
 }
 
-/// Reads the arguments of a call, up to the `)`, as a list.
+/// Parses the arguments of a call, up to the `)`, as a list.
 pub(super) fn arguments<D: Dialect>(source: &mut Source<'_>, holes: Holes) -> Result<Program, ParseError> {
     let start = source.at - 1;
     let mut reader = Reader::<D>::new(source, holes);
@@ -71,25 +71,25 @@ struct Reader<'s, 'a, D> {
     dialect: std::marker::PhantomData<D>,
 }
 
-/// A compound term of which some elements have been read. Positions fit 32 bits since the text is limited.
+/// A compound term whose elements are partly read. Positions fit 32 bits because the text is limited.
 struct Open {
     kind: Kind,
-    /// Where in the text it began.
+    /// Its position in the text.
     start: u32,
-    /// Where in the program it began.
+    /// Its position in the program.
     first: u32,
-    /// How many terms it is made of so far.
+    /// The number of its terms so far.
     terms: u32,
-    /// How many of its elements were written with a label.
+    /// The number of its labelled elements.
     labelled: u32,
-    /// Where in the program the labelled elements begin.
+    /// The position of the labelled elements in the program.
     first_labelled: u32,
-    /// Where in the program the latest element begins.
+    /// The position of the latest element in the program.
     latest: u32,
     reading: Reading,
 }
 
-/// What of a compound term is being read.
+/// The part of a compound term that is being read.
 #[derive(Clone, Copy, PartialEq)]
 enum Reading {
     Element,
@@ -104,7 +104,7 @@ impl<'s, 'a, D: Dialect> Reader<'s, 'a, D> {
         Self { source, program: Program::default(), open: Vec::new(), holes, dialect: std::marker::PhantomData }
     }
 
-    /// Reads until all that is open is closed.
+    /// Reads until every compound term is closed.
     fn read(&mut self) -> Result<(), ParseError> {
         loop {
             D::skip(self.source);
@@ -140,7 +140,7 @@ impl<'s, 'a, D: Dialect> Reader<'s, 'a, D> {
         Ok(is_hole)
     }
 
-    /// Begins a compound term; true if it ends at once.
+    /// Begins a compound term; returns `true` if it ends at once.
     fn open(&mut self, kind: Kind, start: usize) -> Result<bool, ParseError> {
         let position = self.program.position() as u32;
         self.open.push(Open {
@@ -162,7 +162,7 @@ impl<'s, 'a, D: Dialect> Reader<'s, 'a, D> {
         self.program.constant(Term::Atom(name));
         let complete = self.open(Kind::Map, start)?;
         if complete {
-            // It closed as an empty map; the pair is still there.
+            // It was closed as an empty map; the pair is still there.
             self.program.drop_last();
             self.program.build(Shape::Map, first as usize, 2);
         } else if let Some(open) = self.open.last_mut() {
@@ -171,7 +171,7 @@ impl<'s, 'a, D: Dialect> Reader<'s, 'a, D> {
         Ok(complete)
     }
 
-    /// Goes on after a complete term: closes what ends here; true if nothing is open any more.
+    /// Continues after a complete term: closes compound terms that end here; returns `true` if none is left open.
     fn close_complete(&mut self) -> Result<bool, ParseError> {
         loop {
             let Some(open) = self.open.last_mut() else { return Ok(true) };
@@ -223,7 +223,7 @@ impl<'s, 'a, D: Dialect> Reader<'s, 'a, D> {
         }
     }
 
-    /// Reads what comes before an element; true if there is none since the term ends, and closes it.
+    /// Reads up to the next element; if the compound term ends instead, closes it and returns `true`.
     fn before_element(&mut self, start: Start) -> Result<bool, ParseError> {
         D::skip(self.source);
         let Some(open) = self.open.last_mut() else { return Ok(true) };
@@ -268,7 +268,7 @@ impl<'s, 'a, D: Dialect> Reader<'s, 'a, D> {
     }
 }
 
-/// Where an element may begin.
+/// The positions at which an element can begin.
 #[derive(Clone, Copy, PartialEq)]
 enum Start {
     First,

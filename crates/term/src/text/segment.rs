@@ -1,18 +1,18 @@
-//! What a binary is made of, in both languages.
+//! The segments of a binary, in both languages.
 
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
 use crate::{BitString, Term};
 
-/// The most bits that integers with a size may fill: `<<0:800000000000>>` is a short text.
+/// The most bits for integers with a size: `<<0:800000000000>>` is a short text.
 const MAX_SIZED_BITS: usize = 8 * (16 << 20);
 
 /// The value of a segment.
 pub(super) enum Value {
     Integer(BigInt),
     Float(f64),
-    /// Text of which each character is an integer, unless the type says otherwise.
+    /// Text whose characters are integers, unless the type says otherwise.
     Characters(String),
     Bytes(Vec<u8>),
 }
@@ -37,7 +37,7 @@ enum Kind {
 }
 
 impl Type {
-    /// Applies a word such as `utf8`, `little`; false if there is no such word.
+    /// Applies a word such as `utf8` or `little`; `false` if it is unknown.
     pub(super) fn apply(&mut self, word: &str) -> bool {
         let kind = match word {
             "integer" => Kind::Integer,
@@ -50,7 +50,7 @@ impl Type {
                 self.little = true;
                 return true;
             }
-            // To write a value it does not matter whether it will be read as signed.
+            // Signedness does not matter for writing.
             "big" | "signed" | "unsigned" => return true,
             _ => return false,
         };
@@ -71,7 +71,7 @@ impl Type {
 #[derive(Default)]
 pub(super) struct Bits {
     bytes: Vec<u8>,
-    /// How many bits of the last byte count, 0 for all.
+    /// The number of used bits in the last byte, 0 for all.
     last: u8,
     sized: usize,
 }
@@ -145,7 +145,7 @@ impl Bits {
         }
         let used = self.last;
         self.byte(byte << (8 - count));
-        // The byte has taken room for eight bits.
+        // `byte` has counted eight bits.
         self.last = (used + count) % 8;
         if used > 0 && used + count <= 8 {
             self.bytes.pop();

@@ -3,13 +3,13 @@ use num_bigint::BigInt;
 use super::ParseError;
 use crate::{Atom, Pid, Port, Reference, Term};
 
-/// The most bytes of text that are parsed. A term takes up to 50 times the space of its text.
+/// The longest text that is parsed. A term takes up to 50 times the space of its text.
 pub(super) const MAX_INPUT: usize = 16 << 20;
 
-/// The most digits of an integer: reading them takes time that grows with their square.
+/// The most digits of an integer: parsing takes time that grows with their square.
 const MAX_DIGITS: usize = 100_000;
 
-/// Text that is being read.
+/// Text to parse.
 pub(super) struct Source<'a> {
     text: &'a str,
     pub(super) at: usize,
@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
         Err(ParseError::new(self.text, at, message))
     }
 
-    /// Fails with what is here instead.
+    /// Fails with a description of the text at this position.
     pub(super) fn expected<T>(&self, what: &str) -> Result<T, ParseError> {
         match self.peek() {
             Some(c) => self.error(format!("expected {what}, found `{}`", c.escape_debug())),
@@ -39,7 +39,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Says in words where a byte is.
+    /// Describes the position of a byte.
     pub(super) fn place(&self, at: usize) -> String {
         let error = ParseError::new(self.text, at, "");
         format!("line {}, column {}", error.line(), error.column())
@@ -87,12 +87,12 @@ impl<'a> Source<'a> {
         taken
     }
 
-    /// Makes an atom of a name that began at a byte.
+    /// Makes an atom of a name that begins at this byte.
     pub(super) fn atom(&self, name: &str, start: usize) -> Result<Atom, ParseError> {
         Atom::new(name).or_else(|error| self.error_at(start, error.to_string()))
     }
 
-    /// Reads digits, which may have single underscores between them.
+    /// Reads digits, which may be separated by single underscores.
     pub(super) fn digits(&mut self, radix: u32) -> Result<String, ParseError> {
         let mut digits = String::new();
         loop {
@@ -112,12 +112,12 @@ impl<'a> Source<'a> {
         Ok(digits)
     }
 
-    /// Makes an integer of digits, which belong to the base.
+    /// Makes an integer of digits in this base.
     pub(super) fn integer(&self, digits: &str, radix: u32) -> Result<BigInt, ParseError> {
         BigInt::parse_bytes(digits.as_bytes(), radix).map_or_else(|| self.error("not an integer"), Ok)
     }
 
-    /// Reads what follows the digits of a float, if anything does: `.25` or `.25e-3`.
+    /// Reads the rest of a float after its first digits, if there is one: `.25` or `.25e-3`.
     pub(super) fn fraction(&mut self, whole: &str) -> Result<Option<f64>, ParseError> {
         let start = self.at;
         if self.peek() != Some('.') || !self.peek_second().is_some_and(|c| c.is_ascii_digit()) {
@@ -141,7 +141,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads a small number, such as an arity, whose greatest value is given.
+    /// Reads a small number, such as an arity, up to `greatest`.
     pub(super) fn number(&mut self, greatest: u64) -> Result<u64, ParseError> {
         let start = self.at;
         let digits = self.take_while(|c| c.is_ascii_digit());
@@ -154,7 +154,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads `HH` or `{H...}` after `\x` or the like, where `bare` says how many digits there are without braces.
+    /// Reads `HH` or `{H...}` after `\x` or similar; `bare` is the number of digits without braces.
     pub(super) fn hexadecimal(&mut self, bare: std::ops::RangeInclusive<usize>) -> Result<u32, ParseError> {
         let start = self.at;
         let braces = self.eat("{");
@@ -173,7 +173,7 @@ impl<'a> Source<'a> {
         u32::from_str_radix(digits, 16).or_else(|_| self.error_at(start, "not a code point"))
     }
 
-    /// Makes a character of a code point that was written at a byte.
+    /// Makes a character of a code point that was written at this byte.
     pub(super) fn character(&self, code_point: u32, start: usize) -> Result<char, ParseError> {
         char::from_u32(code_point).map_or_else(|| self.error_at(start, "not a code point"), Ok)
     }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use super::{Call, ParseError, Template, elixir, erlang};
 use crate::Term;
 
-/// One of the languages in which terms are written.
+/// A language in which terms are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Syntax {
@@ -15,8 +15,8 @@ pub enum Syntax {
 }
 
 impl Syntax {
-    /// Guesses in which syntax a call is written: Elixir if it begins with an alias, as `MyApp.Page.fetch(1)`, or
-    /// with a colon, as `:page.fetch(1)`; else Erlang.
+    /// Guesses the syntax of a call: Elixir if it begins with an alias, such as `MyApp.Page.fetch(1)`, or with a
+    /// colon, such as `:page.fetch(1)`; else Erlang.
     pub fn detect_call(text: &str) -> Self {
         let mut rest = text.trim_start();
         loop {
@@ -28,7 +28,7 @@ impl Syntax {
         }
     }
 
-    /// Reads a term.
+    /// Parses a term.
     ///
     /// # Errors
     /// If the text is not a term of this syntax.
@@ -39,7 +39,7 @@ impl Syntax {
         }
     }
 
-    /// Reads a call.
+    /// Parses a call.
     ///
     /// # Errors
     /// If the text is not a call of this syntax.
@@ -50,7 +50,7 @@ impl Syntax {
         }
     }
 
-    /// Reads a call in which each `_` stands for an item.
+    /// Parses a call in which each `_` is a placeholder for an item.
     ///
     /// # Errors
     /// If the text is not a call of this syntax.
@@ -61,7 +61,7 @@ impl Syntax {
         }
     }
 
-    /// Shows a term.
+    /// Formats a term.
     pub fn display(self, term: &Term) -> impl fmt::Display + '_ {
         fmt::from_fn(move |f| match self {
             Self::Erlang => fmt::Display::fmt(&erlang::display(term), f),
@@ -70,7 +70,7 @@ impl Syntax {
     }
 }
 
-/// Reads a term in Erlang syntax.
+/// Parses a term in Erlang syntax.
 impl FromStr for Term {
     type Err = ParseError;
 

@@ -1,11 +1,11 @@
 //! Keys of keyword lists and maps: `name:` and `"name":`.
 
-/// Says whether there is a colon that ends a key.
+/// Whether a colon follows that ends a key.
 pub(super) fn is_colon(rest: &str) -> bool {
     rest.starts_with(':') && !rest.starts_with("::")
 }
 
-/// Says whether quoted text is followed by the colon of a key.
+/// Whether the colon of a key follows quoted text.
 pub(super) fn is_label(text: &str) -> bool {
     let Some(quote) = text.chars().next() else { return false };
     let mut characters = text.char_indices().skip(1);

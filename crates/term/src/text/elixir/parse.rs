@@ -8,11 +8,11 @@ use crate::text::source::Source;
 use crate::text::{Call, ParseError, Template};
 use crate::{Atom, ExternalFun, Term};
 
-/// Reads a term.
+/// Parses a term.
 ///
-/// All literals of Elixir are understood, with comments between them, but no sigils other than `~c` and `~s`
-/// and no heredocs; also what [`display`](super::display) writes for pids and the like. Variables, calls,
-/// interpolation and arithmetic are not.
+/// Accepts all literals of Elixir, with comments between them, but of sigils only `~c` and `~s`, and no heredocs;
+/// also the output of [`display`](super::display) for pids and similar terms. Rejects variables, calls, interpolation
+/// and arithmetic.
 ///
 /// ```
 /// use peerl_term::text::elixir;
@@ -34,8 +34,8 @@ pub fn parse(text: &str) -> Result<Term, ParseError> {
     Ok(term)
 }
 
-/// Reads a call, `MyApp.Module.function(arguments)` or `:module.function(arguments)`. Without arguments it may be
-/// written without parentheses, as in `Node.list`.
+/// Parses a call, `MyApp.Module.function(arguments)` or `:module.function(arguments)`. Parentheses without arguments
+/// may be omitted, as in `Node.list`.
 ///
 /// # Errors
 /// If the text is not a call, or is longer than 16 MiB.
@@ -43,7 +43,7 @@ pub fn parse_call(text: &str) -> Result<Call, ParseError> {
     Ok(template(text, Holes::Refused)?.fill(&Term::nil()))
 }
 
-/// Reads a call in which each `_` stands for an item.
+/// Parses a call in which each `_` is a placeholder for an item.
 ///
 /// # Errors
 /// If the text is not a call, or is longer than 16 MiB.
@@ -135,7 +135,7 @@ impl Dialect for Elixir {
                 let name = identifier(source);
                 if is_colon(source.rest()) { Some(source.atom(name, start)?) } else { None }
             }
-            // An operator, the longest of which has four characters.
+            // Operators have at most four characters.
             Some(_) if source.rest().bytes().take(5).any(|byte| byte == b':') => match operator(source) {
                 Some(name) if is_colon(source.rest()) && source.rest()[1..].starts_with(char::is_whitespace) => {
                     Some(source.atom(name, start)?)
@@ -152,7 +152,7 @@ impl Dialect for Elixir {
     }
 }
 
-/// Skips white space and comments; what begins like a pid is none.
+/// Skips white space and comments, but not a comment-like pid.
 fn skip(source: &mut Source<'_>) {
     loop {
         source.take_while(|c| c.is_whitespace() || c.is_control());
@@ -201,7 +201,7 @@ fn hash(source: &mut Source<'_>) -> Result<Begun, ParseError> {
         Opaque::Record | Opaque::Function => {
             source.expect(".")?;
             let record = self::name(source)?;
-            // The fields follow like further elements.
+            // The fields continue as further elements.
             source.eat(",");
             Begun::Open(Kind::Record(Box::new((name, record))))
         }
@@ -210,7 +210,7 @@ fn hash(source: &mut Source<'_>) -> Result<Begun, ParseError> {
 
 fn identifier<'a>(source: &mut Source<'a>) -> &'a str {
     let start = source.at;
-    // Beyond ASCII it is not for us to say which characters Elixir allows.
+    // Beyond ASCII, accept more than Elixir does.
     source.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '@') || !c.is_ascii() && !c.is_whitespace());
     if matches!(source.peek(), Some('?' | '!')) {
         source.bump();
@@ -218,7 +218,7 @@ fn identifier<'a>(source: &mut Source<'a>) -> &'a str {
     source.since(start)
 }
 
-/// Reads an atom where syntax says that it is one: an identifier or quoted text.
+/// Reads an atom where only an atom is possible: an identifier or quoted text.
 fn name(source: &mut Source<'_>) -> Result<Atom, ParseError> {
     let start = source.at;
     match source.peek() {
@@ -231,8 +231,8 @@ fn name(source: &mut Source<'_>) -> Result<Atom, ParseError> {
     }
 }
 
-/// Reads quoted text as an atom. `inspect` writes characters as `\x93` there, which Elixir itself takes for
-/// bytes; they are characters if they make no sense as bytes.
+/// Reads quoted text as an atom. `inspect` writes characters there as `\x93`, which Elixir itself reads as bytes;
+/// they are characters if the bytes are not UTF-8.
 fn quoted_atom(source: &mut Source<'_>) -> Result<Atom, ParseError> {
     let start = source.at;
     let name = String::from_utf8(quoted::quoted(source, Text::Bytes)?).or_else(|_| {
@@ -356,7 +356,7 @@ fn charlist(text: Vec<u8>) -> Term {
     Term::charlist(&String::from_utf8_lossy(&text))
 }
 
-/// Reads `~c"charlist"` or `~s"string"`, with any of the delimiters.
+/// Reads `~c"charlist"` or `~s"string"`, with any delimiter.
 fn sigil(source: &mut Source<'_>) -> Result<Term, ParseError> {
     let start = source.at;
     source.bump();

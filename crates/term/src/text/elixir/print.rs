@@ -5,7 +5,7 @@ use crate::text::number::write_float;
 use crate::text::print::{Notation, alters_display, escape, is_printable, write};
 use crate::{Atom, Term};
 
-/// Shows a term in Elixir syntax, on one line, as `inspect` does.
+/// Formats a term in Elixir syntax, on one line, like `inspect`.
 ///
 /// ```
 /// use peerl_term::{Term, text::elixir};
@@ -17,7 +17,7 @@ pub fn display(term: &Term) -> Display<'_> {
     Display(term)
 }
 
-/// A term, to be shown in Elixir syntax. Made by [`display`].
+/// A term that is formatted in Elixir syntax. Made by [`display`].
 #[derive(Debug, Clone, Copy)]
 pub struct Display<'a>(&'a Term);
 
@@ -38,13 +38,13 @@ struct Open<'a> {
 enum Kind<'a> {
     Tuple,
     List,
-    /// Pairs of which the first is an atom.
+    /// Pairs whose first element is an atom.
     Keywords,
-    /// A list whose last element is its tail.
+    /// A list; the last element is its tail.
     Improper,
-    /// Keys and values in turn.
+    /// Keys and values alternate.
     Map,
-    /// Atoms and values in turn.
+    /// Atoms and values alternate.
     AtomMap,
     Record(slice::Iter<'a, Atom>),
 }
@@ -59,7 +59,7 @@ impl Notation for Elixir {
             Term::BigInteger(value) => write!(f, "{}", value.get())?,
             Term::Float(value) => {
                 let value = value.get();
-                // Elixir writes 1.0e3 as 1000.0.
+                // Elixir formats 1.0e3 as 1000.0.
                 if (1.0..1e16).contains(&value.abs()) && value.trunc() == value {
                     write!(f, "{value:.1}")?;
                 } else {
@@ -184,17 +184,17 @@ impl Notation for Elixir {
     }
 }
 
-/// Says whether a list is shown as `[key: value]`.
+/// Whether a list is formatted as `[key: value]`.
 fn is_keywords(elements: &[Term]) -> bool {
     !elements.is_empty() && elements.iter().all(|term| matches!(term.as_tuple(), Some([key, _]) if is_keyword(key)))
 }
 
-/// Says whether the key is an atom other than an alias.
+/// Whether the key is an atom other than an alias.
 fn is_keyword(key: &Term) -> bool {
     key.as_atom().is_some_and(|key| !key.starts_with("Elixir."))
 }
 
-/// The text of a list of which `inspect` makes a charlist.
+/// The text of a list that `inspect` formats as a charlist.
 fn ascii_text(elements: &[Term]) -> Option<String> {
     if elements.is_empty() {
         return None;
@@ -222,7 +222,7 @@ fn write_module(atom: &Atom, f: &mut Formatter<'_>) -> fmt::Result {
     write_name(atom, f)
 }
 
-/// Writes an atom where syntax says that it is one: after a colon, as a key, as a function.
+/// Writes an atom where only an atom is possible: after a colon, as a key, as a function.
 fn write_name(name: &str, f: &mut Formatter<'_>) -> fmt::Result {
     if is_identifier(name) { f.write_str(name) } else { write_quoted(name, f) }
 }
@@ -233,14 +233,14 @@ fn write_function(name: &str, f: &mut Formatter<'_>) -> fmt::Result {
     if is_plain { f.write_str(name) } else { write_quoted(name, f) }
 }
 
-/// Says whether the atom is `Elixir` or an alias, as 'Elixir.MyApp.Page'.
+/// Whether the atom is `Elixir` or an alias, such as 'Elixir.MyApp.Page'.
 fn is_alias(name: &str) -> bool {
     let segment = |segment: &str| {
         segment.starts_with(|c: char| c.is_ascii_uppercase())
             && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
     match name.strip_prefix("Elixir.") {
-        // `Elixir.Elixir` would be read as `Elixir`.
+        // `Elixir.Elixir` would be parsed as `Elixir`.
         Some(rest) => rest.split('.').all(segment) && !rest.starts_with("Elixir"),
         None => name == "Elixir",
     }
@@ -273,7 +273,7 @@ fn write_quoted(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
         match (c, escape(c)) {
             (_, Some(escaped)) => f.write_str(escaped)?,
             ('\u{7}', _) => f.write_str("\\a")?,
-            // It would be an interpolation.
+            // Unescaped, it would begin an interpolation.
             ('#', _) if characters.peek() == Some(&'{') => f.write_str("\\#")?,
             (c, _) if alters_display(c) => write!(f, "\\u{{{:X}}}", u32::from(c))?,
             (c, _) => f.write_char(c)?,

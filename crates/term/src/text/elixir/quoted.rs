@@ -3,7 +3,7 @@
 use crate::text::ParseError;
 use crate::text::source::Source;
 
-/// What `\xFF` means: in a string it is a byte, in a charlist a character.
+/// The meaning of `\xFF`: a byte in a string, a character in a charlist.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Text {
     Bytes,
@@ -49,7 +49,7 @@ pub(super) fn delimited(source: &mut Source<'_>, text: Text) -> Result<Vec<u8>, 
     }
 }
 
-/// Reads text between delimiters, without escapes but that of the delimiter.
+/// Reads text between delimiters; the only escape is that of the delimiter.
 pub(super) fn verbatim(source: &mut Source<'_>) -> Result<Vec<u8>, ParseError> {
     let start = source.at;
     let end = end_delimiter(source)?;
@@ -80,8 +80,7 @@ fn end_delimiter(source: &mut Source<'_>) -> Result<char, ParseError> {
     Ok(end)
 }
 
-/// Reads a backslash and what follows it. A `\xFF` in a string is none of the characters, see [`byte_of`]; an
-/// escaped line break is no character either.
+/// Reads an escape sequence. A `\xFF` in a string is not a character, see [`byte_of`]; nor is an escaped line break.
 pub(super) fn escape(source: &mut Source<'_>, text: Text) -> Result<Option<String>, ParseError> {
     let start = source.at;
     source.bump();

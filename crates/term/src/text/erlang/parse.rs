@@ -7,10 +7,10 @@ use crate::text::source::Source;
 use crate::text::{Call, ParseError, Template};
 use crate::{Atom, ExternalFun, Term};
 
-/// Reads a term.
+/// Parses a term.
 ///
-/// All literals of Erlang are understood, with comments between them and a dot at the end if there is one;
-/// also what [`display`](super::display) writes for pids and the like. Variables, calls and arithmetic are not.
+/// Accepts all literals of Erlang, with comments between them and an optional final dot; also the output of
+/// [`display`](super::display) for pids and similar terms. Rejects variables, calls and arithmetic.
 ///
 /// ```
 /// use peerl_term::{Term, text::erlang};
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<Term, ParseError> {
     Ok(term)
 }
 
-/// Reads a call, `module:function(arguments)`.
+/// Parses a call, `module:function(arguments)`.
 ///
 /// # Errors
 /// If the text is not a call, or is longer than 16 MiB.
@@ -41,7 +41,7 @@ pub fn parse_call(text: &str) -> Result<Call, ParseError> {
     Ok(template(text, Holes::Refused)?.fill(&Term::nil()))
 }
 
-/// Reads a call in which each `_` stands for an item.
+/// Parses a call in which each `_` is a placeholder for an item.
 ///
 /// # Errors
 /// If the text is not a call, or is longer than 16 MiB.
@@ -142,7 +142,7 @@ fn skip(source: &mut Source<'_>) {
     }
 }
 
-/// A lower-case letter of Latin-1, with which an atom may begin.
+/// A lower-case letter of Latin-1, which can begin an atom.
 fn is_lower(c: char) -> bool {
     matches!(c, 'a'..='z' | 'ß'..='ö' | 'ø'..='ÿ')
 }
@@ -167,7 +167,7 @@ fn atom(source: &mut Source<'_>) -> Result<Atom, ParseError> {
     }
 }
 
-/// Reads what begins with `#`.
+/// Reads a term that begins with `#`.
 fn hash(source: &mut Source<'_>) -> Result<Begun, ParseError> {
     let start = source.at;
     let leaf = if source.eat("#{") {
@@ -284,7 +284,7 @@ fn number(source: &mut Source<'_>) -> Result<Number, ParseError> {
     Ok(Number::Integer(if negative { -value } else { value }))
 }
 
-/// Reads strings that follow each other, which are one.
+/// Reads adjacent strings, which form one.
 fn strings(source: &mut Source<'_>) -> Result<String, ParseError> {
     let mut text = quoted(source, '"')?;
     loop {
@@ -298,7 +298,7 @@ fn strings(source: &mut Source<'_>) -> Result<String, ParseError> {
     }
 }
 
-/// Reads a sigil that makes a binary (OTP 27): `~"text"`.
+/// Reads a sigil for a binary (OTP 27): `~"text"`.
 fn sigil(source: &mut Source<'_>) -> Result<String, ParseError> {
     for prefix in ["~", "~b", "~s"] {
         if source.rest().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('"')) {
@@ -327,7 +327,7 @@ fn quoted(source: &mut Source<'_>, quote: char) -> Result<String, ParseError> {
     }
 }
 
-/// Reads a backslash and what follows it. (Reference Manual, "Escape Sequences".)
+/// Reads an escape sequence. (Reference Manual, "Escape Sequences".)
 fn escape(source: &mut Source<'_>) -> Result<char, ParseError> {
     let start = source.at;
     source.bump();

@@ -5,7 +5,7 @@ use crate::text::number::write_float;
 use crate::text::print::{Notation, alters_display, escape, is_printable, printable_text, write};
 use crate::{Atom, Term};
 
-/// Shows a term in Erlang syntax, on one line, as `io:format("~0tp")` does.
+/// Formats a term in Erlang syntax, on one line, like `io:format("~0tp")`.
 ///
 /// ```
 /// use peerl_term::{Term, text::erlang};
@@ -17,7 +17,7 @@ pub fn display(term: &Term) -> Display<'_> {
     Display(term)
 }
 
-/// A term, to be shown in Erlang syntax. Made by [`display`].
+/// A term that is formatted in Erlang syntax. Made by [`display`].
 #[derive(Debug, Clone, Copy)]
 pub struct Display<'a>(&'a Term);
 
@@ -27,14 +27,14 @@ impl fmt::Display for Display<'_> {
     }
 }
 
-/// Shows the term in Erlang syntax.
+/// Formats the term in Erlang syntax.
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write::<Erlang>(self, f)
     }
 }
 
-/// Shows the term in Erlang syntax.
+/// Formats the term in Erlang syntax.
 impl fmt::Debug for Term {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write::<Erlang>(self, f)
@@ -52,9 +52,9 @@ struct Open<'a> {
 enum Kind<'a> {
     Tuple,
     List,
-    /// A list whose last element is its tail.
+    /// A list; the last element is its tail.
     Improper,
-    /// Keys and values in turn.
+    /// Keys and values alternate.
     Map,
     Record(slice::Iter<'a, Atom>),
 }
