@@ -34,7 +34,10 @@ async fn in_order_with_what_the_node_sends() {
                      register(sender, Pid), ok";
         eval(&beam, &node, sends).await;
         match next(&mut process).await {
-            Message::NodeUp(up) => assert_eq!(*up, NodeUp { node: name(&beam), visibility: Visibility::Visible }),
+            Message::NodeUp(up) => {
+                assert_eq!((up.node, up.visibility), (name(&beam), Visibility::Visible));
+                assert_eq!(Some(up.connection), node.connection(&name(&beam)));
+            }
             other => panic!("{other:?}"),
         }
         for number in 1..=1000_i64 {
@@ -44,7 +47,9 @@ async fn in_order_with_what_the_node_sends() {
         process.link(&sender).await;
         let monitor = process.monitor(&sender).await;
         let other = node.process();
-        assert_eq!(other.monitor_nodes(), [NodeUp { node: name(&beam), visibility: Visibility::Visible }]);
+        let connection = node.connection(&name(&beam)).unwrap();
+        let up = NodeUp { node: name(&beam), visibility: Visibility::Visible, connection };
+        assert_eq!(other.monitor_nodes(), [up]);
         // The BEAM sends much, and halts at once.
         let halt = "sender ! {linked, self()}, receive go -> spawn(fun() -> erlang:halt(0) end), ok end";
         let _ = beam.eval_within_async(halt.to_owned(), Duration::from_secs(30)).await;
@@ -61,8 +66,8 @@ async fn in_order_with_what_the_node_sends() {
                     ends += 1;
                 }
                 Message::NodeDown(down) => {
-                    let NodeDown { node, .. } = *down;
-                    assert_eq!(node, name(&beam));
+                    let NodeDown { node, connection: ended, .. } = *down;
+                    assert_eq!((node, ended), (name(&beam), connection));
                     break;
                 }
                 other => panic!("{other:?}"),

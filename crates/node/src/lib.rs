@@ -40,7 +40,7 @@ mod start_error;
 mod system;
 
 pub use builder::NodeBuilder;
-pub use kernel::event::{LogEvent, NodeDownReason, NodeEvent, Visibility};
+pub use kernel::event::{ConnectionId, LogEvent, NodeDownReason, NodeEvent, Visibility};
 pub use kernel::exception::{Class, Exception};
 pub use kernel::limits::Limits;
 pub use kernel::process::{Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo};
@@ -53,7 +53,7 @@ pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};
-pub use process::{Destination, Ended, Process, RegisterError, SendError};
+pub use process::{Destination, Ended, NotSent, Process, RegisterError, SendError};
 pub use rpc::{ByNode, Call, CallError, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
 pub use start_error::StartError;
 pub use system::SystemError;

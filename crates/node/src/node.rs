@@ -8,7 +8,7 @@ use peerl_term::{Atom, Pid};
 use tokio::sync::broadcast;
 
 use crate::inner::Inner;
-use crate::kernel::event::{NodeDownReason, NodeEvent, Visibility};
+use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 use crate::kernel::process::ProcessInfo;
 use crate::network::connect_error::ConnectError;
 use crate::network::epmd::Registered;
@@ -191,6 +191,21 @@ impl Node {
     /// If the peer cannot be found or reached, or the handshake fails.
     pub async fn connect(&self, peer: &NodeName) -> Result<(), ConnectError> {
         self.inner.network.connect(peer).await.map(drop)
+    }
+
+    /// Begins to connect to a peer, unless it is connected already, and does not wait: those who
+    /// [monitor nodes](crate::Process::monitor_nodes) learn that the peer is up. Who wants to know why it cannot be connected
+    /// [waits](Self::connect).
+    ///
+    /// # Errors
+    /// If this node may not connect to a peer of this name.
+    pub fn begin_connect(&self, peer: &NodeName) -> Result<(), ConnectError> {
+        self.inner.network.begin_connect(peer).map(drop)
+    }
+
+    /// The connection to a peer, if it is up. It is another one after the peer has been down.
+    pub fn connection(&self, peer: &NodeName) -> Option<ConnectionId> {
+        self.inner.kernel.connections.get(peer.as_atom()).map(|connection| connection.id())
     }
 
     /// Asks the EPMD of a peer's host at which port the peer listens; without EPMD, it is the port of all peers.

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{Control, Offered, ProcessId};
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Encoded, Pid, RawTerm, Reference, Term, encode};
+use peerl_term::{Atom, Encoded, Pid, RawTerm, Term, encode};
 use serde::Serialize;
 
 mod alias;
+mod connected;
+mod monitor;
+
+pub use connected::NotSent;
 
 use crate::inner::Inner;
 use crate::kernel::connection::{Connection, Sent};
-use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, MonitorId, Monitored, NodeUp, Watched, Watcher};
+use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, Monitored, NodeUp};
 use crate::kernel::reason::{self, Reason};
 use crate::kernel::router::Routed;
 use crate::network::connect_error::ConnectError;
@@ -189,66 +193,11 @@ impl Process {
         self.inner.send_from(&self.core.pid, to.into(), Payload::Term(message)).await
     }
 
-    /// Monitors a process: when it ends, [`Message::Down`] comes; at once, if it is not there or cannot be reached. Of a
-    /// node that takes no monitors (nodes on `ei`, Jinterface) only the loss of the connection is noticed, as in OTP.
-    pub async fn monitor(&self, target: impl Into<Destination>) -> Reference {
-        let inner = &self.inner;
-        let reference = inner.kernel.identity.next_reference();
-        let (object, id) = match target.into() {
-            Destination::Process(pid) => (Monitored::Process(pid.clone()), ProcessId::Pid(pid)),
-            Destination::Name(name) => {
-                (Monitored::Name(name.clone(), inner.kernel.identity.name.clone()), ProcessId::Name(name))
-            }
-            Destination::Remote(name, node) => (Monitored::Name(name.clone(), node), ProcessId::Name(name)),
-        };
-        let place = inner.place_of(&object);
-        let here = match &place {
-            Place::Here(process) => process.as_ref().map(|process| process.pid.clone()),
-            Place::There(_) => None,
-        };
-        if let Some(mut state) = self.core.alive() {
-            state.watched.insert(reference.clone(), Watched { object: object.clone(), here });
-        }
-        let failed = match place {
-            Place::Here(Some(process)) => {
-                let name = match &object {
-                    Monitored::Name(name, _) => Some(name.clone()),
-                    Monitored::Process(_) => None,
-                };
-                let watcher = Watcher { pid: self.core.pid.clone(), name };
-                let id = MonitorId { node: self.core.pid.node.clone(), reference: reference.clone() };
-                let inserted = process.alive().map(|mut state| state.watchers.insert(id, watcher));
-                inserted.is_none().then_some("noproc")
-            }
-            Place::Here(None) => Some("noproc"),
-            Place::There(node) => match inner.network.connect(&node).await {
-                Ok(connection) => connection
-                    .send_monitor(self.core.pid.clone(), id, reference.clone())
-                    .is_err()
-                    .then_some("noconnection"),
-                Err(_) => Some("noconnection"),
-            },
-        };
-        if let Some(reason) = failed {
-            inner.kernel.monitor_fired(&self.core.pid, &reference, reason::atom(reason).to_raw());
-        }
-        reference
-    }
-
-    /// Ends a monitor. Says whether it was still there; if not, its [`Message::Down`] has come or is in the mailbox.
-    pub fn demonitor(&self, reference: &Reference) -> bool {
-        let watched = self.core.alive().and_then(|mut state| state.watched.remove(reference));
-        let Some(watched) = watched else { return false };
-        self.inner.kernel.stop_watching(&self.core.pid, &watched, reference);
-        true
-    }
-
     /// Has [`Message::NodeUp`] and [`Message::NodeDown`] come from now on, as `net_kernel:monitor_nodes/1`; gives the nodes
     /// that are connected already.
     ///
     /// They come in the order of the changes, and in order with what the nodes send: a node is up before its first message
-    /// comes, and down after its last one and after all exit signals and [`Message::Down`] with `noconnection`. Only if this
-    /// node itself ends the connection, a message that is being delivered at that moment may come later.
+    /// comes, and down after its last one and after all exit signals and [`Message::Down`] with `noconnection`.
     pub fn monitor_nodes(&self) -> Vec<NodeUp> {
         self.inner.kernel.monitor_nodes(&self.core)
     }
@@ -374,6 +323,8 @@ pub enum SendError {
 pub(crate) enum Payload<'a> {
     Encoded(Encoded),
     Term(&'a Term),
+    /// Of this program's own making.
+    Raw(&'a RawTerm),
 }
 
 impl Payload<'_> {
@@ -382,6 +333,7 @@ impl Payload<'_> {
         match self {
             Self::Encoded(encoded) => encoded.bytes().len(),
             Self::Term(term) => size(term),
+            Self::Raw(raw) => raw.bytes().len(),
         }
     }
 
@@ -389,6 +341,7 @@ impl Payload<'_> {
         match self {
             Self::Encoded(encoded) => encoded.into(),
             Self::Term(term) => RawTerm::encoded_from(term),
+            Self::Raw(raw) => raw.clone(),
         }
     }
 }
@@ -517,13 +470,10 @@ async fn send_on(connection: &Connection, from: &Pid, to: ProcessId, payload: Pa
         peer: connection.peer.clone(),
         what: error.to_string(),
     };
-    let size = payload.size();
-    connection.outbox.ready(from, size).await.map_err(failed)?;
+    connection.outbox.ready(from, payload.size()).await.map_err(failed)?;
     match to {
-        ProcessId::Pid(to) => send_payload(connection, from, &connection.forms.send(from.clone(), to), payload, size),
-        ProcessId::Name(to) => {
-            send_payload(connection, from, &connection.forms.reg_send(from.clone(), to), payload, size)
-        }
+        ProcessId::Pid(to) => send_payload(connection, from, &connection.forms.send(from.clone(), to), payload),
+        ProcessId::Name(to) => send_payload(connection, from, &connection.forms.reg_send(from.clone(), to), payload),
     }
     .map_err(failed)
 }
@@ -533,10 +483,9 @@ fn send_payload(
     from: &Pid,
     control: &Offered<impl Control>,
     payload: Payload<'_>,
-    size: usize,
 ) -> Result<(), crate::kernel::connection::QueueError> {
     match payload {
-        Payload::Term(term) if size <= Fragments::LARGE => {
+        Payload::Term(term) if size(term) <= Fragments::LARGE => {
             connection.outbox.send(from, control, |out| encode::term(term, out))
         }
         payload => connection.outbox.send_term(from, control, &payload.into_raw()),

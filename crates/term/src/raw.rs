@@ -99,6 +99,12 @@ impl RawTerm {
         matches!(self.source, Source::Own { records: true })
     }
 
+    /// Whether it was made by this program, and not received from a peer.
+    #[inline]
+    pub fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own { .. })
+    }
+
     /// A copy in its own memory, which does not keep the received frame alive.
     pub fn unshared(self) -> Self {
         Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }

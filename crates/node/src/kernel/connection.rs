@@ -29,7 +29,7 @@ use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
-use crate::kernel::event::Visibility;
+use crate::kernel::event::{ConnectionId, Visibility};
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
 
@@ -88,6 +88,10 @@ impl Connection {
         let first = self.outbox.close();
         self.closed.cancel();
         first
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        ConnectionId(self.id.0)
     }
 
     pub(crate) fn visibility(&self) -> Visibility {

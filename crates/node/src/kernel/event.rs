@@ -13,6 +13,10 @@ pub enum Visibility {
     Hidden,
 }
 
+/// A connection of a node: no other one, of this peer or another, has the same id as long as the node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub(crate) u64);
+
 /// What has become of a connection; what `net_kernel:monitor_nodes/1` tells on the BEAM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

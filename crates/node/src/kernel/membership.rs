@@ -20,7 +20,7 @@ impl Kernel {
         let _held = self.changing.lock();
         self.connections.insert(connection);
         let (node, visibility) = (connection.peer.clone(), connection.visibility());
-        self.node_monitors.tell(&Message::NodeUp(Box::new(NodeUp { node: node.clone(), visibility })));
+        self.node_monitors.tell(&Message::NodeUp(Box::new(node_up(connection))));
         let _ = self.events.send(NodeEvent::NodeUp { node, visibility });
     }
 
@@ -47,7 +47,7 @@ impl Kernel {
         let _held = self.changing.lock();
         release(&|| self.connections.remove(connection));
         let node = connection.peer.clone();
-        let down = NodeDown { node: node.clone(), reason: reason.clone() };
+        let down = NodeDown { node: node.clone(), reason: reason.clone(), connection: connection.id() };
         self.node_monitors.tell(&Message::NodeDown(Box::new(down)));
         let _ = self.events.send(NodeEvent::NodeDown { node, reason });
     }
@@ -56,12 +56,15 @@ impl Kernel {
     pub(crate) fn monitor_nodes(&self, process: &Arc<Core>) -> Vec<NodeUp> {
         let _held = self.changing.lock();
         self.node_monitors.add(process);
-        let connected = self.connections.all().into_iter();
-        connected.map(|peer| NodeUp { node: peer.peer.clone(), visibility: peer.visibility() }).collect()
+        self.connections.all().iter().map(|connection| node_up(connection)).collect()
     }
 
     /// Tells a process of nodes no longer. Says whether it was told before.
     pub(crate) fn demonitor_nodes(&self, process: &Arc<Core>) -> bool {
         self.node_monitors.remove(process)
     }
+}
+
+fn node_up(connection: &Connection) -> NodeUp {
+    NodeUp { node: connection.peer.clone(), visibility: connection.visibility(), connection: connection.id() }
 }

@@ -21,14 +21,22 @@ use crate::kernel::connection::Connection;
 impl Network {
     /// The connection to a peer; a new one if there is none.
     pub(crate) async fn connect(self: &Arc<Self>, peer: &NodeName) -> Result<Arc<Connection>, ConnectError> {
+        match self.begin_connect(peer)? {
+            Requested::Up(connection) => Ok(connection),
+            Requested::Pending(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
+        }
+    }
+
+    /// Has a connection to a peer made, unless there is one.
+    pub(crate) fn begin_connect(self: &Arc<Self>, peer: &NodeName) -> Result<Requested, ConnectError> {
         if let Some(connection) = self.kernel.connections.get(peer.as_atom()) {
-            return Ok(connection);
+            return Ok(Requested::Up(connection));
         }
         check_name(self, peer)?;
         if self.stopped.is_cancelled() {
             return Err(ConnectError::Disconnected);
         }
-        let requested = self.attempts.request(&self.kernel.connections, peer, |attempt, cancelled| {
+        Ok(self.attempts.request(&self.kernel.connections, peer, |attempt, cancelled| {
             let (node, peer) = (self.clone(), peer.clone());
             tokio::spawn(async move {
                 tokio::select! {
@@ -36,11 +44,7 @@ impl Network {
                     () = self::attempt(node, peer, attempt) => {}
                 }
             });
-        });
-        match requested {
-            Requested::Up(connection) => Ok(connection),
-            Requested::Pending(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
-        }
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference, Term};
 
-use crate::kernel::event::{NodeDownReason, Visibility};
+use crate::kernel::event::{ConnectionId, NodeDownReason, Visibility};
 
 /// What a process finds in its mailbox.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct NodeUp {
     pub node: NodeName,
     /// Whether the connection shows in `nodes()`.
     pub visibility: Visibility,
+    /// The connection.
+    pub connection: ConnectionId,
 }
 
 /// A node that is connected no longer.
@@ -36,6 +38,8 @@ pub struct NodeDown {
     pub node: NodeName,
     /// Why.
     pub reason: NodeDownReason,
+    /// The connection that has ended.
+    pub connection: ConnectionId,
 }
 
 /// An exit signal that was trapped.

@@ -1,0 +1,112 @@
+//! Messages that are sent to a node only if it is connected, at once.
+
+use peerl_proto::control::ProcessId;
+use peerl_term::{RawTerm, Term};
+
+use super::{Destination, Payload, Process, send_payload};
+use crate::kernel::connection::QueueError;
+use crate::kernel::process::{Core, Message};
+use crate::kernel::router::Routed;
+
+/// Why a message was not sent to a node that was to be connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSent {
+    /// The node is not connected.
+    #[error("the node is not connected")]
+    NotConnected,
+    /// The connection is about to end: what is queued is still written, and nothing more.
+    #[error("the connection is about to end")]
+    Closed,
+    /// More is queued for the node than [`Limits::queued`](crate::Limits::queued), since it does not read: its connection
+    /// ends. Or a process of this node has a full mailbox and makes its senders wait.
+    #[error("the receiver does not take what is sent to it")]
+    Full,
+    /// The node cannot take the message: it would end the connection.
+    #[error("the node cannot take the message")]
+    Unsendable,
+    /// The message is malformed. It had arrived from another node, which is told.
+    #[error("the message is malformed")]
+    Malformed,
+}
+
+impl From<QueueError> for NotSent {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Closed => Self::Closed,
+            QueueError::Full => Self::Full,
+            _ => Self::Unsendable,
+        }
+    }
+}
+
+impl Process {
+    /// Sends a message at once, if its receiver's node is connected, as `erlang:send/3` with `noconnect` and `nosuspend`.
+    ///
+    /// Does not wait: the message is queued even while the connection is busy, behind all that this process has sent before,
+    /// and before all that it sends afterwards. This is for messages that are small, and as few as signals: what is queued so
+    /// counts for [`Limits::queued`](crate::Limits::queued), beyond which the connection ends. As in Erlang nobody tells whether
+    /// the message arrives.
+    ///
+    /// # Errors
+    /// If the node is not connected, or the message cannot be queued.
+    pub fn send_connected(&self, to: impl Into<Destination>, message: &Term) -> Result<(), NotSent> {
+        self.send_at_once(to.into(), Payload::Term(message))
+    }
+
+    /// Sends a message that is encoded already, as [`send_connected`](Self::send_connected). One that goes to many receivers is
+    /// encoded once.
+    ///
+    /// # Errors
+    /// As [`send_connected`](Self::send_connected); if the message has arrived from another node, also if it is malformed.
+    pub fn send_connected_raw(&self, to: impl Into<Destination>, message: &RawTerm) -> Result<(), NotSent> {
+        if message.is_own() {
+            return self.send_at_once(to.into(), Payload::Raw(message));
+        }
+        // Malformed bytes would end the connection of the next node that gets them.
+        let message = message.decode().map_err(|_| NotSent::Malformed)?;
+        self.send_at_once(to.into(), Payload::Term(&message))
+    }
+
+    fn send_at_once(&self, to: Destination, payload: Payload<'_>) -> Result<(), NotSent> {
+        let kernel = &self.inner.kernel;
+        let (to, node) = match to {
+            Destination::Process(pid) if kernel.identity.is_own(&pid.node) => {
+                return self.deliver_at_once(kernel.process(&pid), payload);
+            }
+            Destination::Name(name) => return self.deliver_at_once(kernel.processes.whereis(&name), payload),
+            Destination::Remote(name, node) if node == kernel.identity.name => {
+                return self.deliver_at_once(kernel.processes.whereis(&name), payload);
+            }
+            Destination::Process(pid) => {
+                let node = pid.node.clone();
+                (ProcessId::Pid(pid), node)
+            }
+            Destination::Remote(name, node) => (ProcessId::Name(name), node.as_atom().clone()),
+        };
+        let connection = kernel.connections.get(&node).ok_or(NotSent::NotConnected)?;
+        if let Payload::Term(term) = &payload
+            && !connection.can_take(term)
+        {
+            return Err(NotSent::Unsendable);
+        }
+        let from = &self.core.pid;
+        match to {
+            // As to a process that has ended.
+            ProcessId::Pid(to) if connection.never_made(&to) => {}
+            ProcessId::Pid(to) => send_payload(&connection, from, &connection.forms.send(from.clone(), to), payload)?,
+            ProcessId::Name(to) => {
+                send_payload(&connection, from, &connection.forms.reg_send(from.clone(), to), payload)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver_at_once(&self, to: Option<std::sync::Arc<Core>>, payload: Payload<'_>) -> Result<(), NotSent> {
+        let Some(process) = to else { return Ok(()) };
+        match self.inner.kernel.deliver(process, Message::User(payload.into_raw())) {
+            Routed::Full(..) => Err(NotSent::Full),
+            _ => Ok(()),
+        }
+    }
+}
