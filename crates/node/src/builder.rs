@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ use crate::kernel::state::Kernel;
 use crate::network::cookie_file::{self, IfMissing};
 use crate::network::epmd::{Epmd, PortMapper};
 use crate::network::guest::GuestNames;
-use crate::network::listener;
 use crate::network::state::{Network, NetworkSettings};
+use crate::network::transport::{Tcp, Transport};
 use crate::node::Node;
 use crate::start_error::StartError;
 use crate::system::Output;
@@ -33,6 +33,7 @@ pub struct NodeBuilder {
     no_cookie: IfMissing,
     ports: RangeInclusive<u16>,
     address: Option<IpAddr>,
+    transport: Arc<dyn Transport>,
     visibility: Visibility,
     epmd: Epmd,
     epmd_client: Option<Client>,
@@ -83,6 +84,7 @@ impl NodeBuilder {
             no_cookie: IfMissing::Fail,
             ports: 0..=0,
             address: None,
+            transport: Arc::new(Tcp),
             visibility: Visibility::default(),
             epmd: Epmd::default(),
             epmd_client: None,
@@ -129,6 +131,12 @@ impl NodeBuilder {
     /// Sets the address to listen on. Without this it is every one of this host, of IPv4 and of IPv6.
     pub fn listen_address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Sets how the node reaches its peers, and is reached by them. Without this it is by TCP.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Arc::new(transport);
         self
     }
 
@@ -197,7 +205,11 @@ impl NodeBuilder {
         let (name, guest, listener, port, epmd) = match self.naming {
             Naming::Given(name) => {
                 let name = NodeName::new(&name)?;
-                let (listener, port) = listener::bind(self.address, self.ports.clone()).await?;
+                let (listener, port) =
+                    self.transport.listen(self.address, self.ports.clone()).await.map_err(|source| {
+                        let address = self.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+                        StartError::Listen { address, ports: self.ports, source }
+                    })?;
                 (name, None, Some(listener), port, self.epmd)
             }
             Naming::Guest(kind) => {
@@ -221,7 +233,8 @@ impl NodeBuilder {
             Visibility::Hidden => DistributionFlags::HIDDEN,
         };
         let kernel = Arc::new(Kernel::new(Identity::new(name, atom, creation), self.limits));
-        let settings = NetworkSettings { guest, flags, cookie, epmd, net_ticktime: self.net_ticktime };
+        let (transport, net_ticktime) = (self.transport, self.net_ticktime);
+        let settings = NetworkSettings { guest, flags, cookie, epmd, transport, net_ticktime };
         let inner = Inner {
             network: Arc::new(Network::new(kernel.clone(), settings)),
             kernel,

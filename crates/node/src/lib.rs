@@ -48,6 +48,7 @@ pub use mfa::{Mfa, MfaError};
 pub use network::connect_error::ConnectError;
 pub use network::cookie_file::{CookieFileError, is_private, read_cookie};
 pub use network::epmd::{Epmd, Registered};
+pub use network::transport;
 pub use node::{Node, Nodes, WeakNode};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::cookie::{Cookie, CookieError};

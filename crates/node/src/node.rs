@@ -12,7 +12,7 @@ use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 use crate::kernel::process::ProcessInfo;
 use crate::network::connect_error::ConnectError;
 use crate::network::epmd::Registered;
-use crate::network::listener::Listener;
+use crate::network::transport::Listener;
 use crate::network::{accept, dial};
 use crate::system;
 
@@ -68,7 +68,7 @@ impl fmt::Debug for Node {
 
 impl Node {
     /// Starts what runs for as long as the node does.
-    pub(crate) fn run(inner: Inner, listener: Option<Listener>) -> Self {
+    pub(crate) fn run(inner: Inner, listener: Option<Box<dyn Listener>>) -> Self {
         let inner = Arc::new(inner);
         let node = Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner };
         let _ = node.inner.services.set(system::start(&node.inner));

@@ -1,24 +1,26 @@
 //! Taking the connections that peers open.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use peerl_proto::admission::{PendingConnections, Rejections};
-use peerl_proto::handshake::LocalNode;
+use peerl_proto::handshake::SetupTimer;
 use peerl_proto::handshake::acceptor::{Caller, NamelessCaller};
 use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, UpVerdict};
 use peerl_proto::node_name::NodeName;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::granted_names::GrantError;
 use super::handshake::{self, Accepted, Decision};
 use super::state::Network;
+use super::transport::{Incoming, Listener};
 use crate::kernel::event::NodeDownReason;
 
 /// The most handshakes under way at once: strangers who open connections and say nothing cannot use up the descriptors,
@@ -26,18 +28,14 @@ use crate::kernel::event::NodeDownReason;
 const MAX_HANDSHAKES: usize = 256;
 
 /// Takes connections until the node drains or stops; handshakes that are under way then end.
-pub(crate) async fn listen(node: Arc<Network>, listener: TcpListener) {
+pub(crate) async fn listen(node: Arc<Network>, mut listener: Box<dyn Listener>) {
     let mut handshakes = Handshakes::new();
     loop {
         tokio::select! {
             () = node.unlisted.cancelled() => return,
             never = handshakes.attend() => match never {},
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => {
-                    // A socket of both families gives IPv4 addresses as `::ffff:10.0.0.7`.
-                    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-                    handshakes.begin(node.clone(), stream, address);
-                }
+                Ok(incoming) => handshakes.begin(node.clone(), incoming),
                 Err(error) => {
                     // Most likely the process has no descriptors left; some will be free again.
                     let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -70,13 +68,14 @@ impl Handshakes {
     }
 
     /// Begins a handshake; the oldest one of the address with the most may have to go for it.
-    fn begin(&mut self, node: Arc<Network>, stream: TcpStream, address: SocketAddr) {
+    fn begin(&mut self, node: Arc<Network>, incoming: Incoming) {
+        let address = incoming.address;
         tracing::trace!(%address, "a peer connects");
         let task = self.tasks.spawn(async move {
             let cancelled = CancellationToken::new();
             tokio::select! {
                 () = cancelled.cancelled() => Ok(()),
-                done = shake_hands(node, stream, address, &cancelled) => done,
+                done = shake_hands(node, incoming, &cancelled) => done,
             }
         });
         if let Some(displaced) = self.pending.admit(task.id(), task, address.ip().into()) {
@@ -143,23 +142,15 @@ impl Drop for OpenAttempt<'_> {
     }
 }
 
-async fn shake_hands(
-    node: Arc<Network>,
-    mut stream: TcpStream,
-    address: SocketAddr,
-    cancelled: &CancellationToken,
-) -> Result<(), Rejection> {
-    if stream.set_nodelay(true).is_err() {
-        return Ok(());
-    }
+async fn shake_hands(node: Arc<Network>, incoming: Incoming, cancelled: &CancellationToken) -> Result<(), Rejection> {
+    let address = incoming.address;
+    let mut stream = timeout(SetupTimer::DEFAULT_STEP, incoming.stream)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|error| Rejection { address, peer: None, error: error.into() })?;
     let attempt = node.attempts.next_attempt();
     let mut buffer = BytesMut::new();
-    let local = LocalNode::new(
-        node.kernel.identity.name.clone(),
-        node.kernel.identity.creation,
-        node.flags,
-        node.cookie.clone(),
-    );
+    let local = node.local_node(node.kernel.identity.name.clone(), node.cookie.clone());
     let mut open = OpenAttempt { node: &node, attempt, peer: None };
     let mut claimed = None;
     let mut grant = None;
@@ -207,7 +198,7 @@ async fn shake_hands(
         }
         UpVerdict::Superseded => return Ok(()),
     }
-    match stream.write_all(&acknowledgement).await {
+    match stream.write.write_all(&acknowledgement).await {
         Ok(()) => {
             open.peer = None;
             let name = node.kernel.identity.name.clone();

@@ -9,10 +9,10 @@ use peerl_proto::handshake::arbitration::AttemptId;
 use peerl_proto::node_name::NodeName;
 use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
-use tokio::net::TcpStream;
 
 use super::granted_names::Grant;
 use super::state::Network;
+use super::transport::Stream;
 use super::{reader, writer};
 use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
@@ -22,7 +22,7 @@ impl Network {
     pub(crate) fn bring_up(
         self: &Arc<Self>,
         attempt: AttemptId,
-        stream: TcpStream,
+        stream: Stream,
         buffer: BytesMut,
         established: Established,
         own_name: NodeName,
@@ -38,9 +38,8 @@ impl Network {
         // What the node sends is read after its coming up is told.
         kernel.connection_up(&connection);
         self.attempts.up(&connection);
-        let (read_half, write_half) = stream.into_split();
-        tokio::spawn(writer::write(self.clone(), connection.clone(), write_half));
-        let read = reader::read(self.clone(), connection.clone(), read_half, buffer);
+        tokio::spawn(writer::write(self.clone(), connection.clone(), stream.write));
+        let read = reader::read(self.clone(), connection.clone(), stream.read, buffer);
         tokio::spawn(async move {
             read.await;
             drop(grant);

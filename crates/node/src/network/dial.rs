@@ -1,21 +1,19 @@
 //! Finding a peer's port and connecting to it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use peerl_proto::handshake::arbitration::{AttemptId, UpVerdict};
-use peerl_proto::handshake::{Established, HandshakeError, LocalNode, SetupTimer};
+use peerl_proto::handshake::{Established, HandshakeError, SetupTimer};
 use peerl_proto::node_name::NodeName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::attempts::Requested;
 use super::connect_error::ConnectError;
 use super::handshake::{self, Initiated};
 use super::state::Network;
+use super::transport::Stream;
 use crate::kernel::connection::Connection;
 
 impl Network {
@@ -77,7 +75,7 @@ async fn attempt(node: Arc<Network>, peer: NodeName, attempt: AttemptId) {
 }
 
 struct Connected {
-    stream: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
     established: Established,
     /// The name by which the peer knows this node.
@@ -162,11 +160,11 @@ async fn dial(
     replaces: impl FnOnce() -> bool,
 ) -> Result<Dialled, ConnectError> {
     let io = |source: io::Error| ConnectError::Io { peer: peer.clone(), port, source: Arc::new(source) };
-    let mut stream = timeout(SetupTimer::DEFAULT_STEP, open(peer.host(), port))
+    let mut stream = timeout(SetupTimer::DEFAULT_STEP, node.transport.dial(peer, port))
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(io)?;
-    let local = LocalNode::new(name.clone(), node.kernel.identity.creation, node.flags, node.cookie_for(peer));
+    let local = node.local_node(name.clone(), node.cookie_for(peer));
     let mut buffer = BytesMut::new();
     match handshake::initiate(&mut stream, &mut buffer, local, peer.clone(), replaces).await {
         Ok(Initiated::Established(established)) => {
@@ -180,24 +178,4 @@ async fn dial(
         // Only who accepts gives names.
         Err(handshake::Error::Grant(_)) => Err(ConnectError::Disconnected),
     }
-}
-
-/// Tries the addresses of a host one after another.
-async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    let each = Duration::from_secs(3).max(SetupTimer::DEFAULT_STEP / addresses.len().max(1) as u32);
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in addresses {
-        match timeout(each, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            // That nothing listens says more than that this host has no way to the other family.
-            Ok(Err(_)) if last.kind() == io::ErrorKind::ConnectionRefused => {}
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Err(last)
 }

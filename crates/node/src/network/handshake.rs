@@ -1,4 +1,4 @@
-//! Drives a handshake over a socket.
+//! Drives a handshake over a stream.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use peerl_proto::handshake::arbitration::CallVerdict;
 use peerl_proto::handshake::{Established, Handshake, HandshakeError, HandshakeReader, LocalNode, SetupTimer, Step};
 use peerl_proto::node_name::NodeName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::granted_names::GrantError;
+use super::transport::Stream;
 
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub(crate) enum Initiated {
 
 /// Conducts the handshake on a connection that this node has opened.
 pub(crate) async fn initiate(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut BytesMut,
     local: LocalNode,
     peer: NodeName,
@@ -100,7 +100,7 @@ pub(crate) enum Decision {
 /// Conducts the handshake on a connection that a peer has opened. `decide` is asked what to do with a caller that
 /// has a name, `name` gives a name and a creation to one that has none.
 pub(crate) async fn accept(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut BytesMut,
     local: LocalNode,
     decide: impl FnOnce(&mut Caller) -> Decision,
@@ -159,16 +159,16 @@ fn challenge() -> io::Result<u32> {
 /// How long a silent peer has for an answer to the farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The socket, read and written message by message, each within the set-up time.
+/// The stream, read and written message by message, each within the set-up time.
 struct Wire<'a> {
-    stream: &'a mut TcpStream,
+    stream: &'a mut Stream,
     buffer: &'a mut BytesMut,
     reader: HandshakeReader,
     timer: SetupTimer,
 }
 
 impl<'a> Wire<'a> {
-    fn new(stream: &'a mut TcpStream, buffer: &'a mut BytesMut, local: &LocalNode) -> Self {
+    fn new(stream: &'a mut Stream, buffer: &'a mut BytesMut, local: &LocalNode) -> Self {
         let timer = SetupTimer::start(Instant::now(), SetupTimer::DEFAULT_STEP);
         Self { stream, buffer, reader: HandshakeReader::new(local.framing), timer }
     }
@@ -204,7 +204,7 @@ impl<'a> Wire<'a> {
                 return Ok(Some(message));
             }
             self.buffer.reserve(HandshakeReader::MAX_MESSAGE);
-            match tokio::time::timeout_at(deadline, self.stream.read_buf(self.buffer)).await {
+            match tokio::time::timeout_at(deadline, self.stream.read.read_buf(self.buffer)).await {
                 Err(_) => {
                     let timeout = HandshakeError::Timeout { waiting_for };
                     return Err(self.reader.incomplete(self.buffer).unwrap_or(timeout).into());
@@ -230,7 +230,7 @@ impl<'a> Wire<'a> {
 
     /// Writes a message. If the peer has closed the connection, the next [`read`](Self::read) says so.
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.stream.write_all(bytes).await {
+        match self.stream.write.write_all(bytes).await {
             Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
             written => written,
         }

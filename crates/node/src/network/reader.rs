@@ -9,10 +9,10 @@ use peerl_proto::connection::ReceiveHalf;
 use peerl_proto::tick::Traffic;
 use peerl_term::Origin;
 use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::runtime::Handle;
 
 use super::state::Network;
+use super::transport::ReadHalf;
 use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
 use crate::kernel::router::Routed;
@@ -26,11 +26,16 @@ const LINGER: Duration = Duration::from_micros(50);
 const SOME_CALLS: Range<usize> = 2..16;
 
 /// Reads messages and routes them, until the connection ends.
-pub(crate) async fn read(node: Arc<Network>, connection: Arc<Connection>, mut socket: OwnedReadHalf, buffer: BytesMut) {
+pub(crate) async fn read(
+    node: Arc<Network>,
+    connection: Arc<Connection>,
+    mut stream: Box<dyn ReadHalf>,
+    buffer: BytesMut,
+) {
     let reason = tokio::select! {
         biased;
         () = connection.closed.cancelled() => return,
-        reason = read_until_broken(&node, &connection, &mut socket, buffer) => reason,
+        reason = read_until_broken(&node, &connection, &mut *stream, buffer) => reason,
     };
     node.bring_down(&connection, reason);
 }
@@ -38,7 +43,7 @@ pub(crate) async fn read(node: Arc<Network>, connection: Arc<Connection>, mut so
 async fn read_until_broken(
     node: &Arc<Network>,
     connection: &Arc<Connection>,
-    socket: &mut OwnedReadHalf,
+    stream: &mut dyn ReadHalf,
     buffer: BytesMut,
 ) -> NodeDownReason {
     let mut half = ReceiveHalf::new(node.kernel.limits.channel, origin(node, connection), Instant::now(), buffer);
@@ -86,12 +91,10 @@ async fn read_until_broken(
             }
             // A connection that only serves does not spin where there are threads to wake: its peer may need the core.
             if answered > 1 || alone && served > 1 {
-                linger(socket).await;
+                linger(stream).await;
             }
-            if half.waiting_bytes() == 0
-                && let Err(error) = socket.readable().await
-            {
-                return lost(&error);
+            if half.waiting_bytes() == 0 {
+                stream.readable().await;
             }
             if SOME_CALLS.contains(&served) {
                 processor.give_way();
@@ -101,13 +104,11 @@ async fn read_until_broken(
             // one that runs their process next.
             tokio::task::yield_now().await;
         }
-        if half.waiting_bytes() > 0
-            && let Err(error) = give_up_idle(&mut half, connection, socket).await
-        {
-            return lost(&error);
+        if half.waiting_bytes() > 0 {
+            give_up_idle(&mut half, connection, stream).await;
         }
         // After a read that took less than it could, tokio does not ask the kernel again until more has come.
-        match socket.read_buf(half.read_buffer()).await {
+        match stream.read_buf(half.read_buffer()).await {
             Ok(0) => return NodeDownReason::ConnectionClosed,
             Ok(count) => tick_due = connection.outbox.has_read(half.has_read(count)),
             Err(error) => return lost(&error),
@@ -130,28 +131,27 @@ fn origin(node: &Arc<Network>, connection: &Arc<Connection>) -> Origin {
 }
 
 /// Waits for something to read while messages wait for fragments, and gives those up that wait for too long.
-async fn give_up_idle(half: &mut ReceiveHalf, connection: &Connection, socket: &OwnedReadHalf) -> io::Result<()> {
+async fn give_up_idle(half: &mut ReceiveHalf, connection: &Connection, stream: &mut dyn ReadHalf) {
     loop {
         let messages = half.give_up_idle(Instant::now());
         if messages > 0 {
             tracing::info!(peer = %connection.peer, messages, "gave up messages that have stopped in the middle");
         }
-        let Some(deadline) = half.deadline() else { return socket.readable().await };
-        if let Ok(readable) = tokio::time::timeout_at(deadline.into(), socket.readable()).await {
-            return readable;
+        let Some(deadline) = half.deadline() else { return stream.readable().await };
+        if tokio::time::timeout_at(deadline.into(), stream.readable()).await.is_ok() {
+            return;
         }
     }
 }
 
 /// Yields until there is something to read, for a short time. To wake a sleeping thread takes longer than to read a message, and
 /// the peer's next ones are likely to come soon.
-async fn linger(socket: &OwnedReadHalf) {
+async fn linger(stream: &mut dyn ReadHalf) {
     let end = Instant::now() + LINGER;
     while Instant::now() < end {
         tokio::select! {
             biased;
-            // An error comes again.
-            _ = socket.readable() => return,
+            () = stream.readable() => return,
             () = tokio::task::yield_now() => {}
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
+use peerl_proto::handshake::LocalNode;
 use peerl_proto::node_name::NodeName;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ use super::attempts::Attempts;
 use super::epmd::PortMapper;
 use super::granted_names::{Grant, GrantError, GrantedNames};
 use super::guest::GuestNames;
+use super::transport::Transport;
 use crate::kernel::state::Kernel;
 
 /// What all tasks share that connect to peers, or are connected.
@@ -23,6 +25,7 @@ pub(crate) struct Network {
     pub(crate) cookie: Cookie,
     pub(crate) cookies: RwLock<HashMap<NodeName, Cookie>>,
     pub(crate) epmd: PortMapper,
+    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) net_ticktime: Duration,
     pub(crate) attempts: Attempts,
     granted_names: GrantedNames,
@@ -37,6 +40,7 @@ pub(crate) struct NetworkSettings {
     pub(crate) flags: DistributionFlags,
     pub(crate) cookie: Cookie,
     pub(crate) epmd: PortMapper,
+    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) net_ticktime: Duration,
 }
 
@@ -49,12 +53,20 @@ impl Network {
             cookie: settings.cookie,
             cookies: RwLock::default(),
             epmd: settings.epmd,
+            transport: settings.transport,
             net_ticktime: settings.net_ticktime,
             attempts: Attempts::default(),
             granted_names: GrantedNames::default(),
             unlisted: CancellationToken::new(),
             stopped: CancellationToken::new(),
         }
+    }
+
+    /// This node in a handshake, under one of its names.
+    pub(crate) fn local_node(&self, name: NodeName, cookie: Cookie) -> LocalNode {
+        let mut local = LocalNode::new(name, self.kernel.identity.creation, self.flags, cookie);
+        local.framing = self.transport.framing();
+        local
     }
 
     /// The cookie for a peer.

@@ -4,24 +4,27 @@ use std::time::{Duration, Instant};
 
 use peerl_proto::connection::Batch;
 use peerl_proto::tick::{TickAction, TickTimer};
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::state::Network;
 use crate::kernel::connection::{Connection, WaitingSenders as Senders};
 use crate::kernel::event::NodeDownReason;
 
 /// Writes what is queued, and ticks when nothing is, until the connection ends.
-pub(crate) async fn write(node: Arc<Network>, connection: Arc<Connection>, mut socket: OwnedWriteHalf) {
+pub(crate) async fn write(
+    node: Arc<Network>,
+    connection: Arc<Connection>,
+    mut stream: Box<dyn AsyncWrite + Send + Unpin>,
+) {
     let reason = tokio::select! {
         biased;
         () = connection.closed.cancelled() => return,
-        reason = write_until_broken(&connection, &mut socket) => reason,
+        reason = write_until_broken(&connection, &mut *stream) => reason,
     };
     node.bring_down(&connection, reason);
 }
 
-async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf) -> NodeDownReason {
+async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrite + Send + Unpin)) -> NodeDownReason {
     let mut batch = Batch::default();
     let answer = connection.outbox.ticks(TickTimer::answer_deadline);
     let tick = tokio::time::sleep_until(answer.into());
@@ -35,7 +38,7 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
             }
             let written = tokio::select! {
                 biased;
-                written = write_batch(socket, &batch) => written,
+                written = write_batch(stream, &batch) => written,
                 // A peer that hangs does not read either.
                 () = silence(connection) => return NodeDownReason::NetTickTimeout,
                 () = connection.outbox.overflowed() => return NodeDownReason::Congested,
@@ -54,7 +57,7 @@ async fn write_until_broken(connection: &Connection, socket: &mut OwnedWriteHalf
         }
         if batch.is_last {
             // The peer closes the connection when it has read all.
-            let _ = socket.shutdown().await;
+            let _ = stream.shutdown().await;
             return std::future::pending().await;
         }
         tokio::select! {
@@ -84,16 +87,16 @@ async fn silence(connection: &Connection) {
     }
 }
 
-/// Writes the frames that were queued, and fragments of large messages, with one call if the socket takes them.
-async fn write_batch(socket: &mut OwnedWriteHalf, batch: &Batch) -> io::Result<()> {
+/// Writes the frames that were queued, and fragments of large messages, with one call if the stream takes them.
+async fn write_batch(stream: &mut (dyn AsyncWrite + Send + Unpin), batch: &Batch) -> io::Result<()> {
     if batch.fragments.is_empty() {
-        return socket.write_all(&batch.buffer).await;
+        return stream.write_all(&batch.buffer).await;
     }
     let mut slices: Vec<IoSlice<'_>> = batch.pieces().map(IoSlice::new).collect();
     let mut rest = &mut slices[..];
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
-        match socket.write_vectored(rest).await? {
+        match stream.write_vectored(rest).await? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             written => IoSlice::advance_slices(&mut rest, written),
         }
