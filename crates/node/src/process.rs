@@ -1,25 +1,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-use peerl_proto::channel::Fragments;
-use peerl_proto::control::{Control, Offered, ProcessId};
-use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Encoded, Pid, RawTerm, Term, encode};
+use peerl_term::{Atom, Encoded, Pid, Term};
 use serde::Serialize;
+
+use crate::inner::Inner;
+use crate::kernel::address::Address;
+use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, NodeUp};
+use crate::kernel::reason::{self, Reason};
+use crate::kernel::signal::Signal;
+use crate::node::Node;
 
 mod alias;
 mod connected;
+mod destination;
 mod monitor;
+mod send;
 
 pub use connected::NotSent;
-
-use crate::inner::Inner;
-use crate::kernel::connection::{Connection, Sent};
-use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, Monitored, NodeUp};
-use crate::kernel::reason::{self, Reason};
-use crate::kernel::router::Routed;
-use crate::network::connect_error::ConnectError;
-use crate::node::Node;
+pub use destination::Destination;
+pub(crate) use send::Payload;
+pub use send::SendError;
 
 /// A process of this node: it has a pid and a mailbox, and whoever holds it receives from it.
 ///
@@ -28,42 +29,6 @@ use crate::node::Node;
 pub struct Process {
     inner: Arc<Inner>,
     core: Arc<Core>,
-}
-
-/// Whom a message is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Destination {
-    /// A process.
-    Process(Pid),
-    /// The process that has this name on this node.
-    Name(Atom),
-    /// The process that has this name on another node.
-    Remote(Atom, NodeName),
-}
-
-impl From<Pid> for Destination {
-    fn from(pid: Pid) -> Self {
-        Self::Process(pid)
-    }
-}
-
-impl From<&Pid> for Destination {
-    fn from(pid: &Pid) -> Self {
-        Self::Process(pid.clone())
-    }
-}
-
-impl From<(Atom, NodeName)> for Destination {
-    fn from((name, node): (Atom, NodeName)) -> Self {
-        Self::Remote(name, node)
-    }
-}
-
-impl From<(&'static str, &NodeName)> for Destination {
-    fn from((name, node): (&'static str, &NodeName)) -> Self {
-        Self::Remote(Atom::from_static(name), node.clone())
-    }
 }
 
 /// The process has ended; there will be no more messages.
@@ -182,7 +147,8 @@ impl Process {
     pub async fn send(&self, to: impl Into<Destination>, message: &impl Serialize) -> Result<(), SendError> {
         let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
-        self.inner.send_from(&self.core.pid, to.into(), Payload::Encoded(payload)).await
+        let to = to.into();
+        self.inner.send_from(&self.core.pid, to.address(&self.inner.kernel.identity), Payload::Encoded(payload)).await
     }
 
     /// Sends a message that is a term.
@@ -190,7 +156,8 @@ impl Process {
     /// # Errors
     /// If the peer cannot be reached.
     pub async fn send_term(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
-        self.inner.send_from(&self.core.pid, to.into(), Payload::Term(message)).await
+        let to = to.into();
+        self.inner.send_from(&self.core.pid, to.address(&self.inner.kernel.identity), Payload::Term(message)).await
     }
 
     /// Has [`Message::NodeUp`] and [`Message::NodeDown`] come from now on, as `net_kernel:monitor_nodes/1`; gives the nodes
@@ -216,66 +183,19 @@ impl Process {
 
     /// Links to a process: when one of the two ends, the other gets an exit signal.
     pub async fn link(&self, other: &Pid) {
-        let inner = &self.inner;
-        if *other == self.core.pid {
-            return;
-        }
-        let is_new = self.core.alive().is_some_and(|mut state| state.links.link(other.clone()));
-        if !is_new {
-            return;
-        }
-        let failed = match inner.place_of(&Monitored::Process(other.clone())) {
-            Place::Here(Some(process)) => {
-                let linked = process.alive().map(|mut state| state.links.linked_by(self.core.pid.clone()));
-                linked.is_none().then_some("noproc")
-            }
-            Place::Here(None) => Some("noproc"),
-            Place::There(node) => match inner.network.connect(&node).await {
-                Ok(connection) => {
-                    connection.send_link(self.core.pid.clone(), other.clone()).is_err().then_some("noconnection")
-                }
-                Err(_) => Some("noconnection"),
-            },
-        };
-        if let Some(reason) = failed {
-            let active = self.core.alive().is_some_and(|mut state| state.links.ended(other));
-            if active {
-                inner.kernel.exit_signal(&self.core, other.clone(), reason::atom(reason));
-            }
-        }
+        self.inner.reach(Address::Process(other)).await;
+        self.inner.kernel.link(&self.core, other);
     }
 
     /// Ends a link.
     pub fn unlink(&self, other: &Pid) {
-        let inner = &self.inner;
-        let Some(id) = self.core.alive().and_then(|mut state| state.links.unlink(other)) else { return };
-        let acknowledged = match inner.kernel.connections.get(&other.node) {
-            Some(connection) => {
-                connection.send_unlink(id, self.core.pid.clone(), other.clone()) == Ok(Sent::NotOffered)
-            }
-            None => {
-                if let Some(process) = inner.kernel.process(other)
-                    && let Some(mut state) = process.alive()
-                {
-                    state.links.unlinked_by(&self.core.pid);
-                }
-                true
-            }
-        };
-        if acknowledged && let Some(mut state) = self.core.alive() {
-            state.links.unlink_acknowledged(other, id.get());
-        }
+        self.inner.kernel.unlink(&self.core, other);
     }
 
-    /// Sends an exit signal to a process, as `exit/2`.
+    /// Sends an exit signal to a process, as `exit/2`; not to one on a node that is not connected.
     pub fn exit_other(&self, other: &Pid, reason: &Term) {
-        let inner = &self.inner;
         let reason = Reason::from(reason.clone());
-        if let Some(process) = inner.kernel.process(other) {
-            inner.kernel.exit_request(&process, self.core.pid.clone(), reason);
-        } else if let Some(connection) = inner.kernel.connections.get(&other.node) {
-            let _ = connection.send_exit2(self.core.pid.clone(), other.clone(), &reason);
-        }
+        let _ = self.inner.kernel.signal(&self.core.pid, Address::Process(other), Signal::Exit2(&reason));
     }
 
     /// Ends the process with a reason.
@@ -293,202 +213,6 @@ impl fmt::Debug for Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.inner.kernel.end(&self.core, &reason::atom("normal"));
-    }
-}
-
-/// Why a message was not sent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The message cannot be a term.
-    #[error("the message cannot be encoded: {0}")]
-    Encode(#[from] peerl_term::serde::Error),
-    /// The peer cannot be reached.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The connection ended, or the message is too large for the peer.
-    #[error("cannot send to {peer}: {what}")]
-    Connection {
-        /// The peer.
-        peer: NodeName,
-        /// What happened.
-        what: String,
-    },
-    /// There is no node of that name.
-    #[error("the pid's node name is not one: {0}")]
-    NodeName(#[from] peerl_proto::node_name::NodeNameError),
-}
-
-/// What is sent, before it is encoded for good.
-pub(crate) enum Payload<'a> {
-    Encoded(Encoded),
-    Term(&'a Term),
-    /// Of this program's own making.
-    Raw(&'a RawTerm),
-}
-
-impl Payload<'_> {
-    /// About how many bytes it has; of a large term, just enough to see that it is large.
-    fn size(&self) -> usize {
-        match self {
-            Self::Encoded(encoded) => encoded.bytes().len(),
-            Self::Term(term) => size(term),
-            Self::Raw(raw) => raw.bytes().len(),
-        }
-    }
-
-    pub(crate) fn into_raw(self) -> RawTerm {
-        match self {
-            Self::Encoded(encoded) => encoded.into(),
-            Self::Term(term) => RawTerm::encoded_from(term),
-            Self::Raw(raw) => raw.clone(),
-        }
-    }
-}
-
-fn size(term: &Term) -> usize {
-    let mut size = 0;
-    let mut open = vec![term];
-    while let Some(term) = open.pop() {
-        size += 8;
-        match term {
-            Term::Binary(bytes) => size += bytes.len(),
-            Term::BitString(bits) => size += bits.bytes().len(),
-            Term::Tuple(elements) => {
-                size += elements.len();
-                open.extend(elements.iter().take(ENOUGH));
-            }
-            Term::List(elements) => {
-                size += elements.len();
-                open.extend(elements.iter().take(ENOUGH));
-            }
-            Term::Map(map) => open.extend(map.iter().take(ENOUGH).flat_map(|(key, value)| [key, value])),
-            _ => {}
-        }
-        if size > Fragments::LARGE {
-            break;
-        }
-    }
-    size
-}
-
-/// So many elements make a term large, whatever they are.
-const ENOUGH: usize = Fragments::LARGE / 8;
-
-/// Where a process is.
-pub(crate) enum Place {
-    Here(Option<Arc<Core>>),
-    There(NodeName),
-}
-
-impl Inner {
-    pub(crate) fn place_of(&self, object: &Monitored) -> Place {
-        match object {
-            Monitored::Process(pid) if self.kernel.identity.is_own(&pid.node) => Place::Here(self.kernel.process(pid)),
-            Monitored::Process(pid) => NodeName::new(&pid.node).map_or(Place::Here(None), Place::There),
-            Monitored::Name(name, node) if *node == self.kernel.identity.name => {
-                Place::Here(self.kernel.processes.whereis(name))
-            }
-            Monitored::Name(_, node) => Place::There(node.clone()),
-        }
-    }
-
-    pub(crate) async fn send_from(
-        self: &Arc<Self>,
-        from: &Pid,
-        to: Destination,
-        payload: Payload<'_>,
-    ) -> Result<(), SendError> {
-        let (to, node) = match to {
-            Destination::Process(pid) if self.kernel.identity.is_own(&pid.node) => {
-                self.send_here(self.kernel.process(&pid), payload).await;
-                return Ok(());
-            }
-            Destination::Name(name) => {
-                self.send_here(self.kernel.processes.whereis(&name), payload).await;
-                return Ok(());
-            }
-            Destination::Remote(name, node) if node == self.kernel.identity.name => {
-                self.send_here(self.kernel.processes.whereis(&name), payload).await;
-                return Ok(());
-            }
-            Destination::Process(pid) => {
-                let node = pid.node.clone();
-                (ProcessId::Pid(pid), node)
-            }
-            Destination::Remote(name, node) => {
-                let atom = Atom::new(node.as_str()).map_err(|_| peerl_proto::node_name::NodeNameError::TooLong)?;
-                (ProcessId::Name(name), atom)
-            }
-        };
-        let connection = match self.kernel.connections.get(&node) {
-            Some(connection) => connection,
-            None => self.network.connect(&NodeName::new(&node)?).await?,
-        };
-        send_on(&connection, from, to, payload).await
-    }
-
-    /// Answers a request that came as a message. Does not connect for it: whoever is gone by now waits no more, and
-    /// a connection that was just ended on purpose is not to come back.
-    pub(crate) async fn answer_from(&self, from: &Pid, to: &Pid, answer: &Term) {
-        if self.kernel.identity.is_own(&to.node) {
-            self.send_here(self.kernel.process(to), Payload::Term(answer)).await;
-        } else if let Some(connection) = self.kernel.connections.get(&to.node)
-            && !connection.never_made(to)
-            && connection.can_take(answer)
-        {
-            // A peer that does not read its answers gets none.
-            let _ = send_on(&connection, from, ProcessId::Pid(to.clone()), Payload::Term(answer)).await;
-        }
-    }
-
-    /// Answers a request whose answer is small, without waiting for anything.
-    pub(crate) fn answer_at_once(&self, from: &Pid, to: &Pid, answer: &Term) {
-        let answer = RawTerm::encoded_from(answer);
-        if let Some(process) = self.kernel.process(to) {
-            // A process that asks so much that its mailbox is full gets no answer.
-            let _ = process.deliver(Message::User(answer));
-        } else if let Some(connection) = self.kernel.connections.get(&to.node) {
-            let control = connection.forms.send(from.clone(), to.clone());
-            // Nor does a peer that reads none, or has gone.
-            let _ = connection.outbox.send_term(from, &control, &answer);
-        }
-    }
-
-    pub(crate) async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
-        let Some(process) = process else { return };
-        let mut routed = self.kernel.deliver(process, Message::User(payload.into_raw()));
-        while let Routed::Full(process, message) = routed {
-            process.room().await;
-            routed = self.kernel.deliver(process, message);
-        }
-    }
-}
-
-async fn send_on(connection: &Connection, from: &Pid, to: ProcessId, payload: Payload<'_>) -> Result<(), SendError> {
-    let failed = |error: crate::kernel::connection::QueueError| SendError::Connection {
-        peer: connection.peer.clone(),
-        what: error.to_string(),
-    };
-    connection.outbox.ready(from, payload.size()).await.map_err(failed)?;
-    match to {
-        ProcessId::Pid(to) => send_payload(connection, from, &connection.forms.send(from.clone(), to), payload),
-        ProcessId::Name(to) => send_payload(connection, from, &connection.forms.reg_send(from.clone(), to), payload),
-    }
-    .map_err(failed)
-}
-
-fn send_payload(
-    connection: &Connection,
-    from: &Pid,
-    control: &Offered<impl Control>,
-    payload: Payload<'_>,
-) -> Result<(), crate::kernel::connection::QueueError> {
-    match payload {
-        Payload::Term(term) if size(term) <= Fragments::LARGE => {
-            connection.outbox.send(from, control, |out| encode::term(term, out))
-        }
-        payload => connection.outbox.send_term(from, control, &payload.into_raw()),
     }
 }
 

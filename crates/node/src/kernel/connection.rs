@@ -13,7 +13,6 @@ pub(crate) use calls::{Answer, Calls};
 pub(crate) use gathering::Senders as WaitingSenders;
 pub(crate) use monitors::{Added, Monitors};
 pub(crate) use outbox::Outbox;
-pub(crate) use signals::Sent;
 
 pub(crate) use peerl_proto::connection::{QueueError, Sender};
 

@@ -33,13 +33,13 @@ impl Kernel {
             Signal::SpawnRequest(request) => {
                 serving::refuse(self, connection, request.reference.clone(), request.from.clone(), SYSTEM_LIMIT)?;
             }
-            Signal::Exit { from, to } => self.link_broken(connection, from, to, reason())?,
-            Signal::Exit2 { from, to } => self.exit_by(from.clone(), to, reason()),
-            Signal::Exit2ToAlias { from, to } => self.exit_alias_by(from.clone(), to, reason()),
-            Signal::MonitorExit { to, reference, .. } if *to == self.requester => {
+            Signal::Exit { from, to } => self.link_broken_by_peer(connection, from, to, reason())?,
+            Signal::Exit2 { from, to } => self.exit_by_peer(from.clone(), to, reason()),
+            Signal::Exit2ToAlias { from, to } => self.exit_alias_by_peer(from.clone(), to, reason()),
+            Signal::MonitorExit { to, reference, .. } if self.identity.is_same(to, &self.requester) => {
                 self.answer_lost(connection, reference, answer);
             }
-            Signal::MonitorExit { to, reference, .. } => self.monitor_fired(to, reference, reason().to_raw()),
+            Signal::MonitorExit { to, reference, .. } => self.down(connection, to, reference, reason().to_raw()),
             Signal::SendToAlias { to, .. } => self.answer_lost(connection, to, answer),
             // The others have no payload, or nobody waits for it.
             _ => {}

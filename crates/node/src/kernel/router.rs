@@ -1,16 +1,15 @@
 //! Where a message goes: to a mailbox, a pending call, the links and monitors, or an exported function.
 
 use std::mem;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use peerl_proto::channel::Message as Received;
 use peerl_proto::control::{ProcessId, Signal, SpawnRequest};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
-use crate::kernel::connection::{Added, Answer, Connection, QueueError};
-use crate::kernel::process::{Core, Exits, Message, MonitorId, Overflow, Watcher};
-use crate::kernel::reason::{self, Cause};
+use crate::kernel::connection::{Answer, Connection, QueueError};
+use crate::kernel::process::{Core, Message, Overflow};
+use crate::kernel::reason;
 use crate::kernel::reply_tag::reply_tag;
 use crate::kernel::serving;
 use crate::kernel::serving::Spawn;
@@ -58,21 +57,15 @@ impl Kernel {
             Signal::Monitor { from, to, reference } => {
                 let to = mem::replace(to, ProcessId::Pid(Pid::VACANT));
                 let reference = mem::replace(reference, Reference::VACANT);
-                self.monitored_by(connection, taken(from), to, reference)?;
+                self.monitored_by_peer(connection, taken(from), to, reference)?;
             }
-            Signal::Demonitor { reference, .. } => self.demonitored_by(connection, reference),
-            Signal::Link { from, to } => self.linked_by(connection, taken(from), taken(to))?,
-            Signal::Unlink { id, from, to } => self.unlinked_by(connection, *id, taken(from), taken(to))?,
-            Signal::UnlinkAck { id, from, to } => {
-                if let Some(process) = self.process(to)
-                    && let Some(mut state) = process.alive()
-                {
-                    state.links.unlink_acknowledged(from, *id);
-                }
-            }
-            Signal::Exit { from, to } => self.link_broken(connection, from, to, required(payload)?)?,
-            Signal::Exit2 { from, to } => self.exit_by(taken(from), to, required(payload)?),
-            Signal::Exit2ToAlias { from, to } => self.exit_alias_by(taken(from), to, required(payload)?),
+            Signal::Demonitor { reference, .. } => self.demonitored_by_peer(connection, reference),
+            Signal::Link { from, to } => self.linked_by_peer(connection, from, to)?,
+            Signal::Unlink { id, from, to } => self.unlinked_by_peer(connection, *id, taken(from), taken(to))?,
+            Signal::UnlinkAck { id, from, to } => self.unlink_acknowledged_by_peer(*id, from, to),
+            Signal::Exit { from, to } => self.link_broken_by_peer(connection, from, to, required(payload)?)?,
+            Signal::Exit2 { from, to } => self.exit_by_peer(taken(from), to, required(payload)?),
+            Signal::Exit2ToAlias { from, to } => self.exit_alias_by_peer(taken(from), to, required(payload)?),
             Signal::GroupLeader { from, to } => {
                 if let Some(process) = self.process(to)
                     && let Some(mut state) = process.alive()
@@ -171,139 +164,16 @@ impl Kernel {
         Ok(())
     }
 
-    fn down(&self, connection: &Connection, to: &Pid, reference: &Reference, reason: RawTerm) {
+    pub(super) fn down(&self, connection: &Connection, to: &Pid, reference: &Reference, reason: RawTerm) {
         if self.identity.is_same(to, &self.requester) {
             if let Some(number) = self.identity.reference_number(reference) {
                 connection.calls.answer(number, Answer::Down(reason));
             }
             return;
         }
-        self.monitor_fired(to, &self.identity.own_reference(reference), reason);
-    }
-
-    fn monitored_by(
-        &self,
-        connection: &Connection,
-        from: Pid,
-        to: ProcessId,
-        reference: Reference,
-    ) -> Result<(), Violation> {
-        if from.node != connection.atom {
-            return Err(Violation::Foreign { signal: "monitor" });
-        }
-        let (process, name) = match &to {
-            ProcessId::Pid(pid) => (self.process(pid), None),
-            ProcessId::Name(name) => (self.processes.whereis(name), Some(name.clone())),
-        };
-        if let Some(process) = process
-            && let Some(mut state) = process.alive()
-        {
-            let added = connection.monitors.add(reference.clone(), process.clone());
-            if !matches!(added, Added::Closed) {
-                state.watchers.insert(
-                    MonitorId { node: from.node.clone(), reference: reference.clone() },
-                    Watcher { pid: from, name },
-                );
-            }
-            drop(state);
-            if let Added::Replaced(before) = added
-                && before.pid != process.pid
-            {
-                unwatch(&before, connection, &reference);
-            }
-            return Ok(());
-        }
-        let _ = connection.send_down(&self.requester, to, from, reference, &reason::atom("noproc"))?;
-        Ok(())
-    }
-
-    /// The target that the message names does not matter: a name may have moved since.
-    fn demonitored_by(&self, connection: &Connection, reference: &Reference) {
-        if let Some(process) = connection.monitors.remove(reference) {
-            unwatch(&process, connection, reference);
-        }
-    }
-
-    fn linked_by(&self, connection: &Connection, from: Pid, to: Pid) -> Result<(), Violation> {
-        if from.node != connection.atom {
-            return Err(Violation::Foreign { signal: "link" });
-        }
-        if let Some(process) = self.process(&to)
-            && let Some(mut state) = process.alive()
-        {
-            state.links.linked_by(from);
-            return Ok(());
-        }
-        Ok(connection.send_exit(to, from, &reason::atom("noproc"))?)
-    }
-
-    /// The acknowledgement, if the peer waits for one, goes out before anything that the process sends from now on.
-    fn unlinked_by(
-        &self,
-        connection: &Connection,
-        id: Option<NonZeroU64>,
-        from: Pid,
-        to: Pid,
-    ) -> Result<(), Violation> {
-        if from.node != connection.atom || from.creation != connection.creation {
-            return Ok(());
-        }
-        let process = self.process(&to);
-        let mut state = process.as_ref().and_then(|process| process.alive());
-        if let Some(state) = &mut state {
-            state.links.unlinked_by(&from);
-        }
-        let Some(id) = id else { return Ok(()) };
-        let ack = connection.forms.unlink_ack(id, to, from);
-        Ok(connection.outbox.send(&ack.control().from, &ack, |_| {})?)
-    }
-
-    /// A linked process of the peer has ended.
-    pub(crate) fn link_broken(
-        &self,
-        connection: &Connection,
-        from: &Pid,
-        to: &Pid,
-        reason: impl Into<Cause>,
-    ) -> Result<(), Violation> {
-        if from.node != connection.atom {
-            return Err(Violation::Foreign { signal: "link's end" });
-        }
-        let Some(process) = self.process(to) else { return Ok(()) };
-        let mut cause = reason.into();
-        if process.alive().is_none_or(|state| state.exits != Exits::Trap) {
-            // First of all: if the reason is malformed, the link is left for the end of the connection to break.
-            match cause.into_reason() {
-                Some(reason) => cause = reason.into(),
-                None => return Ok(()),
-            }
-        }
-        let active = process.alive().is_some_and(|mut state| state.links.ended(from));
-        if active {
-            self.exit_signal(&process, from.clone(), cause);
-        }
-        Ok(())
-    }
-
-    /// A process of the peer calls `exit(To, Reason)`.
-    pub(crate) fn exit_by(&self, from: Pid, to: &Pid, reason: impl Into<Cause>) {
         if let Some(process) = self.process(to) {
-            self.exit_request(&process, from, reason);
+            process.monitor_fired(&self.identity.own_reference(reference), reason);
         }
-    }
-
-    /// A process of the peer calls `exit(Alias, Reason)`.
-    pub(crate) fn exit_alias_by(&self, from: Pid, to: &Reference, reason: impl Into<Cause>) {
-        if let Some(process) = self.process_of_alias(to) {
-            self.exit_request(&process, from, reason);
-        }
-    }
-}
-
-/// A process of the peer monitors this one no longer.
-fn unwatch(process: &Core, connection: &Connection, reference: &Reference) {
-    if let Some(mut state) = process.alive() {
-        state.unwatch(&connection.atom, reference);
     }
 }
 

@@ -2,17 +2,12 @@
 //!
 //! Erlang docs: *Reference Manual*, section "Process Aliases".
 
-use peerl_proto::node_name::NodeName;
 use peerl_term::{Encoded, Reference};
 use serde::Serialize;
 
 use super::{Payload, Process, SendError};
+use crate::kernel::address::Address;
 use crate::kernel::identity::Identity;
-
-/// A message is for an alias of a node that knows none.
-#[derive(Debug, thiserror::Error)]
-#[error("the peer knows no aliases")]
-struct NoAliases;
 
 impl Process {
     /// Makes an alias: messages sent to it come to this process, as long as it is alive and has not
@@ -36,21 +31,7 @@ impl Process {
     pub async fn send_to_alias(&self, alias: &Reference, message: &impl Serialize) -> Result<(), SendError> {
         let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
-        let inner = self.inner();
-        if inner.kernel.identity.is_own(alias.node()) {
-            inner.send_here(inner.kernel.process_of_alias(alias), Payload::Encoded(payload)).await;
-            return Ok(());
-        }
-        let connection = inner.network.connect(&NodeName::new(alias.node())?).await?;
-        let failed = |error: &dyn std::error::Error| SendError::Connection {
-            peer: connection.peer.clone(),
-            what: error.to_string(),
-        };
-        let control =
-            connection.forms.alias_send(self.pid().clone(), alias.clone()).ok_or_else(|| failed(&NoAliases))?;
-        connection.outbox.ready(self.pid(), payload.bytes().len()).await.map_err(|error| failed(&error))?;
-        let sent = connection.outbox.send_term(self.pid(), &control, &Payload::Encoded(payload).into_raw());
-        sent.map_err(|error| failed(&error))
+        self.inner().send_from(self.pid(), Address::Alias(alias), Payload::Encoded(payload)).await
     }
 
     /// Takes an alias back. Says whether it was one of this process.

@@ -1,11 +1,13 @@
 //! Messages that are sent to a node only if it is connected, at once.
 
-use peerl_proto::control::ProcessId;
 use peerl_term::{RawTerm, Term};
 
-use super::{Destination, Payload, Process, send_payload};
+use super::send::queue;
+use super::{Destination, Payload, Process};
+use crate::kernel::address::Address;
 use crate::kernel::connection::QueueError;
-use crate::kernel::process::{Core, Message};
+use crate::kernel::place::Place;
+use crate::kernel::process::Message;
 use crate::kernel::router::Routed;
 
 /// Why a message was not sent to a node that was to be connected.
@@ -70,43 +72,32 @@ impl Process {
 
     fn send_at_once(&self, to: Destination, payload: Payload<'_>) -> Result<(), NotSent> {
         let kernel = &self.inner.kernel;
-        let (to, node) = match to {
-            Destination::Process(pid) if kernel.identity.is_own(&pid.node) => {
-                return self.deliver_at_once(kernel.process(&pid), payload);
+        let address = to.address(&kernel.identity);
+        let connection = match kernel.place(address) {
+            Place::Here(None) => return Ok(()),
+            Place::Here(Some(process)) => {
+                return match kernel.deliver(process, Message::User(payload.into_raw())) {
+                    Routed::Full(..) => Err(NotSent::Full),
+                    _ => Ok(()),
+                };
             }
-            Destination::Name(name) => return self.deliver_at_once(kernel.processes.whereis(&name), payload),
-            Destination::Remote(name, node) if node == kernel.identity.name => {
-                return self.deliver_at_once(kernel.processes.whereis(&name), payload);
-            }
-            Destination::Process(pid) => {
-                let node = pid.node.clone();
-                (ProcessId::Pid(pid), node)
-            }
-            Destination::Remote(name, node) => (ProcessId::Name(name), node.as_atom().clone()),
+            Place::Connected(connection) => connection,
+            Place::Unconnected => return Err(NotSent::NotConnected),
         };
-        let connection = kernel.connections.get(&node).ok_or(NotSent::NotConnected)?;
         if let Payload::Term(term) = &payload
             && !connection.can_take(term)
         {
             return Err(NotSent::Unsendable);
         }
-        let from = &self.core.pid;
-        match to {
+        if let Address::Process(to) = address
+            && connection.never_made(to)
+        {
             // As to a process that has ended.
-            ProcessId::Pid(to) if connection.never_made(&to) => {}
-            ProcessId::Pid(to) => send_payload(&connection, from, &connection.forms.send(from.clone(), to), payload)?,
-            ProcessId::Name(to) => {
-                send_payload(&connection, from, &connection.forms.reg_send(from.clone(), to), payload)?;
-            }
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn deliver_at_once(&self, to: Option<std::sync::Arc<Core>>, payload: Payload<'_>) -> Result<(), NotSent> {
-        let Some(process) = to else { return Ok(()) };
-        match self.inner.kernel.deliver(process, Message::User(payload.into_raw())) {
-            Routed::Full(..) => Err(NotSent::Full),
-            _ => Ok(()),
+        match queue(&connection, &self.core.pid, address, payload) {
+            Some(queued) => Ok(queued?),
+            None => Err(NotSent::Unsendable),
         }
     }
 }

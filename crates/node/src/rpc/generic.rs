@@ -21,9 +21,12 @@ use super::call::within;
 use super::call_error::not_sent;
 use super::reply::read;
 use crate::inner::Inner;
-use crate::kernel::connection::{Answer, Connection, Sender, Sent};
+use crate::kernel::address::Address;
+use crate::kernel::connection::{Answer, Connection, Sender};
+use crate::kernel::place::Place;
 use crate::kernel::process::{MailboxPolicy, Message};
 use crate::kernel::reply_tag::{alias_tag, reply_tag};
+use crate::kernel::signal::Delivery;
 use crate::node::Node;
 use crate::process::{Destination, Ended, Process};
 
@@ -83,21 +86,16 @@ async fn make<T: DeserializeOwned>(
     request: &RawTerm,
     unmonitored: Option<Duration>,
 ) -> Result<T, CallError> {
-    let (peer, target) = match to {
-        to @ Destination::Name(_) => return make_here(node, to, request).await,
-        Destination::Process(pid) if node.kernel.identity.is_local(&pid) => {
-            return make_here(node, Destination::Process(pid), request).await;
-        }
-        Destination::Remote(name, peer) if peer == node.kernel.identity.name => {
-            return make_here(node, Destination::Name(name), request).await;
-        }
-        Destination::Process(pid) => match NodeName::new(&pid.node) {
-            Ok(peer) => (peer, ProcessId::Pid(pid)),
+    let address = to.address(&node.kernel.identity);
+    let connection = match node.kernel.place(address) {
+        Place::Here(_) => return make_here(node, to, request).await,
+        Place::Connected(connection) => connection,
+        Place::Unconnected => match NodeName::new(address.node()) {
+            Ok(peer) => Box::pin(node.network.connect(&peer)).await?,
             Err(_) => return Err(CallError::Signal(Term::atom("noproc"))),
         },
-        Destination::Remote(name, peer) => (peer, ProcessId::Name(name)),
     };
-    let connection = Box::pin(node.network.connect(&peer)).await?;
+    let Some(target) = address.process_id() else { return Err(CallError::Signal(Term::atom("noproc"))) };
     let number = node.kernel.identity.next_reference_number();
     let sender = Sender::call(number);
     if connection.outbox.ready(sender, request.bytes().len()).await.is_err() {
@@ -107,7 +105,7 @@ async fn make<T: DeserializeOwned>(
     let answer = connection.calls.start(number)?;
     let guard = Waiting { node, connection: &connection, number, target: &target };
     let monitor = connection.send_monitor(node.kernel.requester.clone(), target.clone(), reference.clone());
-    let limit = if monitor.map_err(not_sent)? == Sent::Yes { None } else { unmonitored };
+    let limit = if monitor.map_err(not_sent)? == Delivery::Done { None } else { unmonitored };
     let alias = connection.flags.contains(DistributionFlags::ALIAS);
     let start = |out: &mut MessageBuffer<'_>| {
         encode::tuple_header(3, out);
@@ -259,11 +257,11 @@ impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
     pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Encoded) {
         let message = message.into();
-        if let Some(process) = self.kernel.process(&to.pid) {
-            let _ = process.deliver(Message::User(message));
-            return;
-        }
-        let Some(connection) = self.kernel.connections.get(&to.pid.node) else { return };
+        let connection = match self.kernel.place(Address::Process(&to.pid)) {
+            Place::Here(Some(process)) => return drop(process.deliver(Message::User(message))),
+            Place::Connected(connection) => connection,
+            Place::Here(None) | Place::Unconnected => return,
+        };
         // The caller may have been named by another node.
         if connection.never_made(&to.pid) || !connection.can_take(&to.tag) {
             return;

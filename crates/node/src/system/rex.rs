@@ -147,7 +147,7 @@ async fn evaluate(
 fn send(process: &Process, to: Destination, message: Term) {
     let (node, pid) = (process.inner().clone(), process.pid().clone());
     tokio::spawn(async move {
-        let _ = node.send_from(&pid, to, Payload::Term(&message)).await;
+        let _ = node.send_from(&pid, to.address(&node.kernel.identity), Payload::Term(&message)).await;
     });
 }
 

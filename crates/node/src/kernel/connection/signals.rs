@@ -10,27 +10,45 @@ use peerl_proto::control::{Control, Offered, ProcessId};
 use peerl_term::{Pid, Reference, Sink, encode};
 
 use super::{Connection, QueueError};
+use crate::kernel::address::Address;
 use crate::kernel::reason::{Reason, Returned};
-
-/// Whether a signal went to the peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Sent {
-    /// It is queued.
-    Yes,
-    /// The peer takes no such signals.
-    NotOffered,
-}
+use crate::kernel::signal::{Delivery, Signal};
 
 impl Connection {
+    /// Queues a signal of a process of this node.
+    pub(crate) fn signal(&self, from: &Pid, to: Address<'_>, signal: Signal<'_>) -> Result<Delivery, QueueError> {
+        let queued = |queued: Result<(), QueueError>| queued.map(|()| Delivery::Done);
+        match (signal, to) {
+            (Signal::Link, Address::Process(to)) => queued(self.send_link(from.clone(), to.clone())),
+            (Signal::Unlink(id), Address::Process(to)) => self.send_unlink(id, from.clone(), to.clone()),
+            (Signal::Exit(reason), Address::Process(to)) => queued(self.send_exit(from.clone(), to.clone(), reason)),
+            (Signal::Exit2(reason), Address::Process(to)) => queued(self.send_exit2(from.clone(), to.clone(), reason)),
+            (Signal::Down { name, reference, reason }, Address::Process(to)) => {
+                self.monitors.fired(reference, from);
+                let sender = name.map_or_else(|| ProcessId::Pid(from.clone()), |name| ProcessId::Name(name.clone()));
+                self.send_down(from, sender, to.clone(), reference.clone(), reason)
+            }
+            (Signal::Monitor(reference), to) => match to.process_id() {
+                Some(to) => self.send_monitor(from.clone(), to, reference.clone()),
+                None => Ok(Delivery::NotOffered),
+            },
+            (Signal::Demonitor(reference), to) => match to.process_id() {
+                Some(to) => queued(self.send_demonitor(from.clone(), to, reference.clone())),
+                None => Ok(Delivery::NotOffered),
+            },
+            // Names and aliases are not linked to, nor do they end.
+            (_, Address::Name(..) | Address::Alias(_)) => Ok(Delivery::NotOffered),
+        }
+    }
+
     /// A linked process has ended.
-    pub(crate) fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
+    fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
         let reason = self.fit_reason(reason);
         self.send_with(&from.clone(), &self.forms.exit(from, to), &reason)
     }
 
     /// `exit(To, Reason)`.
-    pub(crate) fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
+    fn send_exit2(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
         let reason = self.fit_reason(reason);
         self.send_with(&from.clone(), &self.forms.exit2(from, to), &reason)
     }
@@ -43,11 +61,11 @@ impl Connection {
         to: Pid,
         reference: Reference,
         reason: &Reason,
-    ) -> Result<Sent, QueueError> {
+    ) -> Result<Delivery, QueueError> {
         let reason = self.fit_reason(reason);
         match self.forms.monitor_exit(from, to, reference) {
-            Some(control) => self.send_with(sender, &control, &reason).map(|()| Sent::Yes),
-            None => Ok(Sent::NotOffered),
+            Some(control) => self.send_with(sender, &control, &reason).map(|()| Delivery::Done),
+            None => Ok(Delivery::NotOffered),
         }
     }
 
@@ -58,13 +76,13 @@ impl Connection {
         to: Pid,
         reference: Reference,
         returned: Returned,
-    ) -> Result<Sent, QueueError> {
+    ) -> Result<Delivery, QueueError> {
         let from = ProcessId::Pid(process.clone());
         if returned.value.has_records() {
             return self.send_down(&process, from, to, reference, &returned.into());
         }
         let Some(control) = self.forms.monitor_exit(from, to, reference) else {
-            return Ok(Sent::NotOffered);
+            return Ok(Delivery::NotOffered);
         };
         let Returned { id, value } = returned;
         if value.bytes().len() < Fragments::LARGE {
@@ -72,10 +90,10 @@ impl Connection {
                 id.encode_return(out);
                 out.put(value.bytes());
             });
-            return sent.map(|()| Sent::Yes);
+            return sent.map(|()| Delivery::Done);
         }
         let value = value.into();
-        self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value, &[]).map(|()| Sent::Yes)
+        self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value, &[]).map(|()| Delivery::Done)
     }
 
     /// Sends a signal with its reason, encoded anew for this peer.
@@ -88,20 +106,20 @@ impl Connection {
         }
     }
 
-    pub(crate) fn send_link(&self, from: Pid, to: Pid) -> Result<(), QueueError> {
+    fn send_link(&self, from: Pid, to: Pid) -> Result<(), QueueError> {
         let control = self.forms.link(from, to);
         self.outbox.send(&control.control().from, &control, |_| {})
     }
 
     /// An unlink that is sent is acknowledged later.
-    pub(crate) fn send_unlink(&self, id: NonZeroU64, from: Pid, to: Pid) -> Result<Sent, QueueError> {
-        let Some(control) = self.forms.unlink(id, from, to) else { return Ok(Sent::NotOffered) };
-        self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Sent::Yes)
+    fn send_unlink(&self, id: NonZeroU64, from: Pid, to: Pid) -> Result<Delivery, QueueError> {
+        let Some(control) = self.forms.unlink(id, from, to) else { return Ok(Delivery::NotOffered) };
+        self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Delivery::Done)
     }
 
-    pub(crate) fn send_monitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<Sent, QueueError> {
-        let Some(control) = self.forms.monitor(from, to, reference) else { return Ok(Sent::NotOffered) };
-        self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Sent::Yes)
+    pub(crate) fn send_monitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<Delivery, QueueError> {
+        let Some(control) = self.forms.monitor(from, to, reference) else { return Ok(Delivery::NotOffered) };
+        self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Delivery::Done)
     }
 
     pub(crate) fn send_demonitor(&self, from: Pid, to: ProcessId, reference: Reference) -> Result<(), QueueError> {

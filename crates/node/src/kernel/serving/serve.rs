@@ -10,9 +10,10 @@ use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags,
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
 use super::job::Job;
-use crate::kernel::connection::{Added, Connection, QueueError, Sent};
+use crate::kernel::connection::{Added, Connection, QueueError};
 use crate::kernel::process::{Core, MailboxPolicy};
 use crate::kernel::reason::{JobEnd, Reason};
+use crate::kernel::signal::Delivery;
 use crate::kernel::state::Kernel;
 
 /// How many calls are served before the task that writes has its turn.
@@ -183,7 +184,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     // Callers by `erpc` are not told the pid. Most calls have their value at once, and need no process.
     let _ = connection.outbox.send_held(&pid, &reply);
     let sent = match (&mut job).now_or_never() {
-        Some(_) if !options.monitor => Ok(Sent::NotOffered),
+        Some(_) if !options.monitor => Ok(Delivery::NotOffered),
         Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
             let connection = connection.clone();
             tokio::spawn(async move {
@@ -191,7 +192,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
                     let _ = connection.send_returned(pid, from, reference, returned);
                 }
             });
-            Ok(Sent::NotOffered)
+            Ok(Delivery::NotOffered)
         }
         Some(JobEnd::Returned(returned)) => connection.send_returned(pid, from, reference, returned),
         Some(JobEnd::Other(reason)) => {
@@ -200,10 +201,10 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         None => {
             let process = process(pid, reference, from, &job);
             tokio::spawn(go_on(active, connection.clone(), process, job));
-            Ok(Sent::NotOffered)
+            Ok(Delivery::NotOffered)
         }
     };
-    if sent != Ok(Sent::Yes) {
+    if sent != Ok(Delivery::Done) {
         connection.outbox.release();
     }
 }

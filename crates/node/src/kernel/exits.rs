@@ -1,0 +1,125 @@
+//! Exit signals, the end of processes, and what the end of a process or of a connection means to the others.
+//!
+//! Erlang docs: *Reference Manual*, section "Processes", "Exit Signals".
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Pid, Reference};
+
+use super::address::Address;
+use super::process::{Core, Down, EndedState, Exit, Exits, Message, Monitored, Watched};
+use super::reason::{self, Cause, Reason};
+use super::signal::Signal;
+use super::state::Kernel;
+
+/// Processes that are to be ended. Each may end those that it is linked to: a queue, since recursion would overflow the
+/// stack.
+#[derive(Default)]
+pub(crate) struct Ending(VecDeque<(Arc<Core>, Reason)>);
+
+impl Kernel {
+    /// Ends a process: those that are linked to it or monitor it are told.
+    pub(crate) fn end(&self, process: &Arc<Core>, reason: &Reason) {
+        self.end_all(Ending(VecDeque::from([(process.clone(), reason.clone())])));
+    }
+
+    /// Ends these processes, and in turn those of this node that are linked to them.
+    pub(super) fn end_all(&self, mut ending: Ending) {
+        while let Some((process, reason)) = ending.0.pop_front() {
+            let Some(ended) = process.end(&reason) else { continue };
+            self.processes.remove(&process.pid, &ended.names, &ended.aliases);
+            self.propagate_end(&process.pid, ended, &reason, &mut ending);
+        }
+    }
+
+    fn propagate_end(&self, pid: &Pid, ended: EndedState, reason: &Reason, ending: &mut Ending) {
+        // A node that is not connected has been told by the end of the connection.
+        for linked in ended.links {
+            let _ = self.signal_and(pid, Address::Process(&linked), Signal::Exit(reason), ending);
+        }
+        for (reference, watcher) in ended.watchers {
+            let down = Signal::Down { name: watcher.name.as_ref(), reference: &reference, reason };
+            let _ = self.signal_and(pid, Address::Process(&watcher.pid), down, ending);
+        }
+        for (reference, watched) in ended.watched {
+            self.stop_watching(pid, &watched, &reference, ending);
+        }
+    }
+
+    /// `exit(To, Reason)`: `kill` cannot be trapped, `normal` does nothing to a process that does not trap exits.
+    pub(super) fn exit_request(&self, to: &Arc<Core>, from: Pid, reason: impl Into<Cause>, ending: &mut Ending) {
+        let cause = reason.into();
+        let ignored = to.alive().is_none_or(|state| state.exits == Exits::Ignore);
+        if !ignored && cause.is_atom("kill") {
+            ending.0.push_back((to.clone(), reason::atom("killed")));
+        } else {
+            self.exit_signal(to, from, cause, ending);
+        }
+    }
+
+    /// The exit signal of a linked process, or of `exit/2`.
+    pub(super) fn exit_signal(&self, to: &Arc<Core>, from: Pid, reason: impl Into<Cause>, ending: &mut Ending) {
+        let cause = reason.into();
+        let Some(exits) = to.alive().map(|state| state.exits) else { return };
+        match exits {
+            Exits::Trap => to.deliver_signal(Message::Exit(Box::new(Exit { from, reason: cause.into_raw() }))),
+            Exits::End if !cause.is_atom("normal") => {
+                if let Some(reason) = cause.into_reason() {
+                    ending.0.push_back((to.clone(), reason));
+                }
+            }
+            Exits::End => {}
+            // It is still decoded: a malformed one ends the connection that it came by.
+            Exits::Ignore => drop(cause.into_reason()),
+        }
+    }
+
+    /// A process of a peer calls `exit(To, Reason)`.
+    pub(super) fn exit_by_peer(&self, from: Pid, to: &Pid, reason: impl Into<Cause>) {
+        self.exit_process_by_peer(self.process(to), from, reason);
+    }
+
+    /// A process of a peer calls `exit(Alias, Reason)`.
+    pub(super) fn exit_alias_by_peer(&self, from: Pid, to: &Reference, reason: impl Into<Cause>) {
+        self.exit_process_by_peer(self.process_of_alias(to), from, reason);
+    }
+
+    fn exit_process_by_peer(&self, to: Option<Arc<Core>>, from: Pid, reason: impl Into<Cause>) {
+        let Some(process) = to else { return };
+        let mut ending = Ending::default();
+        self.exit_request(&process, from, reason, &mut ending);
+        self.end_all(ending);
+    }
+
+    /// All processes learn that a node cannot be reached any more: `noconnection`.
+    pub(super) fn node_gone(&self, node: &NodeName) {
+        let noconnection = reason::atom("noconnection");
+        let of_node = |pid: &Pid| pid.node == *node.as_atom();
+        let mut ending = Ending::default();
+        for process in self.processes.all() {
+            let (links, watched) = {
+                let Some(mut state) = process.alive() else { continue };
+                state.watchers.retain(|_, watcher| !of_node(&watcher.pid));
+                if state.spawner.as_ref().is_some_and(|(_, pid)| of_node(pid)) {
+                    state.spawner = None;
+                }
+                let gone = |watched: &Watched| match &watched.object {
+                    Monitored::Process(pid) => of_node(pid),
+                    Monitored::Name(_, of) => of == node,
+                };
+                let watched: Vec<_> = state.watched.extract_if(|_, watched| gone(watched)).collect();
+                (state.links.take_where(of_node), watched)
+            };
+            for (reference, Watched { object, .. }) in watched {
+                let down = Down { reference, object, reason: noconnection.to_raw() };
+                process.deliver_signal(Message::Down(Box::new(down)));
+            }
+            for pid in links {
+                self.exit_signal(&process, pid, noconnection.clone(), &mut ending);
+            }
+        }
+        self.end_all(ending);
+    }
+}

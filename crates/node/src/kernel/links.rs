@@ -1,0 +1,128 @@
+//! Links between processes: when one of the two ends, the other gets an exit signal.
+//!
+//! Erlang docs: *Reference Manual*, section "Processes", "Links"; *Distribution Protocol*, section "New Link Protocol".
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use peerl_term::Pid;
+
+use super::address::Address;
+use super::connection::Connection;
+use super::exits::Ending;
+use super::process::{Core, Exits};
+use super::reason::{self, Cause};
+use super::router::Violation;
+use super::signal::{Delivery, Signal};
+use super::state::Kernel;
+
+impl Core {
+    /// Another process links to this one. Says whether this one lives.
+    pub(super) fn linked_by(&self, other: &Pid) -> bool {
+        self.alive().map(|mut state| state.links.linked_by(other.clone())).is_some()
+    }
+}
+
+impl Kernel {
+    /// Links a process to another one. If that is not there, or its node is not connected, the process gets an exit signal
+    /// with `noproc` or `noconnection`.
+    pub(crate) fn link(&self, process: &Arc<Core>, other: &Pid) {
+        if *other == process.pid {
+            return;
+        }
+        let is_new = process.alive().is_some_and(|mut state| state.links.link(other.clone()));
+        if is_new && self.signal(&process.pid, Address::Process(other), Signal::Link) == Delivery::Unreachable {
+            let mut ending = Ending::default();
+            self.break_link(process, other, reason::atom("noconnection"), &mut ending);
+            self.end_all(ending);
+        }
+    }
+
+    /// Ends a link, if there is one.
+    pub(crate) fn unlink(&self, process: &Arc<Core>, other: &Pid) {
+        let Some(id) = process.alive().and_then(|mut state| state.links.unlink(other)) else { return };
+        let delivery = self.signal(&process.pid, Address::Process(other), Signal::Unlink(id));
+        // Nobody acknowledges what was not sent.
+        if delivery != Delivery::Done
+            && let Some(mut state) = process.alive()
+        {
+            state.links.unlink_acknowledged(other, id.get());
+        }
+    }
+
+    /// A process that was linked to this one has ended, or cannot be reached.
+    pub(super) fn break_link(&self, to: &Arc<Core>, from: &Pid, cause: impl Into<Cause>, ending: &mut Ending) {
+        let was_active = to.alive().is_some_and(|mut state| state.links.ended(from));
+        if was_active {
+            self.exit_signal(to, from.clone(), cause, ending);
+        }
+    }
+
+    /// A process of a peer links to one of this node.
+    pub(super) fn linked_by_peer(&self, connection: &Connection, from: &Pid, to: &Pid) -> Result<(), Violation> {
+        if from.node != connection.atom {
+            return Err(Violation::Foreign { signal: "link" });
+        }
+        if !self.process(to).is_some_and(|process| process.linked_by(from)) {
+            let _ = connection.signal(to, Address::Process(from), Signal::Exit(&reason::atom("noproc")))?;
+        }
+        Ok(())
+    }
+
+    /// A process of a peer unlinks from one of this node. The acknowledgement, if the peer waits for one, goes out before
+    /// anything that the process sends from now on.
+    pub(super) fn unlinked_by_peer(
+        &self,
+        connection: &Connection,
+        id: Option<NonZeroU64>,
+        from: Pid,
+        to: Pid,
+    ) -> Result<(), Violation> {
+        if from.node != connection.atom || from.creation != connection.creation {
+            return Ok(());
+        }
+        let process = self.process(&to);
+        let mut state = process.as_ref().and_then(|process| process.alive());
+        if let Some(state) = &mut state {
+            state.links.unlinked_by(&from);
+        }
+        let Some(id) = id else { return Ok(()) };
+        let ack = connection.forms.unlink_ack(id, to, from);
+        Ok(connection.outbox.send(&ack.control().from, &ack, |_| {})?)
+    }
+
+    /// A process of a peer acknowledges that the link is no more.
+    pub(super) fn unlink_acknowledged_by_peer(&self, id: u64, from: &Pid, to: &Pid) {
+        if let Some(process) = self.process(to)
+            && let Some(mut state) = process.alive()
+        {
+            state.links.unlink_acknowledged(from, id);
+        }
+    }
+
+    /// A linked process of a peer has ended.
+    pub(super) fn link_broken_by_peer(
+        &self,
+        connection: &Connection,
+        from: &Pid,
+        to: &Pid,
+        reason: impl Into<Cause>,
+    ) -> Result<(), Violation> {
+        if from.node != connection.atom {
+            return Err(Violation::Foreign { signal: "link's end" });
+        }
+        let Some(process) = self.process(to) else { return Ok(()) };
+        let mut cause = reason.into();
+        if process.alive().is_none_or(|state| state.exits != Exits::Trap) {
+            // First of all: if the reason is malformed, the link is left for the end of the connection to break.
+            match cause.into_reason() {
+                Some(reason) => cause = reason.into(),
+                None => return Ok(()),
+            }
+        }
+        let mut ending = Ending::default();
+        self.break_link(&process, from, cause, &mut ending);
+        self.end_all(ending);
+        Ok(())
+    }
+}

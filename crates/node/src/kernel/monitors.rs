@@ -1,0 +1,134 @@
+//! Monitors: the end of a process is told to who watches it.
+//!
+//! Erlang docs: *Reference Manual*, section "Processes", "Monitors".
+
+use std::sync::Arc;
+
+use peerl_proto::control::ProcessId;
+use peerl_term::{Pid, RawTerm, Reference};
+
+use super::address::Address;
+use super::connection::{Added, Connection};
+use super::exits::Ending;
+use super::process::{Core, Down, Message, MonitorId, Monitored, Watched, Watcher};
+use super::reason;
+use super::router::Violation;
+use super::signal::{Delivery, Signal};
+use super::state::Kernel;
+
+impl Core {
+    /// What this process monitors has ended.
+    pub(super) fn monitor_fired(&self, reference: &Reference, reason: RawTerm) {
+        let watched = self.alive().and_then(|mut state| state.watched.remove(reference));
+        if let Some(Watched { object, .. }) = watched {
+            self.deliver_signal(Message::Down(Box::new(Down { reference: reference.clone(), object, reason })));
+        }
+    }
+}
+
+impl Kernel {
+    /// Monitors a process. If that is not there, or its node is not connected, `noproc` or `noconnection` comes at once.
+    pub(crate) fn monitor(&self, watcher: &Arc<Core>, object: Monitored, reference: &Reference) {
+        if let Some(mut state) = watcher.alive() {
+            state.watched.insert(reference.clone(), Watched { object: object.clone(), here: None });
+        }
+        if self.signal(&watcher.pid, (&object).into(), Signal::Monitor(reference)) == Delivery::Unreachable {
+            watcher.monitor_fired(reference, reason::atom("noconnection").to_raw());
+        }
+    }
+
+    /// Ends a monitor. Says whether it was still there.
+    pub(crate) fn demonitor(&self, watcher: &Core, reference: &Reference) -> bool {
+        let watched = watcher.alive().and_then(|mut state| state.watched.remove(reference));
+        let Some(watched) = watched else { return false };
+        self.stop_watching(&watcher.pid, &watched, reference, &mut Ending::default());
+        true
+    }
+
+    /// Tells the watched side that the monitor is no more.
+    pub(super) fn stop_watching(&self, watcher: &Pid, watched: &Watched, reference: &Reference, ending: &mut Ending) {
+        let to = watched.here.as_ref().map_or_else(|| Address::from(&watched.object), Address::Process);
+        // On a node that is gone there is nothing to be told.
+        let _ = self.signal_and(watcher, to, Signal::Demonitor(reference), ending);
+    }
+
+    /// A process of this node monitors another one of this node.
+    pub(super) fn monitored_here(
+        &self,
+        watcher: &Pid,
+        to: Address<'_>,
+        process: Option<Arc<Core>>,
+        reference: &Reference,
+    ) {
+        let Some(watching) = self.process(watcher) else { return };
+        let name = match to {
+            Address::Name(name, _) => Some(name.clone()),
+            Address::Process(_) | Address::Alias(_) => None,
+        };
+        let id = MonitorId { node: watcher.node.clone(), reference: reference.clone() };
+        let watched = process.filter(|process| {
+            let state = process.alive();
+            state.map(|mut state| state.watchers.insert(id, Watcher { pid: watcher.clone(), name })).is_some()
+        });
+        match watched {
+            Some(process) => {
+                if let Some(watched) = watching.alive().as_mut().and_then(|state| state.watched.get_mut(reference)) {
+                    watched.here = Some(process.pid.clone());
+                }
+            }
+            None => watching.monitor_fired(reference, reason::atom("noproc").to_raw()),
+        }
+    }
+
+    /// A process of a peer monitors one of this node.
+    pub(super) fn monitored_by_peer(
+        &self,
+        connection: &Connection,
+        from: Pid,
+        to: ProcessId,
+        reference: Reference,
+    ) -> Result<(), Violation> {
+        if from.node != connection.atom {
+            return Err(Violation::Foreign { signal: "monitor" });
+        }
+        let (process, name) = match &to {
+            ProcessId::Pid(pid) => (self.process(pid), None),
+            ProcessId::Name(name) => (self.processes.whereis(name), Some(name.clone())),
+        };
+        if let Some(process) = process
+            && let Some(mut state) = process.alive()
+        {
+            let added = connection.monitors.add(reference.clone(), process.clone());
+            if !matches!(added, Added::Closed) {
+                state.watchers.insert(
+                    MonitorId { node: from.node.clone(), reference: reference.clone() },
+                    Watcher { pid: from, name },
+                );
+            }
+            drop(state);
+            if let Added::Replaced(before) = added
+                && before.pid != process.pid
+            {
+                unwatch(&before, connection, &reference);
+            }
+            return Ok(());
+        }
+        let _ = connection.send_down(&self.requester, to, from, reference, &reason::atom("noproc"))?;
+        Ok(())
+    }
+
+    /// A process of a peer takes a monitor back. The target that the message names does not matter: a name may have moved
+    /// since.
+    pub(super) fn demonitored_by_peer(&self, connection: &Connection, reference: &Reference) {
+        if let Some(process) = connection.monitors.remove(reference) {
+            unwatch(&process, connection, reference);
+        }
+    }
+}
+
+/// A process of the peer monitors this one no longer.
+fn unwatch(process: &Core, connection: &Connection, reference: &Reference) {
+    if let Some(mut state) = process.alive() {
+        state.unwatch(&connection.atom, reference);
+    }
+}

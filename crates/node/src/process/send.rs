@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use peerl_proto::channel::Fragments;
+use peerl_proto::control::{Control, Offered};
+use peerl_proto::node_name::NodeName;
+use peerl_term::{Encoded, Pid, RawTerm, Term, encode};
+
+use crate::inner::Inner;
+use crate::kernel::address::Address;
+use crate::kernel::connection::{Connection, QueueError};
+use crate::kernel::place::Place;
+use crate::kernel::process::{Core, Message};
+use crate::kernel::router::Routed;
+use crate::network::connect_error::ConnectError;
+
+/// Why a message was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message cannot be a term.
+    #[error("the message cannot be encoded: {0}")]
+    Encode(#[from] peerl_term::serde::Error),
+    /// The peer cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection ended, or the message is too large for the peer.
+    #[error("cannot send to {peer}: {what}")]
+    Connection {
+        /// The peer.
+        peer: NodeName,
+        /// What happened.
+        what: String,
+    },
+    /// The message is for an alias of a node that knows none (before OTP 24).
+    #[error("{0} knows no aliases")]
+    NoAliases(NodeName),
+    /// There is no node of that name.
+    #[error("the pid's node name is not one: {0}")]
+    NodeName(#[from] peerl_proto::node_name::NodeNameError),
+}
+
+/// What is sent, before it is encoded for good.
+pub(crate) enum Payload<'a> {
+    Encoded(Encoded),
+    Term(&'a Term),
+    /// Of this program's own making.
+    Raw(&'a RawTerm),
+}
+
+impl Payload<'_> {
+    /// About how many bytes it has; of a large term, just enough to see that it is large.
+    fn size(&self) -> usize {
+        match self {
+            Self::Encoded(encoded) => encoded.bytes().len(),
+            Self::Term(term) => size(term),
+            Self::Raw(raw) => raw.bytes().len(),
+        }
+    }
+
+    pub(crate) fn into_raw(self) -> RawTerm {
+        match self {
+            Self::Encoded(encoded) => encoded.into(),
+            Self::Term(term) => RawTerm::encoded_from(term),
+            Self::Raw(raw) => raw.clone(),
+        }
+    }
+}
+
+fn size(term: &Term) -> usize {
+    let mut size = 0;
+    let mut open = vec![term];
+    while let Some(term) = open.pop() {
+        size += 8;
+        match term {
+            Term::Binary(bytes) => size += bytes.len(),
+            Term::BitString(bits) => size += bits.bytes().len(),
+            Term::Tuple(elements) => {
+                size += elements.len();
+                open.extend(elements.iter().take(ENOUGH));
+            }
+            Term::List(elements) => {
+                size += elements.len();
+                open.extend(elements.iter().take(ENOUGH));
+            }
+            Term::Map(map) => open.extend(map.iter().take(ENOUGH).flat_map(|(key, value)| [key, value])),
+            _ => {}
+        }
+        if size > Fragments::LARGE {
+            break;
+        }
+    }
+    size
+}
+
+/// So many elements make a term large, whatever they are.
+const ENOUGH: usize = Fragments::LARGE / 8;
+
+impl Inner {
+    /// Connects to the node of a process, unless that is this node or is connected. If that fails, what is done next finds the
+    /// node unconnected.
+    pub(super) async fn reach(&self, to: Address<'_>) {
+        if matches!(self.kernel.place(to), Place::Unconnected)
+            && let Ok(node) = NodeName::new(to.node())
+        {
+            let _ = self.network.connect(&node).await;
+        }
+    }
+
+    pub(crate) async fn send_from(&self, from: &Pid, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
+        let connection = match self.kernel.place(to) {
+            Place::Here(process) => {
+                self.send_here(process, payload).await;
+                return Ok(());
+            }
+            Place::Connected(connection) => connection,
+            Place::Unconnected => self.network.connect(&NodeName::new(to.node())?).await?,
+        };
+        send_on(&connection, from, to, payload).await
+    }
+
+    /// Answers a request that came as a message. Does not connect for it: whoever is gone by now waits no more, and
+    /// a connection that was just ended on purpose is not to come back.
+    pub(crate) async fn answer_from(&self, from: &Pid, to: &Pid, answer: &Term) {
+        match self.kernel.place(Address::Process(to)) {
+            Place::Here(process) => self.send_here(process, Payload::Term(answer)).await,
+            Place::Connected(connection) if !connection.never_made(to) && connection.can_take(answer) => {
+                // A peer that does not read its answers gets none.
+                let _ = send_on(&connection, from, Address::Process(to), Payload::Term(answer)).await;
+            }
+            Place::Connected(_) | Place::Unconnected => {}
+        }
+    }
+
+    /// Answers a request whose answer is small, without waiting for anything.
+    pub(crate) fn answer_at_once(&self, from: &Pid, to: &Pid, answer: &Term) {
+        let answer = RawTerm::encoded_from(answer);
+        match self.kernel.place(Address::Process(to)) {
+            // A process that asks so much that its mailbox is full gets no answer.
+            Place::Here(Some(process)) => drop(process.deliver(Message::User(answer))),
+            Place::Connected(connection) => {
+                let control = connection.forms.send(from.clone(), to.clone());
+                // Nor does a peer that reads none, or has gone.
+                let _ = connection.outbox.send_term(from, &control, &answer);
+            }
+            Place::Here(None) | Place::Unconnected => {}
+        }
+    }
+
+    pub(crate) async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
+        let Some(process) = process else { return };
+        let mut routed = self.kernel.deliver(process, Message::User(payload.into_raw()));
+        while let Routed::Full(process, message) = routed {
+            process.room().await;
+            routed = self.kernel.deliver(process, message);
+        }
+    }
+}
+
+async fn send_on(connection: &Connection, from: &Pid, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
+    let failed = |error: QueueError| SendError::Connection { peer: connection.peer.clone(), what: error.to_string() };
+    connection.outbox.ready(from, payload.size()).await.map_err(failed)?;
+    match queue(connection, from, to, payload) {
+        Some(queued) => queued.map_err(failed),
+        None => Err(SendError::NoAliases(connection.peer.clone())),
+    }
+}
+
+/// Queues a message; `None` if it is for an alias and the peer knows none.
+pub(super) fn queue(
+    connection: &Connection,
+    from: &Pid,
+    to: Address<'_>,
+    payload: Payload<'_>,
+) -> Option<Result<(), QueueError>> {
+    let forms = &connection.forms;
+    Some(match to {
+        Address::Process(to) => queue_as(connection, from, &forms.send(from.clone(), to.clone()), payload),
+        Address::Name(to, _) => queue_as(connection, from, &forms.reg_send(from.clone(), to.clone()), payload),
+        Address::Alias(to) => queue_as(connection, from, &forms.alias_send(from.clone(), to.clone())?, payload),
+    })
+}
+
+fn queue_as(
+    connection: &Connection,
+    from: &Pid,
+    control: &Offered<impl Control>,
+    payload: Payload<'_>,
+) -> Result<(), QueueError> {
+    match payload {
+        Payload::Term(term) if size(term) <= Fragments::LARGE => {
+            connection.outbox.send(from, control, |out| encode::term(term, out))
+        }
+        payload => connection.outbox.send_term(from, control, &payload.into_raw()),
+    }
+}
