@@ -52,6 +52,7 @@ pub use network::transport;
 pub use node::{Node, Nodes, WeakNode};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::cookie::{Cookie, CookieError};
+pub use peerl_proto::error_chain::ErrorChain;
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};
 pub use process::{Destination, Ended, NotSent, Process, RegisterError, SendError};

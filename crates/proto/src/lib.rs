@@ -69,6 +69,7 @@ pub mod connection;
 pub mod control;
 pub mod cookie;
 pub mod epmd;
+pub mod error_chain;
 pub mod fault;
 pub mod flags;
 pub mod frame;
