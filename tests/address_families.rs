@@ -58,7 +58,7 @@ fn addresses_of_a_missing_family_are_left_out() {
     command.arg("epmd").env("ERL_EPMD_ADDRESS", "192.0.2.1,127.0.0.1");
     let refused = with_ipv6.command(command).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("can't listen on 192.0.2.1"), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot listen on 192.0.2.1"), "{refused:?}");
 }
 
 fn start_worker(machine: &Machine, arguments: &[&str]) -> ProcessGuard {

@@ -20,12 +20,12 @@ use crate::{Error, Registration, environment};
 
 /// A client of the EPMD of one host.
 ///
-/// Each request has a connection of its own, as EPMD wants it, and a time-out for all of it, from the look-up
-/// of the host's address to the last byte of the answer. Requests can be dropped at any point.
+/// Each request opens its own connection, as EPMD requires, and has a time-out that covers everything from the
+/// look-up of the host's address to the last byte of the answer. Requests can be dropped at any point.
 #[derive(Debug, Clone)]
 pub struct Client {
     host: String,
-    /// Further addresses of the same host, for when nothing listens at the first.
+    /// Further addresses of the same host, used if nothing listens at the first.
     more: Vec<IpAddr>,
     port: u16,
     timeout: Duration,
@@ -33,10 +33,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// How long a request may take unless said otherwise; the same as in OTP's client.
+    /// The default time-out of a request; the same as in OTP's client.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// How many bytes an answer may have unless said otherwise: room for a thousand of the longest names.
+    /// The default size limit of an answer in bytes: enough for a thousand of the longest names.
     pub const DEFAULT_ANSWER_LIMIT: usize = 1 << 20;
 
     /// A client of the EPMD that listens at `address`.
@@ -44,7 +44,7 @@ impl Client {
         Self::at(address.ip().to_string(), address.port())
     }
 
-    /// A client of the EPMD of `host`, a name or an IP address. The name is resolved anew for each request.
+    /// A client of the EPMD of `host`, a name or an IP address. The name is resolved for each request.
     pub fn at(host: impl Into<String>, port: u16) -> Self {
         Self {
             host: host.into(),
@@ -55,17 +55,17 @@ impl Client {
         }
     }
 
-    /// A client of this host's EPMD, as `ERL_EPMD_PORT` and `ERL_EPMD_ADDRESS` describe it.
+    /// A client of this host's EPMD, by `ERL_EPMD_PORT` and `ERL_EPMD_ADDRESS`.
     ///
     /// # Errors
-    /// [`Error::BadEnvironment`] when one of the two makes no sense.
+    /// [`Error::BadEnvironment`] when one of the two is invalid.
     pub fn from_env() -> Result<Self, Error> {
         let mut addresses = environment::loopbacks()?.into_iter();
         let first = addresses.next().unwrap_or(Ipv4Addr::LOCALHOST.into());
         Ok(Self::new((first, environment::port()?).into()).or_at(addresses))
     }
 
-    /// Tries these addresses, too, one after the other, when nothing listens at those before.
+    /// Adds addresses to try, in order, when nothing listens at those before.
     pub fn or_at(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.more.extend(addresses);
         self
@@ -76,12 +76,12 @@ impl Client {
         Self { host: host.into(), more: Vec::new(), ..self.clone() }
     }
 
-    /// Sets how long a request may take.
+    /// Sets the time-out of a request.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Sets how many bytes an answer may have.
+    /// Sets the size limit of an answer in bytes.
     pub fn with_answer_limit(self, answer_limit: usize) -> Self {
         Self { answer_limit, ..self }
     }
@@ -96,24 +96,23 @@ impl Client {
         self.port
     }
 
-    /// Registers a node; EPMD takes that from its own host only.
+    /// Registers a node; EPMD accepts that only from its own host.
     ///
     /// The node stays registered until the [`Lease`] is released or dropped. Must be called on a tokio runtime,
-    /// as the lease keeps a task there.
+    /// because the lease runs a task.
     ///
     /// # Errors
-    /// [`Error::NameTaken`] when another node has the name, [`Error::NoEpmd`] when nothing answers, and what
-    /// else can go wrong on a connection.
+    /// [`Error::NameTaken`] when another node has the name, [`Error::NoEpmd`] when nothing answers, and errors of the
+    /// connection.
     pub async fn register(&self, node: Registration) -> Result<Lease, Error> {
         let (stream, creation) = self.claim(&node).await?;
         Ok(Lease::new(self.clone(), node, stream, creation))
     }
 
-    /// Asks where the node `name` is; `name` is the part of the node's name before the `@`.
+    /// Looks up the node `name`, which is the part of a node's name before the `@`.
     ///
     /// # Errors
-    /// [`Error::BadName`] when no node can have the name, and what can go wrong on a connection. That no node
-    /// has the name is no error.
+    /// [`Error::BadName`] when the name is invalid, and errors of the connection. An unknown name is not an error.
     pub async fn lookup(&self, name: &str) -> Result<Option<NodeInfo>, Error> {
         const REQUEST: &str = "PORT_PLEASE2_REQ";
         let name = alive_name(name)?;
@@ -123,36 +122,36 @@ impl Client {
             match entry.map_err(|error| self.explain(error, REQUEST))? {
                 None => Ok(None),
                 Some(entry) if entry.name == *name => self.node_info(entry).map(Some),
-                Some(entry) => Err(self.malformed(format!("it answers about {:?}", entry.name))),
+                Some(entry) => Err(self.malformed(format!("it is about {:?}", entry.name))),
             }
         };
         self.in_time(REQUEST, asked).await
     }
 
-    /// Asks for the names and ports of all registered nodes, the one registered last first.
+    /// Lists the names and ports of all registered nodes, the newest first.
     ///
     /// # Errors
-    /// [`Error::AnswerTooLarge`] when there are more names than fit, and what can go wrong on a connection.
+    /// [`Error::AnswerTooLarge`] when the list exceeds the limit, and errors of the connection.
     pub async fn names(&self) -> Result<Vec<NameEntry>, Error> {
-        // Not `erl_dist`'s: it fails as a whole on one strange line, which any process of the host can register.
+        // Not by `erl_dist`: it fails on a single invalid line, which any process of the host can register.
         let answer = self.ask("NAMES_REQ", NamesRequest.encode()).await?;
         Ok(self.parsed(NamesResponse::decode(&answer))?.names)
     }
 
-    /// Asks for all names that EPMD remembers; EPMD answers that to its own host only.
+    /// Lists all names that EPMD remembers; EPMD answers that only to its own host.
     ///
     /// # Errors
     /// See [`Client::names`].
     pub async fn dump(&self) -> Result<Vec<DumpEntry>, Error> {
-        // Not `erl_dist`'s: it fails as a whole on a name that is not UTF-8.
+        // Not by `erl_dist`: it fails on a single name that is not UTF-8.
         let answer = self.ask("DUMP_REQ", DumpRequest.encode()).await?;
         Ok(self.parsed(DumpResponse::decode(&answer))?.entries)
     }
 
-    /// Asks EPMD to end; EPMD takes that from its own host only.
+    /// Ends EPMD; EPMD accepts that only from its own host.
     ///
     /// # Errors
-    /// What can go wrong on a connection. A refusal is no error.
+    /// Errors of the connection. A refusal is not an error.
     pub async fn kill(&self) -> Result<KillResponse, Error> {
         const REQUEST: &str = "KILL_REQ";
         let asked = async {
@@ -166,19 +165,19 @@ impl Client {
         self.parsed(KillResponse::decode(answer.as_bytes()))
     }
 
-    /// Asks EPMD to unregister a node by force; EPMD takes that from its own host only, and only with
+    /// Unregisters a node by force; EPMD accepts that only from its own host, and only with
     /// `ERL_EPMD_RELAXED_COMMAND_CHECK`.
     ///
     /// # Errors
-    /// [`Error::Closed`] when EPMD does not take it, and what else can go wrong on a connection.
+    /// [`Error::Closed`] when EPMD refuses, and errors of the connection.
     pub async fn stop(&self, name: &str) -> Result<StopResponse, Error> {
-        // Not `erl_dist`'s: it has no such request.
+        // Not by `erl_dist`, which lacks the request.
         let name = alive_name(name)?;
         let answer = self.ask("STOP_REQ", StopRequest { name }.encode()).await?;
         self.parsed(StopResponse::decode(&answer))
     }
 
-    /// Registers a node and gives the connection that keeps it registered, and the creation.
+    /// Registers a node; returns the connection that keeps it registered, and the creation.
     pub(crate) async fn claim(&self, node: &NodeInfo) -> Result<(TcpStream, u32), Error> {
         const REQUEST: &str = "ALIVE2_REQ";
         let entry = NodeEntry {
@@ -226,10 +225,10 @@ impl Client {
         let resolved = lookup_host((self.host.as_str(), self.port)).await;
         let mut addresses: Vec<SocketAddr> =
             resolved.map_err(|source| Error::UnknownHost { host: self.host.clone(), source })?.collect();
-        // The daemon listens on IPv4 in almost all installations, while `localhost` resolves to `::1` first.
+        // In almost all installations EPMD listens on IPv4, while `localhost` resolves to `::1` first.
         addresses.sort_by_key(SocketAddr::is_ipv6);
         addresses.extend(self.more.iter().map(|address| SocketAddr::new(*address, self.port)));
-        // An address that swallows packets must leave time for the others and for the answer.
+        // An unresponsive address must leave time for the others and for the answer.
         let each = match addresses.len() as u32 {
             0 | 1 => self.timeout,
             count => self.timeout / (count + 1),
@@ -243,7 +242,7 @@ impl Client {
         for address in addresses {
             match connect(address).await {
                 Ok(stream) => return Ok(Wire::new(stream, self.answer_limit)),
-                Err(source) => failure = told(failure, source),
+                Err(source) => failure = more_informative(failure, source),
             }
         }
         let source = failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
@@ -294,12 +293,12 @@ impl Client {
         }
     }
 
-    fn malformed(&self, reason: impl fmt::Display) -> Error {
-        Error::Malformed { address: self.to_string(), reason: reason.to_string() }
+    fn malformed(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::Malformed { address: self.to_string(), source: source.into() }
     }
 }
 
-/// The host and port, as in `127.0.0.1:4369` or `[::1]:4369`.
+/// The host and port, such as `127.0.0.1:4369` or `[::1]:4369`.
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, .. } = self;
@@ -307,11 +306,11 @@ impl fmt::Display for Client {
     }
 }
 
-/// The error to tell of two: that nothing listens says more than that the host has no such address; else the first.
-fn told(first: Option<io::Error>, next: io::Error) -> Option<io::Error> {
+/// The more informative of two errors: "nothing listens" over "the host has no such address"; else the first.
+fn more_informative(first: Option<io::Error>, next: io::Error) -> Option<io::Error> {
     Some(first.filter(|_| next.kind() != io::ErrorKind::ConnectionRefused).unwrap_or(next))
 }
 
 fn alive_name(name: &str) -> Result<AliveName, Error> {
-    AliveName::new(name).map_err(|reason| Error::BadName { name: name.to_owned(), reason })
+    AliveName::new(name).map_err(|source| Error::BadName { name: name.to_owned(), source })
 }

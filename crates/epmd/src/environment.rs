@@ -1,4 +1,4 @@
-//! The environment variables that `erl` and `epmd` read.
+//! The environment variables of `erl` and `epmd`.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -8,21 +8,21 @@ use crate::{DEFAULT_PORT, Error};
 /// Names the port of EPMD.
 pub const PORT: &str = "ERL_EPMD_PORT";
 
-/// Lists the addresses that EPMD listens on, apart from the loopback addresses.
+/// Lists EPMD's listening addresses, in addition to the loopback addresses.
 pub const ADDRESS: &str = "ERL_EPMD_ADDRESS";
 
-/// Lets anybody on the host end EPMD and unregister names, whatever its value.
+/// If set, to any value, every local client may end EPMD and unregister names.
 pub const RELAXED_COMMAND_CHECK: &str = "ERL_EPMD_RELAXED_COMMAND_CHECK";
 
 /// The port of EPMD: `ERL_EPMD_PORT`, or 4369.
 ///
 /// # Errors
-/// The variable is set to something else than a port.
+/// The value is not a port.
 pub fn port() -> Result<u16, Error> {
     parse_port(variable(PORT)?.as_deref())
 }
 
-/// The addresses of `ERL_EPMD_ADDRESS`, which are separated by commas or blanks; none when it is not set.
+/// The addresses in `ERL_EPMD_ADDRESS`, separated by commas or blanks; empty if it is not set.
 ///
 /// # Errors
 /// One of them is not an IP address.
@@ -30,9 +30,9 @@ pub fn addresses() -> Result<Vec<IpAddr>, Error> {
     parse_addresses(variable(ADDRESS)?.as_deref())
 }
 
-/// The addresses at which a process of this host reaches EPMD; the first one that answers counts.
+/// The addresses at which a process of this host reaches EPMD, in the order to try.
 ///
-/// They are the loopback addresses: whatever `ERL_EPMD_ADDRESS` lists, EPMD listens there too. Those that the list names
+/// They are the loopback addresses: EPMD always listens there, whatever `ERL_EPMD_ADDRESS` lists. Those in the list
 /// come first.
 ///
 /// # Errors
@@ -46,8 +46,8 @@ pub fn loopback() -> IpAddr {
     LOOPBACKS.into_iter().find(|address| has_family(*address)).unwrap_or(LOOPBACKS[0])
 }
 
-/// The addresses that an EPMD of this host should listen on: those of `ERL_EPMD_ADDRESS` and the loopback addresses,
-/// or all addresses of the host when it is not set.
+/// The addresses for an EPMD of this host: those of `ERL_EPMD_ADDRESS` and the loopback addresses, or all addresses
+/// of the host if it is not set.
 ///
 /// # Errors
 /// See [`addresses`].
@@ -56,13 +56,13 @@ pub fn listen_addresses(port: u16) -> Result<Vec<SocketAddr>, Error> {
     Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
-/// Whether this host has the address's family at all: IPv4, or IPv6.
+/// Whether this host supports the address's family, IPv4 or IPv6.
 pub(crate) fn has_family(address: IpAddr) -> bool {
     let loopback: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
     UdpSocket::bind((loopback, 0)).is_ok()
 }
 
-/// Whether `ERL_EPMD_RELAXED_COMMAND_CHECK` is there.
+/// Whether `ERL_EPMD_RELAXED_COMMAND_CHECK` is set.
 pub fn relaxed_command_check() -> bool {
     env::var_os(RELAXED_COMMAND_CHECK).is_some()
 }

@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use peerl_proto::epmd::{AliveName, NameError};
 
-/// Why a conversation with EPMD, or serving as EPMD, failed.
+/// Why a request to EPMD, or serving as EPMD, failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nothing answers where EPMD should be. Start one, or correct the address.
+    /// Nothing listens at EPMD's address. Start EPMD, or correct the address.
     #[error(
-        "no EPMD answers at {address} ({source}): start one with `epmd -daemon`, or set ERL_EPMD_PORT to the port of the one that runs"
+        "no EPMD answers at {address}: start one with `epmd -daemon`, or set ERL_EPMD_PORT to the port of the one that runs"
     )]
     NoEpmd {
         /// The host and port that were tried.
         address: String,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The name of EPMD's host has no address. Correct the name, or the resolver.
-    #[error("the host {host:?} has no address ({source}): check its spelling and the name service")]
+    #[error("the host {host:?} has no address: check its spelling and the name service")]
     UnknownHost {
         /// The name of the host.
         host: String,
-        /// What the resolver says.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// EPMD did not answer in time. It hangs, or a firewall drops what is sent to it.
+    /// EPMD did not answer in time. It hangs, or a firewall drops the packets.
     #[error(
         "EPMD at {address} gave no answer to {request} within {after:?}: check that it is EPMD, and the firewall between"
     )]
@@ -35,11 +35,11 @@ pub enum Error {
         address: String,
         /// The request's name in Erlang's documentation.
         request: &'static str,
-        /// How long it had.
+        /// The time-out.
         after: Duration,
     },
-    /// EPMD closed the connection instead of answering. It does so to requests that only its own host may
-    /// make, and when it has too many connections.
+    /// EPMD closed the connection without an answer. It does so for requests that only its own host may make, and
+    /// when it has too many connections.
     #[error(
         "EPMD at {address} closed the connection without an answer to {request}: it may have too many connections, or take that request from its own host only"
     )]
@@ -59,46 +59,46 @@ pub enum Error {
         /// The name.
         name: AliveName,
     },
-    /// What answers does not speak EPMD's protocol. Correct the port.
-    #[error("what answers at {address} does not speak EPMD's protocol ({reason}): check that EPMD has that port")]
+    /// The answer does not follow EPMD's protocol. Correct the port.
+    #[error("the answer of {address} does not follow EPMD's protocol: check that EPMD has that port")]
     Malformed {
         /// The host and port that were tried.
         address: String,
-        /// What is wrong with the answer.
-        reason: String,
+        /// The error in the answer.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The answer is longer than the client takes. Raise the limit if EPMD has that many names.
-    #[error("the answer of EPMD at {address} is longer than the {limit} bytes that are taken")]
+    /// The answer exceeds the client's limit. Raise the limit if EPMD has that many names.
+    #[error("the answer of EPMD at {address} exceeds the limit of {limit} bytes")]
     AnswerTooLarge {
         /// The host and port of EPMD.
         address: String,
         /// The limit of [`Client::with_answer_limit`](crate::Client::with_answer_limit).
         limit: usize,
     },
-    /// The name asked for cannot be a node's. Give the part before the `@`.
-    #[error("{name:?} is no node name: {reason}; give the part before the `@`")]
+    /// The name is invalid. Give the part of the node's name before the `@`.
+    #[error("{name:?} is not a node name: give the part before the `@`")]
     BadName {
         /// The text.
         name: String,
         /// The rule that it breaks.
-        reason: NameError,
+        source: NameError,
     },
-    /// An environment variable makes no sense. Correct or unset it.
-    #[error("{variable} is {value:?}, and should be {expected}: correct it or unset it")]
+    /// An environment variable is invalid. Correct or unset it.
+    #[error("{variable} is {value:?} instead of {expected}: correct it or unset it")]
     BadEnvironment {
         /// The variable.
         variable: &'static str,
-        /// Its value, or the part of it that makes no sense.
+        /// Its value, or the invalid part of it.
         value: String,
-        /// What it should be.
+        /// The expected form.
         expected: &'static str,
     },
-    /// The connection broke for a reason that has no variant of its own.
-    #[error("the connection to EPMD at {address} broke: {source}")]
+    /// The connection broke for another reason.
+    #[error("the connection to EPMD at {address} broke")]
     Broken {
         /// The host and port of EPMD.
         address: String,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The server's port is in use, most likely by another EPMD. Use that one, or another port.
@@ -107,15 +107,15 @@ pub enum Error {
         address.port(), address.ip()
     )]
     AddressInUse {
-        /// The address that the server should listen on.
+        /// The address.
         address: SocketAddr,
     },
     /// The server cannot listen on an address.
-    #[error("can't listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Bind {
-        /// The address that the server should listen on.
+        /// The address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The server was given no address to listen on.

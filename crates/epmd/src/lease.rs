@@ -11,34 +11,34 @@ use tracing::{debug, info, warn};
 use crate::wire::end_of;
 use crate::{Client, Error, Registration};
 
-/// How long after a failed attempt the next one starts. A new EPMD must know the node within two seconds.
+/// The pause between attempts. OTP expects the node at a new EPMD within two seconds.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// How long one attempt to register again may take, so that an EPMD that hangs is not waited for too long.
+/// The time-out of one attempt, so that an EPMD that hangs does not delay the next.
 const ATTEMPT: Duration = Duration::from_millis(1200);
 
-/// How long [`Lease::release`] waits until EPMD has noticed.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long [`Lease::release`] waits for EPMD to close the connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A node's registration, which lasts while this value does.
+/// A node's registration, which lasts as long as this value.
 ///
-/// When EPMD dies, the lease tries to register the node again twice a second until EPMD is back, and keeps the
-/// creation that the node had first, as OTP does: other nodes know the node's pids by it.
+/// When EPMD dies, the lease tries to register the node again twice a second until EPMD is back. Like OTP, it keeps
+/// the first creation, which is part of the node's pids on other nodes.
 ///
-/// Dropping the lease unregisters the node soon; [`Lease::release`] waits until it is done.
+/// Dropping the lease unregisters the node soon; [`Lease::release`] waits for it.
 pub struct Lease {
     node: Registration,
     creation: u32,
     states: watch::Receiver<LeaseState>,
     release: oneshot::Sender<()>,
-    keeper: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 /// Whether a node is registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaseState {
-    /// EPMD knows the node.
+    /// The node is registered.
     Held,
     /// EPMD has died or dropped the node; the lease tries to register it again.
     Lost,
@@ -49,27 +49,27 @@ pub enum LeaseState {
 }
 
 impl Lease {
-    /// Keeps `stream`, on which `node` has been registered, on a task of its own.
+    /// Keeps `stream`, on which `node` is registered, open in a task.
     pub(crate) fn new(client: Client, node: Registration, stream: TcpStream, creation: u32) -> Self {
         let (state, states) = watch::channel(LeaseState::Held);
         let (release, released) = oneshot::channel();
-        let keeper = Keeper { client: client.with_timeout(ATTEMPT), node: node.clone(), state };
-        Self { node, creation, states, release, keeper: tokio::spawn(keeper.keep(stream, released)) }
+        let task = LeaseTask { client: client.with_timeout(ATTEMPT), node: node.clone(), state };
+        Self { node, creation, states, release, task: tokio::spawn(task.keep(stream, released)) }
     }
 
-    /// Unregisters the node and waits, for at most a second, until EPMD has noticed.
+    /// Unregisters the node and waits, at most a second, for EPMD to confirm by closing.
     pub async fn release(self) {
-        // The keeper is gone already if the runtime that it ran on is.
+        // The task has ended if its runtime has.
         let _ = self.release.send(());
-        let _ = self.keeper.await;
+        let _ = self.task.await;
     }
 
-    /// The creation that EPMD gave the node when it was registered first.
+    /// The creation from the first registration.
     pub fn creation(&self) -> u32 {
         self.creation
     }
 
-    /// What the node has told EPMD about itself.
+    /// The node's description.
     pub fn node(&self) -> &Registration {
         &self.node
     }
@@ -79,7 +79,7 @@ impl Lease {
         *self.states.borrow()
     }
 
-    /// Follows [`Lease::state`]; the channel outlives the lease and ends with [`LeaseState::Released`].
+    /// A channel with [`Lease::state`]; it outlives the lease and ends with [`LeaseState::Released`].
     pub fn states(&self) -> watch::Receiver<LeaseState> {
         self.states.clone()
     }
@@ -95,23 +95,23 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// The task behind a [`Lease`].
-struct Keeper {
+/// The task of a [`Lease`].
+struct LeaseTask {
     client: Client,
     node: Registration,
     state: watch::Sender<LeaseState>,
 }
 
-impl Keeper {
-    /// Runs until `released` has a word or its sender, the lease, is dropped.
+impl LeaseTask {
+    /// Runs until `released` gets a value, or its sender is dropped with the lease.
     async fn keep(self, mut stream: TcpStream, mut released: oneshot::Receiver<()>) {
         loop {
             tokio::select! {
                 _ = &mut released => {
-                    say_goodbye(stream).await;
+                    close_lease(stream).await;
                     break;
                 }
-                // EPMD never sends anything on it; if it does, the protocol is lost.
+                // EPMD sends nothing on this connection; any byte is a protocol violation.
                 () = end_of(&mut stream) => {}
             }
             drop(stream);
@@ -127,7 +127,7 @@ impl Keeper {
         self.state.send_replace(LeaseState::Released);
     }
 
-    /// Tries until the node is registered; the new creation is not used.
+    /// Repeats attempts until the node is registered; ignores the new creation.
     async fn reclaim(&self) -> TcpStream {
         loop {
             match self.client.claim(&self.node).await {
@@ -146,9 +146,9 @@ impl Keeper {
     }
 }
 
-/// Closes the lease and waits until EPMD does so too: then it has unregistered the node.
-async fn say_goodbye(mut stream: TcpStream) {
+/// Closes the lease's connection and waits until EPMD closes it too: then the node is unregistered.
+async fn close_lease(mut stream: TcpStream) {
     if stream.shutdown().await.is_ok() {
-        let _ = timeout(GOODBYE, end_of(&mut stream)).await;
+        let _ = timeout(CLOSE_TIMEOUT, end_of(&mut stream)).await;
     }
 }

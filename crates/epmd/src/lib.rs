@@ -1,20 +1,20 @@
 #![forbid(unsafe_code)]
 //! EPMD, the Erlang port mapper daemon, on tokio: a client and a server.
 //!
-//! EPMD knows on which port each node of a host listens. A node registers when it starts and stays registered
-//! while its connection to EPMD is open; its peers ask EPMD at its host for the port, and then connect there.
+//! EPMD maps the names of a host's nodes to ports. A node registers when it starts and stays registered while its
+//! connection to EPMD is open; its peers query EPMD at its host for the port, and then connect to it.
 //!
 //! ```text
 //!   our node ── Client::register ──▶ EPMD ◀── Client::lookup, names ── whoever looks for a node
 //!            ◀─────── Lease                        the daemon `epmd`, or Server
 //! ```
 //!
-//! * [`Client`] registers, looks up and lists. Its [`Lease`] registers the node again when EPMD has died and
-//!   come back. The conversation is `erl_dist`'s, inside time-outs and size limits.
-//! * [`Server`] takes the place of the daemon `epmd`.
+//! * [`Client`] registers, looks up and lists nodes. Its [`Lease`] registers the node again after a restart of EPMD.
+//! It uses `erl_dist`, with time-outs and size limits.
+//! * [`Server`] replaces the daemon `epmd`.
 //!
-//! The messages are in [`peerl_proto::epmd`]. What this crate does not do: connect to the nodes themselves,
-//! and start the daemon `epmd` as `erl` does.
+//! The messages are in [`peerl_proto::epmd`]. This crate does not connect to nodes, and does not start the daemon
+//! `epmd` as `erl` does.
 //!
 //! ```no_run
 //! use peerl_epmd::{Client, Config, Registration, Server, environment};
@@ -51,5 +51,5 @@ pub use peerl_proto::epmd::{
     StopResponse, TransportProtocol,
 };
 
-/// What a node tells EPMD about itself: the same that EPMD then tells others.
+/// A node's description, as registered with EPMD and returned by it.
 pub type Registration = NodeInfo;

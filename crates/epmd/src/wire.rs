@@ -7,8 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// A connection to EPMD as `erl_dist` needs it: its many small writes go out as one when it flushes, and EPMD
-/// can't send more than a limit (it could state, or just send, more than there is memory for).
+/// A connection to EPMD, for `erl_dist`: it collects small writes until a flush, and bounds the bytes read, because
+/// EPMD could state or send more than fits the memory.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: BufWriter<TcpStream>,
@@ -21,7 +21,7 @@ impl Wire {
         Self { stream, left: limit }.compat()
     }
 
-    /// The connection, once everything written was flushed.
+    /// The connection; all writes must have been flushed.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream.into_inner()
     }
@@ -29,7 +29,7 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // One byte more than allowed tells an answer that is too long from one that just fits.
+        // One more byte than the limit, to distinguish an answer that is too long from one that just fits.
         let room = buf.remaining().min(self.left.saturating_add(1));
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
@@ -57,7 +57,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// The error inside the [`io::Error`] that a [`Wire`] gives when EPMD sends more than its limit.
+/// The error inside the [`io::Error`] of a [`Wire`] when EPMD sends more than the limit.
 #[derive(Debug)]
 pub(crate) struct TooLong;
 
@@ -75,7 +75,7 @@ impl fmt::Display for TooLong {
 
 impl std::error::Error for TooLong {}
 
-/// Waits until the other side of a lease closes it, or sends anything: either ends the registration.
+/// Waits until the other side closes a lease's connection or sends anything: either ends the registration.
 pub(crate) async fn end_of(lease: &mut TcpStream) {
     let _ = lease.read(&mut [0]).await;
 }

@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// An address that swallows packets does not use up the time for the others.
+/// An unresponsive address leaves time for the others.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_address_that_answers_is_found_behind_a_silent_one() {
@@ -16,7 +16,7 @@ async fn an_address_that_answers_is_found_behind_a_silent_one() {
     silent.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     silent.listen(0).unwrap();
     let address = silent.local_addr().unwrap().as_socket().unwrap();
-    // Once its queue is full, Linux drops what asks for a connection.
+    // Once its queue is full, Linux drops connection requests.
     let mut queued = Vec::new();
     while let Ok(stream) = timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
         queued.push(stream.unwrap());

@@ -1,4 +1,4 @@
-//! The client against the daemon `epmd` of Erlang/OTP, and against listeners that mean no good.
+//! The client with the daemon `epmd` of Erlang/OTP, and with hostile listeners.
 
 mod support;
 
@@ -34,7 +34,7 @@ async fn registers_looks_up_lists_and_releases() {
     let mut states = beta_lease.states();
     beta_lease.release().await;
     assert_eq!(*states.borrow_and_update(), LeaseState::Released);
-    // No waiting here: `release` has done that.
+    // No waiting is needed: `release` has waited.
     assert_eq!(client.lookup("bêta").await.unwrap(), None);
 
     drop(alfa_lease);
@@ -92,7 +92,7 @@ async fn a_name_lost_to_another_node_is_won_back_when_that_ends() {
     epmd.kill();
     reaches(&mut states, LeaseState::Lost).await;
 
-    // The thief listens on EPMD's port itself: it says that the name is taken.
+    // The listener at EPMD's port is hostile: it reports the name as taken.
     let listener = TcpListener::bind(local(port)).await.unwrap();
     let thief = tokio::spawn(async move {
         loop {
@@ -150,7 +150,7 @@ async fn dump_stop_and_kill() {
     assert_eq!(unknown, StopResponse::Unknown);
     let stopped = relaxed.stop("alfa").await.unwrap();
     assert_eq!(stopped, StopResponse::Stopped);
-    // The lease is won back at once, so that `Lost` itself may not be seen.
+    // The lease is registered again at once, so `Lost` itself may go unseen.
     timeout(PATIENCE, states.changed()).await.unwrap().unwrap();
     reaches(&mut states, LeaseState::Held).await;
 }
@@ -259,7 +259,7 @@ async fn an_answer_without_end() {
     .await;
     let names = client.names().await;
     assert!(matches!(names, Err(Error::AnswerTooLarge { .. })), "{names:?}");
-    // An answer that just fits the limit is taken.
+    // An answer that just fits the limit is accepted.
     let fits = hostile(async |mut stream| {
         let mut request = [0; 64];
         let _ = stream.read(&mut request).await;
@@ -271,7 +271,7 @@ async fn an_answer_without_end() {
     assert!(matches!(names, Err(Error::AnswerTooLarge { .. })), "{names:?}");
 }
 
-/// A client of a listener that does `misdeed` to every connection.
+/// A client of a listener that runs `misdeed` for every connection.
 async fn hostile<F>(misdeed: impl Fn(TcpStream) -> F + Send + 'static) -> Client
 where
     F: Future<Output = ()> + Send + 'static,

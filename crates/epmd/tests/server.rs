@@ -1,4 +1,4 @@
-//! The server as `erl`, `epmd -names`, `erl_dist` and our own client see it, and next to the daemon that it replaces.
+//! The server with `erl`, `epmd -names`, `erl_dist` and our own client, compared with the daemon.
 
 mod support;
 
@@ -157,7 +157,7 @@ async fn the_epmd_command_with_the_relaxed_check() {
     let mut states = lease.states();
     let stopped = run("epmd", port, &["-stop", "alfa"]).await;
     assert_eq!(String::from_utf8_lossy(&stopped.stdout), "STOPPED\n");
-    // The lease is won back at once, so that `Lost` itself may not be seen.
+    // The lease is registered again at once, so `Lost` itself may go unseen.
     timeout(PATIENCE, states.changed()).await.unwrap().unwrap();
     reaches(&mut states, LeaseState::Held).await;
     let killed = run("epmd", port, &["-kill"]).await;
@@ -203,7 +203,7 @@ async fn our_client_keeps_its_lease_across_servers() {
     assert_eq!(client(port).names().await.unwrap().len(), 1);
 }
 
-/// Every request, good and bad, gets from our server what it gets from the daemon.
+/// Every request, valid or not, gets the same bytes from our server as from the daemon.
 #[tokio::test]
 async fn same_bytes_as_the_daemon() {
     let daemon = Epmd::start();
@@ -276,11 +276,11 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&(body.len() as u16).to_be_bytes(), body].concat()
 }
 
-/// What an EPMD did after one request.
+/// An EPMD's reaction to one request.
 struct Exchange {
     port: u16,
     answer: Vec<u8>,
-    /// The connection if EPMD has left it open.
+    /// The connection, if EPMD left it open.
     open: Option<TcpStream>,
 }
 
@@ -294,7 +294,7 @@ impl Exchange {
         Self { port, answer, open }
     }
 
-    /// The answer without what differs from EPMD to EPMD: its port, creations and descriptors.
+    /// The answer without the values that differ between EPMDs: the port, creations and descriptors.
     fn normal(&self) -> (String, bool) {
         let mut answer = self.answer.clone();
         match *answer.as_slice() {
@@ -362,11 +362,11 @@ async fn requests_may_come_byte_by_byte_but_not_for_ever() {
     timeout(PATIENCE, drip).await.expect("a slow client is thrown out");
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0, "a silent client is thrown out");
     assert!(start.elapsed() < Duration::from_secs(3));
-    // The lease is silent for longer than that, and stays.
+    // The lease is silent for longer, and stays.
     assert!(client(port(&server)).lookup("alfa").await.unwrap().is_some());
 }
 
-/// Clients that say nothing, or begin to say something, make room for those that ask; registered nodes are none of them.
+/// Silent and slow clients are displaced by those that send requests; registered nodes are not.
 #[tokio::test]
 async fn silent_connections_starve_nobody() {
     let mut config = Config::default();
@@ -432,7 +432,7 @@ async fn garbage_is_survived() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             bytes.push((state >> 56) as u8);
         }
-        // Half of them have a length that fits.
+        // Half of them have a valid length.
         if state & 1 == 0 {
             bytes[..3].copy_from_slice(&[0, 62, b"xzndks"[(state >> 8) as usize % 6]]);
         }
@@ -444,7 +444,7 @@ async fn garbage_is_survived() {
             break;
         }
     }
-    // One of them may have killed it in order: nobody was registered.
+    // One of them may have killed it legitimately: no node was registered.
     if server.is_running() {
         assert_eq!(client(port(&server)).names().await.unwrap(), []);
     }
@@ -479,7 +479,7 @@ async fn shutdown_closes_leases_and_frees_the_port() {
     let again = serve_on(port, Config::default()).await;
     assert_eq!(client(port).names().await.unwrap(), []);
 
-    // Dropping the handle ends the server, too.
+    // Dropping the handle ends the server too.
     drop(again);
     until("ended", async || matches!(client(port).names().await, Err(Error::NoEpmd { .. }))).await;
 }

@@ -10,12 +10,12 @@ use tracing::warn;
 use crate::Error;
 use crate::environment::has_family;
 
-/// The sockets that a server listens on, at least one.
+/// The listening sockets of a server, at least one.
 #[derive(Debug)]
 pub(super) struct Listeners {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
-    /// Who is asked first next time, so that a flood at one address does not starve the others.
+    /// The socket to poll first next time, so that a flood at one address does not starve the others.
     turn: usize,
 }
 
@@ -81,10 +81,10 @@ impl Listeners {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // So that `0.0.0.0` and `::` can be listened on both.
+        // Allows listening at both `0.0.0.0` and `::`.
         socket.set_only_v6(true)?;
     }
-    // A restarted EPMD must get its port back at once. On Windows the option means something else.
+    // A restarted EPMD must get its port back at once. On Windows the option has another meaning.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! An EPMD in place of the daemon `epmd`.
+//! A replacement of the daemon `epmd`.
 
 mod config;
 pub use config::{CommandCheck, Config};
@@ -22,22 +22,22 @@ use listeners::Listeners;
 use registry::Registry;
 use sessions::Sessions;
 
-/// How long a shutdown waits for answers that are being written.
+/// How long a shutdown waits for pending answers.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the server accepts nothing after the system has refused it a connection, usually because it has no
-/// more file descriptors; trying at once again would take a whole processor.
+/// The pause after a failed `accept`, usually for lack of file descriptors; without it, the loop would take a whole
+/// core.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// An EPMD that listens, and serves once [`run`](Server::run) or [`spawn`](Server::spawn) is called.
+/// An EPMD that listens; it serves once [`run`](Server::run) or [`spawn`](Server::spawn) is called.
 ///
-/// It takes the place of the daemon `epmd` for `erl`, `epmd -names` and every other client: the same answers to
-/// the same requests, with these differences, all of them limits:
+/// It replaces the daemon `epmd` for `erl`, `epmd -names` and every other client: the same answers to the same
+/// requests, with these differences, all of them limits:
 ///
-/// * a request must have arrived whole within [`Config::idle`], however slowly it drips;
+/// * a request must arrive completely within [`Config::idle`], however slow it is;
 /// * names with white space or control characters, which would forge lines of the names list, are refused;
-/// * [`Config::connections`] and [`Config::names`] bound what it holds. There is always room for a new connection: the
-///   oldest of the address with the most connections is closed for it. Connections of registered nodes don't count.
+/// * [`Config::connections`] and [`Config::names`] bound its memory. A new connection is always accepted: the oldest
+/// of the address with the most connections is closed for it. Connections of registered nodes do not count.
 ///
 /// As with `epmd`, only clients of this host may register, dump, kill and stop.
 #[derive(Debug)]
@@ -46,25 +46,23 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// Why a [`Server`] has ended.
+/// Why a [`Server`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// The program that runs the server wanted it.
+    /// The program that runs the server has shut it down.
     ShutDown,
     /// A client of this host has sent `KILL_REQ`, as `epmd -kill` does.
     Killed,
 }
 
 impl Server {
-    /// Listens on all `addresses`. Port 0 stands for a free port, the same for all addresses.
+    /// Listens on all `addresses`. Port 0 means a free port, the same for all addresses.
     ///
-    /// An address of a family that the host has not, such as `::1` where IPv6 is switched off, is left out if another one
-    /// remains.
+    /// An address of an unsupported family, such as `::1` on a host without IPv6, is skipped if another one remains.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`] when another EPMD runs there already, [`Error::Bind`] when an address is not of
-    /// this host.
+    /// [`Error::AddressInUse`] when another EPMD listens there, [`Error::Bind`] when an address is not of this host.
     pub async fn bind(addresses: impl IntoIterator<Item = SocketAddr>, config: Config) -> Result<Self, Error> {
         let listeners = Listeners::bind(addresses)?;
         let port = listeners.addresses()[0].port();
@@ -89,13 +87,13 @@ impl Server {
         self.listeners.addresses()
     }
 
-    /// Serves until a client kills it. All registrations end when the future is dropped.
+    /// Serves until a client kills it. Dropping the future ends all registrations.
     pub async fn run(self) -> End {
         let Self { listeners, shared } = self;
         shared.run(listeners).await
     }
 
-    /// Serves on a task of its own.
+    /// Serves in a task.
     pub fn spawn(self) -> ServerHandle {
         let addresses = self.listeners.addresses().to_vec();
         let shared = Arc::clone(&self.shared);
@@ -103,7 +101,7 @@ impl Server {
     }
 }
 
-/// A [`Server`] that serves on a task of its own; dropping this ends it without waiting.
+/// A [`Server`] that runs in a task; dropping the handle ends the server without waiting.
 #[derive(Debug)]
 pub struct ServerHandle {
     addresses: Vec<SocketAddr>,
@@ -112,19 +110,19 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Ends the server: it accepts nothing more, finishes the answers that it is writing, and closes the
-    /// connections of the registered nodes, who will look for a new EPMD.
+    /// Ends the server: accepts no further connection, finishes pending answers, and closes the connections of
+    /// registered nodes, which then look for a new EPMD.
     pub async fn shutdown(mut self) {
         self.shared.stop(End::ShutDown);
         self.wait().await;
     }
 
-    /// Waits until the server has ended, whoever ended it.
+    /// Waits until the server has ended, for any reason.
     pub async fn wait(&mut self) -> End {
         if self.task.is_finished() {
             return self.shared.end();
         }
-        // A task that was cancelled with its runtime has been shut down, too.
+        // If the task was cancelled with its runtime, the server was shut down.
         (&mut self.task).await.unwrap_or(End::ShutDown)
     }
 
@@ -138,7 +136,7 @@ impl ServerHandle {
         &self.addresses
     }
 
-    /// Whether the server still serves.
+    /// Whether the server is running.
     pub fn is_running(&self) -> bool {
         !self.task.is_finished()
     }
@@ -150,7 +148,7 @@ impl Drop for ServerHandle {
     }
 }
 
-/// What all connections share.
+/// State shared by all connections.
 #[derive(Debug)]
 struct Shared {
     config: Config,
@@ -202,7 +200,7 @@ impl Shared {
         });
     }
 
-    /// Waits until the server is to end.
+    /// Waits for the request to end.
     async fn stopped(&self) {
         let _ = self.stopping.subscribe().wait_for(Option::is_some).await;
     }

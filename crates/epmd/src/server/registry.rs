@@ -3,13 +3,13 @@ use std::collections::{HashMap, VecDeque};
 use peerl_proto::epmd::{AliveName, DumpEntry, DumpState, NameEntry, NodeInfo};
 use tokio::sync::oneshot;
 
-/// How many names that are no longer in use are remembered for their creation, as by OTP's EPMD.
+/// How many unused names are kept for their creation; the same as in OTP's EPMD.
 const OLD_NAMES: usize = 1000;
 
-/// The lowest creation of 32 bits; those below are of the narrow form.
+/// The lowest creation of 32 bits; lower ones have the narrow form.
 const FIRST_CREATION: u32 = 4;
 
-/// Who is registered, and who was.
+/// The registered names, and former ones.
 #[derive(Debug)]
 pub(super) struct Registry {
     limit: usize,
@@ -19,20 +19,20 @@ pub(super) struct Registry {
     next_lease: u64,
 }
 
-/// A registration's number: the later, the greater.
+/// The number of a registration; later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LeaseId(u64);
 
-/// What a node gets that could be registered.
+/// The result of a registration.
 #[derive(Debug)]
 pub(super) struct Granted {
     pub(super) lease: LeaseId,
     pub(super) creation: u32,
-    /// Ends when the name is taken from the node by force.
+    /// Completes when the name is unregistered by force.
     pub(super) stopped: oneshot::Receiver<()>,
 }
 
-/// Why a node could not be registered.
+/// Why a node is not registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("another node has the name")]
@@ -62,8 +62,8 @@ impl Registry {
         Self { limit, active: HashMap::new(), old: VecDeque::new(), next_lease: 1 }
     }
 
-    /// Registers a node. A name that was in use before gets the next creation; another one starts at `now`,
-    /// the time in seconds, so that an EPMD that was restarted does not give a creation again.
+    /// Registers a node. A former name gets its next creation; a new one starts at `now`, the time in seconds, so
+    /// that a restarted EPMD does not reuse creations.
     pub(super) fn register(&mut self, node: NodeInfo, now: u32) -> Result<Granted, Refusal> {
         if self.active.contains_key(&node.name) {
             return Err(Refusal::Taken);
@@ -86,14 +86,14 @@ impl Registry {
         Ok(Granted { lease, creation, stopped })
     }
 
-    /// Ends a registration, unless the name has another lease by now.
+    /// Ends a registration, unless another lease has the name by now.
     pub(super) fn unregister(&mut self, name: &AliveName, lease: LeaseId) {
         if self.active.get(name).is_some_and(|active| active.lease == lease) {
             self.stop(name);
         }
     }
 
-    /// Ends a registration by force, whichever it is; `false` if there is none.
+    /// Ends a registration by force; `false` if there is none.
     pub(super) fn stop(&mut self, name: &AliveName) -> bool {
         let Some(active) = self.active.remove(name) else {
             return false;
@@ -118,7 +118,7 @@ impl Registry {
         self.active.is_empty()
     }
 
-    /// The one registered last first.
+    /// The newest first.
     pub(super) fn names(&self) -> Vec<NameEntry> {
         self.newest_first()
             .into_iter()
@@ -126,7 +126,7 @@ impl Registry {
             .collect()
     }
 
-    /// Those in use, the one registered last first, then those no longer in use, the oldest first.
+    /// The names in use, the newest first, then the unused ones, the oldest first.
     pub(super) fn dump(&self) -> Vec<DumpEntry> {
         let active = self.newest_first().into_iter().map(|active| {
             let node = &active.node;

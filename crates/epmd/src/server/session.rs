@@ -26,17 +26,17 @@ pub(super) struct Session {
     is_local: bool,
 }
 
-/// How a session has ended.
+/// The result of a session.
 pub(super) enum Outcome {
-    /// The client has its answer, or has gone away.
+    /// The client has its answer, or has disconnected.
     Served,
     /// A node is registered.
     Leased(HeldLease),
-    /// The client was turned away.
+    /// The client was rejected.
     Rejected(Rejection),
 }
 
-/// Why a client was turned away.
+/// Why a client was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Rejection {
     #[error("its request is malformed: {0}")]
@@ -48,7 +48,7 @@ pub(super) enum Rejection {
 }
 
 impl Rejection {
-    /// The reason without anything that the client has chosen.
+    /// The reason, without text that the client chose.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed request",
@@ -58,15 +58,15 @@ impl Rejection {
     }
 }
 
-/// What is left to do after the answer.
-enum After {
+/// What follows the answer.
+enum Next {
     Close,
     Reject(Rejection),
-    /// The node is registered while the connection is open and silent.
-    Hold(Registered),
-    /// The node was refused; it is the one to close, as with OTP's EPMD.
+    /// Keep the node registered while the connection is open and silent.
+    Hold(NameRegistration),
+    /// The node was refused; like OTP's EPMD, wait for it to close.
     AwaitClose(Option<Rejection>),
-    /// EPMD has been killed.
+    /// End EPMD, which was killed.
     End,
 }
 
@@ -78,16 +78,16 @@ impl Session {
     pub(super) async fn serve(mut self) -> Outcome {
         let idle = self.shared.config.idle;
         let rejection = match timeout(idle, self.exchange()).await {
-            Ok(Ok(After::Hold(registered))) => {
+            Ok(Ok(Next::Hold(registered))) => {
                 return Outcome::Leased(HeldLease { stream: self.stream, shared: self.shared, registered });
             }
-            Ok(Ok(After::Close)) => None,
-            Ok(Ok(After::Reject(rejection))) => Some(rejection),
-            Ok(Ok(After::AwaitClose(rejection))) => {
+            Ok(Ok(Next::Close)) => None,
+            Ok(Ok(Next::Reject(rejection))) => Some(rejection),
+            Ok(Ok(Next::AwaitClose(rejection))) => {
                 let _ = timeout(idle, self.silence()).await;
                 rejection
             }
-            Ok(Ok(After::End)) => {
+            Ok(Ok(Next::End)) => {
                 self.shared.stop(End::Killed);
                 None
             }
@@ -101,87 +101,87 @@ impl Session {
     }
 
     /// Reads the request and answers it.
-    async fn exchange(&mut self) -> io::Result<After> {
+    async fn exchange(&mut self) -> io::Result<Next> {
         self.stream.set_nodelay(true)?;
         let request = tokio::select! {
             request = read_request(&mut self.stream) => request?,
-            () = self.shared.stopped() => return Ok(After::Close),
+            () = self.shared.stopped() => return Ok(Next::Close),
         };
         let (answer, after) = match request {
             Some(Ok(request)) => self.perform(request),
             Some(Err(error)) => match error.refusal().filter(|_| self.is_local) {
-                Some(refusal) => (refusal.encode(), After::AwaitClose(Some(Rejection::Malformed(error)))),
-                None => (Vec::new(), After::Reject(Rejection::Malformed(error))),
+                Some(refusal) => (refusal.encode(), Next::AwaitClose(Some(Rejection::Malformed(error)))),
+                None => (Vec::new(), Next::Reject(Rejection::Malformed(error))),
             },
-            None => (Vec::new(), After::Close),
+            None => (Vec::new(), Next::Close),
         };
-        // One write: OTP's client takes the answer to ALIVE2 for garbage if it comes in two.
+        // In one write: OTP's client misreads an answer to ALIVE2 in two.
         self.stream.write_all(&answer).await?;
-        if let After::Close | After::Reject(_) | After::End = after {
+        if let Next::Close | Next::Reject(_) | Next::End = after {
             self.stream.shutdown().await?;
         }
         Ok(after)
     }
 
-    fn perform(&self, request: Request) -> (Vec<u8>, After) {
+    fn perform(&self, request: Request) -> (Vec<u8>, Next) {
         let shared = &self.shared;
         let strict = shared.config.command_check == CommandCheck::Strict;
-        let ignored = (Vec::new(), After::Close);
+        let ignored = (Vec::new(), Next::Close);
         match request {
             Request::PortPlease2(request) => {
                 let found = shared.registry().lookup(&request.name).cloned();
                 let response = found.map_or(PortPlease2Response::Unknown, PortPlease2Response::Found);
-                (response.encode(), After::Close)
+                (response.encode(), Next::Close)
             }
             Request::Names(_) => {
                 let names = shared.registry().names();
-                (NamesResponse::new(shared.port, names).encode(), After::Close)
+                (NamesResponse::new(shared.port, names).encode(), Next::Close)
             }
-            _ if !self.is_local => (Vec::new(), After::Reject(Rejection::OtherHost)),
+            _ if !self.is_local => (Vec::new(), Next::Reject(Rejection::OtherHost)),
             Request::Alive2(request) => self.register(request.node),
             Request::Dump(_) => {
                 let entries = shared.registry().dump();
-                (DumpResponse::new(shared.port, entries).encode(), After::Close)
+                (DumpResponse::new(shared.port, entries).encode(), Next::Close)
             }
             Request::Kill(_) if strict && !shared.registry().is_empty() => {
-                (KillResponse::Refused.encode(), After::Close)
+                (KillResponse::Refused.encode(), Next::Close)
             }
-            Request::Kill(_) => (KillResponse::Ending.encode(), After::End),
+            Request::Kill(_) => (KillResponse::Ending.encode(), Next::End),
             Request::Stop(_) if strict => ignored,
             Request::Stop(request) => {
                 let response = match shared.registry().stop(&request.name) {
                     true => StopResponse::Stopped,
                     false => StopResponse::Unknown,
                 };
-                (response.encode(), After::Close)
+                (response.encode(), Next::Close)
             }
             _ => ignored,
         }
     }
 
-    fn register(&self, node: NodeInfo) -> (Vec<u8>, After) {
+    fn register(&self, node: NodeInfo) -> (Vec<u8>, Next) {
         let (name, port, version) = (node.name.clone(), node.port, node.highest_version);
         let registered = self.shared.registry().register(node, now());
         match registered {
             Ok(granted) => {
                 info!(%name, port, creation = granted.creation, "EPMD has registered a node");
-                let registered = Registered {
+                let registered = NameRegistration {
                     shared: Arc::clone(&self.shared),
                     name,
                     lease: granted.lease,
                     stopped: granted.stopped,
                 };
                 let response = Alive2Response::registered(version, granted.creation);
-                (response.encode(), After::Hold(registered))
+                (response.encode(), Next::Hold(registered))
             }
             Err(reason) => {
                 info!(%name, port, %reason, "EPMD has refused a node");
-                (Alive2Response::refused(version).encode(), After::AwaitClose(None))
+                (Alive2Response::refused(version).encode(), Next::AwaitClose(None))
             }
         }
     }
 
-    /// Waits until the connection ends or any byte comes on it, or the server is to end.
+    /// Waits for the end of the connection, for any byte, or for the end of the server.
     async fn silence(&mut self) {
         tokio::select! {
             () = end_of(&mut self.stream) => {}
@@ -190,15 +190,15 @@ impl Session {
     }
 }
 
-/// A registered node and the connection by which it stays so.
+/// A registered node, and its connection.
 pub(super) struct HeldLease {
     stream: TcpStream,
     shared: Arc<Shared>,
-    registered: Registered,
+    registered: NameRegistration,
 }
 
 impl HeldLease {
-    /// Keeps the node registered until its connection ends or any byte comes on it.
+    /// Keeps the node registered until its connection ends or any byte arrives.
     pub(super) async fn hold(mut self) {
         tokio::select! {
             () = end_of(&mut self.stream) => {}
@@ -208,23 +208,23 @@ impl HeldLease {
     }
 }
 
-/// A name's registration, which ends when this is dropped, also when that is because the answer could not be
-/// written or the task was cancelled.
-struct Registered {
+/// The registration of a name; dropping it unregisters the name, also if writing the answer fails or the task is
+/// cancelled.
+struct NameRegistration {
     shared: Arc<Shared>,
     name: AliveName,
     lease: LeaseId,
     stopped: oneshot::Receiver<()>,
 }
 
-impl Drop for Registered {
+impl Drop for NameRegistration {
     fn drop(&mut self) {
         self.shared.registry().unregister(&self.name, self.lease);
         info!(name = %self.name, "EPMD has unregistered a node");
     }
 }
 
-/// Reads one request; `None` when the client closes the connection before it is whole.
+/// Reads one request; `None` if the client closes the connection before it is complete.
 async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Result<Request, RequestError>>> {
     let mut input = BytesMut::with_capacity(256);
     loop {
@@ -233,7 +233,7 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Result<Reques
             Ok(None) => {}
             Err(error) => return Ok(Some(Err(error))),
         }
-        // A request that is not whole yet has stated its length, so the buffer never grows beyond that.
+        // An incomplete request has stated its length, so the buffer never exceeds that.
         debug_assert!(input.len() <= 2 + MAX_REQUEST);
         if stream.read_buf(&mut input).await? == 0 {
             return Ok(None);
@@ -241,7 +241,7 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Result<Reques
     }
 }
 
-/// The time in seconds, which is what the creations of new names start at.
+/// The time in seconds, at which the creations of new names start.
 fn now() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
@@ -253,7 +253,7 @@ mod tests {
     use super::super::{Config, Server};
     use super::*;
 
-    /// The answer to a request that comes from another host, which a test can't be on.
+    /// The answer to a request from another host, which a test cannot be on.
     async fn answer_to_a_stranger(server: &Server, request: &[u8]) -> Vec<u8> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

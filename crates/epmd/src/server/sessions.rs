@@ -12,7 +12,7 @@ use tracing::warn;
 use super::Shared;
 use super::session::{HeldLease, Outcome, Session};
 
-/// The connections that have no answer yet, and the log of those that got none.
+/// The connections without an answer yet, and the log of rejected ones.
 pub(super) struct Sessions {
     tasks: JoinSet<(SocketAddr, Outcome)>,
     pending: PendingConnections<Id, AbortHandle>,
@@ -24,7 +24,7 @@ impl Sessions {
         Self { tasks: JoinSet::new(), pending: PendingConnections::new(limit), rejections: Rejections::new() }
     }
 
-    /// Serves a client; the oldest connection of the address with the most may have to go for it.
+    /// Serves a client; closes the oldest connection of the address with the most, if necessary.
     pub(super) fn begin(&mut self, shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
         let Ok(local) = stream.local_addr() else { return };
         let session = Session::new(shared, stream, peer, is_local(peer, local));
@@ -38,7 +38,7 @@ impl Sessions {
         }
     }
 
-    /// Waits until a node has registered, and sees to sessions that end and to the log meanwhile.
+    /// Waits until a node has registered; processes ended sessions and the log in the meantime.
     pub(super) async fn next_lease(&mut self) -> HeldLease {
         loop {
             let ended = tokio::select! {
@@ -83,7 +83,7 @@ impl Sessions {
     }
 }
 
-/// Waits until there is a summary to tell.
+/// Waits until a summary is due.
 async fn due(rejections: &Rejections) {
     match rejections.due() {
         Some(due) => sleep_until(due.into()).await,
@@ -91,7 +91,7 @@ async fn due(rejections: &Rejections) {
     }
 }
 
-/// Whether a client is of this host: it comes from a loopback address, or from the address that it called.
+/// Whether a client is on this host: it connects from a loopback address, or from the address that it connects to.
 fn is_local(peer: SocketAddr, local: SocketAddr) -> bool {
     let (peer, local) = (peer.ip().to_canonical(), local.ip().to_canonical());
     peer.is_loopback() || peer == local

@@ -1,4 +1,4 @@
-//! What both test files need beside the fixtures that all crates share.
+//! Fixtures of both test files, in addition to those of all crates.
 #![allow(dead_code)] // Each test file uses its part.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-/// No step of a test takes longer than this.
+/// The time-out of every step.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn local(port: u16) -> SocketAddr {
@@ -25,7 +25,7 @@ pub(crate) fn node(name: &str, port: u16) -> Registration {
     Registration::new(AliveName::new(name).unwrap(), port)
 }
 
-/// A tool of Erlang/OTP that ends with the test, and uses the EPMD at `port`.
+/// A tool of Erlang/OTP that uses the EPMD at `port` and ends with the test.
 pub(crate) fn tool(name: &str, port: u16) -> Command {
     let mut command = Command::new(name);
     command
@@ -59,7 +59,7 @@ pub(crate) async fn reaches(states: &mut watch::Receiver<LeaseState>, wanted: Le
         .expect("the lease lives");
 }
 
-/// Waits until `condition` holds, and says how long that took.
+/// Waits until `condition` holds; returns the time that it took.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) -> Duration {
     let start = Instant::now();
     while !condition().await {
