@@ -1,4 +1,4 @@
-//! The functions that tools of the BEAM expect at every node, and some that are useful at each.
+//! Functions that tools of the BEAM expect on every node, and a few more.
 
 use peerl_node::{Exception, Node, WeakNode};
 use peerl_term::{Atom, AtomError, Term};
@@ -12,17 +12,17 @@ mod peerl;
 mod process;
 mod timer;
 
-/// What a function gives.
+/// The result of a function.
 type Outcome = Result<Term, Exception>;
 
-/// The release of OTP whose protocol the node speaks; tools of the BEAM read it as a number.
+/// The OTP release whose protocol the node speaks; tools of the BEAM parse it as a number.
 pub const RELEASE: &str = "27";
 
-/// Makes all these functions callable at a node: those of [`export_introspection`], `code:which/1` and its kin,
-/// `crypto:hash/2` and `timer:sleep/1`.
+/// Exports all these functions: those of [`export_introspection`], `code:which/1` and similar, `crypto:hash/2` and
+/// `timer:sleep/1`.
 ///
 /// # Errors
-/// If a name is none of an atom, which does not happen.
+/// If a name is not a valid atom, which does not happen.
 pub fn export(node: &Node) -> Result<(), AtomError> {
     code::register(node)?;
     crypto::register(node)?;
@@ -30,11 +30,11 @@ pub fn export(node: &Node) -> Result<(), AtomError> {
     export_introspection(node)
 }
 
-/// Makes the functions callable by which others find out what a node is, which processes it has, what can be called there,
-/// and with whom it is connected: those of `erlang` and `net_kernel`, and `peerl:functions/0`.
+/// Exports the functions by which other nodes learn the node's kind, processes, functions and connections: those of
+/// `erlang` and `net_kernel`, and `peerl:functions/0`.
 ///
 /// # Errors
-/// If a name is none of an atom, which does not happen.
+/// If a name is not a valid atom, which does not happen.
 pub fn export_introspection(node: &Node) -> Result<(), AtomError> {
     erlang::register(node)?;
     net_kernel::register(node)?;
@@ -42,12 +42,12 @@ pub fn export_introspection(node: &Node) -> Result<(), AtomError> {
     peerl::register(node)
 }
 
-/// An argument, from 1 on, that has to be an atom.
+/// Argument `number`, counted from 1, which must be an atom.
 fn atom(argument: &Term, number: usize) -> Result<&Atom, Exception> {
     argument.as_atom().ok_or_else(|| Exception::bad_argument(number, "not an atom"))
 }
 
-/// The node that exports a function, of which the function holds no more than this: else it would keep the node running.
+/// The exporting node. Functions hold a weak reference, because a strong one would keep the node running.
 fn running(node: &WeakNode) -> Result<Node, Exception> {
     node.upgrade().ok_or_else(|| Exception::exit(Term::atom("shutdown")))
 }

@@ -8,10 +8,10 @@
 //!             mailbox of a process ─▶ the loop of a server ─▶ your `Server`
 //! ```
 //!
-//! A [`Server`] is what `gen_server` is in Erlang: BEAM nodes call it, cast to it, look into it with `sys`, and stop it,
-//! with the functions that they use for their own servers.
+//! A [`Server`] corresponds to Erlang's `gen_server`: BEAM nodes call it, cast to it, inspect it with `sys`, and stop
+//! it, with the same functions as for their own servers.
 //!
-//! [`functions`] are those that tools of the BEAM expect at every node.
+//! [`functions`] are those that tools of the BEAM expect on every node.
 
 pub mod functions;
 mod server;

@@ -1,4 +1,4 @@
-//! Servers: processes that answer calls one after the other.
+//! Servers: processes that handle requests one after another.
 //!
 //! Erlang docs: stdlib, [`gen_server`](https://www.erlang.org/doc/apps/stdlib/gen_server.html); OTP Design Principles,
 //! *sys and proc_lib*.

@@ -1,13 +1,13 @@
-//! `code`: there are no modules of a BEAM here, and none can be loaded.
+//! `code`: the node has no BEAM modules, and cannot load any.
 
 use peerl_node::{Exception, Node};
 use peerl_term::{AtomError, Term};
 
 use super::{Outcome, atom, running};
 
-/// `code:ensure_loaded(Module)`, `is_loaded(Module)` and `which(Module)`, which remote shells and observers ask before they
-/// begin; `code:load_binary/3`, by which they bring modules of their own; `application:which_applications()`; and
-/// `erlang:function_exported/3`, which tells what is exported here.
+/// `code:ensure_loaded(Module)`, `is_loaded(Module)` and `which(Module)`, which remote shells and observers call
+/// first; `code:load_binary/3`, by which they load their own modules; `application:which_applications()`; and
+/// `erlang:function_exported/3`, for the functions exported here.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let error = |reason| Ok::<_, Exception>(Term::tuple([Term::atom("error"), Term::atom(reason)]));
     node.export("code", "ensure_loaded", 1, move |(module,): (Term,)| async move {

@@ -8,7 +8,7 @@ use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::{Outcome, iodata};
 
-/// The size from which on hashing would keep other work waiting.
+/// Hashing more bytes would delay other tasks, and moves to a blocking thread.
 const LARGE: usize = 1 << 20;
 
 /// `crypto:hash(Type, Data)` for `md5`, `sha`, `sha224`, `sha256`, `sha384` and `sha512`.

@@ -1,4 +1,4 @@
-//! `erlang`: what the node says of itself.
+//! `erlang`: information about the node.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use peerl_term::{Atom, AtomError, Term};
 
 use super::{Outcome, atom};
 
-/// `erlang:node/0`, `nodes/0,1`, `disconnect_node/1`, `memory/0,1` and `system_info/1`, as the shells and tools of the BEAM ask for them.
+/// `erlang:node/0`, `nodes/0,1`, `disconnect_node/1`, `memory/0,1` and `system_info/1`, for the shells and tools of
+/// the BEAM.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let name = Term::Atom(node.name().as_atom().clone());
     node.export("erlang", "node", 0, move |_: Vec<Term>| {
@@ -40,7 +41,7 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     })
 }
 
-/// As on the BEAM: whether there was a connection to end.
+/// Like the BEAM, returns whether there was a connection.
 fn disconnect(node: &Node, peer: &Term) -> Outcome {
     let peer = atom(peer, 1)?;
     Ok(Term::from(NodeName::new(peer.as_str()).is_ok_and(|peer| node.disconnect(&peer))))
@@ -61,7 +62,7 @@ fn nodes(node: &Node, which: &Term) -> Outcome {
     Ok(atoms(found))
 }
 
-/// The elements of a list, each with the place that errors tell; or what is none, alone.
+/// The elements of a list, each with its position for errors; or a single non-list argument.
 fn elements(argument: &Term) -> Vec<(&Term, String)> {
     match argument {
         Term::List(all) => {
@@ -75,7 +76,7 @@ fn atoms(nodes: impl IntoIterator<Item = NodeName>) -> Term {
     Term::list(nodes.into_iter().filter_map(|node| Atom::new(node.as_str()).ok()).map(Term::Atom))
 }
 
-/// The keys of `erlang:memory/0`. There are no atoms, code or tables of a BEAM here: all memory is the system's.
+/// The keys of `erlang:memory/0`. Without a BEAM there are no atoms, code or tables: all memory is `system`.
 const MEMORY: [&str; 9] =
     ["total", "processes", "processes_used", "system", "atom", "atom_used", "binary", "code", "ets"];
 
@@ -98,7 +99,7 @@ fn memory_of(which: &Term) -> Outcome {
     }
 }
 
-/// The memory of this process, where the operating system tells (Linux); else 0.
+/// The memory of this process, if the operating system reports it (Linux); else 0.
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = status
@@ -124,7 +125,7 @@ fn system_info(node: &Node, item: &Term) -> Outcome {
         Some("machine") => Term::charlist("peerl"),
         Some("process_count") => Term::from(node.process_count()),
         Some("process_limit") => Term::from(262_144),
-        // Nothing of the kind is here.
+        // These do not exist here.
         Some(
             "port_count"
             | "ets_count"

@@ -2,7 +2,7 @@
 
 use peerl_term::{Binary, Term};
 
-/// The bytes of a term that is iodata. Lists may nest as deep as they like.
+/// The bytes of a term that is iodata, at any nesting depth.
 pub(super) fn collect(term: Term) -> Option<Binary> {
     if let Term::Binary(bytes) = term {
         return Some(bytes);
@@ -12,14 +12,14 @@ pub(super) fn collect(term: Term) -> Option<Binary> {
         Term::List(_) | Term::ImproperList(_) => vec![term],
         _ => return None,
     };
-    // The next element to look at is the last one here.
+    // The next element is on top of the stack.
     while let Some(term) = open.pop() {
         match term {
             Term::Integer(byte) => collected.push(u8::try_from(byte).ok()?),
             Term::Binary(bytes) => collected.extend_from_slice(&bytes),
             Term::List(list) => open.extend(list.into_iter().rev()),
             Term::ImproperList(list) => {
-                // A byte may not be the tail.
+                // A byte cannot be the tail.
                 if !matches!(list.tail(), Term::Binary(_)) {
                     return None;
                 }

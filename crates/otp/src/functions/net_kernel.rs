@@ -1,4 +1,4 @@
-//! `net_kernel` and `init`: what other nodes ask, and have done, to make a mesh.
+//! `net_kernel` and `init`: functions by which other nodes form a mesh.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use tokio::sync::Semaphore;
 
 use super::{Outcome, atom, running};
 
-/// The most connections that are made at a time because others want it. Each gives up after some seconds.
+/// The most pending connections on behalf of other nodes. Each times out after some seconds.
 const DIALS: usize = 64;
 
-/// `net_kernel:connect_node(Node)`, which gives whether the node is connected then; `net_kernel:get_net_ticktime()`; and `init:get_argument(Flag)`, where
-/// the only flag that may be there is `hidden`.
+/// `net_kernel:connect_node(Node)`, which returns whether the node is then connected;
+/// `net_kernel:get_net_ticktime()`; and `init:get_argument(Flag)`, of which only the flag `hidden` can be set.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let (this, dials) = (node.downgrade(), Arc::new(Semaphore::new(DIALS)));
     node.export("net_kernel", "connect_node", 1, move |(peer,): (Term,)| {
         let (node, dials) = (running(&this), dials.clone());
         async move { connect(&node?, &dials, &peer).await }
     })?;
-    // In seconds, as OTP has it.
+    // In seconds, like OTP.
     let ticktime = node.net_ticktime().as_secs();
     node.export("net_kernel", "get_net_ticktime", 0, move |_: Vec<Term>| async move {
         Ok::<_, Exception>(Term::from(ticktime))
@@ -34,7 +34,7 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
 
 async fn connect(node: &Node, dials: &Semaphore, peer: &Term) -> Outcome {
     let peer = atom(peer, 1)?;
-    // To OTP what is no node name is a node that cannot be connected.
+    // Like OTP: a node with an invalid name cannot be connected.
     let Ok(peer) = NodeName::new(peer.as_str()) else { return Ok(Term::from(false)) };
     if peer == *node.name() {
         return Ok(Term::from(true));

@@ -1,12 +1,12 @@
-//! `peerl`: functions for finding out whether and what a worker serves.
+//! `peerl`: functions for testing a worker and listing its functions.
 
 use peerl_node::{Exception, Node};
 
 use super::running;
 use peerl_term::{AtomError, Term};
 
-/// `peerl:echo(Term)`, which gives its argument back, whatever it is; and `peerl:functions()`, which gives all
-/// functions that can be called here as `{Module, Function, Arity}`.
+/// `peerl:echo(Term)`, which returns its argument; and `peerl:functions()`, which returns all functions exported here
+/// as `{Module, Function, Arity}`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     node.export("peerl", "echo", 1, |(term,): (Term,)| async move { Ok::<_, Exception>(term) })?;
     let this = node.downgrade();

@@ -1,4 +1,4 @@
-//! `erlang`: the processes of this node, as the shells and observers of the BEAM ask for them.
+//! `erlang`: the processes of this node, for the shells and observers of the BEAM.
 
 use peerl_node::{Exception, Monitored, Node, ProcessInfo, WeakNode};
 use peerl_term::{Atom, AtomError, Pid, Term};
@@ -7,8 +7,8 @@ use super::{Outcome, atom, running};
 
 /// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1` and `process_info/1,2`.
 ///
-/// A process here is a mailbox, and a task of a Rust program: it has no heap, no stack and no reductions, of which this
-/// says 0, and no dictionary. One that serves a call has the function that was called.
+/// A process here is a mailbox and a task of a Rust program. It has no heap, stack or reductions, which are reported
+/// as 0, and no dictionary. The initial call of a process that serves a call is the called function.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let this = node.downgrade();
     node.export("erlang", "processes", 0, move |_: Vec<Term>| {
@@ -57,7 +57,7 @@ fn own_pid<'a>(node: &Node, pid: &'a Term) -> Result<&'a Pid, Exception> {
     }
 }
 
-/// What `erlang:process_info/1` tells, of what there is here.
+/// The items of `erlang:process_info/1` that exist here.
 const ALL: [&str; 13] = [
     "current_function",
     "initial_call",
@@ -75,7 +75,7 @@ const ALL: [&str; 13] = [
 ];
 
 fn all(info: &ProcessInfo) -> Term {
-    // Without a name there is no such entry.
+    // Without a name there is no such item.
     let items = (!info.names.is_empty()).then_some("registered_name").into_iter().chain(ALL);
     Term::list(items.map(Term::atom).filter_map(|item| {
         let value = value(info, &item)?;
@@ -93,7 +93,7 @@ fn process_info(node: &Node, pid: &Term, items: &Term) -> Outcome {
             });
             Ok(Term::list(told.collect::<Result<Vec<_>, Exception>>()?))
         }
-        // As on the BEAM: no name is no entry, but in a list of items it is one.
+        // As on the BEAM: an unnamed process has no such item, but in a list of items it has one.
         item if item.is_atom("registered_name") && info.names.is_empty() => Ok(Term::nil()),
         item => Ok(Term::tuple([item.clone(), value(&info, item).ok_or_else(|| unknown(""))?])),
     }
@@ -114,7 +114,7 @@ fn value(info: &ProcessInfo, item: &Term) -> Option<Term> {
             Some((module, function, arity)) => {
                 Term::tuple([module.clone().into(), function.clone().into(), Term::from(*arity)])
             }
-            // What the BEAM says of native code.
+            // What the BEAM reports for native code.
             None => Term::atom("undefined"),
         },
         "status" => Term::atom("waiting"),

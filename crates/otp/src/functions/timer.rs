@@ -15,7 +15,7 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
 async fn sleep(time: Term) -> Outcome {
     match &time {
         time if time.is_atom("infinity") => std::future::pending().await,
-        // As long as the BEAM's longest time-out.
+        // The BEAM's longest time-out.
         Term::Integer(milliseconds @ 0..=0xffff_ffff) => {
             tokio::time::sleep(Duration::from_millis(milliseconds.unsigned_abs())).await;
             Ok(Term::atom("ok"))

@@ -2,16 +2,16 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 
-use peerl_node::{Caller, Message, Node, Term};
+use peerl_node::{Caller, ErrorChain, Message, Node, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Context, Options};
 
-/// A process that answers calls one after the other, as Erlang's `gen_server`.
+/// A process that handles requests one after another, like Erlang's `gen_server`.
 ///
-/// The types of requests and replies are read and written by serde. A request that is none of its type is answered with
-/// `{error, {bad_request, Text}}`, and the server goes on: a peer cannot end it by a mistake.
+/// serde reads requests and writes replies. A request of another type is answered with `{error, {bad_request, Text}}`
+/// and the server continues, so a faulty peer cannot end it.
 ///
 /// ```no_run
 /// use peerl_node::{Caller, Node};
@@ -47,27 +47,27 @@ use super::{Context, Options};
 ///
 /// and on a BEAM node: `gen_server:call({counter, 'rust@127.0.0.1'}, {increment, 2})`.
 pub trait Server: Sized + Send + 'static {
-    /// What `gen_server:call/2` brings.
+    /// The requests of `gen_server:call/2`.
     type Call: DeserializeOwned + Send;
 
-    /// What it returns; [`Term`] if each request has a reply of its own type.
+    /// Their replies; [`Term`] if replies have different types.
     type Reply: Serialize + Send;
 
-    /// What `gen_server:cast/2` brings.
+    /// The requests of `gen_server:cast/2`.
     type Cast: DeserializeOwned + Send;
 
-    /// Prepares the server, before its name is known and anybody is told that it is there.
+    /// Prepares the server, before its name is registered and its start is reported.
     ///
     /// # Errors
-    /// A [`Stop`] is the reason why it does not start.
+    /// A [`Stop`] cancels the start, with its reason.
     fn init(&mut self, _context: &mut Context) -> impl Future<Output = Result<(), Stop>> + Send {
         async { Ok(()) }
     }
 
-    /// Answers a call, or leaves the answer for [later](later).
+    /// Handles a call, or leaves the reply for [later](later).
     ///
     /// # Errors
-    /// A [`Stop`] ends the server; the caller gets its reason as the exit of the call.
+    /// A [`Stop`] ends the server; its reason becomes the exit of the call.
     fn handle_call(
         &mut self,
         request: Self::Call,
@@ -75,7 +75,7 @@ pub trait Server: Sized + Send + 'static {
         context: &mut Context,
     ) -> impl Future<Output = Outcome<Self::Reply>> + Send;
 
-    /// Does what a cast asks for.
+    /// Handles a cast.
     ///
     /// # Errors
     /// A [`Stop`] ends the server.
@@ -88,8 +88,8 @@ pub trait Server: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// Takes any other message: of monitors, of timers, or sent with `!`. Exit signals come here if the server
-    /// [traps them](Context::trap_exits).
+    /// Handles any other message: of monitors, of timers, or sent with `!`. Also exit signals, if the server [traps
+    /// them](Context::trap_exits).
     ///
     /// # Errors
     /// A [`Stop`] ends the server.
@@ -102,7 +102,7 @@ pub trait Server: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// Goes on with what the last handler has [put off](Context::continue_next), before the next message.
+    /// Continues the work of the last handler that called [`Context::continue_next`], before the next message.
     ///
     /// # Errors
     /// A [`Stop`] ends the server.
@@ -110,7 +110,7 @@ pub trait Server: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// No message has come for the time that was [set](Context::timeout).
+    /// No message has arrived within the [time-out](Context::timeout).
     ///
     /// # Errors
     /// A [`Stop`] ends the server.
@@ -118,35 +118,35 @@ pub trait Server: Sized + Send + 'static {
         async { Ok(()) }
     }
 
-    /// Cleans up: the server ends for this reason. Not called if it is killed or its node stops.
+    /// Cleans up before the server ends for this reason. Not called if it is killed or its node stops.
     fn terminate(&mut self, _reason: &Term, _context: &mut Context) -> impl Future<Output = ()> + Send {
         async {}
     }
 
-    /// What `sys:get_state/1` shows.
+    /// The state for `sys:get_state/1`.
     fn state(&self) -> Term {
         Term::atom("undefined")
     }
 
-    /// Starts the server at a node, when what is returned is awaited.
+    /// Starts the server at a node, when the result is awaited.
     fn start(self, node: &Node) -> Options<Self> {
         Options::new(self, node.clone())
     }
 }
 
-/// What comes of a call.
+/// The result of a call's handler.
 pub type Outcome<R> = Result<Answer<R>, Stop>;
 
-/// The answer to a call.
+/// The reply to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer<R> {
-    /// It is this one.
+    /// This reply, now.
     Reply(R),
-    /// The server, or a task of it, [replies](Context::reply) later.
+    /// The server, or one of its tasks, [replies](Context::reply) later.
     Later,
 }
 
-/// The call is answered now.
+/// Answers the call now.
 ///
 /// # Errors
 /// Never; it is the [`Outcome`] of a handler.
@@ -154,7 +154,7 @@ pub fn reply<R>(reply: R) -> Outcome<R> {
     Ok(Answer::Reply(reply))
 }
 
-/// The call is answered later, with [`Context::reply`].
+/// Leaves the reply for later, with [`Context::reply`].
 ///
 /// # Errors
 /// Never; it is the [`Outcome`] of a handler.
@@ -162,7 +162,7 @@ pub fn later<R>() -> Outcome<R> {
     Ok(Answer::Later)
 }
 
-/// Why a server ends. Any error becomes one by `?`: then the reason is `{error, Text}`.
+/// The reason for a server's end. The operator `?` converts any error, with the reason `{error, Text}`.
 #[derive(Clone, PartialEq)]
 pub struct Stop {
     reason: Term,
@@ -174,7 +174,7 @@ impl Stop {
         Self { reason: reason.into() }
     }
 
-    /// Ends with the reason `normal`: linked processes go on.
+    /// Ends with the reason `normal`, which does not end linked processes.
     pub fn normal() -> Self {
         Self::because(Term::atom("normal"))
     }
@@ -189,7 +189,7 @@ impl Stop {
         &self.reason
     }
 
-    /// Takes the exit reason.
+    /// Returns the exit reason.
     pub fn into_reason(self) -> Term {
         self.reason
     }
@@ -201,14 +201,8 @@ impl fmt::Debug for Stop {
     }
 }
 
-impl<E: Error> From<E> for Stop {
+impl<E: Error + 'static> From<E> for Stop {
     fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Self::because(Term::tuple([Term::atom("error"), Term::from(text)]))
+        Self::because(Term::tuple([Term::atom("error"), Term::from(ErrorChain(&error).to_string())]))
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use peerl_node::{Caller, Node, Pid, Process, ReplyError};
 use serde::Serialize;
 
-/// What a server has to work with: its process, and what is to happen after the handler has returned.
+/// A server's process, and what happens after the handler returns.
 #[derive(Debug)]
 pub struct Context {
     node: Node,
@@ -14,12 +14,12 @@ pub struct Context {
     pub(super) timeout: Option<Duration>,
 }
 
-/// What exit signals of other processes than the parent do.
+/// The effect of exit signals from processes other than the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExitSignals {
-    /// They end the server, unless their reason is `normal`.
+    /// They end the server, unless the reason is `normal`.
     End,
-    /// They are messages.
+    /// They become messages.
     Trap,
 }
 
@@ -38,32 +38,32 @@ impl Context {
         self.process.pid()
     }
 
-    /// The server's process: to send, monitor and link.
+    /// The server's process, for sending, monitoring and linking.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Answers a call that was left for later.
+    /// Replies to a call whose reply was left for later.
     ///
     /// # Errors
-    /// If the reply cannot be a term.
+    /// If the reply cannot be encoded.
     pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
         self.process.reply(to, reply)
     }
 
-    /// Has [`handle_continue`](super::Server::handle_continue) called before the next message is taken.
+    /// Requests a call of [`handle_continue`](super::Server::handle_continue) before the next message.
     pub fn continue_next(&mut self) {
         self.continues = true;
     }
 
-    /// Has [`handle_timeout`](super::Server::handle_timeout) called if no message comes for this time. The next message
-    /// ends the wait.
+    /// Requests a call of [`handle_timeout`](super::Server::handle_timeout) if no message arrives for this time. The
+    /// next message cancels it.
     pub fn timeout(&mut self, after: Duration) {
         self.timeout = Some(after);
     }
 
-    /// From now on exit signals come to [`handle_info`](super::Server::handle_info), instead of ending the server. That of
-    /// the parent ends it all the same.
+    /// Passes exit signals to [`handle_info`](super::Server::handle_info) from now on, instead of ending the server.
+    /// A signal from the parent ends it nevertheless.
     pub fn trap_exits(&mut self) {
         self.exits = ExitSignals::Trap;
     }

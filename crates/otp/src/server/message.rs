@@ -1,7 +1,7 @@
 use peerl_node::{Caller, Message, Pid, Term};
 use peerl_term::RawTerm;
 
-/// What a server does with a message depends on its shape.
+/// A received message, by its shape.
 pub(super) enum Received {
     /// `{'$gen_call', From, Request}`.
     Call(Caller, Term),
@@ -13,7 +13,7 @@ pub(super) enum Received {
     Exit(Pid, Term, Message),
     /// Any other.
     Info(Message),
-    /// What another node sent is no term. The connection that brought it ends by itself.
+    /// The message is not a valid term. The connection that delivered it ends by itself.
     Malformed,
 }
 

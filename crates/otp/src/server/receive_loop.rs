@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
@@ -12,14 +13,14 @@ use super::message::Received;
 use super::system::{self, Effect, Mode};
 use super::{Answer, Server, Stop};
 
-/// Receives until the server ends; gives the exit reason.
+/// Receives messages until the server ends; returns the exit reason.
 pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: MailboxPolicy) -> Term {
-    let waiting = Waiting { messages: VecDeque::new(), bytes: 0, mailbox };
+    let waiting = HeldMessages { messages: VecDeque::new(), bytes: 0, mailbox };
     let mut state = State { server, context, mode: Mode::Running, waiting };
     let reason = match state.receive().await {
-        // The process has ended already: it was killed, or its node stops.
-        Err(Over::Ended(Ended { reason })) => return reason,
-        Err(Over::Stop(stop)) => stop.into_reason(),
+        // The process has already ended: it was killed, or its node stops.
+        Err(LoopEnd::Ended(Ended { reason })) => return reason,
+        Err(LoopEnd::Stop(stop)) => stop.into_reason(),
         Ok(never) => match never {},
     };
     let State { mut server, mut context, .. } = state;
@@ -51,7 +52,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
 
-/// Reasons of which OTP makes no crash report.
+/// Whether OTP makes no crash report for this reason.
 fn is_ordinary(reason: &Term) -> bool {
     let name = match reason {
         Term::Tuple(parts) => parts.first(),
@@ -64,18 +65,17 @@ struct State<S> {
     server: S,
     context: Context,
     mode: Mode,
-    waiting: Waiting,
+    waiting: HeldMessages,
 }
 
-/// Messages that came while the server was suspended, with their sizes. They have the bounds of the mailbox that they came
-/// from.
-struct Waiting {
+/// Messages that arrived while the server was suspended, with their sizes. The limits are those of the mailbox.
+struct HeldMessages {
     messages: VecDeque<(usize, Received)>,
     bytes: usize,
     mailbox: MailboxPolicy,
 }
 
-impl Waiting {
+impl HeldMessages {
     fn push(&mut self, size: usize, received: Received) -> Result<(), Stop> {
         if self.messages.len() >= self.mailbox.messages || self.bytes + size > self.mailbox.bytes {
             return Err(Stop::because(Term::atom("mailbox_overflow")));
@@ -92,21 +92,19 @@ impl Waiting {
     }
 }
 
-enum Over {
+enum LoopEnd {
     Ended(Ended),
     Stop(Stop),
 }
 
-impl From<Stop> for Over {
+impl From<Stop> for LoopEnd {
     fn from(stop: Stop) -> Self {
         Self::Stop(stop)
     }
 }
 
-enum Never {}
-
 impl<S: Server> State<S> {
-    async fn receive(&mut self) -> Result<Never, Over> {
+    async fn receive(&mut self) -> Result<Infallible, LoopEnd> {
         loop {
             while std::mem::take(&mut self.context.continues) {
                 guarded(self.server.handle_continue(&mut self.context)).await?;
@@ -129,8 +127,8 @@ impl<S: Server> State<S> {
         }
     }
 
-    /// The next message and its size in bytes; nothing if none has come in time.
-    async fn next(&mut self) -> Result<(usize, Option<Received>), Over> {
+    /// The next message and its size in bytes; `None` after a time-out.
+    async fn next(&mut self) -> Result<(usize, Option<Received>), LoopEnd> {
         if self.mode == Mode::Running
             && let Some(received) = self.waiting.pop()
         {
@@ -141,7 +139,7 @@ impl<S: Server> State<S> {
             Some(limit) => tokio::time::timeout(limit, self.context.process.receive()).await.ok(),
             None => Some(self.context.process.receive().await),
         };
-        let message = message.transpose().map_err(Over::Ended)?;
+        let message = message.transpose().map_err(LoopEnd::Ended)?;
         let size = match &message {
             Some(Message::User(payload)) => payload.bytes().len(),
             _ => 0,
@@ -165,7 +163,7 @@ impl<S: Server> State<S> {
                 ExitSignals::End => Err(Stop::because(reason)),
             },
             Received::Info(message) => self.info(message).await,
-            // Those of the system never wait.
+            // System messages are never held back.
             Received::System(..) | Received::Malformed => Ok(()),
         }
     }

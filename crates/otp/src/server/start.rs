@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::context::Context;
 use super::{Server, receive_loop};
 
-/// How a server is to be started. It is started when this is awaited.
+/// The options for starting a server. It starts when they are awaited.
 #[must_use = "a server is started when this is awaited"]
 pub struct Options<S> {
     server: S,
@@ -23,19 +23,19 @@ pub struct Options<S> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The name is longer than an atom may be.
+    /// The name is too long for an atom.
     #[error("{0:?} cannot be the name of a process")]
     Name(String),
-    /// Another process has the name.
+    /// The name cannot be registered, because another process has it.
     #[error("the name {name} cannot be registered")]
     Taken {
         /// The name.
         name: String,
-        /// What the node says.
+        /// The node's error.
         #[source]
         source: RegisterError,
     },
-    /// Its `init` has stopped it.
+    /// The server's `init` returned a [`Stop`](super::Stop).
     #[error("the server has stopped itself when it was to start: {0:?}")]
     Stopped(Term),
 }
@@ -45,20 +45,20 @@ impl<S: Server> Options<S> {
         Self { server, node, name: None, parent: None, mailbox: MailboxPolicy::default() }
     }
 
-    /// Registers the server with a name, by which peers find it.
+    /// Registers the server under a name, by which peers can call it.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// Links the server to a process, as `gen_server:start_link/3` does: when that ends, so does the server, with the same
-    /// reason, and the other way round.
+    /// Links the server to a process, like `gen_server:start_link/3`: when one of them ends, so does the other, with
+    /// the same reason.
     pub fn link(mut self, parent: &Pid) -> Self {
         self.parent = Some(parent.clone());
         self
     }
 
-    /// Sets how many messages may wait.
+    /// Sets the limits of the mailbox.
     pub fn mailbox(mut self, policy: MailboxPolicy) -> Self {
         self.mailbox = policy;
         self
@@ -77,7 +77,7 @@ impl<S: Server> Options<S> {
             process.link(parent).await;
         }
         let mut context = Context::new(node.clone(), process, parent);
-        // As `gen_server:init_it` does: the name first, so that two cannot both begin.
+        // Like `gen_server:init_it`, register the name first, so that a second server with the name does not start.
         if let Some(name) = name {
             let register = context.process.register(name.clone());
             register.map_err(|source| StartError::Taken { name: name.as_str().to_owned(), source })?;
@@ -105,7 +105,7 @@ impl<S: Server> IntoFuture for Options<S> {
     }
 }
 
-/// A server that has been started. It goes on when this is dropped, until it is stopped or its node is.
+/// A running server. It continues when this is dropped, until it is stopped or its node is.
 #[derive(Debug, Clone)]
 pub struct Running {
     node: Node,
@@ -119,12 +119,12 @@ impl Running {
         &self.pid
     }
 
-    /// Calls the server, as `gen_server:call/2`; to be awaited. Peers call it by its pid or its name.
+    /// Calls the server, like `gen_server:call/2`, when the result is awaited. Peers call it by pid or name.
     pub fn call<T: DeserializeOwned>(&self, request: &impl Serialize) -> GenCall<T> {
         self.node.gen_call(&self.pid, request)
     }
 
-    /// Waits until the server has ended, and gives its exit reason.
+    /// Waits until the server has ended; returns the exit reason.
     pub async fn ended(&mut self) -> Term {
         match self.ending.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or_else(|| Term::atom("normal")),

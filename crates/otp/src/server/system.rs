@@ -1,32 +1,32 @@
-//! System messages, which `sys` sends.
+//! System messages, sent by `sys`.
 
 use peerl_node::{Caller, Term};
 
 use super::{Context, Server};
 
-/// Whether a server takes other messages than those of the system.
+/// Whether a server handles messages other than system messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// It does.
     Running,
-    /// It has been suspended: the others wait.
+    /// It is suspended: other messages wait.
     Suspended,
 }
 
-/// What comes of a system message.
+/// The effect of a system message.
 pub(super) enum Effect {
-    /// The server is in this mode now.
+    /// The server enters this mode.
     Mode(Mode),
     /// The server ends for this reason.
     Terminate(Term),
 }
 
-/// Answers a system message.
+/// Handles a system message.
 pub(super) fn handle<S: Server>(server: &S, context: &Context, mode: Mode, from: &Caller, request: &Term) -> Effect {
     let ok = || Term::atom("ok");
     let (answer, effect) = match request {
         Term::Atom(name) => match name.as_str() {
-            // OTP 27 and later take this form alone; for OTP 25 any term is the state.
+            // OTP 27 and later accept only this form; OTP 25 accepts any term as the state.
             "get_state" => (Term::tuple([ok(), server.state()]), Effect::Mode(mode)),
             "get_status" => (status(server, context, mode), Effect::Mode(mode)),
             "suspend" => (ok(), Effect::Mode(Mode::Suspended)),
@@ -35,7 +35,7 @@ pub(super) fn handle<S: Server>(server: &S, context: &Context, mode: Mode, from:
         },
         Term::Tuple(parts) => match &parts[..] {
             [kind, reason] if kind.is_atom("terminate") => (ok(), Effect::Terminate(reason.clone())),
-            // There is nothing to debug.
+            // Debugging is not supported.
             [kind, what] if kind.is_atom("debug") && what.is_atom("no_debug") => (ok(), Effect::Mode(mode)),
             [kind, ..] if kind.is_atom("replace_state") => {
                 let why = Term::tuple([Term::atom("error"), Term::atom("not_supported")]);
