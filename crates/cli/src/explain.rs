@@ -1,7 +1,7 @@
 //! What went wrong, in words for the command line: each class of error with a hint of its own.
 
 use peerl_discovery::{IdentityError, Obstacle, StrategyError};
-use peerl_node::{CallError, Class, ConnectError, CookieFileError, Exception, Loss, Node, StartError};
+use peerl_node::{CallError, Class, ConnectError, CookieFileError, ErrorChain, Exception, Loss, Node, StartError};
 use peerl_proto::handshake::{ForeignProtocol, HandshakeError};
 use peerl_term::Term;
 use peerl_term::text::Syntax;
@@ -28,7 +28,7 @@ impl From<peerl_epmd::Error> for Failure {
                     .hint("check the part of the node's name after the @")
             }
             Error::BadEnvironment { .. } => Failure::usage(error),
-            other => Failure::new(other),
+            other => Failure::from_error(&other),
         }
     }
 }
@@ -39,13 +39,12 @@ impl From<StartError> for Failure {
             StartError::Epmd(error) => error.into(),
             StartError::CookieFile(error) => error.into(),
             StartError::Name(_) | StartError::AliveName(_) => {
-                Failure::usage(error).hint("a node is named NAME@HOST, as worker@10.0.0.7")
+                Failure::usage(ErrorChain(&error)).hint("a node is named NAME@HOST, as worker@10.0.0.7")
             }
-            StartError::Cookie(_) => Failure::usage(error),
-            StartError::Listen { .. } => {
-                Failure::new(error).hint("choose other ports with --dist-port, or another address with --listen")
-            }
-            other => Failure::new(other),
+            StartError::Cookie(_) => Failure::usage(ErrorChain(&error)),
+            StartError::Listen { .. } => Failure::from_error(&error)
+                .hint("choose other ports with --dist-port, or another address with --listen"),
+            other => Failure::from_error(&other),
         }
     }
 }
@@ -56,7 +55,7 @@ impl From<CookieFileError> for Failure {
             CookieFileError::Accessible { path } => format!("run `chmod 400 {}`", path.display()),
             _ => "give the cookie with PEERL_COOKIE or --cookie-file".to_owned(),
         };
-        Failure::new(error).hint(hint)
+        Failure::from_error(&error).hint(hint)
     }
 }
 
@@ -76,7 +75,7 @@ impl From<ConnectError> for Failure {
                     Failure::new(format!("{peer} cannot be found: the host {host} has no address: {}", os_words(source)))
                         .hint("check the part of the node's name after the @")
                 }
-                other => Failure::new(format!("{peer} cannot be found: {other}")),
+                other => Failure::new(format!("{peer} cannot be found: {}", ErrorChain(other))),
             },
             ConnectError::UnknownNode(peer) => {
                 Failure::new(format!("there is no node {}: the EPMD at {} does not know it", peer, peer.host()))
@@ -107,12 +106,12 @@ impl From<ConnectError> for Failure {
                 }
                 HandshakeError::Closed { .. } => Failure::new(format!("{peer} refused the connection: {source}"))
                     .hint(format!("is it an Erlang node? `peerl names {}` lists those that run there", peer.host())),
-                other => Failure::new(format!("{peer} did not accept the connection: {other}")),
+                other => Failure::new(format!("{peer} did not accept the connection: {}", ErrorChain(other))),
             },
             ConnectError::NoGuestName(_) => {
-                Failure::new(error).hint("end some of them, or give this node a name of its own with --name or --sname")
+                Failure::from_error(&error).hint("end some of them, or give this node a name of its own with --name or --sname")
             }
-            _ => Failure::new(error),
+            _ => Failure::from_error(&error),
         }
     }
 }
@@ -138,24 +137,23 @@ impl From<IdentityError> for Failure {
             }
             IdentityError::Unknown { source, .. } => {
                 let hint = discovery_hint(source);
-                let failure = Failure::new(error);
+                let failure = Failure::from_error(&error);
                 match hint {
                     Some(hint) => failure.hint(hint),
                     None => failure,
                 }
             }
-            IdentityError::NoAddress { .. } => {
-                Failure::new(error).hint("give an address that is reached with towards=ADDRESS, or the name itself")
-            }
-            IdentityError::NoName { .. } => Failure::new(error).hint("choose another host=… or basename=…"),
-            _ => Failure::new(error),
+            IdentityError::NoAddress { .. } => Failure::from_error(&error)
+                .hint("give an address that is reached with towards=ADDRESS, or the name itself"),
+            IdentityError::NoName { .. } => Failure::from_error(&error).hint("choose another host=… or basename=…"),
+            _ => Failure::from_error(&error),
         }
     }
 }
 
 impl From<OutFileError> for Failure {
     fn from(error: OutFileError) -> Self {
-        let failure = Failure::new(&error);
+        let failure = Failure::from_error(&error);
         match &error {
             OutFileError::Exists { .. } => {
                 failure.hint("go on with it with --resume, give --out another name, or remove it")

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use peerl_node::ErrorChain;
+
 use crate::printable::printable;
 
 /// Why a command failed, what can be done about it, and the exit code.
@@ -44,6 +46,11 @@ impl Failure {
     /// The command failed.
     pub fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), hint: None, details: Vec::new(), status: Status::Failed }
+    }
+
+    /// The command failed with this error; the message includes its causes.
+    pub fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(ErrorChain(error))
     }
 
     /// The user asked for something that makes no sense.

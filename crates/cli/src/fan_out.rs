@@ -8,7 +8,7 @@ use clap::Args;
 use futures::stream::{BoxStream, Stream, StreamExt};
 use peerl_discovery::strategy::StaticListSettings;
 use peerl_discovery::{MeshEvent, Peers, Reconciler, Running, Spec, Strategy};
-use peerl_node::{Mapped, Mfa, Node, NodeName};
+use peerl_node::{ErrorChain, Mapped, Mfa, Node, NodeName};
 use peerl_term::text::{Syntax, Template};
 use peerl_term::{Atom, Term};
 use tokio::sync::{broadcast, watch};
@@ -144,7 +144,7 @@ pub fn discovery_failure(name: &str, error: peerl_discovery::StrategyError) -> F
             errors.into_iter().next().map_or_else(Failure::silent, Failure::from)
         }
         error => {
-            let failure = Failure::new(format!("discovery by {name} failed: {error}"));
+            let failure = Failure::new(format!("discovery by {name} failed: {}", ErrorChain(&error)));
             match explain::discovery_hint(&error) {
                 Some(hint) => failure.hint(hint),
                 None => failure,

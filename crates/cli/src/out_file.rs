@@ -282,7 +282,7 @@ impl<R: Record> Earlier<R> {
 #[non_exhaustive]
 pub enum OutFileError {
     /// It cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read or write {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -17,16 +17,16 @@ use tokio::net::TcpStream;
 #[non_exhaustive]
 pub enum CheckError {
     /// A call to itself gave something else than its value.
-    #[error("a call to this node itself failed: {0}")]
+    #[error("a call of this node to itself failed")]
     Call(#[from] CallError),
     /// A call to itself gave a wrong value.
-    #[error("a call to this node itself gave a wrong value")]
+    #[error("a call of this node to itself returned a wrong value")]
     Value,
     /// A process that every node has does not answer: pings, or calls of some kind, would have no answer.
     #[error(transparent)]
     System(#[from] SystemError),
     /// A connection to the port at which peers arrive could not be opened, or ended early.
-    #[error("this node does not take connections at {address}: {source}")]
+    #[error("this node does not accept connections at {address}")]
     Connection {
         /// Where it listens.
         address: SocketAddr,
@@ -34,7 +34,7 @@ pub enum CheckError {
         source: std::io::Error,
     },
     /// A handshake got something else than an answer.
-    #[error("this node answers a handshake with what is no answer")]
+    #[error("this node gave an invalid answer in a handshake")]
     Handshake,
     /// It took too long.
     #[error("this node did not answer itself within {0:?}")]

@@ -20,7 +20,7 @@ use peerl_discovery::{
     Backoff, MeshError, MeshEvent, Novelty, Reconciler, RemoteError, RemoteMesh, RemoteNode, Removal, Standing,
     Strategy,
 };
-use peerl_node::{Node, NodeName};
+use peerl_node::{ErrorChain, Node, NodeName};
 use tokio::time::{Instant, sleep};
 
 use crate::admin::{Administered, Company, Readiness};
@@ -168,7 +168,7 @@ impl Known {
             MeshEvent::PollFailed { novelty: Novelty::Repetition, .. }
             | MeshEvent::PollEmpty { novelty: Novelty::Repetition, .. } => return None,
             MeshEvent::PollFailed { strategy, error, .. } => {
-                SidecarEvent::DiscoveryFailed { strategy, error: error.to_string() }
+                SidecarEvent::DiscoveryFailed { strategy, error: ErrorChain(&*error).to_string() }
             }
             MeshEvent::PollEmpty { strategy, asked, .. } => {
                 SidecarEvent::DiscoveryFailed { strategy, error: fan_out::nothing_found("it", &asked) }
@@ -192,7 +192,7 @@ impl Known {
                 SidecarEvent::Left { unlisted_for, disconnected }
             }
             MeshEvent::CannotLeave { error } => {
-                let error = error.to_string();
+                let error = ErrorChain(&*error).to_string();
                 let before = self.stuck.replace(error.clone());
                 (before.as_ref() != Some(&error)).then_some(SidecarEvent::CannotLeave { error })?
             }
@@ -211,8 +211,8 @@ impl Known {
 
 fn words(error: &MeshError) -> String {
     match error.downcast_ref::<RemoteError>() {
-        Some(RemoteError::Call(error)) => format!("the app's node does not do it: {error}"),
+        Some(RemoteError::Call(error)) => format!("the app's node does not do it: {}", ErrorChain(error)),
         Some(RemoteError::CannotConnect { obstacle, .. }) => explain::obstacle(obstacle).to_string(),
-        _ => error.to_string(),
+        _ => ErrorChain(&**error).to_string(),
     }
 }

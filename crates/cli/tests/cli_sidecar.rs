@@ -153,7 +153,7 @@ fn a_peer_that_hangs_holds_nobody_up() {
 
     // An app that hangs is not gone.
     app.sigstop();
-    sidecar.wait_for_error_line("does not say whom it is connected with", A_WHILE);
+    sidecar.wait_for_error_line("does not list its connections", A_WHILE);
     app.sigcont();
     assert_eq!(app.eval("length(nodes())").unwrap(), "2");
     assert!(!sidecar.stdout().contains("down"), "{}", sidecar.stdout());

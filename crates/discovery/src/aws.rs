@@ -1,4 +1,4 @@
-//! What the strategies of AWS share: how AWS is asked, and what it means when it refuses.
+//! Shared parts of the AWS strategies: requests to AWS, and the meaning of its errors.
 //!
 //! ```text
 //!  Ec2, AutoScaling, …  ──▶ Access ──▶ HttpClient ──▶ the service's endpoint
@@ -6,9 +6,9 @@
 //!                            └ region: argument, environment, profile, instance metadata
 //! ```
 //!
-//! Requests are tried again by the SDK, with growing and jittered pauses: `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`
-//! say how, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_EC2` where, `AWS_CA_BUNDLE` whom to trust, as for every tool of AWS. Requests that a service
-//! throttles are left to the next poll, which comes later.
+//! The SDK repeats failed requests after growing, jittered pauses. As for every AWS tool, `AWS_RETRY_MODE` and
+//! `AWS_MAX_ATTEMPTS` set the repetition, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_EC2` the endpoint, `AWS_CA_BUNDLE`
+//! the trusted authorities. A throttled request is not repeated; the next poll replaces it.
 
 mod access;
 pub use access::{Access, SdkConfig};

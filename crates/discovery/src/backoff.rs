@@ -1,15 +1,15 @@
-//! How long to wait before the next attempt.
+//! The pauses between attempts.
 
 use std::time::Duration;
 
-/// Waiting times that double with each failure, up to a limit, each a random half to whole of that, so that nodes
-/// that lost a peer at the same moment do not all come back at the same moment.
+/// Pauses that double with each failure up to a limit. Each is randomised between half and all of that, so that nodes
+/// that lose a peer at the same moment do not return at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backoff {
-    /// The time after the first failure.
+    /// The pause after the first failure.
     pub first: Duration,
-    /// The longest time.
+    /// The longest pause.
     pub longest: Duration,
 }
 
@@ -21,12 +21,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Makes one of its two bounds.
+    /// Makes a back-off with these bounds.
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest: longest.max(first) }
     }
 
-    /// The time to wait after so many failures in a row; none after none.
+    /// The pause after this number of consecutive failures; zero after none.
     pub fn delay(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else {
             return Duration::ZERO;
@@ -36,7 +36,7 @@ impl Backoff {
     }
 }
 
-/// A random half to whole of the time.
+/// A random time between half and all of `time`.
 pub(crate) fn jitter(time: Duration) -> Duration {
     time.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -1,4 +1,4 @@
-//! How a node names itself, so that others' discovery finds it.
+//! The node's own name, chosen so that other nodes' discovery finds it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::str::FromStr;
@@ -20,7 +20,7 @@ mod ecs;
 #[cfg(any(feature = "ecs", feature = "cloudmap"))]
 pub use ecs::EcsIdentity;
 
-/// A rule by which a node names itself after the machine that it runs on.
+/// A rule that derives the node's name from its machine.
 ///
 /// | text | host |
 /// |---|---|
@@ -31,29 +31,29 @@ pub use ecs::EcsIdentity;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identity {
-    /// After the EC2 instance.
+    /// From the EC2 instance.
     #[cfg(feature = "ec2")]
     Ec2(Ec2Identity),
-    /// After the task of ECS.
+    /// From the ECS task.
     #[cfg(any(feature = "ecs", feature = "cloudmap"))]
     Ecs(EcsIdentity),
-    /// After the address.
+    /// From the address.
     Ip(IpIdentity),
-    /// After the name of the host.
+    /// From the host name.
     Hostname(HostnameIdentity),
 }
 
 impl Identity {
-    /// What such a rule begins with.
+    /// The prefix of every rule.
     pub const PREFIX: &str = "auto:";
 
-    /// All rules that there are, whether or not they are built in here.
+    /// All rules, including those left out of this build.
     pub const KINDS: &[&str] = &["ec2", "ecs", "ip", "hostname"];
 
-    /// Finds the name out.
+    /// Determines the name.
     ///
     /// # Errors
-    /// If nobody says what the machine is, or what comes out is not a name.
+    /// If the machine's identity is unknown, or the result is not a node name.
     pub async fn name(&self) -> Result<NodeName, IdentityError> {
         match self {
             #[cfg(feature = "ec2")]
@@ -69,7 +69,7 @@ impl Identity {
 impl FromStr for Identity {
     type Err = IdentityError;
 
-    /// Reads the text, with or without `auto:`.
+    /// Parses the rule, with or without `auto:`.
     fn from_str(text: &str) -> Result<Self, IdentityError> {
         let text = text.strip_prefix(Self::PREFIX).unwrap_or(text);
         let (kind, items) = text.split_once(',').unwrap_or((text, ""));
@@ -100,14 +100,14 @@ fn read<T: DeserializeOwned>(
     Ok(identity)
 }
 
-/// What can be set of `auto:ip`.
+/// The settings of `auto:ip`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IpIdentity {
-    /// The address to which packets would go; one far away unless said otherwise. None is sent.
+    /// The destination whose route determines the address; by default a distant one. No packet is sent.
     #[serde(default)]
     pub towards: Option<IpAddr>,
-    /// The name before the `@`; `node` unless said otherwise.
+    /// The name before the `@`; by default `node`.
     #[serde(default)]
     pub basename: Option<String>,
 }
@@ -125,11 +125,11 @@ impl IpIdentity {
     }
 }
 
-/// What can be set of `auto:hostname`.
+/// The settings of `auto:hostname`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostnameIdentity {
-    /// The name before the `@`; `node` unless said otherwise.
+    /// The name before the `@`; by default `node`.
     #[serde(default)]
     pub basename: Option<String>,
 }
@@ -145,23 +145,23 @@ impl HostnameIdentity {
     }
 }
 
-/// Addresses of networks that exist in examples only: all that is not near is routed alike.
+/// Documentation addresses: they are routed like any distant address.
 const FAR: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
-/// This host's address from which packets to a host far away would go: an IPv4 address, or an IPv6 one without IPv4.
+/// This host's source address for distant destinations: IPv4, else IPv6.
 ///
 /// # Errors
-/// What the operating system says when nothing goes out of this host.
+/// The operating system's error, if the host has no route.
 pub fn outgoing_far() -> std::io::Result<IpAddr> {
     let [ipv4, ipv6] = FAR;
     outgoing(ipv4).or_else(|error| outgoing(ipv6).map_err(|_| error))
 }
 
-/// This host's address from which packets to another address would go. None is sent.
+/// This host's source address for a destination. No packet is sent.
 ///
 /// # Errors
-/// What the operating system says when there is no way to that address.
+/// The operating system's error, if there is no route.
 pub fn outgoing(towards: IpAddr) -> std::io::Result<IpAddr> {
     let any: IpAddr = if towards.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
@@ -184,14 +184,14 @@ fn known_kinds() -> String {
     Identity::KINDS.iter().map(|kind| format!("{}{kind}", Identity::PREFIX)).collect::<Vec<_>>().join(", ")
 }
 
-/// Why a node does not know its name.
+/// Why a node cannot determine its name.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// No rule has that name.
+    /// No such rule exists.
     #[error("there is no name auto:{0}: use one of {known}", known = known_kinds())]
     UnknownKind(String),
-    /// The rule has been left out of this program.
+    /// The rule is not in this build.
     #[error("the name auto:{kind} is not in this build of peerl: build with the feature `{feature}`")]
     NotBuilt {
         /// The rule.
@@ -199,7 +199,7 @@ pub enum IdentityError {
         /// The feature of the crate.
         feature: &'static str,
     },
-    /// A setting is unknown, or not what it should be.
+    /// A setting is unknown or invalid.
     #[error("the name auto:{kind}: {message}")]
     Settings {
         /// The rule.
@@ -207,28 +207,28 @@ pub enum IdentityError {
         /// What is wrong.
         message: String,
     },
-    /// Nobody says what the machine is.
-    #[error("the name auto:{kind} is not to be found out: {source}")]
+    /// The machine's identity cannot be determined.
+    #[error("the name auto:{kind} cannot be determined")]
     Unknown {
         /// The rule.
         kind: &'static str,
-        /// What is in the way.
+        /// The reason.
         source: StrategyError,
     },
-    /// Nothing goes out of this machine.
-    #[error("the name auto:ip is not to be found out: no way leads to {towards}: {source}")]
+    /// No network route leads from this machine.
+    #[error("the name auto:ip cannot be determined: there is no route to {towards}")]
     NoAddress {
-        /// Where packets would go.
+        /// The destination.
         towards: IpAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// What comes out is not a name.
-    #[error("the name auto:{kind} makes no name of this machine: {source}")]
+    /// The result is not a node name.
+    #[error("the name auto:{kind} gives this machine no node name")]
     NoName {
         /// The rule.
         kind: &'static str,
-        /// What is missing or wrong.
+        /// The missing or invalid part.
         source: NamingError,
     },
 }

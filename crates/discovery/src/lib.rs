@@ -1,22 +1,21 @@
 #![forbid(unsafe_code)]
-//! Finding the peers of an Erlang node, and keeping the mesh joined.
+//! Finds the peers of an Erlang node and keeps the mesh connected.
 //!
 //! ```text
 //!  Strategy ──peers──▶ Reconciler ──connect──▶ Mesh (a peerl_node::Node)
 //!  who they are         what is missing          who is connected
 //! ```
 //!
-//! * A [`Strategy`] answers one question: which nodes should be my peers now? [`strategy`] has those that are
-//!   built in; [`Spec`] makes them of text (`epmd:10.0.0.1,10.0.0.2`) or of a configuration file.
-//! * The [`Reconciler`] asks again and again, and connects what is new. A poll that fails or comes back empty never
-//!   ends a connection that is healthy. Nor does a peer's being no longer listed: only the node itself leaves the mesh when
-//!   it has not been listed for the time that [`Removal`] says.
+//! * A [`Strategy`] answers one question: which nodes are my peers now? [`strategy`] has the built-in ones; [`Spec`]
+//! makes them of text (`epmd:10.0.0.1,10.0.0.2`) or of a configuration file.
+//! * The [`Reconciler`] polls the strategies and connects new peers. A failed or empty poll never ends a connection,
+//! and neither does the removal of a peer from the list. Only the node itself leaves the mesh, when it has not been
+//! listed for the time of the [`Removal`] policy.
 //!
-//! * A [`RemoteMesh`] is another node's mesh: a guest keeps a BEAM node joined that knows nothing of discovery, by remote
-//!   calls ([`RemoteNode`]).
+//! * A [`RemoteMesh`] is another node's mesh: a guest keeps a BEAM node without discovery connected, by remote calls
+//! ([`RemoteNode`]).
 //!
-//! What this crate does not do: speak the distribution protocol, or decide that a connection is dead. That is the
-//! node's part.
+//! The node, not this crate, speaks the distribution protocol and detects dead connections.
 //!
 //! ```
 //! use peerl_discovery::Spec;

@@ -1,4 +1,4 @@
-//! What the reconciler needs of a node.
+//! The node's interface to the reconciler.
 
 use std::collections::BTreeSet;
 
@@ -6,35 +6,35 @@ use futures::future::{BoxFuture, ready};
 use peerl_node::{Node, Nodes};
 use peerl_proto::node_name::NodeName;
 
-/// Why a peer could not be connected.
+/// Why a peer cannot be connected.
 pub type MeshError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a node could not be taken out of the mesh.
+/// Why a node cannot leave the mesh.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaveError {
     /// The node's release has no function for it.
     #[error("it cannot leave the mesh: it has no global:disconnect/0, which OTP has from 25.1 on")]
     Unsupported,
-    /// The node does not do it.
-    #[error("it does not leave the mesh: {0}")]
-    Failed(MeshError),
+    /// The node has failed to leave.
+    #[error("it does not leave the mesh")]
+    Failed(#[source] MeshError),
 }
 
-/// A node that can be asked whom it is connected with, and told to connect and to leave: a running node, or a fake in a test.
+/// A node whose connections can be listed and changed: a running node, or a fake one in a test.
 pub trait Mesh: Send + Sync + 'static {
     /// The node's own name, which is not a peer.
     fn name(&self) -> NodeName;
 
-    /// The peers with which a connection is up now.
+    /// The connected peers.
     fn connected(&self) -> BTreeSet<NodeName>;
 
-    /// Connects to the peer; `Ok` if the connection is up, whoever opened it.
+    /// Connects to the peer; `Ok` if a connection is up, whichever side opened it.
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>>;
 
-    /// Takes the node out of the mesh: ends the connections of the node itself with all visible peers, at once, and gives
-    /// these. There is nothing that ends the connection with one peer: where overlapping partitions are prevented, the
-    /// others would then drop both.
+    /// Leaves the mesh: ends this node's connections to all visible peers at once, and returns them. No operation
+    /// ends the connection to a single peer: where overlapping partitions are prevented, the other nodes would then
+    /// disconnect both.
     fn leave(&self) -> BoxFuture<'_, Result<Vec<NodeName>, LeaveError>>;
 }
 

@@ -1,4 +1,4 @@
-//! What happens while the mesh is kept joined.
+//! Events of the reconciler.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use peerl_proto::node_name::NodeName;
 use crate::mesh::{LeaveError, MeshError};
 use crate::{Novelty, Peers, StrategyError};
 
-/// What the reconciler found or did.
+/// An observation or action of the reconciler.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum MeshEvent {
-    /// A strategy answered, and lists somebody.
+    /// A strategy has found nodes.
     Polled {
         /// The strategy's name.
         strategy: String,
@@ -23,20 +23,20 @@ pub enum MeshEvent {
     PollFailed {
         /// The strategy's name.
         strategy: String,
-        /// What it said.
+        /// The error.
         error: Arc<StrategyError>,
-        /// Whether it failed like this at the poll before.
+        /// Whether the previous poll failed in the same way.
         novelty: Novelty,
     },
-    /// A strategy answered, and lists nobody; its last answer stays in force.
+    /// A strategy suddenly found no nodes; its last answer stays in force.
     PollEmpty {
         /// The strategy's name.
         strategy: String,
-        /// What was asked, and where; empty if the strategy does not say.
+        /// The question and its destination; empty if the strategy does not tell.
         asked: String,
-        /// How many nodes the answer in force has.
+        /// The number of nodes in the answer in force.
         kept: usize,
-        /// Whether it was so at the poll before.
+        /// Whether the previous poll had the same result.
         novelty: Novelty,
     },
     /// A connection to a listed peer is up.
@@ -48,12 +48,12 @@ pub enum MeshEvent {
     ConnectFailed {
         /// The peer.
         peer: NodeName,
-        /// What the node said.
+        /// The error.
         error: Arc<MeshError>,
         /// The time until the next attempt, if the peer is still listed then.
         retry_in: Duration,
     },
-    /// A connection to a listed peer has gone.
+    /// A connection to a listed peer is lost.
     Lost {
         /// The peer.
         peer: NodeName,
@@ -64,34 +64,34 @@ pub enum MeshEvent {
     Unlisted {
         /// The peer.
         peer: NodeName,
-        /// For how long all strategies have answered without it.
+        /// The time for which all strategies have answered without it.
         unlisted_for: Duration,
         /// The strategies.
         by: String,
-        /// Whether one of them says that the peer is at its end: its machine stops, or drains.
+        /// Whether a strategy reports the peer as ended: its machine stops or drains.
         has_ended: bool,
     },
-    /// A peer that was told to be unlisted is listed again.
+    /// A peer that was reported as unlisted is listed again.
     Relisted {
         /// The peer.
         peer: NodeName,
     },
-    /// The node itself has left the mesh, because no strategy had listed it for the time that the
-    /// [`Removal`](crate::Removal) policy says. It connects with nobody until it is listed again.
+    /// The node has left the mesh, because no strategy had listed it for the time of the [`Removal`](crate::Removal)
+    /// policy. It connects to no peer until it is listed again.
     Left {
-        /// For how long all strategies had answered without it.
+        /// The time for which all strategies had answered without it.
         unlisted_for: Duration,
-        /// Whom it was connected with.
+        /// The peers that it was connected to.
         disconnected: Vec<NodeName>,
     },
-    /// The node itself should leave the mesh, and could not.
+    /// The node should leave the mesh, but cannot.
     CannotLeave {
-        /// Why.
+        /// The reason.
         error: Arc<LeaveError>,
     },
     /// The node itself, which has left the mesh, is listed again.
     Rejoining,
-    /// A peer is no longer listed and not connected, so that it is no longer dialled.
+    /// A peer is neither listed nor connected any more. It is no longer dialled.
     Forgotten {
         /// The peer.
         peer: NodeName,

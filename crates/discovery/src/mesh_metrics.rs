@@ -1,4 +1,4 @@
-//! Counters and gauges of what happens while the mesh is kept joined, by the facade of the crate `metrics`.
+//! Counters and gauges of the reconciler, through the facade of the crate `metrics`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 use crate::MeshEvent;
 
-/// Says what each figure means, to a recorder that passes it on.
+/// Describes the figures to the recorder.
 pub(crate) fn describe() {
     describe_counter!("peerl_discovery_polls_total", "Polls of a strategy, by outcome: found, empty or failed");
     describe_histogram!("peerl_discovery_poll_seconds", Unit::Seconds, "The time that a poll took");
@@ -56,7 +56,7 @@ fn polled(strategy: &str, outcome: &'static str) {
     counter!("peerl_discovery_polls_total", "strategy" => label(strategy), "outcome" => outcome).increment(1);
 }
 
-/// The strategy's name, which may be as long as a list of a thousand nodes.
+/// The strategy's name, shortened: it can be as long as a list of a thousand nodes.
 fn label(strategy: &str) -> String {
     strategy.chars().take(80).collect()
 }

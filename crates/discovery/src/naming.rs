@@ -1,16 +1,18 @@
-//! Names of nodes after what a service says of the machines they run on.
+//! Node names derived from a machine's attributes.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use peerl_node::ErrorChain;
 use peerl_proto::node_name::{NodeName, NodeNameError};
 
 use crate::{Peers, StrategyError};
 
-/// How the node on a machine is named: `BASENAME@HOST`, both made of what is known of the machine.
+/// The rule for the node name on a machine: `BASENAME@HOST`, both derived from the machine's attributes.
 ///
-/// A host is a variable (`private-ip`, `tag:KEY`) or a template (`{instance_id}.example.org`); a basename is plain text
-/// (`node`), a template (`node-{instance_id}`), or `tag:KEY`. Whoever names himself by the same rule is found.
+/// A host is a variable (`private-ip`, `tag:KEY`) or a template (`{instance_id}.example.org`); a basename is plain
+/// text (`node`), a template (`node-{instance_id}`), or `tag:KEY`. Nodes that name themselves by the same rule are
+/// found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
     basename: Template,
@@ -18,14 +20,14 @@ pub struct Naming {
 }
 
 impl Naming {
-    /// The name before the `@` where nothing else is said.
+    /// The default name before the `@`.
     pub const BASENAME: &str = "node";
 
-    /// Reads a rule whose parts may use these variables; `tag:*` stands for all that begin with `tag:`. In the text of
-    /// a part, `-` in the name of a variable is as good as `_`.
+    /// Parses a rule whose parts may use these variables; `tag:*` stands for all variables with the prefix `tag:`. In
+    /// the names of variables `-` equals `_`.
     ///
     /// # Errors
-    /// If a part is neither a variable nor a template, or uses another variable.
+    /// If a part is neither a variable nor a template, or uses an unknown variable.
     pub fn new(basename: &str, host: &str, variables: &[&str]) -> Result<Self, String> {
         let list =
             || variables.iter().map(|name| format!("{{{}}}", name.replace('*', "KEY"))).collect::<Vec<_>>().join(", ");
@@ -52,31 +54,31 @@ impl Naming {
         Ok(Self { basename: parse("basename", basename, true)?, host: parse("host", host, false)? })
     }
 
-    /// The name of the node on a machine of which these values are known.
+    /// The name of the node on a machine with these values.
     ///
     /// # Errors
-    /// If a value is missing, or what comes out is not a name.
+    /// If a value is missing, or the result is not a node name.
     pub fn node(&self, value: impl Fn(&str) -> Option<String>) -> Result<NodeName, NamingError> {
         let name = format!("{}@{}", self.basename.fill(&value)?, self.host.fill(&value)?);
-        NodeName::new(&name).map_err(|source| NamingError::NoName { name, source })
+        NodeName::new(&name).map_err(|reason| NamingError::NoName { name, reason })
     }
 
-    /// The variables that are needed.
+    /// The variables that the rule uses.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.basename.variables().chain(self.host.variables())
     }
 }
 
-/// Names all members at once, as strategies need it.
+/// Names all members, for strategies.
 #[derive(Debug)]
 pub struct Namer {
     naming: Naming,
-    /// How many had no name the last time.
+    /// How many members had no name last time.
     unnamed: AtomicUsize,
 }
 
 impl Namer {
-    /// Names by this rule.
+    /// A namer with this rule.
     pub fn new(naming: Naming) -> Self {
         Self { naming, unnamed: AtomicUsize::new(0) }
     }
@@ -86,11 +88,10 @@ impl Namer {
         &self.naming
     }
 
-    /// The names of the nodes on these machines. One that can't be named is left out; it is an error if that goes for
-    /// all of them.
+    /// The node names of these machines. A machine that cannot be named is left out, unless that applies to all.
     ///
     /// # Errors
-    /// If there are machines, and none has what its name is made of.
+    /// If there are machines, but none can be named.
     pub fn nodes<'a, T: 'a>(
         &self,
         machines: impl IntoIterator<Item = &'a T>,
@@ -107,13 +108,17 @@ impl Namer {
                 }
             }
         }
-        // Said when it changes, not at every poll.
+        // Logged on change, not at every poll.
         let is_new = self.unnamed.swap(count, Ordering::Relaxed) != count;
         match unnamed {
             Some((machine, source)) if nodes.is_empty() => Err(StrategyError::Unnamed { machine, source }),
             Some((machine, error)) => {
                 if is_new {
-                    tracing::warn!(count, "members that can't be named are left out, as {machine}: {error}");
+                    tracing::warn!(
+                        count,
+                        "members without a node name are left out, such as {machine}: {}",
+                        ErrorChain(&error)
+                    );
                 }
                 Ok(nodes)
             }
@@ -122,24 +127,24 @@ impl Namer {
     }
 }
 
-/// Why a node has no name.
+/// Why a machine's node has no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NamingError {
-    /// Nothing is known under this name.
+    /// The machine has no such attribute.
     #[error("it has no {}", .0.replace('_', " "))]
     Missing(String),
-    /// What comes out is not the name of a node.
-    #[error("{name:?} is not a node: {source}")]
+    /// The result is not a node name.
+    #[error("{name:?} is not a node name: {reason}")]
     NoName {
         /// The text.
         name: String,
-        /// What is wrong with it.
-        source: NodeNameError,
+        /// The reason.
+        reason: NodeNameError,
     },
 }
 
-/// `private-ip` and `tag:Name`, but not a template.
+/// A variable without braces: `private-ip` or `tag:Name`.
 fn bare_variable(text: &str) -> Option<String> {
     let (name, key) = text.split_once(':').map_or((text, None), |(name, key)| (name, Some(key)));
     let is_word = !name.is_empty() && name.chars().all(|symbol| matches!(symbol, 'a'..='z' | '0'..='9' | '-' | '_'));
@@ -147,7 +152,7 @@ fn bare_variable(text: &str) -> Option<String> {
     is_word.then(|| key.map_or(name.clone(), |key| format!("{name}:{key}")))
 }
 
-/// Text with `{variable}`s in it.
+/// Text with `{variable}`s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Template {
     parts: Vec<Part>,
@@ -194,7 +199,7 @@ impl Template {
     }
 }
 
-/// As the host or the basename is written in a template.
+/// The rule as templates.
 impl fmt::Display for Naming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (separator, template) in [("", &self.basename), ("@", &self.host)] {
@@ -236,7 +241,7 @@ mod tests {
             ("node", "{private-ip}", "node@10.0.0.1"),
             ("tag:Name", "tag:Name", "web@web"),
             ("w-{instance_id}", "{instance-id}.{tag:Name}.example.org", "w-i-1@i-1.web.example.org"),
-            // Of a basename without braces only a tag is a variable.
+            // In a basename without braces, only a tag is a variable.
             ("instance-id", "private-ip", "instance-id@10.0.0.1"),
         ] {
             assert_eq!(name(basename, host), node, "{basename} {host}");
@@ -255,7 +260,7 @@ mod tests {
         assert_eq!(nodes(&["10.0.0.1", "", "10.0.0.2", "a@b"]).unwrap().len(), 2);
         assert_eq!(
             nodes(&["", "a@b"]).unwrap_err().to_string().split(':').next(),
-            Some("i-1 and all others can't be named")
+            Some("neither i-1 nor any other member has a node name")
         );
         assert!(nodes(&[]).unwrap().is_empty());
     }

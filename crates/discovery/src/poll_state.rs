@@ -1,18 +1,20 @@
-//! What a strategy's polls come to, so that only a change is told, and when the next one is due.
+//! The results of a strategy's polls: whether they are new, and when the next poll is due.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
+
+use peerl_node::ErrorChain;
 
 use crate::Backoff;
 use crate::backoff::jitter;
 use crate::strategy::{Answer, StrategyError};
 
-/// What a poll has come to.
+/// The result of a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Answering,
     Empty,
-    /// With the kind of the error, and its text where that is not different at each attempt.
+    /// The error's kind, and its text if that does not differ at each attempt.
     Failing(Discriminant<StrategyError>, String),
 }
 
@@ -22,38 +24,38 @@ impl Outcome {
             Ok(answer) if answer.is_empty() => Self::Empty,
             Ok(_) => Self::Answering,
             Err(error) => {
-                // Services put the number of a request into their texts.
+                // Services put request ids into their messages.
                 let is_local = matches!(error, StrategyError::File { .. } | StrategyError::NotFound { .. });
-                Self::Failing(discriminant(error), if is_local { error.to_string() } else { String::new() })
+                Self::Failing(discriminant(error), if is_local { ErrorChain(error).to_string() } else { String::new() })
             }
         }
     }
 }
 
-/// What a poll is, compared with the one before.
+/// A poll's result compared with the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Novelty {
-    /// The first.
+    /// The first poll.
     First,
-    /// It has come to something else.
+    /// The result has changed.
     Change,
-    /// It has come to the same.
+    /// The result is the same.
     Repetition,
 }
 
-/// The polls of one strategy.
+/// The poll history of one strategy.
 #[derive(Debug, Default)]
 pub(crate) struct PollState {
     last: Option<Outcome>,
-    /// Polls in a row that the service has throttled.
+    /// The number of consecutive throttled polls.
     throttled: u32,
 }
 
 impl PollState {
-    /// The longest pause between polls that are throttled, unless the interval is longer.
+    /// The longest pause after throttled polls, unless the interval is longer.
     const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-    /// Notes what a poll has come to.
+    /// Records the result of a poll.
     pub(crate) fn note(&mut self, answer: &Result<Answer, StrategyError>) -> Novelty {
         self.throttled = match answer {
             Err(StrategyError::Throttled { .. }) => self.throttled.saturating_add(1),
@@ -67,7 +69,7 @@ impl PollState {
         }
     }
 
-    /// The time until the next poll. A service that throttles is asked half as often each time.
+    /// The pause before the next poll. It doubles with each throttled poll.
     pub(crate) fn pause(&self, interval: Duration) -> Duration {
         match self.throttled {
             0 => jitter(interval),

@@ -1,4 +1,4 @@
-//! Keeping the mesh joined.
+//! Keeps the mesh connected.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
+use peerl_node::ErrorChain;
 use peerl_proto::node_name::NodeName;
 use tokio::sync::{Semaphore, broadcast, oneshot};
 use tokio::task::JoinHandle;
@@ -18,11 +19,11 @@ use crate::removal::{Gone, Removal, RemovalPolicy, Standing, Verdict};
 use crate::strategy::{Answer, Strategy, StrategyError};
 use crate::{Backoff, MeshEvent, Novelty, mesh_metrics};
 
-/// Connects a node with the peers that its strategies find, and connects again what is lost.
+/// Connects a node to the peers that its strategies find, and reconnects lost ones.
 ///
-/// A peer that no strategy lists any more is not dialled again, and never disconnected: it is told of. The node itself
-/// leaves the mesh if there is a [`Removal`] policy and the node has not been listed for its time. A strategy that fails or
-/// suddenly finds nobody is taken to be wrong, and what it said before stays in force.
+/// A peer that no strategy lists any more is reported; it is not dialled again, but never disconnected. The node
+/// itself leaves the mesh if it has not been listed for the time of its [`Removal`] policy. If a strategy fails, or
+/// suddenly finds no nodes, its last answer stays in force.
 pub struct Reconciler<M> {
     mesh: Arc<M>,
     strategies: Vec<Arc<dyn Strategy>>,
@@ -37,7 +38,7 @@ pub struct Reconciler<M> {
 }
 
 impl<M: Mesh> Reconciler<M> {
-    /// Makes a reconciler with the usual times; [`start`](Self::start) starts it.
+    /// Makes a reconciler with the default times; [`start`](Self::start) starts it.
     pub fn new(mesh: M, strategies: Vec<Arc<dyn Strategy>>) -> Self {
         Self {
             mesh: Arc::new(mesh),
@@ -53,56 +54,56 @@ impl<M: Mesh> Reconciler<M> {
         }
     }
 
-    /// The longest time between the end of a strategy's poll and its next one; the real one is a random half to
-    /// whole of it. 5 s unless told otherwise.
+    /// Sets the longest pause between polls of a strategy; the actual one is a random half to all of it. Default: 5
+    /// s.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// The time that a strategy has for an answer. 30 s unless told otherwise.
+    /// Sets the time-out of a poll. Default: 30 s.
     pub fn poll_timeout(mut self, limit: Duration) -> Self {
         self.poll_timeout = limit;
         self
     }
 
-    /// How often the node is looked at for lost connections. 1 s unless told otherwise.
+    /// Sets how often the node is checked for lost connections. Default: 1 s.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;
         self
     }
 
-    /// How long to wait between attempts to connect a peer.
+    /// Sets the pauses between attempts to connect to a peer.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How many peers are dialled at once. 32 unless told otherwise; at least 1.
+    /// Sets how many peers are dialled at once, at least 1. Default: 32.
     pub fn dials(mut self, dials: usize) -> Self {
         self.dials = u32::try_from(dials).unwrap_or(u32::MAX).max(1);
         self
     }
 
-    /// When the node leaves the mesh because it is no longer listed. Never unless told otherwise.
+    /// Sets when the node leaves the mesh because it is no longer listed. Default: never.
     pub fn removal(mut self, removal: Removal) -> Self {
         self.removal = removal;
         self
     }
 
-    /// What the node is to the strategies' lists at the start: what [`Running::stop`] gave, for a reconciler that goes on
-    /// where another one has stopped.
+    /// Sets the node's initial standing: the result of [`Running::stop`], for a reconciler that continues another
+    /// one's work.
     pub fn standing(mut self, standing: Standing) -> Self {
         self.standing = standing;
         self
     }
 
-    /// The names of the strategies, as events have them: of one that combines others, the others' names.
+    /// The names of the strategies, as in events; for a strategy that combines others, their names.
     pub fn strategies(&self) -> Vec<String> {
         leaves(self.strategies.clone()).iter().map(|strategy| strategy.name().to_owned()).collect()
     }
 
-    /// What will happen, from the start on. A receiver that falls 1,024 events behind misses the oldest.
+    /// All events from the start on. A receiver that falls 1,024 events behind misses the oldest.
     pub fn events(&self) -> broadcast::Receiver<MeshEvent> {
         self.events.subscribe()
     }
@@ -137,7 +138,7 @@ impl<M: Mesh> Reconciler<M> {
     }
 }
 
-/// A reconciler at work; it stops when this is dropped.
+/// A running reconciler; it stops when this is dropped.
 pub struct Running {
     events: broadcast::Sender<MeshEvent>,
     stop: oneshot::Sender<()>,
@@ -145,20 +146,20 @@ pub struct Running {
 }
 
 impl Running {
-    /// What happens from now on. A receiver that falls 1,024 events behind misses the oldest.
+    /// All events from now on. A receiver that falls 1,024 events behind misses the oldest.
     pub fn events(&self) -> broadcast::Receiver<MeshEvent> {
         self.events.subscribe()
     }
 
-    /// Stops it and waits until nothing of it runs any more. The connections stay. Gives what the node is to the lists.
+    /// Stops the reconciler and waits for its end. The connections stay. Returns the node's standing.
     pub async fn stop(self) -> Standing {
-        // The task may have ended by itself.
+        // The task may already have ended.
         let _ = self.stop.send(());
         self.task.await.unwrap_or_default()
     }
 }
 
-/// The time between two polls even if a strategy sees change all the time.
+/// The shortest pause between polls, even if a strategy reports changes all the time.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 async fn poll(strategy: Arc<dyn Strategy>, limit: Duration) -> Result<Answer, StrategyError> {
@@ -177,9 +178,9 @@ struct Driver<M> {
     peers: HashMap<NodeName, Peer>,
     dials: Arc<Semaphore>,
     most_dials: u32,
-    /// The node is out of the mesh: a dial that has waited for its turn is not made.
+    /// Set while the node is out of the mesh: queued dials are then skipped.
     has_left: Arc<AtomicBool>,
-    /// An attempt to leave that has failed.
+    /// A failed attempt to leave, to be repeated.
     unfinished_leave: Option<Gone>,
     interval: Duration,
     poll_timeout: Duration,
@@ -189,7 +190,7 @@ struct Driver<M> {
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
-/// The strategies, and in place of one that combines others those others, so that each has its own last answer.
+/// The strategies, with each combined strategy replaced by its members, so that each has its own last answer.
 fn leaves(strategies: Vec<Arc<dyn Strategy>>) -> Vec<Arc<dyn Strategy>> {
     let mut leaves = Vec::with_capacity(strategies.len());
     let mut waiting = strategies;
@@ -204,20 +205,20 @@ fn leaves(strategies: Vec<Arc<dyn Strategy>>) -> Vec<Arc<dyn Strategy>> {
     leaves
 }
 
-/// What is known of a listed peer.
+/// The state of a listed peer.
 #[derive(Default)]
 struct Peer {
-    /// An attempt is under way.
+    /// Whether an attempt is pending.
     dialling: bool,
-    /// When the next attempt is due; none if at once.
+    /// When the next attempt is due; `None` means at once.
     retry_at: Option<Instant>,
-    /// When the connection was first seen up; none if it is not.
+    /// When the connection was first seen up; `None` if it is down.
     up_since: Option<Instant>,
-    /// Attempts that failed, or connections that did not last, in a row.
+    /// The number of consecutive failed attempts or short-lived connections.
     failures: u32,
 }
 
-/// A piece of work that has been done.
+/// The result of a task.
 enum Done {
     Poll(usize, Result<Answer, StrategyError>),
     Dial(NodeName, Result<(), MeshError>),
@@ -234,12 +235,12 @@ impl<M: Mesh> Driver<M> {
         self.wait();
         loop {
             let done = tokio::select! {
-                // Told to stop, or left alone.
+                // Stopped, or the handle was dropped.
                 _ = &mut stopped => return self.policy.standing(),
                 Some(done) = self.work.next() => done,
             };
             self.take_note(done);
-            // In a large mesh, looking at all peers once for each of them would take long.
+            // Process all finished tasks before checking the peers: one check per task would be slow in a large mesh.
             while let Some(Some(done)) = self.work.next().now_or_never() {
                 self.take_note(done);
             }
@@ -270,9 +271,12 @@ impl<M: Mesh> Driver<M> {
         let event = match answer {
             Err(error) => {
                 self.policy.unanswered(index);
+                let chain = ErrorChain(&error);
                 match novelty {
-                    Novelty::Repetition => tracing::debug!(strategy, %error, "discovery fails still"),
-                    _ => tracing::warn!(strategy, %error, kept, "discovery failed; the peers found before stay"),
+                    Novelty::Repetition => tracing::debug!(strategy, error = %chain, "discovery still fails"),
+                    _ => {
+                        tracing::warn!(strategy, error = %chain, kept, "discovery failed; the peers found before stay")
+                    }
                 }
                 MeshEvent::PollFailed { strategy, error: Arc::new(error), novelty }
             }
@@ -283,7 +287,7 @@ impl<M: Mesh> Driver<M> {
                     _ => self.policy.unanswered(index),
                 }
                 match novelty {
-                    Novelty::Repetition => tracing::debug!(strategy, asked, "discovery finds no nodes still"),
+                    Novelty::Repetition => tracing::debug!(strategy, asked, "discovery still finds no nodes"),
                     _ => tracing::warn!(strategy, asked, kept, "discovery finds no nodes; the peers found before stay"),
                 }
                 MeshEvent::PollEmpty { strategy, asked, kept, novelty }
@@ -300,7 +304,7 @@ impl<M: Mesh> Driver<M> {
         self.tell(event);
     }
 
-    /// Does what follows from the answers for those that are known.
+    /// Acts on the removal policy's verdicts.
     fn follow_the_answers(&mut self, connected: &BTreeSet<NodeName>) {
         for verdict in self.policy.verdicts(self.peers.keys(), connected) {
             match verdict {
@@ -329,7 +333,7 @@ impl<M: Mesh> Driver<M> {
         }
     }
 
-    /// Takes the node out of the mesh, when no dial is under way that would take it in again.
+    /// Leaves the mesh, once no pending dial could rejoin it.
     fn leave(&mut self, gone: Gone) {
         self.has_left.store(true, Ordering::Release);
         self.unfinished_leave = None;
@@ -339,7 +343,7 @@ impl<M: Mesh> Driver<M> {
             let _permits = dials.acquire_many(all).await;
             match has_left.load(Ordering::Acquire) {
                 true => Done::Left(gone, mesh.leave().await),
-                // Listed again meanwhile.
+                // Listed again in the meantime.
                 false => Done::Retry,
             }
         }));
@@ -352,8 +356,8 @@ impl<M: Mesh> Driver<M> {
                 self.tell(MeshEvent::Left { unlisted_for: gone.time, disconnected });
             }
             Err(error) => {
-                tracing::warn!(node = %self.own_name, %error, "the node stays connected");
-                // The next poll tries again, unless that is in vain.
+                tracing::warn!(node = %self.own_name, error = %ErrorChain(&error), "the node stays connected");
+                // The next poll tries again, unless it cannot succeed.
                 self.unfinished_leave = Some(gone).filter(|_| !matches!(error, LeaveError::Unsupported));
                 self.tell(MeshEvent::CannotLeave { error: Arc::new(error) });
             }
@@ -370,7 +374,7 @@ impl<M: Mesh> Driver<M> {
         self.tell(MeshEvent::Rejoining);
     }
 
-    /// The strategies, all of which miss a node that is not listed.
+    /// The names of all strategies, none of which lists the node.
     fn strategy_names(&self) -> String {
         const LONGEST: usize = 80;
         let name = |strategy: &Arc<dyn Strategy>| strategy.name().chars().take(LONGEST).collect::<String>();
@@ -378,18 +382,18 @@ impl<M: Mesh> Driver<M> {
     }
 
     fn dialled(&mut self, name: NodeName, result: Result<(), MeshError>) {
-        // It may have been forgotten meanwhile.
+        // The peer may have been forgotten in the meantime.
         let Some(peer) = self.peers.get_mut(&name) else { return };
         peer.dialling = false;
         if let Err(error) = result {
             peer.failures = peer.failures.saturating_add(1);
             let retry_in = self.retry(&name);
-            tracing::debug!(peer = %name, %error, ?retry_in, "a peer can't be connected");
+            tracing::debug!(peer = %name, error = %ErrorChain(&*error), ?retry_in, "cannot connect to a peer");
             self.tell(MeshEvent::ConnectFailed { peer: name, error: Arc::new(error), retry_in });
         }
     }
 
-    /// Compares what should be with what is, and sets going what is missing.
+    /// Compares the desired with the actual connections and starts missing ones.
     fn reconcile(&mut self) {
         let connected = self.mesh.connected();
         for name in self.policy.listed() {
@@ -410,7 +414,7 @@ impl<M: Mesh> Driver<M> {
         mesh_metrics::peers(self.policy.listed().len(), up);
     }
 
-    /// Takes note of the connections that have come up or gone.
+    /// Records new and lost connections.
     fn note_connections(&mut self, connected: &BTreeSet<NodeName>) {
         let is_news = |(name, peer): &(&NodeName, &Peer)| peer.up_since.is_some() != connected.contains(*name);
         let news: Vec<NodeName> = self.peers.iter().filter(is_news).map(|(name, _)| name.clone()).collect();
@@ -424,7 +428,7 @@ impl<M: Mesh> Driver<M> {
                     self.tell(MeshEvent::Connected { peer: name });
                 }
                 Some(since) => {
-                    // A peer that takes connections only to drop them is to be backed off from, too.
+                    // Back off from a peer that accepts connections only to drop them, too.
                     let lasted = since.elapsed() >= self.backoff.longest;
                     peer.failures = if lasted { 1 } else { peer.failures.saturating_add(1) };
                     let retry_in = self.retry(&name);
@@ -435,7 +439,7 @@ impl<M: Mesh> Driver<M> {
         }
     }
 
-    /// Says when the peer may be dialled again, and sees to it that it is looked at then.
+    /// Schedules the next dial and a check at that time; returns the pause.
     fn retry(&mut self, name: &NodeName) -> Duration {
         let Some(peer) = self.peers.get_mut(name) else {
             return Duration::ZERO;
@@ -454,7 +458,7 @@ impl<M: Mesh> Driver<M> {
         let (mesh, dials, has_left) = (self.mesh.clone(), self.dials.clone(), self.has_left.clone());
         self.work.push(Box::pin(async move {
             let _permit = dials.acquire().await;
-            // Meanwhile the peer itself may have connected.
+            // The peer itself may have connected in the meantime.
             let result = match mesh.connected().contains(&name) {
                 true => Ok(()),
                 false if has_left.load(Ordering::Acquire) => Err("the node has left the mesh".into()),
@@ -469,13 +473,13 @@ impl<M: Mesh> Driver<M> {
         self.work.push(Box::pin(poll.map(move |answer| Done::Poll(index, answer))));
     }
 
-    /// Polls when the interval is over, or when the strategy says that something has changed.
+    /// Polls at the end of the interval, or when the strategy reports a change.
     fn poll_later(&self, index: usize) {
         let (strategy, limit) = (self.strategies[index].clone(), self.poll_timeout);
         let (least, delay) = (SHORTEST_INTERVAL, self.poll_states[index].pause(self.interval));
         self.work.push(Box::pin(async move {
             sleep(least).await;
-            // Not an error: the interval is over.
+            // A time-out means the end of the interval.
             let _ = timeout(delay.saturating_sub(least), strategy.changed()).await;
             Done::Poll(index, poll(strategy, limit).await)
         }));
@@ -494,14 +498,14 @@ impl<M: Mesh> Driver<M> {
     }
 }
 
-/// What is the matter with a node that is not listed.
+/// Why a node counts as removed.
 fn why(gone: &Gone) -> &'static str {
     if gone.ended { "said to be at its end" } else { "no longer listed" }
 }
 
 fn tell(events: &broadcast::Sender<MeshEvent>, event: MeshEvent) {
     mesh_metrics::count(&event);
-    // Nobody needs to listen.
+    // There may be no receiver.
     let _ = events.send(event);
 }
 

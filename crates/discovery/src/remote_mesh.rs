@@ -1,4 +1,4 @@
-//! A node somewhere else as a mesh that the reconciler keeps joined.
+//! Another node's mesh, for the reconciler.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use peerl_node::{CallError, NodeEvent};
+use peerl_node::{CallError, ErrorChain, NodeEvent};
 use peerl_proto::node_name::NodeName;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
@@ -15,40 +15,42 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::remote_node::LookUp;
 use crate::{Backoff, LeaveError, Mesh, MeshError, Obstacle, RemoteNode};
 
-/// The connections of a [`RemoteNode`], for a [`Reconciler`](crate::Reconciler): so any BEAM node, unmodified, is kept
-/// connected with the peers that discovery finds. Clones are the same mesh.
+/// The connections of a [`RemoteNode`], for a [`Reconciler`](crate::Reconciler): it keeps any unmodified BEAM node
+/// connected to the discovered peers. Clones are the same mesh.
 ///
-/// It is one run of the node: when the node ends, or the connection to it, this is [`gone`](Self::gone) for good, and
-/// what it says of connections stays as it was last. A node that only gives no answer is not gone.
+/// It lasts for one run of the node: when the node or the connection to it ends, [`gone`](Self::gone) completes, and
+/// the list of connections stays as it was. A node that only fails to answer is not gone.
 #[derive(Clone)]
 pub struct RemoteMesh {
     remote: RemoteNode,
-    sight: Arc<Mutex<Sight>>,
-    /// Of peers whose host has no EPMD that answers.
+    connections: Arc<Mutex<Connections>>,
+    /// Pauses before dials to peers whose host has no answering EPMD.
     pauses: Arc<Mutex<HashMap<NodeName, Pause>>>,
     gone: watch::Receiver<bool>,
     _looking: Arc<AbortOnDrop>,
 }
 
 impl RemoteMesh {
-    /// Asks the node whom it is connected with, now and from now on in this interval.
+    /// Lists the node's connections, now and at this interval.
     ///
     /// # Errors
-    /// If it cannot be reached, or does not answer.
+    /// If the node cannot be reached or does not answer.
     pub async fn start(remote: RemoteNode, every: Duration) -> Result<Self, CallError> {
         let events = remote.guest().events();
-        let sight = Arc::new(Mutex::new(Sight { connected: remote.connected().await?, fresh: BTreeSet::new() }));
+        let connections =
+            Arc::new(Mutex::new(Connections { connected: remote.connected().await?, fresh: BTreeSet::new() }));
         let (tell, gone) = watch::channel(false);
-        let looking = tokio::spawn(look(remote.clone(), sight.clone(), events, every, tell));
-        Ok(Self { remote, sight, pauses: Arc::default(), gone, _looking: Arc::new(AbortOnDrop(looking)) })
+        let looking = tokio::spawn(look(remote.clone(), connections.clone(), events, every, tell));
+        Ok(Self { remote, connections, pauses: Arc::default(), gone, _looking: Arc::new(AbortOnDrop(looking)) })
     }
 
-    /// The times between dials to a peer of which no EPMD says anything. The node dials; each that fails costs it.
+    /// The pauses between dials to a peer whose EPMD does not answer. The dialling node leaks memory with each
+    /// failure.
     fn silent_backoff() -> Backoff {
         Backoff::new(Duration::from_secs(15), Duration::from_secs(600))
     }
 
-    /// Whether a peer of a silent host may be dialled now; if so, the next one is for later.
+    /// Whether a peer of a silent host may be dialled now; if so, schedules the next dial.
     fn may_dial_silent(&self, peer: &NodeName) -> bool {
         let (now, mut pauses) = (Instant::now(), self.pauses.lock());
         let pause = pauses.entry(peer.clone()).or_insert(Pause { dials: 0, ends: now });
@@ -60,23 +62,23 @@ impl RemoteMesh {
         true
     }
 
-    /// Waits until the node, or the connection to it, has come to its end.
+    /// Waits for the end of the node or of the connection to it.
     pub async fn gone(&self) {
-        // The sender goes with the task that looks, which only ends when the node is gone.
+        // The polling task drops the sender when the node is gone.
         let _ = self.gone.clone().wait_for(|gone| *gone).await;
     }
 }
 
-/// How often a peer has been dialled in vain, and when it may be dialled again.
+/// The number of failed dials to a peer, and when the next one may follow.
 struct Pause {
     dials: u32,
     ends: Instant,
 }
 
-/// Whom the node is connected with.
-struct Sight {
+/// The node's connections, as last listed.
+struct Connections {
     connected: BTreeSet<NodeName>,
-    /// Those connected since the last question was asked, the answer to which may not have them yet.
+    /// Peers connected since the last request was sent; its answer may not have them.
     fresh: BTreeSet<NodeName>,
 }
 
@@ -90,7 +92,7 @@ impl Drop for AbortOnDrop {
 
 async fn look(
     remote: RemoteNode,
-    sight: Arc<Mutex<Sight>>,
+    connections: Arc<Mutex<Connections>>,
     mut events: broadcast::Receiver<NodeEvent>,
     every: Duration,
     gone: watch::Sender<bool>,
@@ -100,7 +102,7 @@ async fn look(
             match events.recv().await {
                 Ok(NodeEvent::NodeDown { node, .. }) if node == *remote.name() => return,
                 Ok(_) => {}
-                // One that has been missed may have been that; to begin anew costs little.
+                // A missed event may have been that one; restarting costs little.
                 Err(_) => return,
             }
         }
@@ -111,21 +113,22 @@ async fn look(
         let mut answers = true;
         loop {
             ticks.tick().await;
-            sight.lock().fresh.clear();
+            connections.lock().fresh.clear();
             match remote.connected().await {
                 Ok(mut connected) => {
                     answers = true;
-                    let mut sight = sight.lock();
-                    connected.extend(sight.fresh.iter().cloned());
-                    sight.connected = connected;
+                    let mut connections = connections.lock();
+                    connected.extend(connections.fresh.iter().cloned());
+                    connections.connected = connected;
                 }
                 Err(error @ (CallError::Connect(_) | CallError::NodeDown | CallError::Disconnected(_))) => {
-                    tracing::debug!(node = %remote.name(), %error, "gone");
+                    tracing::debug!(node = %remote.name(), error = %ErrorChain(&error), "the node is gone");
                     return;
                 }
                 Err(error) => {
                     if std::mem::take(&mut answers) {
-                        tracing::warn!(node = %remote.name(), %error, "it does not say whom it is connected with");
+                        let error = ErrorChain(&error);
+                        tracing::warn!(node = %remote.name(), %error, "the node does not list its connections");
                     }
                 }
             }
@@ -144,7 +147,7 @@ impl Mesh for RemoteMesh {
     }
 
     fn connected(&self) -> BTreeSet<NodeName> {
-        self.sight.lock().connected.clone()
+        self.connections.lock().connected.clone()
     }
 
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MeshError>> {
@@ -162,9 +165,9 @@ impl Mesh for RemoteMesh {
                 }
             }
             self.pauses.lock().remove(&peer);
-            let mut sight = self.sight.lock();
-            sight.fresh.insert(peer.clone());
-            sight.connected.insert(peer);
+            let mut connections = self.connections.lock();
+            connections.fresh.insert(peer.clone());
+            connections.connected.insert(peer);
             Ok(())
         })
     }
@@ -172,10 +175,10 @@ impl Mesh for RemoteMesh {
     fn leave(&self) -> BoxFuture<'_, Result<Vec<NodeName>, LeaveError>> {
         Box::pin(async move {
             let left = self.remote.leave().await?;
-            let mut sight = self.sight.lock();
+            let mut connections = self.connections.lock();
             for peer in &left {
-                sight.fresh.remove(peer);
-                sight.connected.remove(peer);
+                connections.fresh.remove(peer);
+                connections.connected.remove(peer);
             }
             Ok(left)
         })

@@ -1,4 +1,4 @@
-//! A node somewhere else that is asked, by remote calls, whom it is connected with, and told to connect and to leave.
+//! Lists and changes the connections of another node, by remote calls.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::LeaveError;
 
-/// A node that another one, a guest, talks to. It needs no code of its own for that: what is called is there on every
-/// BEAM node, and on peerl's workers.
+/// A node that a guest controls. It needs no code of its own: the called functions exist on every BEAM node and on
+/// peerl's workers.
 #[derive(Clone, Debug)]
 pub struct RemoteNode {
     guest: Node,
@@ -20,15 +20,15 @@ pub struct RemoteNode {
 }
 
 impl RemoteNode {
-    /// How long an EPMD may take to answer.
+    /// The time-out of an EPMD query.
     const LOOK_UP: Duration = Duration::from_secs(2);
 
-    /// Makes one of the node that calls, and the name of the one that is called. A call may take 10 s.
+    /// Makes one of the calling node and the called node's name. The time-out of calls is 10 s.
     pub fn new(guest: Node, name: NodeName) -> Self {
         Self { guest, name, timeout: Duration::from_secs(10) }
     }
 
-    /// Sets how long an answer may take. A BEAM node gives up a connection after 7 s (`net_setuptime`).
+    /// Sets the time-out of calls. A BEAM node gives up a connection attempt after 7 s (`net_setuptime`).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
@@ -38,12 +38,12 @@ impl RemoteNode {
         &self.name
     }
 
-    /// The node that calls.
+    /// The calling node.
     pub fn guest(&self) -> &Node {
         &self.guest
     }
 
-    /// The nodes that it is connected with, hidden ones and the guest among them.
+    /// Its connected nodes, including hidden ones and the guest.
     ///
     /// # Errors
     /// If it does not answer.
@@ -51,7 +51,7 @@ impl RemoteNode {
         self.nodes("connected").await
     }
 
-    /// The nodes that it shows in its `nodes()`.
+    /// The nodes in its `nodes()`.
     ///
     /// # Errors
     /// If it does not answer.
@@ -59,7 +59,7 @@ impl RemoteNode {
         self.nodes("visible").await
     }
 
-    /// The hidden nodes that it is connected with, the guest among them.
+    /// Its connected hidden nodes, including the guest.
     ///
     /// # Errors
     /// If it does not answer.
@@ -67,7 +67,7 @@ impl RemoteNode {
         self.nodes("hidden").await
     }
 
-    /// The virtual machine that it runs on, `BEAM` for most, by `erlang:system_info/1`.
+    /// Its virtual machine, usually `BEAM`, by `erlang:system_info/1`.
     ///
     /// # Errors
     /// If it does not answer.
@@ -75,7 +75,7 @@ impl RemoteNode {
         self.call("erlang", "system_info", vec![Term::atom("machine")]).await.map(text)
     }
 
-    /// The release of OTP that it is, or whose protocol it speaks.
+    /// Its OTP release, or the release whose protocol it speaks.
     ///
     /// # Errors
     /// If it does not answer.
@@ -92,7 +92,7 @@ impl RemoteNode {
         Ok(found.as_tuple().is_some())
     }
 
-    /// Whether it connects by itself with the nodes that its peers know: `connect_all` of the application `kernel`.
+    /// Whether it connects by itself to the nodes that its peers know: `connect_all` of the application `kernel`.
     ///
     /// # Errors
     /// If it does not answer.
@@ -102,12 +102,12 @@ impl RemoteNode {
         Ok(found.as_tuple().is_none_or(|found| found.last() != Some(&Term::from(false))))
     }
 
-    /// Has it connect with a peer, by `net_kernel:connect_node/1`; fine if it is connected already. A peer whose name the
-    /// EPMD of its host does not know, as the guest sees it, is not tried: some releases of OTP leak with each dial that
-    /// fails.
+    /// Connects it to a peer, by `net_kernel:connect_node/1`; succeeds if it is connected already. A peer whose name
+    /// the EPMD of its host does not have, as seen by the guest, is not dialled: some OTP releases leak memory with
+    /// each failed dial.
     ///
     /// # Errors
-    /// If it does not answer, or cannot connect: then it is asked what it knows of the peer.
+    /// If it does not answer, or cannot connect; the error then has the reason that it sees.
     pub async fn connect(&self, peer: &NodeName) -> Result<(), RemoteError> {
         match self.look_up(peer).await {
             LookUp::Unregistered => self.refuse(peer, Obstacle::UnknownName { host: peer.host().to_owned() }).await,
@@ -115,11 +115,11 @@ impl RemoteNode {
         }
     }
 
-    /// Has it take itself out of the mesh, by `global:disconnect/0`, which ends its own connections in such a way that no
-    /// others are ended. Gives the nodes that it was connected with.
+    /// Makes it leave the mesh, by `global:disconnect/0`, which ends its own connections without causing others to
+    /// end. Returns the nodes that it was connected to.
     ///
     /// # Errors
-    /// If its release has no such function, or it does not answer.
+    /// If its release lacks the function, or it does not answer.
     pub async fn leave(&self) -> Result<Vec<NodeName>, LeaveError> {
         match self.call::<Vec<Atom>>("global", "disconnect", Vec::new()).await {
             Ok(nodes) => Ok(nodes.iter().filter_map(|node| NodeName::new(node.as_str()).ok()).collect()),
@@ -130,7 +130,7 @@ impl RemoteNode {
         }
     }
 
-    /// What the EPMD of a peer's host says of the peer, asked by the guest from its own host.
+    /// What the EPMD of a peer's host reports about the peer, queried by the guest from its own host.
     pub(crate) async fn look_up(&self, peer: &NodeName) -> LookUp {
         match timeout(Self::LOOK_UP, self.guest.port_of(peer)).await {
             Ok(Ok(_)) => LookUp::Registered,
@@ -139,7 +139,7 @@ impl RemoteNode {
         }
     }
 
-    /// Has it connect with a peer, whatever EPMD says.
+    /// Connects it to a peer, without a query to EPMD.
     pub(crate) async fn dial(&self, peer: &NodeName) -> Result<(), RemoteError> {
         let answer: Term = self.call("net_kernel", "connect_node", vec![peer.as_atom().clone().into()]).await?;
         if answer.is_atom("true") {
@@ -149,7 +149,7 @@ impl RemoteNode {
         Err(self.cannot_connect(peer, obstacle))
     }
 
-    /// Does not have it dial a peer; fine if it is connected already.
+    /// Reports the obstacle instead of dialling a peer; succeeds if it is connected already.
     pub(crate) async fn refuse(&self, peer: &NodeName, obstacle: Obstacle) -> Result<(), RemoteError> {
         match self.connected().await?.contains(peer) {
             true => Ok(()),
@@ -166,7 +166,7 @@ impl RemoteNode {
         Ok(nodes.iter().filter_map(|node| NodeName::new(node.as_str()).ok()).collect())
     }
 
-    /// Calls a function there. Not for others: what is done to a node is listed here, and harms nobody else.
+    /// Calls a function. Private, so that this file lists every operation on the node; none harms other nodes.
     async fn call<T: serde::de::DeserializeOwned + 'static>(
         &self,
         module: &'static str,
@@ -177,7 +177,7 @@ impl RemoteNode {
         self.guest.call(&self.name, mfa).timeout(self.timeout).await
     }
 
-    /// What the guest finds of a peer that this node has found, and cannot connect.
+    /// The guest's own result for a peer that this node has found but cannot connect to.
     async fn seen_by_guest(&self, peer: &NodeName, port: u16) -> Obstacle {
         match timeout(self.timeout, self.guest.probe(peer)).await {
             Ok(Ok(())) => Obstacle::OnlyFromThere { port },
@@ -186,7 +186,7 @@ impl RemoteNode {
         }
     }
 
-    /// What it finds of a peer that it cannot connect.
+    /// The obstacle as this node sees it.
     async fn obstacle(&self, peer: &NodeName) -> Obstacle {
         if peer.is_long() != self.name.is_long() {
             return Obstacle::NameKind;
@@ -215,14 +215,14 @@ impl RemoteNode {
     }
 }
 
-/// What the EPMD of a peer's host says of the peer.
+/// What the EPMD of a peer's host reports about the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LookUp {
-    /// It knows the name.
+    /// The name is registered.
     Registered,
-    /// It does not know the name.
+    /// The name is not registered.
     Unregistered,
-    /// It does not answer.
+    /// EPMD does not answer.
     Silent,
 }
 
@@ -233,59 +233,59 @@ fn text(term: Term) -> String {
     }
 }
 
-/// Why one node could not be made to connect with another.
+/// Why a node cannot connect to a peer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// The node that should connect does not answer.
+    /// The node does not answer.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// It has tried, without success.
+    /// The node tried and failed.
     #[error("{node} cannot connect {peer}: {obstacle}")]
     CannotConnect {
         /// The node that tried.
         node: NodeName,
-        /// The node that it was to connect with.
+        /// The peer.
         peer: NodeName,
-        /// What stood in the way, as the node that tried sees it.
+        /// The obstacle, as the node sees it.
         obstacle: Obstacle,
     },
 }
 
-/// What stands in the way of a connection, as the node sees it that wants it.
+/// The obstacle to a connection, as the dialling node sees it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Obstacle {
     /// One has a long name, the other a short one.
     NameKind,
-    /// The peer's host has no address there.
+    /// The dialling node finds no address of the peer's host.
     UnknownHost {
         /// The host.
         host: String,
     },
-    /// No EPMD answers it at the peer's host.
+    /// No EPMD answers at the peer's host.
     NoEpmd {
         /// The host.
         host: String,
     },
-    /// The EPMD at the peer's host does not know the peer.
+    /// The EPMD at the peer's host does not have the peer's name.
     UnknownName {
         /// The host.
         host: String,
     },
-    /// It finds the peer, and no connection comes up; the guest has tried the same, and this is why it could not.
+    /// The node finds the peer, but no connection comes up; the guest's own attempt failed with this error.
     Seen(Box<ConnectError>),
-    /// It finds the peer, and no connection comes up; the guest, from its own host, could connect.
+    /// The node finds the peer, but no connection comes up; the guest's own attempt, from its host, succeeded.
     OnlyFromThere {
-        /// The port at which it finds the peer.
+        /// The port of the peer.
         port: u16,
     },
-    /// It finds the peer, and neither its own connection nor that of the guest comes up in time.
+    /// The node finds the peer, but neither its own nor the guest's connection comes up in time.
     NoHandshake {
-        /// The port at which it finds the peer.
+        /// The port of the peer.
         port: u16,
     },
-    /// It does not say.
+    /// The reason is unknown.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! Who is no longer a member: what follows from the answers of all strategies, for the peers and for the node itself.
+//! Detects removed members: conclusions from the answers of all strategies, for the peers and for the node itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use crate::Peers;
 use crate::strategy::{Answer, Coverage};
 
-/// When a node that no strategy lists any more takes itself out of the mesh.
+/// When a node leaves the mesh because no strategy lists it any more.
 ///
-/// It never ends a connection of others: a peer that is no longer listed and alive is reported and stays connected.
+/// A node never ends connections of others: a peer that is no longer listed but alive is reported and stays
+/// connected.
 ///
-/// The time counts only while every strategy answers, and answers with somebody: a poll that fails or comes back empty
-/// stops the clock until the next good one. So no failure of a strategy, however long, counts.
+/// The time counts only while every strategy gives non-empty answers: a failed or empty poll stops the clock until
+/// the next good one. So a failing strategy never causes a removal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -25,12 +26,12 @@ pub enum Removal {
     /// Never. Written `never`.
     #[default]
     Never,
-    /// When it has been listed, and then has not been for this time. Written `when-gone-for=10m`.
+    /// When the node was listed once, and then not for this time. Written `when-gone-for=10m`.
     WhenGoneFor(Duration),
 }
 
 impl Removal {
-    /// How long a peer that no sample names is taken for a member: the time of the policy, or ten minutes.
+    /// How long a peer that is missing from samples counts as a member: the time of the policy, or ten minutes.
     fn sample_patience(self) -> Duration {
         match self {
             Self::Never => Duration::from_secs(600),
@@ -82,71 +83,72 @@ impl From<Removal> for String {
     }
 }
 
-/// What a node is to the lists of its strategies.
+/// A node's standing in the lists of its strategies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
-    /// No strategy has ever listed it, so that its absence says nothing: the lists may be of others only.
+    /// No strategy has ever listed it. Its absence means nothing: the lists may contain only other nodes.
     #[default]
     NeverListed,
     /// A strategy has listed it.
     Member,
-    /// It has been taken out of the mesh, and waits to be listed again.
+    /// It has left the mesh, and waits to be listed again.
     Out,
 }
 
-/// Polls in a row by which a whole answer must miss a node: an API that is eventually consistent misses it once or twice.
+/// Consecutive polls by which a complete answer must miss a node: an eventually consistent API misses it once or
+/// twice.
 const WHOLE_POLLS: u32 = 3;
 
-/// Polls in a row by which a sample must miss a node. A name server that gives a random third of the records misses one
-/// thirty times in a row once in 190,000 times.
+/// Consecutive polls by which a sample must miss a node. A name server that returns a random third of the records
+/// misses a node thirty times in a row once in 190,000 times.
 const SAMPLE_POLLS: u32 = 30;
 
-/// Draws the conclusions from the answers of strategies. It does nothing itself and has no clock.
+/// Draws conclusions from the answers of strategies. It has no side effects and no clock.
 ///
-/// The reconciler asks for its [`verdicts`](Self::verdicts) on known peers that are not listed.
+/// The reconciler asks for its [`verdicts`](Self::verdicts) on known peers.
 #[derive(Debug)]
 pub(crate) struct RemovalPolicy {
     removal: Removal,
     own_name: NodeName,
     sources: Vec<Source>,
-    /// Whom the answers in force list, without the node itself.
+    /// The nodes that the answers in force list, except the node itself.
     listed: Peers,
     standing: Standing,
     own_absence: Option<Absence>,
-    /// Of the known peers that are not listed.
+    /// The absences of known peers that are not listed.
     absences: HashMap<NodeName, Absence>,
 }
 
-/// A strategy's answer in force, and for how long it has been answering.
+/// A strategy's answer in force, and the time for which it has answered.
 #[derive(Debug, Default)]
 struct Source {
     answer: Answer,
     evidence: Evidence,
 }
 
-/// What follows from the answers.
+/// A conclusion from the answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// A connected peer is no longer listed. It stays connected. Told once.
+    /// A connected peer is no longer listed. It stays connected. Reported once.
     Unlisted { peer: NodeName, gone: Gone },
-    /// A peer that was told to be unlisted is listed again.
+    /// A peer that was reported as unlisted is listed again.
     Relisted { peer: NodeName },
     /// A peer is neither listed nor connected. It is no longer dialled.
     Forget { peer: NodeName, gone: Gone },
-    /// The node itself is to leave the mesh.
+    /// The node itself must leave the mesh.
     Leave { gone: Gone },
     /// The node itself is listed again after it has left.
     Rejoin,
 }
 
-/// How a node is missing from the answers.
+/// The extent of a node's absence from the answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gone {
-    /// For how long all strategies have answered without it.
+    /// The time for which all strategies have answered without it.
     pub(crate) time: Duration,
-    /// By how many polls each strategy has missed it, at least.
+    /// The fewest polls by which a strategy has missed it.
     polls: u32,
-    /// Whether a strategy says that it is at its end.
+    /// Whether a strategy reports it as ended.
     pub(crate) ended: bool,
     coverage: Coverage,
 }
@@ -164,7 +166,7 @@ impl RemovalPolicy {
         }
     }
 
-    /// Notes an answer that lists somebody.
+    /// Records a non-empty answer.
     pub(crate) fn answered(&mut self, source: usize, answer: Answer, now: Instant) {
         let source = &mut self.sources[source];
         if !answer.is_empty() {
@@ -175,7 +177,7 @@ impl RemovalPolicy {
         self.listed.remove(&self.own_name);
     }
 
-    /// Notes that a strategy has given no answer, or suddenly an empty one, which says nothing about who is gone.
+    /// Records a failed or suddenly empty poll, which proves no absence.
     pub(crate) fn unanswered(&mut self, source: usize) {
         self.sources[source].evidence.none();
     }
@@ -185,7 +187,7 @@ impl RemovalPolicy {
         &self.sources[source].answer
     }
 
-    /// Whom the answers in force list, without the node itself.
+    /// The nodes that the answers in force list, except the node itself.
     pub(crate) fn listed(&self) -> &Peers {
         &self.listed
     }
@@ -194,14 +196,14 @@ impl RemovalPolicy {
         self.standing
     }
 
-    /// Whether a peer that is not connected should be dialled.
+    /// Whether a disconnected peer should be dialled.
     pub(crate) fn wants(&self, peer: &NodeName) -> bool {
-        // One that a sample has not named lately is most likely still a member.
+        // A peer that recent samples do not list is most likely still a member.
         let may_be_listed = || self.absences.contains_key(peer) && self.coverage_of(peer) == Coverage::Sample;
         self.standing != Standing::Out && (self.listed.contains(peer) || may_be_listed())
     }
 
-    /// What follows for the node itself, and for these peers, of which those that are `connected` are alive.
+    /// The verdicts on the node itself and on these peers; those in `connected` are alive.
     pub(crate) fn verdicts<'a>(
         &mut self,
         known: impl IntoIterator<Item = &'a NodeName>,
@@ -257,14 +259,14 @@ impl RemovalPolicy {
         Some(Verdict::Leave { gone })
     }
 
-    /// How a node is missing that no answer in force lists.
+    /// The absence of a node that no answer in force lists.
     fn gone(&self, node: &NodeName, absence: &mut Absence) -> Gone {
         let (time, polls) = absence.gone_for(self.sources.iter().map(|source| &source.evidence));
         let ended = self.sources.iter().any(|source| source.answer.ended.contains(node));
         Gone { time, polls, ended, coverage: self.coverage_of(node) }
     }
 
-    /// What the absence of a node from all answers in force says.
+    /// What the absence of a node from all answers in force means.
     fn coverage_of(&self, node: &NodeName) -> Coverage {
         let is_whole = |Source { answer, .. }: &Source| {
             answer.coverage == Coverage::Whole && !answer.silent_hosts.contains(node.host())
@@ -273,7 +275,7 @@ impl RemovalPolicy {
     }
 }
 
-/// For how long a strategy has been answering, the times left out in which it was not.
+/// The time for which a strategy has answered, excluding the times in which it did not.
 #[derive(Debug, Default)]
 struct Evidence {
     total: Duration,
@@ -282,7 +284,7 @@ struct Evidence {
 }
 
 impl Evidence {
-    /// Notes an answer that lists somebody.
+    /// Records a non-empty answer.
     fn good(&mut self, now: Instant) {
         self.polls = self.polls.saturating_add(1);
         if let Some(before) = self.last_good.replace(now) {
@@ -290,27 +292,27 @@ impl Evidence {
         }
     }
 
-    /// Notes an answer that says nothing about who is gone.
+    /// Records a poll that proves no absence.
     fn none(&mut self) {
         self.last_good = None;
     }
 }
 
-/// How long a node has not been listed: how far each strategy's evidence was when it was first missed.
+/// How long a node has been missing: the evidence of each strategy when it first missed the node.
 #[derive(Debug, Default)]
 struct Absence {
     missed_at: Vec<Option<(Duration, u32)>>,
-    /// It has been told.
+    /// Whether it was reported.
     is_told: bool,
 }
 
 impl Absence {
-    /// Takes the evidence of all strategies into account, and gives the time for which all of them have missed the
-    /// node, and by how many polls each has, at least.
+    /// Updates the absence with the evidence of all strategies; returns the time for which all of them have missed
+    /// the node, and the fewest polls by which one has.
     fn gone_for<'a>(&mut self, evidence: impl ExactSizeIterator<Item = &'a Evidence>) -> (Duration, u32) {
         self.missed_at.resize(evidence.len(), None);
         let missed = self.missed_at.iter_mut().zip(evidence).map(|(missed_at, evidence)| {
-            // A strategy that does not answer now says nothing.
+            // A strategy that does not answer proves nothing.
             if evidence.last_good.is_none() && missed_at.is_none() {
                 return (Duration::ZERO, 0);
             }

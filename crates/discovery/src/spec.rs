@@ -1,4 +1,4 @@
-//! Strategies as text and as configuration.
+//! Strategies as text and in configuration files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,35 +27,35 @@ pub use items::one_or_many;
 pub(crate) use items::read as read_items;
 pub use text::split_specs;
 
-/// What can be set of one strategy. The strategy's file owns the type; its fields are, by name, the keys of the text
-/// and of the table, and [`one_or_many`] reads the lists among them.
+/// The settings of one strategy. The strategy's file owns the type; its fields are the keys of the text and of the
+/// table, and [`one_or_many`] reads its lists.
 ///
-/// An implementation refuses unknown fields (`#[serde(deny_unknown_fields)]`) and leaves those out of its serialized
-/// form that are at their default (`skip_serializing_if`): a [`Spec`]'s text is made of that form.
+/// An implementation rejects unknown fields (`#[serde(deny_unknown_fields)]`) and omits fields with default values
+/// from its serialized form (`skip_serializing_if`), of which a [`Spec`]'s text is made.
 pub trait StrategySettings: Serialize + DeserializeOwned {
     /// The strategy's name: the word before the colon.
     const NAME: &'static str;
 
-    /// The field of items that have no key (`h1` and `h2` in `epmd:h1,h2`), if there is one.
+    /// The field for items without a key (`h1` and `h2` in `epmd:h1,h2`), if there is one.
     const BARE: Option<&'static str>;
 
-    /// Checks what can be checked without asking anybody.
+    /// Checks the settings without requests to others.
     ///
     /// # Errors
-    /// If something makes no sense.
+    /// If a setting is invalid.
     fn check(&self) -> Result<(), SpecError>;
 
     /// Makes the strategy.
     ///
     /// # Errors
-    /// If something makes no sense, in itself or here.
+    /// If a setting is invalid, in itself or on this machine.
     fn build(&self) -> Result<Arc<dyn Strategy>, SpecError>;
 }
 
-/// Makes [`Spec`] of the list of all strategies. A strategy of an optional feature names the feature.
+/// Generates [`Spec`] from the list of all strategies. A strategy of an optional feature names the feature.
 macro_rules! strategies {
     ($($(#[doc = $doc:literal])+ $variant:ident($settings:ident), $name:literal $(, feature = $feature:literal)?;)+) => {
-        /// A strategy that is described but not yet built.
+        /// The description of a strategy that is not built yet.
         ///
         /// | text | table of a configuration file |
         /// |---|---|
@@ -69,10 +69,9 @@ macro_rules! strategies {
         /// | `asg:web,host=private-ip` | `{ strategy = "asg", group = "web", host = "private-ip" }` |
         /// | `any(static:a@h; epmd:h1)` | `{ strategy = "any", of = ["static:a@h", { strategy = "epmd", hosts = ["h1"] }] }` |
         ///
-        /// Text is `STRATEGY:ITEM,…`, each item a bare value or `key=value`, where the value may contain `=`. A key
-        /// that comes several times is a list. A backslash takes the meaning from a comma, a semicolon, a
-        /// parenthesis, an equals sign, a space or a backslash that follows it. Everywhere that a table may be, text
-        /// may be, too; what a description is written as is text.
+        /// As text it is `STRATEGY:ITEM,…`, each item a bare value or `key=value`, where the value may contain `=`. A
+        /// repeated key makes a list. A backslash makes a following comma, semicolon, parenthesis, equals sign, space
+        /// or backslash literal. Text is accepted wherever a table is; a description is always written as text.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Spec {
@@ -80,20 +79,20 @@ macro_rules! strategies {
         }
 
         impl Spec {
-            /// The names of all strategies that there are, whether or not they are built in here.
+            /// The names of all strategies, including those left out of this build.
             pub const STRATEGIES: &[&str] = &[$($name),+];
 
             /// Makes the strategy.
             ///
             /// # Errors
-            /// If its settings make no sense.
+            /// If a setting is invalid.
             pub fn build(&self) -> Result<Arc<dyn Strategy>, SpecError> {
                 match self {
                     $($(#[cfg(feature = $feature)])? Self::$variant(settings) => settings.build(),)+
                 }
             }
 
-            /// Reads the settings that belong to the strategy of that name.
+            /// Reads the settings of the strategy with this name.
             fn read(strategy: &str, source: impl Source) -> Result<Self, SpecError> {
                 match strategy {
                     $(
@@ -134,12 +133,13 @@ strategies! {
     Ec2(Ec2Settings), "ec2", feature = "ec2";
     /// The instances in service of an auto scaling group.
     AutoScaling(AutoScalingSettings), "asg", feature = "asg";
-    // One that needs a feature names it, as `dns` does; its settings are then imported with that feature, above.
-    /// What any of several strategies finds.
+    // A strategy that needs a feature names it, as `dns` does; its settings are then imported with that feature,
+    // above.
+    /// The nodes that any of several strategies finds.
     Any(AnyOfSettings), "any";
 }
 
-/// Where settings are read from.
+/// A source of settings.
 trait Source {
     fn settings<T: StrategySettings>(self) -> Result<T, SpecError>;
 }
@@ -209,7 +209,7 @@ impl<'de> Deserialize<'de> for Spec {
     }
 }
 
-/// What a configuration file may say.
+/// The forms of a description in a configuration file.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a discovery strategy is text such as \"epmd:host\", or a table with `strategy`")]
 enum Form {
@@ -221,14 +221,14 @@ enum Form {
     },
 }
 
-/// Why a description is not one of a strategy.
+/// Why a description is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// No strategy has that name.
+    /// No strategy has this name.
     #[error("there is no discovery strategy {0:?}: use one of {known}", known = Spec::STRATEGIES.join(", "))]
     UnknownStrategy(String),
-    /// The strategy has been left out of this program.
+    /// The strategy is not in this build.
     #[error("the discovery strategy {strategy} is not in this build of peerl: build with the feature `{feature}`")]
     NotBuilt {
         /// The strategy.
@@ -236,35 +236,35 @@ pub enum SpecError {
         /// The feature of the crate.
         feature: &'static str,
     },
-    /// A setting is missing, unknown, or not what it should be.
+    /// A setting is missing, unknown or invalid.
     #[error("the strategy {strategy}: {message}")]
     Settings {
         /// The strategy.
         strategy: &'static str,
-        /// What is wrong.
+        /// The reason.
         message: String,
     },
     /// Parentheses that do not match, or text around them.
     #[error("{0:?} is not any(STRATEGY; STRATEGY; …)")]
     Parentheses(String),
-    /// What should be a node is none.
-    #[error("{node:?} is not a node: {source}")]
+    /// A text is not a node name.
+    #[error("{node:?} is not a node name: {reason}")]
     Node {
         /// The text.
         node: String,
-        /// What is wrong with it.
-        source: NodeNameError,
+        /// The reason.
+        reason: NodeNameError,
     },
-    /// What should be a host is none.
+    /// A text is not a host.
     #[error("{0:?} is not a host, or HOST:PORT")]
     Host(String),
-    /// The environment of EPMD makes no sense.
+    /// An environment variable of EPMD is invalid.
     #[error(transparent)]
     Epmd(peerl_epmd::Error),
 }
 
 impl SpecError {
-    /// Says what is wrong with a setting of a strategy.
+    /// The error for a setting of a strategy.
     pub fn settings<T: StrategySettings>(message: impl Into<String>) -> Self {
         Self::Settings { strategy: T::NAME, message: message.into() }
     }

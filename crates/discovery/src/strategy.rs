@@ -1,10 +1,11 @@
-//! Who the peers are: the trait, and the strategies that are built in.
+//! The trait of strategies, and the built-in ones.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, pending};
+use peerl_node::ErrorChain;
 use peerl_proto::node_name::NodeName;
 
 mod answer;
@@ -43,157 +44,157 @@ pub type Peers = BTreeSet<NodeName>;
 
 /// A way to find the peers of a node.
 pub trait Strategy: Send + Sync + 'static {
-    /// What it is, for people: `epmd:10.0.0.1`.
+    /// Its description for people, such as `epmd:10.0.0.1`.
     fn name(&self) -> &str;
 
-    /// Finds the peers as they are now, and says what the absence of others means. The own node may be among them.
+    /// Finds the current peers, possibly including the node itself, and tells what the absence of others means.
     fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>>;
 
-    /// Waits until the answer may be another one than at the last [`discover`](Self::discover), for strategies that
-    /// can tell; they are asked again at once then. Others wait forever, and are asked at an interval.
+    /// Waits until the answer may differ from that of the last [`discover`](Self::discover), for strategies that can
+    /// tell; they are then polled at once. For other strategies it waits forever.
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(pending())
     }
 
-    /// The strategies that this one combines, none if it stands for itself. The reconciler asks them one by one,
-    /// so that each has its own answer in force.
+    /// The strategies that this one combines; empty for others. The reconciler polls the members one by one, so that
+    /// each has its own answer in force.
     fn members(&self) -> Vec<Arc<dyn Strategy>> {
         Vec::new()
     }
 }
 
-/// Why a strategy found nothing out.
+/// Why a strategy has no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StrategyError {
     /// No EPMD answered at any of the hosts.
-    #[error("no EPMD answered: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("no EPMD answered: {}", .errors.iter().map(|error| ErrorChain(error).to_string()).collect::<Vec<_>>().join("; "))]
     Epmd {
-        /// What was wrong at each host.
+        /// The error of each host.
         errors: Vec<peerl_epmd::Error>,
     },
-    /// No name server could say what a name's records are.
+    /// No name server has returned the records of a name.
     #[cfg(feature = "dns")]
-    #[error("no answer for the name {name}: {error}")]
+    #[error("no answer for the name {name}")]
     Dns {
         /// The name.
         name: String,
-        /// What was wrong.
-        error: Box<dyn std::error::Error + Send + Sync>,
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The file does not say who the nodes are.
-    #[error("{}: {error}", .path.display())]
+    /// The file does not tell the nodes.
+    #[error("cannot read the nodes of {}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        error: FileError,
+        /// The reason.
+        source: FileError,
     },
-    /// None of the members of `any` answered.
-    #[error("{}", .errors.iter().map(|(name, error)| format!("{name}: {error}")).collect::<Vec<_>>().join("; "))]
+    /// No member of `any` has answered.
+    #[error("{}", .errors.iter().map(|(name, error)| format!("{name}: {}", ErrorChain(error))).collect::<Vec<_>>().join("; "))]
     Any {
-        /// Each member's name, and what was wrong.
+        /// Each member's name and error.
         errors: Vec<(String, StrategyError)>,
     },
     /// The strategy did not answer in time.
     #[error("no answer within {}", humane(.0))]
     TimedOut(std::time::Duration),
-    /// The service wants fewer requests; the next poll comes later.
+    /// The service throttles requests; the next poll is delayed.
     #[error("{action} is throttled: {message}")]
     Throttled {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// The service is out of order, also after some attempts.
+    /// The service failed, after several attempts.
     #[error("{action} failed on AWS's side: {message}")]
     ServiceFailure {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// The credentials are good, but do not allow this.
+    /// The credentials are valid, but lack a permission.
     #[error("{action} is not allowed: {message}")]
     AccessDenied {
         /// The action that a policy has to allow.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// The credentials were good once.
+    /// The credentials have expired.
     #[error("{action} was refused, since the credentials have expired: {message}")]
     ExpiredCredentials {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// The service does not know these credentials, or not in this region.
+    /// The service does not accept these credentials, or not in this region.
     #[error("{action} was refused, since the credentials are wrong: {message}")]
     WrongCredentials {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// The service's clock and that of this machine differ by more than the minutes for which a signature holds.
+    /// The clocks of the service and of this machine differ by more than the validity of a signature.
     #[error("{action} was refused, since the clock of this machine is wrong: {message}")]
     ClockSkew {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// The account does not use this region, or this service in it.
+    /// The region, or this service in it, is not enabled for the account.
     #[error("{action} was refused, since the region is not enabled for the account: {message}")]
     RegionNotEnabled {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// No credentials could be had.
+    /// No credentials were found.
     #[error("there are no AWS credentials: {message}")]
     NoCredentials {
-        /// Where they were looked for, and what was wrong there.
+        /// Where they were looked for, and with which error.
         message: String,
     },
-    /// The file of authorities that `AWS_CA_BUNDLE` names cannot be used.
+    /// The file that `AWS_CA_BUNDLE` names is unusable.
     #[error("AWS_CA_BUNDLE names {}, which cannot be used: {message}", .path.display())]
     CaBundle {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         message: String,
     },
-    /// Nothing says which region to ask.
+    /// No region is given.
     #[error("no AWS region is given, and the instance metadata does not say one: {message}")]
     NoRegion {
-        /// What was wrong with the instance metadata.
+        /// The error of the instance metadata.
         message: String,
     },
-    /// What the peers are found by is not there.
+    /// The resource of the query does not exist.
     #[error("there is no {what}")]
     NotFound {
-        /// What it is.
+        /// The resource.
         what: String,
     },
-    /// The service understood, and wants something else.
+    /// The service rejects the request.
     #[error("{action} was refused: {message}")]
     Refused {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What the service said.
+        /// The service's message.
         message: String,
     },
-    /// The answer makes no sense, or a part of it is missing.
+    /// The answer is malformed or incomplete.
     #[error("{action} had a malformed answer: {message}")]
     Malformed {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         message: String,
     },
     /// The service cannot be reached, or does not answer in time.
@@ -201,31 +202,31 @@ pub enum StrategyError {
     Unreachable {
         /// The action, as IAM calls it.
         action: &'static str,
-        /// What is in the way.
+        /// The reason.
         message: String,
     },
     /// The instance metadata service does not answer, or has no such value.
     #[error("the instance metadata service gives no answer: {message}")]
     InstanceMetadata {
-        /// What is in the way.
+        /// The reason.
         message: String,
     },
-    /// The metadata service of the ECS task does not answer, or makes no sense.
+    /// The metadata service of the ECS task does not answer, or not with a valid description.
     #[error("the ECS task metadata gives no answer: {message}")]
     TaskMetadata {
-        /// What is in the way.
+        /// The reason.
         message: String,
     },
-    /// There are members, and none has what its node's name is made of.
-    #[error("{machine} and all others can't be named: {source}")]
+    /// There are members, but none can be named.
+    #[error("neither {machine} nor any other member has a node name")]
     Unnamed {
         /// One of the members.
         machine: String,
-        /// What is wrong with it.
+        /// The reason.
         source: crate::naming::NamingError,
     },
     /// A strategy of another crate failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 

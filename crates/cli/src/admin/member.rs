@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use peerl_node::{Node, NodeName, Nodes, Registered};
+use peerl_node::{ErrorChain, Node, NodeName, Nodes, Registered};
 
 use super::{Administered, Check, NodeLists, Readiness};
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ impl Member {
         match self.node.registered_at_epmd().await {
             Ok(Registered::Yes | Registered::NotNeeded) => Ok(()),
             Ok(_) => Err("EPMD does not know this node".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(ErrorChain(&error).to_string()),
         }
     }
 }

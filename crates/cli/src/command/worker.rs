@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use peerl_discovery::{MeshEvent, Reconciler, Removal};
-use peerl_node::{ConnectError, Node};
+use peerl_node::{ConnectError, ErrorChain, Node};
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast;
@@ -156,7 +156,7 @@ async fn tell_of_failures(mut events: broadcast::Receiver<MeshEvent>) {
             Ok(MeshEvent::ConnectFailed { peer, error, .. }) if told.insert(peer.clone()) => {
                 match error.downcast_ref::<ConnectError>() {
                     Some(error) => tracing::warn!("{}", Failure::from(error.clone())),
-                    None => tracing::warn!("{peer} cannot be connected: {error}"),
+                    None => tracing::warn!("cannot connect to {peer}: {}", ErrorChain(&**error)),
                 }
             }
             Ok(MeshEvent::Connected { peer } | MeshEvent::Forgotten { peer }) => {

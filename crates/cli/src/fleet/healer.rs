@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use peerl_discovery::{Backoff, MeshError, MeshEvent, Novelty, RemoteError, RemoteNode};
-use peerl_node::{CallError, ConnectError, Node, NodeName, Nodes};
+use peerl_node::{CallError, ConnectError, ErrorChain, Node, NodeName, Nodes};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -195,7 +195,7 @@ impl Healer {
             }
             MeshEvent::PollFailed { novelty: Novelty::Repetition, .. }
             | MeshEvent::PollEmpty { novelty: Novelty::Repetition, .. } => return None,
-            MeshEvent::PollFailed { strategy, error, .. } => (strategy, error.to_string()),
+            MeshEvent::PollFailed { strategy, error, .. } => (strategy, ErrorChain(&*error).to_string()),
             MeshEvent::PollEmpty { strategy, asked, .. } => (strategy, nothing_found("it", &asked)),
             _ => return None,
         };
@@ -380,7 +380,7 @@ impl Healer {
 fn unreachable(error: &MeshError) -> Failure {
     match error.downcast_ref::<ConnectError>() {
         Some(error) => error.clone().into(),
-        None => Failure::new(error),
+        None => Failure::from_error(&**error),
     }
 }
 
@@ -401,7 +401,7 @@ async fn join(one: &RemoteNode, other: &RemoteNode) -> Result<Pair, String> {
             Err(RemoteError::CannotConnect { node, peer, obstacle }) => {
                 errors.push(format!("{node} cannot connect {peer}: {}", explain::obstacle(&obstacle)));
             }
-            Err(error) => errors.push(error.to_string()),
+            Err(error) => errors.push(ErrorChain(&error).to_string()),
         }
     }
     Err(errors.join("; "))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use metrics::{describe_gauge, gauge};
 use peerl_discovery::{RemoteError, RemoteNode};
-use peerl_node::{CallError, NodeName};
+use peerl_node::{CallError, ErrorChain, NodeName};
 
 use crate::admin::{Administered, Check, NodeLists, Readiness};
 use crate::explain;
@@ -41,7 +41,7 @@ impl Administered for App {
     fn nodes(&self) -> BoxFuture<'_, Result<NodeLists, String>> {
         Box::pin(async {
             let lists = futures::try_join!(self.remote.visible(), self.remote.hidden());
-            let (nodes, hidden) = lists.map_err(|error: CallError| error.to_string())?;
+            let (nodes, hidden) = lists.map_err(|error: CallError| ErrorChain(&error).to_string())?;
             let (nodes, hidden) = (self.names(nodes), self.names(hidden));
             Ok(NodeLists { name: self.remote.name().to_string(), nodes, hidden })
         })
@@ -51,7 +51,7 @@ impl Administered for App {
         Box::pin(async move {
             self.remote.connect(&peer).await.map_err(|error| match &error {
                 RemoteError::CannotConnect { obstacle, .. } => explain::obstacle(obstacle).to_string(),
-                other => other.to_string(),
+                other => ErrorChain(other).to_string(),
             })
         })
     }

@@ -1,4 +1,4 @@
-//! How AWS is asked: with which region, credentials, endpoints and patience.
+//! Access to AWS: region, credentials, endpoints and time-outs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,9 +21,9 @@ use super::credentials::ExplainedChain;
 use super::{InstanceMetadata, ca_bundle, http_client};
 use crate::StrategyError;
 
-/// How AWS is asked. It is made when it is first needed: nothing is read or asked before.
+/// Access to AWS. It is set up on first use: nothing is read or requested before.
 ///
-/// All strategies of a process that name the same region share one, and so its connections, its credentials and its
+/// All strategies of a process with the same region share one, and with it the connections, the credentials and the
 /// budget of repeated attempts.
 pub struct Access {
     region: Option<String>,
@@ -32,14 +32,15 @@ pub struct Access {
 }
 
 impl Access {
-    /// A connection that is not there after this long is tried again.
+    /// The time-out of a connection attempt; the attempt is then repeated.
     const CONNECT: Duration = Duration::from_secs(3);
-    /// An answer that is not there after this long is asked for again.
+    /// The time-out of one attempt of a request; the request is then repeated.
     const ATTEMPT: Duration = Duration::from_secs(10);
-    /// A request is given up after this long, with all its attempts and pauses.
+    /// The time-out of a request with all its attempts and pauses.
     const OPERATION: Duration = Duration::from_secs(25);
 
-    /// As the environment and the profile files say, in this region, or else theirs, or else that of the instance.
+    /// Access by the environment and the profile files. The region is this one, else theirs, else that of the
+    /// instance.
     pub fn from_env(region: Option<&str>) -> Arc<Self> {
         static SHARED: LazyLock<Mutex<BTreeMap<Option<String>, Weak<Access>>>> = LazyLock::new(Mutex::default);
         let mut shared = SHARED.lock();
@@ -54,8 +55,8 @@ impl Access {
         access
     }
 
-    /// As this configuration says; what it leaves open is as with [`from_env`](Self::from_env), but for region,
-    /// credentials and endpoints.
+    /// Access by this configuration; unset values have the same defaults as with [`from_env`](Self::from_env), except
+    /// for region, credentials and endpoints.
     pub fn new(config: SdkConfig, metadata: InstanceMetadata) -> Arc<Self> {
         let timeouts = config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
         let timeouts = timeouts.take_unset_from(Self::timeouts());
@@ -70,20 +71,20 @@ impl Access {
         Arc::new(Self { region: None, metadata, config: OnceCell::new_with(Some(builder.build())) })
     }
 
-    /// The configuration from which a service's client is made.
+    /// The configuration for a service's client.
     ///
     /// # Errors
-    /// If no region can be found, or the file of `AWS_CA_BUNDLE` cannot be used; both are looked for again the next time.
+    /// If no region is found, or the file of `AWS_CA_BUNDLE` is unusable; the next call tries again.
     pub async fn config(&self) -> Result<&SdkConfig, StrategyError> {
         self.config.get_or_try_init(|| self.load()).await
     }
 
-    /// The metadata service of the instance that this process runs on.
+    /// The metadata service of this process's instance.
     pub fn metadata(&self) -> &InstanceMetadata {
         &self.metadata
     }
 
-    /// The region that is asked, for messages; once it is known.
+    /// The region, for messages; empty until it is known.
     pub(crate) fn region_name(&self) -> &str {
         let region = self.config.get().and_then(SdkConfig::region).map(Region::as_ref);
         region.or(self.region.as_deref()).unwrap_or("an unknown region")
@@ -135,7 +136,7 @@ impl Access {
     }
 }
 
-/// Credentials stay out of logs.
+/// Keeps credentials out of logs.
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Access").field("region", &self.region).finish_non_exhaustive()

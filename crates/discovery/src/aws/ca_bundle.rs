@@ -1,5 +1,5 @@
-//! The authorities whose certificates are trusted beside those of the system, as `AWS_CA_BUNDLE` names them: for networks
-//! whose proxy looks into the traffic.
+//! The certificate authorities of `AWS_CA_BUNDLE`, trusted in addition to the system's: for networks whose proxy
+//! decrypts traffic.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,10 +11,10 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::StrategyError;
 
-/// What the client trusts: the system's authorities, and those of the file that `AWS_CA_BUNDLE` names.
+/// The trusted authorities: those of the system, and those in the file that `AWS_CA_BUNDLE` names.
 ///
 /// # Errors
-/// If there is such a file, and nothing can be made of it; it is read again the next time.
+/// If the file is named but unusable; the next call reads it again.
 pub(super) fn trusted() -> Result<TrustStore, StrategyError> {
     static TRUSTED: OnceLock<TrustStore> = OnceLock::new();
     if let Some(trusted) = TRUSTED.get() {
@@ -28,7 +28,7 @@ pub(super) fn trusted() -> Result<TrustStore, StrategyError> {
 }
 
 fn with_bundle(path: &Path) -> Result<TrustStore, String> {
-    /// The bundles of whole systems have a few hundred kilobytes.
+    /// System-wide bundles have a few hundred kilobytes.
     const LARGEST: u64 = 16 << 20;
     let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if about.len() > LARGEST {
@@ -38,7 +38,7 @@ fn with_bundle(path: &Path) -> Result<TrustStore, String> {
     let mut trusted = TrustStore::default();
     let (mut good, mut bad) = (0, 0);
     for certificate in certificates(&String::from_utf8_lossy(&text)) {
-        // The client takes only what can be used.
+        // The store accepts only usable certificates.
         let is_good = CertificateDer::from_pem_slice(certificate.as_bytes())
             .is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok());
         if is_good {
@@ -65,7 +65,7 @@ fn certificates(text: &str) -> impl Iterator<Item = &str> {
     const END: &str = "-----END CERTIFICATE-----";
     text.match_indices(BEGIN).map(|(start, _)| {
         let rest = &text[start..];
-        // One that is cut off is none.
+        // Skip a truncated certificate.
         rest.find(END).map_or(BEGIN, |end| &rest[..end + END.len()])
     })
 }

@@ -1,4 +1,4 @@
-//! Why there are no credentials.
+//! The reason for missing credentials.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,8 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 use super::InstanceMetadata;
 use crate::StrategyError;
 
-/// The usual places of credentials; if none has any, it says what is the matter with the one that was most likely meant.
+/// The usual providers of credentials. If none has any, the error describes the provider that was most likely
+/// intended.
 pub(super) struct ExplainedChain {
     chain: DefaultCredentialsChain,
     metadata: InstanceMetadata,
@@ -66,7 +67,7 @@ impl fmt::Debug for ExplainedChain {
     }
 }
 
-/// The profile that is asked for; none if it is the default one, which need not be there.
+/// The selected profile; `None` means the default one, which is optional.
 fn selected_profile() -> Option<String> {
     std::env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty() && profile != "default")
 }
@@ -81,9 +82,9 @@ fn profile_files() -> String {
     [file("AWS_CONFIG_FILE", "config"), file("AWS_SHARED_CREDENTIALS_FILE", "credentials")].join("\n")
 }
 
-/// What is wrong with a profile, if it is not there, or not one that has credentials for programs.
+/// The error in a profile: it is missing, or has no credentials for programs.
 fn profile_problem(files: &str, selected: &Option<String>) -> Option<String> {
-    /// More profiles than anybody has one above the other.
+    /// More profiles than anyone chains.
     const DEEPEST: usize = 10;
     let selected = selected.as_deref()?;
     let mut profile = selected.to_owned();

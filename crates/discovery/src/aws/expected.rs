@@ -1,16 +1,16 @@
-//! Values that members have to have, and "the same as mine".
+//! Required values of members, including "the same as mine".
 
-/// What a member's value has to be.
+/// The required value of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// That of the own task or instance.
+    /// The value of this task or instance.
     Mine,
-    /// This one.
+    /// A given value.
     This(String),
 }
 
 impl Expected {
-    /// Reads `VALUE`, or `@mine`.
+    /// Parses `VALUE` or `@mine`.
     pub(crate) fn parse(key: &str, text: &str) -> Result<Self, String> {
         match text {
             "" => Err(format!("`{key}` is empty: is a variable not set?")),
@@ -19,7 +19,7 @@ impl Expected {
         }
     }
 
-    /// Reads `KEY=VALUE`, `KEY=@mine`, or `KEY`, which is the same.
+    /// Parses `KEY=VALUE`, `KEY=@mine`, or `KEY`, which means `KEY=@mine`.
     pub(crate) fn parse_keyed(setting: &str, text: &str) -> Result<(String, Self), String> {
         let (key, value) = text.split_once('=').unwrap_or((text, "@mine"));
         match key {

@@ -1,4 +1,4 @@
-//! Endpoints that cannot have a prefix.
+//! Endpoints whose host cannot have a prefix.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-/// Takes away the prefix that some operations put before the host's name (`data-` for DiscoverInstances), where the
-/// endpoint was set to an address or to `localhost`: nothing is behind `data-127.0.0.1`.
+/// Removes the prefix that some operations put before the host's name (`data-` for DiscoverInstances), if the
+/// endpoint is an address or `localhost`: `data-127.0.0.1` does not exist.
 #[derive(Debug)]
 pub(crate) struct NoHostPrefix;
 
@@ -34,7 +34,7 @@ impl Intercept for NoHostPrefix {
     }
 }
 
-/// The URI without the prefix before its host, if the host is one that has no names below it.
+/// The URI without the prefix, if its host cannot have subdomains.
 fn without(prefix: &str, uri: &str) -> Option<String> {
     let (scheme, rest) = uri.split_once("://")?;
     let rest = rest.strip_prefix(prefix)?;

@@ -1,5 +1,5 @@
-//! The HTTP client below all requests to AWS: rustls with ring, the system's authorities and those of `AWS_CA_BUNDLE`,
-//! proxies, and a limit to what an answer may hold.
+//! The HTTP client for all requests to AWS: rustls with ring, the authorities of the system and of `AWS_CA_BUNDLE`,
+//! proxies, and a size limit for answers.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,19 +21,19 @@ use parking_lot::Mutex;
 
 use super::ca_bundle;
 
-/// An endless answer must not fill the memory. The largest page of DescribeInstances, a thousand instances with
-/// everything that they can have, stays below 20 MiB.
+/// Keeps an endless answer from filling the memory. The largest page of DescribeInstances, a thousand instances with
+/// all attributes, is below 20 MiB.
 const LONGEST_ANSWER: usize = 64 << 20;
 
 static CLIENT: LazyLock<Client> = LazyLock::new(Client::default);
 
-/// The one client of the process.
+/// The client of this process.
 pub(super) fn shared() -> SharedHttpClient {
     static SHARED: LazyLock<SharedHttpClient> = LazyLock::new(|| SharedHttpClient::new(CLIENT.clone()));
     SHARED.clone()
 }
 
-/// The same client for requests that no SDK makes. Time-outs are those of the settings.
+/// The same client, for requests outside the SDKs. The settings give the time-outs.
 pub(super) fn connector(settings: &HttpConnectorSettings) -> SharedHttpConnector {
     CLIENT.connector(settings)
 }
@@ -44,7 +44,7 @@ struct Client {
     connectors: Arc<Mutex<HashMap<TimeOuts, SharedHttpConnector>>>,
 }
 
-/// For connecting and for reading.
+/// The time-outs for connecting and for reading.
 type TimeOuts = (Option<Duration>, Option<Duration>);
 
 impl HttpClient for Client {
@@ -58,7 +58,7 @@ impl Client {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let (trusted, is_final) = match ca_bundle::trusted() {
             Ok(trusted) => (trusted, true),
-            // A client that asks AWS reports the error; what is near needs no certificates.
+            // The AWS client reports the error; link-local services need no certificates.
             Err(_) => (TrustStore::default(), false),
         };
         let make = || {
@@ -76,7 +76,7 @@ impl Client {
                 direct: Arc::new(connector(ProxyConfig::disabled())),
                 proxied: Arc::new(connector(ProxyConfig::from_env())),
             };
-            // Kept apart only where there is a proxy.
+            // The distinction matters only with a proxy.
             if !["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
                 .iter()
                 .any(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()))
@@ -109,7 +109,8 @@ impl HttpConnector for Bounded {
     }
 }
 
-/// Whether the address is of this machine or its link, as those of the metadata services are: no proxy can reach them.
+/// Whether the address is of this machine or its link, like those of the metadata services: a proxy cannot reach
+/// them.
 fn is_near(uri: &str) -> bool {
     let authority = uri.split_once("://").map_or(uri, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {

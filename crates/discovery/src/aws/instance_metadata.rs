@@ -1,4 +1,4 @@
-//! The metadata service of the instance that this process runs on (IMDSv2).
+//! The metadata service (IMDSv2) of this process's instance.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::http_client;
 use super::refusal::causes;
 use crate::StrategyError;
 
-/// What the metadata service (IMDSv2) says of the instance that this process runs on.
+/// A client of the metadata service (IMDSv2) of this process's instance.
 ///
-/// It is asked at `AWS_EC2_METADATA_SERVICE_ENDPOINT`, or else at 169.254.169.254; `AWS_EC2_METADATA_DISABLED=true`
-/// says that it need not be asked.
+/// The address is `AWS_EC2_METADATA_SERVICE_ENDPOINT`, else 169.254.169.254; `AWS_EC2_METADATA_DISABLED=true`
+/// disables all requests.
 #[derive(Clone)]
 pub struct InstanceMetadata {
     client: Client,
@@ -23,19 +23,19 @@ pub struct InstanceMetadata {
 }
 
 impl InstanceMetadata {
-    /// The service is on the same link: who has not answered by then is not there.
+    /// The service is on the same link, so a later answer will not come.
     const TIMEOUT: Duration = Duration::from_secs(1);
-    /// Attempts, with a pause between.
+    /// The number of attempts, with a pause between them.
     const ATTEMPTS: u32 = 3;
-    /// A value that is longer is none: no host name, tag or address comes near it.
+    /// Host names, tags and addresses are far shorter; a longer value is an error.
     const LONGEST_VALUE: usize = 4096;
 
-    /// As the environment and the profile files say.
+    /// A client by the environment and the profile files.
     pub fn from_env() -> Self {
         Self::with(Client::builder())
     }
 
-    /// The service at this URL.
+    /// A client of the service at this URL.
     ///
     /// # Errors
     /// If it is not a URL.
@@ -59,10 +59,10 @@ impl InstanceMetadata {
         &self.client
     }
 
-    /// The value at this path below `/latest/meta-data/`; none if the instance has none.
+    /// The value at this path below `/latest/meta-data/`; `None` if the instance has none.
     ///
     /// # Errors
-    /// If the service does not answer, or with what is no short text.
+    /// If the service does not answer, or not with a short text.
     pub async fn get(&self, path: &str) -> Result<Option<String>, StrategyError> {
         if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
             let message = "AWS_EC2_METADATA_DISABLED says not to ask it".to_owned();
@@ -82,7 +82,7 @@ impl InstanceMetadata {
         }
     }
 
-    /// The instance's id; asked once, since it never changes.
+    /// The instance's id; requested once, since it never changes.
     ///
     /// # Errors
     /// If the service does not answer.
@@ -98,8 +98,8 @@ impl InstanceMetadata {
         self.required("placement/region").await
     }
 
-    /// The value of a tag of the instance; none if it has none, or does not show its tags to itself
-    /// (`InstanceMetadataTags` in its metadata options).
+    /// The value of a tag of the instance; `None` if it has no such tag, or its metadata options do not expose tags
+    /// (`InstanceMetadataTags`).
     ///
     /// # Errors
     /// If the service does not answer.

@@ -1,4 +1,4 @@
-//! The instances of EC2, as DescribeInstances lists them.
+//! EC2 instances, from DescribeInstances.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) struct Instances {
 }
 
 impl Instances {
-    /// What can be known of an instance, for the names of nodes.
+    /// The attributes of an instance that node names can use.
     pub(crate) const VARIABLES: &[&str] = &[
         "private_dns",
         "private_ip",
@@ -29,10 +29,10 @@ impl Instances {
         "tag:*",
     ];
 
-    /// What EC2 lists at most on a page.
+    /// The largest page of EC2.
     const PAGE: i32 = 1000;
 
-    /// More pages than any region has instances for: a listing that leads in a circle must end.
+    /// More pages than any region needs: a circular listing must end.
     const PAGES: usize = 1000;
 
     pub(crate) fn new(access: Arc<Access>) -> Self {
@@ -43,7 +43,7 @@ impl Instances {
         &self.access
     }
 
-    /// Shows those that run or are just being stopped and to which these filters apply, from all pages.
+    /// Passes all running or stopping instances that match the filters to `visit`, page by page.
     pub(crate) async fn visit(
         &self,
         filters: Vec<Filter>,
@@ -70,7 +70,7 @@ impl Instances {
         Err(StrategyError::Malformed { action: "ec2:DescribeInstances", message })
     }
 
-    /// The instance that this process runs on, if EC2 lists it, in whatever state.
+    /// This process's instance, in any state, if EC2 lists it.
     pub(crate) async fn own(&self) -> Result<Option<Instance>, StrategyError> {
         let id = self.access.metadata().instance_id().await?;
         let request = self.client().await?.describe_instances().filters(filter("instance-id", id));
@@ -79,9 +79,9 @@ impl Instances {
         Ok(listed.find(|instance| instance.instance_id() == Some(id)).cloned())
     }
 
-    /// The value of a tag of the instance that this process runs on: as its metadata say, or else DescribeTags.
+    /// The value of a tag of this process's instance, from its metadata, else from DescribeTags.
     pub(crate) async fn own_tag(&self, key: &str) -> Result<String, StrategyError> {
-        // The metadata have no tags whose keys hold other characters.
+        // The metadata exclude tags whose keys have other characters.
         let is_plain = |symbol: char| symbol.is_ascii_alphanumeric() || "+-=.,_:@".contains(symbol);
         if key.chars().all(is_plain)
             && let Some(value) = self.access.metadata().tag(key).await?
@@ -98,7 +98,7 @@ impl Instances {
         value.map(str::to_owned).ok_or_else(missing)
     }
 
-    /// The VPC of the instance that this process runs on.
+    /// The VPC of this process's instance.
     pub(crate) async fn own_vpc(&self) -> Result<String, StrategyError> {
         let metadata = self.access.metadata();
         let mac = metadata.get("mac").await?.unwrap_or_default();
@@ -115,7 +115,7 @@ impl Instances {
     }
 }
 
-/// A filter for exactly this value: `*`, `?` and `\` mean themselves.
+/// A filter for exactly this value: `*`, `?` and `\` are literal.
 pub(crate) fn filter(name: &str, value: &str) -> Filter {
     let mut literal = String::with_capacity(value.len());
     for symbol in value.chars() {
@@ -152,7 +152,7 @@ fn is_running(instance: &Instance) -> bool {
     state(instance) == Some(&InstanceStateName::Running)
 }
 
-/// Whether the instance is being stopped, or has been.
+/// Whether the instance is stopping or stopped.
 pub(crate) fn is_ending(instance: &Instance) -> bool {
     use InstanceStateName::{ShuttingDown, Stopped, Stopping, Terminated};
     matches!(state(instance), Some(Stopping | ShuttingDown | Stopped | Terminated))

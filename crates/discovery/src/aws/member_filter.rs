@@ -1,4 +1,4 @@
-//! Which of the listed instances are members, and how their nodes are named.
+//! Selects members among the listed instances and names their nodes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,19 +10,19 @@ use crate::naming::Naming;
 use crate::strategy::Answer;
 use crate::{Peers, StrategyError};
 
-/// What an instance is to the mesh.
+/// The state of an instance as a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Membership {
     Member,
-    /// It was one, and is taken out.
+    /// It was a member and is being removed.
     Ended,
-    /// It is to become one.
+    /// It is about to become a member.
     Pending,
-    /// It is none.
+    /// It is not a member.
     Other,
 }
 
-/// Makes nodes of the instances that have all of some properties.
+/// Makes nodes of the instances with all of some properties.
 pub(crate) struct MemberFilter {
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) drain: DrainTag,
@@ -35,8 +35,8 @@ impl MemberFilter {
         Self { wanted, drain, naming, unnamed: AtomicUsize::new(0) }
     }
 
-    /// The nodes of the running instances that have the properties, to which the further filters apply, and which are
-    /// members. Those that stop, drain or are taken out are at their end.
+    /// The nodes of the running members with these properties that match the further filters. Members that stop,
+    /// drain or are being removed are listed as ended.
     pub(crate) async fn nodes(
         &self,
         strategy: &str,
@@ -73,7 +73,7 @@ impl MemberFilter {
             }
         };
         instances.visit(filters, visit).await?;
-        // Said once, not at every poll.
+        // Logged on change, not at every poll.
         if self.unnamed.swap(unnamed.len(), Ordering::Relaxed) != unnamed.len()
             && let Some(first) = unnamed.first()
         {

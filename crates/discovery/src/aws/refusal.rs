@@ -1,4 +1,4 @@
-//! What it means when a service of AWS gives no answer: whose fault it is, and what can be done.
+//! The meaning of failed AWS requests: whose fault they are, and what to do.
 
 use std::error::Error;
 use std::iter::successors;
@@ -11,7 +11,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::throttling;
 use crate::StrategyError;
 
-/// What a failed request means: whose fault it is, and what can be done. `action` is what IAM calls it, as
+/// The meaning of a failed request: whose fault it is, and what to do. `action` is its IAM name, such as
 /// `ec2:DescribeInstances`.
 pub fn refusal<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> StrategyError
 where
@@ -31,7 +31,7 @@ where
         SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
             StrategyError::Unreachable { action, message: innermost(&error) }
         }
-        // What is left comes before any request: the credentials could not be had.
+        // Other errors occur before any request: the credentials are missing.
         _ => match credentials_error(&error) {
             Some(message) => StrategyError::NoCredentials { message },
             None => StrategyError::Unreachable { action, message: causes(&error) },
@@ -39,8 +39,8 @@ where
     }
 }
 
-/// The codes are of <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>, and "Common Error
-/// Types" in the references of the other services.
+/// The codes are from <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>, and "Common
+/// Error Types" in the references of the other services.
 fn by_code(action: &'static str, code: &str, message: &str, status: u16) -> StrategyError {
     let message = match (code, message) {
         ("", "") => format!("status {status}"),
@@ -53,7 +53,7 @@ fn by_code(action: &'static str, code: &str, message: &str, status: u16) -> Stra
             StrategyError::Throttled { action, message }
         }
         ("RequestTimeTooSkewed" | "RequestInTheFuture", _) => StrategyError::ClockSkew { action, message },
-        // The texts of the services that check the time of a signature.
+        // The texts of services that check the time of a signature.
         (_, 400..=499) if message.contains("Signature expired") || message.contains("not yet current") => {
             StrategyError::ClockSkew { action, message }
         }
@@ -83,7 +83,7 @@ fn malformed(action: &'static str, message: String) -> StrategyError {
     StrategyError::Malformed { action, message }
 }
 
-/// An error with those that are below it, each said once.
+/// An error and its causes, without repeated texts.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     for cause in chain(error) {
@@ -103,7 +103,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// What the providers of credentials say, if it is theirs.
+/// The message of a credentials provider, if the error is from one.
 fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
     let found = chain(error).find(|error| error.is::<CredentialsError>())?;
     match found.downcast_ref() {

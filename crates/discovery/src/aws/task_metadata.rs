@@ -1,4 +1,4 @@
-//! The metadata service of the ECS task that this process runs in (version 4).
+//! The metadata service (version 4) of this process's ECS task.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,53 +16,53 @@ use super::http_client;
 use crate::StrategyError;
 use crate::backoff::jitter;
 
-/// What the task metadata endpoint (version 4) says of the ECS task that this process runs in.
+/// A client of the metadata service (version 4) of this process's ECS task.
 ///
-/// It is asked at `ECS_CONTAINER_METADATA_URI_V4`, which the agent of ECS sets in every container. What never changes
-/// is asked once.
+/// The address is `ECS_CONTAINER_METADATA_URI_V4`, which the ECS agent sets in every container. Constant values are
+/// requested once.
 pub struct TaskMetadata {
     uri: Option<String>,
     task: OnceCell<OwnTask>,
 }
 
 impl TaskMetadata {
-    /// The service is on the same machine: who has not answered by then is not there.
+    /// The service is on the same machine, so a later answer will not come.
     const TIMEOUT: Duration = Duration::from_secs(1);
-    /// Attempts, with a pause between.
+    /// The number of attempts, with a pause between them.
     const ATTEMPTS: u32 = 3;
     const PAUSE: Duration = Duration::from_millis(200);
-    /// The description of a task with ten containers, each with many labels, comes nowhere near it.
+    /// Far more than the description of a task with ten containers and many labels.
     const LONGEST_ANSWER: usize = 1 << 20;
 
-    /// As the environment says.
+    /// A client by the environment.
     pub fn from_env() -> Self {
         let uri = std::env::var("ECS_CONTAINER_METADATA_URI_V4").ok().filter(|uri| !uri.is_empty());
         Self { uri, task: OnceCell::new() }
     }
 
-    /// The service at this URI.
+    /// A client of the service at this URI.
     pub fn at(uri: &str) -> Self {
         Self { uri: Some(uri.to_owned()), task: OnceCell::new() }
     }
 
-    /// Whether this process runs in a task of ECS.
+    /// Whether this process runs in an ECS task.
     pub fn is_there(&self) -> bool {
         self.uri.is_some()
     }
 
-    /// The task and the container that this process runs in.
+    /// This process's task and container.
     ///
     /// # Errors
-    /// If it runs in none, or the service does not answer, or makes no sense.
+    /// If there is none, or the service does not answer, or not with a valid description.
     pub async fn task(&self) -> Result<&OwnTask, StrategyError> {
         self.task.get_or_try_init(|| self.load()).await
     }
 
-    /// The tags of the task, as they are now. The container instance, or the task execution role, needs to be allowed
+    /// The current tags of the task. The container instance, or the task execution role, needs the permission
     /// `ecs:ListTagsForResource`.
     ///
     /// # Errors
-    /// If the service does not answer, or makes no sense.
+    /// If the service does not answer, or not with a valid description.
     pub async fn tags(&self) -> Result<BTreeMap<String, String>, StrategyError> {
         Ok(self.get::<TaskAnswer>("/taskWithTags").await?.task_tags.unwrap_or_default())
     }
@@ -102,7 +102,7 @@ impl fmt::Debug for TaskMetadata {
     }
 }
 
-/// One attempt: the status, and the body.
+/// One attempt; returns the status and the body.
 async fn request(uri: &str) -> Result<(u16, Vec<u8>), String> {
     let settings = HttpConnectorSettings::builder()
         .connect_timeout(TaskMetadata::TIMEOUT)
@@ -116,7 +116,7 @@ async fn request(uri: &str) -> Result<(u16, Vec<u8>), String> {
     Ok((status, body.map_err(|error| super::refusal::causes(&*error))?.to_bytes().to_vec()))
 }
 
-/// The task and the container that this process runs in.
+/// This process's task and container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OwnTask {
@@ -128,22 +128,22 @@ pub struct OwnTask {
     pub family: String,
     /// The revision of the task definition.
     pub revision: String,
-    /// The service that started the task, if one did.
+    /// The service that started the task, if any.
     pub service: Option<String>,
     /// The availability zone.
     pub availability_zone: Option<String>,
     /// The name of this container in the task definition.
     pub container: String,
-    /// The address of the task's network interface; none if it has no interface of its own.
+    /// The address of the task's network interface, if the task has its own.
     pub private_ip: Option<String>,
     /// The IPv6 address of the task's network interface.
     pub ipv6: Option<String>,
-    /// The name that the VPC's DNS has for the address.
+    /// The VPC's DNS name of the address.
     pub private_dns: Option<String>,
 }
 
 impl OwnTask {
-    /// What can be known of a task, for the names of nodes.
+    /// The attributes of a task that node names can use.
     pub const VARIABLES: &[&str] = &[
         "private_ip",
         "private_dns",
@@ -156,11 +156,11 @@ impl OwnTask {
         "tag:*",
     ];
 
-    /// The host of a node's name where nothing else is said.
+    /// The default host of a node's name.
     pub const HOST: &str = "private-ip";
 
     fn new(task: TaskAnswer, container: ContainerAnswer) -> Self {
-        // The address of a bridge is not one at which other tasks could reach this one.
+        // Other tasks cannot reach the address of a bridge.
         let network = container.networks.into_iter().find(|network| network.network_mode.as_deref() == Some("awsvpc"));
         let network = network.unwrap_or_default();
         Self {
@@ -187,7 +187,7 @@ impl OwnTask {
         format!("{}:{}", self.family, self.revision)
     }
 
-    /// The value of a variable of the strategy `ecs`, but for tags.
+    /// The value of a variable of the strategy `ecs`, except for tags.
     pub fn value(&self, variable: &str) -> Option<String> {
         match variable {
             "private_ip" => self.private_ip.clone(),
@@ -240,7 +240,7 @@ struct Network {
 mod tests {
     use super::*;
 
-    /// As the documentation of ECS shows them, shortened.
+    /// From the documentation of ECS, shortened.
     const TASK: &str = r#"{"Cluster": "arn:aws:ecs:us-west-2:111122223333:cluster/default",
         "TaskARN": "arn:aws:ecs:us-west-2:111122223333:task/default/e9028f8d5d8e4f258373e7b93ce9a3c3",
         "Family": "curltest", "ServiceName": "", "Revision": "3", "DesiredStatus": "RUNNING", "KnownStatus": "RUNNING",

@@ -1,10 +1,10 @@
-//! A service that throttles is not asked again at once.
+//! Throttled requests are not repeated at once.
 
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-/// Leaves a request that is throttled to the next poll, which comes later: the SDK would repeat it twice within a second,
-/// and so ask more often than a service that does not throttle is asked.
+/// Leaves a throttled request to the next poll. The SDK would repeat it twice within a second, and so send more
+/// requests to a service that throttles than to one that does not.
 #[derive(Debug)]
 pub struct LeaveThrottled;
 
@@ -21,7 +21,7 @@ impl ClassifyRetry for LeaveThrottled {
     }
 }
 
-/// The codes by which services throttle, in XML and in JSON.
+/// The error codes for throttling, in XML and in JSON.
 pub(super) const CODES: [&str; 10] = [
     "Throttling",
     "ThrottlingException",

@@ -1,4 +1,4 @@
-//! What a filter asks for: a value that is given, or the one of this instance.
+//! Values of filters: given ones, or those of this instance.
 
 use std::fmt;
 use std::future::Future;
@@ -8,16 +8,18 @@ use aws_sdk_ec2::types::{Filter, Instance};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use peerl_node::ErrorChain;
+
 use super::instances::{self, Instances};
 use crate::StrategyError;
 
 /// The word for "the same as mine".
 pub(crate) const MINE: &str = "@mine";
 
-/// A property of an instance and the value that it has to have.
+/// A property of an instance and its required value.
 pub(crate) struct Wanted {
     property: Property,
-    /// None if it is to be the same as mine.
+    /// `None` means "the same as mine".
     value: Option<String>,
     mine: Remembered,
 }
@@ -33,7 +35,7 @@ impl Wanted {
         Self { property, value: Some(value.to_owned()).filter(|value| value != MINE), mine: Remembered::default() }
     }
 
-    /// Reads `KEY=VALUE`, or `KEY` or `KEY=@mine` for the value that this instance has.
+    /// Parses `KEY=VALUE`, or `KEY` or `KEY=@mine` for the value of this instance.
     pub(crate) fn tag(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once('=').unwrap_or((text, MINE));
         if key.is_empty() {
@@ -47,7 +49,7 @@ impl Wanted {
         Ok(Self::new(Property::Tag(key.to_owned()), value))
     }
 
-    /// What it comes to now.
+    /// Resolves "the same as mine".
     pub(crate) async fn resolve(&self, instances: &Instances) -> Result<Resolved<'_>, StrategyError> {
         let value = match &self.value {
             Some(value) => value.clone(),
@@ -65,7 +67,7 @@ impl Wanted {
     }
 }
 
-/// As in the text of a description.
+/// The form in the text of a strategy.
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value.as_deref().unwrap_or(MINE);
@@ -76,13 +78,13 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// A property and the value that it has to have, now.
+/// A property and its required value, resolved.
 pub(crate) struct Resolved<'a> {
     property: &'a Property,
     value: String,
 }
 
-/// As in the text of a description.
+/// The form in the text of a strategy.
 impl fmt::Display for Resolved<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.property {
@@ -100,7 +102,7 @@ impl Resolved<'_> {
         }
     }
 
-    /// Whether it is so, whatever the service takes the filter for.
+    /// Whether the instance has the value, independent of the service's own filter.
     pub(crate) fn is_met(&self, instance: &Instance) -> bool {
         let found = match self.property {
             Property::Tag(key) => instances::tag(instance, key),
@@ -110,7 +112,7 @@ impl Resolved<'_> {
     }
 }
 
-/// What was last found out of this instance. It is asked for again now and then; if that fails, it is still true.
+/// The last value found for this instance. It is refreshed occasionally; if that fails, it stays.
 #[derive(Default)]
 pub(crate) struct Remembered {
     known: Mutex<Option<(Instant, String)>>,
@@ -136,14 +138,15 @@ impl Remembered {
             }
             (Err(error @ StrategyError::NotFound { .. }), _) | (Err(error), None) => Err(error),
             (Err(error), Some((_, value))) => {
-                tracing::debug!(%error, value, "what was known of this instance is taken to be still true");
+                let error = ErrorChain(&error);
+                tracing::debug!(%error, value, "the last known value of this instance stays in use");
                 Ok(value)
             }
         }
     }
 }
 
-/// A tag that says that an instance is on its way out: `KEY`, or `KEY=VALUE`.
+/// A tag that marks a draining instance: `KEY`, or `KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DrainTag {
     key: String,
@@ -151,7 +154,7 @@ pub(crate) struct DrainTag {
 }
 
 impl DrainTag {
-    /// The key of the tag that an instance gives itself, by the script for instances, before its worker stops.
+    /// The key of the tag that the script for instances sets before its worker stops.
     pub(crate) const USUAL: &str = "peerl:draining";
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {

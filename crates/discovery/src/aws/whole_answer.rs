@@ -1,4 +1,4 @@
-//! A guard against half an answer.
+//! A check for truncated answers.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -6,10 +6,10 @@ use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationI
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-/// Refuses an answer in XML that does not end where its first element ends.
+/// Rejects an XML answer that does not end with the end of its first element.
 ///
-/// The SDK's reader takes a document that stops anywhere for a whole one: half of the instances would look like all
-/// of them, and a page without its `nextToken` like the last one.
+/// The SDK accepts a document that is cut anywhere: half of the instances would look like all of them, and a page
+/// without its `nextToken` like the last one.
 #[derive(Debug)]
 pub struct WholeAnswer;
 
@@ -41,7 +41,7 @@ fn is_whole(document: &[u8]) -> bool {
         .strip_suffix(b">")
         .and_then(|rest| rest.trim_ascii_end().strip_suffix(root))
         .is_some_and(|rest| rest.ends_with(b"</"));
-    // `<Root/>` is whole, too.
+    // `<Root/>` is complete too.
     is_closed || document.ends_with(b"/>") && elements(document) == 1
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use peerl_node::ErrorChain;
 use peerl_proto::node_name::NodeName;
 use serde::Deserialize;
 
@@ -13,18 +14,18 @@ use crate::aws::instances::{self, Instances};
 use crate::naming::Naming;
 use crate::strategy::Ec2Settings;
 
-/// What can be set of `auto:ec2`: the same as for the strategies `ec2` and `asg`, so that they find the node.
+/// The settings of `auto:ec2`. They are those of the strategies `ec2` and `asg`, so that these find the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ec2Identity {
-    /// The host: `private-dns` (unless said otherwise), `private-ip`, `public-dns`, `public-ip`, `ipv6`, `tag:KEY`, or
-    /// a template such as `{instance_id}.example.org`.
+    /// The host: `private-dns` (the default), `private-ip`, `public-dns`, `public-ip`, `ipv6`, `tag:KEY`, or a
+    /// template such as `{instance_id}.example.org`.
     #[serde(default)]
     pub host: Option<String>,
-    /// The name before the `@`: `node` unless said otherwise, a template, or `tag:KEY`.
+    /// The name before the `@`: `node` by default, a template, or `tag:KEY`.
     #[serde(default)]
     pub basename: Option<String>,
-    /// The region; else that of the environment, the profile or the instance.
+    /// The region; by default that of the environment, the profile or the instance.
     #[serde(default)]
     pub region: Option<String>,
 }
@@ -37,10 +38,11 @@ impl Ec2Identity {
         Naming::new(basename, self.host.as_deref().unwrap_or(Ec2Settings::HOST), Instances::VARIABLES)
     }
 
-    /// Finds the name out: of the instance's metadata, and what they can't say for sure of DescribeInstances.
+    /// Determines the name from the instance's metadata; values that these do not reliably have come from
+    /// DescribeInstances.
     ///
     /// # Errors
-    /// If the metadata service gives no answer, or what comes out is not a name.
+    /// If the metadata service does not answer, or the result is not a node name.
     pub async fn name(&self, access: &Arc<Access>) -> Result<NodeName, IdentityError> {
         let naming = self.check().map_err(|message| IdentityError::Settings { kind: Self::KIND, message })?;
         let instances = Instances::new(access.clone());
@@ -48,7 +50,7 @@ impl Ec2Identity {
         for variable in naming.variables() {
             match own_value(&instances, variable).await {
                 Ok(Some(value)) => values.insert(variable.to_owned(), value),
-                // The rule says what is missing.
+                // The naming rule reports the missing value.
                 Ok(None) | Err(StrategyError::NotFound { .. }) => None,
                 Err(source) => return Err(IdentityError::Unknown { kind: Self::KIND, source }),
             };
@@ -57,7 +59,7 @@ impl Ec2Identity {
     }
 }
 
-/// What a variable means for the instance that this process runs on.
+/// The value of a variable for this process's instance.
 async fn own_value(instances: &Instances, variable: &str) -> Result<Option<String>, StrategyError> {
     let metadata = instances.access().metadata();
     match variable {
@@ -76,14 +78,17 @@ async fn own_value(instances: &Instances, variable: &str) -> Result<Option<Strin
     }
 }
 
-/// The private DNS name as EC2 lists it, which is what others see. The metadata have the host name that DHCP gave:
-/// where the options of the VPC set a domain of their own, that is another one. It has to do where EC2 may not be asked.
+/// The private DNS name in EC2's list, which other nodes see. The metadata have the host name from DHCP, which
+/// differs if the VPC's options set a domain; it is used only if the request to EC2 is not allowed.
 async fn own_private_dns(instances: &Instances) -> Result<Option<String>, StrategyError> {
     match instances.own().await {
         Ok(Some(own)) => return Ok(instances::value(&own, "private_dns")),
         Ok(None) => tracing::warn!("EC2 does not list this instance; its host name is taken from its metadata"),
         Err(error @ StrategyError::InstanceMetadata { .. }) => return Err(error),
-        Err(error) => tracing::warn!(%error, "the private DNS name is taken from the instance metadata"),
+        Err(error) => {
+            let error = ErrorChain(&error);
+            tracing::warn!(%error, "the private DNS name is taken from the instance metadata");
+        }
     }
     let names = instances.access().metadata().get("local-hostname").await?;
     Ok(names.and_then(|names| names.split_whitespace().next().map(str::to_owned)))

@@ -7,16 +7,16 @@ use super::{IdentityError, named};
 use crate::aws::{OwnTask, TaskMetadata};
 use crate::naming::Naming;
 
-/// What can be set of `auto:ecs`: the same as for the strategy `ecs`, so that it finds the node; and unless something is
-/// set, `cloudmap` does, too.
+/// The settings of `auto:ecs`. They are those of the strategy `ecs`, so that it finds the node; with the defaults,
+/// `cloudmap` finds it too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EcsIdentity {
-    /// The host: `private-ip` (unless said otherwise), `private-dns`, `ipv6`, `tag:KEY`, or a template such as
+    /// The host: `private-ip` (the default), `private-dns`, `ipv6`, `tag:KEY`, or a template such as
     /// `{task_id}.example.org`.
     #[serde(default)]
     pub host: Option<String>,
-    /// The name before the `@`: `node` unless said otherwise, a template, or `tag:KEY`.
+    /// The name before the `@`: `node` by default, a template, or `tag:KEY`.
     #[serde(default)]
     pub basename: Option<String>,
 }
@@ -29,10 +29,10 @@ impl EcsIdentity {
         Naming::new(basename, self.host.as_deref().unwrap_or(OwnTask::HOST), OwnTask::VARIABLES)
     }
 
-    /// Finds the name out.
+    /// Determines the name.
     ///
     /// # Errors
-    /// If the metadata service of the task gives no answer, or what comes out is not a name.
+    /// If the task's metadata service does not answer, or the result is not a node name.
     pub async fn name(&self, metadata: &TaskMetadata) -> Result<NodeName, IdentityError> {
         let naming = self.check();
         let unknown = |source| IdentityError::Unknown { kind: Self::KIND, source };

@@ -16,7 +16,7 @@ fn nodes(names: &[&str]) -> Peers {
     names.iter().map(|name| node(name)).collect()
 }
 
-/// A node that connects to whom it is told, unless that one is down.
+/// A node that connects as told, except to peers that are down.
 #[derive(Clone, Default)]
 struct FakeMesh(Arc<Mutex<State>>);
 
@@ -24,10 +24,10 @@ struct FakeMesh(Arc<Mutex<State>>);
 struct State {
     connected: BTreeSet<NodeName>,
     down: BTreeSet<NodeName>,
-    /// What an attempt to leave ends with instead.
+    /// The error with which leaving fails.
     cannot_leave: Option<fn() -> LeaveError>,
     leaves: usize,
-    /// How long an attempt to connect takes.
+    /// The duration of a connection attempt.
     slowness: Duration,
     attempts: BTreeMap<NodeName, Vec<Instant>>,
     under_way: usize,
@@ -94,7 +94,7 @@ impl Mesh for FakeMesh {
     }
 }
 
-/// A strategy whose answer the test decides.
+/// A strategy whose answer the test sets.
 #[derive(Clone)]
 struct Scripted(Arc<Mutex<Reply>>, Arc<Notify>);
 
@@ -224,7 +224,7 @@ async fn a_failed_empty_or_hanging_poll_changes_nothing() {
         strategy.set(answer);
         event(&mut events, told).await;
         assert_eq!(mesh.connected(), nodes(&["a", "b"]));
-        // What was known stays in force: a connection that is lost meanwhile is made again.
+        // The known peers stay in force: a lost connection is restored.
         mesh.lose("a");
         seconds(10).await;
         assert!(mesh.is_connected("a"));

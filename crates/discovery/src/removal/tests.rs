@@ -11,7 +11,7 @@ fn nodes<'a>(names: impl IntoIterator<Item = &'a str>) -> Peers {
     names.into_iter().map(node).collect()
 }
 
-/// A policy, its clock, and the peers that somebody knows.
+/// A policy, its clock, and the known peers.
 struct Fixture {
     policy: RemovalPolicy,
     now: Instant,
@@ -20,7 +20,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// Of the node `me`, with so many strategies, which knows and is connected with these.
+    /// A fixture for the node `me`, with this number of strategies and these connected peers.
     fn new(removal: Removal, sources: usize, known: &[&str]) -> Self {
         let policy = RemovalPolicy::new(removal, node("me"), sources, Standing::default());
         let known = nodes(known.iter().copied());
@@ -64,7 +64,7 @@ impl Fixture {
         verdicts
     }
 
-    /// The verdicts of so many equal polls.
+    /// The verdicts of this number of equal polls.
     fn whole_times(&mut self, times: usize, names: &[&str]) -> Vec<Verdict> {
         (0..times).flat_map(|_| self.whole(names)).collect()
     }
@@ -126,7 +126,7 @@ fn a_peer_that_whole_answers_miss_and_that_is_silent_is_forgotten() {
     fixture.whole_times(10, &["b"]);
     fixture.lose("a");
     assert!(matches!(&fixture.verdicts()[..], [Verdict::Forget { peer, .. }] if *peer == node("a")));
-    // One that was never connected, too.
+    // The same for a peer that was never connected.
     let mut fixture = Fixture::new(Removal::Never, 1, &["a", "b"]);
     fixture.lose("a");
     fixture.whole(&["a", "b"]);
@@ -145,7 +145,7 @@ fn a_list_that_flaps_says_nothing() {
     }
 }
 
-/// DNS that names a part of fifteen at a time, in turn.
+/// DNS that returns a rotating part of fifteen nodes.
 #[test]
 fn rotating_answers_say_nothing() {
     let names: Vec<String> = (0..15).map(|number| format!("n{number}")).collect();
@@ -205,7 +205,7 @@ fn polls_without_an_answer_do_not_count() {
         assert_eq!(fixture.fail(0), []);
     }
     assert_eq!(unlisted(&fixture.whole(&["b"])), ["a"]);
-    // Of the node itself, too: 5 s before the failure, and then from the next answer on.
+    // The same for the node itself: 5 s before the failure, and then from the next answer on.
     assert_eq!(leaves(&fixture.whole_times(10, &["b"])), 0);
     assert_eq!(leaves(&fixture.whole_times(1, &["b"])), 1);
 }
@@ -263,7 +263,7 @@ fn a_node_that_is_said_to_be_at_its_end_is_told_or_forgotten_at_once() {
 fn the_node_itself_leaves_once_and_joins_again() {
     let mut fixture = Fixture::leaving_after(MINUTE, &["a"]);
     fixture.whole(&["a", "me"]);
-    // The first poll that misses it starts the clock.
+    // The first poll without it starts the clock.
     assert_eq!(fixture.whole_times(12, &["a"]), []);
     let verdicts = fixture.whole(&["a"]);
     assert!(matches!(&verdicts[..], [Verdict::Leave { gone }] if gone.time == MINUTE), "{verdicts:?}");
@@ -277,7 +277,7 @@ fn the_node_itself_leaves_once_and_joins_again() {
 
 #[test]
 fn the_node_itself_does_not_leave() {
-    // It was never listed: the lists are of others.
+    // It was never listed: the lists contain only other nodes.
     let mut fixture = Fixture::leaving_after(MINUTE, &["a"]);
     assert_eq!(fixture.whole_times(1000, &["a"]), []);
     // It has no policy.
@@ -290,7 +290,7 @@ fn the_node_itself_does_not_leave() {
     for _ in 0..1000 {
         assert_eq!(fixture.poll(0, Answer::sample(nodes(["a"]))), []);
     }
-    // A short time is not enough: it takes some polls.
+    // A short time is not enough: several polls are required.
     let mut fixture = Fixture::leaving_after(Duration::from_millis(1), &["a"]);
     fixture.whole(&["a", "me"]);
     assert_eq!(fixture.whole_times(2, &["a"]), []);

@@ -1,4 +1,4 @@
-//! Reading settings from the items of a text.
+//! Parses settings from the items of a text.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use serde::{Deserialize, de, forward_to_deserialize_any};
 
 use super::text;
 
-/// Reads `a,key=b,key=c` as the fields of a struct; bare values belong to the field `bare`.
+/// Parses `a,key=b,key=c` as the fields of a struct; bare values belong to the field `bare`.
 pub(crate) fn read<T: DeserializeOwned>(source: &str, bare: Option<&str>) -> Result<T, String> {
     let mut fields: Vec<(String, Values)> = Vec::new();
     for (key, value) in text::items(source) {
@@ -23,14 +23,14 @@ pub(crate) fn read<T: DeserializeOwned>(source: &str, bare: Option<&str>) -> Res
             None => fields.push((key.clone(), Values { key, values: vec![value] })),
         }
     }
-    T::deserialize(MapDeserializer::new(fields.into_iter())).map_err(|Wrong(message)| message)
+    T::deserialize(MapDeserializer::new(fields.into_iter())).map_err(|SettingError(message)| message)
 }
 
-/// Reads a list, or one value in place of a list of it; for `#[serde(deserialize_with)]`, with `default`. A value must
-/// be one that can be read from text, or a table.
+/// Reads a list, or a single value as a list of one; for `#[serde(deserialize_with)]`, with `default`. A value must
+/// be readable from text, or a table.
 ///
 /// # Errors
-/// Those of the deserializer.
+/// The deserializer's errors.
 pub fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_any(OneOrMany(PhantomData))
 }
@@ -57,28 +57,28 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
     }
 }
 
-/// All values of one key. They are text until a field asks for something else.
+/// All values of one key. They are text until a field requests another type.
 struct Values {
     key: String,
     values: Vec<String>,
 }
 
 impl Values {
-    fn one(mut self) -> Result<String, Wrong> {
+    fn one(mut self) -> Result<String, SettingError> {
         match (self.values.pop(), self.values.is_empty()) {
             (Some(value), true) => Ok(value),
-            _ => Err(Wrong(format!("`{}` is given more than once", self.key))),
+            _ => Err(SettingError(format!("`{}` is given more than once", self.key))),
         }
     }
 
-    fn parsed<T: std::str::FromStr<Err: fmt::Display>>(self) -> Result<T, Wrong> {
+    fn parsed<T: std::str::FromStr<Err: fmt::Display>>(self) -> Result<T, SettingError> {
         let key = self.key.clone();
         let value = self.one()?;
-        value.parse().map_err(|error| Wrong(format!("`{key}` can't be {value:?}: {error}")))
+        value.parse().map_err(|error| SettingError(format!("`{key}` can't be {value:?}: {error}")))
     }
 }
 
-impl IntoDeserializer<'_, Wrong> for Values {
+impl IntoDeserializer<'_, SettingError> for Values {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -88,41 +88,45 @@ impl IntoDeserializer<'_, Wrong> for Values {
 
 macro_rules! parse_numbers {
     ($($method:ident $visit:ident $type:ty),+) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SettingError> {
             visitor.$visit(self.parsed::<$type>()?)
         }
     )+};
 }
 
 impl<'de> Deserializer<'de> for Values {
-    type Error = Wrong;
+    type Error = SettingError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SettingError> {
         match self.values.len() {
             1 => visitor.visit_string(self.one()?),
             _ => self.deserialize_seq(visitor),
         }
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SettingError> {
         visitor.visit_string(self.one()?)
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SettingError> {
         visitor.visit_string(self.one()?)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SettingError> {
         let Self { key, values } = self;
         let each = values.into_iter().map(|value| Values { key: key.clone(), values: vec![value] });
         visitor.visit_seq(SeqDeserializer::new(each))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SettingError> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, SettingError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -131,7 +135,7 @@ impl<'de> Deserializer<'de> for Values {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, SettingError> {
         visitor.visit_enum(self.one()?.into_deserializer())
     }
 
@@ -149,19 +153,19 @@ impl<'de> Deserializer<'de> for Values {
     }
 }
 
-/// What is wrong with an item.
+/// An error in an item.
 #[derive(Debug)]
-struct Wrong(String);
+struct SettingError(String);
 
-impl fmt::Display for Wrong {
+impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for SettingError {}
 
-impl de::Error for Wrong {
+impl de::Error for SettingError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(message.to_string())
     }

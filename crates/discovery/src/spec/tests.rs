@@ -102,7 +102,7 @@ fn a_strategy_that_is_not_built_names_its_feature() {
     assert!(table.contains("feature `dns`"), "{table}");
 }
 
-/// Settings with one field of each kind.
+/// Settings with one field of each type.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Everything {
@@ -194,7 +194,7 @@ fn any_value_survives_being_written() {
         let settings = Everything { name: Some(value.into()), tag: vec![value.into()], ..Default::default() };
         let written = Text(settings.clone()).to_string();
         let read: Everything = written.strip_prefix("everything:").unwrap().settings().unwrap();
-        // An empty item is no item.
+        // An empty item is ignored.
         let expected = Everything { name: settings.name.clone().filter(|name| !name.is_empty()), ..settings };
         assert_eq!(read, expected, "{written}");
     }
@@ -212,7 +212,7 @@ proptest::proptest! {
         let written = Text(settings.clone()).to_string();
         let read: Everything = written.strip_prefix("everything:").unwrap().settings().unwrap();
         proptest::prop_assert_eq!(read, settings, "{}", written);
-        // As a member among others, too.
+        // Also as a member of a combined strategy.
         let list = format!("{written} any({written}; static:a@h)");
         proptest::prop_assert_eq!(split_specs(&list).len(), 2, "{}", list);
     }

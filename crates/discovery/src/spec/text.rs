@@ -1,19 +1,19 @@
-//! The text of a description: what separates, what is escaped, and writing it.
+//! The text form of a description: separators, escapes and formatting.
 
 use std::fmt;
 
 use super::{SpecError, StrategySettings};
 
-/// How deep `any(…)` may be nested, so that no text can exhaust the stack.
+/// How deeply `any(…)` may be nested; the limit protects the stack.
 const DEEPEST: usize = 16;
 
-/// Whether the character loses its meaning after a backslash.
+/// Whether a backslash makes the character literal.
 fn is_special(symbol: &char) -> bool {
     matches!(symbol, '\\' | ',' | ';' | '(' | ')' | '=') || symbol.is_whitespace()
 }
 
-/// Splits text at the spaces between descriptions, which are those outside of parentheses and not after a comma, a
-/// colon or a backslash.
+/// Splits text at the spaces between descriptions: those outside of parentheses, and not after a comma, a colon or a
+/// backslash.
 pub fn split_specs(text: &str) -> Vec<&str> {
     let mut after_comma = false;
     split(text, |symbol, depth| {
@@ -27,7 +27,7 @@ pub fn split_specs(text: &str) -> Vec<&str> {
     .collect()
 }
 
-/// The members of `any(A; B)`, or nothing if the text is of another strategy.
+/// The members of `any(A; B)`; `None` for other strategies.
 pub(super) fn members_of_any(text: &str) -> Result<Option<Vec<&str>>, SpecError> {
     let Some(rest) = text.strip_prefix("any").map(str::trim).filter(|rest| rest.starts_with('(')) else {
         return Ok(None);
@@ -49,7 +49,7 @@ pub(super) fn members_of_any(text: &str) -> Result<Option<Vec<&str>>, SpecError>
     Ok(Some(members.into_iter().map(trim).filter(|member| !member.is_empty()).collect()))
 }
 
-/// An item: its key, if it has one, and its value.
+/// The items: each with its key, if any, and its value.
 pub(super) fn items(text: &str) -> impl Iterator<Item = (Option<String>, String)> {
     split(text, |symbol, _| symbol == ',').into_iter().map(trim).filter(|item| !item.is_empty()).map(|item| {
         match item.split_once('=').filter(|(key, _)| is_key(key.trim_end())) {
@@ -60,14 +60,14 @@ pub(super) fn items(text: &str) -> impl Iterator<Item = (Option<String>, String)
     })
 }
 
-/// Writes `STRATEGY:ITEM,…`: bare values first, then by key.
+/// Writes `STRATEGY:ITEM,…`: bare values first, then the others by key.
 pub(super) fn write<T: StrategySettings>(settings: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let serde_json::Value::Object(fields) = serde_json::to_value(settings).map_err(|_| fmt::Error)? else {
         return Err(fmt::Error);
     };
     f.write_str(T::NAME)?;
     let (bare, mut keyed): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(key, _)| T::BARE == Some(key));
-    // A feature of serde_json, which any crate may switch on, changes their order.
+    // A feature of serde_json, which any crate can enable, changes their order.
     keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut separator = ':';
     for (key, value) in bare.into_iter().chain(keyed) {
@@ -112,7 +112,7 @@ fn split(text: &str, mut separates: impl FnMut(char, usize) -> bool) -> Vec<&str
     parts
 }
 
-/// The characters that mean something, each with its place.
+/// The unescaped characters, with their positions.
 fn unescaped(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut symbols = text.char_indices().peekable();
     std::iter::from_fn(move || {
@@ -125,7 +125,7 @@ fn unescaped(text: &str) -> impl Iterator<Item = (usize, char)> {
     })
 }
 
-/// Takes away the spaces around, but for an escaped one.
+/// Removes surrounding spaces, except for an escaped one.
 fn trim(text: &str) -> &str {
     let text = text.trim_start();
     let trimmed = text.trim_end();

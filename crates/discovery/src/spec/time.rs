@@ -1,4 +1,4 @@
-//! Times as people write them, for `#[serde(with)]`: `30s`, `1m 30s`, `500ms`; a bare number is seconds.
+//! Durations in human-readable form, for `#[serde(with)]`: `30s`, `1m 30s`, `500ms`; a bare number is seconds.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serializer, de};
 /// Writes the time.
 ///
 /// # Errors
-/// Those of the serializer.
+/// The serializer's errors.
 pub fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => serializer.collect_str(&humantime::format_duration(*time)),
@@ -15,10 +15,10 @@ pub fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Resul
     }
 }
 
-/// Reads a time that is longer than nothing.
+/// Reads a positive duration.
 ///
 /// # Errors
-/// If it is none.
+/// If it is not one.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a time, as \"30s\" or \"500ms\", or a number of seconds")]

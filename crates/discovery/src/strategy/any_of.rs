@@ -1,4 +1,4 @@
-//! What any of several strategies finds.
+//! The nodes that any of several strategies finds.
 
 use std::sync::Arc;
 
@@ -6,13 +6,15 @@ use futures::future::{BoxFuture, FutureExt, join_all, pending, select_all};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use peerl_node::ErrorChain;
+
 use super::{Answer, Coverage, Peers, Strategy, StrategyError};
 use crate::spec::{Spec, SpecError, StrategySettings};
 
-/// The strategy `any`: the union of what its members find.
+/// The strategy `any`: the union of its members' nodes.
 ///
-/// A member that fails counts with its last answer, and with nothing until it has given one, with a warning in the
-/// log; so does one that suddenly finds nobody. Only if none of them answers does the whole fail.
+/// A member that fails, or suddenly finds no nodes, counts with its last answer, if any, and a warning is logged. The
+/// whole fails only if no member answers.
 pub struct AnyOf {
     name: String,
     members: Vec<Member>,
@@ -24,7 +26,7 @@ struct Member {
 }
 
 impl AnyOf {
-    /// Combines these.
+    /// Combines these strategies.
     pub fn new(members: Vec<Arc<dyn Strategy>>) -> Self {
         let names: Vec<&str> = members.iter().map(|member| member.name()).collect();
         let name = format!("any({})", names.join("; "));
@@ -51,8 +53,9 @@ impl Strategy for AnyOf {
                     }
                     Ok(found) => *last = found,
                     Err(error) => {
-                        tracing::warn!(strategy = member.strategy.name(), %error, "failed; the others still count");
-                        errors.push((member.strategy.name().to_owned(), error));
+                        let name = member.strategy.name();
+                        tracing::warn!(strategy = name, error = %ErrorChain(&error), "failed; the others still count");
+                        errors.push((name.to_owned(), error));
                         coverage = Coverage::Sample;
                     }
                 }
@@ -88,11 +91,11 @@ impl Strategy for AnyOf {
     }
 }
 
-/// What can be set of `any`.
+/// The settings of `any`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnyOfSettings {
-    /// The strategies that it is made of.
+    /// The members.
     pub of: Vec<Spec>,
 }
 

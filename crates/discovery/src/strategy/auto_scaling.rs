@@ -18,15 +18,15 @@ use crate::aws::wanted::{MINE, Remembered};
 use crate::aws::{Access, LeaveThrottled, WholeAnswer, refusal};
 use crate::spec::{Spec, SpecError, StrategySettings, one_or_many};
 
-/// The strategy `asg`: the instances in service of an auto scaling group, a named one or that of the instance that
-/// this process runs on (`autoscaling:DescribeAutoScalingGroups`, `autoscaling:DescribeAutoScalingInstances`,
+/// The strategy `asg`: the instances in service of an auto scaling group, given by name or as that of this process's
+/// instance (`autoscaling:DescribeAutoScalingGroups`, `autoscaling:DescribeAutoScalingInstances`,
 /// `ec2:DescribeInstances`).
 ///
-/// The own instance counts while the group has not put it in service yet.
-/// Instances that the group takes out (`Terminating*`, `Standby`, `Detaching`) are no longer listed, and at their end.
+/// This process's own instance counts even before it is in service. Instances that the group removes (`Terminating*`,
+/// `Standby`, `Detaching`) are no longer listed; they are ended.
 pub struct AutoScaling {
     name: String,
-    /// None if it is that of this instance.
+    /// `None` means the group of this instance.
     group: Option<String>,
     own_group: Remembered,
     client: OnceCell<Client>,
@@ -36,14 +36,14 @@ pub struct AutoScaling {
 
 impl AutoScaling {
     const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
-    /// How the names of the states begin in which the group takes an instance out.
+    /// The prefixes of the lifecycle states in which the group removes an instance.
     const ENDING: [&str; 4] = ["Terminat", "Detach", "EnteringStandby", "Standby"];
     const DESCRIBE_INSTANCES: &str = "autoscaling:DescribeAutoScalingInstances";
 
     /// Makes the strategy.
     ///
     /// # Errors
-    /// If the settings make no sense.
+    /// If a setting is invalid.
     pub fn new(settings: &AutoScalingSettings, access: Arc<Access>) -> Result<Self, SpecError> {
         Ok(Self {
             name: Spec::AutoScaling(settings.clone()).to_string(),
@@ -61,7 +61,7 @@ impl AutoScaling {
             None => self.own_group.get(self.ask_own_group()).await?,
         };
         let mut states = self.states(&group).await?;
-        // The group waits with the first instance until it is ready, and so it must not wait for the group.
+        // The group waits for the first instance to become ready, so that instance must not wait for the group.
         if states.values().any(|state| *state == Membership::Pending)
             && let Ok(id) = self.instances.access().metadata().instance_id().await
             && let Some(own) = states.get_mut(id).filter(|state| **state == Membership::Pending)
@@ -73,7 +73,7 @@ impl AutoScaling {
             let asked = format!("{} in {region} for instances in service of {group}", Self::DESCRIBE_GROUPS);
             return Ok(Answer::whole(Peers::new()).with_asked(asked));
         }
-        // Not by the instances' ids: one that has just gone would make EC2 refuse the whole request.
+        // Filter by tag, not by instance id: EC2 rejects a request with the id of a removed instance.
         let filters = vec![instances::filter(&format!("tag:{}", Ec2Settings::GROUP_TAG), &group)];
         let membership = |instance: &Instance| {
             instance.instance_id().and_then(|id| states.get(id)).copied().unwrap_or(Membership::Other)
@@ -81,7 +81,7 @@ impl AutoScaling {
         self.members.nodes(&self.name, &self.instances, filters, membership).await
     }
 
-    /// What a group's instances are to it, by their ids.
+    /// The membership of a group's instances, by id.
     async fn states(&self, group: &str) -> Result<HashMap<String, Membership>, StrategyError> {
         let request = self.client().await?.describe_auto_scaling_groups().auto_scaling_group_names(group);
         let answer = request.send().await.map_err(|error| refusal(Self::DESCRIBE_GROUPS, error))?;
@@ -125,20 +125,20 @@ impl Strategy for AutoScaling {
     }
 }
 
-/// What can be set of `asg`.
+/// The settings of `asg`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoScalingSettings {
-    /// The group's name; that of the instance that this process runs on if there is none, or with `@mine`.
+    /// The group's name; without one, or with `@mine`, that of this process's instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Tags that an instance has to have, too; as those of `ec2`. A group that is being refreshed holds two releases.
+    /// Further tags that an instance must have, as for `ec2`. A group that is being refreshed contains two releases.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub tag: Vec<String>,
-    /// The region; else that of the environment, the profile or the instance.
+    /// The region; by default that of the environment, the profile or the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The tag that an instance gets when it is to be left alone: `KEY` or `KEY=VALUE`.
+    /// The tag of a draining instance: `KEY` or `KEY=VALUE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_tag: Option<String>,
     /// The host of the node, as for `ec2`.

@@ -15,10 +15,10 @@ use crate::aws::{Access, Expected, LeaveThrottled, NoHostPrefix, TaskMetadata, r
 use crate::naming::Namer;
 use crate::spec::{SpecError, StrategySettings, one_or_many};
 
-/// The strategy `cloudmap`: the instances that are registered with a Cloud Map service, named after their attributes.
+/// The strategy `cloudmap`: the instances registered with a Cloud Map service, named by their attributes.
 ///
-/// Each poll is one `servicediscovery:DiscoverInstances`, whose answer has no pages: it holds as many instances as a
-/// service can have.
+/// Each poll is one `servicediscovery:DiscoverInstances`. Its answer is not paged: it can hold all instances of a
+/// service.
 #[derive(Debug)]
 pub struct CloudMap {
     name: String,
@@ -33,13 +33,13 @@ pub struct CloudMap {
 
 impl CloudMap {
     const ACTION: &str = "servicediscovery:DiscoverInstances";
-    /// As many as a service can have, and an answer can hold.
+    /// The most instances of a service, and of an answer.
     const MOST: i32 = 1000;
 
     /// Makes the strategy.
     ///
     /// # Errors
-    /// If the settings make no sense.
+    /// If a setting is invalid.
     pub fn new(settings: CloudMapSettings, access: Arc<Access>, metadata: TaskMetadata) -> Result<Self, SpecError> {
         let (naming, attributes) = settings.parsed()?;
         let name = crate::Spec::CloudMap(settings.clone()).to_string();
@@ -56,13 +56,13 @@ impl CloudMap {
                 Expected::Mine => self.own_attribute(key).await?,
             };
             if wanted.insert(key.clone(), value.clone()).is_some_and(|other| other != value) {
-                // Nothing has two values of one attribute.
+                // An attribute has one value, so two required values match nothing.
                 return Ok(Answer::whole(Peers::new()));
             }
         }
         let instances = self.discover_instances(self.settings.health.into(), wanted.clone()).await?;
         let label = |instance: &HttpInstanceSummary| format!("instance {}", instance.instance_id().unwrap_or("?"));
-        // An answer that is full may not have room for all.
+        // A full answer may be incomplete.
         let is_full = i32::try_from(instances.len()).is_ok_and(|count| count >= Self::MOST);
         let coverage = if is_full { Coverage::Sample } else { Coverage::Whole };
         let CloudMapSettings { namespace, service, .. } = &self.settings;
@@ -94,8 +94,9 @@ impl CloudMap {
         Ok(answer.map_err(|error| refusal(Self::ACTION, error))?.instances.unwrap_or_default())
     }
 
-    /// The own value of an attribute. ECS registers a task under its id, others an EC2 instance under its own; which
-    /// attributes a release has never changes, so that it is asked until the own instance is there, and not again.
+    /// The own value of an attribute. ECS registers a task by its id, others an EC2 instance by its id. The
+    /// attributes of a release never change, so the value is requested until the own instance is registered, and then
+    /// no more.
     async fn own_attribute(&self, key: &str) -> Result<String, StrategyError> {
         let find = || async {
             let id = match self.metadata.is_there() {
@@ -138,7 +139,7 @@ fn value(instance: &HttpInstanceSummary, variable: &str) -> Option<String> {
     }
 }
 
-/// What can be set of `cloudmap`.
+/// The settings of `cloudmap`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CloudMapSettings {
@@ -146,20 +147,20 @@ pub struct CloudMapSettings {
     pub namespace: String,
     /// The name of the service in the namespace.
     pub service: String,
-    /// Which instances count.
+    /// Which instances count, by health.
     #[serde(skip_serializing_if = "Health::is_default")]
     pub health: Health,
-    /// Attributes that members have: `KEY=VALUE`, or `KEY` for the value that the own instance has.
+    /// Required attributes: `KEY=VALUE`, or `KEY` for the value of the own instance.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     pub attribute: Vec<String>,
-    /// The host of a node's name: `address` (IPv4, else CNAME, else IPv6) if it is not said, `ipv4`, `ipv6`, `cname`,
+    /// The host of a node's name: `address` (the default: IPv4, else CNAME, else IPv6), `ipv4`, `ipv6`, `cname`,
     /// `attribute:KEY`, or a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The name before the `@`: `node` if it is not said, other text, `attribute:KEY`, or a template.
+    /// The name before the `@`: `node` by default, other text, `attribute:KEY`, or a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basename: Option<String>,
-    /// The region; that of the environment if it is not said.
+    /// The region; by default that of the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
 }
@@ -169,12 +170,12 @@ pub struct CloudMapSettings {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Health {
-    /// Those that are healthy, or all if none is.
+    /// The healthy ones, or all if none is healthy.
     #[default]
     HealthyOrElseAll,
-    /// Those that are healthy.
+    /// The healthy ones.
     Healthy,
-    /// Those that are not.
+    /// The unhealthy ones.
     Unhealthy,
     /// All.
     All,

@@ -1,4 +1,4 @@
-//! Names of the domain name system.
+//! Nodes from the domain name system.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +12,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
+use peerl_node::ErrorChain;
 use peerl_proto::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +21,9 @@ use crate::spec::{SpecError, StrategySettings, one_or_many, time};
 
 /// The strategy `dns`: a node for each address of a name, or for each target of its service records.
 ///
-/// A name that does not exist, or has no records of the kind, is an answer, and an empty one; a name server that is
-/// away, fails or refuses is an error. Many name servers give a part of the records, another one each time, so that an
-/// answer is a sample unless the settings say otherwise.
+/// A name that does not exist, or has no such records, is an empty answer; a name server that does not answer, fails
+/// or refuses is an error. Many name servers return a varying part of the records, so an answer is a sample unless
+/// the settings say otherwise.
 #[derive(Clone, Debug)]
 pub struct DnsNames {
     name: String,
@@ -37,8 +38,8 @@ impl DnsNames {
         Ok(Self { name: format!("dns:{}", settings.name), question, settings })
     }
 
-    /// The resolver, made anew for each poll: what `/etc/resolv.conf` says may have changed, and what is remembered of
-    /// an answer is as old as the answer.
+    /// The resolver, made anew for each poll, because `/etc/resolv.conf` may have changed; its cache lasts for one
+    /// poll.
     fn resolver(&self) -> Result<(TokioResolver, Vec<Name>, String), NetError> {
         let (config, mut options) = match self.settings.resolver.is_empty() {
             true => system_conf::read_system_conf()?,
@@ -56,7 +57,7 @@ impl DnsNames {
         Ok((resolver.with_options(options).build()?, questions, asked))
     }
 
-    /// What is asked, and where.
+    /// The question and its destination.
     fn asked(&self, questions: &[Name], servers: &[NameServerConfig]) -> String {
         let kinds: Vec<String> = self.settings.kind.record_types().iter().map(RecordType::to_string).collect();
         let names: Vec<String> = questions.iter().map(Name::to_string).collect();
@@ -82,10 +83,10 @@ impl DnsNames {
                 }
             }
             let coverage = match failure {
-                // Not passed over for the next question: that one's answer may be another's.
+                // Do not continue with the next question: its answer may belong to another name.
                 Some(error) if hosts.is_empty() => return Err(error),
                 Some(error) => {
-                    tracing::warn!(strategy = self.name, %error, "a part of the records is missing");
+                    tracing::warn!(strategy = self.name, error = %ErrorChain(&error), "a part of the records is missing");
                     Coverage::Sample
                 }
                 None if hosts.is_empty() => continue,
@@ -97,7 +98,7 @@ impl DnsNames {
     }
 
     fn nodes(&self, hosts: Vec<String>) -> Peers {
-        // What isn't a node's name nobody could connect to.
+        // Skip invalid node names: no connection would be possible.
         let node = |host| NodeName::new(&format!("{}@{host}", self.settings.basename())).ok();
         hosts.into_iter().filter_map(node).collect()
     }
@@ -110,13 +111,13 @@ impl Strategy for DnsNames {
 
     fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async {
-            let failed = |error| StrategyError::Dns { name: self.settings.name.clone(), error: Box::new(error) };
+            let failed = |error| StrategyError::Dns { name: self.settings.name.clone(), source: Box::new(error) };
             self.resolve().await.map_err(failed)
         })
     }
 }
 
-/// The hosts that the records of one type name; none if there are no such records.
+/// The hosts in the records of one type; empty if there are no such records.
 async fn hosts(resolver: &TokioResolver, question: Name, kind: RecordType) -> Result<Vec<String>, NetError> {
     match resolver.lookup(question, kind).await {
         Ok(lookup) => Ok(lookup.answers().iter().filter_map(|record| host(kind, &record.data)).collect()),
@@ -129,7 +130,7 @@ fn host(kind: RecordType, record: &RData) -> Option<String> {
     match (kind, record) {
         (RecordType::A, RData::A(address)) => Some(address.to_string()),
         (RecordType::AAAA, RData::AAAA(address)) => Some(address.to_string()),
-        // The target `.` says that there is no such service (RFC 2782).
+        // The target `.` means that there is no such service (RFC 2782).
         (RecordType::SRV, RData::SRV(service)) if !service.target.is_root() => {
             Some(service.target.to_string().trim_end_matches('.').to_owned())
         }
@@ -137,8 +138,8 @@ fn host(kind: RecordType, record: &RData) -> Option<String> {
     }
 }
 
-/// The full names to ask for, in the order of resolv.conf(5): a name with enough dots first as it is, one with fewer
-/// first with the domains of the search list.
+/// The full names to query, in the order of resolv.conf(5): a name with enough dots unchanged first, another one with
+/// the search domains first.
 fn questions(name: &Name, search: &[Name], dots: usize) -> Vec<Name> {
     let mut whole = name.clone();
     whole.set_fqdn(true);
@@ -153,30 +154,30 @@ fn questions(name: &Name, search: &[Name], dots: usize) -> Vec<Name> {
     questions
 }
 
-/// What can be set of `dns`.
+/// The settings of `dns`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DnsNamesSettings {
-    /// The name whose records are asked for. One that ends with a dot is asked for as it is; another one also with
-    /// the system's search domains, unless `resolver` is given.
+    /// The name to query. One with a final dot is used unchanged; others also with the system's search domains,
+    /// unless `resolver` is given.
     pub name: String,
-    /// Which records.
+    /// The type of the records.
     #[serde(default, rename = "type", skip_serializing_if = "RecordKind::is_default")]
     pub kind: RecordKind,
-    /// The nodes' names before the `@`; `node` if not given.
+    /// The nodes' names before the `@`; by default `node`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basename: Option<String>,
-    /// The name servers; the system's if none is given.
+    /// The name servers; by default those of the system.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub resolver: Vec<NameServer>,
-    /// How long to wait for a server's answer; as the system does if not given.
+    /// The time-out of a query; by default that of the system.
     #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
-    /// Whether each answer has all records of the name; `sample` if not given. A headless service of Kubernetes is
-    /// `whole`; Route 53 gives eight records at most, and other servers rotate.
+    /// Whether each answer has all records of the name; by default `sample`. A headless service of Kubernetes is
+    /// `whole`; Route 53 returns at most eight records, and other servers rotate.
     #[serde(default, skip_serializing_if = "Coverage::is_default")]
     pub coverage: Coverage,
-    /// How often to ask again, as the system does if not given.
+    /// The number of attempts; by default that of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u8>,
 }
@@ -193,7 +194,7 @@ impl StrategySettings for DnsNamesSettings {
 
     fn check(&self) -> Result<(), SpecError> {
         let node = format!("{}@127.0.0.1", self.basename());
-        NodeName::new(&node).map_err(|source| SpecError::Node { node, source })?;
+        NodeName::new(&node).map_err(|reason| SpecError::Node { node, reason })?;
         match self.name.is_empty() {
             true => Err(SpecError::settings::<Self>("needs a name: dns:NAME")),
             false => DnsNames::new(self.clone()).map(drop),
@@ -206,19 +207,19 @@ impl StrategySettings for DnsNamesSettings {
     }
 }
 
-/// Which records of a name say where the nodes are.
+/// The type of the records that list the nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RecordKind {
-    /// Addresses of both families. Where one of the two cannot be had, the answer is a sample.
+    /// Addresses of both families. If one of them is unavailable, the answer is a sample.
     #[default]
     Ip,
     /// IPv4 addresses.
     A,
     /// IPv6 addresses.
     Aaaa,
-    /// Services; their targets are the hosts, and their ports don't matter.
+    /// Services; their targets are the hosts, their ports are ignored.
     Srv,
 }
 

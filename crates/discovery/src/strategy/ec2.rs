@@ -13,9 +13,9 @@ use crate::aws::wanted::{DrainTag, Property, Wanted};
 use crate::naming::Naming;
 use crate::spec::{Spec, SpecError, StrategySettings, one_or_many};
 
-/// The strategy `ec2`: the running instances that have all of some tags (`ec2:DescribeInstances`).
+/// The strategy `ec2`: the running instances with all of some tags (`ec2:DescribeInstances`).
 ///
-/// Instances that stop, are terminated or carry the drain tag are no longer listed; those that stop or drain are at their end.
+/// Instances that stop, are terminated or have the drain tag are not listed; those that stop or drain are ended.
 pub struct Ec2 {
     name: String,
     instances: Instances,
@@ -26,7 +26,7 @@ impl Ec2 {
     /// Makes the strategy.
     ///
     /// # Errors
-    /// If the settings make no sense.
+    /// If a setting is invalid.
     pub fn new(settings: &Ec2Settings, access: Arc<Access>) -> Result<Self, SpecError> {
         let name = Spec::Ec2(settings.clone()).to_string();
         Ok(Self { name, instances: Instances::new(access), members: settings.members()? })
@@ -43,41 +43,41 @@ impl Strategy for Ec2 {
     }
 }
 
-/// What can be set of `ec2`.
+/// The settings of `ec2`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ec2Settings {
-    /// The tags that an instance has to have, all of them: each `KEY=VALUE`, where the value is literal, or `KEY` for
-    /// the value that the instance has that this process runs on.
+    /// The required tags, all of them: each `KEY=VALUE` with a literal value, or `KEY` for the value of this
+    /// process's instance.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub tag: Vec<String>,
-    /// The VPC that an instance has to be in: its id, or `@mine`.
+    /// The required VPC: its id, or `@mine`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpc: Option<String>,
-    /// The auto scaling group that an instance has to be of: its name, or `@mine`. Unlike the strategy `asg`, this
-    /// asks for no more than the tag that auto scaling gives.
+    /// The required auto scaling group: its name, or `@mine`. Unlike the strategy `asg`, this checks only the tag
+    /// that auto scaling sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asg: Option<String>,
-    /// The region; else that of the environment, the profile or the instance.
+    /// The region; by default that of the environment, the profile or the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The tag that an instance gets when it is to be left alone: `KEY` or `KEY=VALUE`; else `peerl:draining`.
+    /// The tag of a draining instance: `KEY` or `KEY=VALUE`; by default `peerl:draining`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_tag: Option<String>,
-    /// The host of the node: `private-dns` (unless said otherwise), `private-ip`, `public-dns`, `public-ip`, `ipv6`,
-    /// `tag:KEY`, or a template such as `{instance_id}.example.org`.
+    /// The host of the node: `private-dns` (the default), `private-ip`, `public-dns`, `public-ip`, `ipv6`, `tag:KEY`,
+    /// or a template such as `{instance_id}.example.org`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The name before the `@`: `node` unless said otherwise, a template, or `tag:KEY`.
+    /// The name before the `@`: `node` by default, a template, or `tag:KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basename: Option<String>,
 }
 
 impl Ec2Settings {
-    /// The host where nothing else is said.
+    /// The default host.
     pub(crate) const HOST: &str = "private-dns";
 
-    /// The tag that auto scaling puts on each instance of a group.
+    /// The tag that auto scaling sets on each instance of a group.
     pub(crate) const GROUP_TAG: &str = "aws:autoscaling:groupName";
 
     fn members(&self) -> Result<MemberFilter, SpecError> {
@@ -106,17 +106,17 @@ impl StrategySettings for Ec2Settings {
     }
 }
 
-/// Reads tags for the settings of a strategy.
+/// Parses tags for the settings of a strategy.
 pub(super) fn wanted_tags<T: StrategySettings>(tags: &[String]) -> Result<Vec<Wanted>, SpecError> {
     tags.iter().map(|tag| Wanted::tag(tag).map_err(SpecError::settings::<T>)).collect()
 }
 
-/// Reads the drain tag for the settings of a strategy.
+/// Parses the drain tag for the settings of a strategy.
 pub(super) fn drain_tag<T: StrategySettings>(text: Option<&str>) -> Result<DrainTag, SpecError> {
     DrainTag::parse(text.unwrap_or(DrainTag::USUAL)).map_err(SpecError::settings::<T>)
 }
 
-/// Reads the rule for names for the settings of a strategy.
+/// Parses the naming rule for the settings of a strategy.
 pub(super) fn naming<T: StrategySettings>(basename: Option<&str>, host: Option<&str>) -> Result<Naming, SpecError> {
     let (basename, host) = (basename.unwrap_or(Naming::BASENAME), host.unwrap_or(Ec2Settings::HOST));
     Naming::new(basename, host, Instances::VARIABLES).map_err(SpecError::settings::<T>)

@@ -20,11 +20,11 @@ use crate::spec::{SpecError, StrategySettings, one_or_many};
 mod member;
 use member::Filter;
 
-/// The strategy `ecs`: the tasks of services or task definition families of a cluster that are running and are to go
-/// on, named after their network interfaces.
+/// The strategy `ecs`: the running tasks of services or task definition families of a cluster, named by their network
+/// interfaces.
 ///
-/// Each poll is one `ecs:ListTasks` and one `ecs:DescribeTasks` for every hundred tasks. Tasks that start, drain or
-/// stop are not members; those that drain or stop are at their end.
+/// Each poll is one `ecs:ListTasks` and one `ecs:DescribeTasks` per hundred tasks. Tasks that start, drain or stop
+/// are not members; those that drain or stop are ended.
 #[derive(Debug)]
 pub struct Ecs {
     name: String,
@@ -38,17 +38,17 @@ pub struct Ecs {
 }
 
 impl Ecs {
-    /// As many as DescribeTasks takes, and ListTasks gives.
+    /// The page size of DescribeTasks and ListTasks.
     const PAGE: usize = 100;
-    /// A service has at most 5,000 tasks; a listing that is much longer has no end.
+    /// A service has at most 5,000 tasks; a much longer listing is endless.
     const MOST_PAGES: usize = 1000;
-    /// Pages that are described at once.
+    /// How many pages are described at once.
     const PARALLEL: usize = 4;
 
     /// Makes the strategy.
     ///
     /// # Errors
-    /// If the settings make no sense.
+    /// If a setting is invalid.
     pub fn new(settings: EcsSettings, access: Arc<Access>, metadata: TaskMetadata) -> Result<Self, SpecError> {
         let (naming, filter) = settings.parsed()?;
         let name = crate::Spec::Ecs(settings.clone()).to_string();
@@ -95,7 +95,7 @@ impl Ecs {
         self.client.get_or_try_init(make).await
     }
 
-    /// The listings whose tasks are looked at: those that are set, or else that of the own service or family.
+    /// The listings to query: those of the settings, or else that of the own service or family.
     async fn listings(&self) -> Result<Vec<Listing>, StrategyError> {
         let EcsSettings { service, family, .. } = &self.settings;
         let services = service.iter().cloned().map(Listing::Service);
@@ -121,7 +121,7 @@ impl Ecs {
             .send()
             .await
             .map_err(|error| refusal(ACTION, error))?;
-        // A task may have gone since it was listed.
+        // A task may have ended since it was listed.
         if let Some(failure) = answer.failures().iter().find(|failure| failure.reason() != Some("MISSING")) {
             let (arn, reason) = (failure.arn().unwrap_or("a task"), failure.reason().unwrap_or("no reason"));
             return Err(StrategyError::Refused { action: ACTION, message: format!("{arn}: {reason}") });
@@ -129,7 +129,7 @@ impl Ecs {
         Ok(answer.tasks.unwrap_or_default())
     }
 
-    /// What the own task has that others are to have, too.
+    /// The values of the own task that others must share.
     async fn own(&self, client: &Client, running: &[Task]) -> Result<Own<'_>, StrategyError> {
         let task = self.metadata.task().await?;
         let mut own = Own { task, digest: None, tags: None };
@@ -169,20 +169,20 @@ impl Strategy for Ecs {
     }
 }
 
-/// What the own task has.
+/// The values of the own task.
 struct Own<'a> {
     task: &'a OwnTask,
     digest: Option<String>,
     tags: Option<Vec<(String, String)>>,
 }
 
-/// Tasks that ListTasks can list.
+/// A set of tasks that ListTasks can list.
 enum Listing {
     Service(String),
     Family(String),
 }
 
-/// As in the text of a description.
+/// The form in the text of a description.
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -192,7 +192,7 @@ impl fmt::Display for Listing {
     }
 }
 
-/// Adds the ARNs of all tasks of the listing that are to run.
+/// Adds the ARNs of all tasks of the listing whose desired status is to run.
 async fn list(
     client: &Client,
     cluster: &str,
@@ -220,15 +220,14 @@ async fn list(
     Err(StrategyError::Malformed { action: ACTION, message: "its pages have no end".to_owned() })
 }
 
-/// What can be set of `ecs`.
+/// The settings of `ecs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EcsSettings {
-    /// The cluster's name or ARN; that of the own task if it is not said.
+    /// The cluster's name or ARN; by default that of the own task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// Services whose tasks are members; if neither services nor families are said, it is the own service, or else
-    /// the own family.
+    /// Services whose tasks are members; without services and families, the own service, else the own family.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     pub service: Vec<String>,
     /// Task definition families whose tasks are members.
@@ -237,22 +236,22 @@ pub struct EcsSettings {
     /// The revision of the task definition: `7`, `FAMILY:7`, or `@mine`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The digest (`sha256:…`) or the reference of the container's image, or `@mine`, which is the own digest.
+    /// The digest (`sha256:…`) or the reference of the container's image, or `@mine` for the own digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// The container whose image counts; if it is not said, the one that this process runs in, or else any.
+    /// The container whose image counts; by default that of this process, else any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// Tags that members have: `KEY=VALUE`, or `KEY` for the value that the own task has.
+    /// Required tags: `KEY=VALUE`, or `KEY` for the value of the own task.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     pub tag: Vec<String>,
-    /// The host of a node's name: `private-ip` if it is not said, `private-dns`, `ipv6`, `tag:KEY`, or a template.
+    /// The host of a node's name: `private-ip` by default, `private-dns`, `ipv6`, `tag:KEY`, or a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The name before the `@`: `node` if it is not said, other text, `tag:KEY`, or a template.
+    /// The name before the `@`: `node` by default, other text, `tag:KEY`, or a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basename: Option<String>,
-    /// The region; that of the environment if it is not said.
+    /// The region; by default that of the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
 }

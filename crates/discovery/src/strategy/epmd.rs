@@ -6,31 +6,32 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use peerl_epmd::Client;
+use peerl_node::ErrorChain;
 use peerl_proto::node_name::NodeName;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings, one_or_many};
 
-/// The strategy `epmd`: asks the EPMD of each host for its names. A name `n` at the host `h` is the node `n@h`.
+/// The strategy `epmd`: queries the EPMD of each host for its names. A name `n` at the host `h` is the node `n@h`.
 ///
-/// A host that does not answer is left out, with a warning in the log, as long as another one answers; then the answer says
-/// nothing of that host's nodes.
+/// A host that does not answer is skipped with a warning as long as another one answers; the answer then proves
+/// nothing about that host's nodes.
 #[derive(Clone, Debug)]
 pub struct EpmdNames {
     name: String,
     clients: Vec<Client>,
-    /// The hosts that did not answer at the last poll, which are told of already.
+    /// The hosts that did not answer the last poll; they are logged already.
     silent: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl EpmdNames {
-    /// Asks the EPMD at each of these hosts, at the port where they are all expected to be.
+    /// Queries the EPMD of each host, all at the same port.
     pub fn new(hosts: impl IntoIterator<Item = impl Into<String>>, port: u16) -> Self {
         Self::with_clients(hosts.into_iter().map(|host| Client::at(host, port)).collect())
     }
 
-    /// Asks each of these. The clients' hosts are the hosts of the nodes.
+    /// Queries these clients. Their hosts are the hosts of the nodes.
     pub fn with_clients(clients: Vec<Client>) -> Self {
         let hosts: Vec<&str> = clients.iter().map(Client::host).collect();
         Self { name: format!("epmd:{}", hosts.join(",")), clients, silent: Arc::default() }
@@ -48,7 +49,7 @@ impl Strategy for EpmdNames {
             let (mut peers, mut silent, mut errors) = (Peers::new(), BTreeSet::new(), Vec::new());
             for (client, answer) in self.clients.iter().zip(answers) {
                 match answer {
-                    // What EPMD calls a name may be no name of a node; nobody could connect to it.
+                    // A name in EPMD may be an invalid node name; no connection would be possible.
                     Ok(entries) => peers.extend(
                         entries
                             .iter()
@@ -65,7 +66,7 @@ impl Strategy for EpmdNames {
             }
             let told = std::mem::replace(&mut *self.silent.lock(), silent.clone());
             for (host, error) in errors.iter().filter(|(host, _)| !told.contains(*host)) {
-                tracing::warn!(strategy = self.name, host, %error, "a host is left out");
+                tracing::warn!(strategy = self.name, host, error = %ErrorChain(error), "a host is left out");
             }
             for host in told.iter().filter(|host| !silent.contains(*host)) {
                 tracing::warn!(strategy = self.name, host, "the host answers again");
@@ -78,11 +79,11 @@ impl Strategy for EpmdNames {
     }
 }
 
-/// What can be set of `epmd`.
+/// The settings of `epmd`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpmdNamesSettings {
-    /// The hosts, each with a port (`h:4370`) where that is not the one that `ERL_EPMD_PORT` says, or 4369.
+    /// The hosts, each with a port (`h:4370`) unless it is that of `ERL_EPMD_PORT`, or 4369.
     #[serde(default, deserialize_with = "one_or_many")]
     pub hosts: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! A file that lists the nodes, and is watched.
+//! A watched file that lists the nodes.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -17,28 +17,28 @@ use tokio::time::sleep;
 use super::{Answer, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings};
 
-/// The longest file that is read, so that a wrong path cannot fill the memory.
+/// The longest file that is read; the limit protects the memory from a wrong path.
 const LONGEST: u64 = 4 << 20;
 
-/// How often a watched file is looked at. Looking works where change notices do not: on network file systems, and
-/// where the file is a link into a directory that is swapped, as a Kubernetes ConfigMap is.
+/// How often a watched file is checked. Unlike change notifications, checking works on network file systems, and for
+/// a link into a directory that is swapped, as in a Kubernetes ConfigMap.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A file that has just been changed must rest for this time, since it may be half written.
+/// How long a changed file must stay unchanged before it is read: it may be half written.
 const REST: Duration = Duration::from_millis(100);
 
-/// How often a file that doesn't come to rest is read.
+/// How often a file that keeps changing is read.
 const ATTEMPTS: usize = 20;
 
 /// The strategy `file`: the nodes that a file lists.
 ///
-/// The file has one node a line, with comments from `#` on; or it is JSON, a list of strings or an object with such a
-/// list as its `nodes`. A line that is no node, a file that is away or does not come to rest is an error, never a
-/// shorter list. Writers do best to write another file and to rename it.
+/// The file has one node per line, with comments from `#` on; or it is JSON: a list of strings, or an object with
+/// such a list as its `nodes`. An invalid line, a missing file and one that keeps changing are errors, never a
+/// shorter list. Writers should write another file and rename it.
 pub struct FileList {
     name: String,
     path: PathBuf,
-    /// What the file looked like when it was last read; nothing if it was not there.
+    /// The file's fingerprint when it was last read; `None` if it was missing.
     seen: Mutex<Option<Fingerprint>>,
 }
 
@@ -55,7 +55,7 @@ impl FileList {
             *self.seen.lock() = before.as_ref().ok().copied();
             let before = before?;
             let text = before.read(&self.path).await?;
-            // What was changed long ago is whole; how long ago, only a file system with this machine's clock can say.
+            // An old change is complete; the age is reliable only if the file system uses this machine's clock.
             if !before.is_old() {
                 sleep(REST).await;
             }
@@ -74,7 +74,7 @@ impl Strategy for FileList {
 
     fn discover(&self) -> BoxFuture<'_, Result<Answer, StrategyError>> {
         Box::pin(async {
-            let failed = |error| StrategyError::File { path: self.path.clone(), error };
+            let failed = |source| StrategyError::File { path: self.path.clone(), source };
             let asked = || format!("the list of nodes in {}", self.path.display());
             self.read().await.map(|peers| Answer::whole(peers).with_asked(asked())).map_err(failed)
         })
@@ -93,49 +93,49 @@ impl Strategy for FileList {
     }
 }
 
-/// Why the nodes of a file are not known.
+/// Why the nodes of a file are unknown.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// It is not there, or may not be read.
-    #[error("{0}")]
+    /// It is missing or unreadable.
+    #[error(transparent)]
     Io(#[from] io::Error),
     /// It is a directory, a pipe or a device.
     #[error("this is not a regular file")]
     NotAFile,
-    /// It is longer than any list of nodes.
+    /// It is too long.
     #[error("this is longer than {} MiB", LONGEST >> 20)]
     TooLong,
-    /// Somebody writes it all the time.
-    #[error("this changes all the time; writers had better rename another file to this one")]
+    /// It keeps changing.
+    #[error("this keeps changing; a writer should rename another file to this one")]
     Restless,
     /// It is not UTF-8.
     #[error("this is not UTF-8")]
     NotText,
-    /// It begins as JSON does, and is none, or not a list of strings.
-    #[error("this is not a JSON list of nodes: {0}")]
-    Json(serde_json::Error),
+    /// It begins like JSON, but is invalid, or not a list of strings.
+    #[error("this is not a JSON list of nodes")]
+    Json(#[source] serde_json::Error),
     /// A line is not a node.
-    #[error("line {line}: {text:?} is not a node: {source}")]
+    #[error("line {line}: {text:?} is not a node name: {reason}")]
     Line {
-        /// The line's number, from 1 on.
+        /// The line number, from 1.
         line: usize,
         /// Its text.
         text: String,
-        /// What is wrong with it.
-        source: NodeNameError,
+        /// The reason.
+        reason: NodeNameError,
     },
     /// A string of the JSON is not a node.
-    #[error("{text:?} is not a node: {source}")]
+    #[error("{text:?} is not a node name: {reason}")]
     Item {
         /// The string.
         text: String,
-        /// What is wrong with it.
-        source: NodeNameError,
+        /// The reason.
+        reason: NodeNameError,
     },
 }
 
-/// What is different about a file after it has been written or replaced.
+/// The attributes of a file that change when it is written or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fingerprint {
     device: u64,
@@ -172,26 +172,26 @@ impl Fingerprint {
     fn is_old(&self) -> bool {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let latest = self.modified.0.max(self.changed.0);
-        // Whole seconds, and a wide berth: clocks of file servers are not always right.
+        // Whole seconds, with a margin: clocks of file servers may be wrong.
         u64::try_from(latest).is_ok_and(|latest| latest + 5 < now.as_secs())
     }
 }
 
 fn parse(bytes: &[u8]) -> Result<Peers, FileError> {
     let text = std::str::from_utf8(bytes).map_err(|_| FileError::NotText)?;
-    // Some editors begin a file with a byte order mark.
+    // Some editors write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['[', '{']) {
         let nodes = match serde_json::from_str(text).map_err(FileError::Json)? {
             Json::Nodes(nodes) | Json::Object { nodes } => nodes,
         };
-        let parse = |text: String| NodeName::new(&text).map_err(|source| FileError::Item { text, source });
+        let parse = |text: String| NodeName::new(&text).map_err(|reason| FileError::Item { text, reason });
         return nodes.into_iter().map(parse).collect();
     }
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.split('#').next().unwrap_or("").trim()));
     lines
         .filter(|(_, text)| !text.is_empty())
-        .map(|(line, text)| NodeName::new(text).map_err(|source| FileError::Line { line, text: text.into(), source }))
+        .map(|(line, text)| NodeName::new(text).map_err(|reason| FileError::Line { line, text: text.into(), reason }))
         .collect()
 }
 
@@ -202,7 +202,7 @@ enum Json {
     Object { nodes: Vec<String> },
 }
 
-/// What can be set of `file`.
+/// The settings of `file`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileListSettings {
@@ -235,6 +235,8 @@ mod tests {
     use tempfile::TempDir;
     use tokio::time::timeout;
 
+    use peerl_node::ErrorChain;
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(20);
@@ -257,7 +259,7 @@ mod tests {
         }
 
         async fn error(&self) -> String {
-            self.list.discover().await.unwrap_err().to_string()
+            ErrorChain(&self.list.discover().await.unwrap_err()).to_string()
         }
 
         async fn change(&self) {
@@ -293,7 +295,8 @@ mod tests {
         }
         let too_long = "a@h\n".repeat((LONGEST as usize / 4) + 1);
         assert!(Fixture::new(too_long.as_bytes()).error().await.contains("longer than 4 MiB"));
-        assert!(FileList::new("/").discover().await.unwrap_err().to_string().contains("regular file"));
+        let error = FileList::new("/").discover().await.unwrap_err();
+        assert!(ErrorChain(&error).to_string().contains("regular file"));
     }
 
     #[tokio::test]
@@ -342,7 +345,7 @@ mod tests {
         }
     }
 
-    /// Writes the parts at a distance of a part of the time that a file must rest, in simulated time.
+    /// Writes the parts in intervals shorter than [`REST`], in simulated time.
     async fn write(path: PathBuf, parts: Vec<&'static str>) {
         let mut file = fs::File::create(path).unwrap();
         for part in parts {
@@ -354,7 +357,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_half_written_file_is_waited_for() {
         let fixture = Fixture::new(b"");
-        // Each half of a name would be a name, too.
+        // Each half of a name would be a valid name too.
         let parts = vec!["a@host", "_one\n", "b@ho", "st_two\n"];
         let (_, peers) = tokio::join!(write(fixture.list.path.clone(), parts), fixture.peers());
         assert_eq!(peers, ["a@host_one", "b@host_two"]);
@@ -364,7 +367,7 @@ mod tests {
     async fn a_file_that_is_written_all_the_time_is_an_error() {
         let fixture = Fixture::new(b"");
         let writer = tokio::spawn(write(fixture.list.path.clone(), vec!["a@h\n"; 10 * ATTEMPTS]));
-        assert!(fixture.error().await.contains("changes all the time"));
+        assert!(fixture.error().await.contains("keeps changing"));
         writer.abort();
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings, one_or_many};
 
-/// The strategy `static`: always the same nodes.
+/// The strategy `static`: a constant list of nodes.
 #[derive(Clone, Debug)]
 pub struct StaticList {
     name: String,
@@ -35,7 +35,7 @@ impl Strategy for StaticList {
     }
 }
 
-/// What can be set of `static`.
+/// The settings of `static`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaticListSettings {
@@ -47,7 +47,7 @@ pub struct StaticListSettings {
 impl StaticListSettings {
     fn parsed(&self) -> Result<Peers, SpecError> {
         let parse =
-            |node: &String| NodeName::new(node).map_err(|source| SpecError::Node { node: node.clone(), source });
+            |node: &String| NodeName::new(node).map_err(|reason| SpecError::Node { node: node.clone(), reason });
         self.nodes.iter().map(parse).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Who is told of, forgotten, or leaves, and who never is disconnected.
+//! Reports of unlisted peers, forgetting, leaving; no disconnecting.
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
@@ -10,7 +10,7 @@ fn leaving(mesh: &FakeMesh, strategies: &[&Scripted]) -> Reconciler<FakeMesh> {
     reconciler(mesh, strategies).removal(Removal::WhenGoneFor(10 * MINUTE))
 }
 
-/// The events so far of one kind.
+/// The number of events of one kind so far.
 fn count(events: &mut broadcast::Receiver<MeshEvent>, wanted: fn(&MeshEvent) -> bool) -> usize {
     let mut count = 0;
     loop {
@@ -36,7 +36,7 @@ async fn a_peer_that_is_alive_is_told_of_once_and_stays_connected() {
         sleep(100 * MINUTE).await;
         assert_eq!(mesh.connected(), nodes(&["a", "b"]));
         assert_eq!(count(&mut events, |event| matches!(event, MeshEvent::Unlisted { .. })), 0);
-        // Once it is gone, it is not dialled again until it is listed again.
+        // A lost peer is not dialled until it is listed again.
         mesh.lose("a");
         event(&mut events, |event| matches!(event, MeshEvent::Forgotten { peer } if *peer == node("a"))).await;
         sleep(100 * MINUTE).await;
@@ -127,7 +127,7 @@ async fn failed_and_empty_polls_are_no_evidence_however_long_they_last() {
         seconds(1).await;
         strategy.set(reply());
         sleep(100 * MINUTE).await;
-        // Nor do they count when a good one follows: the time starts there.
+        // They do not count before a good one either: the time starts there.
         strategy.set(Reply::Peers(nodes(&["a"])));
         sleep(9 * MINUTE).await;
         assert!(mesh.is_connected("a"));
@@ -146,7 +146,7 @@ async fn a_dial_that_is_under_way_does_not_take_a_node_in_again() {
     strategy.set(Reply::Peers(nodes(&["a", "b", "c"])));
     let mut events = running.events();
     for _ in 0..30 {
-        // Somebody is always being dialled.
+        // A dial is always pending.
         seconds(1).await;
         mesh.lose("b");
     }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::*;
 use crate::Spec;
 
-/// A name server with these answers, which counts the questions over UDP and over TCP.
+/// A name server with these answers; it counts the queries over UDP and TCP.
 struct Server {
     address: SocketAddr,
     asked: Arc<Mutex<[usize; 2]>>,
@@ -21,7 +21,7 @@ enum Reply {
     Records(Vec<RData>),
     Code(ResponseCode),
     Silence,
-    /// Bytes that are no message.
+    /// Bytes that are not a message.
     Garbage,
 }
 
@@ -39,7 +39,7 @@ impl Server {
                 udp_count.lock().unwrap()[0] += 1;
                 if let Some(mut bytes) = response(&buffer[..length], &*over_udp) {
                     if bytes.len() > 1232 {
-                        // Truncated: the flag, and no records.
+                        // Truncated: the flag is set, and there are no records.
                         bytes = response(&buffer[..length], &|_, _| Reply::Records(vec![])).unwrap();
                         bytes[2] |= 0b10;
                     }
@@ -143,7 +143,7 @@ async fn no_such_name_is_an_answer_and_a_failing_server_an_error() {
         ("silent.test", "timed out"),
         ("garbage.test", ""),
     ] {
-        let error = server.discover(name).await.unwrap_err().to_string();
+        let error = ErrorChain(&server.discover(name).await.unwrap_err()).to_string();
         assert!(error.contains(name) && error.contains(says), "{error}");
     }
     let away = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -151,7 +151,7 @@ async fn no_such_name_is_an_answer_and_a_failing_server_an_error() {
     assert!(nobody.discover("app.test").await.is_err());
 }
 
-/// Either family may be missing or not to be had, as long as the other one answers.
+/// One family may be missing or fail, as long as the other one answers.
 #[tokio::test]
 async fn addresses_of_one_family_are_enough() {
     let server = Server::start(|name, kind| match (name.split('-').next().unwrap(), kind) {

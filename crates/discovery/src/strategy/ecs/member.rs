@@ -1,4 +1,4 @@
-//! Which tasks are members, and what is known of them.
+//! Members among the tasks, and their attributes.
 
 use aws_sdk_ecs::types::Task;
 
@@ -6,8 +6,8 @@ use super::Own;
 use crate::StrategyError;
 use crate::aws::Expected;
 
-/// Whether the task runs and is to go on running. One that drains has another desired status, or is deactivating,
-/// stopping, deprovisioning or stopped already; one that starts is not running yet.
+/// Whether the task runs and is to continue. A draining one has another desired status, or is deactivating, stopping,
+/// deprovisioning or stopped; a starting one is not running yet.
 ///
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html>
 pub(super) fn is_in_service(task: &Task) -> bool {
@@ -64,7 +64,7 @@ fn interface(task: &Task, detail: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// What the containers say of the same interface.
+/// A value of the interface, from the containers.
 fn address(task: &Task, of: impl Fn(&aws_sdk_ecs::types::NetworkInterface) -> Option<&str>) -> Option<String> {
     let mut interfaces = task.containers().iter().flat_map(|container| container.network_interfaces());
     interfaces.find_map(|interface| of(interface).filter(|address| !address.is_empty()).map(str::to_owned))
@@ -79,7 +79,7 @@ fn last(arn: &str) -> Option<&str> {
     arn.rsplit('/').next()
 }
 
-/// What a running task has to have to be a member.
+/// The requirements on a running task to be a member.
 #[derive(Clone, Debug)]
 pub(super) struct Filter {
     pub(super) revision: Option<Expected>,
@@ -105,10 +105,10 @@ impl Filter {
         self.revision == Some(Expected::Mine) || self.needs_own_digest() || self.needs_own_tags()
     }
 
-    /// The same with what is the own task's in place of "mine".
+    /// The filter with "mine" replaced by the own task's values.
     ///
     /// # Errors
-    /// If the own task has none.
+    /// If the own task lacks a value.
     pub(super) fn as_of(&self, own: &Own<'_>) -> Result<Self, StrategyError> {
         let mine = |wanted: &Expected, value: Option<String>, what: &str| match (wanted, value) {
             (Expected::This(value), _) => Ok(Expected::This(value.clone())),
