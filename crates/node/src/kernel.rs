@@ -26,3 +26,5 @@ pub(crate) mod serving;
 pub(crate) mod signal;
 pub(crate) mod signals;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,12 @@ impl Links {
         self.entries.iter().filter(|(_, link)| **link == Link::Active).map(|(pid, _)| pid)
     }
 
+    /// The number of links, those included whose end has not been acknowledged.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Takes all entries out of processes for which the predicate holds; gives those that were active.
     pub(crate) fn take_where(&mut self, mut gone: impl FnMut(&Pid) -> bool) -> Vec<Pid> {
         self.entries

@@ -1,0 +1,62 @@
+use peerl_term::Term;
+
+use super::pair::{Pair, Seen, ended, links, mailbox};
+use crate::kernel::process::Monitored;
+
+/// First what depended on the node, then the node itself.
+#[test]
+fn what_was_linked_or_monitored_is_told_before_the_node_is_down() {
+    let mut pair = Pair::connected();
+    let (process, ending, other) = (pair.a.trapping(), pair.a.process(), pair.b.trapping());
+    assert_eq!(pair.a.kernel.monitor_nodes(&process).len(), 1);
+    pair.a.kernel.link(&process, &other.pid);
+    pair.a.kernel.link(&ending, &other.pid);
+    let object = Monitored::Process(other.pid.clone());
+    pair.a.monitor(&process, object.clone());
+    pair.deliver();
+    let node = pair.b.name().clone();
+    pair.disconnect();
+    assert_eq!(ended(&ending), Some(Term::atom("noconnection")));
+    assert_eq!(
+        mailbox(&process),
+        [
+            Seen::Down(object, Term::atom("noconnection")),
+            Seen::Exit(other.pid.clone(), Term::atom("noconnection")),
+            Seen::NodeDown(node.clone()),
+        ]
+    );
+    assert_eq!(links(&other), 0, "the other side knows it, too");
+    pair.connect();
+    assert_eq!(mailbox(&process), [Seen::NodeUp(node)]);
+    assert_eq!(pair.monitors_of_a(), 0);
+    assert!(other.alive().unwrap().watchers.is_empty());
+}
+
+/// What was queued on a connection that has ended does not come by the next one.
+#[test]
+fn signals_of_an_ended_connection_are_lost() {
+    let mut pair = Pair::connected();
+    let (first, second) = (pair.a.trapping(), pair.b.process());
+    pair.a.kernel.link(&first, &second.pid);
+    pair.disconnect();
+    pair.connect();
+    pair.deliver();
+    assert_eq!(links(&second), 0);
+    assert_eq!(mailbox(&first), [Seen::Exit(second.pid.clone(), Term::atom("noconnection"))]);
+}
+
+/// A node's old connection, found to have ended after the new one is up, does not take the new one away.
+#[test]
+fn only_its_own_place_is_given_up() {
+    let mut pair = Pair::connected();
+    let process = pair.a.process();
+    pair.a.kernel.monitor_nodes(&process);
+    pair.disconnect();
+    pair.connect();
+    let up = pair.a.kernel.connections.all();
+    assert_eq!(up.len(), 1);
+    pair.disconnect();
+    assert!(pair.a.kernel.connections.all().is_empty());
+    let kinds: Vec<bool> = mailbox(&process).iter().map(|seen| matches!(seen, Seen::NodeUp(_))).collect();
+    assert_eq!(kinds, [false, true, false]);
+}
