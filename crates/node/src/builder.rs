@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use peerl_epmd::Client;
 use peerl_proto::cookie::Cookie;
@@ -9,12 +9,14 @@ use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::{NodeName, NodeNameError};
 use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
+use tokio::time::Instant;
 
 use crate::inner::Inner;
 use crate::kernel::event::{LogEvent, LogOutput, Visibility};
 use crate::kernel::guest_name::HostKind;
-use crate::kernel::identity::{Identity, random_creation};
+use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
+use crate::kernel::random::Random;
 use crate::kernel::state::Kernel;
 use crate::network::cookie_file::{self, IfMissing};
 use crate::network::epmd::{Epmd, PortMapper};
@@ -41,6 +43,7 @@ pub struct NodeBuilder {
     limits: Limits,
     output: Option<Output>,
     log_output: Option<LogOutput>,
+    seed: Option<u64>,
 }
 
 /// How the node gets its name.
@@ -92,6 +95,7 @@ impl NodeBuilder {
             limits: Limits::default(),
             output: None,
             log_output: None,
+            seed: None,
         }
     }
 }
@@ -189,6 +193,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Derives what is random in this node from a number: challenges of handshakes, creations, names of guests. For tests that
+    /// are to run alike each time; peers can foresee the challenges of such a node.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Starts the node: it listens, is registered with EPMD, and serves its peers. A guest only gets ready to call.
     ///
     /// # Errors
@@ -198,10 +209,7 @@ impl NodeBuilder {
             Some(cookie) => Cookie::new(cookie)?,
             None => cookie_file::find(self.no_cookie)?,
         };
-        let client = match self.epmd_client {
-            Some(client) => client,
-            None => Client::from_env()?,
-        };
+        let random = self.seed.map_or(Random::System, Random::seeded);
         let (name, guest, listener, port, epmd) = match self.naming {
             Naming::Given(name) => {
                 let name = NodeName::new(&name)?;
@@ -213,7 +221,7 @@ impl NodeBuilder {
                 (name, None, Some(listener), port, self.epmd)
             }
             Naming::Guest(kind) => {
-                let names = GuestNames::reserve()?;
+                let names = GuestNames::reserve(&random)?;
                 let epmd = match self.epmd {
                     Epmd::None { port } => Epmd::None { port },
                     _ => Epmd::Unregistered,
@@ -222,10 +230,10 @@ impl NodeBuilder {
             }
         };
         let atom = Atom::new(name.as_str()).map_err(|_| NodeNameError::TooLong)?;
-        let (epmd, creation) = PortMapper::register(epmd, client, &name, port).await?;
+        let (epmd, creation) = PortMapper::register(epmd, self.epmd_client, &name, port).await?;
         let creation = match creation {
             Some(creation) => creation,
-            None => random_creation()?,
+            None => random.creation()?,
         };
         let visibility = if guest.is_some() { Visibility::Hidden } else { self.visibility };
         let flags = match visibility {
@@ -234,7 +242,7 @@ impl NodeBuilder {
         };
         let kernel = Arc::new(Kernel::new(Identity::new(name, atom, creation), self.limits));
         let (transport, net_ticktime) = (self.transport, self.net_ticktime);
-        let settings = NetworkSettings { guest, flags, cookie, epmd, transport, net_ticktime };
+        let settings = NetworkSettings { guest, flags, cookie, epmd, transport, random, net_ticktime };
         let inner = Inner {
             network: Arc::new(Network::new(kernel.clone(), settings)),
             kernel,

@@ -1,5 +1,6 @@
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::kernel::event::{LogEvent, LogOutput, Visibility};
 use crate::kernel::state::Kernel;

@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod bad_argument;
+pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod event;
@@ -18,6 +19,7 @@ pub(crate) mod membership;
 pub(crate) mod monitors;
 pub(crate) mod place;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod reason;
 pub(crate) mod repeats;
 pub(crate) mod reply_tag;

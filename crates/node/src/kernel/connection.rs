@@ -6,13 +6,15 @@ mod fitness;
 mod gathering;
 mod monitors;
 mod outbox;
+mod short_wait;
 mod signals;
 
 pub(crate) use answers::Answers;
 pub(crate) use calls::{Answer, Calls};
 pub(crate) use gathering::Senders as WaitingSenders;
 pub(crate) use monitors::{Added, Monitors};
-pub(crate) use outbox::Outbox;
+pub(crate) use outbox::{Outbox, Timing};
+pub use short_wait::ShortWait;
 
 pub(crate) use peerl_proto::connection::{QueueError, Sender};
 
@@ -24,7 +26,6 @@ use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::Established;
 use peerl_proto::handshake::arbitration::AttemptId;
 use peerl_proto::node_name::NodeName;
-use peerl_proto::tick::TickTimer;
 use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +61,7 @@ impl Connection {
         established: &Established,
         own_name: NodeName,
         identity: &Identity,
-        ticks: TickTimer,
+        timing: Timing,
         limits: &Limits,
     ) -> Self {
         let rename = (own_name != identity.name)
@@ -73,7 +74,7 @@ impl Connection {
             own_name,
             flags: established.flags,
             forms: Forms::new(established.flags),
-            outbox: Outbox::new(established.flags, rename, limits.queued, ticks),
+            outbox: Outbox::new(established.flags, rename, limits.queued, timing),
             calls: Calls::default(),
             answers: Answers::default(),
             monitors: Monitors::default(),

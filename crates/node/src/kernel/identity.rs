@@ -87,11 +87,6 @@ pub(crate) fn pid_number(pid: &Pid) -> u64 {
     u64::from(pid.serial) << 32 | u64::from(pid.id)
 }
 
-/// A creation for a node that no EPMD knows: any number that EPMD could have given.
-pub(crate) fn random_creation() -> Result<u32, getrandom::Error> {
-    Ok(getrandom::u32()?.max(4))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

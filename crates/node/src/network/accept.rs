@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use peerl_proto::admission::{PendingConnections, Rejections};
@@ -21,6 +21,7 @@ use super::granted_names::GrantError;
 use super::handshake::{self, Accepted, Decision};
 use super::state::Network;
 use super::transport::{Incoming, Listener};
+use crate::kernel::clock;
 use crate::kernel::event::NodeDownReason;
 
 /// The most handshakes under way at once: strangers who open connections and say nothing cannot use up the descriptors,
@@ -32,6 +33,7 @@ pub(crate) async fn listen(node: Arc<Network>, mut listener: Box<dyn Listener>) 
     let mut handshakes = Handshakes::new();
     loop {
         tokio::select! {
+            biased;
             () = node.unlisted.cancelled() => return,
             never = handshakes.attend() => match never {},
             accepted = listener.accept() => match accepted {
@@ -74,6 +76,7 @@ impl Handshakes {
         let task = self.tasks.spawn(async move {
             let cancelled = CancellationToken::new();
             tokio::select! {
+                biased;
                 () = cancelled.cancelled() => Ok(()),
                 done = shake_hands(node, incoming, &cancelled) => done,
             }
@@ -90,9 +93,10 @@ impl Handshakes {
     async fn attend(&mut self) -> Infallible {
         loop {
             let ended = tokio::select! {
+                biased;
                 Some(ended) = self.tasks.join_next_with_id() => ended,
                 () = due(&self.rejections) => {
-                    if let Some(summary) = self.rejections.summary(Instant::now()) {
+                    if let Some(summary) = self.rejections.summary(clock::now()) {
                         let (count, within) = (summary.count(), summary.within());
                         tracing::warn!(count, ?within, "rejected more connection attempts: {summary}");
                     }
@@ -113,7 +117,7 @@ impl Handshakes {
     }
 
     fn rejected(&mut self, address: IpAddr, kind: &'static str, log: impl FnOnce()) {
-        if self.rejections.is_first(address, kind, Instant::now()) {
+        if self.rejections.is_first(address, kind, clock::now()) {
             log();
         }
     }
@@ -169,7 +173,7 @@ async fn shake_hands(node: Arc<Network>, incoming: Incoming, cancelled: &Cancell
             let given = grant.insert(node.grant_name(caller.host())?);
             Ok((given.name().name().to_owned(), given.creation()))
         };
-        handshake::accept(&mut stream, &mut buffer, local, decide, name).await
+        handshake::accept(&mut stream, &mut buffer, local, &node.random, decide, name).await
     };
     let (established, acknowledgement) = match result {
         Ok(Accepted::Established(established, acknowledgement)) => (established, acknowledgement),

@@ -1,6 +1,6 @@
 //! The attempts to connect, a slot for each peer; and who waits for a connection.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,7 +19,7 @@ pub(crate) type Waiter = oneshot::Receiver<Result<Arc<Connection>, ConnectError>
 
 #[derive(Default)]
 pub(crate) struct Attempts {
-    slots: Mutex<HashMap<NodeName, Slot>>,
+    slots: Mutex<BTreeMap<NodeName, Slot>>,
     next_attempt: AtomicU64,
 }
 
@@ -28,7 +28,7 @@ struct Slot {
     arbitration: PeerSlot,
     waiters: Vec<oneshot::Sender<Result<Arc<Connection>, ConnectError>>>,
     /// What ends the task of an attempt that counts no more.
-    attempts: HashMap<AttemptId, CancellationToken>,
+    attempts: BTreeMap<AttemptId, CancellationToken>,
 }
 
 /// What comes of a request for a connection.
@@ -146,14 +146,14 @@ impl Attempts {
     /// Ends all attempts.
     pub(crate) fn abort(&self) {
         for slot in self.slots.lock().values_mut() {
-            for (_, attempt) in slot.attempts.drain() {
+            for attempt in std::mem::take(&mut slot.attempts).into_values() {
                 attempt.cancel();
             }
         }
     }
 }
 
-fn close(slots: &mut HashMap<NodeName, Slot>, peer: &NodeName, attempt: AttemptId, error: Option<ConnectError>) {
+fn close(slots: &mut BTreeMap<NodeName, Slot>, peer: &NodeName, attempt: AttemptId, error: Option<ConnectError>) {
     let Some(slot) = slots.get_mut(peer) else { return };
     slot.attempts.remove(&attempt);
     slot.arbitration.closed(attempt);

@@ -1,7 +1,6 @@
 //! Connections come up and go down.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::BytesMut;
 use peerl_proto::handshake::Established;
@@ -14,7 +13,8 @@ use super::granted_names::Grant;
 use super::state::Network;
 use super::transport::Stream;
 use super::{reader, writer};
-use crate::kernel::connection::Connection;
+use crate::kernel::clock;
+use crate::kernel::connection::{Connection, Timing};
 use crate::kernel::event::NodeDownReason;
 
 impl Network {
@@ -30,10 +30,11 @@ impl Network {
     ) {
         // A name that came through the handshake fits an atom.
         let Ok(atom) = Atom::new(established.peer.as_str()) else { return };
-        let ticks = TickTimer::new(Instant::now(), self.net_ticktime, TickTimer::DEFAULT_INTENSITY);
+        let ticks = TickTimer::new(clock::now(), self.net_ticktime, TickTimer::DEFAULT_INTENSITY);
+        let timing = Timing { ticks, wait: self.transport.short_wait() };
         let kernel = &self.kernel;
         let connection =
-            Connection::new(attempt, atom, &established, own_name, &kernel.identity, ticks, &kernel.limits);
+            Connection::new(attempt, atom, &established, own_name, &kernel.identity, timing, &kernel.limits);
         let connection = Arc::new(connection);
         // What the node sends is read after its coming up is told.
         kernel.connection_up(&connection);

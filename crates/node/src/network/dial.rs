@@ -38,6 +38,7 @@ impl Network {
             let (node, peer) = (self.clone(), peer.clone());
             tokio::spawn(async move {
                 tokio::select! {
+                    biased;
                     () = cancelled.cancelled() => {}
                     () = self::attempt(node, peer, attempt) => {}
                 }
@@ -166,7 +167,7 @@ async fn dial(
         .map_err(io)?;
     let local = node.local_node(name.clone(), node.cookie_for(peer));
     let mut buffer = BytesMut::new();
-    match handshake::initiate(&mut stream, &mut buffer, local, peer.clone(), replaces).await {
+    match handshake::initiate(&mut stream, &mut buffer, local, peer.clone(), &node.random, replaces).await {
         Ok(Initiated::Established(established)) => {
             Ok(Dialled::Up(Box::new(Connected { stream, buffer, established, name })))
         }

@@ -49,59 +49,66 @@ pub enum Registered {
 
 /// The node's relation to EPMD while it runs.
 #[derive(Debug)]
-pub(crate) struct PortMapper {
-    client: Client,
-    fixed_port: Option<u16>,
-    lease: Mutex<Option<Lease>>,
-    embedded: Embedded,
+pub(crate) enum PortMapper {
+    /// All peers listen on this port.
+    Fixed(u16),
+    Epmd {
+        client: Client,
+        lease: Mutex<Option<Lease>>,
+        embedded: Embedded,
+    },
 }
 
 impl PortMapper {
-    /// Finds or starts EPMD, and registers the node. Gives the node's creation.
+    /// Finds or starts EPMD, and registers the node. Gives the node's creation, if EPMD has given one.
     pub(crate) async fn register(
         epmd: Epmd,
-        client: Client,
+        client: Option<Client>,
         name: &NodeName,
         port: u16,
     ) -> Result<(Self, Option<u32>), StartError> {
-        let mut mapper = Self { client, fixed_port: None, lease: Mutex::new(None), embedded: Embedded::default() };
+        if let Epmd::None { port } = epmd {
+            return Ok((Self::Fixed(port), None));
+        }
+        let client = match client {
+            Some(client) => client,
+            None => Client::from_env()?,
+        };
+        let embedded = Embedded::default();
         match epmd {
-            Epmd::None { port } => {
-                mapper.fixed_port = Some(port);
-                return Ok((mapper, None));
-            }
-            Epmd::Unregistered => return Ok((mapper, None)),
-            Epmd::External => {}
-            Epmd::Embedded => mapper.embedded.start(&mapper.client).await?,
-            Epmd::Auto => mapper.embedded.start_if_missing(&mapper.client).await?,
+            Epmd::Unregistered => return Ok((Self::Epmd { client, lease: Mutex::new(None), embedded }, None)),
+            Epmd::External | Epmd::None { .. } => {}
+            Epmd::Embedded => embedded.start(&client).await?,
+            Epmd::Auto => embedded.start_if_missing(&client).await?,
         }
         // BEAM nodes register as ordinary nodes even when they are hidden; so does this one.
         let alive = name.name().parse().map_err(StartError::AliveName)?;
         let registration = Registration::new(alive, port).with_type(NodeType::NORMAL);
-        let lease = mapper.client.register(registration).await?;
+        let lease = client.register(registration).await?;
         let creation = lease.creation();
         if epmd == Epmd::Auto {
-            tokio::spawn(mapper.embedded.clone().take_over(mapper.client.clone(), lease.states()));
+            tokio::spawn(embedded.clone().take_over(client.clone(), lease.states()));
         }
-        *mapper.lease.lock() = Some(lease);
-        Ok((mapper, Some(creation)))
+        Ok((Self::Epmd { client, lease: Mutex::new(Some(lease)), embedded }, Some(creation)))
     }
 
     /// Asks EPMD whether the node is there under its name.
     pub(crate) async fn registered(&self) -> Result<Registered, peerl_epmd::Error> {
-        let Some(node) = self.lease.lock().as_ref().map(|lease| lease.node().clone()) else {
+        let Self::Epmd { client, lease, .. } = self else { return Ok(Registered::NotNeeded) };
+        let Some(node) = lease.lock().as_ref().map(|lease| lease.node().clone()) else {
             return Ok(Registered::NotNeeded);
         };
-        let found = self.client.lookup(node.name.as_str()).await?;
+        let found = client.lookup(node.name.as_str()).await?;
         Ok(if found.is_some_and(|found| found.port == node.port) { Registered::Yes } else { Registered::No })
     }
 
     /// The port on which a peer listens.
     pub(crate) async fn port_of(&self, peer: &NodeName) -> Result<u16, ConnectError> {
-        if let Some(port) = self.fixed_port {
-            return Ok(port);
-        }
-        match self.client.for_host(peer.host()).lookup(peer.name()).await {
+        let client = match self {
+            Self::Fixed(port) => return Ok(*port),
+            Self::Epmd { client, .. } => client,
+        };
+        match client.for_host(peer.host()).lookup(peer.name()).await {
             Ok(Some(found)) => Ok(found.port),
             Ok(None) => Err(ConnectError::UnknownNode(peer.clone())),
             Err(source) => Err(ConnectError::Epmd { peer: peer.clone(), source: Arc::new(source) }),
@@ -110,7 +117,8 @@ impl PortMapper {
 
     /// Gives the name back. An EPMD that the node runs goes on: other nodes have their names there.
     pub(crate) async fn unregister(&self) {
-        let lease = self.lease.lock().take();
+        let Self::Epmd { lease, .. } = self else { return };
+        let lease = lease.lock().take();
         if let Some(lease) = lease {
             lease.release().await;
         }
@@ -118,19 +126,26 @@ impl PortMapper {
 
     /// Stops the EPMD that the node runs, if it runs one.
     pub(crate) async fn release(&self) {
-        if let Some(server) = self.embedded.end() {
+        if let Self::Epmd { embedded, .. } = self
+            && let Some(server) = embedded.end()
+        {
             server.shutdown().await;
         }
     }
 
     /// Gives the name back soon, and ends the EPMD that the node runs, without waiting.
     pub(crate) fn abandon(&self) {
-        drop(self.lease.lock().take());
-        drop(self.embedded.end());
+        if let Self::Epmd { lease, embedded, .. } = self {
+            drop(lease.lock().take());
+            drop(embedded.end());
+        }
     }
 
     /// The address of the EPMD that the node runs, if it runs one.
     pub(crate) fn embedded_address(&self) -> Option<SocketAddr> {
-        self.embedded.address()
+        match self {
+            Self::Fixed(_) => None,
+            Self::Epmd { embedded, .. } => embedded.address(),
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use peerl_proto::node_name::{NodeName, NodeNameError};
 
+use crate::kernel::random::Random;
+
 /// The names that were given and are free again, for each host.
 ///
 /// A name is an atom at each node that the named one connects with, so names are used again. They are random, since
@@ -34,12 +36,12 @@ impl GrantedNames {
     const MOST: usize = 4096;
 
     /// Gives a name on a host: one that is free again, or a new one of 64 random bits in base 36.
-    pub(crate) fn grant(&self, host: &str) -> Result<Grant, GrantError> {
+    pub(crate) fn grant(&self, host: &str, random: &Random) -> Result<Grant, GrantError> {
         let (name, creation, is_known) = match self.take(host) {
             Some((name, creation)) => (name, creation, true),
             None => {
-                let random = base36(getrandom::u64()?);
-                (NodeName::new(&format!("{random}@{host}"))?, crate::kernel::identity::random_creation()?, false)
+                let name = base36(random.u64()?);
+                (NodeName::new(&format!("{name}@{host}"))?, random.creation()?, false)
             }
         };
         Ok(Grant { names: self.clone(), name, creation, is_known })
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     fn used(names: &GrantedNames, host: &str) -> Grant {
-        let mut grant = names.grant(host).unwrap();
+        let mut grant = names.grant(host, &Random::System).unwrap();
         grant.is_used();
         grant
     }
@@ -126,19 +128,19 @@ mod tests {
         assert_ne!(first.name(), second.name());
         let (name, creation) = (first.name().clone(), first.creation());
         drop(first);
-        assert_ne!(names.grant("other").unwrap().name(), &name);
-        let again = names.grant("h").unwrap();
+        assert_ne!(names.grant("other", &Random::System).unwrap().name(), &name);
+        let again = names.grant("h", &Random::System).unwrap();
         assert_eq!((again.name(), again.creation()), (&name, creation.wrapping_add(1).max(4)));
         // It is kept, also if the next node fails to prove itself.
         drop(again);
-        assert_eq!(names.grant("h").unwrap().name(), &name);
-        assert_ne!(names.grant("h").unwrap().name(), second.name());
+        assert_eq!(names.grant("h", &Random::System).unwrap().name(), &name);
+        assert_ne!(names.grant("h", &Random::System).unwrap().name(), second.name());
     }
 
     #[test]
     fn names_that_nobody_has_proved_himself_with_are_not_kept() {
         let names = GrantedNames::default();
-        drop(names.grant("h").unwrap());
+        drop(names.grant("h", &Random::System).unwrap());
         assert!(names.0.lock().free.is_empty());
         drop((0..GrantedNames::MOST + 10).map(|_| used(&names, "h")).collect::<Vec<_>>());
         assert_eq!(names.0.lock().free["h"].len(), GrantedNames::MOST);

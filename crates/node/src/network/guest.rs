@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use peerl_proto::node_name::NodeName;
 
 use crate::kernel::guest_name::{HostKind, STEM, name, number};
+use crate::kernel::random::Random;
 
 /// The names that a guest may have.
 #[derive(Debug)]
@@ -33,11 +34,14 @@ impl GuestNames {
     const REMEMBERED: usize = 1024;
 
     /// Reserves the first number that no other guest of this host has, from one on that depends on the host: so one guest
-    /// after another, each with a short life, has the same name.
-    pub(crate) fn reserve() -> Result<Self, getrandom::Error> {
-        let mut random = [0; 2];
-        getrandom::fill(&mut random)?;
-        let [random, step] = random;
+    /// after another, each with a short life, has the same name. Seeded numbers are those of a test, which is to depend on
+    /// nothing else.
+    pub(crate) fn reserve(random: &Random) -> Result<Self, getrandom::Error> {
+        let [number, step, ..] = random.u64()?.to_le_bytes();
+        if let Random::Seeded(_) = random {
+            return Ok(Self::new(number, step, None));
+        }
+        let random = number;
         let first = host_hash().unwrap_or(random);
         let reserved = (0..=u8::MAX).map(|offset| first.wrapping_add(offset)).find_map(|number| {
             let reservation = reservation(number).ok()?;
@@ -47,7 +51,11 @@ impl GuestNames {
             Some((number, reservation)) => (number, Some(reservation)),
             None => (first.wrapping_add(random % 8), None),
         };
-        Ok(Self { number, step: step | 1, numbers: Mutex::default(), _reservation: reservation })
+        Ok(Self::new(number, step, reservation))
+    }
+
+    fn new(number: u8, step: u8, reservation: Option<UnixDatagram>) -> Self {
+        Self { number, step: step | 1, numbers: Mutex::default(), _reservation: reservation }
     }
 
     /// The node's own name.
@@ -104,11 +112,12 @@ fn host_hash() -> Option<u8> {
 mod tests {
     use super::*;
     use crate::kernel::guest_name::is_guest;
+    use crate::kernel::random::Random;
     use std::collections::HashSet;
 
     #[test]
     fn every_name_is_tried_once() {
-        let names = GuestNames::reserve().unwrap();
+        let names = GuestNames::reserve(&Random::System).unwrap();
         for peer in ["a@10.0.0.1", "a@box"] {
             let peer = NodeName::new(peer).unwrap();
             let tried: Vec<NodeName> = names.candidates(&peer).collect();
@@ -122,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_name_that_was_free_is_the_next_first_one() {
-        let names = GuestNames::reserve().unwrap();
+        let names = GuestNames::reserve(&Random::System).unwrap();
         let (peer, other) = (NodeName::new("a@box").unwrap(), NodeName::new("b@box").unwrap());
         let third = names.candidates(&peer).nth(2).unwrap();
         names.was_free(&peer, &third);
@@ -132,7 +141,7 @@ mod tests {
 
     #[test]
     fn guests_of_one_host_have_different_names() {
-        let names: Vec<GuestNames> = (0..20).map(|_| GuestNames::reserve().unwrap()).collect();
+        let names: Vec<GuestNames> = (0..20).map(|_| GuestNames::reserve(&Random::System).unwrap()).collect();
         let numbers: HashSet<u8> = names.iter().map(|names| names.number).collect();
         assert_eq!(numbers.len(), names.len());
     }

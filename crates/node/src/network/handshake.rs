@@ -1,7 +1,7 @@
 //! Drives a handshake over a stream.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use peerl_proto::handshake::acceptor::{Caller, NamelessCaller};
@@ -12,6 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::granted_names::GrantError;
 use super::transport::Stream;
+use crate::kernel::clock;
+use crate::kernel::random::Random;
 
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,7 @@ pub(crate) async fn initiate(
     buffer: &mut BytesMut,
     local: LocalNode,
     peer: NodeName,
+    random: &Random,
     replaces: impl FnOnce() -> bool,
 ) -> Result<Initiated, Error> {
     let mut wire = Wire::new(stream, buffer, &local);
@@ -64,7 +67,7 @@ pub(crate) async fn initiate(
             None => return Ok(Initiated::Closed(handshake.closed())),
         };
         let out;
-        (handshake, out) = match handshake.receive(&message, challenge()?).map_err(HandshakeError::from)? {
+        (handshake, out) = match handshake.receive(&message, challenge(random)?).map_err(HandshakeError::from)? {
             Step::Next(next, out) => (next, out),
             Step::AnswerAlive(state) if replaces.take().is_some_and(|replaces| replaces()) => {
                 let (state, out) = state.replace();
@@ -103,6 +106,7 @@ pub(crate) async fn accept(
     stream: &mut Stream,
     buffer: &mut BytesMut,
     local: LocalNode,
+    random: &Random,
     decide: impl FnOnce(&mut Caller) -> Decision,
     name: impl FnOnce(&NamelessCaller) -> Result<(String, u32), GrantError>,
 ) -> Result<Accepted, Error> {
@@ -114,14 +118,14 @@ pub(crate) async fn accept(
             Some(message) => message,
             None => return Err(handshake.closed().into()),
         };
-        let step = match (handshake.receive(&message, challenge()?), decides.take()) {
+        let step = match (handshake.receive(&message, challenge(random)?), decides.take()) {
             (Ok(Step::Named(mut caller)), Some((decide, _))) => match decide(&mut caller) {
-                Decision::Answer(verdict) => caller.answer(verdict, challenge()?),
+                Decision::Answer(verdict) => caller.answer(verdict, challenge(random)?),
                 Decision::Refuse => Step::Dismissed(Some(caller.refuse())),
             },
             (Ok(Step::Nameless(caller)), Some((_, name))) => {
                 let (name, creation) = name(&caller)?;
-                caller.answer(&name, creation, challenge()?).map_err(HandshakeError::PeerName)?
+                caller.answer(&name, creation, challenge(random)?).map_err(HandshakeError::PeerName)?
             }
             (Ok(step), _) => step,
             (Err(refused), _) => {
@@ -151,9 +155,8 @@ pub(crate) async fn accept(
     }
 }
 
-/// 32 bits that nobody can foresee, of the operating system's generator.
-fn challenge() -> io::Result<u32> {
-    getrandom::u32().map_err(io::Error::other)
+fn challenge(random: &Random) -> io::Result<u32> {
+    random.u32().map_err(io::Error::other)
 }
 
 /// How long a silent peer has for an answer to the farewell.
@@ -169,7 +172,7 @@ struct Wire<'a> {
 
 impl<'a> Wire<'a> {
     fn new(stream: &'a mut Stream, buffer: &'a mut BytesMut, local: &LocalNode) -> Self {
-        let timer = SetupTimer::start(Instant::now(), SetupTimer::DEFAULT_STEP);
+        let timer = SetupTimer::start(clock::now(), SetupTimer::DEFAULT_STEP);
         Self { stream, buffer, reader: HandshakeReader::new(local.framing), timer }
     }
 
@@ -197,7 +200,7 @@ impl<'a> Wire<'a> {
     }
 
     async fn next(&mut self, waiting_for: &'static str) -> Result<Option<Bytes>, Error> {
-        self.timer.restart(Instant::now());
+        self.timer.restart(clock::now());
         let deadline = tokio::time::Instant::from_std(self.timer.deadline());
         loop {
             if let Some(message) = self.reader.next(self.buffer)? {

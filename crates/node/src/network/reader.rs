@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use super::state::Network;
 use super::transport::ReadHalf;
+use crate::kernel::clock;
 use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
 use crate::kernel::router::Routed;
@@ -46,7 +47,7 @@ async fn read_until_broken(
     stream: &mut dyn ReadHalf,
     buffer: BytesMut,
 ) -> NodeDownReason {
-    let mut half = ReceiveHalf::new(node.kernel.limits.channel, origin(node, connection), Instant::now(), buffer);
+    let mut half = ReceiveHalf::new(node.kernel.limits.channel, origin(node, connection), clock::now(), buffer);
     let mut message = Message::vacant();
     let mut spawns = Vec::new();
     let mut processor = Processor::new();
@@ -91,7 +92,7 @@ async fn read_until_broken(
             }
             // A connection that only serves does not spin where there are threads to wake: its peer may need the core.
             if answered > 1 || alone && served > 1 {
-                linger(stream).await;
+                linger(connection, stream).await;
             }
             if half.waiting_bytes() == 0 {
                 stream.readable().await;
@@ -133,7 +134,7 @@ fn origin(node: &Arc<Network>, connection: &Arc<Connection>) -> Origin {
 /// Waits for something to read while messages wait for fragments, and gives those up that wait for too long.
 async fn give_up_idle(half: &mut ReceiveHalf, connection: &Connection, stream: &mut dyn ReadHalf) {
     loop {
-        let messages = half.give_up_idle(Instant::now());
+        let messages = half.give_up_idle(clock::now());
         if messages > 0 {
             tracing::info!(peer = %connection.peer, messages, "gave up messages that have stopped in the middle");
         }
@@ -146,13 +147,13 @@ async fn give_up_idle(half: &mut ReceiveHalf, connection: &Connection, stream: &
 
 /// Yields until there is something to read, for a short time. To wake a sleeping thread takes longer than to read a message, and
 /// the peer's next ones are likely to come soon.
-async fn linger(stream: &mut dyn ReadHalf) {
-    let end = Instant::now() + LINGER;
-    while Instant::now() < end {
+async fn linger(connection: &Connection, stream: &mut dyn ReadHalf) {
+    let end = clock::now() + LINGER;
+    while clock::now() < end {
         tokio::select! {
             biased;
             () = stream.readable() => return,
-            () = tokio::task::yield_now() => {}
+            () = connection.outbox.wait(LINGER) => {}
         }
     }
 }
@@ -171,16 +172,16 @@ impl Processor {
     const KEPT: u32 = 64;
 
     fn new() -> Self {
-        Self { kept_until: Instant::now() }
+        Self { kept_until: clock::now() }
     }
 
     /// Yields to the thread that waits for this processor: the write that woke this one may have taken it from a peer that has more
     /// to send, and one read of many calls costs both less than many reads.
     fn give_way(&mut self) {
-        let start = Instant::now();
+        let start = clock::now();
         if start >= self.kept_until {
             std::thread::yield_now();
-            self.came_back(start, Instant::now());
+            self.came_back(start, clock::now());
         }
     }
 

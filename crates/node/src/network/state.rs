@@ -14,6 +14,7 @@ use super::epmd::PortMapper;
 use super::granted_names::{Grant, GrantError, GrantedNames};
 use super::guest::GuestNames;
 use super::transport::Transport;
+use crate::kernel::random::Random;
 use crate::kernel::state::Kernel;
 
 /// What all tasks share that connect to peers, or are connected.
@@ -26,6 +27,7 @@ pub(crate) struct Network {
     pub(crate) cookies: RwLock<HashMap<NodeName, Cookie>>,
     pub(crate) epmd: PortMapper,
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) random: Random,
     pub(crate) net_ticktime: Duration,
     pub(crate) attempts: Attempts,
     granted_names: GrantedNames,
@@ -41,6 +43,7 @@ pub(crate) struct NetworkSettings {
     pub(crate) cookie: Cookie,
     pub(crate) epmd: PortMapper,
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) random: Random,
     pub(crate) net_ticktime: Duration,
 }
 
@@ -54,6 +57,7 @@ impl Network {
             cookies: RwLock::default(),
             epmd: settings.epmd,
             transport: settings.transport,
+            random: settings.random,
             net_ticktime: settings.net_ticktime,
             attempts: Attempts::default(),
             granted_names: GrantedNames::default(),
@@ -77,7 +81,7 @@ impl Network {
     /// Gives a name to a peer that has none.
     pub(crate) fn grant_name(&self, host: &str) -> Result<Grant, GrantError> {
         loop {
-            let grant = self.granted_names.grant(host)?;
+            let grant = self.granted_names.grant(host, &self.random)?;
             // A node that had the name may have come back by it.
             if self.kernel.connections.get(grant.name().as_atom()).is_none() {
                 return Ok(grant);

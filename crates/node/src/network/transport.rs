@@ -5,6 +5,8 @@ mod tcp;
 
 pub use tcp::Tcp;
 
+pub use crate::kernel::connection::ShortWait;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +34,11 @@ pub trait Transport: Send + Sync + 'static {
     /// How the messages of a handshake are framed. OTP frames them with two bytes on TCP, and with four on TLS.
     fn framing(&self) -> Framing {
         Framing::Short
+    }
+
+    /// How the tasks of a connection wait for a moment, so that more is written or read at a time.
+    fn short_wait(&self) -> ShortWait {
+        ShortWait::Yield
     }
 }
 

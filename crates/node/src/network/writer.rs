@@ -1,12 +1,13 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use peerl_proto::connection::Batch;
 use peerl_proto::tick::{TickAction, TickTimer};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::state::Network;
+use crate::kernel::clock;
 use crate::kernel::connection::{Connection, WaitingSenders as Senders};
 use crate::kernel::event::NodeDownReason;
 
@@ -64,7 +65,7 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
             biased;
             () = connection.outbox.filled() => {}
             () = &mut tick => {
-                let now = Instant::now();
+                let now = clock::now();
                 match connection.outbox.poll(now) {
                     (TickAction::PeerDead, _) => return NodeDownReason::NetTickTimeout,
                     // It is queued, and written at once.
@@ -80,7 +81,7 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
 async fn silence(connection: &Connection) {
     loop {
         let end = connection.outbox.ticks(TickTimer::silence);
-        if end <= Instant::now() {
+        if end <= clock::now() {
             return;
         }
         tokio::time::sleep_until(end.into()).await;

@@ -60,7 +60,7 @@ impl Node {
     /// If the peer cannot be reached or does not answer; the BEAM's `pang`.
     pub async fn ping(&self, peer: &NodeName) -> Result<Duration, CallError> {
         self.inner.network.connect(peer).await?;
-        let started = std::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let question = Term::tuple([Term::atom("is_auth"), self.inner.kernel.identity.atom.clone().into()]);
         let answer: Atom = self.gen_call(("net_kernel", peer), &question).await?;
         if answer == "yes" { Ok(started.elapsed()) } else { Err(CallError::Erpc(answer.into())) }

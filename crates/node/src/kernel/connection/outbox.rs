@@ -1,6 +1,6 @@
 //! What waits to be written to a connection, and who waits for that.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use peerl_proto::channel::{MessageBuffer, Rename};
@@ -12,11 +12,14 @@ use peerl_term::RawTerm;
 use tokio::sync::Notify;
 
 use super::gathering::{Gathering, Senders};
+use super::short_wait::ShortWait;
+use crate::kernel::clock;
 
 /// The [`SendHalf`] of a connection between those who send and the task that writes.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
+    wait: ShortWait,
     /// There is something to write.
     filled: Notify,
     /// As much has been queued as is worth a system call.
@@ -29,6 +32,13 @@ pub(crate) struct Outbox {
     overflowed: Notify,
 }
 
+/// When a connection ticks, and how its tasks wait for each other.
+#[derive(Debug)]
+pub(crate) struct Timing {
+    pub(crate) ticks: TickTimer,
+    pub(crate) wait: ShortWait,
+}
+
 #[derive(Debug)]
 struct Queue {
     half: SendHalf,
@@ -36,10 +46,11 @@ struct Queue {
 }
 
 impl Outbox {
-    pub(crate) fn new(flags: DistributionFlags, rename: Option<Rename>, limit: usize, ticks: TickTimer) -> Self {
-        let half = SendHalf::new(flags, rename, limit, ticks);
+    pub(crate) fn new(flags: DistributionFlags, rename: Option<Rename>, limit: usize, timing: Timing) -> Self {
+        let half = SendHalf::new(flags, rename, limit, timing.ticks);
         Self {
             queue: Mutex::new(Queue { half, gathering: Gathering::default() }),
+            wait: timing.wait,
             filled: Notify::new(),
             gathered: Notify::new(),
             room: Notify::new(),
@@ -200,14 +211,19 @@ impl Outbox {
                     return;
                 }
             }
-            // The senders run meanwhile. No timer is as fine as this.
+            // The senders run meanwhile.
             senders = Senders::One;
             tokio::select! {
                 biased;
                 () = self.gathered.notified() => {}
-                () = tokio::task::yield_now() => {}
+                () = self.wait(Gathering::LONGEST) => {}
             }
         }
+    }
+
+    /// Waits once, for at most about this long, while others run.
+    pub(crate) async fn wait(&self, time: Duration) {
+        self.wait.pass(time).await;
     }
 
     /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. Says whether there was
@@ -228,13 +244,13 @@ impl Outbox {
 
     /// Something has been read, now. Says whether it is due for a tick, unless something else is written.
     pub(crate) fn has_read(&self, read: Traffic) -> bool {
-        let now = Instant::now();
+        let now = clock::now();
         self.queue.lock().half.has_read(now, read)
     }
 
     /// Something has been written, now. Gives the instant at which what is read meanwhile is due for an answer.
     pub(crate) fn has_written(&self, written: Traffic) -> Instant {
-        let now = Instant::now();
+        let now = clock::now();
         self.queue.lock().half.has_written(now, written)
     }
 
@@ -286,7 +302,8 @@ mod tests {
     const FLAGS: DistributionFlags = DistributionFlags::FULL_MEMBER;
 
     fn outbox() -> Outbox {
-        Outbox::new(FLAGS, None, 1 << 20, TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, 4))
+        let ticks = TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, 4);
+        Outbox::new(FLAGS, None, 1 << 20, Timing { ticks, wait: ShortWait::Yield })
     }
 
     fn pid(id: u32) -> Pid {

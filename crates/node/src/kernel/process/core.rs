@@ -3,8 +3,10 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use peerl_term::{Atom, Pid, Reference};
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
+use super::link::order;
 use super::{Aliases, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
 use crate::kernel::reason::Reason;
 
@@ -39,8 +41,8 @@ pub(crate) struct State {
     pub(crate) watchers: HashMap<MonitorId, Watcher>,
     /// The watcher that asked for this process to be spawned; apart, so that a remote call needs no table.
     pub(crate) spawner: Option<(Reference, Pid)>,
-    /// Whom this process monitors.
-    pub(crate) watched: HashMap<Reference, Watched>,
+    /// Whom this process monitors. The references are of this node, so that a quick hash will do.
+    pub(crate) watched: FxHashMap<Reference, Watched>,
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
     pub(crate) group_leader: Option<Pid>,
@@ -103,7 +105,7 @@ impl Core {
                 links: Links::default(),
                 watchers: HashMap::new(),
                 spawner: None,
-                watched: HashMap::new(),
+                watched: FxHashMap::default(),
                 names: Vec::new(),
                 aliases: Aliases::default(),
                 group_leader: None,
@@ -176,6 +178,9 @@ impl Core {
         state.ended = Some(reason.clone());
         state.mailbox.clear();
         let mut watchers: Vec<_> = state.watchers.drain().map(|(id, watcher)| (id.reference, watcher)).collect();
+        // The order does not depend on the hashes of a run: a simulation repeats itself.
+        watchers
+            .sort_unstable_by(|(one, a), (two, b)| order(&a.pid, &b.pid).then_with(|| one.words().cmp(two.words())));
         watchers.extend(state.spawner.take().map(|(reference, pid)| (reference, Watcher { pid, name: None })));
         let left = EndedState {
             links: state.links.take_where(|_| true),

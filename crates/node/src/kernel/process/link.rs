@@ -2,6 +2,7 @@
 //!
 //! Erlang docs: *Distribution Protocol*, section "New Link Protocol".
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
@@ -74,11 +75,17 @@ impl Links {
 
     /// Takes all entries out of processes for which the predicate holds; gives those that were active.
     pub(crate) fn take_where(&mut self, mut gone: impl FnMut(&Pid) -> bool) -> Vec<Pid> {
-        self.entries
-            .extract_if(|pid, _| gone(pid))
-            .filter_map(|(pid, link)| (link == Link::Active).then_some(pid))
-            .collect()
+        let taken = self.entries.extract_if(|pid, _| gone(pid));
+        let mut active: Vec<Pid> = taken.filter_map(|(pid, link)| (link == Link::Active).then_some(pid)).collect();
+        active.sort_unstable_by(order);
+        active
     }
+}
+
+/// An order of pids: signals to several processes are sent in it.
+pub(crate) fn order(one: &Pid, two: &Pid) -> Ordering {
+    let number = |pid: &Pid| (pid.creation, pid.serial, pid.id);
+    one.node.cmp(&two.node).then_with(|| number(one).cmp(&number(two)))
 }
 
 #[cfg(test)]

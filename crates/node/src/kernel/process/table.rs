@@ -81,15 +81,21 @@ impl ProcessTable {
         true
     }
 
+    /// The names, sorted.
     pub(crate) fn registered(&self) -> Vec<Atom> {
-        self.names.iter().map(|entry| entry.key().clone()).collect()
+        let mut names: Vec<Atom> = self.names.iter().map(|entry| entry.key().clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     pub(crate) fn len(&self) -> usize {
         self.processes.len()
     }
 
+    /// All processes, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Core>> {
-        self.processes.iter().map(|entry| entry.value().clone()).collect()
+        let mut all: Vec<_> = self.processes.iter().map(|entry| entry.value().clone()).collect();
+        all.sort_unstable_by_key(|process| pid_number(&process.pid));
+        all
     }
 }

@@ -1,8 +1,7 @@
 //! The log of the calls that peers make: a line for each at the level `info`, with its caller, function, time and outcome.
 
-use std::time::Instant;
-
 use peerl_term::{Atom, Term};
+use tokio::time::Instant;
 use tracing::Level;
 
 use crate::kernel::exception::{Class, Exception};

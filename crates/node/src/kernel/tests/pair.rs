@@ -11,7 +11,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_proto::tick::TickTimer;
 use peerl_term::{Atom, Origin, Pid, Reference, Term};
 
-use crate::kernel::connection::Connection;
+use crate::kernel::connection::{Connection, ShortWait, Timing};
 use crate::kernel::event::NodeDownReason;
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
@@ -158,8 +158,9 @@ fn connection(attempt: u64, from: &Kernel, to: &Kernel) -> Arc<Connection> {
     let established =
         Established { peer: to.identity.name.clone(), creation: to.identity.creation, flags, peer_flags: flags };
     let ticks = TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, TickTimer::DEFAULT_INTENSITY);
+    let timing = Timing { ticks, wait: ShortWait::Yield };
     let (peer, own) = (to.identity.atom.clone(), from.identity.name.clone());
-    let connection = Connection::new(AttemptId(attempt), peer, &established, own, &from.identity, ticks, &from.limits);
+    let connection = Connection::new(AttemptId(attempt), peer, &established, own, &from.identity, timing, &from.limits);
     Arc::new(connection)
 }
 

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the node runs an EPMD.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Embedded(Arc<Mutex<State>>);
+pub(crate) struct Embedded(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 enum State {

@@ -19,9 +19,10 @@ pub(super) struct Peeked<R> {
     result: Option<io::Result<()>>,
 }
 
-impl<R> Peeked<R> {
-    const BYTES: usize = 256;
+/// How many bytes are read to find out.
+const FIRST: usize = 256;
 
+impl<R> Peeked<R> {
     pub(super) fn new(inner: R) -> Self {
         Self { inner, first: Bytes::new(), result: None }
     }
@@ -30,7 +31,7 @@ impl<R> Peeked<R> {
 impl<R: AsyncRead + Send + Unpin> ReadHalf for Peeked<R> {
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.first.is_empty() && self.result.is_none() {
-            let mut bytes = [0; Self::BYTES];
+            let mut bytes = [0; FIRST];
             let mut bytes = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut bytes));
             self.first = Bytes::copy_from_slice(bytes.filled());
@@ -81,10 +82,11 @@ mod tests {
         writer.write_all(&sent).await.unwrap();
         half.readable().await;
         half.readable().await;
-        let mut received = vec![0; 10];
-        half.read_exact(&mut received).await.unwrap();
-        assert_eq!(half.read_buf(&mut received).await.unwrap(), 990, "one read gives the rest");
-        assert_eq!(received, sent);
+        let mut first = [0; 10];
+        half.read_exact(&mut first).await.unwrap();
+        let mut rest = Vec::with_capacity(4096);
+        assert_eq!(half.read_buf(&mut rest).await.unwrap(), 990, "one read gives the rest");
+        assert_eq!([&first[..], &rest].concat(), sent);
         assert_eq!(half.readable().now_or_never(), None);
     }
 

@@ -1,6 +1,6 @@
 //! The nodes of a fan-out, and how each of them does.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peerl_proto::node_name::NodeName;
@@ -41,7 +41,7 @@ impl From<watch::Receiver<Vec<NodeName>>> for Workers {
 #[derive(Debug)]
 pub(super) struct WorkerPool {
     source: Workers,
-    members: HashMap<NodeName, Member>,
+    members: BTreeMap<NodeName, Member>,
     window: usize,
     /// Since when nobody has been able to work.
     down_since: Option<Instant>,
@@ -75,7 +75,7 @@ impl WorkerPool {
     const MOST_SHARES: usize = 4;
 
     pub(super) fn new(source: Workers, window: usize) -> Self {
-        let mut pool = Self { source, members: HashMap::new(), window, down_since: None };
+        let mut pool = Self { source, members: BTreeMap::new(), window, down_since: None };
         pool.refresh();
         pool
     }
