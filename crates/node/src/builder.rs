@@ -194,7 +194,7 @@ impl NodeBuilder {
     }
 
     /// Derives what is random in this node from a number: challenges of handshakes, creations, names of guests. For tests that
-    /// are to run alike each time; peers can foresee the challenges of such a node.
+    /// are to run alike each time, on a [simulated network](crate::testing); peers can foresee the challenges of such a node.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self

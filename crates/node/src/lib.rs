@@ -38,6 +38,7 @@ mod process;
 mod rpc;
 mod start_error;
 mod system;
+pub mod testing;
 
 pub use builder::NodeBuilder;
 pub use kernel::event::{ConnectionId, LogEvent, NodeDownReason, NodeEvent, Visibility};
