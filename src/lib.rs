@@ -14,7 +14,7 @@
 //!
 //! A program starts a [`Node`], [calls](Node::call) functions of its peers, [exports](Node::export) functions for
 //! them to call, and spreads work over them with [`pmap`](Node::pmap). [`Process`] is for what has a pid and a
-//! mailbox.
+//! mailbox. [`testing`] has clusters in memory for its tests.
 //!
 //! ```no_run
 //! use peerl::{Exception, Mfa, Node};
@@ -32,6 +32,8 @@
 
 pub use peerl_node::*;
 
+pub mod testing;
+
 pub use peerl_discovery as discovery;
 pub use peerl_epmd as epmd;
 pub use peerl_otp as otp;
@@ -41,3 +43,7 @@ pub use peerl_term as term;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/how-to-test.md")]
+struct HowToTest;

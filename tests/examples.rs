@@ -57,6 +57,15 @@ fn pmap() {
 }
 
 #[test]
+fn cluster_in_memory() {
+    let epmd = Epmd::start();
+    let output = example("cluster_in_memory", &epmd).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("the sum of 1000 squares is 333833500, after"), "{printed}");
+}
+
+#[test]
 fn echo_process() {
     let epmd = Epmd::start();
     let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
