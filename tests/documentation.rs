@@ -1,4 +1,6 @@
-//! The documentation names what there is: each command and each function that a worker serves has its line.
+//! The documentation agrees with the code: commands, strategies, metrics, paths and links.
+
+use std::path::Path;
 
 use peerl_test_support::peerl_command;
 
@@ -11,7 +13,7 @@ fn every_command_is_in_the_reference() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        // What is indented further is the rest of the line before.
+        // Further indentation continues the previous line.
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
@@ -26,12 +28,66 @@ fn every_command_is_in_the_reference() {
 #[test]
 fn every_page_of_the_book_is_there() {
     let summary = include_str!("../docs/SUMMARY.md");
-    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let pages: Vec<&str> = summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     assert!(pages.len() > 5);
     for page in pages {
         assert!(docs.join(page).exists(), "docs/SUMMARY.md names {page}, which is not there");
     }
+}
+
+#[test]
+fn every_path_in_the_architecture_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["docs/architecture.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let names = text.split('`').skip(1).step_by(2).filter(|name| name.contains('/') && !name.contains(['*', ' ']));
+        let paths: Vec<&str> = names.filter(|name| name.starts_with("crates/") || name.starts_with("tests/")).collect();
+        assert!(!paths.is_empty(), "{page}");
+        for path in paths.iter().filter(|path| !path.contains("NAME")).flat_map(|path| alternatives(path)) {
+            assert!(root.join(&path).exists(), "{page} names {path}, which does not exist");
+        }
+    }
+}
+
+/// The paths of `a/{b,c}.rs`.
+fn alternatives(path: &str) -> Vec<String> {
+    match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
+        Some((before, (names, after))) => names.split(',').map(|name| format!("{before}{name}{after}")).collect(),
+        None => vec![path.to_owned()],
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let book = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = book.chain(["README.md", "CONTRIBUTING.md"].map(|name| root.join(name)));
+    let mut links = 0;
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(file.exists(), "{} links to {target}, which does not exist", page.display());
+            let has_heading =
+                heading.is_empty() || headings(&std::fs::read_to_string(&file).unwrap()).contains(&heading.to_owned());
+            assert!(has_heading, "{} links to {target}, a heading that does not exist", page.display());
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+/// The anchors of a page's headings.
+fn headings(page: &str) -> Vec<String> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix('#'));
+    let titles = lines.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let letters = |title: String| {
+        title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>()
+    };
+    titles.map(|title| letters(title).replace(' ', "-")).collect()
 }
 
 #[test]
@@ -45,7 +101,7 @@ fn every_strategy_is_in_the_table() {
 }
 
 #[test]
-fn every_figure_is_explained() {
+fn every_metric_is_explained() {
     let pages = [include_str!("../docs/discovery.md"), include_str!("../docs/admin-endpoint.md")].concat();
     let sources = [
         include_str!("../crates/discovery/src/mesh_metrics.rs"),

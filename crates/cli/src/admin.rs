@@ -1,21 +1,20 @@
-//! The admin endpoint: what a load balancer, a scraper or a script asks a running peerl over HTTP. There is none unless
-//! the user wants one.
+//! The admin endpoint: HTTP for load balancers, scrapers and scripts. It exists only on request.
 //!
 //! ```text
 //!   GET /healthz   can it work?                 ┐ open to all: load balancers have no token
 //!   GET /readyz    should it get work?          ┘
 //!   GET /nodes     with whom is it connected?   ┐
-//!   GET /metrics   figures for Prometheus       │ for those with the token
+//!   GET /metrics   metrics for Prometheus       │ for those with the token
 //!   POST /connect  connect with this node       ┘
 //! ```
 
 mod administered;
 pub use administered::{Administered, Check, NodeLists};
-mod figures;
 mod member;
+mod prometheus;
 pub use member::Member;
 mod readiness;
-pub use readiness::{Company, Readiness};
+pub use readiness::{PeerRequirement, Readiness};
 mod routes;
 
 use std::net::SocketAddr;
@@ -28,9 +27,9 @@ use tokio::net::TcpListener;
 use crate::failure::Failure;
 use crate::http::{self, Access, Limits, Server, Token};
 use crate::settings::{Settings, warn_of_former_name};
-use figures::Figures;
+use prometheus::Prometheus;
 
-/// Whether and where there is an admin endpoint.
+/// The options of the admin endpoint.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AdminOptions {
     /// Answer over HTTP (/healthz, /readyz, /nodes, /metrics, /connect) at this address. One that others can reach needs
@@ -51,27 +50,27 @@ pub struct AdminOptions {
     #[arg(long, value_name = "FILE", hide = true, conflicts_with = "admin_token_file")]
     control_token_file: Option<PathBuf>,
 
-    /// Be ready without any peer when discovery answers and finds no nodes at all. Otherwise /readyz waits until a peer
-    /// is connected, or discovery lists this very node and no other.
+    /// Be ready without any peer when discovery succeeds but finds no nodes. Otherwise /readyz waits until a peer is
+    /// connected, or discovery lists this node and no other.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     alone_ok: Option<bool>,
 }
 
 impl AdminOptions {
-    /// Whether the node needs others to be ready.
-    pub fn company(&self, settings: &Settings) -> Company {
+    /// Whether the node needs peers to be ready.
+    pub fn peer_requirement(&self, settings: &Settings) -> PeerRequirement {
         match self.alone_ok.or(settings.alone_ok).unwrap_or_default() {
-            true => Company::Optional,
-            false => Company::Required,
+            true => PeerRequirement::Optional,
+            false => PeerRequirement::Required,
         }
     }
 
-    /// Listens, if an endpoint is wanted; until it [serves](Reserved::serve), those who connect wait. From here on what
-    /// happens is counted.
+    /// Starts to listen, if the endpoint is enabled; clients wait until it [serves](Reserved::serve). Metrics are
+    /// recorded from here on.
     ///
     /// # Errors
-    /// If the address is one that others can reach and there is no token, if it cannot be had, or if the token cannot
-    /// be read.
+    /// If other hosts can reach the address and there is no token, the address is not available, or the token is
+    /// unreadable.
     pub async fn reserve(&self, settings: &Settings) -> Result<Option<Reserved>, Failure> {
         if self.control.is_some() {
             warn_of_former_name("--control", "--admin");
@@ -88,36 +87,35 @@ impl AdminOptions {
             Some(token) => Access::Token(Arc::new(token)),
             None if address.ip().is_loopback() => Access::ThisHost,
             None => {
-                let problem =
-                    format!("the admin endpoint at {address} could be reached by others, and there is no token");
+                let problem = format!("other hosts can reach the admin endpoint at {address}, and there is no token");
                 return Err(Failure::usage(problem).hint("give one with --admin-token-file, or use 127.0.0.1"));
             }
         };
         let cannot = |error| Failure::new(format!("the admin endpoint cannot listen at {address}: {error}"));
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
-        Ok(Some(Reserved { listener, address, access, figures: Figures::install()? }))
+        Ok(Some(Reserved { listener, address, access, prometheus: Prometheus::install()? }))
     }
 }
 
-/// The address of an admin endpoint that does not serve yet.
+/// An admin endpoint that listens, but does not serve yet.
 pub struct Reserved {
     listener: TcpListener,
     address: SocketAddr,
     access: Access,
-    figures: Figures,
+    prometheus: Prometheus,
 }
 
 impl Reserved {
-    /// Where the endpoint is.
+    /// The address of the endpoint.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves, until the server is dropped, what is to be administered.
+    /// Serves until the server is dropped.
     pub fn serve(self, administered: Arc<dyn Administered>) -> Server {
         let with_token = matches!(self.access, Access::Token(_));
         tracing::info!(address = %self.address, token = with_token, "the admin endpoint is open");
-        http::serve(self.listener, routes::router(administered, self.access, self.figures), Limits::default())
+        http::serve(self.listener, routes::router(administered, self.access, self.prometheus), Limits::default())
     }
 }

@@ -1,4 +1,4 @@
-//! What comes of an item of a job.
+//! The result of an item.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use peerl_node::NodeName;
 
 use crate::items::Item;
 
-/// An answer for one item.
+/// The answer for one item.
 #[derive(Debug)]
 pub struct Answer<T> {
-    /// The item's place in the whole job.
+    /// The item's index.
     pub index: usize,
     /// The item.
     pub item: Item,
-    /// The node that gave it.
+    /// The node that answered, if any.
     pub node: Option<NodeName>,
-    /// How long it took.
+    /// The duration.
     pub elapsed: Duration,
-    /// The value, or why there is none.
+    /// The value, or the error.
     pub result: T,
 }

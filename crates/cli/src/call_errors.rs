@@ -1,5 +1,4 @@
-//! What the errors of calls mean, told with what the called nodes know: the function that is missing and the nearest one, or
-//! Elixir's own words.
+//! Explains errors of calls with information from the called nodes: the nearest existing function, or Elixir's text.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,32 +12,32 @@ use crate::exception::{Function, is_elixirs, undefined};
 use crate::explain;
 use crate::failure::Failure;
 
-/// Says what the errors of the calls of a function mean. The nodes are asked what they know of exceptions; what will not
-/// be otherwise the next time, once.
+/// Explains the errors of calls of one function. Nodes are asked about exceptions; answers that cannot change are
+/// cached.
 pub struct CallErrors {
     node: Node,
     called: Function,
     syntax: Syntax,
-    known: Mutex<Known>,
+    known: Mutex<Cache>,
 }
 
-/// What nodes have said.
+/// Answers of nodes.
 #[derive(Default)]
-struct Known {
+struct Cache {
     undefined: HashMap<(NodeName, Function), Failure>,
     without_elixir: HashSet<NodeName>,
 }
 
 impl CallErrors {
-    /// The most functions of nodes that are kept in mind: each argument may name another one.
+    /// The most functions per cache: every argument may name another function.
     const KNOWN: usize = 256;
 
-    /// Of calls that this node makes; terms are shown in this syntax.
+    /// Makes one for calls by this node; terms are formatted in this syntax.
     pub fn new(node: Node, called: Function, syntax: Syntax) -> Self {
         Self { node, called, syntax, known: Mutex::default() }
     }
 
-    /// Says what an error of a call of a node means, if it was one node's.
+    /// Explains the error of a call, with the node's information if it is that node's.
     pub async fn explain(&self, peer: Option<&NodeName>, error: CallError) -> Failure {
         match (error, peer) {
             (CallError::Exception(exception), Some(peer)) => self.exception(peer, &exception).await,
@@ -76,22 +75,22 @@ impl CallErrors {
         failure
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Cache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The node at which the function was called.
+/// The node that was called.
 struct Peer<'a> {
     node: &'a Node,
     name: &'a NodeName,
 }
 
 impl Peer<'_> {
-    /// How long it has to say what it knows.
+    /// The time-out of a node's explanation.
     const LIMIT: Duration = Duration::from_secs(3);
 
-    /// The most lines of a stack.
+    /// The most lines of a stack trace.
     const STACK: usize = 5;
 
     async fn ask<T: DeserializeOwned + 'static>(
@@ -118,7 +117,7 @@ impl Peer<'_> {
         matches!(machine, Some(Term::List(name)) if name.to_text().as_deref() == Some("peerl"))
     }
 
-    /// The banner and the beginning of the stack, if the node has Elixir.
+    /// The banner and the top of the stack trace, if the node has Elixir.
     async fn formatted_by_elixir(&self, exception: &Exception) -> Option<Failure> {
         let class = Term::atom(match exception.class {
             Class::Error => "error",
@@ -134,7 +133,7 @@ impl Peer<'_> {
         Some(stack.lines().filter(|line| !line.trim().is_empty()).take(Self::STACK).fold(failure, Failure::detail))
     }
 
-    /// Says that a function is not there, and which one may have been meant.
+    /// Reports a missing function, and the one that was likely meant.
     async fn has_no(&self, function: &Function, called: &Function) -> Failure {
         let is_peerl = self.is_peerl().await;
         let there = if is_peerl {
@@ -163,7 +162,7 @@ impl Peer<'_> {
                 );
                 return Failure::new(format!("{message}: it has no module {}", function.module)).hint(hint);
             }
-            // The node has gone, or has no answer in time.
+            // The node is gone or does not answer in time.
             Err(_) => return Failure::new(message),
         };
         let there = there.into_iter().map(|(module, name, arity)| Function { module, name, arity });
@@ -179,14 +178,14 @@ impl Peer<'_> {
     }
 }
 
-/// The function whose name is most like this one's, if any is.
+/// The function with the most similar name, if any.
 fn nearest(wanted: &Function, there: impl Iterator<Item = Function>) -> Option<Function> {
     const LIKE: f64 = 0.8;
     let text = |function: &Function| format!("{}:{}", function.module, function.name);
     let wanted_text = text(wanted);
     let likeness = |function: &Function| {
         let alike = strsim::jaro_winkler(&wanted_text, &text(function));
-        // In a module of its own, the name of the function counts alone.
+        // Within the same module, only the function's name counts.
         let names = strsim::jaro_winkler(&wanted.name, &function.name);
         if function.module == wanted.module { names } else { alike.min(names) }
     };
@@ -195,7 +194,7 @@ fn nearest(wanted: &Function, there: impl Iterator<Item = Function>) -> Option<F
         .map(|function| (likeness(&function), function))
         .filter(|(alike, _)| *alike >= LIKE)
         .max_by(|(one, a), (other, b)| {
-            // Of several arities the nearest one.
+            // Of several arities, the nearest.
             one.total_cmp(other).then_with(|| b.arity.abs_diff(wanted.arity).cmp(&a.arity.abs_diff(wanted.arity)))
         })
         .map(|(_, function)| function)

@@ -1,4 +1,4 @@
-//! The result of a page's checksum, from whatever function took it.
+//! The checksum of a page, by any function.
 
 use peerl_term::text::Syntax;
 use peerl_term::{Map, Term};
@@ -11,27 +11,27 @@ use crate::output::{MAX_CELL, shortened};
 use crate::page_client::{Page, PageError, Sum};
 use crate::results::Shown;
 
-/// What fetching a page here gives.
+/// The result of fetching a page locally.
 pub type ClientAnswer = Result<Page, PageError>;
 
 /// A line of the results file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChecksumRecord {
-    /// The URL as it was given.
+    /// The URL as given.
     pub url: String,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// The sum in lower-case hexadecimal, if all is well.
+    /// The sum in lower-case hexadecimal, if there is one.
     pub sha256: Option<String>,
     /// The size of the body.
     pub bytes: Option<u64>,
-    /// The node that did the work; none if it was done here.
+    /// The node that did the work; `None` if it was done locally.
     pub node: Option<String>,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub ms: u64,
-    /// What went wrong.
+    /// The error.
     pub error: Option<String>,
-    /// Whether no node could be asked, so that this says nothing of the page.
+    /// Whether no node answered, so that the error is not about the page.
     #[serde(skip)]
     pub unanswered: bool,
 }
@@ -61,7 +61,7 @@ impl Shown for ChecksumRecord {
 }
 
 impl ChecksumRecord {
-    /// Makes a record of a page that was fetched here.
+    /// Makes a record of a page that was fetched locally.
     pub fn of_client(answer: Answer<ClientAnswer>) -> Self {
         let mut record = Self::empty(&answer);
         match answer.result {
@@ -72,7 +72,7 @@ impl ChecksumRecord {
     }
 
     /// Makes a record of a function's value: of peerl's workers (`#{status, sha256, …}`, `{error, #{message}}`), of
-    /// the `fetch` that they stand in for (`{ok, Url, Sum}`, `{error, Url, Reason}`), or just a sum.
+    /// the `fetch` that they replace (`{ok, Url, Sum}`, `{error, Url, Reason}`), or only a sum.
     pub fn of_call(answer: Answer<Result<Term, ItemError>>) -> Self {
         let mut record = Self::empty(&answer);
         match answer.result {
@@ -85,7 +85,7 @@ impl ChecksumRecord {
         record
     }
 
-    /// Makes a record of a page that no node was asked about, or of none that answered.
+    /// Makes a record of a page for which no node answered.
     pub fn failed(url: &str, why: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -148,14 +148,14 @@ impl ChecksumRecord {
     fn fill(&mut self, status: Option<u16>, bytes: Option<u64>, sha256: String) {
         (self.status, self.bytes) = (status, bytes);
         match status {
-            // The sum of a server's apology is of no use to anybody.
+            // The sum of an error page is useless.
             Some(status) if !(200..300).contains(&status) => self.error = Some(status_words(status)),
             _ => self.sha256 = Some(sha256),
         }
     }
 }
 
-/// A sum in hexadecimal of either case, or its 32 bytes.
+/// A sum as hexadecimal of either case, or as 32 bytes.
 fn sum(term: &Term) -> Option<String> {
     if let Some(bytes) = term.as_binary().filter(|bytes| bytes.len() == 32) {
         return Some(Sum(<[u8; 32]>::try_from(&bytes[..]).ok()?).to_string());

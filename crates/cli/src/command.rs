@@ -79,7 +79,7 @@ pub(crate) fn parser() -> clap::Command {
     Arguments::command()
 }
 
-/// Runs the command line, and gives the exit code.
+/// Runs the command line; returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
     if completions::answer(parser) {
         return Status::Success;
@@ -94,9 +94,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
         Ok(arguments) => arguments,
         Err(error) => {
             if let Some(failure) = defaults.explain(&error) {
-                return told(&failure);
+                return report(&failure);
             }
-            // The reader of the help may have gone away.
+            // The reader of the help may have closed the pipe.
             let _ = error.print();
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Success,
@@ -104,11 +104,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Status {
             };
         }
     };
-    sources.and_then(|sources| execute(arguments, &sources)).unwrap_or_else(|failure| told(&failure))
+    sources.and_then(|sources| execute(arguments, &sources)).unwrap_or_else(|failure| report(&failure))
 }
 
-/// Tells of a failure, and gives its exit code.
-fn told(failure: &Failure) -> Status {
+/// Prints a failure; returns its exit code.
+fn report(failure: &Failure) -> Status {
     if !failure.is_silent() {
         let _ = writeln!(std::io::stderr(), "peerl: {failure}");
         for line in failure.details() {
@@ -118,7 +118,7 @@ fn told(failure: &Failure) -> Status {
     failure.status()
 }
 
-/// The file with settings that the arguments or the environment name: it says what the other arguments are by default.
+/// The configuration file named by the arguments or the environment: it provides the defaults of the other arguments.
 fn config_file(arguments: &[OsString]) -> Option<PathBuf> {
     let options = arguments.iter().take_while(|argument| *argument != "--");
     let mut found = None;
@@ -133,7 +133,7 @@ fn config_file(arguments: &[OsString]) -> Option<PathBuf> {
     found.or_else(|| std::env::var_os("PEERL_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from))
 }
 
-/// Only `web` has a port at the address to listen on.
+/// Only `web` has a port in its listening address.
 fn refuse_port(listen: Listen) -> Result<(), Failure> {
     match listen.port {
         None => Ok(()),
@@ -182,7 +182,7 @@ fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
             Command::Completions(_) | Command::Man(_) => Ok(Status::Success),
         }
     });
-    // A resolver that hangs in a thread of its own must not keep the command from ending.
+    // A resolver that hangs in a thread must not keep the command from ending.
     runtime.shutdown_background();
     status
 }

@@ -1,4 +1,4 @@
-//! What the exception of a call is: of a function that does not exist, or one of Elixir's.
+//! Classifies the exception of a call: of a missing function, or of Elixir.
 
 mod elixir;
 
@@ -18,7 +18,7 @@ pub struct Function {
     pub arity: usize,
 }
 
-/// Erlang's way of writing it.
+/// In Erlang's notation.
 impl std::fmt::Display for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = |atom: &Atom| Syntax::Erlang.display(&Term::Atom(atom.clone())).to_string();
@@ -26,7 +26,7 @@ impl std::fmt::Display for Function {
     }
 }
 
-/// The function that does not exist, if this is the exception of a call of one.
+/// The missing function, if the exception is about one.
 pub fn undefined(exception: &Exception) -> Option<Function> {
     if exception.class != Class::Error || !exception.reason.is_atom("undef") {
         return None;
@@ -43,7 +43,7 @@ pub fn undefined(exception: &Exception) -> Option<Function> {
     }
 }
 
-/// Whether Elixir's way of telling an exception is the one for the user.
+/// Whether the exception should be formatted like Elixir does.
 pub fn is_elixirs(exception: &Exception, syntax: Syntax) -> bool {
     syntax == Syntax::Elixir || elixir::is_struct(&exception.reason)
 }

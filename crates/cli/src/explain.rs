@@ -1,4 +1,4 @@
-//! What went wrong, in words for the command line: each class of error with a hint of its own.
+//! Error messages of the command line, each class of error with its own hint.
 
 use peerl_discovery::{IdentityError, Obstacle, StrategyError};
 use peerl_node::{CallError, Class, ConnectError, CookieFileError, ErrorChain, Exception, Loss, Node, StartError};
@@ -78,7 +78,7 @@ impl From<ConnectError> for Failure {
                 other => Failure::new(format!("{peer} cannot be found: {}", ErrorChain(other))),
             },
             ConnectError::UnknownNode(peer) => {
-                Failure::new(format!("there is no node {}: the EPMD at {} does not know it", peer, peer.host()))
+                Failure::new(format!("there is no node {}: it is not registered at the EPMD of {}", peer, peer.host()))
                     .hint(format!("`peerl names {}` lists those that it knows", peer.host()))
             }
             ConnectError::Io { peer, port, source } => {
@@ -109,14 +109,14 @@ impl From<ConnectError> for Failure {
                 other => Failure::new(format!("{peer} did not accept the connection: {}", ErrorChain(other))),
             },
             ConnectError::NoGuestName(_) => {
-                Failure::from_error(&error).hint("end some of them, or give this node a name of its own with --name or --sname")
+                Failure::from_error(&error).hint("end some of them, or name this node with --name or --sname")
             }
             _ => Failure::from_error(&error),
         }
     }
 }
 
-/// Why one node could not be made to connect with another: the same words as for a node that peerl itself cannot connect.
+/// Why a node cannot connect to a peer, in the same words as for peerl's own connections.
 pub fn obstacle(obstacle: &Obstacle) -> Failure {
     match obstacle {
         Obstacle::Seen(error) => ConnectError::clone(error).into(),
@@ -156,7 +156,7 @@ impl From<OutFileError> for Failure {
         let failure = Failure::from_error(&error);
         match &error {
             OutFileError::Exists { .. } => {
-                failure.hint("go on with it with --resume, give --out another name, or remove it")
+                failure.hint("continue it with --resume, give --out another name, or remove it")
             }
             OutFileError::NoHeader { .. } | OutFileError::NoRecord { .. } | OutFileError::OtherVersion { .. } => {
                 failure.hint("give --out another name")
@@ -170,7 +170,7 @@ impl From<OutFileError> for Failure {
     }
 }
 
-/// What can be done when a strategy fails.
+/// A hint for a failed strategy.
 pub fn discovery_hint(error: &StrategyError) -> Option<String> {
     Some(match error {
         StrategyError::NoCredentials { .. } => {
@@ -212,7 +212,7 @@ pub fn discovery_hint(error: &StrategyError) -> Option<String> {
                 .to_owned()
         }
         StrategyError::TaskMetadata { .. } => {
-            "is this a task of ECS? If it is not, say which cluster, service or revision instead of @mine".to_owned()
+            "is this a task of ECS? If it is not, give the cluster, service or revision instead of @mine".to_owned()
         }
         StrategyError::Unnamed { .. } => {
             "choose another host=… or basename=…; tasks need the network mode awsvpc for an address of their own"
@@ -222,17 +222,17 @@ pub fn discovery_hint(error: &StrategyError) -> Option<String> {
     })
 }
 
-/// What a call that failed has to say, with terms in the given syntax.
+/// The message for a failed call, with terms in this syntax.
 pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failure {
     match error {
         CallError::Connect(error) => error.into(),
         CallError::NodeDown => Failure::new(format!("the connection to {peer} ended before the answer came: the peer or its host closed it"))
             .hint("the node may have died; its log says more"),
         CallError::Disconnected(reason) => Failure::new(format!("peerl ended the connection to {peer}: {reason}"))
-            .hint("nobody knows whether the call was made"),
+            .hint("the call may or may not have been made"),
         CallError::AnswerLost { loss: Loss::TooLarge, bytes } => {
-            Failure::new(format!("the answer of {peer} has {bytes} bytes, and peerl takes less"))
-                .hint("let it take more with --max-message")
+            Failure::new(format!("the answer of {peer} has {bytes} bytes, which exceeds peerl's limit"))
+                .hint("raise the limit with --max-message")
         }
         CallError::Timeout(time) => {
             Failure::new(format!("no answer from {peer} within {}", humantime::format_duration(time)))
@@ -256,19 +256,19 @@ pub fn call(error: CallError, called: &str, peer: &str, syntax: Syntax) -> Failu
             "{peer} takes no calls: this kind of node (a C node, Jinterface) spawns no processes for others, and nothing \
              there answers at rex"
         ))
-        .hint("its program must answer messages of ei_rpc; if it takes long to, give it longer with --timeout"),
+        .hint("its program must answer messages of ei_rpc; for a slow one, raise --timeout"),
         CallError::NotSpawned(reason) if reason == "noconnection" => {
-            Failure::new(format!("{peer} did not take the call")).hint("it is shutting down")
+            Failure::new(format!("{peer} refused the call")).hint("it is shutting down")
         }
         CallError::NotSpawned(reason) => {
-            Failure::new(format!("{peer} did not take the call: {reason}"))
-                .hint("it is busy, or takes no message that large")
+            Failure::new(format!("{peer} refused the call: {reason}"))
+                .hint("it is busy, or does not accept a message of this size")
         }
         other => Failure::new(other),
     }
 }
 
-/// An exception as the shells of Erlang and Elixir begin theirs.
+/// An exception, formatted like in the shells of Erlang and Elixir.
 pub fn exception(exception: &Exception, syntax: Syntax) -> Failure {
     if exception::is_elixirs(exception, syntax) {
         return Failure::new(exception::banner(exception));
@@ -285,7 +285,7 @@ pub fn exception(exception: &Exception, syntax: Syntax) -> Failure {
     }
 }
 
-/// The stack of an exception, one call a line.
+/// A stack trace, one call per line.
 pub fn stack_lines(stack: &Term, syntax: Syntax) -> Vec<String> {
     stack.as_list().unwrap_or_default().iter().map(|frame| syntax.display(frame).to_string()).collect()
 }
@@ -293,7 +293,7 @@ pub fn stack_lines(stack: &Term, syntax: Syntax) -> Vec<String> {
 /// Connects to those of these nodes that can be reached.
 ///
 /// # Errors
-/// If none can be: what is wrong with the first.
+/// The error of the first node, if none can be reached.
 pub async fn reachable(node: &Node, peers: Vec<peerl_node::NodeName>) -> Result<Vec<peerl_node::NodeName>, Failure> {
     let attempts = peers.into_iter().map(|peer| async move {
         let result = node.connect(&peer).await;
@@ -316,7 +316,7 @@ pub async fn reachable(node: &Node, peers: Vec<peerl_node::NodeName>) -> Result<
     }
 }
 
-/// The operating system's words without the number of the error.
+/// The operating system's message without the error number.
 pub fn os_words(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {

@@ -1,4 +1,4 @@
-//! How a command fails: one line for people, and an exit code for scripts.
+//! The failure of a command: a line for people and an exit code for scripts.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use peerl_node::ErrorChain;
 
 use crate::printable::printable;
 
-/// Why a command failed, what can be done about it, and the exit code.
+/// Why a command failed, a hint, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     message: String,
@@ -20,19 +20,19 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Status {
-    /// All is well.
+    /// The command succeeded.
     Success = 0,
     /// The command failed.
     Failed = 1,
     /// A part of the work failed.
     Partial = 2,
-    /// The command line, the environment or the configuration file makes no sense (`EX_USAGE`).
+    /// The command line, the environment or the configuration file is invalid (`EX_USAGE`).
     Usage = 64,
-    /// The terminal has gone (SIGHUP), in the way of shells.
+    /// The terminal was closed (SIGHUP); the number is the shells'.
     HungUp = 129,
-    /// The user pressed Ctrl-C (SIGINT), in the way of shells.
+    /// The user pressed Ctrl-C (SIGINT); the number is the shells'.
     Interrupted = 130,
-    /// Somebody wanted it to end (SIGTERM), in the way of shells.
+    /// The process was terminated (SIGTERM); the number is the shells'.
     Terminated = 143,
 }
 
@@ -53,43 +53,43 @@ impl Failure {
         Self::new(ErrorChain(error))
     }
 
-    /// The user asked for something that makes no sense.
+    /// The request is invalid.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self { status: Status::Usage, ..Self::new(message) }
     }
 
-    /// The command failed, and there is nobody to tell: whoever read the output has gone away.
+    /// The command failed, but the reader of its output is gone, so nothing is printed.
     pub fn silent() -> Self {
         Self::new("")
     }
 
-    /// What went wrong, without the hint.
+    /// The message, without the hint.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether nothing is printed.
     pub fn is_silent(&self) -> bool {
         self.message.is_empty()
     }
 
-    /// A signal has ended the work; it says which exit code that has.
+    /// A signal ended the work; it determines the exit code.
     pub fn interrupted(message: impl fmt::Display, signal: impl Into<Status>) -> Self {
         Self { status: signal.into(), ..Self::new(message) }
     }
 
-    /// Says what can be done about it.
+    /// Adds a hint.
     pub fn hint(self, hint: impl fmt::Display) -> Self {
         Self { hint: Some(hint.to_string()), ..self }
     }
 
-    /// Adds a line that follows the first one, as of a stack.
+    /// Adds a further line, such as one of a stack trace.
     pub fn detail(mut self, line: &str) -> Self {
         self.details.push(one_line(line));
         self
     }
 
-    /// The lines that follow the first one.
+    /// The further lines.
     pub fn details(&self) -> &[String] {
         &self.details
     }
@@ -100,7 +100,7 @@ impl Failure {
     }
 }
 
-/// One line, whatever the message holds.
+/// A single line, whatever the message contains.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&one_line(&self.message))?;

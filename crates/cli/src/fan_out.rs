@@ -1,4 +1,4 @@
-//! Spreading the items of a job over the nodes of a cluster.
+//! Spreads items over the nodes of a cluster.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use tokio::sync::{broadcast, watch};
 
 use crate::answer::Answer;
 use crate::call_errors::CallErrors;
+use crate::command_node::{self, Role};
 use crate::exception::Function;
 use crate::explain;
 use crate::failure::Failure;
 use crate::item_error::{ItemError, explained};
 use crate::items::Item;
-use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 
-/// Which nodes have to do with a command.
+/// The nodes for a command.
 #[derive(Args, Clone, Debug, Default)]
 pub struct PeerOptions {
     /// A node; may be given several times [default: `node` of peerl.toml, or PEERL_NODE].
@@ -37,10 +37,10 @@ pub struct PeerOptions {
 }
 
 impl PeerOptions {
-    /// The strategies that are asked for, the nodes that are named being one.
+    /// The requested strategies; named nodes count as one.
     ///
     /// # Errors
-    /// If one makes no sense.
+    /// If one is invalid.
     pub fn strategies(&self, settings: &Settings) -> Result<Vec<Arc<dyn Strategy>>, Failure> {
         let mut specs = self.discover.clone();
         let mut nodes: Vec<String> = self.nodes.iter().map(ToString::to_string).collect();
@@ -57,12 +57,13 @@ impl PeerOptions {
     /// Finds the nodes, once.
     ///
     /// # Errors
-    /// If a strategy makes no sense, all fail, or none finds anybody.
+    /// If a strategy is invalid, all fail, or none finds nodes.
     pub async fn find(&self, settings: &Settings) -> Result<Peers, Failure> {
         Ok(self.find_by_each(settings).await?.peers)
     }
 
-    /// The nodes that are found soon; if there are none, names like theirs, of which only the kind of the host counts.
+    /// The nodes that are found quickly; if there are none, names like theirs, of which only the kind of the host
+    /// matters.
     pub async fn known(&self, settings: &Settings) -> Vec<NodeName> {
         const SOON: Duration = Duration::from_secs(5);
         if let Ok(Ok(found)) = tokio::time::timeout(SOON, self.find(settings)).await {
@@ -77,7 +78,7 @@ impl PeerOptions {
         self.nodes.iter().cloned().chain(alike).collect()
     }
 
-    /// Finds the nodes, once, and says which strategies found none. Each of these has a warning.
+    /// Finds the nodes, once, and lists the strategies that found none, with a warning for each.
     ///
     /// # Errors
     /// As [`find`](Self::find).
@@ -101,7 +102,7 @@ impl PeerOptions {
             }
             found.failed.push(name.to_owned());
         }
-        // If nothing is found, one of them is the command's error.
+        // If nothing is found, one of them becomes the command's error.
         let told = usize::from(found.peers.is_empty());
         for failure in failures.iter().skip(told) {
             tracing::warn!("{failure}");
@@ -120,7 +121,7 @@ impl PeerOptions {
     }
 }
 
-/// The nodes that strategies found.
+/// The result of the strategies.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// The nodes.
@@ -129,7 +130,7 @@ pub struct Found {
     pub failed: Vec<String>,
 }
 
-/// Says that a strategy finds no nodes, and what it asked.
+/// The message that a strategy finds no nodes, with its question.
 pub fn nothing_found(strategy: &str, asked: &str) -> String {
     match asked {
         "" => format!("{strategy} finds no nodes"),
@@ -137,7 +138,7 @@ pub fn nothing_found(strategy: &str, asked: &str) -> String {
     }
 }
 
-/// Says why a strategy failed.
+/// The message for a failed strategy.
 pub fn discovery_failure(name: &str, error: peerl_discovery::StrategyError) -> Failure {
     match error {
         peerl_discovery::StrategyError::Epmd { errors } if errors.len() == 1 => {
@@ -153,15 +154,15 @@ pub fn discovery_failure(name: &str, error: peerl_discovery::StrategyError) -> F
     }
 }
 
-/// How the work is done.
+/// The options for the work.
 #[derive(Args, Clone, Debug)]
 pub struct WorkOptions {
-    /// How many items each node works on at a time. While a node is down, the others work on its share, but none on more
+    /// How many items each node works on at a time. While a node is down, the others take its share, but none takes more
     /// than four times this number.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: u32,
 
-    /// The time that an item may take.
+    /// The time-out of an item.
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub timeout: Span,
 
@@ -171,11 +172,11 @@ pub struct WorkOptions {
 }
 
 /// The nodes that work for a command, and the command's own.
-pub struct Crew {
+pub struct WorkerNodes {
     /// The command's node.
     pub node: Node,
     workers: watch::Receiver<Vec<NodeName>>,
-    _recruiting: Option<Running>,
+    _reconciler: Option<Running>,
 }
 
 /// A function that a worker must serve.
@@ -189,32 +190,32 @@ pub struct RequiredFunction {
     pub arity: u64,
 }
 
-impl Crew {
-    /// A crew of nodes that are known.
+impl WorkerNodes {
+    /// A set of known nodes.
     pub fn of(node: Node, workers: Vec<NodeName>) -> Self {
-        Self { node, workers: watch::channel(workers).1, _recruiting: None }
+        Self { node, workers: watch::channel(workers).1, _reconciler: None }
     }
 
-    /// Finds the workers, starts a node, and connects them. Those that come later join in.
+    /// Finds the workers, starts a node, and connects it. Later workers are added.
     ///
-    /// Nodes that do not serve the function are left out; only peerl's workers can tell that they do.
+    /// Nodes that do not serve the function are left out; only peerl's workers can tell.
     ///
     /// # Errors
-    /// If no worker can be found and reached, or the node cannot be started.
+    /// If no worker is found and reached, or the node cannot be started.
     pub async fn assemble(
         settings: &Settings,
         peers: &PeerOptions,
         required: Option<RequiredFunction>,
     ) -> Result<Self, Failure> {
         let mut found: Vec<NodeName> = peers.find(settings).await?.into_iter().collect();
-        let node = session::start(settings, Role::Guest, &found).await?;
+        let node = command_node::start(settings, Role::Guest, &found).await?;
         found.retain(|peer| peer != node.name());
         let reconciler = Reconciler::new(node.clone(), peers.strategies(settings)?).interval(Duration::from_secs(2));
         let events = reconciler.events();
         let workers = async {
             let reached = explain::reachable(&node, found).await?;
             match required {
-                Some(required) => keep_those_with(&node, required, reached).await,
+                Some(required) => retain_serving(&node, required, reached).await,
                 None => Ok(reached),
             }
         };
@@ -226,12 +227,12 @@ impl Crew {
             }
         };
         let receiver = workers.subscribe();
-        tokio::spawn(recruit(node.clone(), required, events, workers));
-        Ok(Self { node, workers: receiver, _recruiting: Some(reconciler.start()) })
+        tokio::spawn(add_new_workers(node.clone(), required, events, workers));
+        Ok(Self { node, workers: receiver, _reconciler: Some(reconciler.start()) })
     }
 
-    /// Makes a call of this function for each of the items that are given with their places, and gives the answers as they
-    /// come. Terms in errors are shown in a syntax.
+    /// Calls this function for each indexed item; returns the answers as they arrive. Terms in errors are formatted
+    /// in this syntax.
     pub fn map(
         &self,
         items: impl Stream<Item = (usize, Item)> + Send + 'static,
@@ -260,7 +261,7 @@ impl Crew {
     }
 }
 
-/// The call that a template makes of an item.
+/// Makes the call of a template for an item.
 pub fn filled(template: Template) -> impl Fn(&Item) -> Mfa + Send + Sync + 'static {
     move |item| {
         let call = template.fill(&item.term);
@@ -268,13 +269,13 @@ pub fn filled(template: Template) -> impl Fn(&Item) -> Mfa + Send + Sync + 'stat
     }
 }
 
-/// The function that a template calls.
+/// The function of a template.
 pub fn called(template: &Template) -> Function {
     let call = template.fill(&Term::atom("_"));
     Function { module: call.module, name: call.function, arity: call.arguments.len() }
 }
 
-/// A template as text: the same for the same call, in whatever syntax it was written.
+/// A template as text, independent of the syntax in which it was written.
 pub fn call_text(template: &Template) -> String {
     let call = template.fill(&Term::atom("_"));
     let arguments: Vec<String> = call
@@ -286,8 +287,8 @@ pub fn call_text(template: &Template) -> String {
     format!("{}({})", function.join(":"), arguments.join(","))
 }
 
-/// Adds the nodes that appear to the workers, as long as the reconciler runs.
-async fn recruit(
+/// Adds new nodes to the workers while the reconciler runs.
+async fn add_new_workers(
     node: Node,
     required: Option<RequiredFunction>,
     mut events: broadcast::Receiver<MeshEvent>,
@@ -313,8 +314,8 @@ async fn recruit(
     }
 }
 
-/// Leaves out the workers that do not serve a function.
-async fn keep_those_with(
+/// Removes the workers that do not serve a function.
+async fn retain_serving(
     node: &Node,
     required: RequiredFunction,
     workers: Vec<NodeName>,
@@ -333,7 +334,7 @@ async fn keep_those_with(
     Ok(kept.into_iter().map(|(worker, _)| worker).collect())
 }
 
-/// Says of each worker whether it serves a function.
+/// Asks each worker whether it serves a function.
 async fn serve(node: &Node, required: RequiredFunction, workers: &[NodeName]) -> Vec<bool> {
     let functions = Atom::from_static("functions");
     let question = Mfa::with_terms(Atom::from_static("peerl"), functions, Vec::new());

@@ -1,4 +1,4 @@
-//! The functions that a worker serves: those of every node ([`peerl_otp::functions`]), and pages.
+//! The functions that a worker serves: those of every node ([`peerl_otp::functions`]), and page functions.
 
 use peerl_node::{Exception, Node};
 use peerl_term::{AtomError, Term};
@@ -8,10 +8,10 @@ use crate::page_client::PageClient;
 mod cluster_scrape;
 mod page;
 
-/// What a function gives.
+/// The result of a function.
 type Outcome = Result<Term, Exception>;
 
-/// Makes all functions of a worker callable at this node, which fetches pages with this client.
+/// Exports all functions of a worker at this node; pages are fetched with this client.
 pub fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     page::register(node, pages)?;
     cluster_scrape::register(node, pages)?;

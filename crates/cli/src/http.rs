@@ -1,9 +1,9 @@
-//! The HTTP server of every part of peerl that has one, and what their routes share.
+//! The HTTP server that all parts of peerl share, and common layers of their routes.
 //!
 //! ```text
 //!   serve(listener, router, limits) ──▶ server ──▶ connection ──▶ the router
 //!                                         │            └── tells what it waits for ──┐
-//!                                         └── places: who is closed for a new one ◀──┘
+//!                                         └── connections: who is closed for a new one ◀──┘
 //!   access    who may ask: the bearer of a token, or requests by this host's own name
 //!   layers    limits of requests, `no-store`, errors as JSON
 //! ```
@@ -17,8 +17,8 @@ mod layers;
 pub use layers::{RequestLimits, api, json_errors, no_store};
 mod limits;
 pub use limits::{Lifetime, Limits};
-mod occupant;
-mod places;
+mod connection_state;
+mod connection_table;
 mod refusals;
 pub use refusals::Refused;
 mod server;

@@ -1,4 +1,4 @@
-//! What went wrong with an item, in the words in which a single call tells it.
+//! The errors of items, in the words of a single call's errors.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::call_errors::CallErrors;
 /// Why an item has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemError {
-    /// It in words.
+    /// The message.
     pub message: String,
-    /// Whether no node has answered, so that the error says nothing of the item.
+    /// Whether no node has answered, so that the error is not about the item.
     pub is_unanswered: bool,
 }
 
 impl ItemError {
-    /// In words for which the node is not asked.
+    /// The error without a query to the node.
     pub fn unasked(error: CallError, called: &str, peer: Option<&NodeName>) -> Self {
         let is_unanswered = is_unanswered(&error);
         let peer = peer.map_or("the node", NodeName::as_str);
@@ -31,7 +31,7 @@ impl ItemError {
     }
 }
 
-/// Puts the errors into words. Values go through at once.
+/// Explains the errors; values pass through at once.
 pub fn explained(
     answers: BoxStream<'static, Answer<Result<Term, CallError>>>,
     errors: CallErrors,
@@ -47,7 +47,7 @@ struct Explained {
 }
 
 impl Explained {
-    /// How many errors the nodes are asked about at a time.
+    /// How many errors are queried at a time.
     const ASKED: usize = 16;
 
     async fn next(&mut self) -> Option<Answer<Result<Term, ItemError>>> {

@@ -1,4 +1,4 @@
-//! The items of a job: lines, or terms.
+//! The items of a run: lines or terms.
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// How the items are written.
+/// The format of the items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ItemsFormat {
@@ -40,44 +40,44 @@ impl fmt::Display for ItemsFormat {
     }
 }
 
-/// The longest item as text, or list of all items.
+/// The longest item, or list of all items, as text.
 const MAX_ITEM: usize = 256 << 20;
 
-/// How much may be read in vain for an item of several lines: each line more can be one more attempt to read it.
+/// How many bytes may be parsed in failed attempts for a multi-line item: each further line can be another attempt.
 const MAX_ATTEMPTS: usize = 64 << 20;
 
-/// One item of a job.
+/// One item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The item as it is written in results. Different items have different ones.
+    /// The item as written in results. Different items have different names.
     pub name: String,
     /// The item as a term.
     pub term: Term,
 }
 
 impl Item {
-    /// An item that is a line, or an argument of the command.
+    /// Makes an item of a line, or of a command's argument.
     pub fn of_line(line: &str) -> Self {
         Self { name: line.to_owned(), term: Term::from(line) }
     }
 }
 
-/// Where items come from.
+/// The source of items.
 #[derive(Clone, Debug, Default)]
 pub struct ItemSource {
-    /// The items that are given as arguments.
+    /// Items from the arguments.
     pub arguments: Vec<String>,
-    /// A file with more, or `-` for the standard input.
+    /// A file with further items; `-` is the standard input.
     pub file: Option<PathBuf>,
-    /// How they are written there.
+    /// The format of the file.
     pub format: ItemsFormat,
 }
 
 impl ItemSource {
-    /// Reads the items one after another, and hands each over as soon as it is there; as long as they are taken.
+    /// Reads the items and passes each on at once, while they are wanted.
     ///
     /// # Errors
-    /// If a file cannot be read, is not UTF-8, or is not in its format.
+    /// If a file is unreadable, not UTF-8, or not in its format.
     pub fn read(self, take: &mut dyn FnMut(Item) -> Taken) -> Result<(), Failure> {
         for argument in &self.arguments {
             if take(Item::of_line(argument)) == Taken::Enough {
@@ -96,7 +96,7 @@ impl ItemSource {
     }
 }
 
-/// Whether more items are wanted.
+/// Whether further items are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// They are.
@@ -133,12 +133,12 @@ fn cannot_read(name: &str, error: &io::Error) -> Failure {
     Failure::new(format!("cannot read {name}: {error}"))
 }
 
-/// A line that holds something, without white space around it. Those that begin with `#` are comments.
+/// A line with content, without white space around it. Lines that begin with `#` are comments.
 fn meaningful(line: &str) -> Option<&str> {
     Some(line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The lines of a text, each of a bounded length.
+/// The lines of a text, with a limit of their length.
 struct Lines<'a, R> {
     input: R,
     name: &'a str,
@@ -171,7 +171,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Items of which the first may turn out to be the list of all: if no other follows.
+/// A sequence of items that turns out to be the list of all items if it has only one element.
 struct MaybeList<'a, T> {
     first: Option<T>,
     count: usize,
@@ -204,8 +204,8 @@ impl<'a, T> MaybeList<'a, T> {
     }
 }
 
-/// Reads terms: one list of all, or one a line (in Erlang, each with a full stop). A term may take several lines: it ends
-/// with the line with which it can be read.
+/// Parses terms: one list of all, or one per line (in Erlang, each with a full stop). A term may span several lines:
+/// it ends with the line that makes it complete.
 fn terms<R: BufRead>(
     lines: &mut Lines<'_, R>,
     syntax: Syntax,
@@ -254,7 +254,7 @@ fn terms<R: BufRead>(
     Ok(())
 }
 
-/// Without the full stop of Erlang's terms.
+/// Removes the full stop of Erlang's terms.
 fn candidate(text: &str, syntax: Syntax) -> &str {
     match syntax {
         Syntax::Erlang => text.trim_end().strip_suffix('.').unwrap_or(text),
@@ -262,8 +262,8 @@ fn candidate(text: &str, syntax: Syntax) -> &str {
     }
 }
 
-/// Whether a term can end with this line: not after a comma, unless that is a character's. So a list of all items with one
-/// of them a line is not read anew for each.
+/// Whether a term can end with this line: not after a comma, unless that is a character literal. This avoids parsing
+/// a list with one item per line again for each line.
 fn can_end_a_term(line: &str) -> bool {
     match line.trim_end().strip_suffix(',') {
         Some(before) => before.ends_with(['$', '?', '%', '#']) || before.contains(['%', '#']),
@@ -271,7 +271,7 @@ fn can_end_a_term(line: &str) -> bool {
     }
 }
 
-/// Reads JSON: values one after another, or one array of all.
+/// Reads JSON: consecutive values, or one array of all.
 fn json_values(input: impl BufRead, name: &str, take: &mut dyn FnMut(Item) -> Taken) -> Result<(), Failure> {
     let mut failure = None;
     let mut take = |value: serde_json::Value| match json::from_value(&value) {
@@ -302,14 +302,14 @@ fn json_values(input: impl BufRead, name: &str, take: &mut dyn FnMut(Item) -> Ta
     failure.map_or(Ok(()), Err)
 }
 
-/// A reader that gives no more than an item's most bytes, until it is set again.
+/// A reader limited to the longest item; the limit is reset for each item.
 struct Metered<R> {
     input: R,
     left: Rc<Cell<usize>>,
 }
 
 impl<R: BufRead> Metered<R> {
-    /// Reads what follows the mark at the beginning, if there is one.
+    /// Skips a byte order mark.
     fn after_mark(mut input: R) -> io::Result<Metered<impl Read>> {
         let mut mark = [0; BYTE_ORDER_MARK.len_utf8()];
         let expected = BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes().to_vec();

@@ -1,20 +1,20 @@
 #![forbid(unsafe_code)]
-// The futures of the commands nest deeper than the default.
+// The futures of the commands nest more deeply than the default limit.
 #![recursion_limit = "256"]
 //! The command line `peerl`.
 //!
 //! ```text
-//!   command ──▶ job ──▶ fan_out ──▶ peerl_node    what a command does: one file each in `command`
-//!      │         ├────▶ items
-//!      │         └────▶ results ──▶ out_file, row_writer
-//!      ├──▶ fleet, sidecar                the nodes of others, looked at and connected
-//!      ├──▶ settings, session             what the user wants, and the node that is started for it
-//!      └──▶ output, explain, failure      what the user is told; `printable` makes it fit for a terminal
-//!   command::worker ──▶ function          what a worker serves: one file for each Erlang module
+//!   command ──▶ bulk_run ──▶ fan_out ──▶ peerl_node    the work of a command: one file each in `command`
+//!      │           ├────▶ items
+//!      │           └────▶ results ──▶ out_file, row_writer
+//!      ├──▶ fleet, sidecar                other nodes, inspected and connected
+//!      ├──▶ settings, command_node        the settings, and the command's own node
+//!      └──▶ output, explain, failure      output and errors; `printable` escapes text for terminals
+//!   command::worker ──▶ function          the functions of a worker: one file per Erlang module
 //!                          └──▶ page_client
 //!   command::web, command::worker ──▶ web ──▶ http      a page for browsers
-//!   service_manager ──▶ self_check     what systemd is told, and whether it is true
-//!   admin ──▶ http                     what is asked over HTTP, and the server of all of it
+//!   service_manager ──▶ self_check     notifications for systemd, and the check behind them
+//!   admin ──▶ http                     the admin endpoint, and the HTTP server of all parts
 //! ```
 
 mod command;
@@ -22,8 +22,10 @@ pub use command::run;
 
 pub mod admin;
 pub mod answer;
+pub mod bulk_run;
 pub mod call_errors;
 pub mod checksum;
+pub mod command_node;
 pub mod exception;
 pub mod explain;
 pub mod failure;
@@ -33,7 +35,6 @@ pub mod function;
 pub mod http;
 pub mod item_error;
 pub mod items;
-pub mod job;
 pub mod log;
 pub mod out_file;
 pub mod output;
@@ -45,7 +46,6 @@ pub mod results;
 pub mod row_writer;
 pub mod self_check;
 pub mod service_manager;
-pub mod session;
 pub mod settings;
 pub mod shutdown;
 pub mod sidecar;

@@ -1,4 +1,4 @@
-//! What the program says of its work, on the standard error.
+//! The log, on the standard error.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -21,23 +21,23 @@ use crate::printable::{Printable, printable_json};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Lines of text.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What is told of the members of the cluster at the default level.
+/// Which changes of membership are logged at the default level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Members {
-    /// Who joins and who leaves.
+    /// Nodes that join and leave.
     All,
-    /// Who leaves although this node wants it.
+    /// Nodes that are lost against this node's will.
     Lost,
 }
 
-/// Starts the log: warnings and worse, more with each `-v` (2 is everything of peerl's, 3 of all libraries), less
+/// Starts the log: warnings and errors, more with each `-v` (2 means everything of peerl's, 3 of all libraries), less
 /// with each `-q` (negative).
 pub fn start(verbosity: i8, format: LogFormat, members: Members) {
     let level = match verbosity {
@@ -49,7 +49,7 @@ pub fn start(verbosity: i8, format: LogFormat, members: Members) {
         _ => LevelFilter::TRACE,
     };
     let others = if verbosity > 2 { LevelFilter::TRACE } else { level.min(LevelFilter::WARN) };
-    // What the SDK of AWS warns of is told in peerl's own words, and without the insides of its errors.
+    // peerl reports the errors of AWS itself; the SDK's own warnings contain internals.
     let sdk = if verbosity > 2 { LevelFilter::TRACE } else { LevelFilter::OFF };
     let targets = Targets::new()
         .with_default(others)
@@ -67,13 +67,14 @@ pub fn start(verbosity: i8, format: LogFormat, members: Members) {
         }
         LogFormat::Json => layer.with_writer(|| JsonRecords(io::stderr())).json().flatten_event(true).boxed(),
     };
-    // A second start, as in a test, changes nothing.
+    // A second start, as in a test, has no effect.
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
 }
 
-/// Writes the message and the fields of a record in one line, whatever they hold.
+/// Writes the message and the fields of a record on one line.
 ///
-/// What peers, pages and services have said is part of them: only escaped, it cannot forge a record or command the terminal.
+/// They contain text from peers, pages and services. It is escaped, so that it cannot forge a record or control the
+/// terminal.
 struct TextFields;
 
 impl<'writer> FormatFields<'writer> for TextFields {
@@ -125,7 +126,7 @@ impl Visit for TextVisitor<'_> {
     }
 }
 
-/// Takes records of JSON, each whole, and escapes what JSON may leave as it is and a terminal does not.
+/// Takes complete JSON records, and escapes characters that JSON allows but a terminal interprets.
 struct JsonRecords<W>(W);
 
 impl<W: io::Write> io::Write for JsonRecords<W> {

@@ -1,7 +1,7 @@
-//! The file of results, one JSON object a line, to which a later run can add what is missing.
+//! The results file: one JSON object per line. A later run can add missing results.
 //!
-//! The first line is the header: which call the results are of. Each other line is the result of one item. Of an item
-//! that is there several times, the successes count before the failures, and of the failures the latest.
+//! The first line is the header, which names the call. Each further line is the result of one item. For repeated
+//! items, successes are used before failures, and the latest failure first.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -14,33 +14,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::items::ItemsFormat;
 
-/// The result of one item, as it stands in the file.
+/// The result of one item in the file.
 pub trait Record: Serialize + DeserializeOwned + Send + 'static {
-    /// The item, as it is written in the file.
+    /// The item as written in the file.
     fn item(&self) -> &str;
 
-    /// Whether something went wrong.
+    /// Whether the item failed.
     fn has_failed(&self) -> bool;
 
-    /// Whether any node has answered at all. What nobody answered is not written, so that a later run does it.
+    /// Whether any node has answered. Otherwise the result is not written, so that a later run repeats the item.
     fn is_answered(&self) -> bool;
 }
 
-/// What the results of a file are of. A run adds only to a file of the same.
+/// The identity of a results file. A run adds only to a file with an equal header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// The version of this layout.
+    /// The version of the layout.
     pub version: u32,
     /// The command.
     pub command: String,
-    /// The function that is called, with `_` for the item.
+    /// The called function, with `_` for the item.
     pub call: String,
-    /// How the items are written.
+    /// The format of the items.
     pub items_format: ItemsFormat,
 }
 
 impl Header {
-    /// The version of the layout that this program writes.
+    /// The layout version of this program.
     pub const VERSION: u32 = 1;
 
     /// A header of this version.
@@ -63,33 +63,33 @@ struct HeaderLine {
 /// The longest line that is read.
 const MAX_LINE: u64 = 1 << 30;
 
-/// A results file that is open for adding. Each record is written in one piece as soon as it is there, so that
-/// whatever happens to this process, only the last line can be torn.
+/// A results file that is open for appending. Each record is written at once in one piece, so that a crash can
+/// truncate only the last line.
 #[derive(Debug)]
 pub struct OutFile {
     file: File,
     path: PathBuf,
-    /// The header, which is written with the first record: a run that does nothing leaves nothing to resume.
+    /// The header, written with the first record: a run without results leaves no file to resume.
     header: Option<Header>,
 }
 
-/// Which of an earlier run's results are kept.
+/// Which results of an earlier run are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// All.
     All,
-    /// The successes; what failed is done again.
+    /// The successes; failed items are repeated.
     Successes,
 }
 
 impl OutFile {
-    /// Starts a new file.
+    /// Creates a new file.
     ///
     /// # Errors
-    /// If there is such a file with something in it, it cannot be written, or another process is writing to it.
+    /// If a non-empty file exists, the file is not writable, or another process is writing to it.
     pub fn create(path: &Path, header: &Header) -> Result<Self, OutFileError> {
         let mut out = Self::open(path)?;
-        // What is no regular file, such as /dev/stdout or a pipe, has no length.
+        // Special files, such as /dev/stdout or a pipe, have no length.
         if out.length()? > 0 {
             return Err(OutFileError::Exists { path: path.to_owned() });
         }
@@ -97,14 +97,18 @@ impl OutFile {
         Ok(out)
     }
 
-    /// Opens a file to add to it, and finds the records that are whole in it. A torn last line is cut off.
+    /// Opens a file for appending, and finds its complete records. A truncated last line is removed.
     ///
     /// # Errors
-    /// If it cannot be read and written, another process is writing to it, it belongs to another call, or a whole line
-    /// is no record.
-    pub fn resume<R: Record>(path: &Path, header: &Header, keep: Keep) -> Result<(Self, Earlier<R>), OutFileError> {
+    /// If the file is not readable and writable, another process is writing to it, it is of another call, or a
+    /// complete line is not a record.
+    pub fn resume<R: Record>(
+        path: &Path,
+        header: &Header,
+        keep: Keep,
+    ) -> Result<(Self, EarlierResults<R>), OutFileError> {
         let mut out = Self::open(path)?;
-        let mut earlier = Earlier::new(File::open(path).map_err(out.failed())?);
+        let mut earlier = EarlierResults::new(File::open(path).map_err(out.failed())?);
         if out.length()? == 0 {
             out.header = Some(header.clone());
             return Ok((out, earlier));
@@ -114,7 +118,7 @@ impl OutFile {
         let no_record = |number| OutFileError::NoRecord { path: path.to_owned(), line: number };
         let mut whole = read_line(&mut lines, &mut line).map_err(out.failed())?;
         if whole == 0 {
-            // As this program leaves it if the machine fails with the first line.
+            // The state that this program leaves if the machine fails during the first write.
             if !line_of(&HeaderLine { peerl: header.clone() }).map_err(out.failed())?.starts_with(&line) {
                 return Err(OutFileError::NoHeader { path: path.to_owned() });
             }
@@ -136,7 +140,7 @@ impl OutFile {
         }
         loop {
             number += 1;
-            // Without its end, even what looks whole may be the beginning of something longer.
+            // A line without an end may be truncated, even if it parses.
             let length = read_line(&mut lines, &mut line).map_err(out.failed())?;
             if length == 0 {
                 break;
@@ -155,10 +159,10 @@ impl OutFile {
         Ok((out, earlier))
     }
 
-    /// Adds a record's line.
+    /// Appends the line of a record.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If writing fails.
     pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutFileError> {
         if let Some(peerl) = self.header.take() {
             let header = line_of(&HeaderLine { peerl }).map_err(self.failed())?;
@@ -173,7 +177,7 @@ impl OutFile {
         match file.try_lock() {
             Ok(()) => Ok(Self { file, path: path.to_owned(), header: None }),
             Err(std::fs::TryLockError::WouldBlock) => Err(OutFileError::InUse { path: path.to_owned() }),
-            // A file system without locks, or no regular file.
+            // A file system without locks, or a special file.
             Err(std::fs::TryLockError::Error(_)) => Ok(Self { file, path: path.to_owned(), header: None }),
         }
     }
@@ -192,14 +196,14 @@ impl OutFile {
 /// A value as a line of the file.
 ///
 /// # Errors
-/// If it has no JSON.
+/// If it has no JSON form.
 pub fn line_of<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     Ok(line)
 }
 
-/// Reads a line, and gives its length; 0 if it has no end.
+/// Reads a line; returns its length, or 0 if it has no end.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
     line.clear();
     let length = input.take(MAX_LINE).read_until(b'\n', line)? as u64;
@@ -209,23 +213,23 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
     Ok(if line.ends_with(b"\n") { length } else { 0 })
 }
 
-/// The results that an earlier run has left in the file: where they are, 20 bytes for each.
+/// An index of the results of an earlier run: 20 bytes per result.
 #[derive(Debug)]
-pub struct Earlier<R> {
+pub struct EarlierResults<R> {
     file: BufReader<File>,
     at: u64,
     hasher: RandomState,
-    /// The item's hash, and the place: first the successes, then the failures from the last to the first.
+    /// The item's hash and the result's position: successes first, then failures from last to first.
     places: Vec<(u64, u64)>,
-    /// How many of an item's places are taken; counted at its first one.
+    /// How many results of an item are taken, counted at its first entry.
     taken: Vec<u32>,
     record: PhantomData<fn() -> R>,
 }
 
-/// Marks the place of a failure.
+/// Marks the position of a failure.
 const FAILED: u64 = 1 << 63;
 
-impl<R: Record> Earlier<R> {
+impl<R: Record> EarlierResults<R> {
     fn new(file: File) -> Self {
         let file = BufReader::with_capacity(1 << 16, file);
         let (places, taken) = (Vec::new(), Vec::new());
@@ -242,20 +246,20 @@ impl<R: Record> Earlier<R> {
         self.taken = vec![0; self.places.len()];
     }
 
-    /// How many results there are.
+    /// The number of results.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no results.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Takes the result of an item, if there is one that was not taken before.
+    /// Takes the next unused result of an item, if there is one.
     ///
     /// # Errors
-    /// If the file cannot be read any more.
+    /// If the file is unreadable.
     pub fn take(&mut self, item: &str) -> io::Result<Option<R>> {
         let hash = self.hasher.hash_one(item);
         let first = self.places.partition_point(|(other, _)| *other < hash);
@@ -277,11 +281,11 @@ impl<R: Record> Earlier<R> {
     }
 }
 
-/// What is wrong with a results file.
+/// An error of a results file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutFileError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("cannot read or write {}", path.display())]
     Io {
         /// The file.
@@ -289,38 +293,38 @@ pub enum OutFileError {
         /// The reason.
         source: io::Error,
     },
-    /// It is there already, with something in it.
+    /// A non-empty file exists.
     #[error("{} exists", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The first line is not a header.
-    #[error("{} is no file of results: its first line does not say of which call", path.display())]
+    #[error("{} is not a results file: its first line does not name a call", path.display())]
     NoHeader {
         /// The file.
         path: PathBuf,
     },
-    /// Another version of the program has written it.
-    #[error("{} has the layout {version} of results, which this version of peerl does not know", path.display())]
+    /// The layout is of another version.
+    #[error("{} has version {version} of the results layout, which this version of peerl does not support", path.display())]
     OtherVersion {
         /// The file.
         path: PathBuf,
         /// The version of the layout.
         version: u32,
     },
-    /// It has the results of another call.
+    /// The results are of another call.
     #[error("{} has the results of {theirs}, not of {ours}", path.display())]
     OtherCall {
         /// The file.
         path: PathBuf,
         /// The call that wrote it.
         theirs: String,
-        /// The call that is to be made.
+        /// The call of this run.
         ours: String,
     },
-    /// A whole line of it is not a result.
-    #[error("line {line} of {} is no result of this command", path.display())]
+    /// A complete line is not a result.
+    #[error("line {line} of {} is not a result of this command", path.display())]
     NoRecord {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! What a command prints on the standard output.
+//! The output of commands on the standard output.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::printable::{printable, printable_json, printable_output};
 use crate::settings::{Format, Settings};
 
-/// Prints values in the form that the user wants.
+/// Prints values in the requested format.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     format: Format,
@@ -21,20 +21,20 @@ pub struct Output {
 }
 
 impl Output {
-    /// Makes an output of the settings.
+    /// Makes an output from the settings.
     pub fn new(settings: &Settings) -> Self {
         Self { format: settings.format(), quiet: settings.quiet > 0 }
     }
 
-    /// The form of the output.
+    /// The output format.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Prints a value: as the text that is given, as JSON, or as a term.
+    /// Prints a value: as the given text, as JSON, or as a term.
     ///
     /// # Errors
-    /// If the standard output cannot be written to.
+    /// If the standard output is not writable.
     pub fn value<T: Serialize, L: Into<Lines>>(&self, value: &T, text: impl FnOnce() -> L) -> Result<(), Failure> {
         match self.format {
             Format::Text => print(&text().into()),
@@ -44,11 +44,11 @@ impl Output {
         }
     }
 
-    /// Prints a sequence of values: as the text that is given, as a JSON array with one value a line, as JSON without
-    /// the array around it, or as a term.
+    /// Prints a sequence of values: as the given text, as a JSON array with one value per line, as JSON lines, or as
+    /// a term.
     ///
     /// # Errors
-    /// If the standard output cannot be written to.
+    /// If the standard output is not writable.
     pub fn rows<T: Serialize, L: Into<Lines>>(&self, values: &[T], text: impl FnOnce() -> L) -> Result<(), Failure> {
         match self.format {
             Format::Json if !values.is_empty() => {
@@ -60,10 +60,10 @@ impl Output {
         }
     }
 
-    /// Prints a term: as text in the syntax that is given, or as plain JSON.
+    /// Prints a term: as text in this syntax, or as plain JSON.
     ///
     /// # Errors
-    /// If the standard output cannot be written to.
+    /// If the standard output is not writable.
     pub fn term(&self, term: &Term, syntax: Syntax) -> Result<(), Failure> {
         match self.format {
             Format::Text => print(&syntax.display(term).to_string().into()),
@@ -75,20 +75,19 @@ impl Output {
         }
     }
 
-    /// Progress on the standard error, if that is a terminal, the user wants to be told, and nothing else is shown there
-    /// meanwhile.
+    /// A progress bar on the standard error, if that is a terminal, not silenced, and not used otherwise.
     pub fn progress(&self) -> ProgressBar {
         let hidden = self.quiet || io::stdout().is_terminal();
         let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
-        // The template is part of the program.
+        // The template is a constant of the program.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} done, {per_sec} {msg}") {
             bar.set_style(style);
         }
         bar
     }
 
-    /// Tells people something on the standard error that is not part of the result.
+    /// Prints a note for people on the standard error.
     pub fn note(&self, text: &str) {
         if !self.quiet && self.format == Format::Text {
             eprintln!("{}", printable(text));
@@ -100,7 +99,7 @@ impl Output {
     }
 }
 
-/// Text for people. Each line is shown as one, whatever it holds.
+/// Text for people. Each line is printed as a single line, whatever it contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lines(Vec<String>);
 
@@ -140,7 +139,7 @@ impl fmt::Display for Lines {
     }
 }
 
-/// A value as the term that stands for it in a syntax.
+/// The equivalent term of a value in a syntax.
 ///
 /// # Errors
 /// If there is none.
@@ -160,15 +159,15 @@ fn no_json(error: impl std::fmt::Display) -> Failure {
     Failure::new(format!("the value cannot be shown as JSON: {error}")).hint("use --format erlang")
 }
 
-/// Prints text for people, at once.
+/// Prints text for people, unbuffered.
 ///
 /// # Errors
-/// If the standard output cannot be written to. Where the reader has gone away, the failure is a silent one.
+/// If the standard output is not writable. If its reader is gone, the failure is silent.
 pub fn print(lines: &Lines) -> Result<(), Failure> {
     write(&lines.to_string())
 }
 
-/// Prints text of the program's own, such as a script, as it is.
+/// Prints the program's own text, such as a script, unchanged.
 ///
 /// # Errors
 /// See [`print()`].
@@ -180,7 +179,7 @@ fn write(text: &str) -> Result<(), Failure> {
     write_bytes(&[text.as_bytes(), b"\n"].concat())
 }
 
-/// Writes to the standard output, at once.
+/// Writes to the standard output, unbuffered.
 ///
 /// # Errors
 /// See [`print()`].
@@ -193,11 +192,11 @@ pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Passes on what a called function prints: as it is to a file or a program; to a terminal, which would obey it, with escapes
-/// for what is neither text nor a line break or a tab.
+/// Passes on the output of a called function: unchanged to a file or a program; to a terminal with escapes for all
+/// characters except text, line breaks and tabs.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If it is not writable.
 pub fn pass_on(mut stream: impl Write + IsTerminal, text: &str) -> io::Result<()> {
     match stream.is_terminal() {
         true => stream.write_all(printable_output(text).as_bytes()),
@@ -205,7 +204,7 @@ pub fn pass_on(mut stream: impl Write + IsTerminal, text: &str) -> io::Result<()
     }
 }
 
-/// A table for people. On a terminal it is as wide as that.
+/// A table for people. On a terminal it has the terminal's width.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Lines {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(head.iter().copied());
@@ -222,16 +221,16 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Line
     trimmed_lines(&table).collect()
 }
 
-/// The lines of a table, without the room that the last column leaves.
+/// The lines of a table, without trailing spaces.
 pub fn trimmed_lines(table: &Table) -> impl Iterator<Item = String> {
     table.lines().map(|line| line.trim_end().to_owned())
 }
 
-/// How many characters of a long text a cell of a table shows.
+/// The longest text in a table cell.
 pub const MAX_CELL: usize = 200;
 
-/// How many characters a cell may have of a table of two wide columns, so that a row fits on the terminal; a checksum
-/// always fits.
+/// The longest text in a cell of a table with two wide columns, so that a row fits the terminal; a checksum always
+/// fits.
 pub fn wide_cell() -> usize {
     const CHECKSUM: usize = 64;
     const NARROW_COLUMNS: usize = 36;
@@ -239,12 +238,12 @@ pub fn wide_cell() -> usize {
     width.map_or(MAX_CELL, |width| (usize::from(width).saturating_sub(NARROW_COLUMNS) / 2).clamp(CHECKSUM, MAX_CELL))
 }
 
-/// The beginning of a text, made harmless for a terminal; and the size of the text, if that is not all of it.
+/// The beginning of a text, escaped for a terminal, with the size of the text if it is cut.
 pub fn shortened(text: impl fmt::Display, most: usize) -> String {
-    let mut beginning = Beginning { text: String::new(), room: most, size: 0 };
-    // What is counted cannot fail.
+    let mut beginning = TextPrefix { text: String::new(), room: most, size: 0 };
+    // Writing to a counter cannot fail.
     let _ = write!(beginning, "{text}");
-    let Beginning { text, size, .. } = beginning;
+    let TextPrefix { text, size, .. } = beginning;
     let shown = printable(&text);
     match size > text.len() {
         true => format!("{shown}… ({})", DecimalBytes(size as u64)),
@@ -252,14 +251,14 @@ pub fn shortened(text: impl fmt::Display, most: usize) -> String {
     }
 }
 
-/// Keeps the first characters of a text, and counts the bytes of all.
-struct Beginning {
+/// Keeps the first characters of a text and counts all bytes.
+struct TextPrefix {
     text: String,
     room: usize,
     size: usize,
 }
 
-impl fmt::Write for Beginning {
+impl fmt::Write for TextPrefix {
     fn write_str(&mut self, more: &str) -> fmt::Result {
         self.size += more.len();
         let kept = more.chars().take(self.room);

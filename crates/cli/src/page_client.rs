@@ -1,4 +1,4 @@
-//! Fetching a page and hashing it while it streams by.
+//! Fetches pages and hashes them in streaming mode.
 
 mod address_rule;
 pub use address_rule::{AddressRule, Addresses, Allow, Network, Refusal};
@@ -19,43 +19,43 @@ use sha2::{Digest, Sha256};
 use crate::explain::os_words;
 use guard::{Guard, GuardedNames, RefusedAddress, SystemNames};
 
-/// Fetches pages by HTTP and HTTPS. Clones share their connections; nothing is set up before the first page.
+/// Fetches pages by HTTP and HTTPS. Clones share their connections; the setup happens with the first page.
 ///
-/// Proxies are taken from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), certificates from the operating
-/// system (or `SSL_CERT_FILE`). Bodies are hashed as the server sends them: no compression is asked for.
+/// Proxies come from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), certificates from the operating
+/// system (or `SSL_CERT_FILE`). Bodies are hashed as sent: the client requests no compression.
 ///
-/// A client with a rule about addresses uses no proxy: the proxy would choose the address.
+/// A client with an address rule uses no proxy, because the proxy would choose the address.
 #[derive(Clone, Default)]
 pub struct PageClient {
     guard: Guard,
-    /// How names become addresses, if not as the system does it.
+    /// The name resolver, if not the system's.
     names: Option<Arc<dyn Resolve>>,
     http: Arc<OnceLock<Client>>,
     stricter: Arc<Mutex<VecDeque<PageClient>>>,
 }
 
-/// What a fetch may take.
+/// The limits of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimits {
     /// The time for all of it.
     pub timeout: Duration,
-    /// The size of the body.
+    /// The largest body.
     pub max_bytes: u64,
-    /// The redirects that are followed; the answer of one more is an error.
+    /// The redirects that are followed.
     pub redirects: Redirects,
 }
 
-/// What is done with an answer that points elsewhere.
+/// The reaction to a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirects {
-    /// It is followed, so many times.
+    /// Follow it, up to this number of times; one more is an error.
     Follow(u8),
-    /// It is the answer.
+    /// Return it.
     Keep,
 }
 
 impl PageLimits {
-    /// The most redirects that are followed.
+    /// The most redirects that can be followed.
     pub const MAX_REDIRECTS: u8 = 10;
 }
 
@@ -70,7 +70,7 @@ impl Default for PageLimits {
     }
 }
 
-/// A page that was fetched as a whole.
+/// A completely fetched page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// The HTTP status of the last answer.
@@ -79,21 +79,21 @@ pub struct Page {
     pub sha256: Sum,
     /// The size of its body.
     pub bytes: u64,
-    /// How long it took.
+    /// The duration.
     pub elapsed: Duration,
 }
 
-/// A SHA-256 sum, shown in lower-case hexadecimal.
+/// A SHA-256 sum, formatted in lower-case hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sum(pub [u8; 32]);
 
 impl Sum {
-    /// The sum of some bytes.
+    /// The sum of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The sum in upper-case hexadecimal, as Elixir's `Base.encode16/1` writes it.
+    /// The sum in upper-case hexadecimal, like Elixir's `Base.encode16/1`.
     pub fn to_upper_hex(&self) -> String {
         self.to_string().to_ascii_uppercase()
     }
@@ -112,7 +112,7 @@ impl fmt::Debug for Sum {
 }
 
 impl PageClient {
-    /// The most rules of callers whose connections are kept.
+    /// The most callers' rules whose connections are kept.
     const RULES: usize = 8;
 
     /// Makes a client that fetches from all addresses.
@@ -120,13 +120,13 @@ impl PageClient {
         Self::default()
     }
 
-    /// Makes a client that keeps to a rule.
+    /// Makes a client with an address rule.
     pub fn with_rule(rule: AddressRule) -> Self {
         Self { guard: Guard::new(rule), ..Self::default() }
     }
 
-    /// The client for a caller with a rule of its own, which has to let an address through, too. It shares no
-    /// connections with others, which may have been made to addresses that this rule refuses.
+    /// The client for a caller with an additional rule of its own. It does not share connections with others, because
+    /// those may go to addresses that this rule denies.
     pub fn within(&self, rule: AddressRule) -> Self {
         let guard = self.guard.within(rule);
         let mut stricter = self.stricter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,10 +141,10 @@ impl PageClient {
         client
     }
 
-    /// Fetches a page and gives the sum of its body, whatever the status. The body is never held in memory.
+    /// Fetches a page and returns the sum of its body, for any status. The body is never held in memory.
     ///
     /// # Errors
-    /// If the URL is none of HTTP or HTTPS, the server does not answer with a whole body, or a limit is reached.
+    /// If the URL is not an HTTP or HTTPS URL, the server does not send a complete body, or a limit is reached.
     pub async fn checksum(&self, url: &str, limits: PageLimits) -> Result<Page, PageError> {
         let start = Instant::now();
         let url = parse(url)?;
@@ -201,7 +201,7 @@ impl PageClient {
 }
 
 fn build_client(adapt: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
-    // Someone else may have chosen a provider already; any is fine.
+    // A provider may have been installed already; any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         let builder = Client::builder()
@@ -213,7 +213,7 @@ fn build_client(adapt: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Resu
         adapt(builder)
     };
     builder().build().or_else(|error| {
-        // A machine without any certificates can still fetch by HTTP; by HTTPS it trusts nobody.
+        // A machine without certificates can still fetch by HTTP; HTTPS connections fail.
         tracing::warn!(%error, "no certificates of the operating system; HTTPS will not work");
         let trust_nobody = rustls::ClientConfig::builder()
             .with_root_certificates(rustls::RootCertStore::empty())
@@ -223,7 +223,7 @@ fn build_client(adapt: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Resu
 }
 
 async fn hash_body(mut response: Response, max_bytes: u64) -> Result<(Sum, u64), PageError> {
-    // A server that says that it has too much need not send it.
+    // If the announced size exceeds the limit, do not read the body.
     if response.content_length().is_some_and(|length| length > max_bytes) {
         return Err(PageError::TooLarge(max_bytes));
     }
@@ -254,40 +254,40 @@ fn checked(url: Url, text: &str) -> Result<Url, PageError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PageError {
-    /// The text is not a URL, or one of another scheme.
+    /// The text is not a URL, or has another scheme.
     #[error("not an http or https URL: {0:?}")]
     BadUrl(String),
-    /// There was no whole answer in time.
+    /// No complete answer arrived in time.
     #[error("no whole answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
-    /// The body is larger than allowed.
+    /// The body exceeds the limit.
     #[error("larger than {0} bytes")]
     TooLarge(u64),
-    /// It points elsewhere again and again.
+    /// There were too many redirects.
     #[error("more than {0} redirects")]
     TooManyRedirects(u8),
-    /// A rule refuses the address of the server.
+    /// A rule denies the address of the server.
     #[error("the address {address} is refused by {whose}: {refusal}")]
     RefusedAddress {
         /// The address.
         address: IpAddr,
-        /// Whose rule it is, in words.
+        /// The owner of the rule, in words.
         whose: &'static str,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
-    /// The conversation with the server failed.
+    /// The exchange with the server failed.
     #[error("{message}")]
     Transport {
-        /// The reason in the words of Erlang's sockets.
+        /// The reason, as Erlang's sockets name it.
         reason: &'static str,
-        /// What failed.
+        /// The failed operation.
         message: String,
     },
 }
 
 impl PageError {
-    /// The reason as an atom: in the words of Erlang's sockets where they have one (`econnrefused`, `nxdomain`,
+    /// The reason as an atom: the name that Erlang's sockets use, if they have one (`econnrefused`, `nxdomain`,
     /// `timeout`, `closed` …).
     pub fn reason(&self) -> &'static str {
         match self {
@@ -305,7 +305,7 @@ impl PageError {
             return refused.clone().into();
         }
         let reason = reason(&error);
-        // The outer errors only say that sending failed, and repeat the URL, which may hold a password.
+        // The outer errors only say that sending failed, and repeat the URL, which may contain a password.
         let innermost =
             causes(&error).last().map_or_else(String::new, |cause| match cause.downcast_ref::<io::Error>() {
                 Some(error) => os_words(error),
@@ -345,7 +345,7 @@ fn reason(error: &reqwest::Error) -> &'static str {
         if cause.is::<rustls::Error>() {
             return "tls_alert";
         }
-        // The resolver's error is of a private kind.
+        // The type of the resolver's error is private.
         if cause.to_string().starts_with("dns error") {
             return "nxdomain";
         }

@@ -1,4 +1,4 @@
-//! The web site of `peerl demo`: pages made while they are sent, whose sums are known without fetching them.
+//! The web site of `peerl demo`: generated pages, whose sums are known without fetching them.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,28 +22,28 @@ use tokio::net::TcpListener;
 use crate::http::{self, Lifetime, Limits, Server};
 use crate::page_client::Sum;
 
-/// A page server on a free port of 127.0.0.1; it ends when this is dropped.
+/// A page server on a free port of 127.0.0.1; dropping it ends it.
 pub struct PageServer {
     address: SocketAddr,
     _server: Server,
 }
 
-/// What a page of the site is.
+/// The kind of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A page of a few kilobytes.
+    /// A few kilobytes.
     Usual,
-    /// One that is not there.
+    /// A missing page.
     Missing,
-    /// One that points to the page of this number.
+    /// A redirect to the page with this number.
     Redirect(usize),
-    /// One that takes its time.
+    /// A delayed page.
     Slow(Duration),
-    /// One of 20 MB.
+    /// A page of 20 MB.
     Large,
 }
 
-/// What a fetch of a page must give.
+/// The expected result of fetching a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// The status of the last answer.
@@ -58,7 +58,7 @@ impl PageServer {
     /// The size of the large page.
     pub const LARGE: u64 = 20_000_000;
 
-    /// Its clients are this machine's workers, which keep their connections.
+    /// The clients are this machine's workers, which keep their connections.
     const LIMITS: Limits = Limits {
         connections: 1024,
         head: Duration::from_secs(60),
@@ -70,7 +70,7 @@ impl PageServer {
     /// Starts a server.
     ///
     /// # Errors
-    /// If the system gives no port.
+    /// If no port is available.
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((loopback(), 0)).await?;
         let address = listener.local_addr()?;
@@ -83,7 +83,8 @@ impl PageServer {
         format!("http://{}/page/{number}", self.address)
     }
 
-    /// What the page of this number is. Of each ten one is missing; one redirects, one is slow, and one is large.
+    /// The kind of the page with this number. Of ten pages, one is missing, one is a redirect, one is slow, and one
+    /// is large.
     pub fn kind(number: usize) -> Kind {
         match number {
             5 => Kind::Redirect(7),
@@ -94,7 +95,7 @@ impl PageServer {
         }
     }
 
-    /// What fetching the page must give, reckoned without the network.
+    /// The expected result, computed without the network.
     pub fn expected(number: usize) -> Expected {
         let target = match Self::kind(number) {
             Kind::Redirect(target) => target,
@@ -134,7 +135,7 @@ fn status(number: usize) -> StatusCode {
     }
 }
 
-/// A body that is made while it is sent: a head, and a line again and again.
+/// A body that is generated while it is sent: a head, then a repeated line.
 struct Content {
     head: Bytes,
     line: Bytes,
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(fetch("http://no-such-host.invalid/", limits).await.unwrap_err().reason(), "nxdomain");
     }
 
-    /// A server that gives each client this answer, and hangs up.
+    /// A server that sends this answer to each client, and closes.
     async fn answering(answer: &'static [u8]) -> SocketAddr {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,22 +1,23 @@
-//! Text from outside, made fit for a terminal and for a line of a log.
+//! Escapes text from outside, for terminals and log lines.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use peerl_term::text::alters_display;
 
-/// The text in one line, with escapes (`\n`, `\u{1b}`) for the characters that change how the text around them is shown.
+/// The text as a single line, with escapes (`\n`, `\u{1b}`) for characters that change how surrounding text is
+/// displayed.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(alters_display) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
-    // A string takes all that is written to it.
+    // Writing to a string cannot fail.
     let _ = Printable(&mut escaped).write_str(text);
     Cow::Owned(escaped)
 }
 
-/// The same in each line of a text of several.
+/// Escapes each line of a multi-line text.
 pub fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
@@ -27,7 +28,7 @@ pub fn printable_output(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON in which these characters are escapes. Outside of its strings JSON has none of them but white space.
+/// JSON with escapes for these characters. Outside of its strings, JSON has none of them except white space.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     let is_in_string = |c: char| alters_display(c) && !c.is_ascii_control() || c == '\u{7f}';
     if !json.contains(is_in_string) {
@@ -36,7 +37,7 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         match is_in_string(c) {
-            // All of them have 16 bits.
+            // All of them are in the 16-bit range.
             true => {
                 let _ = write!(escaped, "\\u{:04x}", u32::from(c));
             }
@@ -46,7 +47,7 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Writes text on with escapes.
+/// Passes text on with escapes.
 pub struct Printable<W>(pub W);
 
 impl<W: Write> Write for Printable<W> {

@@ -1,4 +1,4 @@
-//! Log events of what this program has nodes do: for the user, on the standard error.
+//! Log events of remote processes that this program has started: for the user, on the standard error.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::log::LogFormat;
 use crate::printable::{printable_json, printable_output};
 use crate::settings::Settings;
 
-/// Shows events in the form of the log: all that the nodes send, unless the user wants less.
+/// Prints events like log records: all that the nodes send, unless the user wants less.
 pub fn show(settings: &Settings) -> impl Fn(&LogEvent) + Send + Sync + 'static {
     let (verbosity, format) = (settings.verbosity(), settings.log_format.unwrap_or_default());
     move |event| {
@@ -22,12 +22,12 @@ pub fn show(settings: &Settings) -> impl Fn(&LogEvent) + Send + Sync + 'static {
             LogFormat::Text => text(event),
             LogFormat::Json => json(event),
         };
-        // There is nobody to tell if that does not work.
+        // A failure to print cannot be reported.
         let _ = std::io::stderr().lock().write_all(shown.as_bytes());
     }
 }
 
-/// The first line has the level and the node; the others are further in, so that none can be taken for another event.
+/// The first line has the level and the node; further lines are indented, so that none looks like another event.
 fn text(event: &LogEvent) -> String {
     let mut shown = format!("[{}] {}: ", event.level, event.node);
     for (index, line) in event.text.trim_end().split('\n').enumerate() {

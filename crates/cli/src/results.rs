@@ -1,5 +1,5 @@
-//! The results of a job on their way out: each to the file as soon as it is there, and to the standard output in the
-//! items' order where that is promised.
+//! The results of a run: each is written to the file at once, and to the standard output, in the order of the items
+//! where that is promised.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,13 +11,13 @@ use peerl_term::text::Syntax;
 use tokio::sync::watch;
 
 use crate::failure::Failure;
-use crate::out_file::{Earlier, Header, Keep, OutFile, Record, line_of};
+use crate::out_file::{EarlierResults, Header, Keep, OutFile, Record, line_of};
 use crate::output;
 use crate::printable::{printable, printable_json};
 use crate::row_writer::{Row, RowWriter};
 use crate::settings::Format;
 
-/// Where the results go, apart from the standard output.
+/// The destination of the results, besides the standard output.
 #[derive(Args, Clone, Debug, Default)]
 pub struct OutOptions {
     /// A file for the results, one JSON object a line, each written as soon as it is there; - is the standard output,
@@ -35,7 +35,7 @@ pub struct OutOptions {
 }
 
 impl OutOptions {
-    /// The file, if it is not the standard output.
+    /// The file, unless it is the standard output.
     fn file(&self) -> Option<&Path> {
         self.out.as_deref().filter(|path| *path != Path::new("-"))
     }
@@ -49,15 +49,15 @@ impl OutOptions {
     }
 }
 
-/// A result that can be shown.
+/// A result that can be printed.
 pub trait Shown: Record {
-    /// The head of the table of them.
+    /// The header of its table.
     const HEAD: &'static [&'static str];
 
-    /// The cells of the table, of which a long one has no more than so many characters.
+    /// The cells of its table row, each shortened to this number of characters.
     fn cells(&self, syntax: Syntax, most: usize) -> Vec<String>;
 
-    /// The term that stands for it.
+    /// Its term.
     ///
     /// # Errors
     /// If there is none.
@@ -66,7 +66,7 @@ pub trait Shown: Record {
     }
 }
 
-/// Makes results ready to be written and printed. That can take long, and needs nothing that others wait for.
+/// Formats results for writing and printing. This can take long, and needs no shared state.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
     format: Format,
@@ -75,7 +75,7 @@ pub struct Form {
     most: usize,
 }
 
-/// A result that is ready.
+/// A formatted result.
 #[derive(Debug)]
 pub struct Ready {
     index: usize,
@@ -86,7 +86,7 @@ pub struct Ready {
 }
 
 impl Form {
-    /// Makes a result of this run ready.
+    /// Formats a result of this run.
     ///
     /// # Errors
     /// If it has no such form.
@@ -94,7 +94,7 @@ impl Form {
         self.make(index, record, self.has_file && record.is_answered())
     }
 
-    /// Makes a result ready that an earlier run has written.
+    /// Formats a result that an earlier run has written.
     ///
     /// # Errors
     /// If it has no such form.
@@ -124,7 +124,7 @@ impl Form {
     }
 }
 
-/// A line of JSON without its end, in which nothing alters a terminal's display.
+/// A line of JSON without its end and without characters that alter a terminal's display.
 fn safe_json(mut line: Vec<u8>) -> Vec<u8> {
     line.pop();
     let escaped = match std::str::from_utf8(&line).map(printable_json) {
@@ -134,35 +134,35 @@ fn safe_json(mut line: Vec<u8>) -> Vec<u8> {
     escaped.into_bytes()
 }
 
-/// How many results there are.
+/// The numbers of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// All.
     pub done: u64,
-    /// The failures among them.
+    /// The failures.
     pub failed: u64,
-    /// The failures of which no node has said anything.
+    /// The failures without an answer from any node.
     pub unanswered: u64,
 }
 
-/// The results of a job: written, printed, and forgotten. Those that wait for an earlier item are few, and not large:
-/// [`Gate`] sees to that.
+/// The results of a run: written, printed, and dropped. Those that wait for an earlier item are few and small, due to
+/// [`ItemWindow`].
 #[derive(Debug)]
 pub struct Results {
     out: Option<OutFile>,
     rows: RowWriter,
-    /// Those that wait for an earlier one.
+    /// The results that wait for an earlier one.
     held: BTreeMap<usize, Row>,
-    front: watch::Sender<Front>,
+    position: watch::Sender<PrintPosition>,
     counts: Counts,
 }
 
-/// How far the results have been printed.
+/// The progress of printing.
 #[derive(Clone, Copy, Debug, Default)]
-struct Front {
-    /// The item whose result is the next to be printed.
+struct PrintPosition {
+    /// The index of the next result to print.
     next: usize,
-    /// The size of those that wait for it.
+    /// The size of the results that wait for it.
     held: usize,
 }
 
@@ -170,12 +170,12 @@ impl Results {
     /// Prepares the file and the output.
     ///
     /// # Errors
-    /// If the file cannot be used.
+    /// If the file is unusable.
     pub fn open<R: Shown>(
         options: &OutOptions,
         header: &Header,
         format: Format,
-    ) -> Result<(Self, Option<Earlier<R>>), Failure> {
+    ) -> Result<(Self, Option<EarlierResults<R>>), Failure> {
         let (out, earlier) = match (options.file(), options.keep()) {
             (Some(path), Some(keep)) => {
                 let (out, earlier) = OutFile::resume(path, header, keep)?;
@@ -190,21 +190,21 @@ impl Results {
         };
         let is_out = options.out.is_some() && out.is_none();
         let rows = RowWriter::new(if is_out { Format::JsonLines } else { format }, R::HEAD);
-        let front = watch::Sender::new(Front::default());
-        Ok((Self { out, rows, held: BTreeMap::new(), front, counts: Counts::default() }, earlier))
+        let position = watch::Sender::new(PrintPosition::default());
+        Ok((Self { out, rows, held: BTreeMap::new(), position, counts: Counts::default() }, earlier))
     }
 
-    /// The form in which results are wanted; the text form shows values in a syntax.
+    /// The requested form; the text form shows values in this syntax.
     pub fn form(&self, syntax: Syntax) -> Form {
         Form { format: self.rows.format(), syntax, has_file: self.out.is_some(), most: output::wide_cell() }
     }
 
-    /// What keeps the items from running far ahead of the results.
-    pub fn gate(&self) -> Gate {
-        Gate { front: self.is_ordered().then(|| self.front.subscribe()) }
+    /// The back-pressure from the results to the items.
+    pub fn window(&self) -> ItemWindow {
+        ItemWindow { position: self.is_ordered().then(|| self.position.subscribe()) }
     }
 
-    /// Whether a later run can go on with the file.
+    /// Whether a later run can resume the file.
     pub fn has_file(&self) -> bool {
         self.out.is_some()
     }
@@ -214,7 +214,7 @@ impl Results {
         self.counts
     }
 
-    /// Takes a result. After [`close`](Self::close), it is dropped.
+    /// Adds a result. Dropped after [`close`](Self::close).
     ///
     /// # Errors
     /// If it cannot be written or printed.
@@ -231,7 +231,7 @@ impl Results {
         if !self.is_ordered() {
             return self.rows.add(ready.row);
         }
-        let Front { mut next, mut held } = *self.front.borrow();
+        let PrintPosition { mut next, mut held } = *self.position.borrow();
         held += ready.row.size();
         self.held.insert(ready.index, ready.row);
         while let Some(row) = self.held.remove(&next) {
@@ -239,7 +239,7 @@ impl Results {
             held -= row.size();
             self.rows.add(row)?;
         }
-        self.front.send_replace(Front { next, held });
+        self.position.send_replace(PrintPosition { next, held });
         Ok(())
     }
 
@@ -248,10 +248,10 @@ impl Results {
         &mut self.rows
     }
 
-    /// Prints what there is, also what still waits for an earlier result, and the end of the form.
+    /// Prints all results, including those that wait for an earlier one, and the end of the output.
     ///
     /// # Errors
-    /// If it cannot be printed.
+    /// If printing fails.
     pub fn close(&mut self) -> Result<(), Failure> {
         for (_, row) in std::mem::take(&mut self.held) {
             self.rows.add(row)?;
@@ -259,33 +259,33 @@ impl Results {
         self.rows.close()
     }
 
-    /// Lines of JSON come as they are done, other forms in the items' order.
+    /// JSON lines are printed as they arrive, other forms in the order of the items.
     fn is_ordered(&self) -> bool {
         self.rows.format() != Format::JsonLines
     }
 }
 
-/// Holds the items back while too many results wait for an earlier one.
+/// Delays items while too many results wait for an earlier one.
 #[derive(Clone, Debug)]
-pub struct Gate {
-    front: Option<watch::Receiver<Front>>,
+pub struct ItemWindow {
+    position: Option<watch::Receiver<PrintPosition>>,
 }
 
-impl Gate {
-    /// How many items may be under way or wait behind the next one that is printed.
+impl ItemWindow {
+    /// How many items may be pending or waiting behind the next one to print.
     pub const WINDOW: usize = 4096;
 
-    /// How many bytes of results may wait before only the next item is let through.
+    /// How many bytes of results may wait before only the next item may begin.
     pub const MAX_BYTES: usize = 64 << 20;
 
-    /// Waits until an item may be begun. Items are begun in their order, so the next one to be printed never waits.
+    /// Waits until an item may begin. Items begin in order, so the next one to print never waits.
     pub async fn pass(&mut self, index: usize) {
-        if let Some(front) = &mut self.front {
-            let is_free = |front: &Front| {
-                index <= front.next || (index < front.next + Self::WINDOW && front.held < Self::MAX_BYTES)
+        if let Some(position) = &mut self.position {
+            let is_free = |position: &PrintPosition| {
+                index <= position.next || (index < position.next + Self::WINDOW && position.held < Self::MAX_BYTES)
             };
-            // Without results there is nobody to wait for.
-            let _ = front.wait_for(is_free).await;
+            // Without results, nothing delays the items.
+            let _ = position.wait_for(is_free).await;
         }
     }
 }
@@ -336,14 +336,14 @@ mod tests {
     #[test]
     fn items_do_not_run_ahead_of_the_results() {
         let mut results = results(Format::Json);
-        let mut gate = results.gate();
-        let mut passes = |index| gate.pass(index).now_or_never().is_some();
-        assert!(passes(0) && passes(Gate::WINDOW - 1) && !passes(Gate::WINDOW));
+        let mut window = results.window();
+        let mut passes = |index| window.pass(index).now_or_never().is_some();
+        assert!(passes(0) && passes(ItemWindow::WINDOW - 1) && !passes(ItemWindow::WINDOW));
         add(&mut results, 1, "later");
-        assert!(!passes(Gate::WINDOW));
+        assert!(!passes(ItemWindow::WINDOW));
         add(&mut results, 0, "first");
-        assert!(passes(Gate::WINDOW + 1) && !passes(Gate::WINDOW + 2));
-        let row = Row::Text(vec![b' '; Gate::MAX_BYTES]);
+        assert!(passes(ItemWindow::WINDOW + 1) && !passes(ItemWindow::WINDOW + 2));
+        let row = Row::Text(vec![b' '; ItemWindow::MAX_BYTES]);
         results.add(Ready { index: 3, line: None, row, has_failed: false, is_answered: true }).unwrap();
         assert!(passes(2) && !passes(4));
         add(&mut results, 2, "third");
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn lines_wait_for_none() {
-        let mut gate = results(Format::JsonLines).gate();
-        assert!(gate.pass(usize::MAX).now_or_never().is_some());
+        let mut window = results(Format::JsonLines).window();
+        assert!(window.pass(usize::MAX).now_or_never().is_some());
     }
 }

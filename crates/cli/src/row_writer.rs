@@ -1,4 +1,4 @@
-//! Rows on the standard output, in the form that the user wants, each as soon as it is there.
+//! Rows on the standard output, in the requested format, each as soon as it exists.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::{self, trimmed_lines};
 use crate::settings::Format;
 
-/// A row, made ready for the form of the output.
+/// A formatted row.
 #[derive(Debug)]
 pub enum Row {
     /// The cells of a table.
@@ -18,7 +18,7 @@ pub enum Row {
 }
 
 impl Row {
-    /// About how many bytes it takes.
+    /// Its approximate size in bytes.
     pub fn size(&self) -> usize {
         match self {
             Row::Cells(cells) => cells.iter().map(String::len).sum(),
@@ -27,33 +27,33 @@ impl Row {
     }
 }
 
-/// Prints rows. A table's rows wait for a moment, so that those that come together have columns of the same width; a
-/// later row that is wider moves the columns from there on.
+/// Prints rows. The rows of a table are collected for a moment, so that they share the column widths; a later, wider
+/// row widens the columns from there on.
 #[derive(Debug)]
 pub struct RowWriter {
     format: Format,
     head: &'static [&'static str],
     rows: u64,
     is_closed: bool,
-    /// The text that is to be printed.
+    /// The text to print.
     ready: Vec<u8>,
-    /// The rows of a table that wait, and since when.
+    /// The collected rows of a table, and the time of the first.
     waiting: Vec<Vec<String>>,
     since: Option<Instant>,
     widths: Vec<u16>,
 }
 
 impl RowWriter {
-    /// How long a row of a table waits for others.
+    /// How long the rows of a table are collected.
     const WAIT: Duration = Duration::from_millis(200);
 
-    /// How many of them wait at most.
+    /// The most collected rows.
     const MOST_WAITING: usize = 1000;
 
     /// How many bytes are printed at a time.
     const CHUNK: usize = 64 << 10;
 
-    /// Prints rows in a form; in a table under this head.
+    /// Prints rows in a format; a table has this header.
     pub fn new(format: Format, head: &'static [&'static str]) -> Self {
         Self {
             format,
@@ -67,12 +67,12 @@ impl RowWriter {
         }
     }
 
-    /// The form.
+    /// The format.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Whether all is printed.
+    /// Whether everything is printed.
     pub fn is_closed(&self) -> bool {
         self.is_closed
     }
@@ -80,7 +80,7 @@ impl RowWriter {
     /// Adds a row.
     ///
     /// # Errors
-    /// If the standard output cannot be written to.
+    /// If the standard output is not writable.
     pub fn add(&mut self, row: Row) -> Result<(), Failure> {
         match row {
             Row::Cells(cells) => {
@@ -105,15 +105,15 @@ impl RowWriter {
         if self.ready.len() >= Self::CHUNK { self.print() } else { Ok(()) }
     }
 
-    /// How much longer the rows that wait may wait; none, if there are none.
+    /// The remaining time for collecting rows, if there are any.
     pub fn patience(&self) -> Option<Duration> {
         self.since.map(|since| Self::WAIT.saturating_sub(since.elapsed()))
     }
 
-    /// Prints what is ready, and a table's rows if they have waited long enough.
+    /// Prints the text, and a table's rows whose time is over.
     ///
     /// # Errors
-    /// If the standard output cannot be written to.
+    /// If the standard output is not writable.
     pub fn flush(&mut self) -> Result<(), Failure> {
         if self.patience() == Some(Duration::ZERO) {
             self.lay_out();
@@ -121,10 +121,10 @@ impl RowWriter {
         self.print()
     }
 
-    /// Prints all that has been added, and what belongs after the last row.
+    /// Prints all rows, and the end of the output.
     ///
     /// # Errors
-    /// If the standard output cannot be written to.
+    /// If the standard output is not writable.
     pub fn close(&mut self) -> Result<(), Failure> {
         if std::mem::replace(&mut self.is_closed, true) {
             return Ok(());

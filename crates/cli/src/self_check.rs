@@ -1,4 +1,4 @@
-//! Whether a worker can do work: not that its process is there, nor that its port is open, but that it answers.
+//! Tests whether a worker can do work: not that its process exists or its port is open, but that it answers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -12,48 +12,49 @@ use peerl_proto::handshake::{Handshake, HandshakeError, HandshakeReader, LocalNo
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What a worker cannot do.
+/// The failed test.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
-    /// A call to itself gave something else than its value.
+    /// A call to the node itself failed.
     #[error("a call of this node to itself failed")]
     Call(#[from] CallError),
-    /// A call to itself gave a wrong value.
+    /// A call to the node itself returned a wrong value.
     #[error("a call of this node to itself returned a wrong value")]
     Value,
-    /// A process that every node has does not answer: pings, or calls of some kind, would have no answer.
+    /// A system process does not answer, so that pings or calls of some kind would get no answer.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// A connection to the port at which peers arrive could not be opened, or ended early.
+    /// A connection to the distribution port was refused, or ended early.
     #[error("this node does not accept connections at {address}")]
     Connection {
-        /// Where it listens.
+        /// The address of the port.
         address: SocketAddr,
-        /// What went wrong.
+        /// The reason.
         source: std::io::Error,
     },
-    /// A handshake got something else than an answer.
+    /// The answer in a handshake was invalid.
     #[error("this node gave an invalid answer in a handshake")]
     Handshake,
-    /// It took too long.
+    /// The time-out elapsed.
     #[error("this node did not answer itself within {0:?}")]
     TimedOut(Duration),
 }
 
-/// Has the node call one of its functions, asks the processes that answer pings and calls, and begins a handshake at the port at which it listens for peers.
+/// Calls a function of the node itself, queries the processes that answer pings and calls, and begins a handshake at
+/// its distribution port.
 ///
-/// The handshake is begun under the node's own name, which it refuses: it leaves nothing behind, not even a line in
-/// the log. No part needs EPMD, a name service or any peer, so that a failure is one of this process.
+/// The handshake uses the node's own name, which the node refuses, so it leaves no trace, not even in the log. No
+/// test needs EPMD, name services or peers, so a failure is one of this process.
 ///
 /// # Errors
-/// If one is not done properly within the limit.
+/// If a test fails or exceeds the limit.
 pub async fn self_check(node: &Node, listen: Option<IpAddr>, limit: Duration) -> Result<(), CheckError> {
     let address = SocketAddr::new(reachable(listen), node.port());
     let check = async {
         call(node).await?;
         node.check_system().await?;
-        // A node that drains has closed the port.
+        // A draining node has closed the port.
         if node.is_draining() { Ok(()) } else { knock(node, address).await }
     };
     tokio::time::timeout(limit, check).await.unwrap_or(Err(CheckError::TimedOut(limit)))
@@ -68,7 +69,7 @@ async fn call(node: &Node) -> Result<(), CheckError> {
 
 async fn knock(node: &Node, address: SocketAddr) -> Result<(), CheckError> {
     let io = |source| CheckError::Connection { address, source };
-    // A cookie is asked for only after the answer that is waited for.
+    // The awaited answer precedes the check of the cookie.
     let cookie = Cookie::new("none").map_err(|_| CheckError::Handshake)?;
     let local = LocalNode::new(node.name().clone(), node.creation(), DistributionFlags::MANDATORY_26, cookie);
     let (handshake, name) = Handshake::initiate(local, node.name().clone());
@@ -89,7 +90,7 @@ async fn knock(node: &Node, address: SocketAddr) -> Result<(), CheckError> {
     }
 }
 
-/// Where this host reaches what listens on an address.
+/// The address at which this host reaches a listener.
 fn reachable(listen: Option<IpAddr>) -> IpAddr {
     match listen {
         None => loopback(),

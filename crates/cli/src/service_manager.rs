@@ -1,5 +1,5 @@
-//! What systemd is told (`Type=notify`): that the worker can be called, what it is doing, that it is still well, and
-//! that it is going. Without systemd nobody is told anything.
+//! Notifications for systemd (`Type=notify`): readiness, status, watchdog and stopping. Without systemd none are
+//! sent.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,28 +13,27 @@ use tokio::time::MissedTickBehavior;
 
 use crate::self_check::self_check;
 
-/// The longest time between two looks at what the worker is doing.
+/// The longest time between two status notifications.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the service manager is granted beyond the time for calls under way: giving the name back, closing connections.
-pub const FAREWELL: Duration = Duration::from_secs(10);
+/// How long ending may take in addition to pending calls: unregistering, closing connections.
+pub const END_ALLOWANCE: Duration = Duration::from_secs(10);
 
-/// The service manager that has started this process, if one has.
+/// The service manager that started this process.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceManager {
     watchdog: Option<Duration>,
 }
 
 impl ServiceManager {
-    /// The one that the environment tells of.
+    /// The service manager of the environment, if there is one.
     pub fn from_environment() -> Option<Self> {
         std::env::var_os("NOTIFY_SOCKET")?;
         Some(Self { watchdog: sd_notify::watchdog_enabled() })
     }
 
-    /// Says that the node can be called, and from now on what it is doing and, as often as the watchdog wants to hear
-    /// it, that it is well. It is so only if a [`self_check`] has just shown it: a worker that cannot work is silent,
-    /// and will be restarted.
+    /// Reports that the node can be called; then its status and, as often as the watchdog requires, that it works.
+    /// The latter only after a successful [`self_check`]: systemd restarts a worker that stays silent.
     pub fn ready(self, node: &Node, listen: Option<IpAddr>) -> Watch {
         let draining = Arc::new(AtomicBool::new(false));
         let status = status(node, false);
@@ -44,7 +43,7 @@ impl ServiceManager {
     }
 
     async fn watch(self, node: Node, listen: Option<IpAddr>, mut told: String, draining: Arc<AtomicBool>) {
-        // Half of the watchdog's time is usual; of a third, one may be late.
+        // Half of the watchdog's time is usual; with a third, one notification may be late.
         let interval = self.watchdog.map_or(STATUS_INTERVAL, |limit| (limit / 3).min(STATUS_INTERVAL));
         let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,7 +52,7 @@ impl ServiceManager {
             if let Some(limit) = self.watchdog {
                 match self_check(&node, listen, limit / 3).await {
                     Ok(()) => tell(&[NotifyState::Watchdog]),
-                    Err(error) => tracing::error!("the service manager is not told that all is well: {error}"),
+                    Err(error) => tracing::error!("no watchdog notification is sent to the service manager: {error}"),
                 }
             }
             let now = status(&node, draining.load(Ordering::Relaxed));
@@ -65,7 +64,7 @@ impl ServiceManager {
     }
 }
 
-/// Tells the service manager that all is well, until this is dropped.
+/// Sends notifications until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     task: JoinHandle<()>,
@@ -74,10 +73,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Says that the worker ends, and how long that may take. Whether all is well is told further on.
+    /// Reports that the worker stops, and how long that may take. Watchdog notifications continue.
     pub fn stopping(&self, drain: Duration) {
         self.draining.store(true, Ordering::Relaxed);
-        let limit = format!("EXTEND_TIMEOUT_USEC={}", drain.saturating_add(FAREWELL).as_micros());
+        let limit = format!("EXTEND_TIMEOUT_USEC={}", drain.saturating_add(END_ALLOWANCE).as_micros());
         tell(&[NotifyState::Stopping, NotifyState::Status(&status(&self.node, true)), NotifyState::Custom(&limit)]);
     }
 }
@@ -107,6 +106,6 @@ fn calls(node: &Node) -> String {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!("the service manager cannot be told: {error}");
+        tracing::warn!("cannot notify the service manager: {error}");
     }
 }

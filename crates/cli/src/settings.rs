@@ -1,4 +1,5 @@
-//! The settings that all commands share: from flags, over the environment, over a file, over defaults.
+//! The settings that all commands share: flags override environment variables, which override the file, which
+//! overrides defaults.
 
 mod listen;
 pub use listen::Listen;
@@ -167,7 +168,7 @@ pub struct Settings {
     pub admin_token_file: Option<PathBuf>,
 }
 
-/// Where the settings come from that are not flags.
+/// The sources of settings besides flags.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub struct ConfigFile {
@@ -177,7 +178,7 @@ pub struct ConfigFile {
 }
 
 impl Settings {
-    /// The keys that have a variable, too.
+    /// The keys that also have a variable.
     const VARIABLES: [&str; 24] = [
         "admin",
         "admin_token_file",
@@ -208,13 +209,13 @@ impl Settings {
     /// The other keys of the file.
     const FILE_ONLY: [&str; 1] = ["cookies"];
 
-    /// Puts the flags over the environment's variables over a file.
+    /// Merges the flags, the environment's variables and the file.
     ///
     /// # Errors
     /// If two of them contradict each other.
     pub fn load(flags: &Settings, sources: &Sources) -> Result<Self, Failure> {
         let mut layers = [sources.file.clone(), sources.environment.clone(), flags.clone()];
-        // Of two ways to say one thing, the one of the higher layer counts.
+        // Of two settings for the same thing, the one of the higher layer counts.
         for upper in 1..layers.len() {
             let (lower, higher) = layers.split_at_mut(upper);
             let higher = &higher[0];
@@ -241,17 +242,17 @@ impl Settings {
         }
     }
 
-    /// The form of the output.
+    /// The output format.
     pub fn format(&self) -> Format {
         self.format.unwrap_or_default()
     }
 
-    /// The address to listen on for other nodes, if one is given.
+    /// The address to listen on for other nodes, if given.
     pub fn listen_address(&self) -> Option<IpAddr> {
         self.listen.map(|listen| listen.address)
     }
 
-    /// How much is said, from -2 to 3.
+    /// The verbosity, from -2 to 3.
     pub fn verbosity(&self) -> i8 {
         match (self.verbose, self.quiet) {
             (0, quiet) => -(quiet.min(2) as i8),
@@ -260,7 +261,7 @@ impl Settings {
     }
 }
 
-/// The form of a command's output.
+/// The output format of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -279,7 +280,7 @@ pub enum Format {
     Elixir,
 }
 
-/// Where nodes are registered.
+/// The registration of nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EpmdChoice {
@@ -351,7 +352,7 @@ enum PortForm {
     Text(String),
 }
 
-/// A time as people write it: `30s`, `1m 30s`, `500ms`; a bare number is seconds.
+/// A duration in human-readable form: `30s`, `1m 30s`, `500ms`; a bare number is seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "SpanForm", into = "String")]
 pub struct Span(pub Duration);
@@ -366,7 +367,7 @@ impl FromStr for Span {
         };
         match time.is_zero() {
             true => Err("the time must be longer than nothing".to_owned()),
-            // What is longer cannot be added to the clock everywhere.
+            // Longer durations overflow some clocks.
             false => Ok(Self(time.min(Duration::from_secs(365 * 24 * 3600)))),
         }
     }
@@ -406,7 +407,7 @@ fn is_zero(number: &u8) -> bool {
     *number == 0
 }
 
-/// Reads a truth value, or the text of one.
+/// Reads a boolean, or its text.
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "true or false")]
@@ -424,7 +425,7 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::E
     }
 }
 
-/// Reads a number, or the text of one.
+/// Reads a number, or its text.
 fn number<'de, D: Deserializer<'de>, T: FromStr + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a number that is not negative")]
@@ -444,7 +445,7 @@ fn some_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usiz
     number(deserializer).map(Some)
 }
 
-/// Reads texts: a list of them, or one with spaces between.
+/// Reads texts: a list, or one text with spaces between.
 fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "text, or a list of texts")]
@@ -458,7 +459,7 @@ fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String
     }))
 }
 
-/// Reads strategies: a list of them, or in a variable their texts with spaces between.
+/// Reads strategies: a list, or (in a variable) one text with spaces between.
 fn specs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Spec>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a list of discovery strategies, or text such as \"epmd:HOST\"")]

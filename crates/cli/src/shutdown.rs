@@ -1,6 +1,6 @@
-//! The signals that end a command that would otherwise go on, and the end of a command that does not heed them.
+//! Signals that end a long-running command, and the forced end of a command that does not react.
 //!
-//! A thread of its own waits for the signals: whatever the threads of the runtime compute or wait for, the process ends.
+//! A dedicated thread waits for signals, so the process ends even if the threads of the runtime are blocked.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -14,18 +14,18 @@ use tokio::time::Instant;
 
 use crate::failure::{Failure, Status};
 
-/// Which signal came.
+/// The signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Ctrl-C, SIGINT.
     Interrupt,
-    /// SIGTERM: what service managers send.
+    /// SIGTERM, as sent by service managers.
     Terminate,
-    /// SIGHUP: the terminal is gone.
+    /// SIGHUP: the terminal was closed.
     HangUp,
 }
 
-/// The exit code of a command that a signal ends, in the way of shells.
+/// The exit code of a command that a signal ends, like in shells.
 impl From<Signal> for Status {
     fn from(signal: Signal) -> Self {
         match signal {
@@ -36,11 +36,11 @@ impl From<Signal> for Status {
     }
 }
 
-/// How long a command may take to end after a signal, unless it has calls of others to answer.
+/// How long a command may take to end after a signal, unless it has to answer pending calls.
 pub const LIMIT: Duration = Duration::from_millis(900);
 
-/// Waits for the next signal to end. From the moment of this call on, none of them ends the process by itself; but if the
-/// process still runs `limit` after the first, or [`LIMIT`] after the second, it exits with the signal's status.
+/// Waits for the next termination signal. From this call on, none ends the process by itself; but if the process
+/// still runs `limit` after the first, or [`LIMIT`] after the second, it exits with the signal's status.
 ///
 /// # Errors
 /// If the operating system refuses.
@@ -50,7 +50,7 @@ pub fn signal(limit: Duration) -> Result<impl Future<Output = Signal> + Send + u
     Ok(async move {
         match received.changed().await {
             Ok(()) => *received.borrow(),
-            // The sender is static.
+            // The sender is static, so this does not happen.
             Err(_) => std::future::pending().await,
         }
     })

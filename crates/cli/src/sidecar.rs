@@ -1,4 +1,4 @@
-//! The sidecar: keeps another node, which knows nothing of discovery, connected with its peers.
+//! The sidecar: keeps another node, which has no discovery of its own, connected to its peers.
 //!
 //! ```text
 //!   strategies ──▶ Reconciler ──▶ RemoteMesh ──calls──▶ the app's node ──connects──▶ its peers
@@ -8,8 +8,8 @@ mod app;
 use app::{App, AppReadiness};
 mod event;
 pub use event::SidecarEvent;
-mod remembering;
-use remembering::Remembering;
+mod cached_strategy;
+use cached_strategy::CachedStrategy;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,57 +23,58 @@ use peerl_discovery::{
 use peerl_node::{ErrorChain, Node, NodeName};
 use tokio::time::{Instant, sleep};
 
-use crate::admin::{Administered, Company, Readiness};
+use crate::admin::{Administered, PeerRequirement, Readiness};
 use crate::explain;
 use crate::failure::Failure;
 use crate::fan_out;
 use crate::fleet;
 
-/// What keeps one node clustered.
+/// Keeps one node connected.
 pub struct Sidecar {
     remote: RemoteNode,
-    strategies: Vec<Arc<Remembering>>,
+    strategies: Vec<Arc<CachedStrategy>>,
     interval: Duration,
     removal: Removal,
-    company: Company,
-    /// What the app is to the lists, over all its runs.
+    peer_requirement: PeerRequirement,
+    /// The app's standing in the lists, across its restarts.
     standing: Mutex<Standing>,
     readiness: AppReadiness,
 }
 
 impl Sidecar {
-    /// How often the app is asked whom it is connected with.
+    /// How often the app's connections are listed.
     const LOOK: Duration = Duration::from_secs(1);
 
-    /// An app that has been up for this time is not one that dies again and again.
+    /// An app that has been up for this time is not in a crash loop.
     const LASTING: Duration = Duration::from_secs(5);
 
-    /// Makes the sidecar of an app: it talks to it as a guest node, and polls the strategies in this interval.
+    /// Makes the sidecar of an app, which it controls through a guest node. The strategies are polled at this
+    /// interval.
     pub fn new(guest: Node, app: NodeName, strategies: Vec<Arc<dyn Strategy>>, interval: Duration) -> Self {
         Self {
             remote: RemoteNode::new(guest, app),
-            strategies: Remembering::each(strategies),
+            strategies: CachedStrategy::each(strategies),
             interval,
             removal: Removal::Never,
-            company: Company::default(),
+            peer_requirement: PeerRequirement::default(),
             standing: Mutex::default(),
             readiness: AppReadiness::default(),
         }
     }
 
-    /// Sets how long the app has for an answer.
+    /// Sets the time-out of calls to the app.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { remote: self.remote.timeout(timeout), ..self }
     }
 
-    /// Sets when the app leaves the mesh because it is no longer listed. Never unless told otherwise.
+    /// Sets when the app leaves the mesh because it is no longer listed. Default: never.
     pub fn removal(self, removal: Removal) -> Self {
         Self { removal, ..self }
     }
 
-    /// Sets whether the app needs others to be ready. It does unless told otherwise.
-    pub fn company(self, company: Company) -> Self {
-        Self { company, ..self }
+    /// Sets whether the app needs peers to be ready. Default: it does.
+    pub fn peer_requirement(self, peer_requirement: PeerRequirement) -> Self {
+        Self { peer_requirement, ..self }
     }
 
     /// The app, for an admin endpoint.
@@ -81,11 +82,11 @@ impl Sidecar {
         Arc::new(App::new(self.remote.clone(), self.readiness.clone()))
     }
 
-    /// Keeps the app connected: waits until it is up, each time anew after it has gone. May be dropped at any time;
-    /// the connections that the app has stay.
+    /// Keeps the app connected; waits for it at the start and after each of its ends. Can be dropped at any time; the
+    /// app's connections stay.
     ///
     /// # Errors
-    /// If what happens cannot be told.
+    /// If an event cannot be reported.
     pub async fn run(&self, mut tell: impl FnMut(SidecarEvent) -> Result<(), Failure>) -> Result<Infallible, Failure> {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let (mut failures, mut told) = (0_u32, None);
@@ -130,16 +131,16 @@ impl Sidecar {
             .removal(self.removal)
             .standing(*self.standing.lock().unwrap_or_else(PoisonError::into_inner))
             .check_interval(Self::LOOK.min(self.interval));
-        let (mut events, mut known) = (reconciler.events(), Known::default());
+        let (mut events, mut known) = (reconciler.events(), Reported::default());
         let set = |readiness| *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = readiness;
-        set(Some(Readiness::follow(&reconciler, self.remote.name(), self.company)));
+        set(Some(Readiness::follow(&reconciler, self.remote.name(), self.peer_requirement)));
         let running = reconciler.start();
         let result = loop {
             let event = tokio::select! {
                 () = mesh.gone() => break Ok(()),
                 event = events.recv() => event,
             };
-            // What was missed is only not told.
+            // A missed event is only missing in the output.
             let Ok(event) = event else { continue };
             if let Some(Err(failure)) = known.news(event).map(&mut *tell) {
                 break Err(failure);
@@ -152,17 +153,17 @@ impl Sidecar {
     }
 }
 
-/// What has been told already.
+/// The errors that were reported already.
 #[derive(Default)]
-struct Known {
+struct Reported {
     /// Why peers cannot be connected.
     refused: HashMap<NodeName, String>,
     /// Why the app cannot leave.
     stuck: Option<String>,
 }
 
-impl Known {
-    /// What is new of an event.
+impl Reported {
+    /// Converts an event, unless it was reported already.
     fn news(&mut self, event: MeshEvent) -> Option<SidecarEvent> {
         Some(match event {
             MeshEvent::PollFailed { novelty: Novelty::Repetition, .. }
@@ -178,7 +179,7 @@ impl Known {
                 SidecarEvent::Connected { peer }
             }
             MeshEvent::ConnectFailed { peer, error, retry_in } => {
-                let error = words(&error);
+                let error = message(&error);
                 let before = self.refused.insert(peer.clone(), error.clone());
                 (before.as_ref() != Some(&error)).then_some(SidecarEvent::CannotConnect { peer, error, retry_in })?
             }
@@ -209,7 +210,7 @@ impl Known {
     }
 }
 
-fn words(error: &MeshError) -> String {
+fn message(error: &MeshError) -> String {
     match error.downcast_ref::<RemoteError>() {
         Some(RemoteError::Call(error)) => format!("the app's node does not do it: {}", ErrorChain(error)),
         Some(RemoteError::CannotConnect { obstacle, .. }) => explain::obstacle(obstacle).to_string(),

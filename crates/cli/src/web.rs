@@ -1,13 +1,13 @@
-//! A web page on which visitors have the nodes of a cluster take checksums.
+//! A web page on which visitors let the nodes of a cluster take checksums.
 //!
 //! ```text
-//!   routes ──▶ visitor, session, origin, rate     who asks, and what they may do
+//!   routes ──▶ requester, session, origin, rate   authorization
 //!     ├──▶ pages ──▶ html ──▶ matrix, assets      for browsers, with or without script
-//!     ├──▶ events                                 what changes, as it changes
+//!     ├──▶ events                                 event streams
 //!     └──▶ api, export                            for programs
 //!            └──▶ site ──▶ jobs ──▶ job ──▶ work  the jobs of this node
-//!                  │  └──▶ shared_jobs            those of other web nodes
-//!                  └────▶ cluster, workers        who is there, and who takes checksums
+//!                  │  └──▶ shared_jobs            the jobs of other web nodes
+//!                  └────▶ cluster, workers        the nodes, and those that take checksums
 //! ```
 
 mod address;
@@ -26,12 +26,12 @@ mod origin;
 mod pages;
 mod problem;
 mod rate;
+mod requester;
 mod routes;
 mod row;
 mod session;
 mod shared_jobs;
 mod site;
 mod urls;
-mod visitor;
 mod work;
 mod workers;

@@ -1,4 +1,4 @@
-//! Which addresses a worker fetches from, as the nodes that call it see it.
+//! The addresses from which a worker fetches, tested through calls of nodes.
 
 mod cluster;
 
@@ -61,7 +61,7 @@ fn a_worker_keeps_to_its_own_rule_whoever_calls() {
     ] {
         let (_worker, worker) = cluster.worker(options);
         assert_eq!(outcome(&beam, &worker, &url, "#{}"), expected, "{options:?}");
-        // No caller can loosen it, and the ancestor's function keeps to it.
+        // A caller cannot loosen the worker's rule, and it applies to `ClusterScrape`'s function too.
         let loose = "#{addresses => public, allow => [<<\"127.0.0.0/8\">>]}";
         assert_eq!(outcome(&beam, &worker, &url, loose), expected, "{options:?}");
         let fetch = format!("rpc:call('{worker}', 'Elixir.ClusterScrape.PageController', fetch, [<<\"{url}\">>])");
@@ -75,7 +75,7 @@ fn a_worker_keeps_to_its_own_rule_whoever_calls() {
     }
 }
 
-/// A proxy would choose the address, unseen.
+/// A proxy would choose the address.
 #[test]
 fn with_a_rule_no_proxy_of_the_environment_is_used() {
     let (pages, proxy) = (Pages::serve(), Pages::serve());

@@ -1,4 +1,4 @@
-//! The admin endpoint as its users see it: an operator, a load balancer, Prometheus, and those who want to break in.
+//! The admin endpoint for an operator, a load balancer, Prometheus, and attackers.
 
 mod cluster;
 
@@ -71,10 +71,10 @@ impl Endpoint {
         Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
-    /// A connection on which only this is sent.
+    /// Opens a connection and sends only this.
     fn begin(&self, text: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        // The other side may have closed it already for a newer one.
+        // The server may have closed it already for a newer one.
         let _ = stream.write_all(text.as_bytes());
         stream
     }
@@ -119,13 +119,13 @@ fn an_operator_connects_a_node_and_sees_it() {
 #[test]
 fn health_is_whether_work_can_be_done_and_epmd_knows_the_node() {
     let cluster = Cluster::start();
-    // Otherwise it would soon run an EPMD itself.
+    // With another setting it would soon run an EPMD itself.
     let endpoint = Endpoint::open(&cluster, &["--epmd", "external"]);
     let answer = endpoint.wait_for("/healthz", 200);
     assert_eq!(answer.json(), json!({ "status": "ok", "checks": { "work": "ok", "epmd": "ok" } }));
     assert!(answer.head.contains("cache-control: no-store"), "{answer:?}");
 
-    // Without EPMD nobody finds the node; once it is back, the node is there again.
+    // Without EPMD the node cannot be found; when EPMD is back, the node is registered again.
     cluster.epmd.kill();
     let answer = endpoint.wait_for("/healthz", 503);
     assert_eq!(answer.json()["status"], "failing");
@@ -148,7 +148,7 @@ fn a_worker_is_ready_once_it_has_joined_and_until_it_drains() {
     cluster.write("nodes", beam.name());
     endpoint.wait_for("/readyz", 200);
 
-    // A call is under way when the signal comes: the endpoint stays open, and says that no more work is wanted.
+    // A call is pending when the signal arrives: the endpoint stays open and reports not ready.
     beam.eval(&format!("spawn(fun() -> rpc:call('{}', timer, sleep, [4000]) end), ok", endpoint.name)).unwrap();
     let slow = |text: &str| text.lines().any(|line| line.starts_with("peerl_node_calls_active 1"));
     let end = Instant::now() + A_WHILE;
@@ -226,7 +226,7 @@ fn the_token_opens_and_nothing_else_does() {
     }
     assert_eq!(endpoint.get_with("/nodes", TOKEN).status, 200);
     assert_eq!(endpoint.get_with("/no-such-path", TOKEN).status, 404);
-    // Load balancers have no token.
+    // Load balancers send no token.
     assert_eq!([endpoint.wait_for("/healthz", 200).status, endpoint.get("/readyz").status], [200, 200]);
     assert!(!endpoint.worker.stderr().contains(TOKEN));
 }
@@ -245,7 +245,7 @@ fn an_endpoint_that_others_could_reach_needs_a_token() {
     let failure = worker(&["--admin", "0.0.0.0:0", "--admin-token-file", &file]).failure(64);
     assert!(failure.contains("others can read") && !failure.contains(TOKEN), "{failure}");
     assert_eq!(worker(&["--admin", "127.0.0.1"]).code, 64, "a port is needed");
-    // By the file of settings, too.
+    // Also with the configuration file.
     let settings = cluster.write("peerl.toml", "admin = '0.0.0.0:0'\n");
     assert!(worker(&["--config", &settings]).failure(64).contains("no token"));
     std::fs::remove_file(settings).unwrap();
@@ -256,7 +256,7 @@ fn those_who_want_to_break_it_do_not() {
     let cluster = Cluster::start();
     let endpoint = Endpoint::open(&cluster, &[]);
     let host = &endpoint.address;
-    // A head without end, and a body that is larger than any name.
+    // A head without end, and a body larger than any name.
     let mut stream = TcpStream::connect(&endpoint.address).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     while stream.write_all(&[b'x'; 1024]).is_ok() {}
@@ -271,7 +271,7 @@ fn those_who_want_to_break_it_do_not() {
         &body[..4097]
     ));
     assert_eq!(chunked.status, 413, "{chunked:?}");
-    // Requests of web pages: another origin's form, and a name that points here.
+    // Requests of web pages: a form of another origin, and a name that was rebound to this host.
     let page = |head: &str| {
         endpoint.ask(&format!(
             "POST /connect HTTP/1.1\r\n{head}content-length: 18\r\nconnection: close\r\n\r\n{{\"node\":\"evil@b.c\"}}"
@@ -279,17 +279,17 @@ fn those_who_want_to_break_it_do_not() {
     };
     assert_eq!(page(&format!("host: {host}\r\ncontent-type: text/plain\r\n")).status, 415);
     assert_eq!(page("host: evil.example\r\ncontent-type: application/json\r\n").status, 403);
-    // All that while it goes on working.
+    // The endpoint still works.
     assert_eq!(endpoint.get("/healthz").status, 200);
     assert!(!endpoint.worker.stderr().contains("panicked"), "{}", endpoint.worker.stderr());
 }
 
-/// Beginnings of requests that never come to an end.
+/// Requests that are never completed.
 const UNFINISHED: [&str; 3] = ["", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nhost: balancer.example\r\n"];
 
 #[test]
 fn a_health_check_beside_a_thousand_silent_connections_takes_no_second_alone() {
-    // This process has the other ends.
+    // This process has the other ends of the connections.
     let limits = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits }).unwrap();
     let cluster = Cluster::start();
@@ -352,7 +352,7 @@ fn former_names_still_work_and_the_log_tells_the_present_ones() {
 
     let name = format!("{}@127.0.0.1", peerl_test_support::unique_name("w"));
     let mut command = cluster.command(&["worker", "--name", &name, "--listen", "127.0.0.1", "--format", "json"]);
-    // The present name counts more.
+    // The present name overrides the former.
     command.env("PEERL_CONTROL", "0.0.0.0:0").env("PEERL_ADMIN", "127.0.0.1:0");
     let worker = ProcessGuard::spawn(command.env("PEERL_CONTROL_TOKEN_FILE", &token));
     worker.wait_for_line("ready", A_WHILE);
@@ -364,7 +364,7 @@ fn former_names_still_work_and_the_log_tells_the_present_ones() {
     let well = peerl_test_support::HttpServer::start(|_| peerl_test_support::Response::json(200, "{}"));
     let asked = cluster.run(&["health", "--control", &format!("127.0.0.1:{}", well.port())]);
     assert!(asked.code == 0 && asked.err.contains("--control is now named --admin"), "{asked:?}");
-    // Who does not know them does not learn them.
+    // The former names are not in the help.
     assert!(!cluster.run(&["worker", "--help"]).ok().contains("--control"));
 }
 

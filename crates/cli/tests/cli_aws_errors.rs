@@ -1,11 +1,11 @@
-//! What a service of AWS refuses is told in one line, with what to do about it.
+//! Errors of AWS are reported on one line, with a hint.
 
 mod cluster;
 
 use cluster::{Cluster, Ran, run};
 use peerl_test_support::{HttpServer, Lan, Request, Response, aws_env};
 
-/// Discovers with an endpoint of AWS, or without one by the names of the services.
+/// Runs discovery with an endpoint of AWS, or without one.
 fn discover(
     cluster: &Cluster,
     spec: &str,
@@ -81,7 +81,7 @@ fn each_refusal_has_its_own_words() {
     }
 }
 
-/// On a machine that no name server answers, as for a name that no server knows.
+/// On a machine without an answering name server, as for an unknown name.
 #[test]
 fn a_region_that_does_not_exist() {
     let (cluster, lan) = (Cluster::start(), Lan::start());

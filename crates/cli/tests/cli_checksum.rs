@@ -1,4 +1,4 @@
-//! `peerl checksum` and `peerl pmap`, as users drive them: whole, interrupted, and with hostile input.
+//! `peerl checksum` and `peerl pmap` as users run them: complete, interrupted, and with hostile input.
 
 mod cluster;
 
@@ -11,8 +11,8 @@ use cluster::{A_WHILE, Cluster, Pages, records, wait_for_records};
 use peerl_cli::page_client::Sum;
 use peerl_test_support::{Beam, Otp, ProcessGuard};
 
-/// Pages that take a while, and the checksums of them as a job with a results file.
-struct Job<'a> {
+/// Slow pages, and a run of their checksums with a results file.
+struct SlowRun<'a> {
     cluster: &'a Cluster,
     pages: Pages,
     urls: Vec<String>,
@@ -20,7 +20,7 @@ struct Job<'a> {
     out: PathBuf,
 }
 
-impl<'a> Job<'a> {
+impl<'a> SlowRun<'a> {
     fn new(cluster: &'a Cluster, count: usize, milliseconds: u64) -> Self {
         let pages = Pages::serve();
         let urls: Vec<String> = (0..count).map(|number| pages.url(&format!("/{milliseconds}/p{number}"))).collect();
@@ -34,14 +34,14 @@ impl<'a> Job<'a> {
         command
     }
 
-    /// Starts it, and waits until it has so many results.
+    /// Starts it, and waits for this number of results.
     fn start(&self, more: &str, results: usize) -> ProcessGuard {
         let running = ProcessGuard::spawn(&mut self.command(more));
         wait_for_records(&self.out, results);
         running
     }
 
-    /// The rows that a run that went well has printed: each page's sum.
+    /// The rows that a successful run has printed: the sum of each page.
     fn rows(&self, running: &ProcessGuard) -> Vec<serde_json::Value> {
         assert!(running.wait(A_WHILE).success(), "{}{}", running.stdout(), running.stderr());
         let rows: Vec<serde_json::Value> = serde_json::from_str(&running.stdout()).unwrap();
@@ -113,12 +113,12 @@ fn a_table_with_sums_and_messages_and_exit_code_2() {
 fn resume_after_kill_9_repeats_nothing_that_is_whole() {
     let cluster = Cluster::start();
     let (_worker, name) = cluster.worker(&[]);
-    let job = Job::new(&cluster, 40, 50);
+    let job = SlowRun::new(&cluster, 40, 50);
     let options = format!("--node {name} --concurrency 2 --resume");
     let running = job.start(&options, 7);
     running.kill();
     running.wait(A_WHILE);
-    // As if the machine had gone down in the midst of a line.
+    // As if the machine had failed in the middle of a line.
     let mut content = std::fs::read(&job.out).unwrap();
     content.truncate(content.len() - 9);
     std::fs::write(&job.out, &content).unwrap();
@@ -152,7 +152,7 @@ fn resume_after_kill_9_repeats_nothing_that_is_whole() {
 fn a_worker_that_is_killed_in_mid_fan_out_loses_nothing() {
     let cluster = Cluster::start();
     let workers = [cluster.worker(&[]), cluster.worker(&[]), cluster.worker(&[])];
-    let job = Job::new(&cluster, 60, 100);
+    let job = SlowRun::new(&cluster, 60, 100);
     let running = job.start("--discover epmd:127.0.0.1 --concurrency 2", 6);
     workers[1].0.kill();
     job.rows(&running);
@@ -161,7 +161,7 @@ fn a_worker_that_is_killed_in_mid_fan_out_loses_nothing() {
 #[test]
 fn ctrl_c_keeps_what_is_done() {
     let cluster = Cluster::start();
-    let job = Job::new(&cluster, 200, 50);
+    let job = SlowRun::new(&cluster, 200, 50);
     let running = job.start("--local 2", 3);
     running.sigint();
     assert_eq!(running.wait(A_WHILE).code(), Some(130));
@@ -204,7 +204,7 @@ fn hostile_input_is_an_error_or_a_failed_item() {
     let ran = cluster.run_with(&["checksum", "--file", "-", "--node", &name], input.as_bytes());
     assert_eq!(ran.code, 2);
     assert!(!ran.out.contains('\u{1b}'));
-    // Nesting that would overflow the stack of whoever recurses.
+    // Nesting that would overflow the stack of a recursive parser.
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     let items = cluster.write("deep", &deep);
     let pmap = |format: &str| {
@@ -232,7 +232,7 @@ fn pmap_over_a_beam_and_a_worker() {
     let ran = cluster.run_with(&arguments, numbers.as_bytes());
     let values: Vec<i64> = ran.json().as_array().unwrap().iter().map(|row| row["value"].as_i64().unwrap()).collect();
     assert_eq!(values, (1..=300).collect::<Vec<_>>());
-    // The same function on both; and items that are terms.
+    // The same function with both commands; and items that are terms.
     let items = "{a, 1}.\n[1,\n 2].\n<<\"x\">>.\n";
     let arguments = ["pmap", "crypto:hash(sha256, erlang)", "--items", "-", "--node", beam.name()];
     assert_eq!(cluster.run_with(&arguments, b"x").code, 64, "no place for the item");
@@ -256,7 +256,7 @@ fn pmap_over_a_beam_and_a_worker() {
     assert!(rows[0]["error"].as_str().unwrap().contains("badarg"), "{ran:?}");
     assert!(rows[1]["value"]["$binary"].is_string() && rows[2]["value"]["$binary"].is_string(), "{ran:?}");
     assert_eq!(rows[1]["item"], "[1,2]");
-    // What was written as JSON is shown as a term again when it is resumed.
+    // Results written as JSON are shown as terms again when a run is resumed.
     let out = cluster.path("echoed.jsonl");
     let items = r#"[{"$tuple": [{"$atom": "ok"}, 1]}, "s", {"k": null}]"#;
     let arguments = [
@@ -309,7 +309,7 @@ fn a_function_of_a_beam_takes_the_sums() {
     assert_eq!(rows[0]["node"], beam.name());
 }
 
-/// As an Elixir module is written in either language, and halfway.
+/// The name of the Elixir module, in the notation of either language or a mix.
 #[test]
 fn the_function_of_the_ancestor_takes_the_sums() {
     let (cluster, pages) = (Cluster::start(), Pages::serve());
@@ -334,7 +334,7 @@ fn the_function_of_the_ancestor_takes_the_sums() {
 fn workers_that_come_later_join_in() {
     let cluster = Cluster::start();
     let (_first, first_name) = cluster.worker(&[]);
-    let job = Job::new(&cluster, 60, 200);
+    let job = SlowRun::new(&cluster, 60, 200);
     let running = job.start("--discover epmd:127.0.0.1 --concurrency 1", 2);
     let (_second, second_name) = cluster.worker(&[]);
     let rows = job.rows(&running);
@@ -360,7 +360,7 @@ fn a_large_page_costs_no_memory() {
 fn a_worker_that_dies_and_comes_back_goes_on() {
     let cluster = Cluster::start();
     let (worker, name) = cluster.worker(&[]);
-    let job = Job::new(&cluster, 30, 50);
+    let job = SlowRun::new(&cluster, 30, 50);
     let running = job.start(&format!("--node {name} --concurrency 2"), 3);
     worker.kill();
     worker.wait(A_WHILE);
@@ -373,7 +373,7 @@ fn a_worker_that_dies_and_comes_back_goes_on() {
 fn what_nobody_answered_is_done_by_a_later_run() {
     let cluster = Cluster::start();
     let (worker, name) = cluster.worker(&[]);
-    let job = Job::new(&cluster, 30, 50);
+    let job = SlowRun::new(&cluster, 30, 50);
     let options = format!("--node {name} --concurrency 2 --resume");
     let running = job.start(&options, 3);
     worker.kill();

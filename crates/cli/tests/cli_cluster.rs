@@ -121,7 +121,7 @@ fn a_worker_serves_beams_and_drains_at_sigterm() {
         assert_eq!(rpc("timer, sleep, [10]"), "ok");
         assert!(rpc("peerl, functions, []").contains("{peerl_page,checksum,2}"));
 
-        // A call that is under way when the signal comes is answered; a later one is not taken.
+        // A call that is pending when the signal arrives is answered; a later one is refused.
         let slow = beam.eval_within_async(format!("erpc:call('{name}', timer, sleep, [1500])"), A_WHILE);
         let slow = std::thread::spawn(move || tokio::runtime::Runtime::new().unwrap().block_on(slow));
         beam.wait_for(&format!("rpc:call('{name}', erlang, system_info, [process_count]) > 1"), "true", A_WHILE);
@@ -210,7 +210,7 @@ fn workers_find_each_other_and_come_back() {
 #[test]
 fn a_mesh_outlives_its_epmd() {
     let cluster = Cluster::start();
-    // Otherwise the workers would soon run an EPMD themselves.
+    // With another setting the workers would soon run an EPMD themselves.
     let discover = ["--discover", "epmd:127.0.0.1", "--interval", "200ms", "--epmd", "external"];
     let (_first, first) = cluster.worker(&discover);
     let (_second, second) = cluster.worker(&discover);
@@ -230,7 +230,7 @@ fn a_mesh_outlives_its_epmd() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(seen(), before);
-    // One that starts now is found, too.
+    // A node that starts later is found, too.
     let (_third, third) = cluster.worker(&discover);
     for node in [&first, &second] {
         beam.wait_for(&format!("lists:member('{third}', rpc:call('{node}', erlang, nodes, []))"), "true", A_WHILE);
@@ -267,7 +267,7 @@ fn without_any_epmd() {
     );
 }
 
-/// What the Elixir application does that peerl's workers can stand in for: `fetch/1` on whatever nodes there are.
+/// The code of the Elixir application that peerl's workers can serve: `fetch/1` on all nodes.
 const FETCH_BATCH: &str = r#"
 defmodule ClusterScrape.PageController do
   def fetch_batch(targets) do
@@ -297,7 +297,7 @@ fn an_elixir_application_gets_its_work_done_by_workers() {
         let list = urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(", ");
         let value =
             elixir.eval_elixir_within(&format!("ClusterScrape.PageController.fetch_batch([{list}])"), A_WHILE).unwrap();
-        // parallel_eval spreads over this node and the two workers, in turn.
+        // parallel_eval alternates between this node and the two workers.
         let by_workers =
             (0..9).filter(|number| value.contains(&Sum::of(format!("p{number}").as_bytes()).to_upper_hex()));
         assert_eq!(by_workers.count(), 6, "{value}");

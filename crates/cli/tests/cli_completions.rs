@@ -1,4 +1,4 @@
-//! The completions, in the shells themselves: their parsers take the scripts, and what they offer is right.
+//! The completions in the shells themselves: they parse the scripts and offer the right words.
 
 mod cluster;
 
@@ -8,7 +8,7 @@ use std::process::Command;
 use cluster::{Cluster, Ran, run};
 use peerl_test_support::peerl_command;
 
-/// A cluster with nodes to be found, and the scripts of all shells.
+/// A cluster with nodes to complete, and the scripts of all shells.
 struct Terminal {
     cluster: Cluster,
     path: String,
@@ -47,7 +47,7 @@ impl Terminal {
             COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
             _peerl peerl \"${COMP_WORDS[COMP_CWORD]}\" ''
             printf '%s\\n' \"${COMPREPLY[@]}\"";
-        // The function of zsh hands what it has got to `_describe`, which shows it.
+        // The zsh function passes its results to `_describe`, which prints them here.
         let zsh = "compdef() { :; }
             _describe() { local -a shown; shown=(\"${(@P)@[-1]}\"); print -rl -- ${shown%%:*} }
             source ./peerl.zsh
@@ -75,7 +75,7 @@ fn the_shells_can_read_them() {
         ("bash", &["-n", "peerl.bash"][..]),
         ("zsh", &["-n", "peerl.zsh"]),
         ("fish", &["--no-execute", "peerl.fish"]),
-        // fish finds some mistakes only when it executes a script.
+        // fish detects some errors only when it executes a script.
         ("fish", &["--no-config", "-c", "source ./peerl.fish"]),
     ] {
         let ran = terminal.shell(shell, arguments);
@@ -116,11 +116,11 @@ fn nodes_are_those_that_epmd_knows() {
         }
         let (name, _) = one.split_once('@').unwrap();
         let rest = terminal.offered(shell, &format!("peerl call {name}@127.0"));
-        // readline replaces only what follows the @.
+        // readline replaces only the text after the @.
         let whole = if shell == "bash" { "127.0.0.1" } else { &one };
         assert_eq!(rest, [whole], "{shell}");
     }
-    // Nodes that EPMD does not know, but the configuration; and no EPMD at all.
+    // Nodes that are only in the configuration; and no EPMD.
     terminal.cluster.write("peerl.toml", "discover = ['static:app@10.1.2.3']\n");
     for shell in SHELLS {
         assert_eq!(terminal.offered(shell, "peerl ping app"), ["app@10.1.2.3"], "{shell}");

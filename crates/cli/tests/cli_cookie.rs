@@ -1,4 +1,4 @@
-//! Where the cookie comes from, and that no file is made by a command that only asks.
+//! The sources of the cookie; commands that only query create no file.
 
 mod cluster;
 
@@ -105,7 +105,7 @@ fn a_worker_makes_a_cookie_only_if_there_is_none() {
     assert!(!other.path().join(".erlang.cookie").exists());
 }
 
-/// From one machine to another, with a cookie in the directory of the configuration only.
+/// Between two machines, with a cookie only in the configuration directory.
 #[test]
 fn the_configured_cookie_opens_a_node_of_another_machine() {
     let lan = Lan::start();

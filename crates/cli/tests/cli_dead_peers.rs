@@ -1,4 +1,4 @@
-//! Peers that are listed and not there: nobody is made to dial them.
+//! Peers that are listed but absent: no node is made to dial them.
 
 mod cluster;
 
@@ -11,7 +11,7 @@ use peerl_test_support::{Beam, COOKIE, Lan, Otp, ProcessGuard, matrix, peerl_com
 /// Long enough for several attempts with pauses from half a second on.
 const SEVERAL_ATTEMPTS: Duration = Duration::from_secs(6);
 
-/// Counts from now on how often the node is told to connect with each other node.
+/// Counts from now on how often the node is told to connect to each other node.
 fn count_dials(beam: &Beam) {
     let count = "Loop = fun Loop(Nodes) ->
                      receive
@@ -45,7 +45,7 @@ fn an_app_is_not_made_to_dial_names_that_no_epmd_knows() {
         let [app, peer] = [(); 2].map(|()| Beam::erlang(otp).epmd(&cluster.epmd).start());
         count_dials(&app);
         let dead = [(); 3].map(|()| format!("{}@127.0.0.1", unique_name("gone")));
-        // Nobody answers at its host.
+        // Its host does not answer.
         let silent = "nobody@127.0.0.99";
         let peers = format!("{}\n{}\n{silent}\n", peer.name(), dead.join("\n"));
         let spec = format!("file:{}", cluster.write("peers", peers));
@@ -63,14 +63,14 @@ fn an_app_is_not_made_to_dial_names_that_no_epmd_knows() {
         }
         assert_eq!(dials(&app, silent), 1, "a host without an answer is dialled, less and less often");
 
-        // One that comes later is connected all the same.
+        // A peer that starts later is connected nevertheless.
         let late = Beam::erlang(otp).epmd(&cluster.epmd).name(&dead[1]).start();
         app.wait_for(&format!("lists:member('{}', nodes())", late.name()), "true", A_WHILE);
         assert_eq!(dials(&app, late.name()), 1);
     }
 }
 
-/// The app has its sidecar beside it, and the others are on other machines.
+/// The app and its sidecar are on one machine, the others on further machines.
 #[test]
 fn epmds_of_other_machines_are_asked() {
     let (lan, files) = (Lan::start(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Workers that die in the middle of a job: their share goes to the others, and no item is lost or done twice.
+//! Workers that die during a run: the others take over their share, and no item is lost or done twice.
 
 mod cluster;
 
@@ -11,7 +11,7 @@ use peerl_test_support::{Beam, Otp, ProcessGuard, matrix};
 const ITEMS: usize = 600;
 const WINDOW: usize = 4;
 
-/// A BEAM with a function that takes 50 ms, and counts how many of its calls are under way.
+/// A BEAM with a function that takes 50 ms, and counts its pending calls.
 fn worker(cluster: &Cluster, otp: Otp) -> Beam {
     let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
     beam.load_module(
@@ -37,7 +37,7 @@ fn most(beam: &Beam) -> usize {
 }
 
 fn kill(beam: &Beam) {
-    // The process of the BEAM itself: the fixture's may be a shell before it.
+    // The process of the BEAM itself; the fixture's may be a shell.
     let pid = beam.eval("list_to_integer(os:getpid())").unwrap();
     assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
 }

@@ -28,7 +28,7 @@ fn all_sums_match() {
 #[test]
 fn the_table_ends_with_the_verdict() {
     let mut command = peerl_command();
-    // What would lead others astray does not lead the demo.
+    // Settings that would mislead other commands do not affect the demo.
     command
         .args(["demo", "--workers", "2", "--pages", "20"])
         .env("HTTP_PROXY", "http://127.0.0.1:1/")
@@ -45,7 +45,7 @@ fn the_table_ends_with_the_verdict() {
 fn nothing_is_left_behind_however_it_ends() {
     for end in ["SIGINT", "SIGTERM", "SIGKILL"] {
         let mut command = peerl_command();
-        // So many pages that it is still at work when it is ended.
+        // Enough pages that it is still at work when it is ended.
         let demo = ProcessGuard::spawn(command.args(["demo", "--pages", "100000"]));
         let workers: Vec<u32> = (1..=3)
             .map(|number| {
@@ -75,6 +75,6 @@ fn nothing_is_left_behind_however_it_ends() {
 
 fn is_running(pid: u32) -> bool {
     let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap_or_default();
-    // The state comes after the name, which may hold anything.
+    // The state follows the name, which can contain anything.
     status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

@@ -1,4 +1,4 @@
-//! Discovery as users see it: strategies on the command line, a file that is watched, peers that are removed.
+//! Discovery for users: strategies on the command line, a watched file, removed peers.
 
 mod cluster;
 
@@ -17,14 +17,14 @@ fn a_worker_follows_a_file_and_disconnects_nobody() {
     cluster.write("nodes", format!("[{:?}, {:?}]", a.name(), b.name()));
     b.wait_for(&format!("lists:member('{name}', nodes())"), "true", A_WHILE);
 
-    // A file that is broken, empty or away is no reason to disconnect anybody.
+    // A broken, empty or missing file does not disconnect any node.
     for content in ["this is no node\n", "# nobody\n"] {
         cluster.write("nodes", content);
         std::thread::sleep(std::time::Duration::from_secs(2));
     }
     std::fs::remove_file(&file).unwrap();
     worker.wait_for_error_line("No such file", A_WHILE);
-    // Nor is it one that a peer is no longer listed.
+    // Neither does the removal of a peer from the list.
     cluster.write("nodes", b.name());
     let line = worker.wait_for_error_line("no longer listed", A_WHILE);
     let peer = format!("peer={}", a.name());
@@ -33,7 +33,7 @@ fn a_worker_follows_a_file_and_disconnects_nobody() {
     for beam in [&a, &b] {
         assert_eq!(beam.eval(&format!("lists:member('{name}', nodes())")).unwrap(), "true");
     }
-    // Who dies is told of, and forgotten.
+    // A dead peer is reported and forgotten.
     a.kill();
     worker.wait_for_error_line("node down", A_WHILE);
     worker.wait_for_error_line("forgotten", A_WHILE);
@@ -46,7 +46,8 @@ const ELSEWHERE: u8 = 2;
 #[cfg(feature = "dns")]
 const UNKNOWN: u8 = 3;
 
-/// A name server that says 127.0.0.1 to every question, once told so 127.0.0.77, that it fails, or that there is no such name.
+/// A name server that answers every query with 127.0.0.1 or, on command, with 127.0.0.77, a failure, or "no such
+/// name".
 #[cfg(feature = "dns")]
 fn name_server(mood: std::sync::Arc<std::sync::atomic::AtomicU8>) -> std::net::SocketAddr {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -66,7 +67,7 @@ fn name_server(mood: std::sync::Arc<std::sync::atomic::AtomicU8>) -> std::net::S
             let mut response = vec![query[0], query[1], 0x81, code, 0, 1, 0, answers, 0, 0, 0, 0];
             response.extend(question);
             if answers > 0 {
-                // The name as in the question, A, IN, for 60 s, four bytes.
+                // The name of the query, A, IN, 60 s, four bytes.
                 response.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, last]);
             }
             let _ = socket.send_to(&response, from);
@@ -87,7 +88,7 @@ fn a_worker_follows_dns_and_outlives_its_failure() {
     let (worker, name) = cluster.worker(&["--discover", &spec, "--interval", "200ms", "--removal", "when-gone-for=1s"]);
     let seen = format!("['{name}']");
     beam.wait_for("nodes()", &seen, A_WHILE);
-    // Name servers rotate: that the peer is not in the answer says nothing.
+    // Name servers rotate: the peer's absence from an answer proves nothing.
     mood.store(ELSEWHERE, std::sync::atomic::Ordering::SeqCst);
     std::thread::sleep(std::time::Duration::from_secs(3));
     beam.eval(&format!("erlang:disconnect_node('{name}')")).unwrap();
@@ -96,7 +97,7 @@ fn a_worker_follows_dns_and_outlives_its_failure() {
     worker.wait_for_error_line("discovery failed", A_WHILE);
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert_eq!(beam.eval("nodes()").unwrap(), seen);
-    // A connection that is lost meanwhile is made again.
+    // A connection that is lost in the meantime is restored.
     beam.eval(&format!("erlang:disconnect_node('{name}')")).unwrap();
     beam.wait_for("nodes()", &seen, A_WHILE);
     let ran = cluster.run(&["discover", &spec]);

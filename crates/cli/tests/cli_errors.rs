@@ -1,4 +1,4 @@
-//! Each class of error tells in one line what to do about it.
+//! Each class of error is reported on one line, with a hint.
 
 mod cluster;
 
@@ -75,7 +75,7 @@ fn unknown_node_host_and_port() {
     let of_ping = |node: &str| cluster.run(&["ping", node]).failure(1);
     hints(&of_ping("nobody@127.0.0.1"), &["there is no node nobody@127.0.0.1", "peerl names 127.0.0.1"]);
     hints(&of_ping("a@no-such-host.invalid"), &["no-such-host.invalid", "after the @"]);
-    // Registered, but it does not listen.
+    // It is registered, but does not listen.
     let (worker, name) = cluster.worker(&[]);
     worker.sigstop();
     let hangs = cluster.run(&["ping", &name, "--timeout", "500ms"]).failure(1);
@@ -106,7 +106,7 @@ fn a_sidecar_and_a_mesh_find_that_a_node_names_its_host_otherwise() {
         let cluster = Cluster::start();
         let app = Beam::erlang(otp).epmd(&cluster.epmd).start();
         let peer = Beam::erlang(otp).epmd(&cluster.epmd).start();
-        // An address of the same host, in another form.
+        // An address of the same host, in another notation.
         let dialled = peer.name().replace("127.0.0.1", "127.1");
         let words = format!("{dialled} calls itself {}", peer.name());
         hints(&cluster.run(&["ping", &dialled]).failure(1), &[&words]);
@@ -133,7 +133,7 @@ fn a_sidecar_finds_the_other_cookie_of_a_peer() {
     }
 }
 
-/// The guest can connect where the app cannot.
+/// The guest can connect, but the app cannot.
 #[test]
 fn a_peer_that_only_the_app_cannot_connect() {
     let cluster = Cluster::start();
@@ -216,7 +216,7 @@ fn arguments_that_do_not_fit_are_named() {
     }
 }
 
-/// A flood of wrong calls is a line and its sum, for each function.
+/// A flood of invalid calls causes one line and a summary per function.
 #[test]
 fn wrong_arguments_do_not_fill_the_log() {
     for otp in matrix() {
@@ -256,14 +256,14 @@ fn exceptions_of_elixir() {
             (starting.join().unwrap(), erlang)
         });
         let arithmetic = "** (ArithmeticError) bad argument in arithmetic expression";
-        // Without Elixir there, peerl has the same words.
+        // For a node without Elixir, peerl prints the same text.
         for beam in [&elixir, &erlang] {
             let ran = cluster.run(&["call", beam.name(), ":erlang.+(:a, 1)"]);
             assert!(ran.err.contains(arithmetic), "{ran:?}");
         }
         let ran = cluster.run(&["call", elixir.name(), "Integer.parse(\"7\", 99)"]);
         assert!(ran.err.contains("** (ArgumentError) ") && ran.err.contains("    (elixir "), "{ran:?}");
-        // However the call is written, the exception is Elixir's own.
+        // The exception is Elixir's own, however the call is written.
         let ran = cluster.run(&["call", elixir.name(), "'Elixir.Enum':'fetch!'([], 3)"]);
         assert!(ran.err.contains("** (Enum.OutOfBoundsError) out of bounds error"), "{ran:?}");
         let ran = cluster.run(&["call", elixir.name(), "Enum.summ([1])"]);
@@ -271,7 +271,7 @@ fn exceptions_of_elixir() {
     }
 }
 
-/// What a call says of an item, the commands for many items say too.
+/// Commands for many items report an error in the same words as a single call.
 #[test]
 fn items_fail_in_the_words_of_a_call() {
     for otp in matrix() {

@@ -1,4 +1,4 @@
-//! The command line and nodes that are no BEAM: C nodes on `ei`, Java nodes on Jinterface.
+//! The command line with nodes other than the BEAM: C nodes on `ei`, Java nodes on Jinterface.
 
 mod cluster;
 
@@ -28,7 +28,7 @@ fn ping_and_call() {
             cluster.run(&["call", node, "meter:read(7, {volt, <<\"a\">>})"]).ok().trim(),
             "{meter,read,[7,{volt,<<\"a\">>}]}"
         );
-        // A second guest after the first: nothing has happened to the node.
+        // A second guest after the first: the node is unaffected.
         assert_eq!(cluster.run(&["call", node, "meter:read()", "--timeout", "30s"]).ok().trim(), "{meter,read,[]}");
     }
     let failed = cluster.run(&["call", c.name(), "meter:fail()"]);
@@ -41,7 +41,7 @@ fn ping_and_call() {
     assert_eq!(cluster.run(&["ping", silent.name()]).code, 0);
 }
 
-/// The log says what a peer that is refused does not have.
+/// The log names the missing capability of a refused peer.
 #[test]
 fn a_peer_without_large_pids_is_refused_with_the_reason_in_the_log() {
     let cluster = Cluster::start();
@@ -49,7 +49,7 @@ fn a_peer_without_large_pids_is_refused_with_the_reason_in_the_log() {
     let (alive, _) = name.split_once('@').unwrap();
     let names = cluster.epmd.names();
     let port = names.iter().find(|(known, _)| known.as_str() == alive).map(|(_, port)| *port).unwrap();
-    // All that OTP 26 requires but V4_NC.
+    // All flags that OTP 26 requires, except V4_NC.
     let old = "old@127.0.0.1";
     let mut message = vec![b'N'];
     message.extend_from_slice(&0x307_0f94_u64.to_be_bytes());

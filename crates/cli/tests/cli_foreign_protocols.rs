@@ -1,4 +1,4 @@
-//! Peers and clients that speak another protocol than the Erlang distribution: the user is told which.
+//! Peers and clients that speak another protocol than the Erlang distribution: the error names it.
 
 mod cluster;
 
@@ -9,7 +9,7 @@ use std::process::Command;
 use cluster::{A_WHILE, Cluster, run};
 use peerl_test_support::{Beam, BeamBuilder, Lan, Otp, ProcessGuard, matrix, peerl_command};
 
-/// A node that speaks TLS, with a certificate that it has signed itself.
+/// A node that speaks TLS, with a self-signed certificate.
 fn tls_node(cluster: &Cluster, otp: Otp) -> BeamBuilder {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (cert, key) = (
@@ -71,7 +71,7 @@ fn servers_of_other_protocols_are_named() {
         let port = listener.local_addr().unwrap().port().to_string();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                // Byte by byte, as a network may bring them.
+                // Byte by byte, as a network may deliver them.
                 let _ = stream.set_nodelay(true);
                 let _ = answer.iter().try_for_each(|byte| stream.write_all(&[*byte]));
                 let _ = stream.read(&mut [0; 1024]);
@@ -82,7 +82,7 @@ fn servers_of_other_protocols_are_named() {
     }
 }
 
-/// It says nothing before it has a whole line.
+/// The server is silent until it has a complete line.
 #[test]
 fn a_server_that_waits_for_a_line_is_named() {
     let cluster = Cluster::start();

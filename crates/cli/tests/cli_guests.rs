@@ -1,4 +1,4 @@
-//! The names of guests and of workers without names: few of them for all, and each its own at every peer.
+//! The names of guests and of unnamed workers: few names in all, and unique at every peer.
 
 mod cluster;
 
@@ -28,11 +28,11 @@ fn one_guest_after_another_has_one_of_a_few_names() {
             cluster.run(&["nodes", long.name()]).ok();
         };
         visit();
-        // The first count has the node load code.
+        // The first count makes the node load code.
         let before = [&long, &short].map(|beam| (atoms(beam), atoms(beam)).1);
         (0..25).for_each(|_| visit());
         let grown = [atoms(&long) - before[0], atoms(&short) - before[1]];
-        // Other tests have guests meanwhile, so that it need not be the same one all the time.
+        // Other tests run guests at the same time, so the name may vary.
         assert!(grown.iter().all(|count| *count < 16), "{grown:?}");
     }
 }
@@ -49,7 +49,7 @@ fn guests_have_names_that_hash_rings_leave_out_and_nobody_dials() {
             assert!(alive.strip_prefix("remsh_peerl_").unwrap().parse::<u8>().is_ok(), "{name}");
             assert_eq!(host.contains('.'), beam.name().contains("127.0.0.1"), "{name}");
             beam.wait_for("nodes(hidden)", "[]", A_WHILE);
-            // A process that sends to a guest that is gone does not wait.
+            // A process that sends to a vanished guest does not wait.
             let dial = format!("timer:tc(fun() -> net_kernel:connect_node('{name}') end)");
             let start = Instant::now();
             let dialled = beam.eval(&dial).unwrap();
@@ -76,7 +76,7 @@ fn guests_at_once_do_not_disturb_each_other() {
     }
 }
 
-/// Two machines with the same host name, whose guests know nothing of each other.
+/// Two machines with the same host name, whose guests are independent.
 #[test]
 fn guests_of_several_machines_do_not_disturb_each_other() {
     let lan = Lan::start();
@@ -124,8 +124,8 @@ fn guests_of_several_machines_do_not_disturb_each_other() {
     assert_eq!(beams[0].eval("nodes()").unwrap(), format!("['{b}']"));
 }
 
-/// Guests that cannot reserve their names on their own host begin with few different ones: most of them meet another that
-/// has the name, or is about to have it.
+/// Guests that cannot reserve their names on their own host start with few different ones: most of them meet another
+/// guest with the same name.
 #[test]
 fn guests_that_meet_each_other_take_other_names() {
     const GUESTS: usize = 12;
@@ -167,8 +167,8 @@ fn epmd_on(machine: &Machine) -> ProcessGuard {
     epmd
 }
 
-/// A module whose function waits until this many guests are there at the same time, and goes on until the others have
-/// seen that, too.
+/// A module with a function that waits until this number of guests are connected at the same time, and until the
+/// others have seen that too.
 fn meeting(guests: usize) -> String {
     format!(
         "-module(meeting).
@@ -214,7 +214,7 @@ fn a_wrong_cookie_is_told_at_once() {
         let failure = cluster.run(&["ping", beam.name()]).failure(1);
         assert!(failure.contains("has another cookie"), "{failure}");
         assert!(start.elapsed() < Duration::from_secs(5));
-        // The node's log comes later, and a try more would be in it by then.
+        // The node's log is delayed; a further attempt would be in it by then.
         let rejected = || beam.log().matches("Invalid challenge reply").count();
         while rejected() < 3 {
             assert!(start.elapsed() < A_WHILE, "{}", beam.log());

@@ -1,4 +1,4 @@
-//! Workers in the eyes of others that count nodes: what `--hidden` keeps working, and from whom it hides.
+//! Hidden workers and programs that count nodes: what works, and which lists exclude them.
 
 mod cluster;
 
@@ -40,12 +40,12 @@ fn a_hidden_worker_is_called_by_name_and_counted_by_nobody_who_asks_for_visible_
         };
         beam.wait_for("lists:sort(nodes(hidden))", &sorted(&[&name, &second]), A_WHILE);
 
-        // Those who count nodes, as Horde, syn and `Node.list()` do.
+        // `nodes()`, which Horde, syn and `Node.list()` use.
         assert_eq!(beam.eval("nodes()").unwrap(), "[]");
         assert_eq!(beam.eval_elixir("Node.list([:visible, :this]) == [node()]").unwrap(), "true");
         let each = "for n <- Node.list(), do: :erpc.call(n, fn -> :done end)";
         assert_eq!(beam.eval_elixir(each).unwrap(), "[]");
-        // Those who ask for all connected nodes, as Swarm and libring do, are told.
+        // `nodes(connected)`, which Swarm and libring use, includes them.
         assert_eq!(beam.eval_elixir("length(Node.list(:connected))").unwrap(), "2");
         let events = seen(beam);
         assert!(!events.contains(&format!("{{nodeup,'{name}'}}")), "{events}");
@@ -65,7 +65,7 @@ fn a_hidden_worker_is_called_by_name_and_counted_by_nobody_who_asks_for_visible_
         );
         assert_eq!(beam.eval(&monitored).unwrap(), "true");
 
-        // `global` and its locks take no notice, and the members of the mesh go on as if it were not there.
+        // `global` and its locks ignore it, and the members of the mesh are unaffected.
         assert!(beam.ping(other.name()));
         assert_eq!(beam.eval("global:sync()").unwrap(), "ok");
         assert_eq!(beam.eval("global:register_name(somebody, self())").unwrap(), "yes");
@@ -90,13 +90,13 @@ fn a_visible_worker_is_counted_and_refuses_what_it_does_not_serve() {
         let beam = Beam::elixir(otp).epmd(&cluster.epmd).start();
         let (_worker, name) = cluster.worker(&["--node", beam.name()]);
         beam.wait_for("nodes()", &format!("['{name}']"), A_WHILE);
-        // A fun of the caller's module cannot run there: each call of the loop over all nodes fails.
+        // A fun of the caller's module cannot run there: in a loop over all nodes, each call fails.
         let call = format!("try do\n :erpc.call(:\"{name}\", fn -> :done end)\nrescue\n _ -> :raised\nend");
         assert_eq!(beam.eval_elixir(&call).unwrap(), ":raised");
-        // syn 2 asks each visible node for its registry, and in a conflict wants `ok` of each.
+        // syn 2 queries the registry of each visible node, and expects `ok` of each in a conflict.
         let badrpc = format!("element(1, rpc:call('{name}', syn_registry, add_to_local_table, []))");
         assert_eq!(beam.eval(&badrpc).unwrap(), "badrpc");
-        // Swarm asks each node for its applications, and leaves out a node that does not run Swarm.
+        // Swarm queries the applications of each node, and leaves out nodes that do not run Swarm.
         let applications = format!("rpc:call('{name}', application, which_applications, [])");
         assert_eq!(beam.eval(&applications).unwrap(), "[]");
     }

@@ -1,4 +1,4 @@
-//! `peerl mesh`: nodes that were started apart become a mesh, and stay one.
+//! `peerl mesh`: separately started nodes become a mesh, and stay one.
 
 mod cluster;
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cluster::{A_WHILE, Cluster, Ran};
 use peerl_test_support::{Beam, BeamBuilder, Otp, ProcessGuard, free_port, matrix};
 
-/// Nodes that know nothing of each other, and connect with nobody by themselves.
+/// Nodes that do not connect by themselves.
 fn loners(cluster: &Cluster, otp: Otp, count: usize) -> Vec<Beam> {
     let builders = (0..count).map(|index| match index {
         0 => Beam::elixir(otp),
@@ -21,7 +21,7 @@ fn start(builders: impl Iterator<Item = BeamBuilder>) -> Vec<Beam> {
     starting.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
-/// The nodes that a node is connected with, as it says itself.
+/// The nodes that a node reports as connected.
 fn peers(beam: &Beam) -> Vec<String> {
     let nodes = beam.eval("lists:sort(nodes())").unwrap();
     let names = nodes.trim_matches(['[', ']']).split(',').map(|name| name.trim_matches('\'').to_owned());
@@ -89,7 +89,7 @@ fn nodes_started_apart_become_a_mesh() {
             assert_eq!(strings(&row["connected"]).len(), 3);
         }
         assert_mesh(&all);
-        // Nothing is left of the guest, and there is nothing to do any more.
+        // The guest leaves nothing behind, and nothing is left to do.
         beams[0].wait_for("nodes(hidden)", "[]", A_WHILE);
         let again = cluster.run(&["mesh", "--discover", "epmd:127.0.0.1"]).ok();
         assert!(again.contains("whole 4") && !again.contains("connected "), "{again}");
@@ -125,14 +125,14 @@ fn watching_heals_what_breaks() {
         watch.wait_for_line("\"whole\",\"nodes\":3,\"unreachable\":0", A_WHILE);
         wait_for_mesh(&all);
 
-        // One is cut off from the others, which a BEAM that only knows `dist_auto_connect never` does not mend.
+        // One node is cut off, which a BEAM with `dist_auto_connect never` does not repair.
         for other in &beams[1..] {
             beams[0].eval(&format!("erlang:disconnect_node('{}')", other.name())).unwrap();
         }
         watch.wait_for_line("\"partitioned\"", A_WHILE);
         wait_for_mesh(&all);
 
-        // One that comes later is taken in.
+        // A later node is included.
         let late = Beam::erlang(otp).epmd(&cluster.epmd).arg("-kernel").args(["dist_auto_connect", "never"]).start();
         wait_for_mesh(&[&beams[0], &beams[1], &beams[2], &late]);
 
@@ -189,7 +189,7 @@ fn one_that_hangs_while_watched_is_taken_in_when_it_goes_on() {
     watch.wait_for_line("whole 3", A_WHILE);
     beams[2].sigstop();
     watch.wait_for_line(&format!("unreachable {}", beams[2].name()), A_WHILE);
-    // The others go on being healed.
+    // The others continue to be healed.
     beams[0].eval(&format!("erlang:disconnect_node('{}')", beams[1].name())).unwrap();
     watch.wait_for_line("partitioned", A_WHILE);
     wait_for_mesh_of_two(&beams[0], &beams[1]);
@@ -252,7 +252,7 @@ fn other_cookies_are_reported() {
     let cluster = Cluster::start();
     let builder = || Beam::erlang(Otp::V25).epmd(&cluster.epmd);
     let beams = start([builder(), builder(), builder().cookie("another"), builder()].into_iter());
-    // These two have cookies of their own for each other, but the cluster's for everybody else.
+    // These two have cookies of their own for each other, but the cluster's for all others.
     for (one, other) in [(0, 3), (3, 0)] {
         beams[one].eval(&format!("erlang:set_cookie('{}', 'own_{one}')", beams[other].name())).unwrap();
     }
@@ -288,7 +288,7 @@ fn failures_are_told() {
     assert_eq!(nobody.code, 1, "{nobody:?}");
     assert!(nobody.out.contains("unreachable nobody@127.0.0.1"), "{nobody:?}");
 
-    // While watching, it is waited for those that are not there yet.
+    // With --watch, missing nodes are awaited.
     let watch = watch(&cluster, &[]);
     watch.wait_for_line("discovery-failed", A_WHILE);
     let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();

@@ -1,13 +1,13 @@
-//! The shells and observers of the BEAM at a worker: what they ask before they begin is answered, and what is not here ends
-//! them with a message.
+//! The shells and observers of the BEAM with a worker: their first queries are answered; a missing function ends them
+//! with a message.
 
 mod cluster;
 
 use cluster::{A_WHILE, Cluster};
 use peerl_test_support::{Beam, COOKIE, Otp, ProcessGuard, matrix, observer, unique_name};
 
-/// Runs with a group leader that keeps what is printed, presses return whenever it is asked for a line, and binds the text
-/// to `Text` and the value to `Value`.
+/// Runs with a group leader that records the output and answers every prompt with an empty line; binds the output to
+/// `Text` and the value to `Value`.
 fn printing(expression: &str, then: &str) -> String {
     format!(
         "Keep = fun Loop(Kept) -> receive
@@ -43,7 +43,7 @@ fn processes_of_a_worker() {
         let all = "Pids = rpc:call(WORKER, erlang, processes, []), Rex = rpc:call(WORKER, erlang, whereis, [rex]),
             {lists:member(Rex, Pids), length(Pids) > 3, [node(P) || P <- Pids, node(P) =/= WORKER]}";
         assert_eq!(value(all), "{true,true,[]}");
-        // As on the BEAM, in a list of items a process without a name has one, too.
+        // As on the BEAM, an unnamed process has an entry in a list of items.
         let items = "Rex = rpc:call(WORKER, erlang, whereis, [rex]), Leader = rpc:call(WORKER, erlang, process_info,
                 [Rex, group_leader]), {group_leader, Pid} = Leader,
             {rpc:call(WORKER, erlang, process_info, [Rex, registered_name]),
@@ -56,7 +56,7 @@ fn processes_of_a_worker() {
             "{{registered_name,rex},[{registered_name,rex},{message_queue_len,0},{links,[]}],[],\
              [{registered_name,[]},{trap_exit,false}],true}"
         );
-        // A process that serves a call has its function, its watcher and its link; and it ends.
+        // A process that serves a call reports its function, its monitor and its link; and it ends.
         let serving = "P = spawn_link(WORKER, timer, sleep, [infinity]), monitor(process, P),
             rpc:call(WORKER, erlang, nodes, []),
             [{current_function, F}, {initial_call, F}, {links, L}, {monitored_by, M}] = rpc:call(WORKER, erlang,
@@ -90,7 +90,7 @@ fn process_lists_of_the_shell() {
         let (_worker, name) = cluster.worker(&[]);
         let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
         assert!(beam.ping(&name));
-        // Those that are there before and after it.
+        // The functions exported before and after it.
         let missing = format!(
             "{{Value, [P || P <- Pids, string:find(Text, pid_to_list(P)) =:= nomatch,
                 rpc:call('{name}', erlang, is_process_alive, [P])]}}"
@@ -133,7 +133,7 @@ fn modules_that_are_not_here() {
     }
 }
 
-/// What observer_cli does first: it takes over the tick time, and asks for a module of its own, which it brings then.
+/// The first calls of observer_cli: it reads the tick time, queries a module of its own, and then loads it.
 #[test]
 fn an_observer_that_brings_its_modules() {
     for otp in matrix() {
@@ -158,7 +158,7 @@ fn an_observer_that_brings_its_modules() {
     }
 }
 
-/// `etop` wants the runtime tools at the node, and ends without.
+/// `etop` requires the runtime tools at the node, and ends without them.
 #[test]
 fn etop_ends() {
     let cluster = Cluster::start();
@@ -187,7 +187,7 @@ fn remote_shells_end() {
         };
         let erlang = start("erl", "-");
         if otp == Otp::V25 {
-            // As of any node without a shell; ^G goes on from here.
+            // As at any node without a shell; ^G continues from here.
             erlang.wait_for_line("Shell process terminated!", A_WHILE);
             erlang.write_stdin(b"\x07");
             erlang.wait_for_line("User switch command", A_WHILE);

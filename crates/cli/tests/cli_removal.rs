@@ -1,4 +1,4 @@
-//! Nodes that discovery no longer lists: peers stay connected, and a node that is not listed itself leaves the mesh.
+//! Nodes that discovery no longer lists: peers stay connected, and an unlisted node itself leaves the mesh.
 
 mod cluster;
 
@@ -8,10 +8,10 @@ use std::time::Duration;
 use cluster::{A_WHILE, Cluster};
 use peerl_test_support::{Beam, COOKIE, Lan, Machine, Otp, ProcessGuard, matrix, peerl_command, unique_name};
 
-/// Long enough for anything that would be done after a second to have been done, with polls every 300 ms.
+/// With polls every 300 ms, anything due after a second has happened.
 const LONG_ENOUGH: Duration = Duration::from_secs(4);
 
-/// Notes from now on which nodes each of these loses.
+/// Records from now on which nodes each of these loses.
 fn watch(beams: &[&Beam]) {
     let watch = "Loop = fun Loop(Lost) ->
                      receive
@@ -33,7 +33,7 @@ fn watch(beams: &[&Beam]) {
     }
 }
 
-/// The nodes that it has lost since, one for each time.
+/// The nodes that it has lost, one entry for each time.
 fn lost(beam: &Beam) -> String {
     beam.eval("watch ! {ask, self()}, receive {lost, Lost} -> Lost after 20000 -> timeout end").unwrap()
 }
@@ -42,7 +42,7 @@ fn list(beams: &[&Beam]) -> String {
     beams.iter().map(|beam| format!("{}\n", beam.name())).collect()
 }
 
-/// Waits until each of these is connected with all others of them, and with nobody else that is visible.
+/// Waits until each of these is connected to all others, and to no other visible node.
 fn wait_for_mesh(names: &[&str], beams: &[&Beam]) {
     for beam in beams {
         let others: Vec<String> =
@@ -102,7 +102,7 @@ fn an_app_that_is_not_listed_itself_leaves_and_joins_when_it_is_listed_again() {
         wait_for_mesh(&names[..1], &[&a]);
         wait_for_mesh(&names[1..], &[&b, &c]);
 
-        // Not even when it starts anew does the sidecar take it in.
+        // Even after a restart, the sidecar does not connect it.
         let name = a.name().to_owned();
         a.kill();
         let again = Beam::erlang(otp).epmd(&cluster.epmd).name(&name).start();
@@ -125,14 +125,14 @@ fn a_worker_leaves_by_the_same_rule() {
     for otp in matrix() {
         let cluster = Cluster::start();
         let [b, c] = [(); 2].map(|()| Beam::erlang(otp).epmd(&cluster.epmd).start());
-        // A worker tells nobody of the others.
+        // A worker does not report other nodes to its peers.
         assert!(b.ping(c.name()));
         let file = cluster.write("nodes", list(&[&b, &c]));
         let options = ["--interval", "300ms", "--removal", "when-gone-for=1s"];
         let (worker, name) = cluster.worker(&[&["--discover", &format!("file:{file}")], &options[..]].concat());
         let names = [&name, b.name(), c.name()];
         wait_for_mesh(&names, &[&b, &c]);
-        // It was never listed, so that the list is of others.
+        // It was never listed, so the list contains only other nodes.
         watch(&[&b, &c]);
         std::thread::sleep(LONG_ENOUGH);
         assert_eq!([lost(&b), lost(&c)], ["[]", "[]"]);
@@ -154,7 +154,7 @@ fn a_worker_leaves_by_the_same_rule() {
 fn a_node_that_cannot_leave_says_so_and_stays() {
     let cluster = Cluster::start();
     let b = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
-    // It has no function for it, as releases before 25.1.
+    // It lacks the function, like releases before 25.1.
     let (_worker, app) = cluster.worker(&[]);
     let all = format!("{app}\n{}", b.name());
     let spec = format!("file:{}", cluster.write("peers", &all));
@@ -169,7 +169,7 @@ fn a_node_that_cannot_leave_says_so_and_stays() {
     assert_eq!(sidecar.stdout().matches("cannot-leave").count(), 1, "{}", sidecar.stdout());
 }
 
-/// Each node is on a machine of its own, with its EPMD and its sidecar.
+/// Each node is on its own machine, with its EPMD and its sidecar.
 #[test]
 fn sidecars_of_a_network_take_out_their_own_app_only() {
     let (lan, files) = (Lan::start(), tempfile::tempdir().unwrap());

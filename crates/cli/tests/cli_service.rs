@@ -1,4 +1,4 @@
-//! What a worker tells systemd, heard by a socket in its place.
+//! A worker's notifications for systemd, received by a socket in its place.
 
 mod cluster;
 
@@ -25,7 +25,7 @@ impl Manager {
         Self { socket, name: format!("{}@127.0.0.1", unique_name("w")) }
     }
 
-    /// A worker as systemd would start it, with a watchdog of a second and a half.
+    /// A worker started like by systemd, with a watchdog of a second and a half.
     fn worker(&self, cluster: &Cluster, shell: &str, more: &[&str]) -> ProcessGuard {
         let arguments = [&["worker", "--name", &self.name, "--listen", "127.0.0.1"], more].concat();
         let peerl = cluster.command(&arguments);
@@ -42,7 +42,7 @@ impl Manager {
         ProcessGuard::spawn(&mut command)
     }
 
-    /// The next message, if one comes in time.
+    /// The next message, if one arrives in time.
     fn hear(&self, limit: Duration) -> Option<String> {
         let end = Instant::now() + limit;
         let mut buffer = [0; 4096];
@@ -55,7 +55,7 @@ impl Manager {
         }
     }
 
-    /// The lines of the first message of which one begins so.
+    /// The lines of the first message that has one with this prefix.
     fn wait_for(&self, beginning: &str) -> Vec<String> {
         let end = Instant::now() + A_WHILE;
         while let Some(message) = self.hear(end.saturating_duration_since(Instant::now())) {
@@ -67,7 +67,7 @@ impl Manager {
         panic!("nothing begins with {beginning:?}");
     }
 
-    /// What was said already is forgotten.
+    /// Drops earlier messages.
     fn forget(&self) {
         while self.hear(Duration::ZERO).is_some() {}
     }
@@ -105,15 +105,15 @@ fn ready_status_watchdog_and_stopping() {
 fn a_worker_that_takes_no_connections_lets_the_watchdog_bite() {
     let cluster = Cluster::start();
     let manager = Manager::new(&cluster);
-    // So few descriptors that a handful of silent connections uses them up.
+    // So few descriptors that some silent connections use them up.
     let worker = manager.worker(&cluster, "ulimit -n 48;", &[]);
     let ready = worker.wait_for_line("ready", A_WHILE);
     let port: u16 = ready.rsplit(' ').next().unwrap().parse().unwrap();
     manager.wait_for("WATCHDOG=1");
     let silent: Vec<TcpStream> = (0..60).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-    worker.wait_for_error_line("not told that all is well", A_WHILE);
+    worker.wait_for_error_line("no watchdog notification", A_WHILE);
     manager.forget();
-    // They are silent for no longer than a handshake may take: 7 s.
+    // They are silent for at most the time of a handshake: 7 s.
     let heard = manager.hear(Duration::from_millis(1500));
     assert_eq!(heard, None, "it is not well");
     drop(silent);

@@ -15,7 +15,7 @@ fn nodes_and_intervals_come_from_variables_and_the_file() {
         command
     });
     assert!(ran.ok().contains(beam.name()));
-    // A worker joins the nodes of the file; its interval is that of the variable, and discovery that of the file.
+    // A worker joins the nodes in the file; the variable sets its interval, the file its discovery.
     let file = cluster.write("peers", "\n");
     cluster.write("peerl.toml", format!("interval = '1h'\ndiscover = 'file:{file}'\nnode = ['{}']\n", beam.name()));
     let name = format!("{}@127.0.0.1", unique_name("w"));
@@ -35,7 +35,8 @@ fn the_options_of_the_page_are_settings_whose_token_is_kept_secret() {
         command.envs(variables.iter().copied());
         command
     };
-    // An address that others can reach, and no token; then one that can be guessed, and one that is in a file for all.
+    // A public address without a token; then with a token that can be guessed, and one in a file that others can
+    // read.
     let said = run(web(&[("PEERL_WEB", "0.0.0.0:0")], &[])).failure(64);
     assert!(said.contains("0.0.0.0:0") && said.contains("no token"), "{said}");
     let said = run(web(&[("PEERL_WEB", "0.0.0.0:0"), ("PEERL_TOKEN", "guess")], &[])).failure(64);
@@ -50,7 +51,7 @@ fn the_options_of_the_page_are_settings_whose_token_is_kept_secret() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let page = ProcessGuard::spawn(&mut web(&[("PEERL_WEB", "0.0.0.0:0")], &[]));
     page.wait_for_line("ready ", A_WHILE);
-    // What the demo is to do this time is not a setting.
+    // What the demo does in a single run is not a setting.
     let mut demo = peerl_command();
     demo.args(["demo", "--workers", "1", "--pages", "10"]).env("PEERL_WEB", "127.0.0.1:0");
     run(demo).ok();

@@ -1,4 +1,4 @@
-//! `peerl sidecar`: nodes that know nothing of discovery are kept clustered.
+//! `peerl sidecar`: nodes without discovery of their own stay connected.
 
 mod cluster;
 
@@ -14,7 +14,7 @@ fn sidecar(cluster: &Cluster, app: &str, more: &[&str]) -> ProcessGuard {
     sidecar
 }
 
-/// An app that connects with nobody by itself.
+/// An app that does not connect by itself.
 fn app(cluster: &Cluster, otp: Otp) -> BeamBuilder {
     Beam::elixir(otp).epmd(&cluster.epmd).args(["-kernel", "dist_auto_connect", "never"])
 }
@@ -59,7 +59,7 @@ fn an_unmodified_app_is_clustered_by_whatever_finds_its_peers() {
                 assert_eq!(peer.eval("nodes(hidden)").unwrap(), "[]", "only the app knows the sidecar");
                 assert!(peer.eval("nodes()").unwrap().contains(app.name()));
             }
-            // It is a guest: not in nodes(), and nothing that `global` would wait for.
+            // The sidecar is a guest: not in nodes(), and ignored by `global`.
             assert_eq!(app.eval("length(nodes(hidden))").unwrap(), "1");
             assert_eq!(app.eval("global:sync()").unwrap(), "ok");
             assert_eq!(app.eval_elixir(":global.register_name(:some_name, self())").unwrap(), ":yes");
@@ -88,7 +88,7 @@ fn the_app_may_start_later_and_again() {
         wait_for_peers(&first, &[peer.name()]);
         wait_for_count(&sidecar, "\"event\":\"up\"", 1);
 
-        // It dies and comes back, while discovery is out of order.
+        // The app dies and comes back, while discovery fails.
         std::fs::remove_file(&peers).unwrap();
         wait_for_count(&sidecar, "\"event\":\"discovery_failed\"", 1);
         assert_eq!(first.eval("length(nodes())").unwrap(), "1", "what fails ends no connection");
@@ -120,12 +120,12 @@ fn peers_that_die_come_and_go_are_taken_in_again() {
         let again = Beam::erlang(otp).epmd(&cluster.epmd).name(peer.name()).start();
         wait_for_peers(&app, &[again.name()]);
 
-        // A connection that somebody has ended is made again.
+        // An ended connection is restored.
         app.eval(&format!("erlang:disconnect_node('{}')", again.name())).unwrap();
         wait_for_count(&sidecar, "lost", 2);
         wait_for_peers(&app, &[again.name()]);
 
-        // Who is not listed any more stays connected; who is new is connected at once.
+        // An unlisted peer stays connected; a new one is connected at once.
         let late = Beam::erlang(otp).epmd(&cluster.epmd).start();
         cluster.write("peers", late.name());
         app.wait_for(&format!("lists:member('{}', nodes())", late.name()), "true", A_WHILE);
@@ -177,7 +177,7 @@ fn a_dry_run_changes_nothing() {
         (2, true.into(), false.into())
     );
     assert!(dry(&[]).ok().contains("would be connected"));
-    // The app of this machine, by the rule for names.
+    // The app of this machine, by the naming rule.
     let of_this_machine = format!("auto:ip,towards=127.0.0.1,basename={}", app.name().split('@').next().unwrap());
     let auto = |node: &str| cluster.run(&["sidecar", "--node", node, "--discover", "epmd:127.0.0.1", "--dry-run"]);
     assert!(auto(&of_this_machine).ok().contains("would be connected"));

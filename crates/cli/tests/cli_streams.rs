@@ -1,4 +1,5 @@
-//! `peerl pmap` and `peerl checksum` as streams: items in and results out one by one, flat memory, and an end at once.
+//! `peerl pmap` and `peerl checksum` as streams: items in and results out one by one, constant memory, and an
+//! immediate end.
 
 mod cluster;
 
@@ -46,7 +47,7 @@ fn signal(child: &Child, signal: &str) {
     assert!(kill.success());
 }
 
-/// Ends it by a signal: its output, and how long it took.
+/// Ends it by a signal; returns its output and the time that it took.
 fn ended(child: Child, name: &str) -> (Ran, Duration) {
     signal(&child, name);
     let began = Instant::now();
@@ -111,7 +112,7 @@ fn ctrl_c_prints_what_is_done_and_closes_the_array() {
     let beam = beam(&cluster, matrix()[0]);
     for (name, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
         let mut running = start(pmap(&cluster, "jobs:same(_)", &beam, &["--format", "json"]));
-        // It stays open: the end of the items would end the job, too.
+        // The input stays open: the end of the items would end the run, too.
         let mut items = running.stdin.take().unwrap();
         items.write_all(b"a\nb\nc\n").unwrap();
         let mut out = running.stdout.take().unwrap();
@@ -192,7 +193,7 @@ fn a_signal_ends_it_within_a_second_whatever_it_computes() {
         let mut running = start(pmap(&cluster, "jobs:list(_)", &beam, &more));
         let items: String = (0..40).map(|number| format!("{number}\n")).collect();
         running.stdin.take().unwrap().write_all(items.as_bytes()).unwrap();
-        // Long enough for answers to come, and to be decoded and shown.
+        // Long enough for answers to arrive, be decoded and printed.
         std::thread::sleep(Duration::from_secs(2));
         let (ran, took) = ended(running, name);
         assert_eq!(ran.code, code, "{}", ran.err);
@@ -222,11 +223,11 @@ fn a_file_belongs_to_one_call() {
     let arguments = ["checksum", "http://127.0.0.1:1/", "--local", "1", "--out", out, "--resume"];
     cluster.run(&arguments).failure(64);
     assert_eq!(text(), first, "nothing is written");
-    // The same call in the other syntax; nothing is left to do, and what failed is told again.
+    // The same call in the other syntax; nothing is left to do, and earlier failures are printed again.
     let again = run(":jobs.odd( _ )", &["--resume", "--concurrency", "1"]);
     assert_eq!((again.code, text()), (2, first.clone()));
     assert_eq!(again.out.lines().count(), 4);
-    // What failed is done again, and the success counts from then on.
+    // Failed items are repeated, and then count as successes.
     beam.load_module("-module(jobs).\n-export([odd/1]).\nodd(X) -> binary_to_integer(X).\n").unwrap();
     let retried = run("jobs:odd(_)", &["--retry-failed", "--format", "json"]);
     assert_eq!(retried.code, 0, "{retried:?}");

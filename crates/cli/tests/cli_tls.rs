@@ -13,8 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const BODY: &str = "a page that nobody else can read";
 
-/// A server with a certificate for `localhost` that it has signed itself, and that answers each request with a body; and
-/// the certificate.
+/// A server with a self-signed certificate for `localhost` that answers each request with a body; and the
+/// certificate.
 fn serve(body: &'static str) -> (SocketAddr, String) {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
@@ -33,7 +33,7 @@ fn serve(body: &'static str) -> (SocketAddr, String) {
         for stream in listener.incoming().flatten() {
             let session = rustls::ServerConnection::new(config.clone()).unwrap();
             let mut stream = rustls::StreamOwned::new(session, stream);
-            // A client that does not trust us hangs up.
+            // A client that does not trust the certificate disconnects.
             let _ = stream.read(&mut [0; 4096]);
             let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         }
@@ -54,7 +54,7 @@ fn a_page_of_a_server_that_is_trusted() {
     let ran = fetch(&file, &url);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(ran.json()[0]["sha256"], Sum::of(BODY.as_bytes()).to_string());
-    // Another name than that of the certificate.
+    // A name that is not in the certificate.
     let ran = fetch(&file, &format!("https://127.0.0.1:{}/", address.port()));
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.json()[0]["error"].as_str().unwrap().contains("TLS"), "{ran:?}");
@@ -74,10 +74,10 @@ fn without_trusted_certificates_https_fails_and_http_does_not() {
     assert_eq!(fetch(&pages.url("/0/x")).code, 0);
 }
 
-/// Authorities that the system does not know are those of `AWS_CA_BUNDLE`.
+/// `AWS_CA_BUNDLE` adds authorities to the system's.
 #[test]
 fn a_service_of_aws_behind_an_authority_of_ones_own() {
-    /// An instance that runs.
+    /// A running instance.
     const ANSWER: &str = "<DescribeInstancesResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">\
         <reservationSet><item><instancesSet><item><instanceId>i-1</instanceId><privateIpAddress>10.0.0.7</privateIpAddress>\
         <instanceState><code>16</code><name>running</name></instanceState><tagSet><item><key>release</key><value>r1</value>\

@@ -1,4 +1,4 @@
-//! What the command line says of itself, and of mistakes in using it.
+//! The help texts, and errors in using the command line.
 
 mod cluster;
 

@@ -52,7 +52,7 @@ async fn a_form_becomes_results_without_script() {
     }
     assert!(rows(&results)[0]["ms"].as_u64().unwrap() >= 300);
     assert_eq!(pages.count(&urls[1]), 1, "one page at two places is fetched once");
-    // While the job runs, the page loads itself anew; then no longer.
+    // While the job runs, the page reloads itself; then it stops.
     assert!(!visitor.get(&job).await.body.contains("http-equiv"));
     let csv = visitor.get(&format!("{job}/results.csv")).await.is(200);
     assert!(csv.header("content-disposition").contains("checksums.csv"));
@@ -71,7 +71,7 @@ async fn what_is_no_job_is_told_in_words() {
     let bad = post("http://a/\n\n nonsense").await.is(422);
     assert!(bad.body.contains("Line 3: “nonsense” begins with neither http:// nor https://."), "{}", bad.body);
     assert!(bad.body.contains("http://a/\n\n nonsense</textarea>"), "the text is kept");
-    assert!(post(" ,\n").await.is(422).body.contains("no web address yet"));
+    assert!(post(" ,\n").await.is(422).body.contains("no web addresses yet"));
     let list = |count: usize| (0..count).map(|number| format!("http://127.0.0.1:1/{number}\n")).collect::<String>();
     assert!(post(&list(10_001)).await.is(422).body.contains("at most 10000 web addresses, and these are 10001"));
     let large = post(&"x".repeat(5 << 20)).await.is(413);
@@ -131,7 +131,7 @@ async fn events_go_on_where_the_last_ones_ended() {
     }
     assert_eq!(states.len(), 60, "the first events tell of all rows");
     drop(events);
-    // The stream that comes after tells what has changed since, and nothing else.
+    // A resumed stream has only later changes.
     let known: BTreeSet<u64> = states.iter().filter(|(_, state)| *state == "done").map(|(index, _)| *index).collect();
     let mut events = Events::of(&visitor, &job, last.as_deref()).await;
     loop {
@@ -147,7 +147,7 @@ async fn events_go_on_where_the_last_ones_ended() {
         }
     }
     assert!(states.values().all(|state| state == "done"), "{states:?}");
-    // The cluster comes in the same stream, with what it does for the job.
+    // The same stream has the cluster, with its work for the job.
     let mut events = Events::of(&visitor, &job, None).await;
     let html = events.next_of("cluster").await.data["html"].as_str().unwrap().to_owned();
     assert!(html.contains(&name) && html.contains("id=\"nodes\""), "{html}");
@@ -171,7 +171,7 @@ async fn a_worker_that_is_killed_leaves_no_hole() {
     for (number, row) in rows(&results).iter().enumerate() {
         assert_eq!(row["sha256"], sum(&number.to_string()), "{row}");
     }
-    // The nodes are looked at about once a second.
+    // The nodes are inspected about once a second.
     let end = Instant::now() + A_WHILE;
     loop {
         let cluster = visitor.get("/cluster.json").await.json();
@@ -282,7 +282,7 @@ async fn programs_do_all_that_browsers_do() {
     assert!(missing.json()["error"].as_str().unwrap().contains("no node x in this cluster"), "{missing:?}");
 }
 
-/// The shell's lines of a section of a page of the documentation.
+/// The shell lines in a section of a documentation page.
 fn shell_lines(page: &str, section: &str) -> String {
     let (_, rest) = page.split_once(section).unwrap();
     let (_, block) = rest.split_once("```sh\n").unwrap();

@@ -1,4 +1,4 @@
-//! The web page in a browser: each test runs one specification of `tests/web`, which starts the nodes that it needs.
+//! The web page in a browser: each test runs one specification of `tests/web`, which starts its own nodes.
 
 mod cluster;
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use cluster::Cluster;
 use peerl_test_support::{COOKIE, ProcessGuard, peerl_binary, playwright, specifications};
 
-/// A specification's own limits are much shorter, and say what did not happen.
+/// A specification's own limits are much shorter, and name the failed step.
 const LIMIT: Duration = Duration::from_secs(280);
 
 fn run(specification: &str) {

@@ -1,4 +1,4 @@
-//! `peerl web`: who may see a page, whose forms are taken, and which pages are fetched for whom.
+//! `peerl web`: access to a page, the check of forms, and which pages are fetched for which visitor.
 
 mod cluster;
 mod visitor;
@@ -64,7 +64,7 @@ async fn forms_of_other_sites_and_sessions_are_refused() {
     visitor.post(&format!("{job}/cancel"), &[("form_token", &other)]).await.is(403);
     visitor.post(&format!("{job}/retry"), &[]).await.is(403);
     visitor.post(&format!("{job}/cancel"), &[("form_token", &twin)]).await.is(303);
-    // What every page tells browsers.
+    // The security headers of every page.
     let answer = visitor.get(&job).await.is(200);
     let policy = answer.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
@@ -88,7 +88,7 @@ async fn a_page_for_others_wants_the_token() {
         stranger.header("set-cookie").starts_with("__Host-peerl=")
             && stranger.header("set-cookie").contains("; Secure")
     );
-    // A load balancer calls the page by its address.
+    // A load balancer uses the page's address.
     let request = visitor.request(Method::GET, "/").header("host", "10.0.0.7:8080");
     visitor.clone().send(request).await.is(200);
     for path in ["/cluster.json", "/cluster/events", "/api/jobs", "/jobs/a@h/1/events", "/jobs/a@h/1/results.csv"] {
@@ -107,7 +107,7 @@ async fn a_page_for_others_wants_the_token() {
     let request = visitor.form("/login", &next).header("origin", url);
     assert_eq!(visitor.send(request).await.is(303).header("location"), "/jobs/a@h/1");
     assert!(visitor.get("/").await.is(200).body.contains("<textarea"));
-    // The session is that of all web nodes of the cluster with this token.
+    // All web nodes of the cluster with this token accept the session.
     let second = Page::of(&cluster, &[&name], &["--token-file", &file, "--public-url", url]);
     assert!(visitor.at(&second.url).get("/").await.is(200).body.contains("<textarea"));
     let cookie = visitor.cookie.clone().unwrap();
@@ -132,7 +132,7 @@ async fn a_page_for_others_wants_the_token() {
     let form_token = visitor.get("/").await.form_token();
     let left = visitor.clone().post("/logout", &[("form_token", &form_token)]).await.is(303);
     assert!(left.header("set-cookie").contains("Max-Age=0"));
-    // Programs bear the token, and only that.
+    // Programs send the token, and only that.
     let program = Visitor::of(&page.url);
     let ask = |bearer: &str| {
         let body = json!({ "urls": ["http://127.0.0.1:1/"] }).to_string();
@@ -198,7 +198,7 @@ fn a_page_that_others_can_reach_needs_a_token() {
     assert!(elsewhere.contains("only `peerl web` takes a port"), "{elsewhere}");
 }
 
-/// What an Elixir application has, and what an older worker serves.
+/// The code of an Elixir application, and of an older worker.
 const CONTROLLER: &str = "
 -module('Elixir.ClusterScrape.PageController').
 -export([fetch/1]).
@@ -248,7 +248,7 @@ async fn beam_nodes_work_for_a_page_of_this_machine_only() {
     wait(&mut Visitor::of(&trusting.url), "takes checksums").await;
 }
 
-/// A worker of a version that does not know the options about addresses.
+/// A worker of a version without the options about addresses.
 const OLD_WORKER: [&str; 2] = [
     "-module(peerl).
      -export([functions/0]).
@@ -302,7 +302,7 @@ async fn several_web_nodes_show_each_other_s_jobs() {
     let urls: Vec<String> = (0..20).map(|number| pages.url(&format!("/100/{number}"))).collect();
     let list = [&urls[..], &[pages.url("/8000/slow"), pages.url("/half")]].concat().join("\n");
     let job = visitor.take(&list).await;
-    // The session of the one is that of the other, too.
+    // The session of one node is valid at the other, too.
     let mut there = visitor.at(&other.url);
     let end = std::time::Instant::now() + A_WHILE;
     let shown = loop {
@@ -328,12 +328,12 @@ async fn several_web_nodes_show_each_other_s_jobs() {
     there.post(&format!("{job}/retry"), &[("form_token", &token)]).await.is(303);
     assert_eq!(visitor.get(&format!("{job}/results.json")).await.json()["job"]["phase"], "running");
     visitor.post(&format!("{job}/cancel"), &[("form_token", &token)]).await.is(303);
-    // Nobody is dialled because a visitor names him; what is there is asked.
+    // A name from a visitor causes no dial; connected nodes are queried.
     let unknown = there.get("/jobs/nobody@192.0.2.1/1").await.is(404);
     assert!(unknown.body.contains("There is no node nobody@192.0.2.1 in this cluster now"), "{unknown:?}");
     let no_page = there.get(&format!("/jobs/{worker}/1")).await.is(502);
     assert!(no_page.body.contains("serves no page"), "{no_page:?}");
-    // When the node of a job has ended, the other says so.
+    // When the node of a job has ended, the other one reports it.
     one.process.sigint();
     one.process.wait(A_WHILE);
     let gone = there.get(&job).await;

@@ -1,4 +1,4 @@
-//! What a worker logs of its work: who joins and leaves, and, on demand, each call.
+//! A worker's log: nodes that join and leave, and, on demand, each call.
 
 mod cluster;
 
@@ -32,7 +32,7 @@ fn members_at_the_default_level_and_calls_on_demand() {
         let line = loud.wait_for_error_line("function=timer:sleep/1", A_WHILE);
         assert!(line.contains("ms outcome=\"value\""), "{line}");
         loud.wait_for_error_line("outcome=\"ended by a signal\"", A_WHILE);
-        // What cannot be a call has its line, too, by whatever way it comes.
+        // An invalid call is logged, too, whichever way it arrives.
         for (call, function) in [
             ("spawn_monitor(NODE, erpc, execute_call, [make_ref(), lists, <<\"sum\">>, [[1]]])", "lists:<<\"sum\">>/1"),
             ("spawn(NODE, erpc, execute_cast, [lists, sum, none])", "lists:sum with none for arguments"),

@@ -1,4 +1,4 @@
-//! The HTTP server under clients that say nothing, read nothing, or want more than there is.
+//! The HTTP server with clients that are silent, do not read, or exceed limits.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-/// Longer than any answer takes on a busy machine, and shorter than the time for heads.
+/// Longer than any answer takes on a busy machine, and shorter than the time-out of heads.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Few places, and times that end no connection within a test.
+/// Few connections, and time-outs that end no connection within a test.
 const LIMITS: Limits = Limits {
     connections: 16,
     head: Duration::from_secs(600),
@@ -71,10 +71,10 @@ async fn sent(address: SocketAddr, text: &str) -> TcpStream {
     stream
 }
 
-/// What comes on a connection until it ends.
+/// Everything until the end of a connection.
 async fn rest(mut stream: TcpStream) -> String {
     let mut text = Vec::new();
-    // A connection that is cut in the middle may be reset.
+    // A connection that is closed in the middle may be reset.
     let _ = timeout(SOON, stream.read_to_end(&mut text)).await.expect("the connection ends");
     String::from_utf8(text).unwrap()
 }
@@ -179,7 +179,7 @@ async fn when_all_places_are_at_work_others_wait_until_one_is_done() {
         working.push(sent(address, "GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n").await);
     }
     let (mut waits, mut waiting) = (false, Vec::new());
-    // The requests arrive at the handlers in no certain time; until then there is room.
+    // The handlers get the requests at an unknown time; until then a connection is admitted.
     for _ in 0..100 {
         let mut request = Box::pin(get_of(address, "/"));
         waits = timeout(Duration::from_millis(300), &mut request).await.is_err();
@@ -206,7 +206,7 @@ async fn heads_and_stalls_have_their_time() {
         is_closed(&mut sent(address, beginning).await).await;
     }
     let mut large = sent(address, "GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    // It does not read; what is in the buffers can be read after it is cut.
+    // The client does not read; it can read buffered data after the connection is closed.
     sleep(Duration::from_secs(7)).await;
     let (mut buffer, mut bytes) = (vec![0; 1 << 20], 0);
     while let Ok(Ok(length @ 1..)) = timeout(SOON, large.read(&mut buffer)).await {
@@ -225,7 +225,7 @@ async fn an_event_stream_lives_as_the_limits_say() {
     let (_server, address) = start(times).await;
     let mut stream = sent(address, request).await;
     let (mut buffer, start) = ([0; 256], std::time::Instant::now());
-    // Longer than all times, and than what looks for stalled connections takes.
+    // Longer than all time-outs, and the search for stalled connections.
     while start.elapsed() < Duration::from_secs(7) {
         assert_ne!(timeout(SOON, stream.read(&mut buffer)).await.unwrap().unwrap(), 0);
     }
@@ -248,7 +248,7 @@ async fn a_shutdown_waits_for_answers_and_tells_what_it_has_cut() {
     let silent = TcpStream::connect(address).await.unwrap();
     let working = sent(address, "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let (answer, stopped) = tokio::join!(rest(working), async {
-        // The request is under way.
+        // The request is pending.
         sleep(Duration::from_millis(500)).await;
         server.shutdown(SOON).await
     });

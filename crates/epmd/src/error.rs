@@ -41,7 +41,7 @@ pub enum Error {
     /// EPMD closed the connection without an answer. It does so for requests that only its own host may make, and
     /// when it has too many connections.
     #[error(
-        "EPMD at {address} closed the connection without an answer to {request}: it may have too many connections, or take that request from its own host only"
+        "EPMD at {address} closed the connection without an answer to {request}: it may have too many connections, or accept that request only from its own host"
     )]
     Closed {
         /// The host and port that were tried.

@@ -1,37 +1,37 @@
-//! What is behind an admin endpoint.
+//! The subject of an admin endpoint.
 
 use futures::future::BoxFuture;
 use peerl_node::NodeName;
 use serde::Serialize;
 
-/// What an admin endpoint is about: a worker, or a node that a sidecar keeps clustered.
+/// The subject of an admin endpoint: a worker, or the app of a sidecar.
 pub trait Administered: Send + Sync + 'static {
-    /// With whom the node is connected.
+    /// The node's connections.
     ///
     /// # Errors
-    /// If it cannot be found out, saying why.
+    /// The reason, if they are unknown.
     fn nodes(&self) -> BoxFuture<'_, Result<NodeLists, String>>;
 
-    /// Connects the node with a peer.
+    /// Connects the node to a peer.
     ///
     /// # Errors
-    /// If that fails, saying why.
+    /// The reason of the failure.
     fn connect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), String>>;
 
-    /// Finds out, by doing it, whether work can be done. Asked at most once a second, and given up after 5 s.
+    /// Tests whether the node can do work. Called at most once a second, with a time-out of 5 s.
     fn checks(&self) -> BoxFuture<'_, Vec<Check>>;
 
-    /// Whether work should be sent here.
+    /// Whether the node should get work.
     ///
     /// # Errors
-    /// If not, saying why.
+    /// The reason, if not.
     fn readiness(&self) -> Result<(), String>;
 
-    /// Brings the figures up to date that nobody counts as they change.
+    /// Updates the gauges that are not updated by events.
     fn record(&self);
 }
 
-/// With whom a node is connected.
+/// The connections of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeLists {
     /// The node's own name.
@@ -42,17 +42,17 @@ pub struct NodeLists {
     pub hidden: Vec<String>,
 }
 
-/// One thing that was tried.
+/// The result of one test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was tried, in a word.
+    /// The name of the test.
     pub name: &'static str,
-    /// What is wrong, if something is.
+    /// The problem, if there is one.
     pub problem: Option<String>,
 }
 
 impl Check {
-    /// Makes one of its outcome.
+    /// Makes a check of a test's outcome.
     pub fn new<T, E: ToString>(name: &'static str, outcome: Result<T, E>) -> Self {
         Self { name, problem: outcome.err().map(|error| error.to_string()) }
     }

@@ -1,4 +1,4 @@
-//! A worker behind an admin endpoint.
+//! A worker, as the subject of an admin endpoint.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Makes one of a node that listens at that address.
+    /// Makes one of a node that listens at this address.
     pub fn new(node: Node, listen: Option<IpAddr>, readiness: Arc<Readiness>) -> Self {
         Self { node, listen, readiness }
     }
@@ -32,7 +32,7 @@ impl Member {
     async fn registered(&self) -> Result<(), String> {
         match self.node.registered_at_epmd().await {
             Ok(Registered::Yes | Registered::NotNeeded) => Ok(()),
-            Ok(_) => Err("EPMD does not know this node".to_owned()),
+            Ok(_) => Err("this node is not registered at EPMD".to_owned()),
             Err(error) => Err(ErrorChain(&error).to_string()),
         }
     }
@@ -61,7 +61,7 @@ impl Administered for Member {
         })
     }
 
-    /// Calls an own function, begins a handshake at the own port, and looks the own name up at EPMD.
+    /// Calls a function of the node itself, begins a handshake at its port, and looks its name up in EPMD.
     fn checks(&self) -> BoxFuture<'_, Vec<Check>> {
         Box::pin(async {
             let (work, registered) =
@@ -92,7 +92,7 @@ impl Administered for Member {
     }
 }
 
-/// Says what each figure means.
+/// Describes each metric.
 pub(super) fn describe() {
     describe_gauge!("peerl_node_connections", "Nodes that are connected, by visibility");
     describe_counter!("peerl_node_calls_served_total", "Calls of peers that were taken since the start");

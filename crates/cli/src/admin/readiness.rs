@@ -1,4 +1,4 @@
-//! Whether a member of the mesh should get work.
+//! The readiness of a member of the mesh.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,27 +8,27 @@ use peerl_node::NodeName;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-/// A member is ready from when it has joined the mesh until it drains. It has joined when it has been connected with
-/// anybody; or when every strategy lists this very node and nobody else, since the first of a fleet has nobody to wait
-/// for. A strategy that lists nobody at all most likely asks for something that is not there; it counts as one that
-/// lists this node only for a [`Company::Optional`]. To lose all peers later is not a lack of readiness: the work that is sent here can still be done.
+/// A member is ready from when it has joined the mesh until it drains. It has joined when any connection has been up;
+/// or when every strategy lists this node and no other, because the first node of a fleet has no peer to wait for. A
+/// strategy that lists no nodes is most likely misconfigured; it counts as one that lists this node only with
+/// [`PeerRequirement::Optional`]. A member that later loses all peers stays ready: it can still do work.
 #[derive(Debug)]
 pub struct Readiness {
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
 }
 
-/// Whether a member needs others.
+/// Whether a member needs peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Company {
-    /// It is not ready while discovery finds nobody.
+pub enum PeerRequirement {
+    /// It is not ready while discovery finds no nodes.
     #[default]
     Required,
     /// It may be alone.
     Optional,
 }
 
-/// Whom a strategy lists.
+/// The nodes that a strategy lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listed {
     /// It has not answered yet.
@@ -41,37 +41,37 @@ enum Listed {
 #[derive(Debug)]
 struct State {
     listed: BTreeMap<String, Listed>,
-    company: Company,
+    peer_requirement: PeerRequirement,
     joined: bool,
     draining: bool,
 }
 
 impl Readiness {
-    /// Follows a reconciler that is about to be started for the node of that name.
-    pub fn follow<M: Mesh>(reconciler: &Reconciler<M>, own: &NodeName, company: Company) -> Self {
+    /// Follows a reconciler that is about to start, for the node with this name.
+    pub fn follow<M: Mesh>(reconciler: &Reconciler<M>, own: &NodeName, peer_requirement: PeerRequirement) -> Self {
         let strategies = reconciler.strategies();
         let listed = strategies.into_iter().map(|strategy| (strategy, Listed::Unknown)).collect();
-        let mut state = State { listed, company, joined: false, draining: false };
+        let mut state = State { listed, peer_requirement, joined: false, draining: false };
         state.settle();
         let state = Arc::new(Mutex::new(state));
         let task = tokio::spawn(follow(reconciler.events(), own.clone(), state.clone()));
         Self { state, task }
     }
 
-    /// Notes that there is a connection, whoever made it.
+    /// Records that a connection is up, whichever side opened it.
     pub fn joined(&self) {
         self.with(|state| state.joined = true);
     }
 
-    /// Notes that no more work is taken.
+    /// Records that the node accepts no more work.
     pub fn draining(&self) {
         self.with(|state| state.draining = true);
     }
 
-    /// Whether work should be sent here.
+    /// Whether the node should get work.
     ///
     /// # Errors
-    /// If not, saying why.
+    /// The reason, if not.
     pub fn get(&self) -> Result<(), String> {
         self.with(|state| match (state.draining, state.joined) {
             (true, _) => Err("it is draining".to_owned()),
@@ -98,7 +98,7 @@ impl State {
     fn settle(&mut self) {
         self.joined |= self.listed.values().all(|listed| match listed {
             Listed::OnlyOwn => true,
-            Listed::Nobody => self.company == Company::Optional,
+            Listed::Nobody => self.peer_requirement == PeerRequirement::Optional,
             Listed::Unknown | Listed::Others => false,
         });
     }
@@ -123,7 +123,7 @@ async fn follow(mut events: broadcast::Receiver<MeshEvent>, own: NodeName, state
                 state.listed.insert(strategy, if others { Listed::Others } else { Listed::OnlyOwn });
                 state.settle();
             }
-            // What was listed before stays in force.
+            // The last list stays in force.
             MeshEvent::PollEmpty { strategy, kept: 0, .. } => {
                 state.listed.insert(strategy, Listed::Nobody);
                 state.settle();
@@ -143,14 +143,17 @@ mod tests {
     use super::*;
 
     async fn readiness(specs: &[&str]) -> (Node, Readiness, peerl_discovery::Running) {
-        readiness_in(Company::Required, specs).await
+        readiness_in(PeerRequirement::Required, specs).await
     }
 
-    async fn readiness_in(company: Company, specs: &[&str]) -> (Node, Readiness, peerl_discovery::Running) {
+    async fn readiness_in(
+        peer_requirement: PeerRequirement,
+        specs: &[&str],
+    ) -> (Node, Readiness, peerl_discovery::Running) {
         let node = Node::builder("me@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
         let strategies = specs.iter().map(|spec| spec.parse::<Spec>().unwrap().build().unwrap()).collect();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(Duration::from_millis(100));
-        let readiness = Readiness::follow(&reconciler, node.name(), company);
+        let readiness = Readiness::follow(&reconciler, node.name(), peer_requirement);
         (node, readiness, reconciler.start())
     }
 
@@ -196,7 +199,7 @@ mod tests {
             while !matches!(events.recv().await.unwrap(), MeshEvent::PollEmpty { .. }) {}
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert!(lonely.get().unwrap_err().contains("finds no nodes"));
-            let (_node, content, _running) = readiness_in(Company::Optional, specs).await;
+            let (_node, content, _running) = readiness_in(PeerRequirement::Optional, specs).await;
             becomes_ready(&content).await;
         }
     }

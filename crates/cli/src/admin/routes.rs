@@ -1,4 +1,4 @@
-//! What the admin endpoint answers.
+//! The answers of the admin endpoint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,32 +18,31 @@ use serde_json::{Value, json as object};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::figures::Figures;
+use super::prometheus::Prometheus;
 use super::{Administered, Check};
 use crate::http::{Access, RequestLimits, admit, api, error, json};
 
-/// The most bytes of a request's body: a node's name has at most 255 characters; and the time for a request, since a
-/// connection to a node may take some seconds.
+/// The limits of a request. A node's name has at most 255 characters; connecting to a node may take some seconds.
 const REQUEST: RequestLimits = RequestLimits { body: 4096, time: Duration::from_secs(15) };
 
-/// The most connections to nodes that are made at a time because somebody asks here.
+/// The most simultaneous connection attempts on request.
 const CONNECTS: usize = 16;
 
-/// For how long the outcome of a check stands: everybody may ask, and the answer is work.
+/// How long the outcome of a check is reused: any client may ask, and each check costs work.
 const CHECK_AGE: Duration = Duration::from_secs(1);
 
-/// The time for a check.
+/// The time-out of a check.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// The endpoint of something that is administered.
-pub(super) fn router(administered: Arc<dyn Administered>, access: Access, figures: Figures) -> Router {
-    let endpoint = Endpoint { administered, figures, connects: Semaphore::new(CONNECTS), checked: Mutex::default() };
+/// The routes for a subject.
+pub(super) fn router(administered: Arc<dyn Administered>, access: Access, prometheus: Prometheus) -> Router {
+    let endpoint = Endpoint { administered, prometheus, connects: Semaphore::new(CONNECTS), checked: Mutex::default() };
     let open = Router::new().route("/healthz", get(health)).route("/readyz", get(readiness));
     let guarded = Router::new()
         .route("/nodes", get(nodes))
         .route("/metrics", get(figures_text))
         .route("/connect", post(connect))
-        // The others are not told what there is.
+        // Others do not learn which paths exist.
         .fallback(async || StatusCode::NOT_FOUND)
         .layer(from_fn_with_state(access, admit));
     api(open.merge(guarded).with_state(Arc::new(endpoint)), REQUEST).layer(from_fn(count))
@@ -51,13 +50,13 @@ pub(super) fn router(administered: Arc<dyn Administered>, access: Access, figure
 
 struct Endpoint {
     administered: Arc<dyn Administered>,
-    figures: Figures,
+    prometheus: Prometheus,
     connects: Semaphore,
     checked: Mutex<Option<(Instant, Vec<Check>)>>,
 }
 
 impl Endpoint {
-    /// The outcome of the checks, which are done at most once in a while.
+    /// The outcome of the checks, refreshed at most once per [`CHECK_AGE`].
     async fn checks(&self) -> Vec<Check> {
         let mut checked = self.checked.lock().await;
         match &*checked {
@@ -101,10 +100,10 @@ async fn nodes(State(endpoint): State<Arc<Endpoint>>) -> Response {
 
 async fn figures_text(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {
     endpoint.administered.record();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], endpoint.figures.render())
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], endpoint.prometheus.render())
 }
 
-/// What `POST /connect` says.
+/// The body of `POST /connect`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Connect {
@@ -112,7 +111,7 @@ struct Connect {
 }
 
 async fn connect(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
-    // A web page of another origin cannot send this type without asking first, which nobody answers here.
+    // A web page of another origin cannot send this type without a preflight request, which is not answered here.
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         return error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content-type must be application/json");

@@ -1,4 +1,4 @@
-//! `peerl call`: one call.
+//! `peerl call`: a single call.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use peerl_term::Term;
 use peerl_term::text::Syntax;
 
 use crate::call_errors::CallErrors;
+use crate::command_node;
 use crate::exception::Function;
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, pass_on};
-use crate::session;
 use crate::settings::{Format, Settings, Span};
 use crate::shutdown;
 
@@ -27,7 +27,7 @@ Examples:
   peerl call app@10.0.0.5 ':erlang.memory()' --format json
   peerl call app@10.0.0.5 'application:which_applications()' --timeout 5s
 
-The call is written in Erlang or Elixir, and the value shown in the same syntax unless --format says otherwise.
+The call is written in Erlang or Elixir, and the value is shown in the same syntax unless --format sets another.
 What the function prints is printed before it; a terminal gets control characters in it as escapes. What the function
 logs comes on the standard error. Processes that it leaves behind print on the console of their own node when the
 command has ended (not if that was killed with SIGKILL).")]
@@ -38,7 +38,7 @@ pub(super) struct Call {
     /// The call: module:function(arguments) or Module.function(arguments).
     call: String,
 
-    /// How long to wait for the value [default: as long as it takes].
+    /// How long to wait for the value [default: no limit].
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
 }
@@ -47,7 +47,7 @@ impl Call {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let written = Syntax::detect_call(&self.call);
         let call = written.parse_call(&self.call).map_err(|error| {
-            Failure::usage(format!("{:?} is no call: {} at column {}", self.call, error.message(), error.column()))
+            Failure::usage(format!("{:?} is not a call: {} at column {}", self.call, error.message(), error.column()))
                 .hint("write 'lists:reverse([1,2])' or 'Enum.reverse([1,2])'")
         })?;
         let shown = match settings.format() {
@@ -57,8 +57,8 @@ impl Call {
         };
         let printed = Printed { is_text: settings.format() == Format::Text, in_line: Arc::default() };
         let showing = printed.clone();
-        let builder = session::guest(settings, std::slice::from_ref(&self.node)).await?;
-        let node = session::begin(settings, builder.output(move |text| showing.show(text))).await?;
+        let builder = command_node::guest(settings, std::slice::from_ref(&self.node)).await?;
+        let node = command_node::begin(settings, builder.output(move |text| showing.show(text))).await?;
         let function =
             Function { module: call.module.clone(), name: call.function.clone(), arity: call.arguments.len() };
         let name = function.to_string();
@@ -84,7 +84,7 @@ impl Call {
             }
             Err(signal) => Err(signal),
         };
-        // Processes that were spawned by the call are not to be left with this command for a group leader.
+        // Processes spawned by the call would lose this command as their group leader when it exits.
         let again = shutdown::signal(shutdown::LIMIT)?;
         tokio::select! {
             () = node.shutdown() => {}
@@ -99,8 +99,8 @@ impl Call {
     }
 }
 
-/// Shows what the called function prints: in text before the value, on a line of its own; else where it cannot be taken
-/// for the value.
+/// Prints the output of the called function: in text format before the value, on a line of its own; else to the
+/// standard error.
 #[derive(Clone)]
 struct Printed {
     is_text: bool,
@@ -109,7 +109,7 @@ struct Printed {
 
 impl Printed {
     fn show(&self, text: &str) {
-        // Whoever reads may have gone away; the value will tell.
+        // The reader may have closed the pipe; printing the value will report it.
         let _ = match self.is_text {
             true => pass_on(std::io::stdout(), text),
             false => pass_on(std::io::stderr(), text),

@@ -1,4 +1,4 @@
-//! `peerl checksum`: SHA-256 sums of web pages, taken by the nodes of a cluster.
+//! `peerl checksum`: SHA-256 sums of web pages, computed by the nodes of a cluster.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use peerl_term::text::{Syntax, Template};
 use peerl_term::{Atom, Term};
 
 use crate::answer::Answer;
+use crate::bulk_run::{self, BulkRun, Work};
 use crate::checksum::{ChecksumRecord, ClientAnswer};
 use crate::exception::Function;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Crew, PeerOptions, RequiredFunction, WorkOptions, call_text, called, filled};
+use crate::fan_out::{PeerOptions, RequiredFunction, WorkOptions, WorkerNodes, call_text, called, filled};
 use crate::items::{Item, ItemSource, ItemsFormat};
-use crate::job::{self, Job, Work};
 use crate::out_file::Header;
 use crate::output::Output;
 use crate::page_client::{PageClient, PageLimits};
@@ -40,19 +40,19 @@ pub(super) struct Checksum {
     #[arg(value_name = "URL", required_unless_present = "file")]
     urls: Vec<String>,
 
-    /// A file with URLs, one a line; - is the standard input.
+    /// A file with URLs, one per line; - is the standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 
     #[command(flatten)]
     peers: PeerOptions,
 
-    /// Do without a cluster: fetch the pages here, so many at a time.
+    /// Work without a cluster: fetch the pages on this machine, N at a time.
     #[arg(long, value_name = "N", conflicts_with_all = ["nodes", "discover", "function", "concurrency"],
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     local: Option<u32>,
 
-    /// The function that takes a URL and gives its sum [default: that of peerl's workers].
+    /// The function that takes a URL and returns its sum [default: that of peerl's workers].
     #[arg(long, value_name = "M:F/1")]
     function: Option<String>,
 
@@ -63,21 +63,21 @@ pub(super) struct Checksum {
     out: OutOptions,
 }
 
-/// How much longer than the fetch the call of it may take.
+/// How much longer the call may take than the fetch.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Checksum {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let function = self.function.as_deref().map(template).transpose()?;
         if self.local.is_none() && self.peers.strategies(settings)?.is_empty() {
-            return Err(Failure::usage("there is nobody to do the work")
+            return Err(Failure::usage("no nodes are given to do the work")
                 .hint("name workers with --node, find them with --discover, or do it here with --local 8"));
         }
         let call = match &function {
             Some(template) => call_text(template),
             None => format!("{PAGE}:{CHECKSUM}(_)"),
         };
-        let job = Job {
+        let run = BulkRun {
             items: ItemSource { arguments: self.urls, file: self.file, format: ItemsFormat::Lines },
             header: Header::new("checksum", call, ItemsFormat::Lines),
             out: &self.out,
@@ -87,27 +87,27 @@ impl Checksum {
         };
         let timeout = self.work.timeout.0;
         if let Some(at_a_time) = self.local {
-            let begin = async |urls| Ok(Work { answers: local(urls, at_a_time as usize, timeout), crew: None });
-            return job::run(job, output, begin, ChecksumRecord::of_client).await;
+            let begin = async |urls| Ok(Work { answers: local(urls, at_a_time as usize, timeout), workers: None });
+            return bulk_run::run(run, output, begin, ChecksumRecord::of_client).await;
         }
         let begin = async |urls| {
             let required =
                 function.is_none().then_some(RequiredFunction { module: PAGE, function: CHECKSUM, arity: 2 });
-            let crew = Crew::assemble(settings, &self.peers, required).await?;
+            let workers = WorkerNodes::assemble(settings, &self.peers, required).await?;
             let mut work = self.work.clone();
             let answers = match function {
                 Some(template) => {
                     let called = called(&template);
-                    crew.map(urls, filled(template), &work, called, Syntax::Erlang)
+                    workers.map(urls, filled(template), &work, called, Syntax::Erlang)
                 }
                 None => {
                     work.timeout.0 += GRACE;
-                    crew.map(urls, page_call(timeout), &work, page_function(), Syntax::Erlang)
+                    workers.map(urls, page_call(timeout), &work, page_function(), Syntax::Erlang)
                 }
             };
-            Ok(Work { answers, crew: Some(crew) })
+            Ok(Work { answers, workers: Some(workers) })
         };
-        job::run(job, output, begin, ChecksumRecord::of_call).await
+        bulk_run::run(run, output, begin, ChecksumRecord::of_call).await
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn page_function() -> Function {
     Function { module: Atom::from_static(PAGE), name: Atom::from_static(CHECKSUM), arity: 2 }
 }
 
-/// The call of `peerl_page:checksum/2` for a URL.
+/// Makes the call of `peerl_page:checksum/2` for a URL.
 pub(super) fn page_call(timeout: Duration) -> impl Fn(&Item) -> Mfa + Send + Sync + 'static {
     let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     let options = Term::map([(Term::atom("timeout"), Term::from(milliseconds))]);
@@ -130,11 +130,11 @@ pub(super) fn page_call(timeout: Duration) -> impl Fn(&Item) -> Mfa + Send + Syn
 
 fn template(function: &str) -> Result<Template, Failure> {
     let wrong = || {
-        Failure::usage(format!("{function:?} is no function of one argument"))
+        Failure::usage(format!("{function:?} is not a function of one argument"))
             .hint("write it as module:function/1 or Module.function/1")
     };
     let head = function.strip_suffix("/1").ok_or_else(wrong)?;
-    // An alias of Elixir may stand before Erlang's colon, too.
+    // An Elixir alias may precede Erlang's colon, too.
     let head = match head.split_once(':') {
         Some((module, function)) if module.starts_with(|c: char| c.is_ascii_uppercase()) => {
             format!("{module}.{function}")

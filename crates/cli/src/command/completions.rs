@@ -1,6 +1,6 @@
-//! `peerl completions`: for shells.
+//! `peerl completions`: completions for shells.
 //!
-//! The scripts ask the program itself what fits, so that they need not change with it, and nodes can be found.
+//! The scripts query the program itself, so they need no update with it, and can complete nodes.
 
 use std::ffi::OsStr;
 use std::future::Future;
@@ -14,9 +14,9 @@ use peerl_discovery::Spec;
 use peerl_epmd::Client;
 use peerl_epmd::environment::loopback;
 
+use crate::command_node;
 use crate::failure::{Failure, Status};
 use crate::output::print_script;
-use crate::session;
 use crate::settings::{Settings, Sources};
 
 /// Print a shell's completions of peerl.
@@ -34,10 +34,10 @@ pub(super) struct Completions {
     shell: Shell,
 }
 
-/// The variable with which a script asks.
+/// The variable with which a script queries the program.
 const VARIABLE: &str = "_PEERL_COMPLETE";
 
-/// How long a host may take to say which nodes it has: somebody waits at a terminal.
+/// The time-out of a query to a host: a user waits at a terminal.
 const LIMIT: Duration = Duration::from_millis(800);
 
 impl Completions {
@@ -55,16 +55,16 @@ impl Completions {
     }
 }
 
-/// Answers the question of a script, if that is what the program was started for.
+/// Answers the query of a script, if there is one.
 pub(super) fn answer(command: impl Fn() -> Command) -> bool {
     let answered = CompleteEnv::with_factory(|| with_nodes(command()))
         .var(VARIABLE)
         .try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref());
-    // Nobody reads an error there.
+    // An error would not be shown there.
     answered.unwrap_or(true)
 }
 
-/// readline divides words at `@` and `:`, which are parts of nodes and calls.
+/// readline splits words at `@` and `:`, which are parts of nodes and calls.
 const BASH: &str = r#"_peerl() {
     local IFS=$'\013' rest=${COMP_LINE:0:COMP_POINT} word
     local -a words=()
@@ -85,7 +85,7 @@ const BASH: &str = r#"_peerl() {
 }
 complete -o bashdefault -o default -F _peerl peerl"#;
 
-/// Has the arguments that are nodes completed with nodes.
+/// Makes node arguments complete with nodes.
 fn with_nodes(command: Command) -> Command {
     let command = command.mut_args(|argument| {
         let is_node = argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "NODE"));
@@ -94,7 +94,7 @@ fn with_nodes(command: Command) -> Command {
     command.mut_subcommands(with_nodes)
 }
 
-/// The nodes that begin so.
+/// The nodes with this prefix.
 fn nodes(beginning: &OsStr) -> Vec<CompletionCandidate> {
     let beginning = beginning.to_string_lossy();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
@@ -117,9 +117,9 @@ async fn in_time(nodes: impl Future<Output = Vec<String>>) -> Vec<String> {
     tokio::time::timeout(LIMIT, nodes).await.unwrap_or_default()
 }
 
-/// EPMD knows names without hosts: nodes of this host may call themselves by any of these.
+/// EPMD stores names without hosts: nodes of this host may use any of these.
 async fn registered_here() -> Vec<String> {
-    let host = session::host_name();
+    let host = command_node::host_name();
     let short = host.split('.').next().unwrap_or_default().to_owned();
     let hosts = [loopback().to_string(), short, host];
     let Ok(client) = Client::from_env() else { return Vec::new() };
@@ -128,7 +128,7 @@ async fn registered_here() -> Vec<String> {
 }
 
 async fn registered_at(host: &str) -> Vec<String> {
-    // The beginning of an address is not to be taken for one: `10.0` is 10.0.0.0 to resolvers.
+    // A partial address must not be resolved: `10.0` means 10.0.0.0 to resolvers.
     let is_whole = host.parse::<std::net::IpAddr>().is_ok() || host.contains(|c: char| c.is_ascii_alphabetic());
     match Client::from_env() {
         Ok(client) if is_whole => {
@@ -143,7 +143,7 @@ async fn names(client: Client) -> Vec<String> {
     names.into_iter().map(|entry| entry.name.to_string()).collect()
 }
 
-/// The nodes that the configured strategies find, of those that need no service far away.
+/// The nodes that the configured strategies find, except strategies that need remote services.
 async fn listed() -> Vec<String> {
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -1,4 +1,4 @@
-//! `peerl demo`: a whole cluster at work, on this machine only.
+//! `peerl demo`: a whole cluster on this machine.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -21,7 +21,7 @@ use tokio::process::{Child, Command};
 use super::checksum::{page_call, page_function};
 use crate::checksum::ChecksumRecord;
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Crew, WorkOptions};
+use crate::fan_out::{WorkOptions, WorkerNodes};
 use crate::items::Item;
 use crate::output::{Lines, Output, table};
 use crate::page_server::{Expected, Kind, PageServer};
@@ -58,10 +58,10 @@ pub(super) struct Demo {
     options: WebOptions,
 }
 
-/// What is said after a signal.
+/// The message after a signal.
 const ENDED: &str = "interrupted; all processes of the demo have been ended";
 
-/// How long a worker may take to start on a machine that is busy.
+/// How long a worker may take to start on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 impl Demo {
@@ -71,7 +71,7 @@ impl Demo {
             return self.serve(address, signal, output).await;
         }
         tokio::select! {
-            // The processes die with the future that holds them.
+            // Dropping the future kills the processes.
             signal = signal => Err(Failure::interrupted(ENDED, signal)),
             status = self.work(output) => status,
         }
@@ -80,9 +80,9 @@ impl Demo {
     async fn work(&self, output: &Output) -> Result<Status, Failure> {
         let start = Instant::now();
         let Cluster { pages, epmd, node, workers } = self.start(output).await?;
-        let crew = Crew::of(node, workers.names());
-        let records = self.fan_out(&crew, &pages, output).await?;
-        crew.node.shutdown().await;
+        let nodes = WorkerNodes::of(node, workers.names());
+        let records = self.fan_out(&nodes, &pages, output).await?;
+        nodes.node.shutdown().await;
         workers.stop().await?;
         epmd.shutdown().await;
         let took = start.elapsed();
@@ -94,7 +94,7 @@ impl Demo {
         report(&records, &expected, took, output)
     }
 
-    /// Serves a page to the visitor's browser until a signal comes.
+    /// Serves a page until a signal arrives.
     async fn serve(
         &self,
         address: SocketAddr,
@@ -151,14 +151,19 @@ impl Demo {
         Ok(Cluster { pages, epmd, node, workers })
     }
 
-    async fn fan_out(&self, crew: &Crew, pages: &PageServer, output: &Output) -> Result<Vec<ChecksumRecord>, Failure> {
+    async fn fan_out(
+        &self,
+        nodes: &WorkerNodes,
+        pages: &PageServer,
+        output: &Output,
+    ) -> Result<Vec<ChecksumRecord>, Failure> {
         let urls = (0..self.pages as usize).map(|number| (number, Item::of_line(&pages.url(number))));
         let timeout = Duration::from_secs(30);
         let work = WorkOptions { concurrency: 8, timeout: Span(timeout + Duration::from_secs(2)), retries: 3 };
         let urls: Vec<_> = urls.collect();
         let progress = output.progress();
         let mut answers =
-            crew.map(futures::stream::iter(urls), page_call(timeout), &work, page_function(), Syntax::Erlang);
+            nodes.map(futures::stream::iter(urls), page_call(timeout), &work, page_function(), Syntax::Erlang);
         let mut records: Vec<Option<ChecksumRecord>> = vec![None; self.pages as usize];
         while let Some(answer) = answers.next().await {
             progress.inc(1);
@@ -170,7 +175,7 @@ impl Demo {
     }
 }
 
-/// The demo's cluster, and the pages that it fetches.
+/// The demo's cluster and its pages.
 struct Cluster {
     pages: PageServer,
     epmd: ServerHandle,
@@ -178,20 +183,20 @@ struct Cluster {
     workers: Workers,
 }
 
-/// Where the page of the demo is.
+/// The address of the demo's page.
 #[derive(Serialize)]
 struct Serving<'a> {
     page: &'a str,
 }
 
-/// A cookie that nobody else on this machine knows.
+/// A random cookie.
 fn cookie() -> Result<String, Failure> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(Failure::new)?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The worker processes; they are killed when this is dropped, and end by themselves if this process is killed.
+/// The worker processes. They are killed when this is dropped, and end by themselves if this process is killed.
 struct Workers(Vec<(NodeName, Child)>);
 
 impl Workers {
@@ -204,12 +209,12 @@ impl Workers {
         self.0.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Lets the workers end as a service manager would.
+    /// Ends the workers like a service manager.
     async fn stop(self) -> Result<(), Failure> {
         for (_, child) in &self.0 {
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
             if let Some(pid) = pid {
-                // One that has died already is found out about below.
+                // One that has died already is detected below.
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
         }
@@ -315,7 +320,7 @@ fn report(
     Ok(Status::Success)
 }
 
-/// Whether the outcome is what was reckoned here: the same sum of the same size; or, of a missing page, that it is.
+/// Whether the outcome is as expected: the same sum and size, or an error for a missing page.
 fn matches(record: &ChecksumRecord, expected: &Expected) -> bool {
     let status_and_size = record.status == Some(expected.status) && record.bytes == Some(expected.bytes);
     let sum = match expected.status {

@@ -1,4 +1,4 @@
-//! `peerl discover`: who would be found?
+//! `peerl discover`: shows the nodes that discovery finds.
 
 use clap::Args;
 use futures::future::join_all;

@@ -38,7 +38,7 @@ pub(super) struct Health {
     timeout: Span,
 }
 
-/// More of an answer is not read.
+/// The longest answer that is read.
 const MOST: u64 = 64 * 1024;
 
 #[derive(Serialize)]
@@ -67,7 +67,7 @@ impl Health {
     }
 }
 
-/// One request over a connection of its own. That little HTTP needs no client that would know TLS, proxies and names.
+/// Sends one request over its own connection. This little HTTP needs no client with TLS, proxies and name resolution.
 async fn ask(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

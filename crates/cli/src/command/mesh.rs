@@ -7,19 +7,19 @@ use peerl_discovery::Reconciler;
 use peerl_node::NodeName;
 use tokio::sync::broadcast;
 
+use crate::command_node::{self, Role};
 use crate::failure::{Failure, Status};
 use crate::fan_out::{Found, PeerOptions};
 use crate::fleet::{FleetEvent, Healer, HealerMode, HealerOptions, Report};
 use crate::output::Output;
-use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 use crate::shutdown::{self, Signal};
 
-/// Connect the nodes of a fleet with each other, and show who is connected with whom.
+/// Connect the nodes of a fleet to each other, and show their connections.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  peerl mesh --discover epmd:10.0.0.5,10.0.0.6 --dry-run        who is connected, and what would be done
+  peerl mesh --discover epmd:10.0.0.5,10.0.0.6 --dry-run        the connections, and the necessary actions
   peerl mesh --node a@10.0.0.5 --node b@10.0.0.6
   peerl mesh --discover epmd:10.0.0.5,10.0.0.6 --watch --format json
 
@@ -31,15 +31,15 @@ pub(super) struct Mesh {
     #[command(flatten)]
     peers: PeerOptions,
 
-    /// Go on: print what happens, a line each, and heal what breaks. A signal ends it, with exit code 0.
+    /// Keep running: print events, one per line, and restore lost connections. A signal ends it, with exit code 0.
     #[arg(long)]
     watch: bool,
 
-    /// How often nodes and discovery are asked, with --watch.
+    /// How often nodes and discovery are polled, with --watch.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     interval: Span,
 
-    /// Say what would be done, and do nothing.
+    /// Show the necessary actions without doing them.
     #[arg(long)]
     dry_run: bool,
 
@@ -47,11 +47,11 @@ pub(super) struct Mesh {
     #[arg(long)]
     with_hidden: bool,
 
-    /// How long a node has for an answer. One that hangs keeps the others waiting for no more than a second.
+    /// The time-out of a node's answers. A node that hangs delays the others by at most a second.
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Span,
 
-    /// How many connections are made at a time.
+    /// How many connections are made in parallel.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
 }
@@ -64,13 +64,13 @@ impl Mesh {
         }
     }
 
-    /// Looks at the fleet, heals it, and looks again, until there is nothing that could be done.
+    /// Inspects the fleet, heals it and inspects it again, until nothing is left to do.
     async fn once(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         const ROUNDS: u32 = 4;
         let mut end = std::pin::pin!(shutdown::signal(shutdown::LIMIT)?);
         let Found { peers, failed } = self.peers.find_by_each(settings).await?;
         let found: Vec<NodeName> = peers.into_iter().collect();
-        let node = session::start(settings, Role::Guest, &found).await?;
+        let node = command_node::start(settings, Role::Guest, &found).await?;
         let mut healer = Healer::new(node.clone(), self.options());
         found.into_iter().for_each(|peer| healer.look(peer));
         let mut done = Vec::new();
@@ -111,7 +111,7 @@ impl Mesh {
         let Some(found) = self.wait_for_some(settings, output, end.as_mut()).await? else {
             return Ok(Status::Success);
         };
-        let node = session::start(settings, Role::Guest, &found).await?;
+        let node = command_node::start(settings, Role::Guest, &found).await?;
         let mut healer = Healer::new(node.clone(), self.options());
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
         let mut events = reconciler.events();
@@ -124,7 +124,7 @@ impl Mesh {
                 Some(event) = healer.next() => output.value(&event, || event.to_string()),
                 event = events.recv() => match event {
                     Ok(event) => healer.heed(event).map_or(Ok(()), |event| output.value(&event, || event.to_string())),
-                    // What was missed is seen at the next look.
+                    // The next inspection covers missed events.
                     Err(broadcast::error::RecvError::Lagged(_)) => Ok(()),
                     Err(broadcast::error::RecvError::Closed) => break Err(Failure::new("discovery has ended")),
                 },
@@ -142,8 +142,7 @@ impl Mesh {
         result
     }
 
-    /// Waits until discovery finds somebody, so that it is known which kind of name the nodes have; `None` after a
-    /// signal.
+    /// Waits until discovery finds nodes, whose names tell which kind of name to use; `None` after a signal.
     async fn wait_for_some(
         &self,
         settings: &Settings,

@@ -1,4 +1,4 @@
-//! `peerl names`: what EPMD knows.
+//! `peerl names`: the names in EPMD.
 
 use clap::Args;
 use peerl_epmd::Client;

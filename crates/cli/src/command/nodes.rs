@@ -1,4 +1,4 @@
-//! `peerl nodes`: who is in the cluster.
+//! `peerl nodes`: the nodes of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use peerl_node::{CallError, Mfa, NodeName};
 use peerl_term::Term;
 use serde::Serialize;
 
+use crate::command_node::{self, Role};
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::output::{Output, table};
-use crate::session::{self, Role};
 use crate::settings::Settings;
 
 /// List the nodes of a cluster, as some of its nodes see them.
@@ -45,7 +45,7 @@ impl Nodes {
     pub(super) async fn run(mut self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         self.peers.nodes.append(&mut self.ask);
         let asked: Vec<NodeName> = self.peers.find(settings).await?.into_iter().collect();
-        let node = session::start(settings, Role::Guest, &asked).await?;
+        let node = command_node::start(settings, Role::Guest, &asked).await?;
         let rows = async {
             let asked = explain::reachable(&node, asked).await?;
             let mut seen: BTreeMap<(String, &'static str), BTreeSet<String>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! `peerl ping`: do nodes answer?
+//! `peerl ping`: tests whether nodes answer.
 
 use clap::Args;
 use futures::future::join_all;
@@ -6,13 +6,13 @@ use peerl_node::NodeName;
 use peerl_term::text::Syntax;
 use serde::Serialize;
 
+use crate::command_node::{self, Role};
 use crate::explain;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, table};
-use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 
-/// Ask nodes whether they live, as net_adm:ping/1 does.
+/// Test whether nodes answer, like net_adm:ping/1.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ pub(super) struct Ping {
     #[arg(value_name = "NODE", required = true)]
     nodes: Vec<NodeName>,
 
-    /// How long each has for its answer.
+    /// The time-out of each answer.
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Span,
 }
@@ -40,7 +40,7 @@ struct Row {
 
 impl Ping {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
-        let node = session::start(settings, Role::Guest, &self.nodes).await?;
+        let node = command_node::start(settings, Role::Guest, &self.nodes).await?;
         let (node, span) = (&node, self.timeout);
         let pings = self.nodes.iter().map(|peer| async move {
             let answer = tokio::time::timeout(span.0, node.ping(peer)).await;
@@ -54,7 +54,7 @@ impl Ping {
         let answers = join_all(pings).await;
         node.shutdown().await;
         let failed = answers.iter().filter(|(_, answer)| answer.is_err()).count();
-        // Of a single node the failure says it all.
+        // For a single node, the failure is enough.
         if let [(_, Err(failure))] = &answers[..] {
             return Err(failure.clone());
         }

@@ -1,4 +1,4 @@
-//! `peerl pmap`: any function over many items, spread over the nodes of a cluster.
+//! `peerl pmap`: calls any function for many items, spread over the nodes of a cluster.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::answer::Answer;
+use crate::bulk_run::{self, BulkRun, Work};
 use crate::failure::{Failure, Status};
-use crate::fan_out::{Crew, PeerOptions, WorkOptions, call_text, called, filled};
+use crate::fan_out::{PeerOptions, WorkOptions, WorkerNodes, call_text, called, filled};
 use crate::item_error::ItemError;
 use crate::items::{ItemSource, ItemsFormat};
-use crate::job::{self, Job, Work};
 use crate::out_file::{Header, Record};
 use crate::output::{Output, shortened, to_term};
 use crate::results::{OutOptions, Shown};
@@ -36,7 +36,7 @@ pub(super) struct Pmap {
     #[arg(long, value_name = "FILE")]
     items: PathBuf,
 
-    /// How the items are written.
+    /// The format of the items.
     #[arg(long, default_value = "lines")]
     items_format: ItemsFormat,
 
@@ -53,9 +53,9 @@ pub(super) struct Pmap {
 /// A line of the results file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct ItemRecord {
-    /// The item, as its format writes it.
+    /// The item, as written in its format.
     item: String,
-    /// The value; in the file it is JSON from which the term can be made again.
+    /// The value; in the file it is JSON from which the term can be restored.
     #[serde(serialize_with = "write_value", deserialize_with = "read_value")]
     value: Option<Term>,
     node: Option<String>,
@@ -108,7 +108,7 @@ struct TermRow<'a> {
     error: Option<&'a str>,
 }
 
-/// A term as JSON; one that is too deep for that, as a text in it.
+/// A term as JSON; one that is nested too deep, as a string.
 fn write_value<S: Serializer>(value: &Option<Term>, serializer: S) -> Result<S::Ok, S::Error> {
     let Some(value) = value else { return serializer.serialize_none() };
     json::to_value(value)
@@ -130,7 +130,7 @@ impl Pmap {
             Format::Elixir => Syntax::Elixir,
             Format::Text | Format::Json | Format::JsonLines => written,
         };
-        let job = Job {
+        let run = BulkRun {
             items: ItemSource { arguments: Vec::new(), file: Some(self.items), format: self.items_format },
             header: Header::new("pmap", call_text(&template), self.items_format),
             out: &self.out,
@@ -140,8 +140,11 @@ impl Pmap {
         };
         let called = called(&template);
         let begin = async |items| {
-            let crew = Crew::assemble(settings, &self.peers, None).await?;
-            Ok(Work { answers: crew.map(items, filled(template), &self.work, called, shown), crew: Some(crew) })
+            let workers = WorkerNodes::assemble(settings, &self.peers, None).await?;
+            Ok(Work {
+                answers: workers.map(items, filled(template), &self.work, called, shown),
+                workers: Some(workers),
+            })
         };
         let record = |answer: Answer<Result<Term, ItemError>>| {
             let node = answer.node.as_ref().map(ToString::to_string);
@@ -152,14 +155,14 @@ impl Pmap {
             let ms = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
             ItemRecord { item: answer.item.name, value, node, ms, error, unanswered }
         };
-        job::run(job, output, begin, record).await
+        bulk_run::run(run, output, begin, record).await
     }
 }
 
 fn template(call: &str, syntax: Syntax) -> Result<Template, Failure> {
     let hint = "write 'module:function(_)' or 'Module.function(_)', with _ for the item";
     let template = syntax.parse_template(call).map_err(|error| {
-        Failure::usage(format!("{call:?} is no call: {} at column {}", error.message(), error.column())).hint(hint)
+        Failure::usage(format!("{call:?} is not a call: {} at column {}", error.message(), error.column())).hint(hint)
     })?;
     match template.has_hole() {
         true => Ok(template),

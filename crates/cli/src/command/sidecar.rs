@@ -1,4 +1,4 @@
-//! `peerl sidecar`: keeps an unmodified node clustered.
+//! `peerl sidecar`: keeps an unmodified node connected.
 
 use std::str::FromStr;
 
@@ -8,16 +8,16 @@ use peerl_node::NodeName;
 use serde::Serialize;
 
 use crate::admin::AdminOptions;
+use crate::command_node::{self, Role};
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::fleet;
 use crate::output::{Output, table};
-use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 use crate::shutdown;
 use crate::sidecar::{Sidecar as Keeper, SidecarEvent};
 
-/// Run next to an Erlang or Elixir node, and keep it connected with the peers that discovery finds.
+/// Run next to an Erlang or Elixir node, and keep it connected to the peers that discovery finds.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -27,8 +27,8 @@ Examples:
   peerl sidecar --node app@10.0.0.5 --discover epmd:10.0.0.6 --dry-run
 
 The app needs no code for this: it is told to connect by net_kernel:connect_node/1. It may start later, and again.
-Peers whose EPMD does not know them are not dialled. No connection between other nodes is ever ended.
-Prints `ready NAME for NODE`, and then what happens, a line each. SIGTERM or Ctrl-C ends it with exit code 0; the app
+Peers that are not registered at their EPMD are not dialled. No connection between other nodes is ever ended.
+Prints `ready NAME for NODE`, and then events, one per line. SIGTERM or Ctrl-C ends it with exit code 0; the app
 keeps all its connections.")]
 pub(super) struct Sidecar {
     /// The app's node; `auto:ip,basename=app` and the like name it after the machine, as --name does [default: `node` of
@@ -41,16 +41,16 @@ pub(super) struct Sidecar {
     #[arg(long, value_name = "STRATEGY")]
     discover: Vec<Spec>,
 
-    /// How often discovery is asked.
+    /// How often discovery is polled.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     interval: Span,
 
-    /// How long the app's node has for an answer; connecting with a peer takes a BEAM node up to 7 s.
+    /// The time-out of the app's answers; connecting to a peer takes a BEAM node up to 7 s.
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Span,
 
-    /// When the app leaves the mesh, because discovery has listed it and no longer does: never, or when-gone-for=TIME,
-    /// of which only time counts in which every strategy answers. It joins again when it is listed again. A peer that is
+    /// When the app leaves the mesh because discovery no longer lists it: never, or when-gone-for=TIME,
+    /// counting only time in which every strategy answers. It joins again when it is listed again. A peer that is
     /// alive is never disconnected, whatever a list says [default: never].
     #[arg(long, value_name = "POLICY")]
     removal: Option<Removal>,
@@ -58,16 +58,16 @@ pub(super) struct Sidecar {
     #[command(flatten)]
     admin: AdminOptions,
 
-    /// Show once with whom the app would be connected, and do nothing.
+    /// Show the peers that the app would be connected to, without connecting.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Which node is the app's.
+/// The app's node, as given.
 #[derive(Clone, Debug)]
 enum App {
     Named(NodeName),
-    /// The one of this machine.
+    /// The node of this machine.
     Auto(Identity),
 }
 
@@ -98,7 +98,7 @@ struct Row {
 }
 
 impl Sidecar {
-    /// The app's node, of the option or the settings.
+    /// The app's node, from the option or the settings.
     fn node(&self, settings: &Settings) -> Result<App, Failure> {
         let missing = || Failure::usage("it is not said which node is the app's").hint("name it with --node");
         match (&self.node, settings.node.as_deref()) {
@@ -111,17 +111,17 @@ impl Sidecar {
 
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let peers = PeerOptions { nodes: Vec::new(), discover: self.discover.clone() };
-        // The node that the settings name is the app, not a peer of it.
+        // The node in the settings is the app, not its peer.
         let discovery = Settings { node: None, ..settings.clone() };
         let node = self.node(settings)?;
         let strategies = peers.strategies(&discovery)?;
         if strategies.is_empty() {
-            return Err(Failure::usage("no way to find peers is given").hint("give one with --discover"));
+            return Err(Failure::usage("no discovery strategy is given").hint("give one with --discover"));
         }
         let end = shutdown::signal(shutdown::LIMIT)?;
         let admin = if self.dry_run { None } else { self.admin.reserve(settings).await? };
         let app = node.name().await?;
-        let guest = session::start(settings, Role::Guest, std::slice::from_ref(&app)).await?;
+        let guest = command_node::start(settings, Role::Guest, std::slice::from_ref(&app)).await?;
         if self.dry_run {
             let remote = RemoteNode::new(guest.clone(), app).timeout(self.timeout.0);
             let rows = dry_run(&remote, &peers, &discovery).await;
@@ -142,7 +142,7 @@ impl Sidecar {
         let keeper = Keeper::new(guest.clone(), app, strategies, self.interval.0)
             .timeout(self.timeout.0)
             .removal(removal)
-            .company(self.admin.company(settings));
+            .peer_requirement(self.admin.peer_requirement(settings));
         let _admin = admin.map(|admin| admin.serve(keeper.administered()));
         let result = tokio::select! {
             signal = end => {
@@ -156,7 +156,7 @@ impl Sidecar {
     }
 }
 
-/// Whom discovery finds, and with whom of them the app is connected.
+/// The nodes that discovery finds, and those of them to which the app is connected.
 async fn dry_run(remote: &RemoteNode, peers: &PeerOptions, settings: &Settings) -> Result<Vec<Row>, Failure> {
     let app = remote.name();
     let connected = remote.connected().await.map_err(|error| fleet::call_failure(error, "erlang:nodes/1", app))?;

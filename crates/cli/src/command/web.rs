@@ -1,4 +1,4 @@
-//! `peerl web`: a page on which visitors have the nodes of a cluster take checksums.
+//! `peerl web`: a page on which visitors let the nodes of a cluster take checksums.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,15 +6,15 @@ use clap::Args;
 use peerl_discovery::Reconciler;
 use serde::Serialize;
 
+use crate::command_node::{self, Role};
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::output::Output;
-use crate::session::{self, Role};
 use crate::settings::{Settings, Span};
 use crate::shutdown;
 use crate::web::WebOptions;
 
-/// Serve a web page on which visitors have the nodes of a cluster take checksums.
+/// Serve a web page on which visitors let the nodes of a cluster take checksums.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -23,19 +23,19 @@ Examples:
   peerl web --name web1@10.0.0.9 --discover epmd:10.0.0.9,10.0.0.7 --listen 0.0.0.0:8080 \\
       --token-file /run/secrets/page --public-url https://checksums.example.org
 
-Prints the address of the page, and goes on until a signal. The page shows the cluster beside the results.
-A page that others can reach needs a token; of its visitors' pages it has only those of public addresses fetched.
+Prints the address of the page, and runs until a signal. The page shows the cluster next to the results.
+A page that other hosts can reach needs a token; for its visitors, only pages at public addresses are fetched.
 Several web nodes with names find each other by --discover, and show each other's jobs: behind a load balancer, any of
 them may answer. docs/web-page.md says more.")]
 pub(super) struct Web {
     #[command(flatten)]
     peers: PeerOptions,
 
-    /// The address of the page, if it is another one than that of --listen [default: 127.0.0.1:8080].
+    /// The address of the page, if it differs from that of --listen [default: 127.0.0.1:8080].
     #[arg(long = "web", value_name = "ADDRESS:PORT")]
     page: Option<SocketAddr>,
 
-    /// How often discovery is asked.
+    /// How often discovery is polled.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     interval: Span,
 
@@ -55,12 +55,12 @@ impl Web {
         let end = shutdown::signal(shutdown::LIMIT)?;
         let strategies = self.peers.strategies(settings)?;
         if strategies.is_empty() {
-            return Err(Failure::usage("there is nobody to do the work")
+            return Err(Failure::usage("no nodes are given to do the work")
                 .hint("name workers with --node, or find them with --discover; `peerl demo --web` needs none"));
         }
         let page = self.web.reserve(self.page(settings)).await?;
         let known = self.peers.known(settings).await;
-        let node = session::start(settings, Role::Web, &known).await?;
+        let node = command_node::start(settings, Role::Web, &known).await?;
         peerl_otp::functions::export_introspection(&node).map_err(Failure::new)?;
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0);
         let page = page.open(&node, reconciler.events(), String::new())?;

@@ -1,4 +1,4 @@
-//! `peerl worker`: a member of the cluster that does work.
+//! `peerl worker`: a working member of the cluster.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -13,18 +13,18 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast;
 
 use crate::admin::{AdminOptions, Member, Readiness, Reserved};
+use crate::command_node::{self, Role};
 use crate::failure::{Failure, Status};
 use crate::fan_out::PeerOptions;
 use crate::function;
 use crate::output::Output;
 use crate::page_client::{AddressRule, Network, PageClient};
-use crate::service_manager::{FAREWELL, ServiceManager};
-use crate::session::{self, Role};
+use crate::service_manager::{END_ALLOWANCE, ServiceManager};
 use crate::settings::{Settings, Span};
 use crate::shutdown;
 use crate::web::{WebOptions, WebPage};
 
-/// Join a cluster, and serve its nodes peerl's functions.
+/// Join a cluster, and serve peerl's functions to its nodes.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -34,25 +34,25 @@ Examples:
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --admin 127.0.0.1:9200
   peerl worker --name w1@10.0.0.7 --discover epmd:10.0.0.5 --web 127.0.0.1:8080
 
-Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it gives its name back to EPMD, takes no new
-connections and calls, answers the calls under way, closes all links at once, and exits with 0; a second signal ends it
-at once. Under systemd (Type=notify) it says when it is ready, what it is doing and that it ends, and answers the
+Prints `ready NAME PORT` when it can be called. On SIGTERM or Ctrl-C it unregisters at EPMD, accepts no new
+connections and calls, answers pending calls, closes all connections at once, and exits with 0; a second signal ends it
+at once. Under systemd (Type=notify) it reports when it is ready, its status and that it stops, and notifies the
 watchdog while it can work.
 `peerl call NODE 'peerl:functions()'` lists what it serves.")]
 pub(super) struct Worker {
     #[command(flatten)]
     peers: PeerOptions,
 
-    /// How long calls under way may take after a signal to end.
+    /// How long pending calls may take after a termination signal.
     #[arg(long, value_name = "TIME", default_value = "30s")]
     drain: Span,
 
-    /// How often discovery is asked.
+    /// How often discovery is polled.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     interval: Span,
 
-    /// When this worker leaves the mesh, because discovery has listed it and no longer does: never, or
-    /// when-gone-for=TIME, of which only time counts in which every strategy answers. It joins again when it is listed
+    /// When this worker leaves the mesh because discovery no longer lists it: never, or
+    /// when-gone-for=TIME, counting only time in which every strategy answers. It joins again when it is listed
     /// again. A peer that is alive is never disconnected, whatever a list says [default: never].
     #[arg(long, value_name = "POLICY")]
     removal: Option<Removal>,
@@ -72,7 +72,7 @@ pub(super) struct Worker {
     #[arg(long, value_name = "NETWORK")]
     deny: Vec<Network>,
 
-    /// End when the standard input does: when whoever started this worker is gone.
+    /// End when the standard input ends, and so with the process that started this worker.
     #[arg(long, hide = true)]
     until_eof: bool,
 }
@@ -91,20 +91,20 @@ struct Ready {
 impl Worker {
     pub(super) async fn run(self, settings: &Settings, output: &Output) -> Result<Status, Failure> {
         let strategies = self.peers.strategies(settings)?;
-        let given = self.drain.0.saturating_add(FAREWELL);
+        let given = self.drain.0.saturating_add(END_ALLOWANCE);
         let end = shutdown::signal(given)?;
         let admin = self.admin.reserve(settings).await?;
         let page = match self.page {
             Some(address) => Some(self.web.reserve(address).await?),
             None => None,
         };
-        let node = session::start(settings, Role::Worker, &self.peers.nodes).await?;
+        let node = command_node::start(settings, Role::Worker, &self.peers.nodes).await?;
         let rule = AddressRule::of_options(&self.web.allow, &self.deny);
         function::register(&node, &PageClient::with_rule(rule)).map_err(Failure::new)?;
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));
-        let readiness = Arc::new(Readiness::follow(&reconciler, node.name(), self.admin.company(settings)));
+        let readiness = Arc::new(Readiness::follow(&reconciler, node.name(), self.admin.peer_requirement(settings)));
         let page = page.map(|page| page.open(&node, reconciler.events(), String::new())).transpose()?;
         let reconciler = reconciler.start();
         let address = admin.as_ref().map(Reserved::address);
@@ -119,7 +119,7 @@ impl Worker {
         let watch = ServiceManager::from_environment().map(|manager| manager.ready(&node, settings.listen_address()));
         tokio::select! {
             signal = end => tracing::info!(?signal, "ending"),
-            () = end_of_input(), if self.until_eof => tracing::info!("whoever started this worker is gone"),
+            () = end_of_input(), if self.until_eof => tracing::info!("the standard input has ended; the worker ends"),
         }
         readiness.draining();
         if let Some(watch) = &watch {
@@ -130,7 +130,7 @@ impl Worker {
         }
         let again = shutdown::signal(given)?;
         tokio::select! {
-            () = wind_down(&node, reconciler, self.drain.0) => {}
+            () = finish_calls(&node, reconciler, self.drain.0) => {}
             _ = again => tracing::warn!("ending at once"),
         }
         drop(admin);
@@ -139,16 +139,16 @@ impl Worker {
     }
 }
 
-/// Lets the calls under way come to their end.
-async fn wind_down(node: &Node, reconciler: peerl_discovery::Running, limit: Duration) {
-    // Both at once: from the first moment on nobody is to find this node, and it is to find nobody.
+/// Waits for pending calls.
+async fn finish_calls(node: &Node, reconciler: peerl_discovery::Running, limit: Duration) {
+    // Both at once: from the start no other node may find this node, nor it any other.
     let (drained, _) = tokio::join!(tokio::time::timeout(limit, node.drain()), reconciler.stop());
     if drained.is_err() {
         tracing::warn!("some calls took longer than {} and are given up", humantime::format_duration(limit));
     }
 }
 
-/// Says why a peer cannot be connected, once for each time that it is away.
+/// Reports why a peer cannot be connected, once per absence.
 async fn tell_of_failures(mut events: broadcast::Receiver<MeshEvent>) {
     let mut told = HashSet::new();
     loop {

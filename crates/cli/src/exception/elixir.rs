@@ -1,4 +1,4 @@
-//! Exceptions in Elixir's words, for nodes that have no Elixir to say them: what `Exception.format_banner/3` prints.
+//! Exceptions formatted like Elixir's `Exception.format_banner/3`, for nodes without Elixir.
 
 use peerl_node::{Class, Exception, Term};
 use peerl_term::Map;
@@ -19,7 +19,7 @@ pub fn banner(exception: &Exception) -> String {
     }
 }
 
-/// Whether a reason is an exception of Elixir's own.
+/// Whether a reason is an Elixir exception.
 pub(super) fn is_struct(reason: &Term) -> bool {
     matches!(reason, Term::Map(map) if map.get_atom("__exception__").is_some_and(|is| is.is_atom("true")))
 }
@@ -28,7 +28,7 @@ fn inspect(term: &Term) -> String {
     Syntax::Elixir.display(term).to_string()
 }
 
-/// The exception's module and message, of an error of Erlang what Elixir makes of it (`Exception.normalize/3`).
+/// The exception's module and message; Erlang errors are converted like in Elixir (`Exception.normalize/3`).
 fn normalized(exception: &Exception) -> (String, String) {
     let reason = &exception.reason;
     if let (Term::Map(fields), true) = (reason, is_struct(reason)) {
@@ -86,7 +86,7 @@ fn first_function(exception: &Exception) -> Option<String> {
     }
 }
 
-/// The message of one of Elixir's exceptions, by its fields.
+/// The message of an Elixir exception, from its fields.
 fn message(name: &str, fields: &Map) -> Option<String> {
     if let Some(Term::Binary(message)) = fields.get_atom("message") {
         return message.as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Who is connected with whom, and what is missing.
+//! The connections of a fleet, and the missing ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,19 +7,20 @@ use serde::Serialize;
 
 use super::as_text;
 
-/// What each member of a fleet says of its connections with the others.
+/// Each member's report of its connections to the others.
 #[derive(Clone, Debug, Default)]
 pub struct Connectivity {
     seen: BTreeMap<NodeName, BTreeSet<NodeName>>,
 }
 
 impl Connectivity {
-    /// Notes what a member says; connections with nodes that are not members do not count.
+    /// Records a member's report; connections to non-members are ignored.
     pub fn insert(&mut self, member: NodeName, connected: BTreeSet<NodeName>) {
         self.seen.insert(member, connected);
     }
 
-    /// Notes a member that asks the others, of which nobody tells it: those that it is connected with see it.
+    /// Records the observing member, which the others do not report: it counts as seen by the members that it is
+    /// connected to.
     pub fn insert_observer(&mut self, observer: NodeName, connected: BTreeSet<NodeName>) {
         for member in &connected {
             if let Some(seen) = self.seen.get_mut(member) {
@@ -39,12 +40,12 @@ impl Connectivity {
         self.seen.is_empty()
     }
 
-    /// Whether a member says that it is connected with another node.
+    /// Whether a member reports a connection to another node.
     pub fn sees(&self, member: &NodeName, other: &NodeName) -> bool {
         self.seen.get(member).is_some_and(|seen| seen.contains(other))
     }
 
-    /// The pairs of members of which not both are connected with the other.
+    /// The pairs of members that are not connected in both directions.
     pub fn gaps(&self) -> Vec<Gap> {
         let members: Vec<&NodeName> = self.seen.keys().collect();
         let mut gaps = Vec::new();
@@ -54,7 +55,7 @@ impl Connectivity {
                     (true, true) => continue,
                     (true, false) => (other, one, true),
                     (false, true) => (one, other, true),
-                    // So each has about as many connections to make.
+                    // Alternating sides, so each member has about the same number of connections to make.
                     (false, false) if distance % 2 == 0 => (one, other, false),
                     (false, false) => (other, one, false),
                 };
@@ -64,7 +65,7 @@ impl Connectivity {
         gaps
     }
 
-    /// The parts into which the fleet falls, largest first: within each there is a way between any two members.
+    /// The partitions of the fleet, largest first: within one, every member can reach every other over connections.
     pub fn partitions(&self) -> Vec<BTreeSet<NodeName>> {
         let mut left: BTreeSet<&NodeName> = self.seen.keys().collect();
         let mut parts = Vec::new();
@@ -86,16 +87,16 @@ impl Connectivity {
     }
 }
 
-/// A connection that should be and is not.
+/// A missing connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Gap {
-    /// A node that does not say that it is connected with the other.
+    /// A node that does not report the connection.
     #[serde(serialize_with = "as_text")]
     pub node: NodeName,
-    /// The other.
+    /// The other node.
     #[serde(serialize_with = "as_text")]
     pub peer: NodeName,
-    /// Whether the other says that they are connected.
+    /// Whether the other node reports the connection.
     pub one_way: bool,
 }
 
@@ -107,7 +108,7 @@ mod tests {
         NodeName::new(&format!("{name}@h")).unwrap()
     }
 
-    /// Of lines such as `a: b c`.
+    /// Parses lines such as `a: b c`.
     fn connectivity(lines: &[&str]) -> Connectivity {
         let mut connectivity = Connectivity::default();
         for line in lines {
@@ -148,7 +149,7 @@ mod tests {
         let chain = connectivity(&["a: b", "b: a c", "c: b"]);
         assert_eq!(parts(&chain), ["a b c"]);
         assert_eq!(gaps(&chain), [("c".into(), "a".into(), false)]);
-        // The one that does not see the other is the one that has to do something.
+        // The node that does not see the other must act.
         for (lines, node, peer) in [(["a: b", "b:"], "b", "a"), (["a:", "b: a"], "a", "b")] {
             let one_way = connectivity(&lines);
             assert_eq!(gaps(&one_way), [(node.to_owned(), peer.to_owned(), true)]);

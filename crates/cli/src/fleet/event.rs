@@ -1,4 +1,4 @@
-//! What happens to a fleet.
+//! Events of a fleet.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use peerl_node::NodeName;
 use serde::{Serialize, Serializer};
 
-use super::{Gap, Nature, as_text, milliseconds};
+use super::{Gap, NodeProfile, as_text, milliseconds};
 
-/// What was found, or done. As text it is a line for people.
+/// An observation or action. Its text is a line for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -19,79 +19,79 @@ pub enum FleetEvent {
         /// The node.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
-        /// What it is.
+        /// Its kind and version.
         #[serde(flatten)]
-        nature: Nature,
+        profile: NodeProfile,
     },
     /// A node cannot be reached, or does not answer.
     Unreachable {
         /// The node.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
-        /// Why, and what can be done about it.
+        /// The reason, with a hint.
         error: String,
     },
-    /// A node is no longer among those that discovery finds.
+    /// Discovery no longer finds a node.
     Gone {
         /// The node.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
     },
-    /// The fleet falls into parts that know nothing of each other.
+    /// The fleet is partitioned.
     Partitioned {
-        /// The parts, largest first.
+        /// The partitions, largest first.
         #[serde(serialize_with = "parts_as_text")]
         partitions: Vec<BTreeSet<NodeName>>,
     },
-    /// The fleet is in one part, but not all of its nodes are connected with all others.
+    /// The fleet is not partitioned, but connections are missing.
     Incomplete {
-        /// What is missing.
+        /// The missing connections.
         missing: Vec<Gap>,
     },
-    /// All nodes that answer are connected with all others.
+    /// All answering nodes are connected to all others.
     Whole {
-        /// How many they are.
+        /// The number of nodes.
         nodes: usize,
-        /// How many do not answer.
+        /// The number of nodes that do not answer.
         unreachable: usize,
     },
-    /// One node was made to connect with another.
+    /// A node was connected to another.
     Connected {
         /// The node that connected.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
-        /// The other.
+        /// The other node.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
     },
-    /// Neither of two nodes can connect the other.
+    /// Neither of two nodes can connect to the other.
     CannotConnect {
-        /// One.
+        /// One of them.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
         /// The other.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
-        /// Why.
+        /// The reason.
         error: String,
-        /// When it will be tried again.
+        /// The time until the next attempt.
         #[serde(rename = "retry_in_ms", serialize_with = "milliseconds")]
         retry_in: Duration,
     },
-    /// One node would be made to connect with another, if this were not a dry run.
+    /// A node would be connected to another, in a dry run.
     WouldConnect {
         /// The node that would connect.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
-        /// The other.
+        /// The other node.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
     },
-    /// Discovery failed; what it found before stays in force.
+    /// Discovery failed; its last result stays in force.
     DiscoveryFailed {
         /// The strategy.
         strategy: String,
-        /// What it said.
+        /// The error.
         error: String,
     },
 }
@@ -99,9 +99,9 @@ pub enum FleetEvent {
 impl fmt::Display for FleetEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reached { node, nature } => {
-                write!(f, "reached {node} ({}, OTP {}", nature.kind.as_str(), nature.release)?;
-                f.write_str(if nature.hidden { ", hidden)" } else { ")" })
+            Self::Reached { node, profile } => {
+                write!(f, "reached {node} ({}, OTP {}", profile.kind.as_str(), profile.release)?;
+                f.write_str(if profile.hidden { ", hidden)" } else { ")" })
             }
             Self::Unreachable { node, error } => write!(f, "unreachable {node}: {error}"),
             Self::Gone { node } => write!(f, "gone {node}"),
@@ -126,7 +126,7 @@ impl fmt::Display for FleetEvent {
     }
 }
 
-/// Names with spaces between.
+/// Names, separated by spaces.
 pub(super) fn words<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> String {
     names.into_iter().map(NodeName::as_str).collect::<Vec<_>>().join(" ")
 }

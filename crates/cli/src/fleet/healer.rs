@@ -1,4 +1,4 @@
-//! Looking at the nodes of a fleet, and connecting those that are not connected.
+//! Inspects the nodes of a fleet, and makes missing connections.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use peerl_node::{CallError, ConnectError, ErrorChain, Node, NodeName, Nodes};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::sight::{self, Nature};
+use super::profile::{self, NodeProfile};
 use super::{Connectivity, FleetEvent, Gap};
 use crate::explain;
 use crate::failure::Failure;
 use crate::fan_out::nothing_found;
 
-/// How a fleet is healed.
+/// The options of a healer.
 #[derive(Clone, Debug)]
 pub struct HealerOptions {
-    /// Whether anything is done about what is found.
+    /// Whether missing connections are made.
     pub mode: HealerMode,
-    /// Whether hidden nodes are made a part of the mesh, too.
+    /// Whether hidden nodes are connected, too.
     pub with_hidden: bool,
-    /// How long a node has for an answer.
+    /// The time-out of a node's answers.
     pub timeout: Duration,
-    /// How long one that does not answer keeps the others from being healed.
+    /// How long a node that does not answer delays the others.
     pub patience: Duration,
-    /// How many connections are made at a time.
+    /// The most simultaneous connection attempts.
     pub joins: usize,
-    /// The times between attempts to connect two nodes.
+    /// The pauses between attempts to connect two nodes.
     pub backoff: Backoff,
 }
 
@@ -47,24 +47,24 @@ impl Default for HealerOptions {
     }
 }
 
-/// What is done about a connection that is missing.
+/// The reaction to a missing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealerMode {
     /// It is made.
     Heal,
-    /// It is told of: a dry run.
+    /// It is reported: a dry run.
     Report,
 }
 
-/// Makes a mesh of the nodes that it is told of. It only ever connects nodes: no connection is ended.
+/// Connects the nodes of a fleet to a mesh. It never ends a connection.
 ///
-/// Nothing happens but while [`next`](Self::next) is awaited.
+/// All work happens while [`next`](Self::next) is awaited.
 pub struct Healer {
     node: Node,
     options: HealerOptions,
     members: BTreeMap<NodeName, Member>,
     attempts: HashMap<Pair, Attempt>,
-    /// What a dry run has told.
+    /// The reports of a dry run.
     told: HashSet<Pair>,
     joins: Arc<Semaphore>,
     joined: usize,
@@ -73,24 +73,24 @@ pub struct Healer {
     work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
-/// What is known of a node.
+/// The state of a node.
 #[derive(Debug, Default)]
 pub(crate) struct Member {
-    pub(crate) nature: Option<Nature>,
-    /// Whom it is connected with, as it said last; none if it is in trouble, or was never looked at.
+    pub(crate) profile: Option<NodeProfile>,
+    /// The nodes that it last reported as connected; `None` if it has a problem or was never inspected.
     pub(crate) connected: Option<BTreeSet<NodeName>>,
-    /// Why it cannot be looked at.
+    /// Why it cannot be inspected.
     pub(crate) trouble: Option<Failure>,
-    /// When the look that is under way has begun.
+    /// The start of the pending inspection.
     looking: Option<Instant>,
-    /// It is not waited for any more.
+    /// Whether others no longer wait for it.
     late: bool,
 }
 
-/// Two nodes, the lesser one first.
+/// Two nodes, the lesser first.
 type Pair = (NodeName, NodeName);
 
-/// What has been tried to connect two nodes.
+/// The attempts to connect two nodes.
 #[derive(Debug, Default)]
 struct Attempt {
     joining: bool,
@@ -99,14 +99,14 @@ struct Attempt {
     error: Option<String>,
 }
 
-/// A piece of work that has been done.
+/// The result of a task.
 enum Done {
-    Looked(NodeName, Box<Result<(Nature, BTreeSet<NodeName>), Failure>>),
+    Looked(NodeName, Box<Result<(NodeProfile, BTreeSet<NodeName>), Failure>>),
     Joined(Gap, Result<Pair, String>),
 }
 
 impl Healer {
-    /// Makes a healer that talks to the fleet as this node.
+    /// Makes a healer that acts through this node.
     pub fn new(node: Node, options: HealerOptions) -> Self {
         let joins = Arc::new(Semaphore::new(options.joins.max(1)));
         Self {
@@ -123,7 +123,7 @@ impl Healer {
         }
     }
 
-    /// Takes a node into the fleet and looks at it, connecting with it if need be. What was known of it is forgotten.
+    /// Adds a node to the fleet and inspects it, connecting to it if necessary. Its previous state is dropped.
     pub fn look(&mut self, name: NodeName) {
         if name == *self.node.name() {
             return;
@@ -133,12 +133,12 @@ impl Healer {
         self.start_look(name);
     }
 
-    /// Looks again at the nodes that have answered.
+    /// Inspects again the nodes that have answered.
     pub fn verify(&mut self) {
         self.look_again_at(|_, member| member.connected.is_some());
     }
 
-    /// Looks again at all nodes to which there is a connection, also if they have given no answer.
+    /// Inspects again all connected nodes, including those that have not answered.
     pub fn look_again(&mut self) {
         let connected: HashSet<NodeName> = self.node.nodes(Nodes::Connected).into_iter().collect();
         self.look_again_at(|name, _| connected.contains(name));
@@ -153,11 +153,11 @@ impl Healer {
         }
     }
 
-    /// Notes that a node cannot be reached.
+    /// Records that a node cannot be reached.
     pub fn lost(&mut self, name: NodeName, why: Failure) {
         let member = self.members.entry(name.clone()).or_default();
-        // One that comes again may be another one.
-        (member.nature, member.connected) = (None, None);
+        // When it returns, it may be another node.
+        (member.profile, member.connected) = (None, None);
         if member.trouble.as_ref() != Some(&why) {
             self.events.push_back(FleetEvent::Unreachable { node: name, error: why.to_string() });
             member.trouble = Some(why);
@@ -165,7 +165,7 @@ impl Healer {
         self.evaluate();
     }
 
-    /// Takes a node out of the fleet. It keeps its connections.
+    /// Removes a node from the fleet. It keeps its connections.
     pub fn forget(&mut self, name: &NodeName) {
         if self.members.remove(name).is_some() {
             self.events.push_back(FleetEvent::Gone { node: name.clone() });
@@ -173,7 +173,7 @@ impl Healer {
         }
     }
 
-    /// Takes in what becomes of the guest's own connections; gives what is wrong with discovery, if that is new.
+    /// Processes an event of the guest's own mesh; returns a new error of discovery, if it is one.
     pub fn heed(&mut self, event: MeshEvent) -> Option<FleetEvent> {
         let (strategy, error) = match event {
             MeshEvent::Connected { peer } => {
@@ -202,9 +202,9 @@ impl Healer {
         Some(FleetEvent::DiscoveryFailed { strategy, error })
     }
 
-    /// Goes on until something happens; `None` if there is nothing left to do.
+    /// Runs until something happens; `None` if nothing is left to do.
     ///
-    /// This is safe to drop and call again.
+    /// Can be dropped and called again.
     pub async fn next(&mut self) -> Option<FleetEvent> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -227,7 +227,7 @@ impl Healer {
         }
     }
 
-    /// How many connections were made since the nodes were last looked at.
+    /// The number of connections made since the last inspection.
     pub fn joined(&self) -> usize {
         self.joined
     }
@@ -236,7 +236,7 @@ impl Healer {
         &self.members
     }
 
-    /// Who is connected with whom, among the nodes that belong to the mesh and answer.
+    /// The connections among the answering nodes of the mesh.
     pub fn connectivity(&self) -> Connectivity {
         let mut connectivity = Connectivity::default();
         for (name, member) in self.members.iter().filter(|(_, member)| self.is_wanted(member)) {
@@ -247,12 +247,12 @@ impl Healer {
         connectivity
     }
 
-    /// Whether a node is to be connected with all others, for all that is known of it.
+    /// Whether a node should be connected to all others, as far as is known.
     pub(super) fn is_wanted(&self, member: &Member) -> bool {
-        self.options.with_hidden || !member.nature.as_ref().is_some_and(|nature| nature.hidden)
+        self.options.with_hidden || !member.profile.as_ref().is_some_and(|profile| profile.hidden)
     }
 
-    /// What went wrong between two nodes at the last attempt to connect them.
+    /// The error of the last attempt to connect two nodes.
     pub(super) fn error(&self, gap: &Gap) -> Option<&str> {
         self.attempts.get(&pair(&gap.node, &gap.peer))?.error.as_deref()
     }
@@ -264,27 +264,27 @@ impl Healer {
             return;
         }
         (member.looking, member.late) = (Some(Instant::now()), false);
-        let known = member.nature.clone();
+        let known = member.profile.clone();
         self.work.push(Box::pin(async move {
             let connected = timeout(limit, remote.guest().connect(&name)).await;
             let looked = match connected {
-                Ok(Ok(())) => sight::look(&remote, known).await,
+                Ok(Ok(())) => profile::look(&remote, known).await,
                 Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(sight::call_failure(CallError::Timeout(limit), "", &name)),
+                Err(_) => Err(profile::call_failure(CallError::Timeout(limit), "", &name)),
             };
             Done::Looked(name, Box::new(looked))
         }));
     }
 
-    fn looked(&mut self, name: NodeName, result: Result<(Nature, BTreeSet<NodeName>), Failure>) {
+    fn looked(&mut self, name: NodeName, result: Result<(NodeProfile, BTreeSet<NodeName>), Failure>) {
         let Some(member) = self.members.get_mut(&name) else { return };
         (member.looking, member.late) = (None, false);
         match result {
-            Ok((nature, connected)) => {
-                if member.nature.is_none() || member.trouble.is_some() {
-                    self.events.push_back(FleetEvent::Reached { node: name, nature: nature.clone() });
+            Ok((profile, connected)) => {
+                if member.profile.is_none() || member.trouble.is_some() {
+                    self.events.push_back(FleetEvent::Reached { node: name, profile: profile.clone() });
                 }
-                (member.nature, member.connected, member.trouble) = (Some(nature), Some(connected), None);
+                (member.profile, member.connected, member.trouble) = (Some(profile), Some(connected), None);
                 if self.waited_for().next().is_none() {
                     self.evaluate();
                 }
@@ -323,12 +323,12 @@ impl Healer {
         }
     }
 
-    /// When the looks have begun that are waited for.
+    /// The start times of the inspections that others wait for.
     fn waited_for(&self) -> impl Iterator<Item = Instant> {
         self.members.values().filter(|member| !member.late).filter_map(|member| member.looking)
     }
 
-    /// Compares what should be with what is, and sets going what is missing.
+    /// Compares the desired with the actual connections and starts missing ones.
     fn evaluate(&mut self) {
         let connectivity = self.connectivity();
         let (gaps, partitions) = (connectivity.gaps(), connectivity.partitions());
@@ -389,14 +389,15 @@ fn pair(one: &NodeName, other: &NodeName) -> Pair {
     (lesser.clone(), greater.clone())
 }
 
-/// Has one node connect the other; if it cannot, because of a firewall or a name service, the other one may.
+/// Connects one node to the other; if a firewall or a name service prevents it, tries the other direction.
 async fn join(one: &RemoteNode, other: &RemoteNode) -> Result<Pair, String> {
     let mut errors = Vec::new();
     for (node, peer) in [(one, other), (other, one)] {
         match node.connect(peer.name()).await {
             Ok(()) => return Ok((node.name().clone(), peer.name().clone())),
             Err(RemoteError::Call(error)) => {
-                errors.push(sight::call_failure(error, "net_kernel:connect_node/1", node.name()).message().to_owned());
+                errors
+                    .push(profile::call_failure(error, "net_kernel:connect_node/1", node.name()).message().to_owned());
             }
             Err(RemoteError::CannotConnect { node, peer, obstacle }) => {
                 errors.push(format!("{node} cannot connect {peer}: {}", explain::obstacle(&obstacle)));

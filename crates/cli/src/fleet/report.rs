@@ -1,4 +1,4 @@
-//! The state of a fleet, as it is at one moment.
+//! The state of a fleet at one moment.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use peerl_node::NodeName;
 use serde::Serialize;
 
 use super::event::{parts_as_text, words};
-use super::{FleetEvent, Gap, Healer, Nature, as_text};
+use super::{FleetEvent, Gap, Healer, NodeProfile, as_text};
 use crate::output::{Lines, table};
 
-/// Who is connected with whom, what was done, and what could not be done.
+/// The connections, the actions and the failures.
 #[derive(Debug, Serialize)]
 pub struct Report {
     whole: bool,
@@ -19,7 +19,7 @@ pub struct Report {
     missing: Vec<Missing>,
     connected: Vec<Link>,
     would_connect: Vec<Link>,
-    /// The strategies that failed or found no nodes, so that nodes may be missing.
+    /// The strategies that failed or found no nodes; nodes may be missing.
     failed_strategies: Vec<String>,
 }
 
@@ -28,11 +28,11 @@ struct Row {
     #[serde(serialize_with = "as_text")]
     node: NodeName,
     #[serde(flatten)]
-    nature: Option<Nature>,
-    /// The nodes of the fleet that it is connected with; `null` if it does not answer.
+    profile: Option<NodeProfile>,
+    /// Its connected nodes within the fleet; `null` if it does not answer.
     #[serde(serialize_with = "maybe_as_text")]
     connected: Option<BTreeSet<NodeName>>,
-    /// Other nodes that it is connected with, hidden guests among them.
+    /// Its other connected nodes, including hidden guests.
     #[serde(serialize_with = "all_as_text")]
     others: BTreeSet<NodeName>,
     /// Why it does not answer.
@@ -55,10 +55,10 @@ struct Link {
 }
 
 impl Report {
-    /// The widest matrix that is shown; of more nodes only what is missing.
+    /// The largest matrix that is shown; beyond it, only missing connections are.
     const WIDEST: usize = 32;
 
-    /// Makes a report of what a healer knows now, and what it has done.
+    /// Makes a report of a healer's state and its actions.
     pub fn new(healer: &Healer, done: &[FleetEvent], failed_strategies: Vec<String>) -> Self {
         let connectivity = healer.connectivity();
         let members = healer.members();
@@ -72,7 +72,7 @@ impl Report {
                 None => (None, BTreeSet::new()),
             };
             let error = member.trouble.as_ref().map(ToString::to_string);
-            Row { node: name.clone(), nature: member.nature.clone(), connected, others, error }
+            Row { node: name.clone(), profile: member.profile.clone(), connected, others, error }
         });
         let gaps = connectivity.gaps();
         let missing = gaps.into_iter().map(|gap| Missing { error: healer.error(&gap).map(str::to_owned), gap });
@@ -98,7 +98,7 @@ impl Report {
         report
     }
 
-    /// Whether all nodes answer, and all that belong to the mesh are connected with all others.
+    /// Whether all nodes answer, and all of the mesh are connected to all others.
     pub fn is_whole(&self) -> bool {
         self.whole
     }
@@ -108,16 +108,16 @@ impl Report {
         self.nodes.iter().any(|row| row.connected.is_some())
     }
 
-    /// For people.
+    /// The report as text.
     pub fn text(&self) -> Lines {
         let mut lines = if self.nodes.len() <= Self::WIDEST { self.matrix() } else { self.counts() };
         lines.push("");
         for row in &self.nodes {
-            match &row.nature {
+            match &row.profile {
                 _ if row.error.is_some() => {
                     lines.push(format!("unreachable {}: {}", row.node, row.error.as_deref().unwrap_or_default()));
                 }
-                Some(nature) if nature.hidden => lines.push(format!("hidden {}: left as it is", row.node)),
+                Some(profile) if profile.hidden => lines.push(format!("hidden {}: left as it is", row.node)),
                 _ => {}
             }
             if !row.others.is_empty() && !self.is_hidden(row) {
@@ -161,11 +161,10 @@ impl Report {
     }
 
     fn is_hidden(&self, row: &Row) -> bool {
-        row.nature.as_ref().is_some_and(|nature| nature.hidden)
+        row.profile.as_ref().is_some_and(|profile| profile.hidden)
     }
 
-    /// A row for each node, a column for each: `+` it says that it is connected, `-` it says that it is not, `?` it
-    /// says nothing.
+    /// A row and a column for each node: `+` reports a connection, `-` reports none, `?` does not answer.
     fn matrix(&self) -> Lines {
         let numbers: Vec<String> = (1..=self.nodes.len()).map(|number| number.to_string()).collect();
         let mut head = vec!["", "NODE", "KIND"];
@@ -198,10 +197,10 @@ impl Report {
 }
 
 fn kind(row: &Row) -> String {
-    match &row.nature {
+    match &row.profile {
         None => "?".to_owned(),
-        Some(nature) if nature.hidden => format!("{}, hidden", nature.kind.as_str()),
-        Some(nature) => nature.kind.as_str().to_owned(),
+        Some(profile) if profile.hidden => format!("{}, hidden", profile.kind.as_str()),
+        Some(profile) => profile.kind.as_str().to_owned(),
     }
 }
 

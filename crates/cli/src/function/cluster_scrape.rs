@@ -1,4 +1,4 @@
-//! `ClusterScrape.PageController.fetch/1`: the function of an Elixir application that peerl's workers can stand in for.
+//! `ClusterScrape.PageController.fetch/1`: a function of an Elixir application that peerl's workers can replace.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use peerl_term::{AtomError, Term};
 use super::{Outcome, text};
 use crate::page_client::{PageClient, PageError, PageLimits, Redirects};
 
-/// `'Elixir.ClusterScrape.PageController':fetch(Url)`, with the values that the original gives: `{ok, Url, Sum}` with
-/// the sum in upper-case hexadecimal if the status is 200, `{error, Url, <<"URL Not Found">>}` if it is 404,
-/// `{error, Url, Reason}` with an atom if the page could not be fetched, else `{error, Url, <<"Other failure">>}`.
-/// Like the original it follows no redirects. The URL is given back as it came.
+/// `'Elixir.ClusterScrape.PageController':fetch(Url)`, with the values of the original: `{ok, Url, Sum}` with the sum
+/// in upper-case hexadecimal if the status is 200, `{error, Url, <<"URL Not Found">>}` if it is 404, `{error, Url,
+/// Reason}` with an atom if the page could not be fetched, else `{error, Url, <<"Other failure">>}`. Like the
+/// original, it follows no redirects. The URL is returned unchanged.
 pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     let client = pages.clone();
     node.export("Elixir.ClusterScrape.PageController", "fetch", 1, move |(url,): (Term,)| fetch(client.clone(), url))
@@ -24,7 +24,7 @@ async fn fetch(client: PageClient, url: Term) -> Outcome {
         Ok(page) if page.status == 200 => ("ok", Term::from(page.sha256.to_upper_hex())),
         Ok(page) if page.status == 404 => ("error", Term::from("URL Not Found")),
         Ok(_) => ("error", Term::from("Other failure")),
-        // What the original calls a URL without a scheme that it knows.
+        // The original's error for a URL with an unknown scheme.
         Err(PageError::BadUrl(_)) => ("error", Term::atom("nxdomain")),
         Err(error) => ("error", Term::atom(error.reason())),
     };

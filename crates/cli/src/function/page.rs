@@ -12,14 +12,14 @@ use crate::page_client::{AddressRule, Addresses, Network, PageClient, PageLimits
 
 /// `peerl_page:checksum(Url)` and `peerl_page:checksum(Url, Options)`.
 ///
-/// The URL is a binary or a charlist. The options are a map or a property list of `timeout` (milliseconds; a minute
-/// without it), `max_bytes` (16 GiB) and `redirects` (0 to 10; 10), and of a rule about addresses that is stricter than the
-/// worker's: `addresses` (`all` or `public`), `allow` (networks as binaries that are allowed beside the public addresses)
-/// and `deny` (networks that are not).
+/// The URL is a binary or a charlist. The options are a map or a property list: `timeout` (milliseconds; default: a
+/// minute), `max_bytes` (default: 16 GiB) and `redirects` (0 to 10; default: 10), and a rule about addresses that is
+/// stricter than the worker's: `addresses` (`all` or `public`), `allow` (networks as binaries, allowed in addition to
+/// the public addresses) and `deny` (denied networks).
 ///
-/// The value is `#{url, status, sha256, bytes, ms, node}` whatever the status is, with the sum in lower-case
-/// hexadecimal; or `{error, #{url, reason, message, ms, node}}` if there was no whole answer, with the reason as an
-/// atom in the words of Erlang's sockets.
+/// The value is `#{url, status, sha256, bytes, ms, node}` for any status, with the sum in lower-case hexadecimal; or
+/// `{error, #{url, reason, message, ms, node}}` if there was no complete answer, with the reason as an atom that
+/// Erlang's sockets use.
 pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     let (name, client) = (Term::Atom(node.name().as_atom().clone()), pages.clone());
     node.export("peerl_page", "checksum", 1, move |(url,): (Term,)| {
@@ -31,7 +31,7 @@ pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError>
     })
 }
 
-/// What a caller wants of a fetch.
+/// The options of a fetch.
 #[derive(Debug, Default)]
 struct Options {
     limits: PageLimits,
@@ -101,7 +101,7 @@ fn read(options: Term) -> Result<Options, Exception> {
             Some("addresses") => return Err(bad_option(&key, "its value is all or public")),
             Some("allow") => read.rule.allow = networks(&key, value)?,
             Some("deny") => read.rule.deny = networks(&key, value)?,
-            _ => return Err(bad_option(&key, "there is no such option")),
+            _ => return Err(bad_option(&key, "unknown option")),
         }
     }
     let allows = !read.rule.allow.is_empty();
@@ -115,7 +115,7 @@ fn read(options: Term) -> Result<Options, Exception> {
     Ok(read)
 }
 
-/// The most networks of a caller's rule.
+/// The most networks in a caller's rule.
 const NETWORKS: usize = 256;
 
 fn networks(key: &Term, value: Term) -> Result<Vec<IpNet>, Exception> {

@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Access control.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use super::json::error;
 use super::refusals::Refused;
 use super::token::Token;
 
-/// Who may ask a server.
+/// Which requests a server accepts.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Requests that bear this token.
+    /// Requests with this token.
     Token(Arc<Token>),
-    /// Requests that call this host by its own name, at a server on the loopback: the web pages that a browser on this
-    /// host shows cannot ask by a name that somebody has given this host (DNS rebinding).
+    /// Requests that name this host, at a server on the loopback address. A web page in a browser on this host cannot
+    /// send such a request under a name that was rebound to the address (DNS rebinding).
     ThisHost,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
-    /// It bears no token, or another one.
+    /// The token is missing or wrong.
     #[error("a token is needed: authorization: Bearer TOKEN")]
     NoToken,
     /// It names another host.
@@ -35,7 +35,7 @@ pub enum AccessError {
 }
 
 impl Access {
-    /// Decides by a request's headers.
+    /// Checks a request's headers.
     ///
     /// # Errors
     /// If it is refused.
@@ -50,7 +50,7 @@ impl Access {
     }
 }
 
-/// A layer (by `axum::middleware::from_fn_with_state`) that lets through whom `Access` lets through.
+/// A layer (for `axum::middleware::from_fn_with_state`) that rejects requests without access.
 pub async fn admit(State(access): State<Access>, request: Request, next: Next) -> Response {
     match access.check(request.headers()) {
         Ok(()) => next.run(request).await,
@@ -73,7 +73,7 @@ impl IntoResponse for AccessError {
     }
 }
 
-/// Whether a `host` header means this host by an address or by the name that no name service can give away.
+/// Whether a `host` header means this host, by an address or a name that name services cannot assign.
 pub fn is_this_host(header: &[u8]) -> bool {
     let text = std::str::from_utf8(header).unwrap_or_default();
     let host = match text.rsplit_once(':') {

@@ -1,4 +1,4 @@
-//! One connection: its requests and answers, and whether its client keeps it waiting.
+//! One connection: its requests and answers, and whether it waits for its client.
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
@@ -23,24 +23,24 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use super::connection_state::ConnectionState;
+use super::connection_table::Activity;
 use super::json::error;
 use super::limits::{Lifetime, Limits};
-use super::occupant::Occupant;
-use super::places::Occupation;
 use super::refusals::Refused;
 
-/// Serves a connection to its end.
+/// Serves a connection until its end.
 pub(super) async fn serve(
     stream: TcpStream,
-    occupant: Occupant,
+    state: ConnectionState,
     router: Router,
     limits: Limits,
     mut stop: watch::Receiver<Option<Duration>>,
 ) {
-    let stream = Watched { stream, occupant: occupant.clone() };
+    let stream = Watched { stream, state: state.clone() };
     let service = service_fn(move |request| {
-        let (router, occupant) = (router.clone(), occupant.clone());
-        async move { Ok::<_, Infallible>(answer(request, router, occupant).await) }
+        let (router, state) = (router.clone(), state.clone());
+        async move { Ok::<_, Infallible>(answer(request, router, state).await) }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -49,7 +49,7 @@ pub(super) async fn serve(
             .max_buf_size(limits.head_bytes)
             .serve_connection(TokioIo::new(stream), service)
     );
-    // A client that goes away, or sends what is no HTTP, is no error of ours.
+    // A client that disconnects, or does not send HTTP, is not a server error.
     tokio::select! {
         _ = &mut connection => return,
         () = end_of(limits.lifetime) => {}
@@ -69,27 +69,27 @@ async fn end_of(lifetime: Lifetime) {
     }
 }
 
-async fn answer(request: Request<Incoming>, router: Router, occupant: Occupant) -> Response {
-    // Polled only when the answers before it are sent: a client that reads nothing makes no work.
-    occupant.works();
+async fn answer(request: Request<Incoming>, router: Router, state: ConnectionState) -> Response {
+    // Polled only after earlier answers are sent, so a client that does not read causes no work.
+    state.works();
     let path = request.uri().path().to_owned();
-    let mut request = request.map(|body| RequestBody { body, occupant: occupant.clone() });
-    request.extensions_mut().insert(ConnectInfo(occupant.client()));
+    let mut request = request.map(|body| RequestBody { body, state: state.clone() });
+    request.extensions_mut().insert(ConnectInfo(state.client()));
     let response = match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "this is a fault of peerl, which its log tells"),
     };
     if let Some(refused) = response.extensions().get::<Refused>() {
-        occupant.refused(&path, *refused);
+        state.refused(&path, *refused);
     }
-    response.map(|body| Body::new(AnswerBody { body, occupant }))
+    response.map(|body| Body::new(AnswerBody { body, state }))
 }
 
-/// A stream that tells when its client does not read.
+/// A stream that reports when its client does not read.
 struct Watched {
     stream: TcpStream,
-    occupant: Occupant,
+    state: ConnectionState,
 }
 
 impl AsyncRead for Watched {
@@ -101,7 +101,7 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.occupant.comes_to(Occupation::AwaitsClient, result)
+        self.state.comes_to(Activity::AwaitsClient, result)
     }
 
     fn poll_write_vectored(
@@ -110,7 +110,7 @@ impl AsyncWrite for Watched {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.occupant.comes_to(Occupation::AwaitsClient, result)
+        self.state.comes_to(Activity::AwaitsClient, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -126,10 +126,10 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// The body of a request, which tells when its client does not send it.
+/// The body of a request, which reports when its client does not send it.
 struct RequestBody {
     body: Incoming,
-    occupant: Occupant,
+    state: ConnectionState,
 }
 
 impl hyper::body::Body for RequestBody {
@@ -138,7 +138,7 @@ impl hyper::body::Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.occupant.comes_to(Occupation::AwaitsClient, frame)
+        self.state.comes_to(Activity::AwaitsClient, frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -150,10 +150,10 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
-/// The body of an answer, which tells when there is nothing to send yet, or nothing more.
+/// The body of an answer, which reports when it has nothing to send yet, and its end.
 struct AnswerBody {
     body: Body,
-    occupant: Occupant,
+    state: ConnectionState,
 }
 
 impl hyper::body::Body for AnswerBody {
@@ -162,7 +162,7 @@ impl hyper::body::Body for AnswerBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.occupant.comes_to(Occupation::AwaitsEvent, frame)
+        self.state.comes_to(Activity::AwaitsEvent, frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -176,6 +176,6 @@ impl hyper::body::Body for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.occupant.has_answered();
+        self.state.has_answered();
     }
 }

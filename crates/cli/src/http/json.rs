@@ -1,4 +1,4 @@
-//! Answers of JSON.
+//! JSON answers.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -9,7 +9,7 @@ use serde_json::json as object;
 
 use crate::printable::printable_json;
 
-/// An answer with a value, in one line.
+/// An answer with a value, on one line.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let text = serde_json::to_string(value).unwrap_or_default();
     let mut response = Response::new(Body::from(format!("{}\n", printable_json(&text))));
@@ -18,7 +18,7 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     response
 }
 
-/// An answer that says what is wrong: `{"error": …}`.
+/// An error answer: `{"error": …}`.
 pub fn error(status: StatusCode, what: &str) -> Response {
     json(status, &object!({ "error": what }))
 }

@@ -1,4 +1,4 @@
-//! What the routes of several servers have in common.
+//! Layers that the routes of several servers share.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::json::error;
 
-/// The bounds of a request.
+/// The limits of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
-    /// The most bytes of its body; for more the answer is 413.
+    /// The largest body; a larger one is answered with 413.
     pub body: usize,
-    /// The time from the end of its head to the head of its answer; after it the answer is 504.
+    /// The time from the end of its head to the head of its answer; afterwards the answer is 504.
     pub time: Duration,
 }
 
-/// Routes for programs: with limits, answers that nobody stores, and errors as JSON.
+/// Routes for programs: with limits, uncached answers, and errors as JSON.
 pub fn api(router: Router, limits: RequestLimits) -> Router {
     router
         .layer(RequestBodyLimitLayer::new(limits.body))
@@ -32,15 +32,15 @@ pub fn api(router: Router, limits: RequestLimits) -> Router {
         .layer(no_store())
 }
 
-/// Forbids all caches to keep the answers.
+/// Forbids caching of the answers.
 pub fn no_store() -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }
 
-/// The most bytes of an error of a library.
+/// The longest error of a library.
 const ERROR: usize = 4096;
 
-/// Gives errors of libraries, which are plain text or empty, the form of all errors.
+/// Converts errors of libraries, which are plain text or empty, to the form of all errors.
 pub async fn json_errors(response: Response) -> Response {
     let status = response.status();
     let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");

@@ -1,33 +1,33 @@
-//! What bounds a server's connections.
+//! The limits of a server's connections.
 
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
-/// The bounds of a server's connections. What bounds its requests are layers of its router.
+/// The limits of a server's connections. Layers of its router limit its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most connections at a time, of which one client address can have half, unless the server is on the loopback. For
-    /// a new one beyond them, the one that has waited longest for its client is closed; if none waits for its client, one
-    /// whose answer is a stream of events.
+    /// The most connections. One client address can have half of them, unless the server is on the loopback address.
+    /// For a further one, the connection that has waited longest for its client is closed; if none waits for its
+    /// client, one whose answer is an event stream.
     pub connections: usize,
-    /// How long a client may take to send the head of a request, or to send another one.
+    /// The time for sending the head of a request, and between requests.
     pub head: Duration,
-    /// The most bytes of a request's head.
+    /// The longest head of a request.
     pub head_bytes: usize,
-    /// How long a client may read nothing of an answer, or send nothing of a request's body; no shorter than `head`.
+    /// How long a client may stop reading an answer, or sending a body; no shorter than `head`.
     pub stall: Duration,
-    /// How long a connection lives.
+    /// The lifetime of a connection.
     pub lifetime: Lifetime,
 }
 
-/// How long a connection lives.
+/// The lifetime of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// After this time a connection takes no more requests, and after as long again it is cut: a client that reads its
-    /// answers byte by byte would never give it back.
+    /// After this time the connection takes no further request, and after twice this time it is closed: a client that
+    /// reads byte by byte would keep it forever.
     Limited(Duration),
-    /// As long as its client reads: for answers that are streams of events.
+    /// As long as the client reads: for event streams.
     Unlimited,
 }
 
@@ -44,12 +44,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The fewest places for connections.
+    /// The fewest connections.
     const FEWEST: usize = 8;
 
-    /// How many connections there can be: a quarter of the descriptors that this process may have, so that it can still
-    /// reach its peers when all places are taken.
-    pub(super) fn places(&self) -> usize {
+    /// The number of connections: a quarter of this process's file descriptors, so that peers can still be reached
+    /// when all are in use.
+    pub(super) fn connections(&self) -> usize {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let quarter = usize::try_from(descriptors / 4).unwrap_or(usize::MAX);
         self.connections.min(quarter).max(Self::FEWEST)

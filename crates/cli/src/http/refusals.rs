@@ -1,4 +1,4 @@
-//! The log of refused requests and connections, which clients must not be able to fill.
+//! The log of refused requests and connections, bounded so that clients cannot flood it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use peerl_proto::admission::Rejections;
 
 use crate::printable::printable;
 
-/// An extension of an answer that refuses the request: it is logged with the client's address, the first of each address
-/// and kind, and then summed up. The kind says why, without what the client chose.
+/// An extension of an answer that refuses its request. The first refusal of each address and kind is logged with the
+/// client's address, further ones are summed up. The kind is the reason, without text that the client chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused(pub &'static str);
 
@@ -21,14 +21,14 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// The most characters of a path that are logged.
+    /// The most characters of a logged path.
     const PATH: usize = 100;
 
     pub(super) fn new(server: SocketAddr) -> Self {
         Self { server, rejections: Mutex::default() }
     }
 
-    /// Notes a request that was refused.
+    /// Records a refused request.
     pub(super) fn request(&self, client: SocketAddr, path: &str, Refused(kind): Refused) {
         if self.is_first(client.ip(), kind) {
             let path: String = path.chars().take(Self::PATH).collect();
@@ -36,14 +36,14 @@ impl Refusals {
         }
     }
 
-    /// Notes a connection that was closed for another one, or not taken.
+    /// Records a connection that was closed for another one, or not accepted.
     pub(super) fn connection(&self, client: IpAddr, kind: &'static str) {
         if self.is_first(client, kind) {
             tracing::warn!(server = %self.server, %client, "too many HTTP connections: {kind}");
         }
     }
 
-    /// Waits until there is something to sum up, and does so.
+    /// Waits until a summary is due, and logs it.
     pub(super) async fn sum_up(&self) {
         let due = self.rejections().due();
         match due {

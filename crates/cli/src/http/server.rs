@@ -1,4 +1,4 @@
-//! Taking the connections of a listener.
+//! Accepts connections of a listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,45 +11,45 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{interval, sleep, timeout};
 
 use super::connection;
+use super::connection_state::{ConnectionState, Shared, Slot};
+use super::connection_table::{Admission, ConnectionTable};
 use super::limits::Limits;
-use super::occupant::{Occupant, Place, Shared};
-use super::places::{Admission, Places};
 use super::refusals::Refusals;
 
 /// How often stalled connections are looked for.
 const STALLS: Duration = Duration::from_secs(5);
 
-/// How long nothing is accepted after the system has refused a connection, usually because the process has no more file
-/// descriptors; trying at once again would take a whole processor.
+/// The pause after a failed `accept`, usually for lack of file descriptors; without it, the loop would take a whole
+/// core.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// Serves a router to those who connect, until the server is shut down or dropped.
+/// Serves a router until the server is shut down or dropped.
 ///
-/// Requests have the client's address as `ConnectInfo<SocketAddr>`. A handler that panics answers 500. Answers with the
-/// extension [`Refused`](super::Refused) are logged.
+/// Requests have the client's address as `ConnectInfo<SocketAddr>`. A panic of a handler is answered with 500.
+/// Answers with the extension [`Refused`](super::Refused) are logged.
 pub fn serve(listener: TcpListener, router: Router, limits: Limits) -> Server {
     let stop = watch::Sender::new(None);
     let task = tokio::spawn(run(listener, router, limits, stop.subscribe()));
     Server { task, stop }
 }
 
-/// A server; with it end all its connections when it is dropped.
+/// A server; dropping it ends all its connections.
 #[derive(Debug)]
 pub struct Server {
     task: JoinHandle<Stopped>,
-    /// When it is to stop: how long the requests under way may take.
+    /// The shutdown request: how long pending requests may take.
     stop: watch::Sender<Option<Duration>>,
 }
 
-/// How a server has ended.
+/// The result of a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stopped {
-    /// The requests that were under way and had no whole answer in time.
+    /// The number of requests without a complete answer in time.
     pub cut: usize,
 }
 
 impl Server {
-    /// Takes no more connections and requests, and waits until those under way are answered, for so long at most.
+    /// Accepts no further connections and requests, and waits for pending requests, at most for this time.
     pub async fn shutdown(mut self, within: Duration) -> Stopped {
         self.stop.send_replace(Some(within));
         (&mut self.task).await.unwrap_or_default()
@@ -78,37 +78,37 @@ async fn run(
     mut stop: watch::Receiver<Option<Duration>>,
 ) -> Stopped {
     let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let most = limits.places();
-    // On the loopback all clients are one.
+    let most = limits.connections();
+    // On the loopback address all clients are one.
     let share = if address.ip().is_loopback() { most } else { most.div_ceil(2) };
-    let shared = Arc::new(Shared::new(Places::new(most, share), Refusals::new(address)));
+    let shared = Arc::new(Shared::new(ConnectionTable::new(most, share), Refusals::new(address)));
     let mut running = Running { router, limits, stop: stop.clone(), shared, connections: JoinSet::new() };
     let mut stalls = interval(STALLS);
     let within = loop {
         let shared = running.shared.clone();
-        let has_room = shared.places().has_room();
+        let has_room = shared.connections().has_room();
         tokio::select! {
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, client)) => running.begin(stream, client),
                 Err(_) => {
-                    // The descriptor of a connection that waits serves a request better.
-                    close(shared.places().release_longest_waiting());
+                    // The descriptor of a waiting connection is better used for a request.
+                    close(shared.connections().release_longest_waiting());
                     sleep(ACCEPT_AGAIN).await;
                 }
             },
             () = shared.changed.notified(), if !has_room => {}
             Some(_) = running.connections.join_next() => {}
             () = shared.refusals.sum_up() => {}
-            _ = stalls.tick() => close(shared.places().release_stalled(limits.stall, Instant::now())),
+            _ = stalls.tick() => close(shared.connections().release_stalled(limits.stall, Instant::now())),
             within = asked(&mut stop) => break within,
         }
     };
-    // From here on the system refuses who connects.
+    // From here on the system refuses new connections.
     drop(listener);
     running.finish(within).await
 }
 
-/// Waits until a server is to stop, and gives the time that it has for it.
+/// Waits for the shutdown request, and returns its time limit.
 async fn asked(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
     stop.wait_for(Option::is_some).await.ok().and_then(|within| *within).unwrap_or_default()
 }
@@ -116,12 +116,12 @@ async fn asked(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
 impl Running {
     fn begin(&mut self, stream: TcpStream, client: SocketAddr) {
         let _ = stream.set_nodelay(true);
-        // A socket of both families gives IPv4 addresses as `::ffff:10.0.0.7`.
+        // A socket for both families reports IPv4 addresses as `::ffff:10.0.0.7`.
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
         let (shared, connections) = (&self.shared, &mut self.connections);
         let (router, limits, stop) = (self.router.clone(), self.limits, self.stop.clone());
-        let admission = shared.places().admit(client.ip().into(), Instant::now(), |id| {
-            let place = Place(Occupant::new(id, client, shared.clone()));
+        let admission = shared.connections().admit(client.ip().into(), Instant::now(), |id| {
+            let place = Slot(ConnectionState::new(id, client, shared.clone()));
             connections.spawn(async move { connection::serve(stream, place.0.clone(), router, limits, stop).await })
         });
         match admission {
@@ -136,13 +136,13 @@ impl Running {
         }
     }
 
-    /// Waits for the answers under way.
+    /// Waits for pending answers.
     async fn finish(mut self, within: Duration) -> Stopped {
         let shared = self.shared.clone();
         let answered = async {
             loop {
-                close(shared.places().release_idle());
-                if shared.places().at_work() == 0 {
+                close(shared.connections().release_idle());
+                if shared.connections().at_work() == 0 {
                     return;
                 }
                 shared.changed.notified().await;
@@ -150,7 +150,7 @@ impl Running {
         };
         let cut = match timeout(within, answered).await {
             Ok(()) => 0,
-            Err(_) => shared.places().at_work(),
+            Err(_) => shared.connections().at_work(),
         };
         self.connections.shutdown().await;
         Stopped { cut }

@@ -1,4 +1,4 @@
-//! The secret that those who ask know.
+//! The secret that clients must send.
 
 use std::fmt;
 use std::path::Path;
@@ -9,20 +9,20 @@ use subtle::ConstantTimeEq;
 
 use crate::failure::Failure;
 
-/// A token, of which only the hash is kept: so tokens of any length take the same time to compare.
+/// The hash of a token; hashes make the comparison independent of the length.
 pub struct Token([u8; 32]);
 
 impl Token {
-    /// The fewest characters: one that can be guessed is as good as none.
+    /// The fewest characters: a token that can be guessed protects nothing.
     const SHORTEST: usize = 16;
 
-    /// The longest file, so that a wrong path cannot fill the memory.
+    /// The longest file; the limit protects the memory from a wrong path.
     const LONGEST: u64 = 4096;
 
-    /// Reads the token from a file, of which spaces and newlines at the ends don't count.
+    /// Reads the token from a file; white space around it is ignored.
     ///
     /// # Errors
-    /// If it cannot be read, others can read it, or it is too short.
+    /// If the file is unreadable or accessible to others, or the token is too short.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let cannot = |error| Failure::new(format!("cannot read the token from {shown}: {error}"));
@@ -40,7 +40,7 @@ impl Token {
             .map_err(|failure| failure.hint(format!("openssl rand -hex 32 > {shown}")))
     }
 
-    /// Takes a text, of which spaces and newlines at the ends don't count, for the token that is called so.
+    /// Makes a token of text, ignoring white space around it; `name` is for the error.
     ///
     /// # Errors
     /// If it is too short.
@@ -53,7 +53,7 @@ impl Token {
         Ok(Self::of(text.as_bytes()))
     }
 
-    /// Its SHA-256 digest, for keys that end with it.
+    /// Its SHA-256 digest, to derive keys that expire with it.
     pub fn digest(&self) -> &[u8; 32] {
         &self.0
     }
@@ -62,7 +62,7 @@ impl Token {
         Self(Sha256::digest(text).into())
     }
 
-    /// Whether it is that of an `authorization` header.
+    /// Whether an `authorization` header has this token.
     pub fn is_borne_by(&self, header: Option<&[u8]>) -> bool {
         let borne = header.and_then(|value| value.split_first_chunk::<7>());
         let Some((_, token)) = borne.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")) else {
@@ -71,7 +71,7 @@ impl Token {
         self.is(token.trim_ascii())
     }
 
-    /// Whether it is this text.
+    /// Whether the text is this token.
     pub fn is(&self, text: &[u8]) -> bool {
         Self::of(text).0.ct_eq(&self.0).into()
     }

@@ -1,4 +1,4 @@
-//! Which addresses may be fetched from.
+//! The rule for addresses from which pages may be fetched.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,15 +6,15 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Which addresses may be fetched from. It is asked about addresses, never about names: a name may have another address a
-/// moment later.
+/// The rule for addresses from which pages may be fetched. It applies to addresses, not to names: a name may resolve
+/// to another address a moment later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRule {
-    /// Which addresses, but for the networks below.
+    /// The basic set, modified by the networks below.
     pub addresses: Addresses,
-    /// The networks that are allowed beside the public addresses.
+    /// Networks that are allowed in addition to the public addresses.
     pub allow: Vec<IpNet>,
-    /// The networks that are denied, whatever allows them.
+    /// Networks that are denied, even if allowed otherwise.
     pub deny: Vec<IpNet>,
 }
 
@@ -24,50 +24,50 @@ pub enum Addresses {
     /// All addresses.
     #[default]
     All,
-    /// The public ones: those that everybody in the internet can reach.
+    /// Public addresses: those reachable from the whole internet.
     Public,
 }
 
-/// What `--allow` allows.
+/// A value of `--allow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allow {
-    /// The public addresses, which are allowed anyway.
+    /// The public addresses, which are always allowed.
     Public,
     /// A network.
     Network(Network),
 }
 
-/// A network, as text with a prefix (`10.0.0.0/8`) or the address of a host.
+/// A network: an address with a prefix length (`10.0.0.0/8`), or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
-/// Why an address may not be fetched from.
+/// Why an address is denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A network is denied that has it.
+    /// It is in a denied network.
     #[error("{0} is denied")]
     Denied(IpNet),
-    /// It is not public, and no network that has it is allowed.
+    /// It is neither public nor in an allowed network.
     #[error("it is not public, and {}", AllowedNetworks(.0))]
     NotPublic(Vec<IpNet>),
 }
 
 impl AddressRule {
-    /// The rule of the options `--allow` and `--deny`: who allows something denies the rest.
+    /// The rule of the options `--allow` and `--deny`: allowing a network denies the rest.
     pub fn of_options(allow: &[Allow], deny: &[Network]) -> Self {
         let addresses = if allow.is_empty() { Addresses::All } else { Addresses::Public };
         Self { addresses, allow: Allow::networks(allow), deny: deny.iter().map(|network| network.0).collect() }
     }
 
-    /// Whether it refuses anything.
+    /// Whether the rule denies any address.
     pub fn restricts(&self) -> bool {
         self.addresses == Addresses::Public || !self.deny.is_empty()
     }
 
-    /// Whether an address may be fetched from.
+    /// Checks an address.
     ///
     /// # Errors
-    /// If not, saying why.
+    /// The reason, if it is denied.
     pub fn check(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let embedded = match address {
@@ -88,7 +88,7 @@ impl AddressRule {
 }
 
 impl Allow {
-    /// The networks among them.
+    /// The networks in this list.
     pub fn networks(allowed: &[Self]) -> Vec<IpNet> {
         let network = |allow: &Self| match allow {
             Self::Public => None,
@@ -114,7 +114,7 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let network = text.parse::<IpNet>().or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error));
-        // A rule for IPv4-mapped addresses is one for IPv4.
+        // A rule for IPv4-mapped addresses applies to IPv4.
         let network = network.map_err(|_| format!("{text:?} is not a network, such as 10.0.0.0/8"))?;
         Ok(Self(match network {
             IpNet::V6(network) if Ipv6Net::new_assert(MAPPED, 96).contains(&network) => {
@@ -129,7 +129,7 @@ impl FromStr for Network {
 struct AllowedNetworks<'a>(&'a [IpNet]);
 
 impl AllowedNetworks<'_> {
-    /// The most networks that are named.
+    /// The most networks that an error lists.
     const NAMED: usize = 4;
 }
 
@@ -147,7 +147,7 @@ impl fmt::Display for AllowedNetworks<'_> {
     }
 }
 
-/// Networks of IPv4 that are not of the internet: of RFC 6890 and its successors, and what clouds have in others.
+/// IPv4 networks that are not part of the internet: those of RFC 6890 and its successors, and special ones of clouds.
 const NOT_PUBLIC: [Ipv4Net; 16] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
@@ -159,25 +159,25 @@ const NOT_PUBLIC: [Ipv4Net; 16] = [
     v4([172, 16, 0, 0], 12),
     v4([192, 0, 0, 0], 24),
     v4([192, 0, 2, 0], 24),
-    // The way to the nearest relay of 6to4.
+    // The anycast address of 6to4 relays.
     v4([192, 88, 99, 0], 24),
     v4([192, 168, 0, 0], 16),
     v4([198, 18, 0, 0], 15),
     v4([198, 51, 100, 0], 24),
     v4([203, 0, 113, 0], 24),
-    // What Azure's machines ask about themselves.
+    // Azure's platform address, which its machines query about themselves.
     v4([168, 63, 129, 16], 32),
-    // Multicast; and reserved, with broadcast.
+    // Multicast; and reserved addresses, including broadcast.
     v4([224, 0, 0, 0], 4),
     v4([240, 0, 0, 0], 4),
 ];
 
-/// Networks within 2000::/3 that are not of the internet: special protocols (among them Teredo, benchmarks and ORCHID), and
-/// documentation.
+/// Networks within 2000::/3 that are not part of the internet: special protocols (including Teredo, benchmarks and
+/// ORCHID), and documentation.
 const NOT_PUBLIC_V6: [Ipv6Net; 3] = [v6([0x2001, 0, 0], 23), v6([0x2001, 0xdb8, 0], 32), v6([0x3fff, 0, 0], 20)];
 
-/// The unicast addresses of the internet. All others, as ::1, fe80::/10 (link-local), fc00::/7 (private) and ff00::/8
-/// (multicast), are of something smaller.
+/// The unicast addresses of the internet. All others, such as ::1, fe80::/10 (link-local), fc00::/7 (private) and
+/// ff00::/8 (multicast), have a smaller scope.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0], 3);
 
 /// 6to4, RFC 3056: the IPv4 address follows.
@@ -197,13 +197,13 @@ const fn v6([a, b, c]: [u16; 3], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
 }
 
-/// The IPv4 address that packets to an address go to in the end.
+/// The IPv4 address to which packets for an IPv6 address finally go.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     if SIX_TO_FOUR.contains(&address) {
         return Some(Ipv4Addr::from_bits((bits >> 80) as u32));
     }
-    // ::a.b.c.d is the form before IPv4-mapped addresses.
+    // ::a.b.c.d is the predecessor of IPv4-mapped addresses.
     let is_at_the_end = NAT64.contains(&address) || bits >> 32 == 0;
     is_at_the_end.then(|| Ipv4Addr::from_bits(bits as u32))
 }

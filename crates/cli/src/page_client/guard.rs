@@ -1,4 +1,4 @@
-//! Keeping to the rules about addresses, where names become addresses.
+//! Applies address rules during name resolution.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,14 +9,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address_rule::{AddressRule, Refusal};
 
-/// The rules that a fetch keeps to: the worker's own, and the stricter one of who called, if any.
+/// The rules of a fetch: the worker's own, and the caller's additional one, if any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Guard {
     own: AddressRule,
     caller: Option<AddressRule>,
 }
 
-/// An address that a rule refuses.
+/// An address that a rule denies.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the address {address} is refused by {whose}: {refusal}")]
 pub(super) struct RefusedAddress {
@@ -30,12 +30,12 @@ impl Guard {
         Self { own, caller: None }
     }
 
-    /// The same with a rule of the caller, in place of another one.
+    /// The same worker's rule with another rule of the caller.
     pub(super) fn within(&self, caller: AddressRule) -> Self {
         Self { own: self.own.clone(), caller: Some(caller) }
     }
 
-    /// Whether it refuses anything.
+    /// Whether any address is denied.
     pub(super) fn restricts(&self) -> bool {
         self.own.restricts() || self.caller.as_ref().is_some_and(AddressRule::restricts)
     }
@@ -46,8 +46,8 @@ impl Guard {
         self.caller.as_ref().map_or(Ok(()), |rule| rule.check(address)).map_err(refused("the caller's rule"))
     }
 
-    /// Checks the address in a URL; such a one is not resolved. In a URL that is parsed, whatever the notation was
-    /// (decimal, octal, hexadecimal), an IPv4 address has four parts.
+    /// Checks an address in a URL, which is not resolved. A parsed URL has an IPv4 address in four parts, whatever
+    /// the notation was (decimal, octal, hexadecimal).
     pub(super) fn check_literal(&self, url: &Url) -> Result<(), RefusedAddress> {
         let host = url.host_str().unwrap_or_default();
         let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -55,8 +55,8 @@ impl Guard {
     }
 }
 
-/// Gives only those addresses of a name that the rules let through. The connection goes to one of these: there is nothing
-/// between the check and the connection.
+/// Resolves names to the allowed addresses only. The connection goes to one of them, so nothing can change between
+/// check and use.
 pub(super) struct GuardedNames {
     pub(super) guard: Guard,
     pub(super) names: Arc<dyn Resolve>,
@@ -81,7 +81,7 @@ impl Resolve for GuardedNames {
     }
 }
 
-/// The names as the system knows them.
+/// The system's name resolution.
 pub(super) struct SystemNames;
 
 impl Resolve for SystemNames {

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// A server on 127.0.0.1 that gives each connection this answer, and counts them.
+/// A server on 127.0.0.1 that sends this answer on each connection, and counts them.
 struct Server {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -42,7 +42,7 @@ impl Server {
     }
 }
 
-/// Names of which each question has the next answer, and the last one for ever.
+/// A resolver whose queries get these answers in turn; the last one is repeated.
 struct Names {
     answers: Vec<Vec<IpAddr>>,
     asked: AtomicUsize,
@@ -68,7 +68,7 @@ async fn fetch(client: &PageClient, url: &str) -> Result<Page, PageError> {
     client.checksum(url, PageLimits::default()).await
 }
 
-/// The address that is refused.
+/// The denied address.
 #[track_caller]
 fn refused(result: Result<Page, PageError>) -> String {
     match result {
@@ -134,7 +134,7 @@ async fn a_name_is_refused_by_its_addresses() {
         "::ffff:127.0.0.1"
     );
     assert_eq!(server.connections(), 0);
-    // Of several addresses, those that are allowed are taken.
+    // Of several addresses, the allowed ones are used.
     let some = client(&["127.0.0.1"], &[&["127.0.0.2", "10.0.0.1", "127.0.0.1"]]);
     assert_eq!(fetch(&some, &url("inner.example")).await.unwrap().bytes, 4);
 }
@@ -173,7 +173,7 @@ async fn a_stricter_caller_gets_no_connection_of_others() {
     let public = || AddressRule { addresses: Addresses::Public, ..AddressRule::default() };
     let error = fetch(&open.within(public()), &url).await.unwrap_err();
     assert!(error.to_string().contains("the caller's rule") && error.to_string().contains("not public"), "{error}");
-    // And a worker that is stricter than its caller refuses, too.
+    // The rule of a worker that is stricter than its caller applies, too.
     let closed = client(&["public"], &[&["127.0.0.1"]]);
     let caller = AddressRule { allow: vec!["127.0.0.0/8".parse().unwrap()], ..public() };
     let error = fetch(&closed.within(caller), &url).await.unwrap_err();

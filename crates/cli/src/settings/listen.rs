@@ -1,4 +1,4 @@
-//! Where a command listens.
+//! The listening address of a command.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An address to listen on, and the port of a command that has one: the web page.
+/// A listening address, and the port for a command with a web page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Listen {

@@ -1,11 +1,11 @@
-//! The known name that was most likely meant.
+//! Suggestions for misspelled names.
 
-/// The name that is the fewest changes of a character away; the first of several, and nothing of none.
+/// The known name with the smallest distance; the first of several.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
     known.min_by_key(|known| distance(name, known)).unwrap_or_default()
 }
 
-/// How many characters must be put in, taken out or replaced (Levenshtein).
+/// The number of characters to insert, delete or replace (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

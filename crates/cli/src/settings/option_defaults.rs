@@ -1,4 +1,4 @@
-//! The options of commands as settings: a variable, or a key of the file, gives an option its default.
+//! Options of commands as settings: a variable, or a key of the file, sets an option's default.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::Settings;
 use super::nearest::nearest;
 use crate::failure::Failure;
 
-/// The keys of those options of commands that have a variable and a key, as `interval` for `--interval`. The others say
-/// what a command is to do this time.
+/// The keys of the commands' options that have a variable and a key, such as `interval` for `--interval`. Other
+/// options apply to a single run.
 pub(super) const OPTIONS: [&str; 20] = [
     "address",
     "allow",
@@ -35,7 +35,7 @@ pub(super) const OPTIONS: [&str; 20] = [
     "workers",
 ];
 
-/// Variables that are read elsewhere: by the kit, by the completions, and by the project's own tests.
+/// Variables for other readers: the kit, the completions, and the project's tests.
 const OF_OTHERS: [&str; 13] = [
     "auto_scaling_group",
     "bin",
@@ -52,14 +52,15 @@ const OF_OTHERS: [&str; 13] = [
     "worker_options",
 ];
 
-/// The key of an option that can be set. One that may stand without its value, as `demo --web`, says what is to be done.
+/// The key of an option that can be a setting. An option with an optional value, such as `demo --web`, applies to a
+/// single run.
 fn key(option: &Arg) -> Option<String> {
     let key = option.get_long()?.replace('-', "_");
     let may_lack_value = option.get_num_args().is_some_and(|count| count.min_values() == 0 && count.max_values() > 0);
     (OPTIONS.contains(&key.as_str()) && !may_lack_value).then_some(key)
 }
 
-/// What variables and the file say of the commands' options.
+/// The defaults of the commands' options from variables and the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OptionDefaults(BTreeMap<String, Given>);
 
@@ -71,13 +72,13 @@ struct Given {
 }
 
 impl OptionDefaults {
-    /// Notes a variable; it counts more than the file.
+    /// Records a variable; it overrides the file.
     pub(super) fn variable(&mut self, key: String, name: String, value: &str) {
         let values = value.split_whitespace().map(str::to_owned).collect();
         self.0.insert(key, Given { values, source: name });
     }
 
-    /// Notes a line of the file, unless a variable says something else.
+    /// Records a line of the file, unless a variable overrides it.
     ///
     /// # Errors
     /// If it is a table.
@@ -91,7 +92,7 @@ impl OptionDefaults {
         Ok(())
     }
 
-    /// Gives the options of the commands their defaults.
+    /// Sets the defaults of the commands' options.
     pub fn apply(&self, mut command: Command) -> Command {
         let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         for name in names {
@@ -100,7 +101,7 @@ impl OptionDefaults {
         command
     }
 
-    /// Says where a value comes from that an option does not take.
+    /// Names the source of an invalid option value.
     pub fn explain(&self, error: &clap::Error) -> Option<Failure> {
         let text = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -121,7 +122,7 @@ impl OptionDefaults {
             ArgAction::SetTrue => vec![truth(&given.joined()).to_owned()],
             _ => vec![given.joined()],
         };
-        // The parser keeps its defaults as long as the process runs.
+        // The parser keeps its defaults until the process ends.
         option.default_values(values.into_iter().map(|value| &*value.leak())).required(false)
     }
 }
@@ -132,7 +133,7 @@ impl Given {
     }
 }
 
-/// What the parser takes for a truth value.
+/// The parser's text for a boolean.
 fn truth(text: &str) -> &str {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => "true",
@@ -154,9 +155,9 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// Says of a variable of peerl's prefix that nothing reads it, unless it is another program's.
+/// The warning for an unknown variable with peerl's prefix, unless it is another program's.
 pub(super) fn unknown_variable(prefix: &str, key: &str, value: &str) -> Option<String> {
-    // What Kubernetes and Docker set for a service of the name `peerl`.
+    // Variables that Kubernetes and Docker set for a service named `peerl`.
     let is_link = key.contains("service_host") || key.contains("service_port") || is_service_link(value);
     let is_linked_port =
         key.split_once("port_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
@@ -168,7 +169,7 @@ pub(super) fn unknown_variable(prefix: &str, key: &str, value: &str) -> Option<S
     Some(format!("peerl has no variable {prefix}{name}, which is ignored; the nearest one is {prefix}{nearest}"))
 }
 
-/// Whether a variable is the address of a service, as Kubernetes sets `PEERL_PORT` for a service of the name `peerl`.
+/// Whether a variable is a service address, as Kubernetes sets in `PEERL_PORT` for a service named `peerl`.
 pub(super) fn is_service_link(value: &str) -> bool {
     ["tcp://", "udp://", "sctp://"].iter().any(|protocol| value.starts_with(protocol))
 }

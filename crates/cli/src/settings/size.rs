@@ -3,13 +3,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A number of bytes as people write it: `64MiB`, `1G`, `1500000`. All units are powers of 1,024.
+/// A number of bytes in human-readable form: `64MiB`, `1G`, `1500000`. All units are powers of 1,024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Form", into = "u64")]
 pub struct Size(pub u64);
 
 impl Size {
-    /// What nodes send each other of their own accord must fit.
+    /// Messages that nodes send by themselves must fit.
     const LEAST: u64 = 64 << 10;
 
     fn checked(bytes: u64) -> Result<Self, String> {

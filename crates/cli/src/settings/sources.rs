@@ -1,4 +1,4 @@
-//! What the environment and the file say.
+//! Settings from the environment and the file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::nearest::nearest;
 use super::option_defaults::{OPTIONS, OptionDefaults, is_service_link, unknown_variable};
 use crate::failure::Failure;
 
-/// The settings of the environment and of the file, and the defaults that they give the options of commands.
+/// The settings of the environment and the file, and their defaults for the commands' options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     pub(super) environment: Settings,
@@ -23,16 +23,16 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The variables' common beginning.
+    /// The prefix of the variables.
     const PREFIX: &str = "PEERL_";
 
-    /// The file that is read if it is there and no other is named.
+    /// The default file, which is optional.
     const DEFAULT_FILE: &str = "peerl.toml";
 
     /// Reads the variables and the file.
     ///
     /// # Errors
-    /// If the file cannot be read, has a key that nothing has, or a value in it or in a variable makes no sense.
+    /// If the file is unreadable or has an unknown key, or a value is invalid.
     pub fn read(environment: impl IntoIterator<Item = (String, String)>, file: Option<&Path>) -> Result<Self, Failure> {
         let mut sources = Self::default();
         sources.read_environment(environment)?;
@@ -46,12 +46,12 @@ impl Sources {
         Ok(sources)
     }
 
-    /// What the sources say of the commands' options.
+    /// The defaults of the commands' options.
     pub fn options(&self) -> &OptionDefaults {
         &self.options
     }
 
-    /// Says of each variable of peerl's prefix that nothing reads it, and which settings have other names now.
+    /// Warns about unknown variables with peerl's prefix, and about former names of settings.
     pub fn warn(&self) {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
@@ -83,7 +83,7 @@ impl Sources {
     }
 
     fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
-        // figment takes a file that is not there for an empty one.
+        // figment treats a missing file as empty.
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("cannot read the configuration {}: {error}", path.display())))?;
         let wrong = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
@@ -119,13 +119,13 @@ impl Sources {
         {
             let problem = format!("{} holds a {secret}, and others than its owner can access it", path.display());
             return Err(Failure::usage(problem)
-                .hint(format!("run `chmod 600 {}`, or have the {secret} in a file of its own", path.display())));
+                .hint(format!("run `chmod 600 {}`, or put the {secret} into a separate file", path.display())));
         }
         Ok(())
     }
 }
 
-/// The settings that had other names once, each with the present one.
+/// Former names of settings, with the present ones.
 const FORMER_NAMES: [(&str, &str); 2] = [("control", "admin"), ("control_token_file", "admin_token_file")];
 
 fn present_name(former: &str) -> Option<&'static str> {
@@ -136,7 +136,7 @@ fn former_name(former: &str, present: &str) -> String {
     format!("{former} is now named {present}; the former name still works")
 }
 
-/// Says that an option has another name now.
+/// Warns that an option has a new name.
 pub fn warn_of_former_name(former: &str, present: &str) {
     tracing::warn!("{}", former_name(former, present));
 }

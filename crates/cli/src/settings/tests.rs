@@ -188,11 +188,11 @@ fn times_limits_nodes_and_cookies_come_from_both() {
     assert!(failure.to_string().contains("chmod 600") && !failure.to_string().contains("secret"));
 }
 
-/// Options that say what a command does this time: they have neither a variable nor a key.
+/// Options that apply to a single run: they have neither a variable nor a key.
 const PER_RUN: [&str; 10] =
     ["dry_run", "file", "function", "items", "local", "out", "ready", "resume", "retry_failed", "watch"];
 
-/// A new option is a setting, or is stated to be none; and the reference names it.
+/// A new option must be a setting or listed as per run, and the reference must name it.
 #[test]
 fn every_option_is_a_setting_or_stated_to_be_of_one_run() {
     let parser = crate::command::parser();

@@ -1,4 +1,4 @@
-//! The app behind a sidecar's admin endpoint.
+//! The app, as the subject of a sidecar's admin endpoint.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use peerl_node::{CallError, ErrorChain, NodeName};
 use crate::admin::{Administered, Check, NodeLists, Readiness};
 use crate::explain;
 
-/// Whether the app is ready, for as long as it is up.
+/// The app's readiness, while it is up.
 pub(super) type AppReadiness = Arc<Mutex<Option<Readiness>>>;
 
-/// The app, whose node is asked and told by remote calls.
+/// The app, which is queried and controlled by remote calls.
 pub(super) struct App {
     remote: RemoteNode,
     readiness: AppReadiness,
@@ -31,7 +31,7 @@ impl App {
     }
 
     fn names(&self, nodes: BTreeSet<NodeName>) -> Vec<String> {
-        // The sidecar itself is nobody's peer.
+        // The sidecar's own node is not a peer.
         let own = self.remote.guest().name_at(self.remote.name());
         nodes.into_iter().filter(|node| *node != own).map(|node| node.to_string()).collect()
     }

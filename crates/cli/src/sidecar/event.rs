@@ -1,4 +1,4 @@
-//! What happens to an app and its peers.
+//! Events of an app and its peers.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use serde::{Serialize, Serializer};
 
 use crate::fleet::{as_text, milliseconds};
 
-/// What the sidecar saw, or did. As text it is a line for people.
+/// An observation or action of the sidecar. Its text is a line for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SidecarEvent {
     /// The sidecar runs, whether or not the app does.
     Ready {
-        /// The name of the sidecar's own, hidden node.
+        /// The name of the sidecar's hidden node.
         #[serde(serialize_with = "as_text")]
         name: NodeName,
         /// The app's node.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
     },
-    /// The app's node cannot be reached; it is waited for.
+    /// The app's node cannot be reached; the sidecar waits for it.
     Waiting {
         /// The app's node.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
-        /// Why.
+        /// The reason.
         error: String,
     },
     /// The app's node is up.
@@ -36,81 +36,81 @@ pub enum SidecarEvent {
         #[serde(serialize_with = "as_text")]
         node: NodeName,
     },
-    /// The app's node has gone.
+    /// The app's node is gone.
     Down {
         /// The app's node.
         #[serde(serialize_with = "as_text")]
         node: NodeName,
     },
-    /// The app is connected with a peer.
+    /// The app is connected to a peer.
     Connected {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
     },
-    /// The app cannot connect with a peer.
+    /// The app cannot connect to a peer.
     CannotConnect {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
-        /// Why.
+        /// The reason.
         error: String,
-        /// When it will be tried again.
+        /// The time until the next attempt.
         #[serde(rename = "retry_in_ms", serialize_with = "milliseconds")]
         retry_in: Duration,
     },
-    /// The app has lost a peer.
+    /// The app has lost a connection.
     Lost {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
     },
-    /// A peer that is connected with the app is not listed any more. It stays connected.
+    /// A connected peer is no longer listed. It stays connected.
     Unlisted {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
-        /// For how long all strategies have answered without it.
+        /// The time for which all strategies have answered without it.
         #[serde(rename = "unlisted_for_ms", serialize_with = "milliseconds")]
         unlisted_for: Duration,
         /// The strategies.
         by: String,
-        /// Whether one of them says that it is at its end.
+        /// Whether a strategy reports it as ended.
         has_ended: bool,
     },
-    /// A peer that was not listed any more is listed again.
+    /// A peer that was reported as unlisted is listed again.
     Relisted {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
     },
-    /// The app has left the mesh, since it has not been listed itself for the time that the policy says.
+    /// The app has left the mesh, because it was not listed for the time of the policy.
     Left {
-        /// For how long.
+        /// The time for which it was not listed.
         #[serde(rename = "unlisted_for_ms", serialize_with = "milliseconds")]
         unlisted_for: Duration,
-        /// Whom it was connected with.
+        /// The peers that it was connected to.
         #[serde(serialize_with = "all_as_text")]
         disconnected: Vec<NodeName>,
     },
-    /// The app should leave the mesh, and cannot.
+    /// The app should leave the mesh, but cannot.
     CannotLeave {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// The app, which has left the mesh, is listed again, and joins.
+    /// The app, which had left the mesh, is listed again and rejoins.
     Rejoining,
-    /// A peer that is not connected is not listed any more, and no longer tried.
+    /// A disconnected peer is no longer listed, and no longer dialled.
     Forgotten {
         /// The peer.
         #[serde(serialize_with = "as_text")]
         peer: NodeName,
     },
-    /// Discovery failed; what it found before stays in force.
+    /// Discovery failed; its last result stays in force.
     DiscoveryFailed {
         /// The strategy.
         strategy: String,
-        /// What it said.
+        /// The error.
         error: String,
     },
 }
@@ -147,7 +147,7 @@ impl fmt::Display for SidecarEvent {
     }
 }
 
-/// Names with spaces between, or the word for none.
+/// Names separated by spaces, or the word for none.
 fn words(names: &[NodeName]) -> String {
     match names {
         [] => "nobody".to_owned(),

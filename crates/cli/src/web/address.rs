@@ -1,4 +1,4 @@
-//! The address of a job: the node that runs it, and its name there.
+//! The address of a job: its node, and its id there.
 
 use std::fmt::Write;
 
@@ -6,30 +6,30 @@ use peerl_node::Node;
 
 use super::job::JobHead;
 
-/// What a node is called in the addresses of its jobs. Guests share their names with others, and nobody can reach them.
+/// A node's name in the addresses of its jobs. Guests share their names with others, and cannot be reached.
 pub(crate) fn name_of(node: &Node) -> String {
     let is_guest = node.port() == 0;
     if is_guest { "guest".to_owned() } else { node.name().to_string() }
 }
 
-/// Which job is meant.
+/// The identity of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JobAddress {
-    /// The node that runs it, or has run it.
+    /// The name of the node that runs it, or has run it.
     pub(crate) node: String,
-    /// Its name there.
+    /// Its id at the node.
     pub(crate) id: String,
 }
 
 impl JobAddress {
-    /// Where the page of the job is, at any web node of the cluster.
+    /// The path of the job's page, at any web node of the cluster.
     pub(crate) fn path(&self) -> String {
         path(&self.node, &self.id)
     }
 }
 
 impl JobHead {
-    /// Where the page of the job is, at any web node of the cluster.
+    /// The path of the job's page, at any web node of the cluster.
     pub(crate) fn path(&self) -> String {
         path(&self.node, &self.id)
     }
@@ -40,7 +40,7 @@ fn path(node: &str, id: &str) -> String {
     for byte in node.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'@' | b':' => path.push(char::from(byte)),
-            // A string takes all that is written to it.
+            // Writing to a string cannot fail.
             byte => drop(write!(path, "%{byte:02X}")),
         }
     }

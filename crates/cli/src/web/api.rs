@@ -1,5 +1,5 @@
-//! What programs ask. They bear the token; at a page on the loopback they need none, and a web page of another site cannot
-//! send what they send, which is JSON, without asking first.
+//! Routes for programs. They send the token; a page on the loopback address requires none, because web pages of other
+//! sites cannot send the required JSON type without a preflight request.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use super::address::JobAddress;
 use super::job::JobHead;
 use super::pages::admitted;
 use super::problem::{Problem, sentence};
-use super::shared_jobs::Asked;
+use super::requester::{Requester, Rights};
+use super::shared_jobs::ActionOutcome;
 use super::site::Site;
 use super::urls::Urls;
-use super::visitor::{Guest, Rights};
 use crate::http::{self, Access};
 
 type Answer = Result<Response, Refusal>;
 
-/// What a program is told is wrong.
+/// An error answer for programs.
 pub(super) struct Refusal(Problem);
 
 impl<P: Into<Problem>> From<P> for Refusal {
@@ -37,16 +37,16 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The pages whose checksums are wanted.
+/// A request for checksums.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct JobRequest {
     urls: Vec<String>,
 }
 
-/// A job, and where all of it is.
+/// A job and its addresses.
 #[derive(Debug, Serialize)]
-struct Made {
+struct CreatedJob {
     #[serde(flatten)]
     job: JobHead,
     page: String,
@@ -55,7 +55,7 @@ struct Made {
     json: String,
 }
 
-impl From<JobHead> for Made {
+impl From<JobHead> for CreatedJob {
     fn from(job: JobHead) -> Self {
         let page = job.path();
         let at = |what: &str| format!("{page}/{what}");
@@ -64,16 +64,16 @@ impl From<JobHead> for Made {
 }
 
 /// `POST /api/jobs`.
-pub(super) async fn begin(State(site): State<Arc<Site>>, guest: Guest, request: Request) -> Answer {
-    may_act(&site, &guest)?;
-    let wanted = Json::<Wanted>::from_request(request, &()).await;
-    let Json(Wanted { urls }) = wanted.map_err(|error| unreadable(&error))?;
-    guest.take(&site.requests, "jobs")?;
+pub(super) async fn begin(State(site): State<Arc<Site>>, requester: Requester, request: Request) -> Answer {
+    may_act(&site, &requester)?;
+    let wanted = Json::<JobRequest>::from_request(request, &()).await;
+    let Json(JobRequest { urls }) = wanted.map_err(|error| unreadable(&error))?;
+    requester.take(&site.requests, "jobs")?;
     let urls = Urls::of_list(urls.iter().map(String::as_str)).map_err(|error| {
         let lines = error.lines().into_iter().map(|line| line.replacen("Line ", "URL ", 1)).collect();
         Problem::of_lines(StatusCode::UNPROCESSABLE_ENTITY, lines)
     })?;
-    let made = Made::from(site.begin(urls)?.head());
+    let made = CreatedJob::from(site.begin(urls)?.head());
     let mut response = http::json(StatusCode::CREATED, &made);
     if let Ok(location) = HeaderValue::from_str(&made.page) {
         response.headers_mut().insert(LOCATION, location);
@@ -82,9 +82,9 @@ pub(super) async fn begin(State(site): State<Arc<Site>>, guest: Guest, request: 
 }
 
 /// `GET /api/jobs`.
-pub(super) async fn list(State(site): State<Arc<Site>>, guest: Guest) -> Answer {
-    admitted(&guest)?;
-    let jobs: Vec<Made> = site.jobs.latest(usize::MAX).into_iter().map(Made::from).collect();
+pub(super) async fn list(State(site): State<Arc<Site>>, requester: Requester) -> Answer {
+    admitted(&requester)?;
+    let jobs: Vec<CreatedJob> = site.jobs.latest(usize::MAX).into_iter().map(CreatedJob::from).collect();
     Ok(http::json(StatusCode::OK, &jobs))
 }
 
@@ -92,44 +92,44 @@ pub(super) async fn list(State(site): State<Arc<Site>>, guest: Guest) -> Answer 
 pub(super) async fn job(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
-    guest: Guest,
+    requester: Requester,
 ) -> Answer {
-    admitted(&guest)?;
+    admitted(&requester)?;
     let update = site.update(&JobAddress { node, id }, u64::MAX).await?;
-    Ok(http::json(StatusCode::OK, &Made::from(update.job)))
+    Ok(http::json(StatusCode::OK, &CreatedJob::from(update.job)))
 }
 
 /// `POST /api/jobs/NODE/ID/cancel`.
 pub(super) async fn cancel(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
-    guest: Guest,
+    requester: Requester,
 ) -> Answer {
-    may_act(&site, &guest)?;
+    may_act(&site, &requester)?;
     let address = JobAddress { node, id };
     site.cancel(&address).await?;
-    Ok(http::json(StatusCode::OK, &Made::from(site.update(&address, u64::MAX).await?.job)))
+    Ok(http::json(StatusCode::OK, &CreatedJob::from(site.update(&address, u64::MAX).await?.job)))
 }
 
 /// `POST /api/jobs/NODE/ID/retry`.
 pub(super) async fn retry(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
-    guest: Guest,
+    requester: Requester,
 ) -> Answer {
-    may_act(&site, &guest)?;
-    guest.take(&site.requests, "jobs")?;
+    may_act(&site, &requester)?;
+    requester.take(&site.requests, "jobs")?;
     let address = JobAddress { node, id };
-    if let Asked::Refused(why) = site.retry(&address).await? {
+    if let ActionOutcome::Refused(why) = site.retry(&address).await? {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, &sentence(&why)).retry_after(10).into());
     }
-    Ok(http::json(StatusCode::OK, &Made::from(site.update(&address, u64::MAX).await?.job)))
+    Ok(http::json(StatusCode::OK, &CreatedJob::from(site.update(&address, u64::MAX).await?.job)))
 }
 
-/// Lets through programs: not the pages that a browser shows, whatever session it has.
-fn may_act(site: &Site, guest: &Guest) -> Result<(), Problem> {
-    admitted(guest)?;
-    let is_json = guest.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+/// Admits programs: not the pages in a browser, whatever session it has.
+fn may_act(site: &Site, requester: &Requester) -> Result<(), Problem> {
+    admitted(requester)?;
+    let is_json = requester.headers().get(CONTENT_TYPE).is_some_and(|kind| {
         kind.to_str()
             .unwrap_or_default()
             .split(';')
@@ -138,7 +138,7 @@ fn may_act(site: &Site, guest: &Guest) -> Result<(), Problem> {
             .trim()
             .eq_ignore_ascii_case("application/json")
     });
-    match (&site.access, guest.rights) {
+    match (&site.access, requester.rights) {
         (Access::Token(_), Rights::Program) => Ok(()),
         (Access::Token(_), _) => {
             Err(Problem::new(StatusCode::UNAUTHORIZED, "Programs bear the token: authorization: Bearer TOKEN."))

@@ -1,4 +1,4 @@
-//! The files that pages load: all of them are in the program.
+//! The files that pages load. They are compiled into the program.
 
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -17,13 +17,13 @@ pub(crate) struct Asset {
     path: OnceLock<String>,
 }
 
-/// What pages look like.
+/// The style sheet.
 pub(crate) static STYLE: Asset = Asset::new("style.css", "text/css; charset=utf-8", include_str!("style.css"));
 
-/// What pages do by themselves.
+/// The script.
 pub(crate) static SCRIPT: Asset = Asset::new("script.js", "text/javascript; charset=utf-8", include_str!("script.js"));
 
-/// The picture of the browser's tab.
+/// The icon.
 pub(crate) static ICON: Asset = Asset::new("icon.svg", "image/svg+xml", include_str!("icon.svg"));
 
 impl Asset {
@@ -31,20 +31,20 @@ impl Asset {
         Self { name, kind, content, path: OnceLock::new() }
     }
 
-    /// Where it is: another content has another address.
+    /// The path, which changes with the content.
     pub(crate) fn path(&self) -> &str {
         self.path.get_or_init(|| {
             let digest = Sha256::digest(self.content);
             let mut path = format!("/{}?v=", self.name);
             for byte in &digest[..6] {
-                // A string takes all that is written to it.
+                // Writing to a string cannot fail.
                 let _ = write!(path, "{byte:02x}");
             }
             path
         })
     }
 
-    /// The file.
+    /// The answer with the file.
     pub(crate) fn response(&self) -> Response {
         let mut response = Response::new(Body::from(self.content));
         let headers = response.headers_mut();

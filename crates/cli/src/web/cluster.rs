@@ -1,4 +1,4 @@
-//! The cluster as a page shows it: its nodes, what each does, and who sees whom.
+//! The cluster as shown on a page: its nodes, their roles and their connections.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,59 +17,59 @@ use super::address::name_of;
 use super::workers::{WorkerRole, Workers};
 use crate::fleet::{FleetEvent, Healer, HealerMode, HealerOptions, Member};
 
-/// The cluster, as it was at the last look.
+/// The cluster at the last inspection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Cluster {
-    /// The node of the page.
+    /// The name of the page's node.
     pub(crate) this: String,
-    /// The nodes, those of one part of the cluster together.
-    pub(crate) nodes: Vec<Neighbour>,
-    /// The parts into which the cluster falls, largest first; one if all is well.
+    /// The nodes, grouped by partition.
+    pub(crate) nodes: Vec<ClusterNode>,
+    /// The partitions of the cluster, largest first; one if all is well.
     pub(crate) partitions: Vec<Vec<String>>,
-    /// Pairs of nodes of which not both see the other.
+    /// The number of pairs of nodes that are not connected in both directions.
     pub(crate) missing: usize,
-    /// Strategies that fail or find nobody, with what they say.
+    /// Strategies that fail or find no nodes, with their messages.
     pub(crate) discovery: BTreeMap<String, String>,
 }
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Neighbour {
+pub(crate) struct ClusterNode {
     /// Its name.
     pub(crate) name: String,
-    /// `beam` or `peerl`, once it has said so.
+    /// `beam` or `peerl`, once known.
     pub(crate) kind: Option<&'static str>,
-    /// Whether it keeps out of the others' `nodes()`.
+    /// Whether it is hidden from the others' `nodes()`.
     pub(crate) hidden: bool,
-    /// Its release of OTP, or that whose protocol it speaks.
+    /// Its OTP release, or the one whose protocol it speaks.
     pub(crate) release: Option<String>,
-    /// Since when it is connected with the page's node, in milliseconds since 1970.
+    /// The start of its connection to the page's node, in milliseconds since 1970.
     pub(crate) connected_since_ms: Option<u64>,
-    /// The nodes that it says it is connected with; `null` if it does not answer.
+    /// The nodes that it reports as connected; `null` if it does not answer.
     pub(crate) sees: Option<BTreeSet<String>>,
-    /// What it does for jobs.
+    /// Its role for jobs.
     pub(crate) role: Option<WorkerRole>,
     /// Why it does not answer.
     pub(crate) error: Option<String>,
 }
 
 impl Cluster {
-    /// Whether each node that answers sees all others.
+    /// Whether each answering node sees all others.
     pub(crate) fn is_whole(&self) -> bool {
         self.partitions.len() <= 1 && self.missing == 0
     }
 
-    /// How many nodes take checksums.
+    /// The number of nodes that take checksums.
     pub(crate) fn able(&self) -> usize {
         self.nodes.iter().filter(|node| node.error.is_none() && matches!(node.role, Some(WorkerRole::Takes(_)))).count()
     }
 
-    /// The nodes that belong to the mesh: hidden ones are not to see each other.
-    pub(crate) fn members(&self) -> impl Iterator<Item = &Neighbour> {
+    /// The nodes of the mesh; hidden nodes need not see each other.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &ClusterNode> {
         self.nodes.iter().filter(|node| !node.hidden)
     }
 
-    /// What is the case, in a sentence.
+    /// A one-sentence summary.
     pub(crate) fn summary(&self) -> String {
         let silent = self.nodes.iter().filter(|node| node.error.is_some()).count();
         let lost = match silent {
@@ -94,7 +94,7 @@ impl Cluster {
     }
 }
 
-/// What a page's node knows of the cluster, kept up to date while somebody looks.
+/// The page node's knowledge of the cluster, refreshed while someone watches.
 #[derive(Debug)]
 pub(crate) struct ClusterView {
     cluster: watch::Receiver<Arc<Cluster>>,
@@ -102,14 +102,14 @@ pub(crate) struct ClusterView {
     task: JoinHandle<()>,
 }
 
-/// How often the nodes are asked whom they see, while somebody looks.
+/// How often the nodes are queried while someone watches.
 const EVERY: Duration = Duration::from_secs(3);
 
-/// For how long after the last look of a visitor the nodes are asked.
+/// How long queries continue after the last page view.
 const LINGERING: Duration = Duration::from_secs(15);
 
 impl ClusterView {
-    /// Follows what becomes of a node's connections and of discovery.
+    /// Follows the connections of a node, and its discovery.
     pub(crate) fn follow(node: &Node, mesh: broadcast::Receiver<MeshEvent>, workers: &Workers) -> Self {
         let this = name_of(node);
         let (sender, cluster) = watch::channel(Arc::new(Cluster { this, ..Cluster::default() }));
@@ -119,24 +119,24 @@ impl ClusterView {
         Self { cluster, wanted, task }
     }
 
-    /// The cluster now, and as it changes. A reader that wants it kept up to date takes it again and again.
+    /// The current cluster, and its changes. A reader must call this repeatedly to keep it refreshed.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Cluster>> {
         self.want();
         self.cluster.clone()
     }
 
-    /// Somebody looks.
+    /// Records a page view.
     pub(crate) fn want(&self) {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// The cluster now.
+    /// The current cluster.
     pub(crate) fn now(&self) -> Arc<Cluster> {
         self.want();
         self.cluster.borrow().clone()
     }
 
-    /// Whether a node is one of the cluster, so that it may be called for a visitor.
+    /// Whether a node belongs to the cluster, so that it may be called for a visitor.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.cluster.borrow().nodes.iter().any(|node| node.name == name)
     }
@@ -148,13 +148,13 @@ impl Drop for ClusterView {
     }
 }
 
-/// Looks at the cluster, and publishes what it sees.
+/// Inspects the cluster and publishes the result.
 struct Observer {
     node: Node,
     workers: Workers,
     healer: Healer,
     since: HashMap<NodeName, SystemTime>,
-    /// Those that discovery lists, as far as they were connected once.
+    /// The listed nodes that have been connected before.
     listed: BTreeSet<NodeName>,
     discovery: BTreeMap<String, String>,
     asking: FuturesUnordered<BoxFuture<'static, ()>>,
@@ -175,7 +175,7 @@ impl Observer {
             self.up(peer);
         }
         if self.node.visibility() == Visibility::Visible {
-            // A worker works for its own page, too.
+            // A worker also works for its own page.
             self.ask(self.node.name().clone());
         }
         let mut ticks = interval(EVERY);
@@ -243,7 +243,7 @@ impl Observer {
 
     fn down(&mut self, peer: NodeName) {
         self.since.remove(&peer);
-        // One that is listed is connected again; jobs wait for it, and others do its share meanwhile.
+        // A listed node is reconnected; its jobs wait, and other nodes do its share in the meantime.
         if !self.listed.contains(&peer) {
             self.healer.forget(&peer);
             self.workers.forget(&peer);
@@ -268,7 +268,7 @@ impl Observer {
 
     fn cluster(&self) -> Cluster {
         let mut connectivity = self.healer.connectivity();
-        let mut nodes: Vec<Neighbour> =
+        let mut nodes: Vec<ClusterNode> =
             self.healer.members().iter().map(|(name, member)| self.neighbour(name, member)).collect();
         if self.node.visibility() == Visibility::Visible {
             let peers: BTreeSet<NodeName> = self.node.nodes(Nodes::Visible).into_iter().collect();
@@ -277,7 +277,7 @@ impl Observer {
         }
         let partitions: Vec<Vec<String>> =
             connectivity.partitions().iter().map(|part| part.iter().map(ToString::to_string).collect()).collect();
-        let place = |node: &Neighbour| {
+        let place = |node: &ClusterNode| {
             let part = partitions.iter().position(|part| part.contains(&node.name));
             (node.hidden, part.unwrap_or(usize::MAX), node.name.clone())
         };
@@ -286,21 +286,21 @@ impl Observer {
         Cluster { this: name_of(&self.node), nodes, partitions, missing, discovery }
     }
 
-    fn neighbour(&self, name: &NodeName, member: &Member) -> Neighbour {
-        let nature = member.nature.as_ref();
+    fn neighbour(&self, name: &NodeName, member: &Member) -> ClusterNode {
+        let profile = member.profile.as_ref();
         let sees = |connected: &BTreeSet<NodeName>| {
             let mut sees: BTreeSet<String> = connected.iter().map(ToString::to_string).collect();
-            // The page's node takes itself out of what it hears, unless it is a member itself.
+            // Unless the page's node is a visible member, remove it from the others' reports.
             if self.node.visibility() == Visibility::Visible && self.since.contains_key(name) {
                 sees.insert(self.node.name().to_string());
             }
             sees
         };
-        Neighbour {
+        ClusterNode {
             name: name.to_string(),
-            kind: nature.map(|nature| nature.kind.as_str()),
-            hidden: nature.is_some_and(|nature| nature.hidden),
-            release: nature.map(|nature| nature.release.clone()),
+            kind: profile.map(|profile| profile.kind.as_str()),
+            hidden: profile.is_some_and(|profile| profile.hidden),
+            release: profile.map(|profile| profile.release.clone()),
             connected_since_ms: self.since.get(name).map(|since| milliseconds(*since)),
             sees: member.connected.as_ref().map(sees),
             role: self.workers.role(name),
@@ -308,8 +308,8 @@ impl Observer {
         }
     }
 
-    fn this(&self, peers: BTreeSet<NodeName>) -> Neighbour {
-        Neighbour {
+    fn this(&self, peers: BTreeSet<NodeName>) -> ClusterNode {
+        ClusterNode {
             name: self.node.name().to_string(),
             kind: Some("peerl"),
             hidden: false,

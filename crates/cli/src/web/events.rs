@@ -1,4 +1,4 @@
-//! The stream of events of a page: what changes of its job and of the cluster.
+//! The event stream of a page: changes of its job and of the cluster.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,30 +20,30 @@ use super::html::{self, Work};
 use super::job::{JobHead, Phase, Update};
 use super::pages::admitted;
 use super::problem::{Problem, sentence};
+use super::requester::Requester;
 use super::row::Row;
 use super::shared_jobs::JobError;
 use super::site::Site;
-use super::visitor::Guest;
 
-/// How often something is said although nothing has changed: load balancers cut connections that say nothing for a minute.
+/// The interval of keep-alive comments: load balancers close connections that are silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// For how long changes are gathered before they are told together.
+/// How long changes are collected before they are sent together.
 const BATCH: Duration = Duration::from_millis(200);
 
-/// How often another web node is asked for its job, while the job runs and afterwards.
+/// How often another web node is polled for its job, while the job runs and afterwards.
 const POLL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 
-/// How often the cluster is told at most.
+/// The shortest interval between updates of the cluster.
 const CLUSTER: Duration = Duration::from_secs(1);
 
-/// How often it is looked what the nodes do for all jobs.
+/// How often the nodes' work for all jobs is refreshed.
 const ALL_JOBS: Duration = Duration::from_secs(2);
 
-/// How long a browser waits before it comes again after the stream has ended.
+/// How long a browser waits before it reconnects after the end of a stream.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-/// What a browser or a program has already.
+/// The state that the client has already.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Since {
     /// The version of the job.
@@ -51,7 +51,7 @@ pub(super) struct Since {
     after: u64,
 }
 
-/// Rows that have changed.
+/// Changed rows.
 #[derive(Serialize)]
 struct Rows<'a> {
     job: &'a JobHead,
@@ -64,20 +64,20 @@ pub(super) async fn of_job(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
     Query(Since { after }): Query<Since>,
-    guest: Guest,
+    requester: Requester,
 ) -> Response {
-    // What a browser says when it comes again counts more than the address with which it came first.
-    let last = guest.headers().get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    stream(site, &guest, Some((JobAddress { node, id }, last.unwrap_or(after))))
+    // The header of a reconnecting browser overrides the address of its first request.
+    let last = requester.headers().get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    stream(site, &requester, Some((JobAddress { node, id }, last.unwrap_or(after))))
 }
 
 /// `GET /cluster/events`.
-pub(super) async fn of_cluster(State(site): State<Arc<Site>>, guest: Guest) -> Response {
-    stream(site, &guest, None)
+pub(super) async fn of_cluster(State(site): State<Arc<Site>>, requester: Requester) -> Response {
+    stream(site, &requester, None)
 }
 
-fn stream(site: Arc<Site>, guest: &Guest, job: Option<(JobAddress, u64)>) -> Response {
-    if let Err(problem) = admitted(guest) {
+fn stream(site: Arc<Site>, requester: &Requester, job: Option<(JobAddress, u64)>) -> Response {
+    if let Err(problem) = admitted(requester) {
         return problem.for_programs();
     }
     let Ok(permit) = site.streams.clone().try_acquire_owned() else {
@@ -85,26 +85,26 @@ fn stream(site: Arc<Site>, guest: &Guest, job: Option<(JobAddress, u64)>) -> Res
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, line).retry_after(10).for_programs();
     };
     let (sender, mut receiver) = mpsc::channel(4);
-    tokio::spawn(Teller { site, sender, _permit: permit }.run(job));
+    tokio::spawn(EventSender { site, sender, _permit: permit }.run(job));
     let events =
         stream::poll_fn(move |context| receiver.poll_recv(context).map(|event| event.map(Ok::<_, Infallible>)));
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
-    // A proxy that gathers answers would hold the events back.
+    // A buffering proxy would delay the events.
     response.headers_mut().insert("x-accel-buffering", hyper::header::HeaderValue::from_static("no"));
     response
 }
 
-/// Tells one browser.
-struct Teller {
+/// Sends events to one client.
+struct EventSender {
     site: Arc<Site>,
     sender: mpsc::Sender<Event>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Nobody listens any more.
-struct Gone;
+/// The client has disconnected.
+struct Disconnected;
 
-impl Teller {
+impl EventSender {
     async fn run(self, job: Option<(JobAddress, u64)>) {
         let _ = self.sender.send(Event::default().retry(RECONNECT)).await;
         let _ = match job {
@@ -113,10 +113,10 @@ impl Teller {
         };
     }
 
-    async fn tell(&self, mut address: Option<JobAddress>, mut version: u64) -> Result<(), Gone> {
+    async fn tell(&self, mut address: Option<JobAddress>, mut version: u64) -> Result<(), Disconnected> {
         let mut own = address.as_ref().and_then(|address| self.site.own(address)).map(|job| job.watch());
         let (mut cluster, mut head, mut trouble) = (self.site.cluster.watch(), None, None);
-        let (mut drawing, mut draw_at, mut is_old) = (Drawing::default(), Instant::now(), true);
+        let (mut drawing, mut draw_at, mut is_old) = (ClusterSnapshot::default(), Instant::now(), true);
         loop {
             self.site.cluster.want();
             if let Some(job) = &address {
@@ -156,19 +156,19 @@ impl Teller {
             let running = head.as_ref().is_some_and(|head: &JobHead| head.phase == Phase::Running);
             let poll = if running { POLL.0 } else { POLL.1 };
             tokio::select! {
-                () = self.sender.closed() => return Err(Gone),
+                () = self.sender.closed() => return Err(Disconnected),
                 () = changed(own.as_mut()), if own.is_some() => sleep(BATCH).await,
                 () = sleep(poll), if own.is_none() && address.is_some() => {}
                 () = changed(Some(&mut cluster)), if !is_old => is_old = true,
                 () = sleep_until(draw_at), if is_old => {}
-                // The cluster is looked at as long as somebody looks at the page, and what its nodes do for all jobs is told.
+                // While a page shows the cluster, it is inspected, and its work for all jobs is sent.
                 () = sleep(ALL_JOBS) => is_old |= address.is_none(),
             }
         }
     }
 
-    /// Tells rows, and the job if it has changed. Says whether something was told.
-    async fn rows(&self, version: &mut u64, head: &mut Option<JobHead>, update: Update) -> Result<bool, Gone> {
+    /// Sends rows, and the job if it has changed. Returns whether anything was sent.
+    async fn rows(&self, version: &mut u64, head: &mut Option<JobHead>, update: Update) -> Result<bool, Disconnected> {
         let is_new = head.as_ref() != Some(&update.job) || !update.rows.is_empty();
         if is_new {
             let rows = Rows { summary: update.job.summary(), job: &update.job, rows: &update.rows };
@@ -179,9 +179,9 @@ impl Teller {
         Ok(is_new)
     }
 
-    async fn send(&self, event: Event, data: &impl Serialize) -> Result<(), Gone> {
-        let event = event.json_data(data).map_err(|_| Gone)?;
-        self.sender.send(event).await.map_err(|_| Gone)
+    async fn send(&self, event: Event, data: &impl Serialize) -> Result<(), Disconnected> {
+        let event = event.json_data(data).map_err(|_| Disconnected)?;
+        self.sender.send(event).await.map_err(|_| Disconnected)
     }
 }
 
@@ -195,13 +195,13 @@ async fn changed<T>(watched: Option<&mut watch::Receiver<T>>) {
     }
 }
 
-/// The cluster as it was told last.
+/// The cluster as sent last.
 #[derive(Default)]
-struct Drawing {
+struct ClusterSnapshot {
     html: String,
 }
 
-impl Drawing {
+impl ClusterSnapshot {
     fn changed(&mut self, cluster: &Cluster, work: Work<'_>) -> Option<&str> {
         let html = html::cluster(cluster, work).into_string();
         (html != self.html).then(|| {

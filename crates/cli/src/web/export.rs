@@ -17,7 +17,7 @@ pub(crate) struct Results<'a> {
 /// The results as CSV, for a spreadsheet.
 pub(crate) fn csv(update: &Update) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    // A vector takes all that is written to it.
+    // Writing to a vector cannot fail.
     let _ = writer.write_record(["url", "sha256", "error", "status", "bytes", "node", "ms"]);
     for row in &update.rows {
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -36,7 +36,7 @@ pub(crate) fn csv(update: &Update) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// A text that no spreadsheet takes for a formula.
+/// Escapes text that a spreadsheet would evaluate as a formula.
 fn harmless(text: &str) -> String {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
         true => format!("'{text}"),

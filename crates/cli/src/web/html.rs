@@ -1,4 +1,4 @@
-//! The pages as HTML. What comes from outside is escaped by the templates.
+//! The pages as HTML. The templates escape all inserted text.
 
 mod cluster;
 pub(crate) use cluster::{Work, cluster};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-/// A point in time as a browser can show it in the visitor's own zone; as text it is UTC.
+/// A point in time; the script shows it in the visitor's time zone, the text is UTC.
 fn time(milliseconds: u64) -> Markup {
     let at = std::time::UNIX_EPOCH + Duration::from_millis(milliseconds);
     let text = humantime::format_rfc3339_seconds(at).to_string();
@@ -21,7 +21,7 @@ fn time(milliseconds: u64) -> Markup {
     html! { time datetime=(text) title=(text) { (shown) } }
 }
 
-/// The name of a node, which breaks before its host.
+/// The name of a node; a line may break before its host.
 fn node_name(name: &str) -> Markup {
     html! {
         @match name.split_once('@') {
@@ -31,7 +31,7 @@ fn node_name(name: &str) -> Markup {
     }
 }
 
-/// A number with thin spaces between its thousands.
+/// A number with thin spaces between groups of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! A job: the rows of its results, and what changes of them.
+//! A job: the rows of its results, and their changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ use super::row::{Row, RowState};
 use super::urls::Urls;
 use crate::checksum::ChecksumRecord;
 
-/// What a row says that was given up.
+/// The error of a cancelled row.
 const CANCELLED: &str = "cancelled before a node had taken its checksum";
 
 /// A job at the node that runs it.
 ///
-/// Each change of an item has a number of its own, the job's version, so that a reader that knows one version can ask for what
-/// has changed since.
+/// Each change of an item gets a number, the job's version, so that a reader with one version can ask for later
+/// changes.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// The name in the job's address.
+    /// The id in the job's address.
     pub(crate) id: String,
     node: String,
     created: SystemTime,
@@ -39,7 +39,7 @@ struct State {
     task: Option<AbortHandle>,
 }
 
-/// A URL, however many places it has.
+/// A URL, with one or more rows.
 #[derive(Debug)]
 struct Item {
     state: RowState,
@@ -48,73 +48,73 @@ struct Item {
     version: u64,
 }
 
-/// Whether a job goes on.
+/// The phase of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
-    /// Nodes work on it.
+    /// Nodes are working on it.
     Running,
-    /// Each row has its outcome.
+    /// Each row has an outcome.
     Done,
-    /// A visitor has ended it.
+    /// A visitor has cancelled it.
     Cancelled,
 }
 
-/// What is known of a job as a whole. The counts are of rows.
+/// The summary of a job. The counts are of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JobHead {
-    /// The name in the job's address.
+    /// The id in the job's address.
     pub(crate) id: String,
     /// The node that runs it.
     pub(crate) node: String,
     /// Whether it goes on.
     pub(crate) phase: Phase,
-    /// When it was made, in milliseconds since 1970.
+    /// The time of its creation, in milliseconds since 1970.
     pub(crate) created_ms: u64,
-    /// When it ended.
+    /// The time of its end.
     pub(crate) ended_ms: Option<u64>,
     /// All rows.
     pub(crate) total: usize,
-    /// Those that no node has yet.
+    /// Rows that no node has begun.
     pub(crate) waiting: usize,
-    /// Those that a node works on.
+    /// Rows that a node is working on.
     pub(crate) running: usize,
-    /// Those with a sum.
+    /// Rows with a sum.
     pub(crate) done: usize,
-    /// Those that have failed.
+    /// Failed rows.
     pub(crate) failed: usize,
-    /// What each node does for it.
+    /// The share of each node.
     pub(crate) nodes: Vec<Share>,
 }
 
-/// What a node does for a job. A page that has several rows counts once.
+/// A node's share of a job. A page with several rows counts once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Share {
     /// The node.
     pub(crate) node: String,
-    /// Pages that it works on.
+    /// Pages in progress.
     pub(crate) running: usize,
-    /// Pages of which it has taken the sum.
+    /// Pages with a sum.
     pub(crate) done: usize,
-    /// Pages of which it could not.
+    /// Failed pages.
     pub(crate) failed: usize,
 }
 
-/// A job, and the rows that have changed since some version.
+/// A job, and the rows that have changed since a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Update {
-    /// The job as a whole.
+    /// The summary of the job.
     pub(crate) job: JobHead,
-    /// Rows that have changed.
+    /// The changed rows.
     pub(crate) rows: Vec<Row>,
-    /// The version with these.
+    /// The version that includes them.
     pub(crate) version: u64,
-    /// Whether there are more rows that have changed.
+    /// Whether further rows have changed.
     pub(crate) more: bool,
 }
 
 impl Job {
-    /// Makes a job that runs, at a node of this name.
+    /// Makes a running job of a node with this name.
     pub(crate) fn new(id: String, node: &str, urls: Urls) -> Self {
         let item = |index| Item { state: RowState::Waiting, node: None, record: None, version: index + 1 };
         let version = urls.unique.len() as u64;
@@ -124,14 +124,14 @@ impl Job {
         Self { id, node, created, urls, state: Mutex::new(state), changed: watch::Sender::new(version) }
     }
 
-    /// About how many bytes it takes.
+    /// Its approximate size in bytes.
     pub(crate) fn weight(&self) -> usize {
         const ITEM: usize = 512;
         let text: usize = self.urls.unique.iter().map(String::len).sum();
         2 * text + ITEM * self.urls.unique.len() + 4 * self.urls.len()
     }
 
-    /// The version, as it changes.
+    /// The version, and its changes.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -141,12 +141,12 @@ impl Job {
         self.lock().phase == Phase::Running
     }
 
-    /// For how long it has ended; `None` while it runs.
+    /// The time since its end; `None` while it runs.
     pub(crate) fn ended_for(&self) -> Option<Duration> {
         self.lock().ended.map(|ended| ended.elapsed().unwrap_or_default())
     }
 
-    /// The URLs that wait, with their numbers.
+    /// The URLs that no node has begun, with their indices.
     pub(crate) fn waiting(&self) -> Vec<(u32, String)> {
         let state = self.lock();
         let items = state.items.iter().zip(&self.urls.unique).enumerate();
@@ -156,7 +156,7 @@ impl Job {
             .collect()
     }
 
-    /// Notes the task that does the work, so that it can be cancelled.
+    /// Sets the task of the job, so that it can be cancelled.
     pub(crate) fn started(&self, task: AbortHandle) {
         let mut state = self.lock();
         match state.phase {
@@ -166,7 +166,7 @@ impl Job {
         }
     }
 
-    /// A node has been given a URL.
+    /// A node has begun a URL.
     pub(crate) fn begin(&self, index: u32, node: &str) {
         self.change(index, |item| {
             item.state = RowState::Running;
@@ -174,7 +174,7 @@ impl Job {
         });
     }
 
-    /// The outcome of a URL is there.
+    /// A URL has an outcome.
     pub(crate) fn finish(&self, index: u32, record: ChecksumRecord) {
         self.change(index, |item| {
             item.state = if record.error.is_some() { RowState::Failed } else { RowState::Done };
@@ -183,12 +183,12 @@ impl Job {
         });
     }
 
-    /// There is nothing left to do.
+    /// All work is done.
     pub(crate) fn end(&self) {
         self.close(Phase::Done, "no node has answered");
     }
 
-    /// Gives up what is not done. Says whether there was something to give up.
+    /// Cancels the unfinished rows. Returns whether there were any.
     pub(crate) fn cancel(&self) -> bool {
         let task = self.lock().task.take();
         if let Some(task) = task {
@@ -197,7 +197,7 @@ impl Job {
         self.close(Phase::Cancelled, CANCELLED)
     }
 
-    /// Lets the rows that have failed wait again. Says whether there are any: then the job runs again.
+    /// Resets the failed rows. Returns whether there are any; then the job runs again.
     pub(crate) fn retry(&self) -> bool {
         let mut state = self.lock();
         let has_failed = state.items.iter().any(|item| item.state == RowState::Failed);
@@ -214,12 +214,12 @@ impl Job {
         true
     }
 
-    /// The job as a whole.
+    /// The summary of the job.
     pub(crate) fn head(&self) -> JobHead {
         self.head_of(&self.lock())
     }
 
-    /// The job, and up to about `most` rows that have changed since a version; since version 0 all have.
+    /// The job, and up to about `most` rows that have changed since a version; since version 0 all rows have.
     pub(crate) fn update(&self, after: u64, most: usize) -> Update {
         let state = self.lock();
         let mut changed: Vec<(u64, u32)> = Vec::new();
@@ -231,7 +231,7 @@ impl Job {
         }
         changed.sort_unstable();
         let mut kept = changed.len().min(most.max(1));
-        // Rows of one URL have one version, and are told together.
+        // The rows of one URL have the same version, and are sent together.
         while kept > 0 && kept < changed.len() && changed[kept].0 == changed[kept - 1].0 {
             kept += 1;
         }
@@ -292,7 +292,7 @@ impl Job {
     fn change(&self, index: u32, change: impl FnOnce(&mut Item)) {
         let mut state = self.lock();
         let State { items, version, phase, .. } = &mut *state;
-        // What a task still does after its end is not told.
+        // Ignore results that arrive after the end.
         if *phase != Phase::Running {
             return;
         }
@@ -338,7 +338,7 @@ impl Job {
 }
 
 impl JobHead {
-    /// How far it is, in a sentence.
+    /// A one-sentence summary of the progress.
     pub(crate) fn summary(&self) -> String {
         let ended = self.done + self.failed;
         let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
@@ -424,7 +424,7 @@ mod tests {
         let cancelled = job.update(0, 10);
         assert_eq!(states(&cancelled.rows), [(0, "done"), (1, "failed")]);
         assert_eq!(cancelled.rows[1].error.as_deref(), Some(CANCELLED));
-        // A late answer of the task that was cancelled.
+        // A late result of the cancelled task.
         job.finish(1, sum("http://b"));
         assert!(job.update(cancelled.version, 10).rows.is_empty());
         assert!(job.retry());

@@ -7,16 +7,16 @@ use std::time::Duration;
 use super::job::{Job, JobHead};
 use super::urls::Urls;
 
-/// What bounds the jobs of a web node.
+/// The limits of a web node's jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JobLimits {
-    /// The most jobs that run at a time.
+    /// The most running jobs.
     pub(crate) running: usize,
-    /// The most jobs that are kept; of more, the one that ended first is forgotten.
+    /// The most jobs that are kept; beyond that, the one that ended first is dropped.
     pub(crate) kept: usize,
-    /// About the most bytes of all jobs together; of more, the ones that ended first are forgotten.
+    /// The approximate size of all jobs in bytes; beyond that, those that ended first are dropped.
     pub(crate) bytes: usize,
-    /// How long a job is kept after its end.
+    /// How long an ended job is kept.
     pub(crate) age: Duration,
 }
 
@@ -26,18 +26,18 @@ impl Default for JobLimits {
     }
 }
 
-/// Why there is no new job.
+/// Why no new job is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JobsError {
-    /// As many run as may.
-    #[error("{0} jobs are running already, as many as may: wait until one has ended, or cancel one")]
+    /// The most jobs are running.
+    #[error("{0} jobs are running, which is the limit: wait until one has ended, or cancel one")]
     Busy(usize),
-    /// There is no room, and nothing that could be forgotten.
-    #[error("the jobs that run take all the room that there is for jobs: wait until one has ended, or cancel one")]
+    /// There is no space, and no ended job to drop.
+    #[error("the running jobs take all the space for jobs: wait until one has ended, or cancel one")]
     Full,
 }
 
-/// Jobs, in the order in which they were made.
+/// The jobs, in the order of their creation.
 #[derive(Debug)]
 pub(crate) struct Jobs {
     node: String,
@@ -46,7 +46,7 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// Keeps the jobs of a node of this name.
+    /// The jobs of a node with this name.
     pub(crate) fn new(node: &str, limits: JobLimits) -> Self {
         Self { node: node.to_owned(), limits, kept: Mutex::default() }
     }
@@ -54,7 +54,7 @@ impl Jobs {
     /// Makes a job and keeps it.
     ///
     /// # Errors
-    /// If there is no room for it.
+    /// If there is no space for it.
     pub(crate) fn add(&self, urls: Urls) -> Result<Arc<Job>, JobsError> {
         let mut kept = self.lock();
         kept.retain(|job| job.ended_for().is_none_or(|time| time < self.limits.age));
@@ -70,27 +70,27 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Lets the failed rows of a job wait again. Says whether there are any.
+    /// Resets the failed rows of a job. Returns whether there are any.
     ///
     /// # Errors
-    /// If no more jobs may run.
+    /// If the most jobs are running.
     pub(crate) fn retry(&self, job: &Job) -> Result<bool, JobsError> {
         self.may_run(&self.lock())?;
         Ok(job.retry())
     }
 
-    /// The job of this name.
+    /// The job with this id.
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Job>> {
         self.lock().iter().find(|job| job.id == id).cloned()
     }
 
-    /// The latest jobs, the newest first.
+    /// The latest jobs, newest first.
     pub(crate) fn latest(&self, most: usize) -> Vec<JobHead> {
         let jobs: Vec<Arc<Job>> = self.lock().iter().rev().take(most).cloned().collect();
         jobs.iter().map(|job| job.head()).collect()
     }
 
-    /// The jobs that run, as they are now.
+    /// The running jobs.
     pub(crate) fn running(&self) -> Vec<JobHead> {
         let jobs: Vec<Arc<Job>> = self.lock().iter().filter(|job| job.is_running()).cloned().collect();
         jobs.iter().map(|job| job.head()).collect()
@@ -106,7 +106,7 @@ impl Jobs {
     }
 }
 
-/// A name that no two jobs share.
+/// A unique id.
 fn new_id() -> String {
     let mut random = [0; 12];
     if getrandom::fill(&mut random).is_err() {

@@ -1,31 +1,31 @@
-//! Who sees whom, as a picture.
+//! The connections of the cluster as a picture.
 
 use std::fmt::Write;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::cluster::{Cluster, Neighbour};
+use super::cluster::{Cluster, ClusterNode};
 
-/// With more nodes than this, neighbouring cells that say the same are one, so that the picture stays small.
+/// With more nodes than this, adjacent equal cells are merged, so that the picture stays small.
 const SINGLE: usize = 24;
 
-/// The room for numbers at the left and above.
+/// The margin for numbers on the left and at the top.
 const MARGIN: usize = 26;
 
-/// The room at the right, for half of the last number.
+/// The margin on the right, for half of the last number.
 const RIGHT: usize = 8;
 
-/// What a node says of another one.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sight {
+enum Cell {
     Itself,
     Sees,
     SeesNot,
     Silent,
 }
 
-impl Sight {
-    fn of(node: &Neighbour, other: &Neighbour) -> Self {
+impl Cell {
+    fn of(node: &ClusterNode, other: &ClusterNode) -> Self {
         match &node.sees {
             _ if node.name == other.name => Self::Itself,
             None => Self::Silent,
@@ -53,9 +53,9 @@ impl Sight {
     }
 }
 
-/// A row for each node that belongs to the mesh, a column for each; their numbers are those of the table of nodes.
+/// A row and a column for each node of the mesh; their numbers are those of the table of nodes.
 pub(crate) fn matrix(cluster: &Cluster) -> Markup {
-    let nodes: Vec<&Neighbour> = cluster.members().collect();
+    let nodes: Vec<&ClusterNode> = cluster.members().collect();
     let count = nodes.len();
     if count == 0 {
         return html! {};
@@ -67,7 +67,7 @@ pub(crate) fn matrix(cluster: &Cluster) -> Markup {
             role="img" aria-labelledby="matrix-title" {
             title #matrix-title { (cluster.summary()) }
             defs {
-                // A hole must not only differ by its colour.
+                // A missing connection must differ by more than its colour.
                 pattern #hole width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                     rect .hole-ground width="6" height="6" {}
                     rect .hole-line width="2" height="6" {}
@@ -85,7 +85,7 @@ pub(crate) fn matrix(cluster: &Cluster) -> Markup {
 }
 
 fn labels(count: usize, cell: usize) -> Markup {
-    // Numbers that would touch each other are left out.
+    // Numbers that would touch are left out.
     let every = match cell {
         14.. => 1,
         8..14 => 5,
@@ -101,8 +101,8 @@ fn labels(count: usize, cell: usize) -> Markup {
     }
 }
 
-fn line(nodes: &[&Neighbour], node: &Neighbour, row: usize, cell: usize) -> Markup {
-    let sights: Vec<Sight> = nodes.iter().map(|other| Sight::of(node, other)).collect();
+fn line(nodes: &[&ClusterNode], node: &ClusterNode, row: usize, cell: usize) -> Markup {
+    let sights: Vec<Cell> = nodes.iter().map(|other| Cell::of(node, other)).collect();
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for column in 0..sights.len() {
         match runs.last_mut() {
@@ -116,7 +116,7 @@ fn line(nodes: &[&Neighbour], node: &Neighbour, row: usize, cell: usize) -> Mark
             rect class=(sight.class()) x=(MARGIN + first * cell) y=(MARGIN + row * cell) width=(cell * length) height=(cell) {
                 title {
                     @match (sight, length) {
-                        (Sight::Itself, _) => (node.name),
+                        (Cell::Itself, _) => (node.name),
                         (_, 1) => { (node.name) " " (sight.words()) " " (nodes[first].name) },
                         _ => { (node.name) " " (sight.words()) " " (length) " nodes, from " (nodes[first].name) " to "
                             (nodes[last].name) },
@@ -132,7 +132,7 @@ fn grid(count: usize, cell: usize) -> PreEscaped<String> {
     let (end, mut path) = (MARGIN + count * cell, String::new());
     for index in 0..=count {
         let at = MARGIN + index * cell;
-        // A string takes all that is written to it.
+        // Writing to a string cannot fail.
         let _ = write!(path, "M{MARGIN} {at}H{end}M{at} {MARGIN}V{end}");
     }
     PreEscaped(path)
@@ -144,8 +144,8 @@ mod tests {
 
     use super::*;
 
-    fn node(name: String, sees: Option<BTreeSet<String>>) -> Neighbour {
-        Neighbour {
+    fn node(name: String, sees: Option<BTreeSet<String>>) -> ClusterNode {
+        ClusterNode {
             name,
             kind: Some("peerl"),
             hidden: false,

@@ -1,4 +1,4 @@
-//! Whether and where there is a page.
+//! The options of the page.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,14 +20,14 @@ use super::routes::router;
 use super::session::{Sessions, Transport};
 use super::shared_jobs;
 use super::site::Site;
-use super::work::Pace;
-use super::workers::{BeamNodes, Reach, Workers};
+use super::work::FetchOptions;
+use super::workers::{BeamNodes, FetchScope, Workers};
 use crate::failure::Failure;
 use crate::http::{self, Access, Lifetime, Limits, Server, Token};
 use crate::page_client::Allow;
 use crate::settings::Span;
 
-/// Who may see a page, and what it may do.
+/// The options of a page.
 #[derive(Args, Clone, Debug)]
 pub struct WebOptions {
     /// A file with the token that visitors log in with, and programs bear; accessible to its owner only. A page that others
@@ -60,7 +60,7 @@ pub struct WebOptions {
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     concurrency: u32,
 
-    /// The time that a page may take.
+    /// The time-out of a page.
     #[arg(long = "page-timeout", value_name = "TIME", default_value = "30s")]
     timeout: Span,
 }
@@ -69,29 +69,30 @@ impl WebOptions {
     /// How often a page is given to another node after its node has died.
     const RETRIES: u32 = 3;
 
-    /// Takes the address. Until the page is [opened](Reserved::open), visitors have to wait.
+    /// Starts to listen. Until the page is [opened](Reserved::open), visitors wait.
     ///
     /// # Errors
-    /// If others could reach it and there is no token, the token cannot be read, or the address cannot be had.
+    /// If other hosts can reach the address and there is no token, the token is unreadable, or the address is not
+    /// available.
     pub async fn reserve(&self, address: SocketAddr) -> Result<Reserved, Failure> {
         let token = self.token()?;
         let is_public = !address.ip().is_loopback() || self.public_url.is_some();
         if is_public && token.is_none() {
             let what = match address.ip().is_loopback() {
-                true => "with --public-url, others can reach the page".to_owned(),
-                false => format!("the page at {address} could be reached by others"),
+                true => "with --public-url, other hosts can reach the page".to_owned(),
+                false => format!("other hosts can reach the page at {address}"),
             };
             return Err(Failure::usage(format!("{what}, and there is no token"))
                 .hint("give one with --token-file, or let it listen at 127.0.0.1"));
         }
-        let reach = match is_public {
-            true => Reach::Public { allow: Allow::networks(&self.allow) },
-            false => Reach::Anywhere,
+        let scope = match is_public {
+            true => FetchScope::Public { allow: Allow::networks(&self.allow) },
+            false => FetchScope::Anywhere,
         };
         let cannot = |error| Failure::new(format!("the page cannot listen at {address}: {error}"));
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
-        Ok(Reserved { listener, address, token, reach, options: self.clone() })
+        Ok(Reserved { listener, address, token, scope, options: self.clone() })
     }
 
     fn token(&self) -> Result<Option<Token>, Failure> {
@@ -102,45 +103,45 @@ impl WebOptions {
         }
     }
 
-    fn pace(&self) -> Pace {
-        Pace { concurrency: self.concurrency as usize, timeout: self.timeout.0, retries: Self::RETRIES }
+    fn fetch_options(&self) -> FetchOptions {
+        FetchOptions { concurrency: self.concurrency as usize, timeout: self.timeout.0, retries: Self::RETRIES }
     }
 }
 
-/// The place of a page that is not open yet.
+/// A page that listens, but is not open yet.
 #[derive(Debug)]
 pub struct Reserved {
     listener: TcpListener,
     address: SocketAddr,
     token: Option<Token>,
-    reach: Reach,
+    scope: FetchScope,
     options: WebOptions,
 }
 
 impl Reserved {
-    /// Where the page is.
+    /// The address of the page.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Opens the page at a node, which hears of its mesh from these events; the form holds an example at first.
+    /// Opens the page at a node, whose mesh sends these events; the form contains an example.
     ///
     /// # Errors
-    /// If the node cannot serve what other web nodes ask.
+    /// If the node cannot export the functions for other web nodes.
     pub fn open(self, node: &Node, mesh: broadcast::Receiver<MeshEvent>, example: String) -> Result<WebPage, Failure> {
-        let beam = match (&self.reach, self.options.beam_nodes) {
-            (Reach::Public { .. }, false) => BeamNodes::LeftOut,
+        let beam = match (&self.scope, self.options.beam_nodes) {
+            (FetchScope::Public { .. }, false) => BeamNodes::LeftOut,
             _ => BeamNodes::Used,
         };
         let transport = self.options.public_url.as_ref().map_or(Transport::Http, Origin::transport);
         let digest = self.token.as_ref().map(Token::digest);
-        let workers = Workers::new(self.reach, beam);
+        let workers = Workers::new(self.scope, beam);
         let name = name_of(node);
         let site = Arc::new(Site {
             jobs: Jobs::new(&name, JobLimits::default()),
             name,
             cluster: ClusterView::follow(node, mesh, &workers),
-            pace: self.options.pace(),
+            fetch_options: self.options.fetch_options(),
             sessions: Sessions::new(node.cookie().as_bytes(), digest, transport),
             access: self.token.map_or(Access::ThisHost, |token| Access::Token(Arc::new(token))),
             origin: self.options.public_url,
@@ -159,7 +160,7 @@ impl Reserved {
     }
 }
 
-/// An open page; it is closed when this is dropped.
+/// An open page; dropping it closes the page.
 #[derive(Debug)]
 pub struct WebPage {
     site: Arc<Site>,
@@ -168,7 +169,7 @@ pub struct WebPage {
 }
 
 impl WebPage {
-    /// Where the page is, for a browser on this machine.
+    /// The URL of the page for a browser on this machine.
     pub fn url(&self) -> String {
         match self.address.ip().is_unspecified() {
             true => format!("http://localhost:{}/", self.address.port()),
@@ -176,12 +177,12 @@ impl WebPage {
         }
     }
 
-    /// The name of its node, in the addresses of its jobs.
+    /// The name of its node in the addresses of its jobs.
     pub fn node(&self) -> &str {
         &self.site.name
     }
 
-    /// Closes the page. Gives what was under way, a line for each job.
+    /// Closes the page. Returns a line for each unfinished job.
     pub async fn close(self) -> Vec<String> {
         const LAST_ANSWERS: Duration = Duration::from_millis(100);
         let running = self.site.jobs.running();

@@ -1,4 +1,4 @@
-//! Where a page is for its visitors, and whether a request comes from there.
+//! The page's address for its visitors, and the check that a request comes from it.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use super::session::Transport;
 pub(crate) struct Origin(String);
 
 impl Origin {
-    /// Whether cookies can be kept for HTTPS.
+    /// Whether cookies can be restricted to HTTPS.
     pub(crate) fn transport(&self) -> Transport {
         if self.0.starts_with("https:") { Transport::Https } else { Transport::Http }
     }
@@ -32,10 +32,10 @@ impl FromStr for Origin {
     }
 }
 
-/// What browsers say of the page that makes them send a request.
+/// The header in which browsers state the origin of a request.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a request that changes something comes from a page of ours, as far as the browser says. Programs say nothing.
+/// Whether a changing request comes from a page of ours, according to the browser. Programs send no such headers.
 pub(crate) fn is_same(headers: &HeaderMap, own: Option<&Origin>) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
     if text(&SEC_FETCH_SITE).is_some_and(|site| site != b"same-origin" && site != b"none") {
@@ -44,7 +44,7 @@ pub(crate) fn is_same(headers: &HeaderMap, own: Option<&Origin>) -> bool {
     match (text(&ORIGIN), own) {
         (None, _) => true,
         (Some(origin), Some(own)) => origin == own.0.as_bytes(),
-        // Behind a balancer that ends TLS the scheme is another one here.
+        // Behind a balancer that terminates TLS, the scheme differs.
         (Some(origin), None) => {
             let host = [&b"http://"[..], b"https://"].iter().find_map(|scheme| origin.strip_prefix(*scheme));
             host.is_some() && host == text(&HOST)

@@ -1,4 +1,4 @@
-//! What browsers ask.
+//! Routes for browsers.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,11 +15,11 @@ use super::export::{self, Results};
 use super::html::{self, Draft, RowFilter, Work};
 use super::job::Phase;
 use super::problem::{Problem, sentence};
+use super::requester::{Requester, Rights};
 use super::session::Visitor;
-use super::shared_jobs::Asked;
+use super::shared_jobs::ActionOutcome;
 use super::site::Site;
 use super::urls::Urls;
-use super::visitor::{Guest, Rights};
 use crate::http::{self, Access};
 
 type Page = Result<Response, Problem>;
@@ -27,21 +27,21 @@ type Page = Result<Response, Problem>;
 /// How many of the latest jobs are listed.
 const LATEST: usize = 10;
 
-/// Where a visitor wants to go.
+/// The path to go to after the login.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Destination {
     #[serde(default)]
     next: String,
 }
 
-/// A form that only asks for something to be done.
+/// A form that only requests an action.
 #[derive(Debug, Deserialize)]
 pub(super) struct Action {
     #[serde(default)]
     form_token: String,
 }
 
-/// The form that asks for checksums.
+/// The form for checksums.
 #[derive(Debug, Deserialize)]
 pub(super) struct JobForm {
     #[serde(default)]
@@ -61,29 +61,29 @@ pub(super) struct LoginForm {
     next: String,
 }
 
-/// Which rows a visitor wants to see.
+/// The requested selection of rows.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct View {
     #[serde(default)]
     show: String,
 }
 
-/// `GET /`: the form, or the one that asks for the token. It is always there, as load balancers check.
+/// `GET /`: the form, or the login form. It always answers, for the checks of load balancers.
 pub(super) async fn start(
     State(site): State<Arc<Site>>,
     Query(Destination { next }): Query<Destination>,
-    guest: Guest,
+    requester: Requester,
 ) -> Page {
-    match guest.is_admitted() {
-        true => form(&site, guest, StatusCode::OK, &site.example, &[]),
-        false => login_form(&site, guest, StatusCode::OK, None, &next),
+    match requester.is_admitted() {
+        true => form(&site, requester, StatusCode::OK, &site.example, &[]),
+        false => login_form(&site, requester, StatusCode::OK, None, &next),
     }
 }
 
-fn form(site: &Site, mut guest: Guest, status: StatusCode, text: &str, problems: &[String]) -> Page {
-    guest.begin_session(site)?;
-    let token = guest.form_token(site);
-    let mut frame = guest.frame(site, "Checksums of web pages", token.as_deref());
+fn form(site: &Site, mut requester: Requester, status: StatusCode, text: &str, problems: &[String]) -> Page {
+    requester.begin_session(site)?;
+    let token = requester.form_token(site);
+    let mut frame = requester.frame(site, "Checksums of web pages", token.as_deref());
     frame.events = Some("/cluster/events");
     let page = html::start(
         frame,
@@ -92,69 +92,71 @@ fn form(site: &Site, mut guest: Guest, status: StatusCode, text: &str, problems:
         &site.jobs.running(),
         &site.cluster.now(),
     );
-    Ok(guest.keep((status, page).into_response()))
+    Ok(requester.keep((status, page).into_response()))
 }
 
-fn login_form(site: &Site, mut guest: Guest, status: StatusCode, problem: Option<&str>, next: &str) -> Page {
-    guest.begin_session(site)?;
-    let token = guest.form_token(site);
-    let page = html::login(guest.frame(site, "Log in", token.as_deref()), problem, &own_path(next));
-    Ok(guest.keep((status, page).into_response()))
+fn login_form(site: &Site, mut requester: Requester, status: StatusCode, problem: Option<&str>, next: &str) -> Page {
+    requester.begin_session(site)?;
+    let token = requester.form_token(site);
+    let page = html::login(requester.frame(site, "Log in", token.as_deref()), problem, &own_path(next));
+    Ok(requester.keep((status, page).into_response()))
 }
 
 /// `POST /login`.
 pub(super) async fn login(
     State(site): State<Arc<Site>>,
-    mut guest: Guest,
+    mut requester: Requester,
     form: Result<Form<LoginForm>, FormRejection>,
 ) -> Page {
     let Form(LoginForm { form_token, token, next }) = form.map_err(|error| unreadable(&error))?;
-    guest.check_form(&site, &form_token)?;
-    guest.take(&site.logins, "attempts to log in").map_err(|problem| problem.logged("too many attempts to log in"))?;
+    requester.check_form(&site, &form_token)?;
+    requester
+        .take(&site.logins, "attempts to log in")
+        .map_err(|problem| problem.logged("too many attempts to log in"))?;
     let Access::Token(expected) = &site.access else { return Ok(Redirect::to("/").into_response()) };
     if !expected.is(token.trim().as_bytes()) {
         let problem = Some("This is not the token.");
-        let mut page = login_form(&site, guest, StatusCode::FORBIDDEN, problem, &next)?;
+        let mut page = login_form(&site, requester, StatusCode::FORBIDDEN, problem, &next)?;
         page.extensions_mut().insert(http::Refused("a wrong token in the form"));
         return Ok(page);
     }
     let begun = site.sessions.begin(Visitor::Member, SystemTime::now());
     let session = begun.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
-    guest.kept = Some(site.sessions.keep(&session));
-    Ok(guest.keep(Redirect::to(&own_path(&next)).into_response()))
+    requester.kept = Some(site.sessions.keep(&session));
+    Ok(requester.keep(Redirect::to(&own_path(&next)).into_response()))
 }
 
 /// `POST /logout`.
 pub(super) async fn logout(
     State(site): State<Arc<Site>>,
-    guest: Guest,
+    requester: Requester,
     form: Result<Form<Action>, FormRejection>,
 ) -> Page {
     let Form(Action { form_token }) = form.map_err(|error| unreadable(&error))?;
-    guest.check_form(&site, &form_token)?;
+    requester.check_form(&site, &form_token)?;
     let mut response = Redirect::to("/").into_response();
     response.headers_mut().append(SET_COOKIE, site.sessions.forget());
     Ok(response)
 }
 
-/// `POST /jobs`: the answer is there at once, and points to the page of the job.
+/// `POST /jobs`: answers at once with a redirect to the job's page.
 pub(super) async fn begin(
     State(site): State<Arc<Site>>,
-    guest: Guest,
+    requester: Requester,
     form: Result<Form<JobForm>, FormRejection>,
 ) -> Page {
     let Form(JobForm { form_token, urls: text }) = form.map_err(|error| unreadable(&error))?;
-    may_act(&site, &guest, &form_token)?;
-    guest.take(&site.requests, "jobs")?;
+    may_act(&site, &requester, &form_token)?;
+    requester.take(&site.requests, "jobs")?;
     let urls = match Urls::parse(&text) {
         Ok(urls) => urls,
-        Err(error) => return self::form(&site, guest, StatusCode::UNPROCESSABLE_ENTITY, &text, &error.lines()),
+        Err(error) => return self::form(&site, requester, StatusCode::UNPROCESSABLE_ENTITY, &text, &error.lines()),
     };
     match site.begin(urls) {
         Ok(job) => Ok(Redirect::to(&job.head().path()).into_response()),
         Err(error) => {
             let problem = Problem::from(error);
-            self::form(&site, guest, problem.status, &text, &problem.lines)
+            self::form(&site, requester, problem.status, &text, &problem.lines)
         }
     }
 }
@@ -164,35 +166,35 @@ pub(super) async fn job(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
     Query(View { show }): Query<View>,
-    mut guest: Guest,
+    mut requester: Requester,
 ) -> Page {
     let address = JobAddress { node, id };
     let path = address.path();
-    if !guest.is_admitted() {
+    if !requester.is_admitted() {
         return Ok(Redirect::to(&format!("/?next={path}")).into_response());
     }
     let update = site.whole(&address).await?;
-    guest.begin_session(&site)?;
-    let token = guest.form_token(&site);
+    requester.begin_session(&site)?;
+    let token = requester.form_token(&site);
     let title = update.job.summary();
     let events = format!("{path}/events");
-    let mut frame = guest.frame(&site, &title, token.as_deref());
+    let mut frame = requester.frame(&site, &title, token.as_deref());
     frame.events = Some(&events);
     frame.refresh = (update.job.phase == Phase::Running).then_some(2);
     let filter = if show == "failed" { RowFilter::Failed } else { RowFilter::All };
     let page = html::results(frame, &update.job, &update.rows, filter, update.version, &site.cluster.now());
-    Ok(guest.keep(page.into_response()))
+    Ok(requester.keep(page.into_response()))
 }
 
 /// `POST /jobs/NODE/ID/cancel`.
 pub(super) async fn cancel(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
-    guest: Guest,
+    requester: Requester,
     form: Result<Form<Action>, FormRejection>,
 ) -> Page {
     let Form(Action { form_token }) = form.map_err(|error| unreadable(&error))?;
-    may_act(&site, &guest, &form_token)?;
+    may_act(&site, &requester, &form_token)?;
     let address = JobAddress { node, id };
     site.cancel(&address).await?;
     Ok(Redirect::to(&address.path()).into_response())
@@ -202,14 +204,14 @@ pub(super) async fn cancel(
 pub(super) async fn retry(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
-    guest: Guest,
+    requester: Requester,
     form: Result<Form<Action>, FormRejection>,
 ) -> Page {
     let Form(Action { form_token }) = form.map_err(|error| unreadable(&error))?;
-    may_act(&site, &guest, &form_token)?;
-    guest.take(&site.requests, "jobs")?;
+    may_act(&site, &requester, &form_token)?;
+    requester.take(&site.requests, "jobs")?;
     let address = JobAddress { node, id };
-    if let Asked::Refused(why) = site.retry(&address).await? {
+    if let ActionOutcome::Refused(why) = site.retry(&address).await? {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, &sentence(&why)).retry_after(10));
     }
     Ok(Redirect::to(&address.path()).into_response())
@@ -219,9 +221,9 @@ pub(super) async fn retry(
 pub(super) async fn csv(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
-    guest: Guest,
+    requester: Requester,
 ) -> Response {
-    let update = match whole(&site, node, id, &guest).await {
+    let update = match whole(&site, node, id, &requester).await {
         Ok(update) => update,
         Err(problem) => return problem.for_programs(),
     };
@@ -236,41 +238,42 @@ pub(super) async fn csv(
 pub(super) async fn json(
     State(site): State<Arc<Site>>,
     Path((node, id)): Path<(String, String)>,
-    guest: Guest,
+    requester: Requester,
 ) -> Response {
-    match whole(&site, node, id, &guest).await {
+    match whole(&site, node, id, &requester).await {
         Ok(update) => http::json(StatusCode::OK, &Results { job: &update.job, rows: &update.rows }),
         Err(problem) => problem.for_programs(),
     }
 }
 
-async fn whole(site: &Site, node: String, id: String, guest: &Guest) -> Result<super::job::Update, Problem> {
-    admitted(guest)?;
+async fn whole(site: &Site, node: String, id: String, requester: &Requester) -> Result<super::job::Update, Problem> {
+    admitted(requester)?;
     Ok(site.whole(&JobAddress { node, id }).await?)
 }
 
 /// `GET /cluster.json`.
-pub(super) async fn cluster_json(State(site): State<Arc<Site>>, guest: Guest) -> Response {
-    match admitted(&guest) {
+pub(super) async fn cluster_json(State(site): State<Arc<Site>>, requester: Requester) -> Response {
+    match admitted(&requester) {
         Ok(()) => http::json(StatusCode::OK, &*site.cluster.now()),
         Err(problem) => problem.for_programs(),
     }
 }
 
 /// `GET /cluster`.
-pub(super) async fn cluster(State(site): State<Arc<Site>>, guest: Guest) -> Page {
-    if !guest.is_admitted() {
+pub(super) async fn cluster(State(site): State<Arc<Site>>, requester: Requester) -> Page {
+    if !requester.is_admitted() {
         return Ok(Redirect::to("/?next=/cluster").into_response());
     }
-    let token = guest.form_token(&site);
-    let mut frame = guest.frame(&site, "Cluster", token.as_deref());
+    let token = requester.form_token(&site);
+    let mut frame = requester.frame(&site, "Cluster", token.as_deref());
     (frame.events, frame.refresh) = (Some("/cluster/events"), Some(5));
-    Ok(guest.keep(frame.around(&html::cluster(&site.cluster.now(), Work::OfAll(&site.jobs.running()))).into_response()))
+    Ok(requester
+        .keep(frame.around(&html::cluster(&site.cluster.now(), Work::OfAll(&site.jobs.running()))).into_response()))
 }
 
-/// Lets through who may see the page.
-pub(super) fn admitted(guest: &Guest) -> Result<(), Problem> {
-    match guest.is_admitted() {
+/// Admits requesters who may see the page.
+pub(super) fn admitted(requester: &Requester) -> Result<(), Problem> {
+    match requester.is_admitted() {
         true => Ok(()),
         false => Err(Problem::new(
             StatusCode::UNAUTHORIZED,
@@ -279,12 +282,12 @@ pub(super) fn admitted(guest: &Guest) -> Result<(), Problem> {
     }
 }
 
-/// Lets through who may have something done: a program that bears the token, or a form of a session.
-fn may_act(site: &Site, guest: &Guest, form_token: &str) -> Result<(), Problem> {
-    admitted(guest)?;
-    match guest.rights {
+/// Admits requesters who may act: a program with the token, or a form of a session.
+fn may_act(site: &Site, requester: &Requester, form_token: &str) -> Result<(), Problem> {
+    admitted(requester)?;
+    match requester.rights {
         Rights::Program => Ok(()),
-        _ => guest.check_form(site, form_token),
+        _ => requester.check_form(site, form_token),
     }
 }
 
@@ -301,7 +304,7 @@ fn unreadable(error: &FormRejection) -> Problem {
     }
 }
 
-/// A path of this page, so that a link cannot lead a visitor who logs in elsewhere.
+/// A path of this page, so that a link cannot redirect a visitor elsewhere after the login.
 fn own_path(next: &str) -> String {
     let is_own = next.starts_with("/jobs/") || next == "/cluster";
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');

@@ -1,4 +1,4 @@
-//! What is wrong with a request, in words: as a page for people, as JSON for programs.
+//! Errors of requests: as a page for people, as JSON for programs.
 
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
@@ -9,12 +9,12 @@ use super::jobs::JobsError;
 use super::shared_jobs::JobError;
 use crate::http;
 
-/// Why a request is refused or has failed.
+/// Why a request was refused or failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     /// The status.
     pub(crate) status: StatusCode,
-    /// What is wrong, a line each.
+    /// The message, one or more lines.
     pub(crate) lines: Vec<String>,
     retry_after: Option<u64>,
     kind: Option<&'static str>,
@@ -26,22 +26,22 @@ impl Problem {
         Self { status, lines: vec![line.to_owned()], retry_after: None, kind: None }
     }
 
-    /// Makes one of several lines.
+    /// Makes one with several lines.
     pub(crate) fn of_lines(status: StatusCode, lines: Vec<String>) -> Self {
         Self { lines, ..Self::new(status, "") }
     }
 
-    /// Says after how many seconds another attempt makes sense.
+    /// Sets after how many seconds another attempt makes sense.
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// Says what is logged of it.
+    /// Sets the text for the log.
     pub(crate) fn logged(self, kind: &'static str) -> Self {
         Self { kind: Some(kind), ..self }
     }
 
-    /// As JSON.
+    /// The answer for programs.
     pub(crate) fn for_programs(self) -> Response {
         let response = http::error(self.status, &self.lines.join(" "));
         self.with_headers(response)
@@ -69,7 +69,7 @@ impl Problem {
     }
 }
 
-/// As a page.
+/// The answer for browsers.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let frame = Frame { title: self.heading(), ..Frame::default() };
@@ -95,7 +95,7 @@ impl From<JobsError> for Problem {
     }
 }
 
-/// With a capital and a full stop.
+/// Adds a capital letter and a full stop.
 pub(crate) fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     let first: String = characters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How often a client may do something.
+//! Rate limits for clients.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use peerl_proto::admission::Origin;
 
-/// Lets each client address do something so many times at once, and once more after each interval.
+/// Allows each client address a burst, and one more action after each interval.
 #[derive(Debug)]
 pub(crate) struct Rate {
     burst: u32,
@@ -17,23 +17,23 @@ pub(crate) struct Rate {
 
 #[derive(Clone, Copy, Debug)]
 struct Client {
-    /// When it would have done nothing yet.
+    /// When the client's budget is full again.
     fresh_at: Instant,
 }
 
 impl Rate {
-    /// The most clients that are remembered; of more, those that may do most are forgotten.
+    /// The most clients that are tracked; beyond that, those with the largest budget are dropped.
     const CLIENTS: usize = 1024;
 
-    /// So many times at once, and once more after each interval.
+    /// A limit with this burst and interval.
     pub(crate) fn new(burst: u32, every: Duration) -> Self {
         Self { burst, every, clients: Mutex::default() }
     }
 
-    /// Counts one more time.
+    /// Counts an action.
     ///
     /// # Errors
-    /// If the client has to wait, and how long. Then it is not counted.
+    /// How long the client must wait. The action is then not counted.
     pub(crate) fn take(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         let origin = Origin::from(client);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The addresses of a page.
+//! The routes of a page.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use super::site::Site;
 use super::{api, events, pages};
 use crate::http::{Access, AccessError};
 
-/// The most bytes of a form: with 10,000 URLs of 400 bytes it is not full.
+/// The largest form: enough for 10,000 URLs of 400 bytes.
 pub(super) const BODY: usize = 4 << 20;
 
-/// All that a page answers.
+/// All routes of a page.
 pub(crate) fn router(site: Arc<Site>) -> Router {
     let of_programs = Router::new()
         .route("/api/jobs", get(api::list).post(api::begin))
@@ -56,7 +56,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-/// Refuses requests by another name than this host's, where no token is needed; and those that pages of other sites send.
+/// Rejects requests that name another host, if no token is required; and requests from pages of other sites.
 async fn admit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     if matches!(site.access, Access::ThisHost) && site.access.check(request.headers()).is_err() {
         let line = format!("This page is for this machine only: {}.", AccessError::OtherHost);
@@ -71,7 +71,7 @@ async fn admit(State(site): State<Arc<Site>>, request: Request, next: Next) -> R
     next.run(request).await
 }
 
-/// What browsers have to keep to.
+/// Adds the security headers.
 async fn guard(mut response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                           form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -80,7 +80,7 @@ async fn guard(mut response: Response) -> Response {
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
-        // With `no-referrer`, browsers would say `origin: null` when they send a form.
+        // With `no-referrer`, browsers send forms with `origin: null`.
         (REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),

@@ -4,45 +4,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::ChecksumRecord;
 
-/// What is known of one URL, at one of its places.
+/// The state of one URL, at one of its positions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// The place, from 0.
+    /// The position, from 0.
     pub(crate) index: u32,
-    /// The URL as it was given.
+    /// The URL as given.
     pub(crate) url: String,
-    /// How far it is.
+    /// The progress.
     pub(crate) state: RowState,
     /// The sum in lower-case hexadecimal.
     pub sha256: Option<String>,
-    /// What went wrong, in words.
+    /// The error message.
     pub(crate) error: Option<String>,
     /// The HTTP status, if there was an answer.
     pub(crate) status: Option<u16>,
     /// The size of the page.
     pub(crate) bytes: Option<u64>,
-    /// The node that works on it, or did.
+    /// The node that works on it, or has.
     pub(crate) node: Option<String>,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub(crate) ms: Option<u64>,
 }
 
-/// How far a row is.
+/// The progress of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RowState {
-    /// No node has it yet.
+    /// No node has begun it.
     Waiting,
-    /// A node works on it.
+    /// A node is working on it.
     Running,
     /// There is a sum.
     Done,
-    /// There is none.
+    /// There is no sum.
     Failed,
 }
 
 impl RowState {
-    /// The word for it.
+    /// Its name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -54,7 +54,7 @@ impl RowState {
 }
 
 impl Row {
-    /// A row of which nothing is known yet.
+    /// A row that no node has begun.
     pub(crate) fn waiting(index: u32, url: &str) -> Self {
         let url = url.to_owned();
         Self {
@@ -70,7 +70,7 @@ impl Row {
         }
     }
 
-    /// Takes over the outcome.
+    /// Sets the outcome.
     pub(crate) fn fill(&mut self, record: &ChecksumRecord) {
         self.state = if record.error.is_some() { RowState::Failed } else { RowState::Done };
         self.sha256.clone_from(&record.sha256);

@@ -1,5 +1,5 @@
-//! Sessions of visitors: signed, and kept by the visitor's browser alone, so that each web node of a cluster accepts those
-//! of the others.
+//! Sessions of visitors: signed, and stored only in the visitor's browser, so that all web nodes of a cluster accept
+//! them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,21 +9,21 @@ use hyper::header::{HeaderMap, HeaderValue};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-/// Whether cookies are only sent by HTTPS.
+/// Whether cookies are restricted to HTTPS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// They are.
     Https,
-    /// They are sent by HTTP, too.
+    /// They are also sent by HTTP.
     Http,
 }
 
-/// Who has a session.
+/// The owner of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visitor {
-    /// Somebody who has not shown the token.
+    /// A visitor who has not sent the token.
     Anonymous,
-    /// Somebody who has.
+    /// A visitor who has.
     Member,
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct Session {
     nonce: String,
 }
 
-/// What is signed.
+/// The purpose that is signed.
 const SESSION: &[u8] = b"session";
 const FORM: &[u8] = b"form";
 
-/// Signs sessions, and recognizes those that are signed.
+/// Signs sessions, and verifies them.
 #[derive(Clone)]
 pub(crate) struct Sessions {
     key: [u8; 32],
@@ -57,7 +57,7 @@ impl Sessions {
     /// How long a session lasts: a working day.
     pub(crate) const AGE: Duration = Duration::from_secs(12 * 3600);
 
-    /// Sessions of a cluster with this cookie, whose pages have a token with this digest. They end when either changes.
+    /// Sessions of a cluster with this cookie, and of pages with this token digest. They expire when either changes.
     pub(crate) fn new(cookie: &[u8], token: Option<&[u8; 32]>, transport: Transport) -> Self {
         let token = token.map_or(&[][..], |token| &token[..]);
         Self { key: mac(cookie, &[b"peerl web sessions 1", token]), transport }
@@ -73,13 +73,13 @@ impl Sessions {
         Ok(Session { visitor, expires: seconds(now).saturating_add(Self::AGE.as_secs()), nonce: hex(&nonce) })
     }
 
-    /// The session that a request has, if it is one of these and has not ended.
+    /// The valid session of a request, if there is one.
     pub(crate) fn of(&self, headers: &HeaderMap, now: SystemTime) -> Option<Session> {
         let jar = CookieJar::from_headers(headers);
         self.signed(SESSION, jar.get(self.name())?.value(), now)
     }
 
-    /// The session in a text that is signed for this purpose, if it has not ended.
+    /// The session in a text that is signed for this purpose, unless it has expired.
     fn signed(&self, purpose: &[u8], signed: &str, now: SystemTime) -> Option<Session> {
         let (text, signature) = signed.rsplit_once('.')?;
         let is_signed: bool = self.sign(purpose, text).as_bytes().ct_eq(signature.as_bytes()).into();
@@ -95,25 +95,25 @@ impl Sessions {
         Some(Session { visitor, expires, nonce: parts.next()?.to_owned() })
     }
 
-    /// The `set-cookie` header with which a session is kept.
+    /// The `set-cookie` header that stores a session.
     pub(crate) fn keep(&self, session: &Session) -> HeaderValue {
         self.cookie(&self.text_signed(SESSION, session), Self::AGE)
     }
 
-    /// The `set-cookie` header with which a session is forgotten.
+    /// The `set-cookie` header that removes a session.
     pub(crate) fn forget(&self) -> HeaderValue {
         self.cookie("", Duration::ZERO)
     }
 
-    /// What forms of a session bear, and those of other sites cannot.
+    /// The token in the forms of a session; other sites cannot know it.
     pub(crate) fn form_token(&self, session: &Session) -> String {
         self.text_signed(FORM, session)
     }
 
-    /// Whether a form is one of this session.
+    /// Whether a form belongs to this session.
     ///
-    /// All anonymous sessions of a browser count as one: when it opens several pages at once, each begins one, of which the
-    /// browser keeps the last.
+    /// All anonymous sessions of a browser count as one: a browser that opens several pages at once gets a session
+    /// for each, and keeps the last one.
     pub(crate) fn is_form_token(&self, session: &Session, token: &str, now: SystemTime) -> bool {
         let both_anonymous = |of: &Session| of.visitor == session.visitor && of.visitor == Visitor::Anonymous;
         self.signed(FORM, token, now).is_some_and(|of| of == *session || both_anonymous(&of))
@@ -129,7 +129,7 @@ impl Sessions {
         hex(&mac(&self.key, &[purpose, b"\0", text.as_bytes()]))
     }
 
-    /// With the prefix, no other host of the domain can set it.
+    /// The prefix keeps other hosts of the domain from setting it.
     fn name(&self) -> &'static str {
         match self.transport {
             Transport::Https => "__Host-peerl",
@@ -141,7 +141,7 @@ impl Sessions {
         let (name, age) = (self.name(), age.as_secs());
         let secure = if self.transport == Transport::Https { "; Secure" } else { "" };
         let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
-        // All of it is ASCII.
+        // The text is ASCII.
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
@@ -157,7 +157,7 @@ impl Session {
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // Keys of any length are possible.
+    // Any key length is valid.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     parts.iter().for_each(|part| mac.update(part));
     mac.finalize().into_bytes().into()

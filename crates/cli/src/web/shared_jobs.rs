@@ -1,4 +1,4 @@
-//! Jobs of any web node of the cluster: a visitor may come to another one than that which runs the job.
+//! Jobs of all web nodes of the cluster: a visitor may reach another node than the one that runs the job.
 
 use std::future::IntoFuture;
 use std::sync::{Arc, Weak};
@@ -17,20 +17,20 @@ use crate::explain;
 
 const MODULE: &str = "peerl_web";
 
-/// How long another web node may take to answer.
+/// The time-out of another web node's answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How many rows are told at once.
+/// How many rows are transferred at once.
 pub(crate) const ROWS: usize = 500;
 
 /// Why a job cannot be shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JobError {
     /// The node does not have it.
-    #[error("there is no such job: it may have ended more than a day ago, or its node may have been started anew")]
+    #[error("there is no such job: it may have ended more than a day ago, or its node may have been restarted")]
     Unknown,
-    /// The node is none of the cluster.
-    #[error("there is no node {0} in this cluster now, so that nothing is known of its jobs")]
+    /// The node is not in the cluster.
+    #[error("there is no node {0} in this cluster now, so its jobs are unknown")]
     UnknownNode(String),
     /// The node does not answer.
     #[error("the job is kept by {node}, which does not tell of it: {why}")]
@@ -42,20 +42,20 @@ pub(crate) enum JobError {
     },
 }
 
-/// What has become of a request.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Asked {
-    /// It was done, or there was nothing to do.
+pub(crate) enum ActionOutcome {
+    /// It was done, or nothing was to do.
     Done,
     /// There is no such job.
     Unknown,
-    /// It is refused, for this reason.
+    /// It was refused, for this reason.
     Refused(String),
 }
 
-/// Lets the other nodes of the cluster see the jobs of this one, and act on them: `peerl_web:job(Id, Version)`,
-/// `peerl_web:cancel(Id)` and `peerl_web:retry(Id)`.
+/// Exports the jobs of this node to other nodes of the cluster: `peerl_web:job(Id, Version)`, `peerl_web:cancel(Id)`
+/// and `peerl_web:retry(Id)`.
 ///
 /// # Errors
 /// Never; the names are atoms.
@@ -83,7 +83,7 @@ fn running(site: &Weak<Site>) -> Result<Arc<Site>, Exception> {
 }
 
 impl Site {
-    /// The job, if this node runs it.
+    /// The job, if it is at this node.
     pub(crate) fn own(&self, address: &JobAddress) -> Option<Arc<Job>> {
         let is_own = address.node == self.name;
         is_own.then(|| self.jobs.get(&address.id)).flatten()
@@ -113,26 +113,26 @@ impl Site {
             whole.rows.extend(rows);
             (whole.job, whole.version, whole.more) = (job, version, more);
         }
-        // A row that has changed meanwhile is there twice; its latest state is the last one.
+        // A row that has changed in the meantime occurs twice; the last one is current.
         whole.rows.reverse();
         whole.rows.sort_by_key(|row| row.index);
         whole.rows.dedup_by_key(|row| row.index);
         Ok(whole)
     }
 
-    /// Gives up what is not done of a job.
+    /// Cancels the unfinished rows of a job.
     ///
     /// # Errors
     /// If there is no such job, or its node does not answer.
-    pub(crate) async fn cancel(&self, address: &JobAddress) -> Result<Asked, JobError> {
+    pub(crate) async fn cancel(&self, address: &JobAddress) -> Result<ActionOutcome, JobError> {
         self.act(address, "cancel", Self::cancel_own).await
     }
 
-    /// Lets the nodes try again what has failed of a job.
+    /// Repeats the failed rows of a job.
     ///
     /// # Errors
     /// If there is no such job, or its node does not answer.
-    pub(crate) async fn retry(&self, address: &JobAddress) -> Result<Asked, JobError> {
+    pub(crate) async fn retry(&self, address: &JobAddress) -> Result<ActionOutcome, JobError> {
         self.act(address, "retry", Self::retry_own).await
     }
 
@@ -140,38 +140,38 @@ impl Site {
         &self,
         address: &JobAddress,
         function: &'static str,
-        own: fn(&Self, &str) -> Asked,
-    ) -> Result<Asked, JobError> {
+        own: fn(&Self, &str) -> ActionOutcome,
+    ) -> Result<ActionOutcome, JobError> {
         let asked = match address.node == self.name {
             true => own(self, &address.id),
             false => self.ask(address, function, Vec::new()).await?,
         };
-        if asked == Asked::Unknown { Err(JobError::Unknown) } else { Ok(asked) }
+        if asked == ActionOutcome::Unknown { Err(JobError::Unknown) } else { Ok(asked) }
     }
 
-    fn cancel_own(&self, id: &str) -> Asked {
+    fn cancel_own(&self, id: &str) -> ActionOutcome {
         match self.jobs.get(id) {
             Some(job) => {
                 job.cancel();
-                Asked::Done
+                ActionOutcome::Done
             }
-            None => Asked::Unknown,
+            None => ActionOutcome::Unknown,
         }
     }
 
-    fn retry_own(&self, id: &str) -> Asked {
-        let Some(job) = self.jobs.get(id) else { return Asked::Unknown };
+    fn retry_own(&self, id: &str) -> ActionOutcome {
+        let Some(job) = self.jobs.get(id) else { return ActionOutcome::Unknown };
         match self.jobs.retry(&job) {
             Ok(true) => {
                 self.start(&job);
-                Asked::Done
+                ActionOutcome::Done
             }
-            Ok(false) => Asked::Done,
-            Err(error) => Asked::Refused(error.to_string()),
+            Ok(false) => ActionOutcome::Done,
+            Err(error) => ActionOutcome::Refused(error.to_string()),
         }
     }
 
-    /// Asks the node of a job. Only nodes that are known are called: a visitor chooses the name.
+    /// Calls the node of a job. Only known nodes are called, because a visitor chooses the name.
     async fn ask<T: DeserializeOwned + Send + 'static>(
         &self,
         address: &JobAddress,

@@ -1,4 +1,4 @@
-//! What the routes of a page share: the node, its jobs, the cluster, and who may do what.
+//! The state that the routes of a page share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::origin::Origin;
 use super::rate::Rate;
 use super::session::Sessions;
 use super::urls::Urls;
-use super::work::{self, Pace};
+use super::work::{self, FetchOptions};
 use super::workers::Workers;
 use crate::http::Access;
 
@@ -26,55 +26,55 @@ pub(crate) struct Site {
     pub(crate) name: String,
     /// The jobs that it runs, or has run.
     pub(crate) jobs: Jobs,
-    /// Who does the work.
+    /// The nodes that take checksums.
     pub(crate) workers: Workers,
     /// The cluster.
     pub(crate) cluster: ClusterView,
     /// How pages are fetched.
-    pub(crate) pace: Pace,
-    /// Who may ask.
+    pub(crate) fetch_options: FetchOptions,
+    /// Access control.
     pub(crate) access: Access,
-    /// What visitors are recognized by.
+    /// The sessions of visitors.
     pub(crate) sessions: Sessions,
-    /// Where the page is for visitors, if that is given.
+    /// The page's address for visitors, if given.
     pub(crate) origin: Option<Origin>,
-    /// What the form holds at first.
+    /// The initial content of the form.
     pub(crate) example: String,
-    /// How often tokens may be tried.
+    /// The rate limit of login attempts.
     pub(crate) logins: Rate,
-    /// How often jobs may be asked for.
+    /// The rate limit of jobs.
     pub(crate) requests: Rate,
-    /// The streams of events that may go on at a time.
+    /// The permits for event streams.
     pub(crate) streams: Arc<Semaphore>,
 }
 
 impl Site {
-    /// The most streams of events at a time.
+    /// The most simultaneous event streams.
     pub(crate) const STREAMS: usize = 512;
 
-    /// How often a client may try tokens: ten times at once, and ten times a minute.
+    /// The rate of login attempts per client: ten at once, and ten per minute.
     pub(crate) fn login_rate() -> Rate {
         Rate::new(10, Duration::from_secs(6))
     }
 
-    /// How often a client may ask for jobs: thirty times at once, and thirty times a minute. All that are behind one load
-    /// balancer are one client.
+    /// The rate of jobs per client: thirty at once, and thirty per minute. All clients behind a load balancer count
+    /// as one.
     pub(crate) fn request_rate() -> Rate {
         Rate::new(30, Duration::from_secs(2))
     }
 
-    /// Makes a job, and starts the work.
+    /// Creates a job and starts it.
     ///
     /// # Errors
-    /// If no more jobs may run.
+    /// If the most jobs are running.
     pub(crate) fn begin(&self, urls: Urls) -> Result<Arc<Job>, JobsError> {
         let job = self.jobs.add(urls)?;
         self.start(&job);
         Ok(job)
     }
 
-    /// Starts the work on the rows of a job that wait.
+    /// Starts work on the rows of a job that no node has begun.
     pub(crate) fn start(&self, job: &Arc<Job>) {
-        work::start(job, &self.node, &self.workers, self.pace);
+        work::start(job, &self.node, &self.workers, self.fetch_options);
     }
 }

@@ -1,4 +1,4 @@
-//! The URLs of a job, as a visitor writes them.
+//! The URLs of a job, as entered by a visitor.
 
 use std::collections::HashMap;
 
@@ -10,60 +10,60 @@ pub(crate) const MAX_URLS: usize = 10_000;
 /// The longest URL, in bytes.
 pub(crate) const MAX_URL: usize = 4096;
 
-/// How many bad lines are told.
+/// How many invalid lines are reported.
 const TOLD: usize = 10;
 
-/// The URLs of a job: each once, and where each is wanted.
+/// The URLs of a job, without repetition, and their positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Urls {
     /// The URLs without repetition, in the order of their first places.
     pub(crate) unique: Vec<String>,
-    /// For each place, which of them is wanted there.
+    /// For each position, the index of its URL.
     pub(crate) places: Vec<u32>,
 }
 
-/// Why a text is no list of URLs.
+/// Why a text is not a list of URLs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum UrlsError {
-    /// There is none.
+    /// There are no URLs.
     Empty,
     /// There are too many.
     TooMany {
-        /// How many there are.
+        /// Their number.
         count: usize,
     },
-    /// Some are none.
+    /// Some are invalid.
     Bad {
-        /// The first of them.
+        /// The first invalid ones.
         first: Vec<BadLine>,
         /// How many more there are.
         more: usize,
     },
 }
 
-/// Something that is not a URL.
+/// An invalid URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
-    /// The number of its line, from 1.
+    /// The line number, from 1.
     pub(crate) number: usize,
-    /// The beginning of what is there.
+    /// The beginning of the text.
     pub(crate) text: String,
-    /// What is wrong with it.
+    /// The reason.
     pub(crate) problem: &'static str,
 }
 
 impl Urls {
-    /// Reads URLs that are separated by commas and line ends. White space around them does not count, nor do empty ones.
+    /// Parses URLs separated by commas and line ends. White space around them and empty entries are ignored.
     ///
     /// # Errors
-    /// If there is none, there are more than [`MAX_URLS`], or one of them cannot be fetched by HTTP.
+    /// If there are none or more than [`MAX_URLS`], or one of them is not an HTTP or HTTPS URL.
     pub(crate) fn parse(text: &str) -> Result<Self, UrlsError> {
         let lines = text.lines().enumerate();
         let pieces = lines.flat_map(|(index, line)| line.split(',').map(move |piece| (index + 1, piece)));
         Self::of(pieces)
     }
 
-    /// Takes URLs one by one; the number of each is its place from 1 on.
+    /// Takes URLs one by one; errors count them from 1.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -103,7 +103,7 @@ impl Urls {
         }
     }
 
-    /// How many places there are.
+    /// The number of positions.
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -118,16 +118,16 @@ fn problem(text: &str) -> Option<&'static str> {
         Ok(url) if !url.has_host() => Some("names no host"),
         Ok(_) => None,
         Err(_) if !text.contains("://") => Some("begins with neither http:// nor https://"),
-        Err(_) => Some("is no web address"),
+        Err(_) => Some("is not a web address"),
     }
 }
 
 impl UrlsError {
-    /// In words, a line each.
+    /// The message, one or more lines.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Empty => {
-                vec!["There is no web address yet: write one a line, or separate them with commas.".to_owned()]
+                vec!["There are no web addresses yet: write one per line, or separate them with commas.".to_owned()]
             }
             Self::TooMany { count } => {
                 vec![format!(
@@ -178,7 +178,7 @@ mod tests {
         let list = |count: usize| (0..count).map(|number| format!("http://a/{number}\n")).collect::<String>();
         assert_eq!(Urls::parse(&list(MAX_URLS)).unwrap().len(), MAX_URLS);
         assert_eq!(Urls::parse(&list(MAX_URLS + 1)), Err(UrlsError::TooMany { count: MAX_URLS + 1 }));
-        // Those asked once count, too: each has a row.
+        // Repeated URLs count, too: each has a row.
         assert_eq!(Urls::parse(&"http://a/,".repeat(MAX_URLS + 1)), Err(UrlsError::TooMany { count: MAX_URLS + 1 }));
     }
 }

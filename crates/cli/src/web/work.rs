@@ -1,4 +1,4 @@
-//! Doing the work of a job.
+//! Executes a job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,43 +15,43 @@ use crate::checksum::ChecksumRecord;
 use crate::item_error::ItemError;
 use crate::items::Item;
 
-/// How the pages of jobs are fetched.
+/// The options for fetching the pages of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct FetchOptions {
     /// How many pages of a job a node works on at a time.
     pub(crate) concurrency: usize,
-    /// The time that a page may take.
+    /// The time-out of a page.
     pub(crate) timeout: Duration,
     /// How often a page is given to another node after its node has died.
     pub(crate) retries: u32,
 }
 
-/// How much longer than the fetch the call of it may take.
+/// How much longer the call may take than the fetch.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long a job waits while there is no worker: a cluster that is started anew is back by then.
+/// How long a job waits while there is no worker: enough for a restart of the cluster.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts the work on the rows of a job that wait.
-pub(crate) fn start(job: &Arc<Job>, node: &Node, workers: &Workers, pace: Pace) {
-    let task = tokio::spawn(run(job.clone(), node.clone(), workers.clone(), pace));
+/// Starts work on the rows of a job that no node has begun.
+pub(crate) fn start(job: &Arc<Job>, node: &Node, workers: &Workers, fetch_options: FetchOptions) {
+    let task = tokio::spawn(run(job.clone(), node.clone(), workers.clone(), fetch_options));
     job.started(task.abort_handle());
 }
 
-async fn run(job: Arc<Job>, node: Node, workers: Workers, pace: Pace) {
+async fn run(job: Arc<Job>, node: Node, workers: Workers, fetch_options: FetchOptions) {
     let (given, able) = (job.clone(), workers.able());
     let mut answers = Box::pin(
         node.pmap_by_node(
             able,
             move |node, (index, url): &(u32, String)| {
                 given.begin(*index, node.as_str());
-                workers.call(node, url, pace.timeout)
+                workers.call(node, url, fetch_options.timeout)
             },
             stream::iter(job.waiting()),
         )
-        .window(pace.concurrency)
-        .retries(pace.retries)
-        .timeout(pace.timeout + GRACE)
+        .window(fetch_options.concurrency)
+        .retries(fetch_options.retries)
+        .timeout(fetch_options.timeout + GRACE)
         .patience(PATIENCE)
         .as_completed()
         .run::<Term>(),

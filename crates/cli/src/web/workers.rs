@@ -1,4 +1,4 @@
-//! The nodes that take checksums, and by which function.
+//! The nodes that take checksums, and their functions.
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -16,32 +16,33 @@ const CHECKSUM: Atom = Atom::from_static("checksum");
 const CONTROLLER: &str = "Elixir.ClusterScrape.PageController";
 const FETCH: Atom = Atom::from_static("fetch");
 
-/// How long a node may take to say what it serves.
+/// The time-out of a node's answer about its functions.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Which pages visitors may have fetched.
+/// The pages that visitors may have fetched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum FetchScope {
     /// All: the visitors are on this machine.
     #[default]
     Anywhere,
-    /// Those of public addresses, and of these networks: others could learn of networks that only the workers see.
+    /// Those at public addresses, and in these networks: visitors must not explore networks that only the workers
+    /// reach.
     Public {
         /// The networks.
         allow: Vec<IpNet>,
     },
 }
 
-/// Whether nodes of Erlang's virtual machine take part, which fetch what they are told to.
+/// Whether BEAM nodes take part, which fetch any page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BeamNodes {
     /// They do, if they have the function `ClusterScrape.PageController.fetch/1`.
     Used,
-    /// They are left out.
+    /// They do not.
     LeftOut,
 }
 
-/// What a node takes checksums with.
+/// The function by which a node takes checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     /// `peerl_page:checksum/2`.
@@ -50,7 +51,7 @@ pub(crate) enum Service {
     Fetch,
 }
 
-/// What a node does for jobs.
+/// The role of a node for jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WorkerRole {
     /// It takes checksums.
@@ -66,7 +67,7 @@ impl Serialize for WorkerRole {
 }
 
 impl WorkerRole {
-    /// In words.
+    /// The role in words.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Takes(_) => "takes checksums".to_owned(),
@@ -78,16 +79,16 @@ impl WorkerRole {
 /// The nodes that take checksums, as they come and go.
 #[derive(Clone, Debug)]
 pub(crate) struct Workers {
-    reach: Reach,
+    scope: FetchScope,
     beam: BeamNodes,
     roles: Arc<Mutex<BTreeMap<NodeName, WorkerRole>>>,
     able: watch::Sender<Vec<NodeName>>,
 }
 
 impl Workers {
-    /// Nobody yet.
-    pub(crate) fn new(reach: Reach, beam: BeamNodes) -> Self {
-        Self { reach, beam, roles: Arc::default(), able: watch::Sender::default() }
+    /// No nodes yet.
+    pub(crate) fn new(scope: FetchScope, beam: BeamNodes) -> Self {
+        Self { scope, beam, roles: Arc::default(), able: watch::Sender::default() }
     }
 
     /// The nodes that take checksums now.
@@ -95,12 +96,12 @@ impl Workers {
         self.able.subscribe()
     }
 
-    /// What a node does, if that is known.
+    /// The role of a node, if known.
     pub(crate) fn role(&self, node: &NodeName) -> Option<WorkerRole> {
         self.lock().get(node).cloned()
     }
 
-    /// Asks a node what it serves, and takes it in if that is of use. Nothing changes if it does not answer.
+    /// Queries a node's functions, and adds it if it can take checksums. Without an answer, nothing changes.
     pub(crate) async fn ask(&self, node: &Node, peer: &NodeName) {
         let role = match self.find_out(node, peer).await {
             Ok(role) => role,
@@ -119,7 +120,7 @@ impl Workers {
         self.publish();
     }
 
-    /// A node is no longer one of the cluster.
+    /// Removes a node that is no longer in the cluster.
     pub(crate) fn forget(&self, peer: &NodeName) {
         if self.lock().remove(peer).is_some() {
             self.publish();
@@ -138,7 +139,7 @@ impl Workers {
     fn options(&self, timeout: Duration) -> Term {
         let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let mut options = vec![(Term::atom("timeout"), Term::from(milliseconds))];
-        if let Reach::Public { allow } = &self.reach {
+        if let FetchScope::Public { allow } = &self.scope {
             let allow = allow.iter().map(|network| Term::from(network.to_string()));
             options.push((Term::atom("addresses"), Term::atom("public")));
             options.push((Term::atom("allow"), Term::list(allow)));
@@ -148,9 +149,9 @@ impl Workers {
 
     async fn find_out(&self, node: &Node, peer: &NodeName) -> Result<WorkerRole, CallError> {
         if self.serves_checksums(node, peer).await? {
-            return match self.reach {
-                Reach::Public { .. } => self.keeps_the_rule(node, peer).await,
-                Reach::Anywhere => Ok(WorkerRole::Takes(Service::Checksum)),
+            return match self.scope {
+                FetchScope::Public { .. } => self.keeps_the_rule(node, peer).await,
+                FetchScope::Anywhere => Ok(WorkerRole::Takes(Service::Checksum)),
             };
         }
         Ok(match (serves_fetch(node, peer).await?, self.beam) {
@@ -175,7 +176,7 @@ impl Workers {
         }
     }
 
-    /// Older workers do not know the option, and would fetch from any address without it.
+    /// Older workers ignore the option, and would fetch from any address.
     async fn keeps_the_rule(&self, node: &Node, peer: &NodeName) -> Result<WorkerRole, CallError> {
         let nothing = Mfa::with_terms(PAGE, CHECKSUM, vec![Term::from(""), self.options(Duration::from_secs(1))]);
         match node.call::<Term>(peer, nothing).timeout(ANSWER).into_future().await {
@@ -228,7 +229,7 @@ async fn serves_fetch(node: &Node, peer: &NodeName) -> Result<bool, CallError> {
     Ok(answered(exported)?.is_some_and(|value| value.is_atom("true")))
 }
 
-/// What a node says when a page's outcome is only an atom, as `fetch/1` gives them.
+/// The message for an outcome that is only an atom, as from `fetch/1`.
 pub(crate) fn words_of(error: &str) -> Option<&'static str> {
     Some(match error {
         "nxdomain" => "the host has no address",
@@ -237,7 +238,7 @@ pub(crate) fn words_of(error: &str) -> Option<&'static str> {
         "ehostunreach" => "the host cannot be reached",
         "enetunreach" => "the network cannot be reached",
         "etimedout" | "timeout" => "no answer in time",
-        "Other failure" => "the answer was neither a page nor that there is none",
+        "Other failure" => "the status was neither 200 nor 404",
         _ => return None,
     })
 }

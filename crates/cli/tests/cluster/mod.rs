@@ -1,4 +1,4 @@
-//! A cluster of one's own for a test of the command line: an EPMD, a home directory, a cookie, and pages to fetch.
+//! A separate cluster for a test of the command line: an EPMD, a home directory, a cookie, and pages to fetch.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use peerl_test_support::{COOKIE, Epmd, ProcessGuard, peerl_command, unique_name};
 use tempfile::TempDir;
 
-/// Long, since the machine may be busy with other tests.
+/// Long, because the machine may be busy with other tests.
 pub(crate) const A_WHILE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Cluster {
@@ -42,7 +42,7 @@ impl Cluster {
         run(self.command(arguments))
     }
 
-    /// Runs with this on the standard input.
+    /// Runs with this standard input.
     pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut command = assert_cmd::Command::from_std(self.command(arguments));
         ended(command.write_stdin(input).timeout(A_WHILE).output().unwrap())
@@ -91,14 +91,14 @@ fn ended(output: Output) -> Ran {
 }
 
 impl Ran {
-    /// The output, if all went well.
+    /// The output of a successful command.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
-    /// The one line that tells of the failure.
+    /// The single line of a failed command.
     #[track_caller]
     pub(crate) fn failure(self, code: i32) -> String {
         assert_eq!(self.code, code, "{self:?}");
@@ -127,8 +127,8 @@ pub(crate) fn wait_for_records(path: &Path, count: usize) {
     }
 }
 
-/// Pages that count how often each was asked for: `/MILLISECONDS/NAME` answers with NAME after that time. Other
-/// paths misbehave in the way that they say.
+/// Pages that count their requests: `/MILLISECONDS/NAME` answers with NAME after that time. Other paths misbehave as
+/// they say.
 #[derive(Clone)]
 pub(crate) struct Pages {
     address: SocketAddr,

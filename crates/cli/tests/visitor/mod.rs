@@ -1,4 +1,4 @@
-//! A visitor of a page: a browser without script, as far as the page can tell.
+//! A visitor of a page: a browser without script, as seen by the page.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -19,7 +19,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// A page at a free port of the loopback, for these workers.
+    /// A page at a free port of the loopback address, with these workers.
     pub(crate) fn of(cluster: &Cluster, workers: &[&str], more: &[&str]) -> Self {
         let nodes = workers.iter().flat_map(|worker| ["--node", *worker]);
         let arguments: Vec<&str> =
@@ -60,7 +60,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// What the forms of this page bear.
+    /// The form token of this page.
     #[track_caller]
     pub(crate) fn form_token(&self) -> String {
         let (_, rest) = self.body.split_once("name=\"form_token\" value=\"").unwrap_or_else(|| panic!("{self:?}"));
@@ -68,7 +68,7 @@ impl Answer {
     }
 }
 
-/// Somebody who keeps the page's cookies.
+/// A client that keeps the page's cookies.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     client: Client,
@@ -84,7 +84,7 @@ impl Visitor {
         Self { client, url: url.to_owned(), cookie: None }
     }
 
-    /// The same at another web node.
+    /// The same client at another web node.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }
     }
@@ -133,14 +133,14 @@ impl Visitor {
         request.header("content-type", "application/x-www-form-urlencoded")
     }
 
-    /// Fills in the form; gives the path of the job's page.
+    /// Submits the form; returns the path of the job's page.
     pub(crate) async fn take(&mut self, urls: &str) -> String {
         let token = self.get("/").await.is(200).form_token();
         let answer = self.post("/jobs", &[("form_token", &token), ("urls", urls)]).await.is(303);
         answer.header("location").to_owned()
     }
 
-    /// What the page of a job has as JSON, once the job has ended.
+    /// The JSON results of a job, once it has ended.
     pub(crate) async fn ended(&mut self, job: &str) -> Value {
         let end = Instant::now() + 2 * A_WHILE;
         loop {
@@ -153,7 +153,7 @@ impl Visitor {
         }
     }
 
-    /// Waits until a page says this.
+    /// Waits until a page contains this text.
     pub(crate) async fn wait_for(&mut self, path: &str, text: &str) {
         let end = Instant::now() + A_WHILE;
         loop {
@@ -166,7 +166,7 @@ impl Visitor {
         }
     }
 
-    /// Waits until so many nodes take checksums.
+    /// Waits until this number of nodes take checksums.
     pub(crate) async fn workers(&mut self, count: usize) {
         let end = Instant::now() + A_WHILE;
         loop {
@@ -195,7 +195,7 @@ pub(crate) struct Events {
     text: String,
 }
 
-/// One of them.
+/// An event of a stream.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) kind: String,

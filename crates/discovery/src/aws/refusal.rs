@@ -27,7 +27,7 @@ where
             }
         }
         SdkError::ResponseError(_) => malformed(action, causes(&error)),
-        SdkError::TimeoutError(_) => StrategyError::Unreachable { action, message: "it takes too long".to_owned() },
+        SdkError::TimeoutError(_) => StrategyError::Unreachable { action, message: "the time-out elapsed".to_owned() },
         SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
             StrategyError::Unreachable { action, message: innermost(&error) }
         }

@@ -75,7 +75,7 @@ impl TaskMetadata {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, StrategyError> {
         let wrong = |message: String| StrategyError::TaskMetadata { message };
         let Some(base) = &self.uri else {
-            return Err(wrong("ECS_CONTAINER_METADATA_URI_V4 is not set, so this is no container of ECS".to_owned()));
+            return Err(wrong("ECS_CONTAINER_METADATA_URI_V4 is not set, so this is not an ECS container".to_owned()));
         };
         let uri = format!("{}{path}", base.trim_end_matches('/'));
         let mut attempt = 1;

@@ -84,7 +84,7 @@ pub trait Server: Sized + Send + 'static {
         _request: Self::Cast,
         context: &mut Context,
     ) -> impl Future<Output = Result<(), Stop>> + Send {
-        tracing::warn!(server = ?context.pid(), "dropped a cast: this server takes none");
+        tracing::warn!(server = ?context.pid(), "dropped a cast: this server handles none");
         async { Ok(()) }
     }
 

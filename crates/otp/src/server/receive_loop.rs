@@ -153,7 +153,7 @@ impl<S: Server> State<S> {
             Received::Cast(request) => match read(&request) {
                 Ok(request) => guarded(self.server.handle_cast(request, &mut self.context)).await,
                 Err(error) => {
-                    tracing::warn!(server = ?self.context.pid(), %error, "dropped a cast that this server does not know");
+                    tracing::warn!(server = ?self.context.pid(), %error, "dropped a cast of another type than this server's");
                     Ok(())
                 }
             },

@@ -97,7 +97,7 @@ pub enum RequestError {
         request: &'static str,
     },
     /// The first byte of the body is not a known tag.
-    #[error("{tag} is no EPMD request")]
+    #[error("{tag} is not an EPMD request")]
     UnknownRequest {
         /// The byte.
         tag: u8,

@@ -9,7 +9,7 @@ pub enum ResponseError {
         request: &'static str,
     },
     /// The answer does not start with EPMD's port.
-    #[error("the answer to {request} starts with {number}, which is no port")]
+    #[error("the answer to {request} starts with {number}, which is not a port")]
     NoPort {
         /// The request's name in Erlang's documentation.
         request: &'static str,

@@ -77,7 +77,7 @@ impl ExpectStatus {
 
     /// The error for a connection that the peer closed in this state.
     pub fn closed(self) -> HandshakeError {
-        HandshakeError::Closed { probably: "it is no Erlang node, or it is shutting down" }
+        HandshakeError::Closed { probably: "it is not an Erlang node, or it is shutting down" }
     }
 
     fn proceed(self) -> ExpectChallenge {

@@ -6,7 +6,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::admin::NodeLists;
 
-/// Something to administer whose state the test decides.
+/// A subject whose state the test sets.
 #[derive(Default)]
 struct Fake {
     problem: Option<&'static str>,
@@ -77,7 +77,7 @@ async fn connect_takes_one_node_as_json() {
     }
     let long = format!(r#"{{"node": "{}@h"}}"#, "x".repeat(REQUEST.body));
     assert_eq!(connect(&long).await.0, 413);
-    // What a form or a script of a web page can send unasked.
+    // The types that a form or script of a web page can send without a preflight request.
     for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
         let (status, _) = ask(&router, "POST", "/connect", &[("content-type", kind)], r#"{"node": "a@h"}"#).await;
         assert_eq!(status, 415, "{kind}");

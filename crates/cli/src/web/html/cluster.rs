@@ -1,19 +1,19 @@
-//! The cluster beside a job.
+//! The cluster, next to a job.
 
 use maud::{Markup, html};
 
 use super::{node_name, time};
-use crate::web::cluster::{Cluster, Neighbour};
+use crate::web::cluster::{Cluster, ClusterNode};
 use crate::web::job::{JobHead, Share};
 use crate::web::matrix::matrix;
 use crate::web::workers::WorkerRole;
 
-/// Of which work it is told what the nodes do.
+/// The jobs whose work is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work<'a> {
-    /// Of this job.
+    /// This job.
     Of(&'a JobHead),
-    /// Of all jobs that run at this web node.
+    /// All running jobs of this web node.
     OfAll(&'a [JobHead]),
 }
 
@@ -37,7 +37,7 @@ impl Work<'_> {
     }
 }
 
-/// The nodes, what they do, and who sees whom.
+/// The nodes, their work and their connections.
 pub(crate) fn cluster(cluster: &Cluster, work: Work<'_>) -> Markup {
     let state = match () {
         () if cluster.nodes.is_empty() => "empty",
@@ -94,7 +94,7 @@ fn nodes(cluster: &Cluster, work: Work<'_>) -> Markup {
     }
 }
 
-fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Markup {
+fn line(number: usize, node: &ClusterNode, is_this: bool, work: Work<'_>) -> Markup {
     let share = work.share(&node.name);
     let note = match (&node.error, &node.role) {
         (Some(error), _) => Some(error.clone()),
@@ -107,7 +107,7 @@ fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Marku
             th scope="row" {
                 span .name { (node_name(&node.name)) }
                 span .note {
-                    (nature(node))
+                    (profile(node))
                     @match (node.connected_since_ms, &node.error) {
                         (_, Some(_)) => ", reconnecting",
                         (Some(since), None) => { ", since " (time(since)) },
@@ -123,8 +123,8 @@ fn line(number: usize, node: &Neighbour, is_this: bool, work: Work<'_>) -> Marku
     }
 }
 
-/// What a node is, in a few words.
-fn nature(node: &Neighbour) -> String {
+/// A short description of a node.
+fn profile(node: &ClusterNode) -> String {
     let kind = match node.kind {
         None => return "of unknown kind".to_owned(),
         Some("beam") => "BEAM",

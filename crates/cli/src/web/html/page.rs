@@ -1,4 +1,4 @@
-//! What all pages have around them.
+//! The frame of all pages.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -11,18 +11,18 @@ pub(crate) struct Frame<'a> {
     pub(crate) title: &'a str,
     /// The node that serves the page.
     pub(crate) node: &'a str,
-    /// What forms of the session bear; none if there is no session.
+    /// The form token of the session, if there is one.
     pub(crate) form_token: Option<&'a str>,
     /// Whether the visitor can log out.
     pub(crate) can_log_out: bool,
-    /// Where the page's events are.
+    /// The address of the page's event stream.
     pub(crate) events: Option<&'a str>,
-    /// After how many seconds a browser without script loads the page anew.
+    /// After how many seconds a browser without script reloads the page.
     pub(crate) refresh: Option<u32>,
 }
 
 impl Frame<'_> {
-    /// The page with this in the middle.
+    /// The page with this content.
     pub(crate) fn around(&self, content: &Markup) -> Markup {
         html! {
             (DOCTYPE)
@@ -59,7 +59,7 @@ impl Frame<'_> {
     }
 }
 
-/// The form that asks for the token.
+/// The login form.
 pub(crate) fn login(frame: Frame<'_>, problem: Option<&str>, next: &str) -> Markup {
     frame.around(&html! {
         section .card.narrow {
@@ -78,7 +78,7 @@ pub(crate) fn login(frame: Frame<'_>, problem: Option<&str>, next: &str) -> Mark
     })
 }
 
-/// A page that says something.
+/// A page with a message.
 pub(crate) fn message(frame: Frame<'_>, heading: &str, lines: &[String]) -> Markup {
     frame.around(&html! {
         section .card.narrow {

@@ -7,7 +7,7 @@ use crate::web::cluster::Cluster;
 use crate::web::job::{JobHead, Phase};
 use crate::web::row::{Row, RowState};
 
-/// Which rows are shown.
+/// The rows to show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RowFilter {
     /// All.
@@ -17,7 +17,7 @@ pub(crate) enum RowFilter {
     Failed,
 }
 
-/// How many rows are laid out together, only while they are in sight.
+/// How many rows are laid out as a block; only visible blocks are laid out.
 const BLOCK: usize = 100;
 
 /// The page of a job, with its rows and the cluster.
@@ -87,7 +87,7 @@ fn progress(job: &JobHead) -> Markup {
     }
 }
 
-/// The roles are said, since the rows are no longer those of a table for the browser once their layout is a grid.
+/// The roles are explicit, because a browser no longer treats the rows as a table when their layout is a grid.
 fn table(rows: &[&Row]) -> Markup {
     html! {
         table #results role="table" aria-label="Results" {

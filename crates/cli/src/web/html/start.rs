@@ -7,12 +7,12 @@ use crate::web::cluster::Cluster;
 use crate::web::job::{JobHead, Phase};
 use crate::web::urls::MAX_URLS;
 
-/// What a visitor has written, and what is wrong with it.
+/// A visitor's input, and its errors.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Draft<'a> {
     /// The text.
     pub(crate) text: &'a str,
-    /// What is wrong, a line each.
+    /// The errors, one per line.
     pub(crate) problems: &'a [String],
 }
 

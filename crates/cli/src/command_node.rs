@@ -1,4 +1,4 @@
-//! The node of a command: its name, its cookie, and where it is registered.
+//! The node of a command: its name, its cookie, and its registration.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -13,25 +13,25 @@ use crate::output::pass_on;
 use crate::remote_log;
 use crate::settings::{EpmdChoice, PortRange, Settings, Size, Span};
 
-/// What a node is for.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It is a member of the cluster, which others find and call.
+    /// A member of the cluster, which others find and call.
     Worker,
-    /// It calls others and goes away. It is hidden; unless the user has named it, it has one of the names that all guests
-    /// share, and is registered nowhere.
+    /// A temporary caller. It is hidden; unless the user names it, it has one of the names that all guests share, and
+    /// is not registered.
     Guest,
-    /// It serves a page. It is a guest unless the user has named it; then other nodes can reach it, but it is hidden.
+    /// It serves a page. It is a guest unless the user names it; then other nodes can reach it, but it is hidden.
     Web,
 }
 
-/// Starts the node of a command that has to do with these peers.
+/// Starts the node of a command for these peers.
 ///
-/// A worker that nobody has named is `worker_N`, with the first N that is free at the EPMD of this host: a name is an atom
-/// in the memory of all peers, so a worker that is started again and again does not make up new ones.
+/// A worker without a given name is `worker_N`, with the first N that is free at the EPMD of this host. A name is an
+/// atom in the memory of all peers, so repeated starts must not create new ones.
 ///
 /// # Errors
-/// If the settings make no sense together, or the node cannot be started.
+/// If the settings are inconsistent, or the node cannot be started.
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
     let is_named = settings.name.is_some() || settings.sname.is_some();
     if role == Role::Guest || (role == Role::Web && !is_named) {
@@ -55,10 +55,10 @@ pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Resul
     }
 }
 
-/// Starts a node that is prepared, and gives it the cookies of the peers that have others than the cluster.
+/// Starts a prepared node, and sets the cookies of peers that differ from the cluster's.
 ///
 /// # Errors
-/// If the node cannot be started, or one of the cookies or names is none.
+/// If the node cannot be started, or a cookie or name is invalid.
 pub async fn begin(settings: &Settings, builder: NodeBuilder) -> Result<Node, Failure> {
     let cookies = cookies(settings)?;
     let node = builder.start().await?;
@@ -75,13 +75,13 @@ fn cookies(settings: &Settings) -> Result<Vec<(NodeName, Cookie)>, Failure> {
     settings.cookies.iter().map(cookie).collect()
 }
 
-/// The most workers without names of their own on a host.
+/// The most workers without given names on a host.
 const MOST_WORKERS: u32 = 1000;
 
-/// Prepares the guest of a command that has to do with these peers.
+/// Prepares the guest of a command for these peers.
 ///
 /// # Errors
-/// If the settings make no sense together, or the node is to be named after the machine and nobody says what it is.
+/// If the settings are inconsistent, or the node should be named by its machine, whose identity is unknown.
 pub async fn guest(settings: &Settings, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
     let builder = match given_name(settings, peers).await? {
         Some(name) => with_name(settings, Role::Guest, &name)?,
@@ -91,7 +91,7 @@ pub async fn guest(settings: &Settings, peers: &[NodeName]) -> Result<NodeBuilde
             if are_short { builder.short_names() } else { builder }
         }
     };
-    // What is printed on the standard output is the command's own result.
+    // The standard output is for the command's own result.
     let builder = builder.output(|text| drop(pass_on(std::io::stderr(), text)));
     Ok(builder.log_output(remote_log::show(settings)))
 }
@@ -101,7 +101,7 @@ fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBui
     let mut builder = Node::builder(name.as_str())
         .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })
         .epmd(epmd(settings)?);
-    // Without any EPMD, that port is the peers': nobody looks for a guest there.
+    // Without EPMD, that port is the peers'; no node connects to a guest there.
     let is_peers_port = role == Role::Guest && settings.epmd == Some(EpmdChoice::None);
     if let (Some(PortRange { first, last }), false) = (settings.dist_port, is_peers_port) {
         builder = builder.listen(first..=last);
@@ -117,7 +117,7 @@ fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBui
     with_settings(settings, builder)
 }
 
-/// The loopback address that processes of this host find by the name of a node.
+/// The loopback address to which a node's name resolves on this host.
 fn loopback_of(name: &NodeName) -> IpAddr {
     match name.host().parse() {
         Ok(IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
@@ -125,7 +125,7 @@ fn loopback_of(name: &NodeName) -> IpAddr {
     }
 }
 
-/// Sets what is the same for all nodes: the cookie, the tick time and the limits.
+/// Applies common settings: the cookie, the tick time and the limits.
 fn with_settings(settings: &Settings, mut builder: NodeBuilder) -> Result<NodeBuilder, Failure> {
     if let Some(Span(time)) = settings.net_ticktime {
         builder = builder.net_ticktime(time);
@@ -143,7 +143,7 @@ fn limits(settings: &Settings) -> Limits {
     let set = |limit: &mut usize, setting: Option<usize>| *limit = setting.unwrap_or(*limit);
     set(&mut limits.channel.message, bytes(&settings.max_message));
     set(&mut limits.channel.reassembly, bytes(&settings.max_reassembly));
-    // None at all would end the connection with the first one.
+    // A limit of 0 would end the connection with the first fragment.
     set(&mut limits.channel.sequences, settings.max_fragmented.map(|most| most.max(1)));
     set(&mut limits.calls, settings.max_calls);
     set(&mut limits.queued, settings.max_queued);
@@ -175,7 +175,7 @@ fn epmd(settings: &Settings) -> Result<Epmd, Failure> {
     })
 }
 
-/// The name that the user gave, or the machine's own if that is asked for.
+/// The name that the user gave, or that of the machine if requested.
 async fn given_name(settings: &Settings, peers: &[NodeName]) -> Result<Option<NodeName>, Failure> {
     let name = match settings.name.as_deref().filter(|name| name.starts_with(Identity::PREFIX)) {
         Some(rule) => {
@@ -194,7 +194,7 @@ async fn given_name(settings: &Settings, peers: &[NodeName]) -> Result<Option<No
     }
 }
 
-/// The name that the user gave: with a long host if it has none and is a long one.
+/// The given name, completed with a long host if it is a long name without one.
 fn written_name(settings: &Settings, peers: &[NodeName]) -> Result<Option<NodeName>, Failure> {
     let text = match (&settings.name, &settings.sname) {
         (Some(name), _) if name.contains('@') => name.clone(),
@@ -215,7 +215,7 @@ fn node_name(text: &str) -> Result<NodeName, Failure> {
     })
 }
 
-/// The name, if its host is of the kind that the option asks for.
+/// Checks that the name's host is of the kind that the option requires.
 fn of_given_kind(settings: &Settings, name: NodeName) -> Result<NodeName, Failure> {
     match (&settings.name, &settings.sname) {
         (Some(_), _) if !name.is_long() => {
@@ -230,11 +230,11 @@ fn of_given_kind(settings: &Settings, name: NodeName) -> Result<NodeName, Failur
     }
 }
 
-/// The host of a worker that nobody has named: of the kind that the peers have.
+/// The host of a worker without a given name: of the same kind as its peers'.
 fn own_host(peers: &[NodeName]) -> String {
     match peers {
         _ if peers.iter().any(NodeName::is_long) => long_host(peers),
-        // The one short name that works without any name service.
+        // The only short name that works without a name service.
         _ if peers.iter().any(|peer| peer.host() == "localhost") => "localhost".to_owned(),
         _ => short_host(),
     }
@@ -245,7 +245,7 @@ fn short_host() -> String {
     host.split('.').next().filter(|host| !host.is_empty()).unwrap_or("localhost").to_owned()
 }
 
-/// The host's full name, or the address under which this peer, or some host far away, would see it.
+/// The host's full name, or the source address for this peer or for distant hosts.
 fn long_host(peers: &[NodeName]) -> String {
     let host = host_name();
     if peers.is_empty() && host.contains('.') {

@@ -1,4 +1,4 @@
-//! Who asks, and what they may do.
+//! The sender of a request, and its rights.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,32 +16,32 @@ use super::session::{Session, Visitor};
 use super::site::Site;
 use crate::http::Access;
 
-/// Somebody who asks.
+/// The sender of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Guest {
+pub(crate) struct Requester {
     /// The session, if there is one.
     pub(crate) session: Option<Session>,
-    /// What they may see.
+    /// The rights.
     pub(crate) rights: Rights,
-    /// Where they come from.
+    /// The client's address.
     pub(crate) client: IpAddr,
     /// The `set-cookie` header of a session that begins with this request.
     pub(crate) kept: Option<HeaderValue>,
     headers: HeaderMap,
 }
 
-/// What somebody may see and do.
+/// The rights of a requester.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rights {
-    /// Nothing but the form that asks for the token.
-    Stranger,
-    /// All that a page shows; what changes something needs a form of the session.
+    /// The login form only.
+    Anonymous,
+    /// Everything on the page; changes require a form of the session.
     Member,
-    /// All, as a program that bears the token, which no other site can make a browser send.
+    /// Everything: a program that sends the token, which no other site can make a browser send.
     Program,
 }
 
-impl FromRequestParts<Arc<Site>> for Guest {
+impl FromRequestParts<Arc<Site>> for Requester {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
@@ -56,21 +56,21 @@ impl FromRequestParts<Arc<Site>> for Guest {
                 Rights::Program
             }
             Access::Token(_) if is_member => Rights::Member,
-            Access::Token(_) => Rights::Stranger,
+            Access::Token(_) => Rights::Anonymous,
         };
         Ok(Self { session, rights, client, kept: None, headers: headers.clone() })
     }
 }
 
-impl Guest {
+impl Requester {
     /// The request's headers.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Whether they may see the page.
+    /// Whether the requester may see the page.
     pub(crate) fn is_admitted(&self) -> bool {
-        self.rights != Rights::Stranger
+        self.rights != Rights::Anonymous
     }
 
     /// The session, which begins now if there is none: forms need one.
@@ -91,15 +91,15 @@ impl Guest {
         Ok(self.session.insert(session))
     }
 
-    /// What forms of the session bear.
+    /// The token for forms of the session.
     pub(crate) fn form_token(&self, site: &Site) -> Option<String> {
         self.session.as_ref().map(|session| site.sessions.form_token(session))
     }
 
-    /// Whether a form is one of the session.
+    /// Checks that a form belongs to the session.
     ///
     /// # Errors
-    /// If it is not.
+    /// If it does not.
     pub(crate) fn check_form(&self, site: &Site, token: &str) -> Result<(), Problem> {
         let is_own =
             self.session.as_ref().is_some_and(|session| site.sessions.is_form_token(session, token, SystemTime::now()));
@@ -113,10 +113,10 @@ impl Guest {
         }
     }
 
-    /// Counts something that may be done only so often.
+    /// Counts a rate-limited action.
     ///
     /// # Errors
-    /// If the client has to wait.
+    /// If the client must wait.
     pub(crate) fn take(&self, rate: &Rate, what: &str) -> Result<(), Problem> {
         rate.take(self.client, Instant::now()).map_err(|wait| {
             let seconds = wait.as_secs() + 1;
@@ -128,7 +128,7 @@ impl Guest {
         })
     }
 
-    /// The frame of a page for them.
+    /// The frame of a page for this requester.
     pub(crate) fn frame<'a>(&self, site: &'a Site, title: &'a str, form_token: Option<&'a str>) -> Frame<'a> {
         let can_log_out = matches!(site.access, Access::Token(_)) && self.rights == Rights::Member;
         let is_shown = self.is_admitted() && site.node.port() != 0;
@@ -136,7 +136,7 @@ impl Guest {
         Frame { title, node, form_token, can_log_out, events: None, refresh: None }
     }
 
-    /// Adds the session that has begun to an answer.
+    /// Adds the cookie of a new session to an answer.
     pub(crate) fn keep(self, mut response: axum::response::Response) -> axum::response::Response {
         if let Some(kept) = self.kept {
             response.headers_mut().append(SET_COOKIE, kept);

@@ -1,4 +1,4 @@
-//! The figures of this process in the form of Prometheus.
+//! The metrics of this process in Prometheus' format.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use crate::failure::Failure;
 use crate::printable::printable_lines;
 
-/// How often what was measured since is put into its buckets.
+/// How often recorded values are sorted into their buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Bounds of times, in seconds, from a local answer to a time-out.
+/// Bucket bounds in seconds, from a local answer to a time-out.
 const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
-/// The figures; there is one set of them in a process.
+/// The recorder; there is one per process.
 #[derive(Clone)]
-pub(super) struct Figures(PrometheusHandle);
+pub(super) struct Prometheus(PrometheusHandle);
 
-impl Figures {
-    /// Counts what happens from here on.
+impl Prometheus {
+    /// Records metrics from here on.
     pub(super) fn install() -> Result<Self, Failure> {
         static INSTALLED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
         let installed = INSTALLED.get_or_init(|| {
@@ -32,7 +32,7 @@ impl Figures {
             super::member::describe();
             Ok(handle)
         });
-        let handle = installed.clone().map_err(|error| Failure::new(format!("nothing can be counted: {error}")))?;
+        let handle = installed.clone().map_err(|error| Failure::new(format!("cannot record metrics: {error}")))?;
         tokio::spawn({
             let handle = handle.clone();
             async move {

@@ -1,4 +1,4 @@
-//! What a node says of itself and of its connections.
+//! A node's description of itself and its connections.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,20 @@ use serde::Serialize;
 use crate::explain;
 use crate::failure::Failure;
 
-/// What does not change while a node runs.
+/// The properties of a node that do not change while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Nature {
-    /// What runs the node.
+pub struct NodeProfile {
+    /// The program that runs the node.
     pub kind: Kind,
-    /// The release of OTP, or that whose protocol it speaks.
+    /// The OTP release, or the one whose protocol the node speaks.
     pub release: String,
-    /// Whether it keeps out of the others' `nodes()`, as remote shells and other guests do.
+    /// Whether it is hidden from the others' `nodes()`, like remote shells and other guests.
     pub hidden: bool,
-    /// Whether it connects by itself with the nodes that its peers know (`-connect_all`).
+    /// Whether it connects by itself to the nodes that its peers know (`-connect_all`).
     pub connect_all: bool,
 }
 
-/// What runs a node.
+/// The program that runs a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -34,7 +34,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it.
+    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Beam => "beam",
@@ -43,23 +43,26 @@ impl Kind {
     }
 }
 
-/// A look at a node: its connections, and, at the first look, what it is.
+/// Inspects a node: its connections and, the first time, its profile.
 ///
 /// # Errors
 /// If it does not answer.
-pub(super) async fn look(remote: &RemoteNode, known: Option<Nature>) -> Result<(Nature, BTreeSet<NodeName>), Failure> {
+pub(super) async fn look(
+    remote: &RemoteNode,
+    known: Option<NodeProfile>,
+) -> Result<(NodeProfile, BTreeSet<NodeName>), Failure> {
     let mut connected =
         remote.connected().await.map_err(|error| call_failure(error, "erlang:nodes/1", remote.name()))?;
-    // This guest is no part of the fleet.
+    // The guest itself is not part of the fleet.
     connected.remove(&remote.guest().name_at(remote.name()));
-    let nature = match known {
-        Some(nature) => nature,
-        None => nature(remote).await?,
+    let profile = match known {
+        Some(profile) => profile,
+        None => profile(remote).await?,
     };
-    Ok((nature, connected))
+    Ok((profile, connected))
 }
 
-/// Says what is wrong with a call to a node of the fleet.
+/// The message for a failed call to a node of the fleet.
 pub(crate) fn call_failure(error: CallError, called: &str, node: &NodeName) -> Failure {
     match error {
         CallError::Timeout(time) => {
@@ -70,7 +73,7 @@ pub(crate) fn call_failure(error: CallError, called: &str, node: &NodeName) -> F
     }
 }
 
-async fn nature(remote: &RemoteNode) -> Result<Nature, Failure> {
+async fn profile(remote: &RemoteNode) -> Result<NodeProfile, Failure> {
     let failure = |called| move |error| call_failure(error, called, remote.name());
     let (machine, release) =
         futures::try_join!(remote.machine(), remote.release()).map_err(failure("erlang:system_info/1"))?;
@@ -80,5 +83,5 @@ async fn nature(remote: &RemoteNode) -> Result<Nature, Failure> {
         Kind::Beam => remote.connects_all().await.map_err(failure("application:get_env/2"))?,
         Kind::Peerl => false,
     };
-    Ok(Nature { kind, release, hidden, connect_all })
+    Ok(NodeProfile { kind, release, hidden, connect_all })
 }

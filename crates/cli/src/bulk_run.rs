@@ -1,11 +1,11 @@
-//! A job: items in, one after another; calls of the nodes; results out, each as soon as it is there.
+//! A bulk run: items in, one after another; calls of the nodes; results out, each as soon as it exists.
 //!
 //! ```text
-//!   items (a thread) ──▶ Gate ──▶ pmap (tasks) ──▶ form (a thread) ──▶ Results ──▶ file, standard output
+//!   items (a thread) ──▶ ItemWindow ──▶ pmap (tasks) ──▶ form (a thread) ──▶ Results ──▶ file, standard output
 //!        └── done before ──────────────────────────────▲
 //! ```
 //!
-//! What is on the way is bounded everywhere, so a job of any length takes the same memory.
+//! Every queue is bounded, so a run of any length takes the same memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -20,57 +20,57 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::failure::{Failure, Status};
-use crate::fan_out::Crew;
+use crate::fan_out::WorkerNodes;
 use crate::items::{Item, ItemSource, Taken};
-use crate::out_file::{Earlier, Header};
+use crate::out_file::{EarlierResults, Header};
 use crate::output::Output;
-use crate::results::{Gate, OutOptions, Ready, Results, Shown};
+use crate::results::{ItemWindow, OutOptions, Ready, Results, Shown};
 use crate::shutdown;
 
-/// What a job is.
-pub struct Job<'a> {
-    /// Its items.
+/// The parameters of a run.
+pub struct BulkRun<'a> {
+    /// The source of the items.
     pub items: ItemSource,
-    /// What its results are of.
+    /// The header of the results.
     pub header: Header,
-    /// Where they go.
+    /// The destination of the results.
     pub out: &'a OutOptions,
     /// The syntax of values in a table.
     pub syntax: Syntax,
-    /// What is wrong if there are no items.
+    /// The error if there are no items.
     pub none: Failure,
-    /// What the items are called.
+    /// The word for the items.
     pub noun: &'static str,
 }
 
-/// Work that has begun: its answers, and the nodes that give them.
+/// Pending work: its answers, and the nodes that give them.
 pub struct Work<T> {
-    /// The answers as they come.
+    /// The answers as they arrive.
     pub answers: BoxStream<'static, Answer<T>>,
     /// The nodes, if there are any.
-    pub crew: Option<Crew>,
+    pub workers: Option<WorkerNodes>,
 }
 
-/// Runs a job: `begin` takes the items with their places; `record` makes a result of each answer.
+/// Executes a run: `begin` takes the indexed items; `record` makes a result of each answer.
 ///
 /// # Errors
-/// If the items cannot be read, the work cannot begin, a result cannot be written, or a signal comes. What is done until
-/// then has been written and printed.
+/// If the items are unreadable, the work cannot begin, a result cannot be written, or a signal arrives. Earlier
+/// results have been written and printed.
 pub async fn run<R: Shown, T: Send + 'static>(
-    job: Job<'_>,
+    run: BulkRun<'_>,
     output: &Output,
     begin: impl AsyncFnOnce(BoxStream<'static, (usize, Item)>) -> Result<Work<T>, Failure>,
     record: impl Fn(Answer<T>) -> R + Send + 'static,
 ) -> Result<Status, Failure> {
     let signal = shutdown::signal(shutdown::LIMIT)?;
-    let (results, earlier) = Results::open::<R>(job.out, &job.header, output.format())?;
+    let (results, earlier) = Results::open::<R>(run.out, &run.header, output.format())?;
     if let Some(earlier) = earlier.as_ref().filter(|earlier| !earlier.is_empty()) {
-        output.note(&format!("{} results of an earlier run are there", earlier.len()));
+        output.note(&format!("{} results of an earlier run are kept", earlier.len()));
     }
-    let (form, gate) = (results.form(job.syntax), results.gate());
+    let (form, window) = (results.form(run.syntax), results.window());
     let results = Arc::new(Mutex::new(results));
     let (progress, failure) = (output.progress(), Arc::new(OnceLock::new()));
-    let mut crew = None;
+    let mut workers = None;
     let work = async {
         let (finished, from_work) = mpsc::channel(FINISHED);
         let make = move |finished: Finished<R, T>| match finished {
@@ -81,15 +81,15 @@ pub async fn run<R: Shown, T: Send + 'static>(
             }
         };
         let written = write(results.clone(), from_work, make, progress.clone())?;
-        let given = give(job.items, earlier)?;
-        let mut items = Items { given, finished: finished.clone(), gate, failure: failure.clone(), count: 0 };
+        let given = give(run.items, earlier)?;
+        let mut items = Items { given, finished: finished.clone(), window, failure: failure.clone(), count: 0 };
         let mut tasks = JoinSet::new();
         match items.next().await {
             Some(first) => {
                 let rest = stream::unfold(items, |mut items| async move { Some((items.next().await?, items)) });
                 let begun = begin(stream::iter([first]).chain(rest).boxed()).await?;
                 let mut answers = begun.answers;
-                crew = begun.crew;
+                workers = begun.workers;
                 tasks.spawn(async move {
                     while let Some(answer) = answers.next().await {
                         if finished.send(Finished::Now(answer)).await.is_err() {
@@ -98,7 +98,7 @@ pub async fn run<R: Shown, T: Send + 'static>(
                     }
                 });
             }
-            None if items.count == 0 && failure.get().is_none() => return Err(job.none),
+            None if items.count == 0 && failure.get().is_none() => return Err(run.none),
             None => drop((items, finished)),
         }
         let written = written.await.unwrap_or_else(|_| Err(Failure::new("the results cannot be written")));
@@ -118,14 +118,14 @@ pub async fn run<R: Shown, T: Send + 'static>(
         let is_begun = counts.done > 0 || !matches!(outcome, Ok(Err(_)));
         (counts, has_file, if is_begun { results.close() } else { Ok(()) })
     };
-    if let Some(crew) = crew {
-        crew.node.shutdown().await;
+    if let Some(workers) = workers {
+        workers.node.shutdown().await;
     }
     match outcome {
         Err(signal) => {
-            let failure = Failure::interrupted(format!("interrupted with {} {} done", counts.done, job.noun), signal);
+            let failure = Failure::interrupted(format!("interrupted with {} {} done", counts.done, run.noun), signal);
             return Err(match has_file {
-                true => failure.hint("with --resume, a later run does the rest"),
+                true => failure.hint("a later run with --resume does the rest"),
                 false => failure.hint("with --out FILE, a later run can --resume"),
             });
         }
@@ -138,9 +138,9 @@ pub async fn run<R: Shown, T: Send + 'static>(
     if counts.failed == 0 {
         return Ok(Status::Success);
     }
-    output.note(&format!("{} of {} {} failed", counts.failed, counts.done, job.noun));
+    output.note(&format!("{} of {} {} failed", counts.failed, counts.done, run.noun));
     if counts.unanswered > 0 {
-        output.note("no node has answered for some; with --out FILE --resume, a later run does these");
+        output.note("for some, no node has answered; a later run with --out FILE --resume repeats these");
     }
     Ok(Status::Partial)
 }
@@ -148,25 +148,25 @@ pub async fn run<R: Shown, T: Send + 'static>(
 /// How many items are read ahead.
 const LOOK_AHEAD: usize = 64;
 
-/// How many answers may wait to be made ready.
+/// How many answers may wait for formatting.
 const FINISHED: usize = 4;
 
-/// What comes of an item.
+/// The outcome of an item.
 enum Finished<R, T> {
     Before(usize, R),
     Now(Answer<T>),
 }
 
-/// An item that was read.
+/// An item as read.
 enum Given<R> {
     Done(R),
     ToDo(Item),
 }
 
-/// Reads the items in a thread of its own: a terminal or a pipe may let it wait.
+/// Reads the items in a thread, because reading from a terminal or a pipe blocks.
 fn give<R: Shown>(
     source: ItemSource,
-    mut earlier: Option<Earlier<R>>,
+    mut earlier: Option<EarlierResults<R>>,
 ) -> Result<mpsc::Receiver<Result<Given<R>, Failure>>, Failure> {
     let (sender, receiver) = mpsc::channel(LOOK_AHEAD);
     spawn("items", move || {
@@ -183,19 +183,19 @@ fn give<R: Shown>(
             }
         };
         if let Err(failure) = source.read(&mut take) {
-            // Without a receiver the job has ended otherwise.
+            // Without a receiver the run has ended otherwise.
             let _ = sender.blocking_send(Err(failure));
         }
     })?;
     Ok(receiver)
 }
 
-/// The items that are to be done. Those that were done before go to the results directly.
+/// The items to do. Items with earlier results bypass the work.
 struct Items<R, T> {
     given: mpsc::Receiver<Result<Given<R>, Failure>>,
     finished: mpsc::Sender<Finished<R, T>>,
-    gate: Gate,
-    /// Why there are no more.
+    window: ItemWindow,
+    /// Why the items have ended early.
     failure: Arc<OnceLock<Failure>>,
     count: usize,
 }
@@ -212,7 +212,7 @@ impl<R, T> Items<R, T> {
             };
             let index = self.count;
             self.count += 1;
-            self.gate.pass(index).await;
+            self.window.pass(index).await;
             match given {
                 Given::ToDo(item) => return Some((index, item)),
                 Given::Done(record) => self.finished.send(Finished::Before(index, record)).await.ok()?,
@@ -221,8 +221,7 @@ impl<R, T> Items<R, T> {
     }
 }
 
-/// Makes results ready, writes and prints them, in a thread of its own: large ones take a while, and the reader of the
-/// output may let it wait.
+/// Formats, writes and prints results in a thread: large ones take time, and the reader of the output may block.
 fn write<F: Send + 'static>(
     results: Arc<Mutex<Results>>,
     mut from_work: mpsc::Receiver<F>,
@@ -263,7 +262,7 @@ fn write<F: Send + 'static>(
             }
             Ok(())
         };
-        // Without a receiver a signal has ended the job.
+        // Without a receiver a signal has ended the run.
         let _ = ended.send(all());
     })?;
     Ok(end)

@@ -1,14 +1,13 @@
-//! Strategies whose answers outlive the reconciler that asked.
+//! Strategies whose answers outlive the reconciler that polled them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use peerl_discovery::{Answer, Coverage, Strategy, StrategyError};
 
-/// A strategy that remembers its last good answer. A reconciler keeps that itself, but each run of an app has a
-/// reconciler of its own: when discovery is out of order just as the app comes up again, the peers that were found before
-/// are better than none.
-pub(super) struct Remembering {
+/// A strategy that keeps its last good answer. A reconciler does that too, but each run of an app has its own
+/// reconciler: if discovery fails while the app restarts, the peers found before are better than none.
+pub(super) struct CachedStrategy {
     strategy: Arc<dyn Strategy>,
     memory: Mutex<Memory>,
 }
@@ -16,12 +15,12 @@ pub(super) struct Remembering {
 #[derive(Default)]
 struct Memory {
     last: Answer,
-    /// The reconciler has not had any answer yet.
+    /// Whether the current reconciler has not had an answer yet.
     asked_anew: bool,
 }
 
-impl Remembering {
-    /// Makes them of strategies; of one that combines others, of each of those.
+impl CachedStrategy {
+    /// Wraps strategies; for one that combines others, wraps each of those.
     pub(super) fn each(strategies: Vec<Arc<dyn Strategy>>) -> Vec<Arc<Self>> {
         let mut leaves = Vec::new();
         for strategy in strategies {
@@ -33,7 +32,7 @@ impl Remembering {
         leaves
     }
 
-    /// Another reconciler begins to ask.
+    /// A new reconciler starts.
     pub(super) fn begin(&self) {
         self.memory().asked_anew = true;
     }
@@ -43,7 +42,7 @@ impl Remembering {
     }
 }
 
-impl Strategy for Remembering {
+impl Strategy for CachedStrategy {
     fn name(&self) -> &str {
         self.strategy.name()
     }
@@ -62,7 +61,7 @@ impl Strategy for Remembering {
                 answer => {
                     let error = answer.err().map_or_else(|| "it finds no nodes".to_owned(), |error| error.to_string());
                     tracing::warn!(strategy = self.name(), error, "discovery fails; the peers found before stay");
-                    // Old as it is, it says nothing of who is missing.
+                    // An old answer proves no absence.
                     Ok(memory.last.clone().with_coverage(Coverage::Sample))
                 }
             }
@@ -80,10 +79,10 @@ mod tests {
 
     use super::*;
 
-    /// Finds somebody, nobody, or fails.
-    struct Moody(AtomicU8);
+    /// A strategy that finds nodes, finds none, or fails, as set.
+    struct Unreliable(AtomicU8);
 
-    impl Strategy for Moody {
+    impl Strategy for Unreliable {
         fn name(&self) -> &str {
             "moody"
         }
@@ -101,8 +100,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_first_answer_to_a_reconciler_is_made_up() {
-        let moody = Arc::new(Moody(AtomicU8::new(2)));
-        let strategy = &Remembering::each(vec![moody.clone()])[0];
+        let moody = Arc::new(Unreliable(AtomicU8::new(2)));
+        let strategy = &CachedStrategy::each(vec![moody.clone()])[0];
         strategy.begin();
         assert!(strategy.discover().await.is_err(), "nothing is known yet");
         moody.0.store(0, Ordering::Relaxed);
