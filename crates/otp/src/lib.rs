@@ -14,5 +14,6 @@
 //! [`functions`] are those that tools of the BEAM expect on every node.
 
 pub mod functions;
+pub mod global;
 mod server;
 pub use server::{Answer, Context, Options, Outcome, Running, Server, StartError, Stop, later, reply};

@@ -1,0 +1,153 @@
+use std::collections::HashMap;
+
+use peerl_term::{Atom, Pid, Term};
+
+use super::outbox::{MonitorId, Outbox};
+use super::registration::{ExternalName, Registration};
+
+/// The most names: no peer can fill the memory with them.
+const MAX_NAMES: usize = 1_000_000;
+
+/// The names that this node knows, and the processes that have them.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    table: HashMap<Term, Entry>,
+    by_monitor: HashMap<MonitorId, Term>,
+    /// How many names each process has.
+    by_pid: HashMap<Pid, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pid: Pid,
+    method: Term,
+    monitor: MonitorId,
+    /// The node that has registered the name, if the process is of a node without `global`.
+    external: Option<Atom>,
+}
+
+impl Names {
+    /// Enters a name, in place of one that was there; the process is monitored from then on.
+    pub(super) fn insert(&mut self, registration: Registration, external: Option<Atom>, outbox: &mut Outbox) {
+        let Registration { name, pid, method } = registration;
+        if let Some(entry) = self.table.get_mut(&name).filter(|entry| entry.pid == pid) {
+            entry.method = method;
+            entry.external = external;
+            return;
+        }
+        self.remove(&name, outbox);
+        if self.table.len() >= MAX_NAMES {
+            tracing::error!("there are too many global names: {name} is not entered");
+            return;
+        }
+        let monitor = outbox.monitor(&pid);
+        *self.by_pid.entry(pid.clone()).or_default() += 1;
+        self.by_monitor.insert(monitor, name.clone());
+        self.table.insert(name, Entry { pid, method, monitor, external });
+    }
+
+    pub(super) fn remove(&mut self, name: &Term, outbox: &mut Outbox) {
+        if let Some(entry) = self.take(name) {
+            outbox.demonitor(entry.monitor);
+        }
+    }
+
+    /// The process of a monitor has ended. Says whether it had a name.
+    pub(super) fn down(&mut self, monitor: MonitorId) -> bool {
+        let Some(name) = self.by_monitor.get(&monitor).cloned() else { return false };
+        self.take(&name);
+        true
+    }
+
+    /// Removes the names of the processes of a node.
+    pub(super) fn node_gone(&mut self, node: &Atom, outbox: &mut Outbox) {
+        let gone = self.table.iter().filter(|(_, entry)| entry.pid.node == *node).map(|(name, _)| name.clone());
+        for name in gone.collect::<Vec<_>>() {
+            self.remove(&name, outbox);
+        }
+    }
+
+    pub(super) fn pid(&self, name: &Term) -> Option<&Pid> {
+        self.table.get(name).map(|entry| &entry.pid)
+    }
+
+    pub(super) fn get(&self, name: &Term) -> Option<Registration> {
+        let entry = self.table.get(name)?;
+        Some(Registration { name: name.clone(), pid: entry.pid.clone(), method: entry.method.clone() })
+    }
+
+    /// Whether a process has a name.
+    pub(super) fn has_name(&self, pid: &Pid) -> bool {
+        self.by_pid.contains_key(pid)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &Term> {
+        self.table.keys()
+    }
+
+    pub(super) fn all(&self) -> Vec<Registration> {
+        let all = self.table.iter();
+        all.map(|(name, entry)| Registration {
+            name: name.clone(),
+            pid: entry.pid.clone(),
+            method: entry.method.clone(),
+        })
+        .collect()
+    }
+
+    pub(super) fn external(&self) -> Vec<ExternalName> {
+        let all = self.table.iter();
+        all.filter_map(|(name, entry)| {
+            let node = entry.external.clone()?;
+            Some(ExternalName { name: name.clone(), pid: entry.pid.clone(), node })
+        })
+        .collect()
+    }
+
+    fn take(&mut self, name: &Term) -> Option<Entry> {
+        let entry = self.table.remove(name)?;
+        self.by_monitor.remove(&entry.monitor);
+        if let Some(count) = self.by_pid.get_mut(&entry.pid) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_pid.remove(&entry.pid);
+            }
+        }
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::global::Action;
+
+    #[test]
+    fn go_with_their_processes() {
+        let mut outbox = Outbox::new(Atom::from_static("a@h"));
+        let mut names = Names::default();
+        let pid = |id| Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 1 };
+        let registration = |id| Registration { name: Term::atom("n"), pid: pid(id), method: Term::nil() };
+        names.insert(registration(1), None, &mut outbox);
+        let Some(Action::Monitor(first, _)) = outbox.take() else { panic!() };
+        names.insert(registration(2), Some(Atom::from_static("b@h")), &mut outbox);
+        assert_eq!(outbox.take(), Some(Action::Demonitor(first)));
+        let Some(Action::Monitor(second, _)) = outbox.take() else { panic!() };
+        assert!(!names.down(first) && !names.has_name(&pid(1)) && names.has_name(&pid(2)));
+        assert_eq!(names.external().len(), 1);
+        assert!(names.down(second));
+        assert!(names.table.is_empty() && names.by_monitor.is_empty() && names.by_pid.is_empty());
+    }
+
+    #[test]
+    fn of_nodes_that_are_not_connected_yet_wait_for_them() {
+        let mut outbox = Outbox::new(Atom::from_static("a@h"));
+        let mut names = Names::default();
+        let node = Atom::from_static("b@h");
+        let pid = Pid { node: node.clone(), id: 1, serial: 0, creation: 1 };
+        names.insert(Registration { name: Term::atom("n"), pid, method: Term::nil() }, None, &mut outbox);
+        assert_eq!(outbox.take(), Some(Action::Connect(node.clone())));
+        names.node_gone(&node, &mut outbox);
+        assert!(names.table.is_empty() && outbox.take().is_none());
+    }
+}

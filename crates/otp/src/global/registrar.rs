@@ -1,0 +1,185 @@
+use std::collections::{HashSet, VecDeque};
+use std::time::Instant;
+
+use peerl_term::{Atom, Term};
+
+use super::acquisition::{Acquisition, Progress};
+use super::attempt::Backoff;
+use super::lock::LockId;
+use super::mesh::Mesh;
+use super::message::Request;
+use super::names::Names;
+use super::outbox::{CallId, RequestId};
+use super::registration::Registration;
+use super::syncs::Requester;
+
+/// The most requests that wait at a time.
+const MAX_WAITING: usize = 100_000;
+
+/// Registers and unregisters names at all nodes of the partition, one after the other, under the lock on the name space.
+#[derive(Debug, Default)]
+pub(super) struct Registrar {
+    waiting: VecDeque<Job>,
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Job {
+    request: RequestId,
+    change: Change,
+}
+
+/// What is to become of a name.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    /// It is registered, if nobody has it.
+    Register(Registration),
+    /// It is registered, whoever has it.
+    ReRegister(Registration),
+    /// It is removed.
+    Unregister(Term),
+}
+
+#[derive(Debug)]
+struct Current {
+    job: Job,
+    backoff: Backoff,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Locking(Acquisition),
+    /// The lock was taken; the next attempt is at this time.
+    Waiting(Instant),
+    /// The nodes are told.
+    Telling {
+        locked: Vec<Atom>,
+        calls: HashSet<CallId>,
+        answer: Term,
+    },
+}
+
+impl Registrar {
+    pub(super) fn add(&mut self, request: RequestId, change: Change, now: Instant, mesh: &mut Mesh, names: &mut Names) {
+        if self.waiting.len() >= MAX_WAITING {
+            tracing::error!("too many global names wait to be registered");
+            Requester::Local(request).answer(Term::atom("no"), &mut mesh.outbox);
+            return;
+        }
+        self.waiting.push_back(Job { request, change });
+        self.next(now, mesh, names);
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        call: CallId,
+        reply: Option<&Term>,
+        now: Instant,
+        mesh: &mut Mesh,
+        names: &mut Names,
+    ) {
+        let Some(current) = &mut self.current else { return };
+        match &mut current.phase {
+            Phase::Locking(acquisition) => {
+                if let Some(progress) = acquisition.answered(call, reply, mesh) {
+                    self.proceed(progress, now, mesh, names);
+                }
+            }
+            Phase::Telling { calls, .. } => {
+                if calls.remove(&call) {
+                    self.told(now, mesh, names);
+                }
+            }
+            Phase::Waiting(_) => {}
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.current.as_ref()?.phase {
+            Phase::Waiting(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Instant, mesh: &mut Mesh, names: &mut Names) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.lock(now, mesh, names);
+        }
+    }
+
+    fn next(&mut self, now: Instant, mesh: &mut Mesh, names: &mut Names) {
+        if self.current.is_none()
+            && let Some(job) = self.waiting.pop_front()
+        {
+            self.current = Some(Current { job, backoff: Backoff::default(), phase: Phase::Waiting(now) });
+            self.lock(now, mesh, names);
+        }
+    }
+
+    fn lock(&mut self, now: Instant, mesh: &mut Mesh, names: &mut Names) {
+        let Some(current) = &mut self.current else { return };
+        let (acquisition, progress) = Acquisition::start(lock_id(mesh), vec![], mesh);
+        current.phase = Phase::Locking(acquisition);
+        self.proceed(progress, now, mesh, names);
+    }
+
+    fn proceed(&mut self, progress: Progress, now: Instant, mesh: &mut Mesh, names: &mut Names) {
+        let Some(current) = &mut self.current else { return };
+        match progress {
+            Progress::Waiting => {}
+            Progress::Refused => current.phase = Phase::Waiting(now + current.backoff.next(&mut mesh.random)),
+            Progress::Held(locked) => {
+                let (calls, answer) = current.job.change.tell(&locked, mesh, names);
+                current.phase = Phase::Telling { locked, calls, answer };
+                self.told(now, mesh, names);
+            }
+        }
+    }
+
+    /// Goes on to the next request if all nodes have been told of this one.
+    fn told(&mut self, now: Instant, mesh: &mut Mesh, names: &mut Names) {
+        let is_told = |current: &mut Current| match &current.phase {
+            Phase::Telling { calls, .. } => calls.is_empty(),
+            _ => false,
+        };
+        let Some(Current { job, phase: Phase::Telling { locked, answer, .. }, .. }) = self.current.take_if(is_told)
+        else {
+            return;
+        };
+        mesh.release(&lock_id(mesh), &locked);
+        Requester::Local(job.request).answer(answer, &mut mesh.outbox);
+        self.next(now, mesh, names);
+    }
+}
+
+impl Change {
+    /// Tells all nodes of the change, this one first, if it can be made.
+    fn tell(&self, nodes: &[Atom], mesh: &mut Mesh, names: &mut Names) -> (HashSet<CallId>, Term) {
+        let (request, answer) = match self {
+            Self::Register(registration) if names.pid(&registration.name).is_some() => {
+                return (HashSet::new(), Term::atom("no"));
+            }
+            Self::Register(registration) if names.has_name(&registration.pid) => {
+                let (name, pid) = (&registration.name, Term::from(registration.pid.clone()));
+                tracing::error!("{pid} has another global name already, and does not get {name}");
+                return (HashSet::new(), Term::atom("no"));
+            }
+            Self::Register(registration) | Self::ReRegister(registration) => {
+                names.insert(registration.clone(), None, &mut mesh.outbox);
+                (Request::Register(registration.clone()), Term::atom("yes"))
+            }
+            Self::Unregister(name) => {
+                names.remove(name, &mut mesh.outbox);
+                (Request::Unregister(name.clone()), Term::atom("ok"))
+            }
+        };
+        let others = nodes.iter().filter(|node| **node != mesh.outbox.node).cloned().collect::<Vec<_>>();
+        (others.iter().map(|node| mesh.outbox.call(node, request.clone())).collect(), answer)
+    }
+}
+
+/// Requests are made one after the other, all by the server.
+fn lock_id(mesh: &Mesh) -> LockId {
+    LockId::global(mesh.server.clone().into())
+}

@@ -1,0 +1,275 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+
+use peerl_term::{Atom, Pid, Term};
+
+use super::action::Action;
+use super::event::{Event, LocalRequest};
+use super::lock::LockId;
+use super::locker::{Locker, Outcome};
+use super::locks::Locks;
+use super::lost_connections::LostConnections;
+use super::mesh::Mesh;
+use super::message::{Message, Received};
+use super::names::Names;
+use super::outbox::{CallId, Outbox, RequestId};
+use super::random::Random;
+use super::registrar::{Change, Registrar};
+use super::registration::Registration;
+use super::session::Session;
+use super::syncs::{Requester, Syncs};
+
+mod calls;
+mod exchange;
+mod membership;
+mod partitions;
+mod sessions;
+mod suspects;
+
+/// The version of the protocol, that of OTP 25 to 29.
+const VERSION: u32 = 8;
+
+/// The whole of `global` at one node, without I/O, clock and randomness.
+///
+/// Give it what happens with [`handle`](Self::handle), then do all that [`next_action`](Self::next_action) gives; give it
+/// [`Event::Timeout`] at [`deadline`](Self::deadline), which each event may change.
+#[derive(Debug)]
+pub struct State {
+    mesh: Mesh,
+    /// What tells this incarnation from others of the same name.
+    incarnation: Term,
+    sessions: BTreeMap<Atom, Session>,
+    last_tag: i64,
+    locker: Locker,
+    registrar: Registrar,
+    names: Names,
+    synced: BTreeSet<Atom>,
+    syncs: Syncs,
+    /// Nodes that learn, when they are connected, that this one knows them.
+    joining: BTreeSet<Atom>,
+    lost_connections: LostConnections,
+    losses: i64,
+    /// Nodes whose connection is about to end, of which nobody is to be told.
+    removing: BTreeSet<Atom>,
+    /// Nodes that know this one but are not known, and until when that is not strange.
+    doubts: BTreeMap<Atom, Instant>,
+    /// Nodes that are connected anew when their connection has ended.
+    rejoining: BTreeSet<Atom>,
+    /// Nodes that were lost without telling anybody, and until when the others may still have them.
+    suspects: BTreeMap<Atom, Instant>,
+    questions: HashMap<CallId, Vec<Atom>>,
+    reports: Reports,
+    leaving: Vec<Leaving>,
+}
+
+/// Whether connections that end are told to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reports {
+    On,
+    Off,
+}
+
+/// A request to leave the cluster, which is answered when all nodes are gone.
+#[derive(Debug)]
+struct Leaving {
+    requester: Requester,
+    left: Vec<Atom>,
+    remaining: BTreeSet<Atom>,
+}
+
+/// Who a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The node's name.
+    pub node: Atom,
+    /// The process that is registered as `global_name_server`.
+    pub server: Pid,
+    /// A random number: what nodes do by chance follows from it, and it tells this run of the server from others.
+    pub seed: u64,
+}
+
+impl State {
+    /// Begins, connected to nobody.
+    pub fn new(identity: Identity) -> Self {
+        let Identity { node, server, seed } = identity;
+        let mut random = Random::new(seed);
+        // As many bits as OTP has.
+        let incarnation = ((random.next_u64() >> 5) & !u64::from(u32::MAX)) | u64::from(server.creation);
+        let mesh = Mesh { server, known: BTreeMap::new(), locks: Locks::default(), outbox: Outbox::new(node), random };
+        Self {
+            mesh,
+            incarnation: Term::from(incarnation),
+            sessions: BTreeMap::new(),
+            last_tag: 0,
+            locker: Locker::default(),
+            registrar: Registrar::default(),
+            names: Names::default(),
+            synced: BTreeSet::new(),
+            syncs: Syncs::default(),
+            joining: BTreeSet::new(),
+            lost_connections: LostConnections::default(),
+            losses: 0,
+            removing: BTreeSet::new(),
+            doubts: BTreeMap::new(),
+            rejoining: BTreeSet::new(),
+            suspects: BTreeMap::new(),
+            questions: HashMap::new(),
+            reports: Reports::On,
+            leaving: Vec::new(),
+        }
+    }
+
+    /// Takes what has happened.
+    pub fn handle(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::NodeUp(node, visibility) => self.node_up(&node, visibility),
+            Event::NodeDown(node, end) => self.node_down(&node, end, now),
+            Event::ConnectFailed(node) => self.connect_failed(&node, now),
+            Event::Received(received) => match *received {
+                Received::Call(from, request) => self.call(from, request, now),
+                Received::Message(message) => self.message(*message, now),
+            },
+            Event::Answered(call, reply) => self.answered(call, reply.as_ref(), now),
+            Event::Down(monitor) => {
+                if !self.mesh.locks.down(monitor, &mut self.mesh.outbox) {
+                    self.names.down(monitor);
+                }
+            }
+            Event::Returned(resolution, answer) => self.returned(resolution, answer.as_ref(), now),
+            Event::Request(request, wanted) => self.request(request, wanted, now),
+            Event::Stopping => self.reports = Reports::Off,
+            Event::Timeout => self.tick(now),
+        }
+    }
+
+    /// What is to be done next.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.mesh.outbox.take()
+    }
+
+    /// When [`Event::Timeout`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let doubts = self.doubts.values().chain(self.suspects.values()).copied();
+        let others = [self.locker.deadline(), self.registrar.deadline(), self.lost_connections.deadline()];
+        others.into_iter().flatten().chain(doubts).min()
+    }
+
+    /// The names that this node knows.
+    pub fn names(&self) -> Vec<Registration> {
+        self.names.all()
+    }
+
+    /// The locks that are set at this node, and the processes that hold them.
+    pub fn locks(&self) -> Vec<(LockId, Vec<Pid>)> {
+        self.mesh.locks.all()
+    }
+
+    /// The other nodes of the partition.
+    pub fn known(&self) -> impl Iterator<Item = &Atom> {
+        self.mesh.known.keys()
+    }
+
+    fn node(&self) -> &Atom {
+        &self.mesh.outbox.node
+    }
+
+    fn answered(&mut self, call: CallId, reply: Option<&Term>, now: Instant) {
+        let outcome = self.locker.answered(call, reply, now, &mut self.mesh);
+        self.settle(outcome, now);
+        self.registrar.answered(call, reply, now, &mut self.mesh, &mut self.names);
+        self.suspects_answered(call, reply, now);
+    }
+
+    /// A node is not connected: what has waited for it fails, and what its processes hold goes.
+    fn disconnected(&mut self, node: &Atom, now: Instant) {
+        let calls = self.mesh.outbox.node_down(node);
+        self.mesh.locks.node_gone(node, &mut self.mesh.outbox);
+        self.names.node_gone(node, &mut self.mesh.outbox);
+        for call in calls {
+            self.answered(call, None, now);
+        }
+    }
+
+    fn message(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::InitConnect(message) => self.init_connect(message, now),
+            Message::InitConnectAck(message) => self.init_connect_ack(&message, now),
+            Message::CancelConnect { node, tag } => self.cancel_connect(&node, &tag, now),
+            Message::LockSet(message) => self.lock_set(message, now),
+            Message::Exchange(message) => self.exchange(message, now),
+            Message::Resolved(message) => self.resolved(message, now),
+            Message::NewNodes(message) => self.new_nodes(message),
+            Message::InSync { node } => self.in_sync(&node, now),
+            Message::LostConnection(message) => self.lost_connection(&message, now),
+            Message::RemoveConnection { node } => self.remove_connection(&node, now),
+            Message::Whereis { name, from } => {
+                let pid = self.whereis(&name);
+                self.mesh.outbox.push(Action::Reply(from, pid));
+            }
+            Message::Obsolete => {}
+        }
+    }
+
+    fn request(&mut self, request: RequestId, wanted: LocalRequest, now: Instant) {
+        let requester = Requester::Local(request);
+        let answer = match wanted {
+            LocalRequest::Register(registration) => return self.change(request, Change::Register(registration), now),
+            LocalRequest::ReRegister(registration) => {
+                return self.change(request, Change::ReRegister(registration), now);
+            }
+            LocalRequest::Unregister(name) if self.names.pid(&name).is_none() => Term::atom("ok"),
+            LocalRequest::Unregister(name) => return self.change(request, Change::Unregister(name), now),
+            LocalRequest::Whereis(name) => self.whereis(&name),
+            LocalRequest::RegisteredNames => Term::list(self.names.names().cloned()),
+            LocalRequest::Sync(nodes) => {
+                return self.sync(requester, nodes.unwrap_or_else(|| self.mesh.outbox.visible()));
+            }
+            LocalRequest::Disconnect => return self.disconnect(requester, now),
+            LocalRequest::Info => self.info(),
+            LocalRequest::Resolve([method, name, one, other]) => match (one.as_pid(), other.as_pid()) {
+                (Some(one), Some(other)) => self.decide(&method, &name, one, other),
+                _ => Term::tuple([Term::atom("EXIT"), Term::atom("badarg")]),
+            },
+        };
+        requester.answer(answer, &mut self.mesh.outbox);
+    }
+
+    fn change(&mut self, request: RequestId, change: Change, now: Instant) {
+        self.registrar.add(request, change, now, &mut self.mesh, &mut self.names);
+    }
+
+    fn whereis(&self, name: &Term) -> Term {
+        self.names.pid(name).map_or_else(|| Term::atom("undefined"), |pid| pid.clone().into())
+    }
+
+    fn sync(&mut self, requester: Requester, nodes: Vec<Atom>) {
+        let is_awaited = |node: &Atom| node != self.node() && !self.synced.contains(node);
+        let nodes = nodes.into_iter().filter(is_awaited).collect();
+        self.syncs.add(requester, nodes, &mut self.mesh.outbox);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let outcome = self.locker.tick(now, &mut self.mesh);
+        self.settle(outcome, now);
+        self.registrar.tick(now, &mut self.mesh, &mut self.names);
+        self.lost_connections.forget_old(now);
+        self.settle_doubts(now);
+        self.question_suspects(now);
+    }
+
+    /// Does what the locker wants.
+    fn settle(&mut self, outcome: Option<Outcome>, now: Instant) {
+        match outcome {
+            None => {}
+            Some(Outcome::LockIsSet { node, tag, lock }) => self.lock_is_set(&node, tag, lock, now),
+            Some(Outcome::Stuck { node, tag }) => {
+                tracing::warn!(%node, "the names of a node were awaited for too long; beginning again");
+                if self.sessions.get(&node).is_some_and(|session| session.tag == tag) {
+                    self.restart(&node, now);
+                } else {
+                    self.cancel_locker(&node, tag, now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Who belongs to the partition.
+
+use std::time::{Duration, Instant};
+
+use peerl_term::Atom;
+
+use super::State;
+use crate::global::message::{KnownNode, Message, NewNodes};
+
+/// How long a node that knows this one may stay unknown. The news of it come within moments, if they come.
+const DOUBT: Duration = Duration::from_secs(15);
+
+impl State {
+    /// Whether a node is connected, but of another partition. (A hidden one is of none.)
+    pub(super) fn is_of_another_partition(&self, node: &Atom) -> bool {
+        self.mesh.outbox.is_visible(node) && !self.mesh.known.contains_key(node)
+    }
+
+    pub(super) fn new_nodes(&mut self, message: NewNodes) {
+        for node in self.add_known(message.nodes) {
+            self.connect(&node);
+        }
+        let lock = message.lock;
+        self.apply(&message.operations, &message.external, |state| state.mesh.locks.covers_lock(lock.as_ref()));
+    }
+
+    pub(super) fn in_sync(&mut self, node: &Atom, now: Instant) {
+        self.syncs.settled(node, &mut self.mesh.outbox);
+        if self.mesh.outbox.is_connected(node) {
+            self.synced.insert(node.clone());
+        }
+        self.end_session(node, now);
+        if self.is_of_another_partition(node) {
+            self.doubts.insert(node.clone(), now + DOUBT);
+        }
+    }
+
+    /// A node knows this one, and nobody has told this one of it: who was to do so is gone. The connection is made anew.
+    pub(super) fn settle_doubts(&mut self, now: Instant) {
+        let due: Vec<_> = self.doubts.extract_if(.., |_, until| *until <= now).map(|(node, _)| node).collect();
+        for node in due {
+            if self.is_of_another_partition(&node) && !self.sessions.contains_key(&node) {
+                tracing::info!(%node, "connecting anew with a node that knows this one, but is not known");
+                let message = Message::RemoveConnection { node: self.node().clone() };
+                self.mesh.outbox.send(&node, message);
+                self.removing.insert(node.clone());
+                self.rejoining.insert(node);
+            }
+        }
+    }
+
+    /// Adds nodes to the partition; gives those that are new to it.
+    pub(super) fn add_known(&mut self, nodes: Vec<KnownNode>) -> Vec<Atom> {
+        let mut added = Vec::new();
+        for KnownNode { node, version } in nodes {
+            if node != *self.node() && !self.mesh.known.contains_key(&node) {
+                self.doubts.remove(&node);
+                self.mesh.known.insert(node.clone(), version);
+                added.push(node);
+            }
+        }
+        added
+    }
+
+    /// Has a node that has come to be of the partition learn that it is.
+    pub(super) fn connect(&mut self, node: &Atom) {
+        if *node == *self.node() {
+            return;
+        }
+        if self.mesh.outbox.is_connected(node) {
+            self.tell_in_sync(node);
+        } else {
+            self.joining.insert(node.clone());
+            self.mesh.outbox.connect(node);
+        }
+    }
+
+    pub(super) fn tell_in_sync(&mut self, node: &Atom) {
+        let message = Message::InSync { node: self.node().clone() };
+        self.mesh.outbox.send(node, message);
+    }
+
+    /// A node of the partition cannot be connected.
+    pub(super) fn connect_failed(&mut self, node: &Atom, now: Instant) {
+        if self.mesh.outbox.is_connected(node) {
+            return;
+        }
+        tracing::warn!(%node, "a node of the cluster cannot be connected");
+        if self.joining.remove(node) {
+            // Nobody is told: all would part with a node that only this one does not reach.
+            self.suspect(node, now);
+            self.syncs.settled(node, &mut self.mesh.outbox);
+            self.forget(node, now);
+        }
+        self.disconnected(node, now);
+    }
+}

@@ -1,0 +1,127 @@
+//! No two partitions overlap: a node that loses another has all others part with it too.
+
+use std::time::Instant;
+
+use peerl_term::{Atom, Term};
+
+use super::{Leaving, Reports, State};
+use crate::global::action::Action;
+use crate::global::event::LinkEnd;
+use crate::global::message::{LostConnection, Message};
+use crate::global::syncs::Requester;
+
+/// The first version of the protocol that knows these messages.
+const SINCE: u32 = 7;
+
+impl State {
+    pub(super) fn node_down(&mut self, node: &Atom, end: LinkEnd, now: Instant) {
+        self.joining.remove(node);
+        if !self.removing.remove(node) {
+            match end {
+                LinkEnd::Peer => self.report_loss(node),
+                LinkEnd::Own => self.suspect(node, now),
+            }
+        }
+        self.syncs.settled(node, &mut self.mesh.outbox);
+        self.forget(node, now);
+        self.disconnected(node, now);
+        self.left(node);
+        self.doubts.remove(node);
+        if self.rejoining.remove(node) {
+            self.mesh.outbox.connect(node);
+        }
+    }
+
+    /// Tells all nodes of the partition that a connection was lost.
+    pub(super) fn report_loss(&mut self, lost: &Atom) {
+        if self.reports == Reports::Off {
+            return;
+        }
+        self.losses += 1;
+        let report = LostConnection {
+            node: self.node().clone(),
+            incarnation: self.incarnation.clone(),
+            operation: Term::from(self.losses),
+            lost: lost.clone(),
+        };
+        self.multicast(&report, lost);
+    }
+
+    pub(super) fn lost_connection(&mut self, report: &LostConnection, now: Instant) {
+        if self.reports == Reports::Off || !self.lost_connections.is_new(report, now) {
+            return;
+        }
+        // Who was about to tell all may be gone before it has.
+        self.multicast(report, &report.node);
+        let lost = if report.lost == *self.node() { &report.node } else { &report.lost };
+        if self.is_potentially_known(lost) {
+            tracing::warn!(node = %lost, reporter = %report.node, "parting with a node that another has lost");
+            let message = Message::RemoveConnection { node: self.node().clone() };
+            self.mesh.outbox.send(lost, message);
+            self.removing.insert(lost.clone());
+            self.forget(lost, now);
+        }
+    }
+
+    pub(super) fn remove_connection(&mut self, node: &Atom, now: Instant) {
+        if self.is_potentially_known(node) {
+            tracing::warn!(%node, "parting with a node that has lost another, or was lost");
+            self.mesh.outbox.push(Action::Disconnect(node.clone()));
+            self.removing.insert(node.clone());
+            self.forget(node, now);
+        }
+    }
+
+    /// Leaves the cluster, and answers when all connections have ended.
+    pub(super) fn disconnect(&mut self, requester: Requester, now: Instant) {
+        let left = self.leave(now);
+        if left.is_empty() {
+            requester.answer(Term::nil(), &mut self.mesh.outbox);
+        } else {
+            let remaining = left.iter().cloned().collect();
+            self.leaving.push(Leaving { requester, left, remaining });
+        }
+    }
+
+    /// Ends all connections; nobody is told that one was lost.
+    pub(super) fn leave(&mut self, now: Instant) -> Vec<Atom> {
+        let left = self.mesh.outbox.visible();
+        for node in &left {
+            self.mesh.outbox.push(Action::Disconnect(node.clone()));
+            self.removing.insert(node.clone());
+            self.forget(node, now);
+        }
+        left
+    }
+
+    /// The node is of the partition no longer. Its names go at once: another partition is not to get them from this node.
+    pub(super) fn forget(&mut self, node: &Atom, now: Instant) {
+        self.cancel_session(node, now);
+        self.names.node_gone(node, &mut self.mesh.outbox);
+        self.mesh.known.remove(node);
+        self.synced.remove(node);
+    }
+
+    fn left(&mut self, node: &Atom) {
+        for leaving in &mut self.leaving {
+            leaving.remaining.remove(node);
+        }
+        for Leaving { requester, left, .. } in self.leaving.extract_if(.., |leaving| leaving.remaining.is_empty()) {
+            requester.answer(Term::list(left.into_iter().map(Term::from)), &mut self.mesh.outbox);
+        }
+    }
+
+    fn is_potentially_known(&self, node: &Atom) -> bool {
+        self.mesh.known.contains_key(node) || self.sessions.get(node).is_some_and(|session| session.is_pending())
+    }
+
+    /// Sends to all nodes that are of the partition or about to join it, but one.
+    fn multicast(&mut self, report: &LostConnection, but: &Atom) {
+        let known = self.mesh.known.iter().filter(|(_, version)| **version >= SINCE).map(|(node, _)| node);
+        let pending = self.sessions.iter().filter(|(_, session)| session.is_pending()).map(|(node, _)| node);
+        let receivers: Vec<_> = known.chain(pending).filter(|node| *node != but).cloned().collect();
+        for node in receivers {
+            self.mesh.outbox.send(&node, Message::LostConnection(report.clone()));
+        }
+    }
+}
