@@ -74,6 +74,19 @@ async fn ticks_keep_a_connection_and_find_out_about_a_partition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_connection_ends_with_its_node() {
+    let network = Network::new();
+    let (one, two) = (start(&network, "a@one").await, start(&network, "b@two").await);
+    network.partition("one", "two");
+    let stops = async {
+        sleep(Duration::from_secs(1)).await;
+        one.shutdown().await;
+    };
+    let (result, ()) = tokio::join!(timeout(Duration::from_secs(60), double(&one, &two)), stops);
+    assert!(matches!(result, Ok(Err(CallError::Connect(ConnectError::Disconnected)))), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_short_partition_only_delays() {
     let network = Network::new();
     let (one, two) = two(&network).await;

@@ -143,11 +143,18 @@ impl Attempts {
         close(&mut self.slots.lock(), peer, attempt, error);
     }
 
-    /// Ends all attempts.
+    /// How many peers are connected, or are about to be.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.lock().len()
+    }
+
+    /// Ends all attempts because the node stops, and answers the requests that wait for one.
     pub(crate) fn abort(&self) {
-        for slot in self.slots.lock().values_mut() {
-            for attempt in std::mem::take(&mut slot.attempts).into_values() {
-                attempt.cancel();
+        let slots = std::mem::take(&mut *self.slots.lock());
+        for slot in slots.into_values() {
+            slot.attempts.into_values().for_each(|attempt| attempt.cancel());
+            for waiter in slot.waiters {
+                let _ = waiter.send(Err(ConnectError::Disconnected));
             }
         }
     }
