@@ -29,7 +29,7 @@
 
 use std::ops::Deref;
 
-pub use peerl_node::testing::{Host, Network};
+pub use peerl_node::testing::{Host, Network, Tables};
 
 use crate::Node;
 

@@ -21,6 +21,8 @@ mod conditions;
 mod host;
 mod network;
 mod pipe;
+mod tables;
 
 pub use host::Host;
 pub use network::Network;
+pub use tables::Tables;

@@ -72,6 +72,9 @@ impl Network {
     /// The port of nodes that are started by [`node`](Self::node).
     pub const PORT: u16 = 4370;
 
+    /// Their cookie.
+    pub const COOKIE: &str = "simulated";
+
     /// A network that delivers at once.
     pub fn new() -> Self {
         Self::seeded(0)
@@ -104,12 +107,11 @@ impl Network {
         Host::new(self.clone(), name)
     }
 
-    /// Begins to set up a node on the host of its name. No EPMD is used; all nodes that are started so, one on each host, have
-    /// the cookie `simulated`.
+    /// Begins to set up a node on the host of its name, which may have one such node: no EPMD is used.
     pub fn node(&self, name: &str) -> NodeBuilder {
         let host = name.split_once('@').map_or(name, |(_, host)| host);
         Node::builder(name)
-            .cookie("simulated")
+            .cookie(Self::COOKIE)
             .epmd(Epmd::None { port: Self::PORT })
             .listen(Self::PORT..=Self::PORT)
             .transport(self.host(host))
@@ -151,6 +153,15 @@ impl Network {
             machine.ports.clear();
         }
         state.set_path_where(Path::Lost, |link| link.from == host || link.to == host);
+    }
+
+    /// How many streams between two hosts have an open end.
+    pub fn streams(&self, one: &str, two: &str) -> usize {
+        let hosts = pair(one, two);
+        let state = self.state.lock();
+        let open = state.links.iter().filter(|link| link.pipe.strong_count() > 0);
+        // Each has two directions.
+        open.filter(|link| pair(&link.from, &link.to) == hosts).count().div_ceil(2)
     }
 
     pub(super) fn listen(&self, host: &str, ports: RangeInclusive<u16>) -> io::Result<ListenerId> {

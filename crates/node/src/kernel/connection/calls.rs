@@ -109,6 +109,12 @@ impl Calls {
         self.0.lock().pending.remove(&number).is_some()
     }
 
+    /// How many requests have not been answered.
+    pub(crate) fn len(&self) -> usize {
+        let table = self.0.lock();
+        table.pending.len() + table.abandoned.len()
+    }
+
     /// Ends all waiting: the connection has ended.
     pub(crate) fn close(&self, reason: &NodeDownReason) {
         let mut table = self.0.lock();

@@ -57,7 +57,7 @@ impl Monitors {
         table.monitored = HashMap::new();
     }
 
-    #[cfg(test)]
+    /// How many monitors there are.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().monitored.len()
     }

@@ -62,6 +62,11 @@ impl Links {
         self.entries.remove(other) == Some(Link::Active)
     }
 
+    /// How many links there are, those included that are being ended.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The processes that this one is linked to.
     pub(crate) fn active(&self) -> impl Iterator<Item = &Pid> {
         self.entries.iter().filter(|(_, link)| **link == Link::Active).map(|(pid, _)| pid)

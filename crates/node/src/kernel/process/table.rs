@@ -88,6 +88,11 @@ impl ProcessTable {
         names
     }
 
+    /// How many aliases there are.
+    pub(crate) fn aliases(&self) -> usize {
+        self.aliases.len()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.processes.len()
     }
