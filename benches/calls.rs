@@ -108,13 +108,13 @@ fn add_rivals<'a>(stage: &'a Stage<'_>, contest: &mut Contest<'a>, callers: usiz
     }
 }
 
-/// 64 callers of our node; calls a second.
+/// 64 callers of this process's node; calls a second.
 fn our_call_rate(stage: &Stage<'_>, peer: &NodeName, slice: Duration) -> f64 {
     let (calls, time) = stage.calls(CALLERS, slice, echo(stage, peer));
     calls / time.as_secs_f64()
 }
 
-/// `bench:echo(1)`, called by our node.
+/// `bench:echo(1)`, called by this process's node.
 fn echo(
     stage: &Stage<'_>,
     peer: &NodeName,

@@ -1,8 +1,8 @@
-//! What it takes to find the members of a fleet by their tags: time, memory, and requests to AWS.
-//! `cargo bench -p peerl-aws-tests --bench discovery`
+//! The cost of finding the members of a fleet by their tags: time, memory, and requests to AWS. `cargo bench -p
+//! peerl-aws-tests --bench discovery`
 //!
-//! Moto, the stand-in for AWS, is slower at writing such answers than peerl is at reading them. So most of the table is
-//! of a server that has its answers ready, in the form and of the size that EC2 gives them; one line is of moto.
+//! Moto, the simulation of AWS, writes such answers more slowly than peerl reads them. Most of the table is therefore
+//! measured with a server that has its answers ready, in the form and size of EC2's; one line is measured with moto.
 
 #![allow(missing_docs)]
 
@@ -22,7 +22,7 @@ use peerl_test_support::{FaultProxy, HttpServer, Moto, Response};
 
 const TAG: &str = "csrelease=0123abcd";
 
-/// What EC2 puts on a page at most.
+/// The maximum number of instances in one page of EC2.
 const PAGE: usize = 1000;
 
 fn main() {
@@ -47,7 +47,7 @@ fn main() {
 
 fn report(count: usize, server: &str, endpoint: &str, polls: usize, bytes: Option<usize>) {
     let proxy = FaultProxy::before(endpoint);
-    // The time is without the proxy, which only counts.
+    // The time is measured without the proxy, which only counts.
     let counted = child(&proxy.endpoint(), 1);
     assert_eq!(counted.found, count, "all are found");
     let requests = proxy.requests("DescribeInstances");
@@ -62,13 +62,13 @@ fn report(count: usize, server: &str, endpoint: &str, polls: usize, bytes: Optio
     );
 }
 
-/// What a process of its own measured.
+/// The measurements of one process.
 struct Run {
     found: usize,
     first: Duration,
     /// The median.
     later: Duration,
-    /// The most memory that the process ever had, in bytes.
+    /// The peak of the process's memory, in bytes.
     peak: f64,
 }
 
@@ -88,7 +88,7 @@ fn child(endpoint: &str, polls: usize) -> Run {
     }
 }
 
-/// Asks so many times, and prints what it took.
+/// Polls this many times, and prints the cost.
 fn poll(endpoint: &str, polls: usize) {
     let settings = Ec2Settings { tag: vec![TAG.to_owned()], ..Ec2Settings::default() };
     let strategy = Ec2::new(&settings, access_to(endpoint)).expect("good settings");
@@ -110,14 +110,14 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
 }
 
-/// The most memory that this process ever had, in bytes.
+/// The peak of this process's memory, in bytes.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("this process runs");
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it says how much");
     kib.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
 }
 
-/// Starts so many instances in moto.
+/// Starts this many instances in moto.
 async fn launch(moto: &Moto, count: i32) {
     let client = aws_sdk_ec2::Client::new(&client_config(&moto.endpoint()).await);
     let (key, value) = TAG.split_once('=').expect("a tag");
@@ -129,7 +129,7 @@ async fn launch(moto: &Moto, count: i32) {
     request.tag_specifications(tags).send().await.expect("instances");
 }
 
-/// A server that has the pages of a listing ready.
+/// A server with the prepared pages of a listing.
 struct Canned {
     server: HttpServer,
     bytes: usize,
@@ -163,7 +163,7 @@ impl Canned {
     }
 }
 
-/// An instance as EC2 describes it, in a reservation of its own, as auto scaling starts them.
+/// An instance as EC2 describes it, in its own reservation, like those that auto scaling starts.
 fn instance(index: usize) -> String {
     let (high, low) = (index / 250, index % 250);
     let time = "2026-01-02T03:04:05.000Z";

@@ -26,7 +26,7 @@ fn main() {
     worker(&settings, &epmd);
 }
 
-/// Each connection makes one call before it is idle, so that all is there that a connection in use has.
+/// Each connection makes one call before it is idle, so that it has allocated all that a connection in use needs.
 fn connection(settings: &Settings, epmd: &Epmd) {
     let mut per_connection: Vec<f64> = (0..3)
         .map(|_| {

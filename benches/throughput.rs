@@ -6,7 +6,7 @@
 mod harness;
 mod peers;
 
-/// The C library gives the memory of a large message back to the kernel each time, and gets it again page by page.
+/// The C library returns the memory of a large message to the kernel each time, and gets it back page by page.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -19,7 +19,7 @@ use peerl_node::{Atom, Mfa, NodeName, Term};
 use peers::{CNode, Raw, Stage, call_rate};
 
 const MEGABYTE: usize = 1_000_000;
-/// How many callers have an argument under way at a time.
+/// The number of callers, each with one argument in transit.
 const CALLERS: usize = 8;
 /// The same as a call of the module `bench`.
 const BYTE_SIZE: &str = "erlang, byte_size, binary:copy(<<7>>, 1000000)";
@@ -121,7 +121,7 @@ fn sends_to_peerl(settings: &Settings, stage: &Stage<'_>) {
     contest.run(settings);
 }
 
-/// How many messages a contestant sends in a turn: as many as fill it at the rate of its last turn.
+/// The number of messages in a contestant's turn: enough to fill it at the rate of the last turn.
 struct Count(f64);
 
 impl Default for Count {
@@ -131,7 +131,7 @@ impl Default for Count {
 }
 
 impl Count {
-    /// Messages a second, from before the first is sent until the receiver has taken the last one.
+    /// Messages a second, from before the first send until the receiver has taken the last message.
     fn turn(&mut self, slice: Duration, send: impl FnOnce(u64)) -> f64 {
         let messages = (self.0 * slice.as_secs_f64()) as u64;
         let start = Instant::now();
@@ -141,7 +141,7 @@ impl Count {
     }
 }
 
-/// One process of ours sends to the `sink` of a peer.
+/// One process of this node sends to the `sink` of a peer.
 fn send(stage: &Stage<'_>, peer: &NodeName, messages: u64) {
     let (node, peer) = (stage.node.clone(), peer.clone());
     let task = stage.runtime.spawn(async move {
@@ -154,8 +154,8 @@ fn send(stage: &Stage<'_>, peer: &NodeName, messages: u64) {
     stage.runtime.block_on(task).expect("the sender does not panic");
 }
 
-/// `byte_size/1` of 1 MB, called by our node; megabytes a second. The argument is encoded once, as the BEAM's is a
-/// binary that is shared by all its callers.
+/// `byte_size/1` of 1 MB, called by this process's node; megabytes a second. The argument is encoded once, as the
+/// BEAM's is a binary that all its callers share.
 fn megabytes(stage: &Stage<'_>, peer: &NodeName, slice: Duration) -> f64 {
     let (node, peer) = (stage.node.clone(), peer.clone());
     let argument = Term::binary(vec![7; MEGABYTE]);
@@ -167,8 +167,8 @@ fn megabytes(stage: &Stage<'_>, peer: &NodeName, slice: Duration) -> f64 {
     calls / time.as_secs_f64()
 }
 
-/// As many bytes as go through a connection in this time, in megabytes a second: written a megabyte at a time, and
-/// counted by the other process.
+/// The rate of a plain connection, in megabytes a second: written a megabyte at a time, and counted by the other
+/// process.
 fn raw_tcp(port: u16, slice: Duration) -> f64 {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the worker listens");
     let megabyte = vec![7; MEGABYTE];

@@ -1,4 +1,4 @@
-//! A cluster in memory: work goes on while a node cannot be reached. Nothing but this program is needed.
+//! A cluster in memory: work continues while a node cannot be reached. The program needs nothing else.
 //!
 //! ```sh
 //! cargo run --example cluster_in_memory
@@ -10,7 +10,7 @@ use futures::StreamExt;
 use peerl::{Exception, Mfa, NodeName};
 use tokio::time::{Instant, sleep};
 
-/// A minute of the cluster takes a moment, because time is paused.
+/// A minute of the cluster takes milliseconds, because time is paused.
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cluster = peerl::testing::cluster(4).await;

@@ -1,4 +1,4 @@
-//! A server that counts, which BEAM nodes call as one of their own, until Ctrl-C.
+//! A counting server, which BEAM nodes call like a `gen_server`, until Ctrl-C.
 //!
 //! ```sh
 //! cargo run --example counter -- rust@127.0.0.1 secret

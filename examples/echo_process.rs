@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ = &mut stop => break,
         };
         let Message::User(payload) = message else { continue };
-        // A message that is no term ends the connection that it came by, and nothing else.
+        // A message that is not a term ends only its connection.
         let Ok(message) = payload.decode() else { continue };
         match GenRequest::from_term(message) {
             Ok(call) => echo.reply(&call.from, &Term::tuple([Term::atom("echo"), call.request]))?,

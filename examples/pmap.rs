@@ -1,11 +1,11 @@
-//! Spreads work over three nodes, and loses one of them on the way.
+//! Distributes work among three nodes, one of which ends meanwhile.
 //!
 //! ```sh
 //! cargo run --example pmap
 //! ```
 //!
-//! All nodes run in this program, with an EPMD of their own on a free port, so that no cluster is needed. With a
-//! cluster only the names of the workers differ.
+//! All nodes run in this program, with their own EPMD on a free port, so that no cluster is needed. With a cluster
+//! only the names of the workers differ.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// How many steps the Collatz sequence takes from `n` to 1.
+/// The number of steps of the Collatz sequence from `n` to 1.
 fn steps(mut n: u64) -> u64 {
     let mut steps = 0;
     while n != 1 {

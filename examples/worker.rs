@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok::<_, Exception>(counts)
     })?;
-    // What shells and tools of the BEAM, and `peerl nodes` and `peerl mesh`, ask a node.
+    // The functions that shells and tools of the BEAM, and `peerl nodes` and `peerl mesh`, call.
     peerl::otp::functions::export(&node)?;
     println!("ready {} {}", node.name(), node.port());
 

@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
-//! A Rust-native Erlang distribution node: it joins BEAM clusters as a member that Erlang and Elixir nodes cannot
-//! tell from their own kind, calls them, and serves their calls.
+//! A Rust-native Erlang distribution node: it joins BEAM clusters as a full member, calls Erlang and Elixir nodes,
+//! and serves their calls.
 //!
 //! ```text
 //!   peerl                 this facade
@@ -13,8 +13,8 @@
 //! ```
 //!
 //! A program starts a [`Node`], [calls](Node::call) functions of its peers, [exports](Node::export) functions for
-//! them to call, and spreads work over them with [`pmap`](Node::pmap). [`Process`] is for what has a pid and a
-//! mailbox. [`testing`] has clusters in memory for its tests.
+//! them to call, and distributes work among them with [`pmap`](Node::pmap). A [`Process`] has a pid and a mailbox.
+//! [`testing`] has clusters in memory for the program's tests.
 //!
 //! ```no_run
 //! use peerl::{Exception, Mfa, Node};
@@ -27,8 +27,8 @@
 //! # }
 //! ```
 //!
-//! What it does: OTP 25 to 29 as peers, visible or hidden; `rpc` and `erpc` both ways; links, monitors, aliases;
-//! `gen` calls both ways; EPMD as client and as server. What it does not do yet: `global`, `pg`, TLS.
+//! Supported: OTP 25 to 29 as peers, visible or hidden; `rpc` and `erpc` both ways; links, monitors, aliases; `gen`
+//! calls both ways; EPMD as client and as server. Not yet: `global`, `pg`, TLS.
 
 pub use peerl_node::*;
 

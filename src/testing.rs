@@ -1,7 +1,7 @@
 //! Nodes in memory, for tests of programs that are nodes: no socket, no EPMD, and simulated time.
 //!
-//! [`cluster`] starts nodes on a simulated [`Network`], each on a host of its own. They do what other nodes do; the network
-//! between them can be slow, be divided, and break.
+//! [`cluster`] starts nodes on a simulated [`Network`], each on its own host. They behave like other nodes; the
+//! network between them can be slow, partitioned or broken.
 //!
 //! ```
 //! use peerl::{Exception, Mfa, Nodes};
@@ -25,7 +25,7 @@
 //! Time is simulated where the runtime has paused it, by `#[tokio::test(start_paused = true)]` (feature `test-util` of tokio):
 //! it jumps to the next timer when no task can run. Elsewhere it is real.
 //!
-//! Nothing of this needs a feature: a program that does not use it does not contain it.
+//! No feature enables this module: the linker omits it from a program that does not use it.
 
 use std::ops::Deref;
 
@@ -33,16 +33,16 @@ pub use peerl_node::testing::{Host, Network, Tables};
 
 use crate::Node;
 
-/// Nodes on a simulated network, all connected with each other when [`cluster`] returns them.
+/// Nodes on a simulated network, connected to each other when [`cluster`] returns them.
 ///
-/// It is a slice of them: `cluster[0]` is `node1@host1`.
+/// It dereferences to a slice: `cluster[0]` is `node1@host1`.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
     network: Network,
 }
 
-/// Starts `node1@host1`, `node2@host2`, … up to this number, and connects them with each other.
+/// Starts `node1@host1`, `node2@host2`, … up to this number, and connects them to each other.
 ///
 /// # Panics
 /// If a node cannot be started or connected.
@@ -60,12 +60,12 @@ pub async fn cluster(count: usize) -> Cluster {
 }
 
 impl Cluster {
-    /// The network, which has more to simulate than [partitions](Self::partition).
+    /// The network, which can simulate more than [partitions](Self::partition).
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// Separates two nodes, given by their indices. Neither is told: their ticks find out.
+    /// Separates two nodes, given by their indices. They notice it by missing ticks.
     ///
     /// # Panics
     /// If there is no such node.
@@ -81,7 +81,7 @@ impl Cluster {
         self.network.heal(self.host(one), self.host(two));
     }
 
-    /// Hands over the nodes.
+    /// Returns the nodes.
     pub fn into_nodes(self) -> Vec<Node> {
         self.nodes
     }

@@ -1,4 +1,4 @@
-//! Who takes part: each in a process of its own, so that nobody works on a heap that another one has left in pieces.
+//! The contestants: each is a separate process, so that none works on a heap that another has fragmented.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::worker::{self, Library};
 
-/// A process that measures on request: a line `WHAT FILE ROUNDS` is answered by the nanoseconds that it took.
+/// A process that measures on request: it answers a line `WHAT FILE ROUNDS` with the duration in nanoseconds.
 pub(crate) struct Contestant {
     process: Child,
     requests: ChildStdin,
@@ -15,12 +15,12 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// One that uses a library of Rust's.
+    /// A Rust library.
     pub(crate) fn library(library: Library) -> io::Result<Self> {
         Self::start(Command::new(std::env::current_exe()?).env(worker::ROLE, library.name()))
     }
 
-    /// OTP, if it is installed. The module that measures is compiled into the directory.
+    /// OTP, if it is installed. The measuring module is compiled into the directory.
     pub(crate) fn otp(directory: &Path) -> io::Result<Self> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/codec/beam_codec.erl");
         let compiled = Command::new("erlc").arg("-o").arg(directory).arg(source).status()?;
@@ -36,7 +36,7 @@ impl Contestant {
         Ok(Self { process, requests, answers: BufReader::new(answers) })
     }
 
-    /// Measures so many rounds. `None` if this one cannot do it.
+    /// Measures this many rounds. `None` if the contestant does not support the operation.
     pub(crate) fn measure(&mut self, what: &str, file: &Path, rounds: u32) -> io::Result<Option<Duration>> {
         writeln!(self.requests, "{what} {} {rounds}", file.display())?;
         self.requests.flush()?;

@@ -1,4 +1,4 @@
-//! What is measured: terms like those that cross real clusters, made from a fixed seed.
+//! The measured terms: like those in real clusters, generated from a fixed seed.
 
 use bytes::Bytes;
 use peerl_term::{Atom, BigInt, Pid, Reference, Term};
@@ -11,7 +11,7 @@ pub(crate) struct Corpus {
     pub(crate) bytes: Bytes,
 }
 
-/// The name of the corpus that is reported apart: copying it is all there is to measure.
+/// The name of the corpus that is reported separately: it measures only a copy.
 pub(crate) const BINARY: &str = "8 MB binary";
 /// The name of the corpus that is also read with serde.
 pub(crate) const RECORDS: &str = "records";
@@ -190,7 +190,7 @@ impl Random {
         self.next() % end
     }
 
-    /// Lower-case text of a length in the range, with spaces now and then.
+    /// Lower-case text of a length in the range, with some spaces.
     fn text(&mut self, from: u64, to: u64) -> String {
         let len = from + self.below(to - from);
         (0..len).map(|_| b"etaoinshrdlucmfwyp vbgkqjxz"[self.below(27) as usize] as char).collect()

@@ -1,7 +1,8 @@
 //! The external term format: peerl against eetf, erltf and OTP, on the same bytes in the same run.
 //!
-//! `cargo bench -p peerl --bench codec [-- CORPUS]` prints medians and ratios. All take turns, so that what else the machine
-//! does meets them alike. Every round decodes into a fresh term and drops it, or encodes into a fresh buffer.
+//! `cargo bench -p peerl --bench codec [-- CORPUS]` prints medians and ratios. The contestants take turns, so that
+//! other load of the machine affects them equally. Every round decodes into a fresh term and drops it, or encodes
+//! into a fresh buffer.
 
 mod contestant;
 mod corpus;
@@ -35,7 +36,7 @@ fn main() {
         }
         let file = store(&directory, &corpus);
         if let Some(otp) = &mut otp {
-            // It has an order of its own for the keys of large maps.
+            // OTP orders the keys of large maps differently.
             otp.measure("rewrite", &file, 1).expect("the BEAM answers");
             corpus.bytes = std::fs::read(&file).expect("a corpus").into();
         }
@@ -63,7 +64,7 @@ fn store(directory: &TempDir, corpus: &Corpus) -> PathBuf {
     file
 }
 
-/// The median times of one corpus, of those that can do it.
+/// The median times of one corpus, for the contestants that support it.
 struct Row {
     corpus: &'static str,
     bytes: usize,
@@ -73,10 +74,10 @@ struct Row {
     otp: Option<Duration>,
 }
 
-/// Someone who does a number of rounds, and says how long they took, unless they cannot.
+/// Runs a number of rounds and returns the duration; `None` if unsupported.
 type Peer<'a> = Box<dyn FnMut(u32) -> Option<Duration> + 'a>;
 
-/// Has the libraries and OTP do the same with a corpus.
+/// Runs an operation on a corpus with the libraries and OTP.
 fn compare(what: &'static str, file: &Path, otp: Option<&mut Contestant>) -> Vec<Option<Duration>> {
     let mut peers: Vec<Peer<'_>> = Library::ALL.into_iter().map(|library| peer(library, what, file)).collect();
     match otp {
@@ -86,7 +87,7 @@ fn compare(what: &'static str, file: &Path, otp: Option<&mut Contestant>) -> Vec
     medians(&mut peers)
 }
 
-/// Reads the records into structs; the first one is eetf's time for its `Term`.
+/// Reads the records into structs; the first line is eetf's time for its `Term`.
 fn compare_typed(file: &Path) -> Vec<(&'static str, Duration)> {
     let names = ["eetf `Term`", "peerl `Term`", "peerl structs", "peerl structs that borrow strings"];
     let mut peers = [
@@ -103,7 +104,7 @@ fn peer<'a>(library: Library, what: &'static str, file: &'a Path) -> Peer<'a> {
     Box::new(move |rounds| contestant.measure(what, file, rounds).expect("the worker answers"))
 }
 
-/// Lets all take turns; gives the median time of one round of each.
+/// Runs all contestants in turn; returns the median time of one round of each.
 fn medians(peers: &mut [Peer<'_>]) -> Vec<Option<Duration>> {
     let rounds: Vec<u32> = peers.iter_mut().map(rounds_in_a_turn).collect();
     let mut samples = vec![Vec::new(); peers.len()];
@@ -119,7 +120,7 @@ fn medians(peers: &mut [Peer<'_>]) -> Vec<Option<Duration>> {
     samples.into_iter().map(median).collect()
 }
 
-/// Finds out, and warms up.
+/// The number of rounds that fills a turn; also warms up.
 fn rounds_in_a_turn(peer: &mut Peer<'_>) -> u32 {
     let mut rounds = 1;
     loop {

@@ -1,4 +1,4 @@
-//! The libraries, in processes that this program starts again for each.
+//! The libraries, each in a process that this program starts from its own binary.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};
@@ -12,7 +12,7 @@ use crate::corpus::{Account, BorrowedAccount};
 /// The environment variable that names the library of a worker.
 pub(crate) const ROLE: &str = "PEERL_BENCH_CODEC";
 
-/// The answer of a library that cannot do what was asked for.
+/// The answer of a library that does not support the operation.
 pub(crate) const CANNOT: &str = "cannot";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +34,12 @@ impl Library {
     }
 }
 
-/// Works if this process was started as a worker; it does not return then until there are no more requests.
+/// Serves requests until there are no more, if this process was started as a worker.
 pub(crate) fn run_if_worker() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let library = Library::ALL.into_iter().find(|library| library.name() == role).expect("a library");
-    // As after any large message, the C library keeps memory from then on that it gave back to the kernel each time before;
-    // a BEAM's process is given its heap before the clock starts, too.
+    // From then on, as after any large message, the C library keeps memory that it would otherwise return to the
+    // kernel each time; a BEAM process also gets its heap before the measurement.
     drop(black_box(vec![1u8; 32 << 20]));
     for request in std::io::stdin().lock().lines().map_while(Result::ok) {
         let mut words = request.split(' ');
@@ -91,7 +91,7 @@ fn measure(library: Library, what: &str, bytes: &Bytes, rounds: u32) -> Option<D
     }
 }
 
-/// As the BEAM is measured: half as many rounds before the clock starts.
+/// Measures as the BEAM does: half as many rounds warm up first.
 fn timed<T>(rounds: u32, mut act: impl FnMut() -> T) -> Duration {
     for _ in 0..rounds / 2 + 1 {
         drop(black_box(act()));

@@ -1,4 +1,4 @@
-//! The same work by Elixir: workers that fetch, and a driver that spreads the pages.
+//! The same work in Elixir: workers that fetch, and a driver that distributes the pages.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use peerl_test_support::{Beam, Epmd};
 
 use crate::harness::Settings;
 
-/// The fetch of the ancestor, with as many connections as there are pages under way.
+/// The fetch of the predecessor, with as many connections as requests at a time.
 const FETCH: &str = r#"
 defmodule ClusterScrape.PageController do
   def start do
@@ -25,7 +25,7 @@ end
 ClusterScrape.PageController.start()
 "#;
 
-/// Who spreads the work.
+/// The program that distributes the work.
 const DRIVER: &str = r#"
 defmodule Driver do
   # What a call that finds its worker dead does: asks the next one.
@@ -70,27 +70,28 @@ defmodule Driver do
 end
 "#;
 
-/// A job's time, and how many pages were asked for more than once.
+/// A job's time, and the number of pages that were requested more than once.
 pub(crate) struct Job {
     pub(crate) time: Duration,
     pub(crate) again: usize,
 }
 
-/// An Elixir node that has the fetch.
+/// An Elixir node with the fetch.
 pub(crate) fn worker(settings: &Settings, epmd: &Epmd) -> Beam {
     let beam = Beam::elixir(settings.otp).epmd(epmd).start();
     eval(&beam, FETCH);
     beam
 }
 
-/// An Elixir node that spreads work over others. With `rpc:pmap` it takes part itself, as that function will have it.
+/// An Elixir node that distributes work among others. With `rpc:pmap` it also works itself, since that function
+/// includes the caller's node.
 pub(crate) fn driver(settings: &Settings, epmd: &Epmd) -> Beam {
     let beam = worker(settings, epmd);
     eval(&beam, DRIVER);
     beam
 }
 
-/// Connects the driver with exactly these nodes.
+/// Connects the driver to exactly these nodes.
 pub(crate) fn connect(driver: &Beam, workers: &[&str]) {
     let list = atoms(workers);
     eval(driver, &format!("for node <- Node.list() -- {list}, do: Node.disconnect(node)"));
@@ -102,7 +103,8 @@ pub(crate) fn connect(driver: &Beam, workers: &[&str]) {
     }
 }
 
-/// `Task.async_stream` over `:erpc`, so many calls for each worker under way. At half of the pages, that process is killed.
+/// `Task.async_stream` over `:erpc`, with a number of pending calls for each worker. After half of the pages, the
+/// given process is killed.
 pub(crate) fn async_stream(
     driver: &Beam,
     workers: &[&str],
@@ -114,7 +116,7 @@ pub(crate) fn async_stream(
     job(driver, &format!("Driver.async_stream({workers}, {list}, {window}, {})", process(victim)), urls.len())
 }
 
-/// `:rpc.pmap`, all calls under way at once.
+/// `:rpc.pmap`, with all calls at once.
 pub(crate) fn pmap(driver: &Beam, urls: &[String]) -> Job {
     job(driver, &format!("Driver.pmap({})", strings(urls)), urls.len())
 }

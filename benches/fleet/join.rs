@@ -1,4 +1,4 @@
-//! How soon everybody is connected with an instance that got its tag.
+//! The time until all nodes are connected to an instance that got its tag.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
     let epmd = Epmd::start();
     let node = peerl::driver(&epmd, runtime);
     let beams: Vec<Beam> = (0..BEAMS).map(|_| Beam::erlang(settings.otp).epmd(&epmd).start()).collect();
-    // BEAM nodes are not made to connect with each other by those that they have in common.
+    // BEAM nodes do not connect to each other through common neighbours here.
     assert!(beams.iter().skip(1).all(|beam| beams[0].ping(beam.name())));
     for (newcomer_looks, interval) in [(true, "1s"), (true, "5s"), (false, "1s"), (false, "5s")] {
         let proxy = FaultProxy::before(&moto.endpoint());
@@ -43,8 +43,8 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
             let name = format!("{}@127.0.0.1", unique_name("w"));
             Worker::start_with(&epmd, &name, &options, &environment)
         };
-        let crew: Vec<Worker> = (0..PEERL).map(|_| worker()).collect();
-        let mut members: Vec<NodeName> = crew.iter().map(|worker| worker.name.clone()).collect();
+        let workers: Vec<Worker> = (0..PEERL).map(|_| worker()).collect();
+        let mut members: Vec<NodeName> = workers.iter().map(|worker| worker.name.clone()).collect();
         members.extend(beams.iter().map(|beam| beam.name().parse::<NodeName>().expect("a name")));
         let fleet: Vec<String> = members.iter().map(|member| runtime.block_on(account.run(member))).collect();
         runtime.block_on(async {
@@ -59,10 +59,10 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
             let name = format!("{}@127.0.0.1", unique_name("w"));
             let newcomer: NodeName = name.parse().expect("a name");
             let instance = runtime.block_on(account.run(&newcomer));
-            // A BEAM node that looks for nobody is not connected with another one by those that they have in common.
+            // A common neighbour does not connect a BEAM node without discovery to another BEAM node.
             let looking = if newcomer_looks { &members[..] } else { &members[..PEERL] };
             let everybody = [looking, std::slice::from_ref(&newcomer)].concat();
-            // At no particular moment of anybody's interval.
+            // At a varying moment of the intervals.
             std::thread::sleep(Duration::from_millis(100 + (times.len() as u64 * 370) % 1000));
             let tagged = Instant::now();
             runtime.block_on(account.tag(&instance, &release));
@@ -78,7 +78,7 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
         let (low, high) = (times.iter().copied().fold(f64::MAX, f64::min), times.iter().copied().fold(0.0, f64::max));
         println!(
             "| {} | {interval} | {:.2} s | {low:.2} – {high:.2} s | {:.2} s | {polls:.1} |",
-            if newcomer_looks { "looks for all" } else { "looks for nobody, is found by the peerl" },
+            if newcomer_looks { "discovers all" } else { "discovers none, is found by the peerl nodes" },
             median(&times),
             median(&starting)
         );
@@ -91,7 +91,7 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
     }
 }
 
-/// Waits until each of them has all others in `nodes()`.
+/// Waits until each node has all others in `nodes()`.
 async fn joined(node: &Node, members: &[NodeName]) {
     for member in members {
         loop {
@@ -120,7 +120,7 @@ impl Account {
         Self { ec2: aws_sdk_ec2::Client::new(&config) }
     }
 
-    /// Starts an instance for the node, which has no release yet.
+    /// Starts an instance for the node, without a release.
     async fn run(&self, name: &NodeName) -> String {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let tags = TagSpecification::builder()

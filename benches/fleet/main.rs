@@ -1,8 +1,9 @@
-//! A fleet at work: how soon it has a new member, what more workers bring, and what one that dies costs.
-//! `cargo bench -p peerl-aws-tests --bench fleet`, or a part: `-- --only join`, `-- --only workers`, `-- --only killed`
+//! A fleet at work: the time until a new member is connected, the gain from more workers, and the cost of a death.
+//! `cargo bench -p peerl-aws-tests --bench fleet`, or a part: `-- --only join`, `-- --only workers`, `-- --only
+//! killed`
 //!
-//! Workers of peerl are `peerl worker`, those of Elixir BEAM nodes with the fetch of the Elixir program that peerl's
-//! workers can stand in for (`:httpc` and `:crypto`); all give the same answers to the same call.
+//! Workers of peerl are `peerl worker`; those of Elixir are BEAM nodes with the fetch of the Elixir program that
+//! peerl's workers can replace (`:httpc` and `:crypto`). All give the same answers to the same call.
 
 #![allow(missing_docs)]
 

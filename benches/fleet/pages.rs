@@ -1,4 +1,4 @@
-//! The pages: served from memory, after a wait if that is asked for.
+//! The pages: served from memory, after a delay if requested.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ pub(crate) struct Pages {
     address: SocketAddr,
 }
 
-/// What all pages of a job are like.
+/// The common properties of a job's pages.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     pub(crate) bytes: usize,
@@ -44,7 +44,7 @@ impl Pages {
         Self { address }
     }
 
-    /// The URLs of so many pages, each of its own content.
+    /// The URLs of this many pages with different contents.
     pub(crate) fn urls(&self, count: usize, kind: Kind) -> Vec<String> {
         let wait = kind.wait.as_millis();
         (0..count).map(|number| format!("http://{}/{number}/{}/{wait}", self.address, kind.bytes)).collect()

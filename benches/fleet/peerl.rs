@@ -1,4 +1,4 @@
-//! `peerl worker`, and a node of this process that spreads work over such.
+//! `peerl worker`, and a node of this process that distributes work among workers.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -10,7 +10,7 @@ use peerl_node::{Epmd as Mapper, Mfa, Node, NodeName, Term, Visibility};
 use peerl_test_support::{COOKIE, Epmd, ProcessGuard, peerl_command, unique_name};
 use tokio::runtime::Runtime;
 
-/// A worker in a process of its own.
+/// A worker in a separate process.
 pub(crate) struct Worker {
     pub(crate) process: ProcessGuard,
     pub(crate) name: NodeName,
@@ -32,7 +32,7 @@ impl Worker {
     }
 }
 
-/// A node of this process that nobody sees.
+/// A hidden node of this process.
 pub(crate) fn driver(epmd: &Epmd, runtime: &Runtime) -> Node {
     let builder = Node::builder(format!("{}@127.0.0.1", unique_name("bench")))
         .cookie(COOKIE)
@@ -43,7 +43,8 @@ pub(crate) fn driver(epmd: &Epmd, runtime: &Runtime) -> Node {
     runtime.block_on(builder.start()).expect("the node starts")
 }
 
-/// A job's time, and how many pages were asked for more than once. At half of the pages, that process is killed.
+/// A job's time, and the number of pages that were requested more than once. After half of the pages, the given
+/// process is killed.
 pub(crate) fn pmap(
     node: &Node,
     runtime: &Runtime,

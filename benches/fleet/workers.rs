@@ -1,4 +1,4 @@
-//! What more workers bring.
+//! The gain from more workers.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::pages::{Kind, Pages};
 use crate::peerl::Worker;
 use crate::{elixir, median, peerl};
 
-/// Calls under way at a worker at once.
+/// Calls at a time for each worker.
 const WINDOW: usize = 8;
-const CREWS: [usize; 4] = [1, 2, 4, 8];
+const WORKERS: [usize; 4] = [1, 2, 4, 8];
 
-/// What is compared, by the one who spreads the pages.
+/// The contestants, by the program that distributes the pages.
 const CONTESTANTS: [&str; 4] = [
     "peerl `pmap` over peerl workers",
     "`Task.async_stream` over `:erpc`, peerl workers",
@@ -27,19 +27,19 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
     let pages = Pages::serve(runtime);
     let (epmd, elsewhere) = (Epmd::start(), Epmd::start());
     let node = peerl::driver(&epmd, runtime);
-    let ours: Vec<Worker> = (0..CREWS[3]).map(|_| Worker::start(&epmd)).collect();
+    let ours: Vec<Worker> = (0..WORKERS[3]).map(|_| Worker::start(&epmd)).collect();
     let names: Vec<NodeName> = ours.iter().map(|worker| worker.name.clone()).collect();
     let over_ours = elixir::driver(settings, &epmd);
-    // Elsewhere, so that no BEAM makes a mesh of all.
-    let theirs: Vec<Beam> = (0..CREWS[3]).map(|_| elixir::worker(settings, &elsewhere)).collect();
+    // With an EPMD of their own, so that no BEAM node makes a mesh of all.
+    let theirs: Vec<Beam> = (0..WORKERS[3]).map(|_| elixir::worker(settings, &elsewhere)).collect();
     let over_theirs = elixir::driver(settings, &elsewhere);
     let jobs = [
-        ("Pages that cost time of the processor (2 MB, at once)", 64, Kind { bytes: 2 << 20, wait: Duration::ZERO }),
-        ("Pages that are waited for (4 kB after 50 ms)", 160, Kind { bytes: 4096, wait: Duration::from_millis(50) }),
+        ("Pages, limited by the processor (2 MB, no delay)", 64, Kind { bytes: 2 << 20, wait: Duration::ZERO }),
+        ("Pages, limited by latency (4 kB after 50 ms)", 160, Kind { bytes: 4096, wait: Duration::from_millis(50) }),
     ];
-    let mut rates = jobs.map(|_| vec![vec![Vec::new(); CREWS.len()]; CONTESTANTS.len()]);
-    // Crews only grow: BEAM nodes that are still connected with others would not let one of theirs go.
-    for (crew, workers) in CREWS.into_iter().enumerate() {
+    let mut rates = jobs.map(|_| vec![vec![Vec::new(); WORKERS.len()]; CONTESTANTS.len()]);
+    // The number only grows: BEAM nodes reconnect a node that leaves to those with which they are still connected.
+    for (size, workers) in WORKERS.into_iter().enumerate() {
         let our_names: Vec<&str> = names[..workers].iter().map(NodeName::as_str).collect();
         let their_names: Vec<&str> = theirs[..workers].iter().map(Beam::name).collect();
         elixir::connect(&over_ours, &our_names);
@@ -56,7 +56,7 @@ pub(crate) fn run(settings: &Settings, runtime: &Runtime) {
                     };
                     // The first round warms up.
                     if round > 0 {
-                        rates[crew].push(urls.len() as f64 / job.time.as_secs_f64());
+                        rates[size].push(urls.len() as f64 / job.time.as_secs_f64());
                     }
                 }
             }
@@ -71,7 +71,7 @@ fn print(title: &str, rates: &[Vec<Vec<f64>>]) {
     println!("\n{title}, {WINDOW} under way at a worker; pages/s, medians (lowest – highest):\n");
     println!("| | 1 worker | 2 | 4 | 8 | 8 to 1 | peerl / this, at 8 |");
     println!("|---|--:|--:|--:|--:|--:|--:|");
-    let last = CREWS.len() - 1;
+    let last = WORKERS.len() - 1;
     let ours = &rates[0][last];
     for (name, rates) in CONTESTANTS.into_iter().zip(rates) {
         let cell = |rates: &Vec<f64>| {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Settings;
 
-/// What a contestant's turn gives.
+/// The unit of a contestant's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Measure {
     /// Microseconds; less is better.
@@ -15,15 +15,15 @@ pub(crate) enum Measure {
     Megabytes,
 }
 
-/// What is wanted of a ratio.
+/// The required bound of a ratio.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bound {
     AtMost(f64),
     AtLeast(f64),
 }
 
-/// Several programs doing the same. They take turns, so that a noisy machine is noisy to all of them, and what is
-/// compared is the turns of the same round.
+/// Several programs with the same task. They take turns, so that other load of the machine affects them equally, and
+/// the turns of the same round are compared.
 pub(crate) struct Contest<'a> {
     title: &'static str,
     measure: Measure,
@@ -38,7 +38,7 @@ struct Contestant<'a> {
     results: Vec<f64>,
 }
 
-/// The contestant that all others are compared with.
+/// The contestant to which all others are compared.
 const OURS: &str = "peerl";
 
 impl<'a> Contest<'a> {
@@ -46,22 +46,22 @@ impl<'a> Contest<'a> {
         Self { title, measure, contestants: Vec::new(), absent: Vec::new(), targets: Vec::new() }
     }
 
-    /// Adds a contestant: a turn lasts about as long as it is told, and gives the measure.
+    /// Adds a contestant: a turn lasts about as long as requested, and returns the result.
     pub(crate) fn add(&mut self, name: &'static str, turn: impl FnMut(Duration) -> f64 + 'a) {
         self.contestants.push(Contestant { name, turn: Box::new(turn), results: Vec::new() });
     }
 
-    /// Notes that a contestant cannot take part, and why.
+    /// Notes that a contestant is missing, and why.
     pub(crate) fn absent(&mut self, name: &'static str, why: impl Into<String>) {
         self.absent.push((name, why.into()));
     }
 
-    /// What peerl's ratio to another contestant should be.
+    /// The target of peerl's ratio to another contestant.
     pub(crate) fn target(&mut self, bound: Bound, other: &'static str) {
         self.targets.push((bound, other));
     }
 
-    /// Has one round to warm up and then the others, and prints the table.
+    /// Runs one round to warm up and then the others, and prints the table.
     pub(crate) fn run(mut self, settings: &Settings) {
         for round in 0..=settings.rounds {
             for contestant in &mut self.contestants {
@@ -113,7 +113,7 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// The median over the rounds of what peerl got, divided by what the other got.
+    /// The median over the rounds of peerl's result divided by the other's.
     fn ratio(&self, other: &str) -> Option<f64> {
         let results = |name: &str| self.contestants.iter().find(|c| c.name == name).map(|c| &c.results);
         let mut ratios: Vec<f64> =

@@ -1,5 +1,5 @@
-//! What all benchmarks of the network share: settings, the machine's description, and contests whose rounds are
-//! interleaved.
+//! What all benchmarks of the network share: settings, the machine's description, and contests with interleaved
+//! rounds.
 #![allow(dead_code, unused_imports, reason = "each benchmark uses a part")]
 
 mod contest;

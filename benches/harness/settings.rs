@@ -3,20 +3,20 @@ use std::time::Duration;
 use peerl_test_support::Otp;
 use tokio::runtime::{Builder, Runtime};
 
-/// What the command line says: `cargo bench -p peerl --bench NAME -- [--rounds N] [--slice SECONDS] [--otp 25|27|29]
-/// [--threads N] [--epmd-port PORT] [--only WORDS]`.
+/// The arguments: `cargo bench -p peerl --bench NAME -- [--rounds N] [--slice SECONDS] [--otp 25|27|29] [--threads N]
+/// [--epmd-port PORT] [--only WORDS]`.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// How often each contestant has its turn.
+    /// The number of turns of each contestant.
     pub(crate) rounds: usize,
-    /// How long a turn is.
+    /// The length of a turn.
     pub(crate) slice: Duration,
     /// The release of the BEAM nodes.
     pub(crate) otp: Otp,
-    /// How many threads a node has: schedulers of a BEAM, threads of the runtime of a peerl process. Without this each
-    /// has what it takes by itself, which is one for each core in either case.
+    /// The number of threads of a node: schedulers of a BEAM, threads of the runtime of a peerl process. By default
+    /// each has one for each core.
     pub(crate) threads: Option<usize>,
-    /// The port of the benchmark's own EPMD. `edp_node` finds only one on port 4369, and takes part only then.
+    /// The port of the benchmark's EPMD. `edp_node` only uses port 4369, and takes part only then.
     pub(crate) epmd_port: Option<u16>,
     /// Only the contests whose title contains this.
     pub(crate) only: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// # Panics
-    /// If the arguments make no sense.
+    /// If the arguments are invalid.
     pub(crate) fn from_args() -> Self {
         let mut settings = Self {
             rounds: 21,

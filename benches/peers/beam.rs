@@ -7,7 +7,7 @@ use peerl_test_support::{Beam, Epmd};
 
 use crate::harness::Settings;
 
-/// EPMD for everybody, on the port that the settings ask for.
+/// The EPMD of all contestants, on the configured port.
 pub(crate) fn start_epmd(settings: &Settings) -> Epmd {
     settings.epmd_port.map_or_else(Epmd::start, Epmd::start_on)
 }
@@ -22,7 +22,7 @@ pub(crate) fn name(beam: &Beam) -> NodeName {
     beam.name().parse().expect("a BEAM has a name")
 }
 
-/// Calls from so many processes of the BEAM, in calls a second. `function` is `module, function, argument`.
+/// Calls from a number of BEAM processes, in calls a second. `function` is `module, function, argument`.
 pub(crate) fn call_rate(beam: &Beam, node: &str, callers: usize, function: &str, slice: Duration) -> f64 {
     let (calls, micros) = called(beam, node, callers, function, slice);
     calls / micros * 1e6
@@ -38,12 +38,12 @@ fn called(beam: &Beam, node: &str, callers: usize, function: &str, slice: Durati
     pair(&eval(beam, &format!("bench:callers('{node}', {callers}, {}, {function})", slice.as_millis())))
 }
 
-/// Starts a process that takes so many messages under the name `sink`.
+/// Starts a process with the name `sink` that takes this many messages.
 pub(crate) fn sink(beam: &Beam, messages: u64) {
     assert_eq!(eval(beam, &format!("bench:sink({messages})")), "ok");
 }
 
-/// Waits until it has them.
+/// Waits until it has taken them.
 pub(crate) fn sunk(beam: &Beam, messages: u64) {
     assert_eq!(eval(beam, "bench:sunk()"), messages.to_string());
 }

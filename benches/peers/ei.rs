@@ -1,4 +1,4 @@
-//! A C node with OTP's own library, compiled on the spot.
+//! A C node with OTP's own library, compiled by the benchmark.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(crate) struct CNode {
 }
 
 impl CNode {
-    /// Compiles the program and connects it to the BEAM; the reason, if that is not possible here.
+    /// Compiles the program and connects it to the BEAM; the reason, if that is impossible here.
     pub(crate) fn start(epmd: &Epmd, beam: &Beam) -> Result<Self, String> {
         let library = library().ok_or("no libei: install erlang-dev")?;
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -57,7 +57,7 @@ impl CNode {
         micros.parse::<f64>().expect("a number") / calls.parse::<f64>().expect("a number")
     }
 
-    /// Sends so many messages to `sink`.
+    /// Sends this many messages to `sink`.
     pub(crate) fn send(&mut self, messages: u64) {
         self.command(&format!("sends {messages}"));
     }
@@ -74,7 +74,7 @@ impl CNode {
     }
 }
 
-/// Ends the process with its owner.
+/// Kills the process when dropped.
 struct Child(std::process::Child);
 
 impl Drop for Child {

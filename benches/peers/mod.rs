@@ -1,5 +1,4 @@
-//! The programs that take part: BEAM nodes, a worker of ours in a process of its own, a C node, other crates, and a bare
-//! socket.
+//! The contestants: BEAM nodes, a peerl worker in a separate process, a C node, other crates, and a plain socket.
 #![allow(dead_code, unused_imports, reason = "each benchmark uses a part")]
 
 mod beam;

@@ -1,5 +1,5 @@
-//! A bare blocking socket: it sends frames that were made before, and only counts what comes back. No client of the
-//! same peer can be much faster.
+//! A plain blocking socket: it sends prebuilt frames, and only counts the replies. It is an upper bound for clients
+//! of the same peer.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -31,7 +31,7 @@ struct Frames {
     next: usize,
 }
 
-/// How many different calls there are: more than are ever under way at once.
+/// The number of different calls: more than are ever pending at once.
 const CALLS: usize = 1024;
 const MESSAGES: usize = 512;
 
@@ -45,7 +45,7 @@ impl Raw {
         socket.set_nodelay(true).expect("nodelay");
         let flags = shake_hands(&mut socket, &local, peer);
         let (mut encoder, forms) = (MessageEncoder::new(flags), Forms::new(flags));
-        // This one has all the atoms: the peer knows them from then on, and the others are as short as can be.
+        // The first call has all the atoms: the peer then knows them, and the other calls are as short as possible.
         let first = call(&mut encoder, forms, &local, u32::MAX, Term::atom("sink"));
         let calls =
             Frames::new((0..CALLS).map(|number| call(&mut encoder, forms, &local, number as u32, Term::from(1))));
@@ -65,13 +65,13 @@ impl Raw {
         time.as_secs_f64() * 1e6 / calls as f64
     }
 
-    /// Keeps so many calls under way; calls a second.
+    /// Keeps this many calls pending; calls a second.
     pub(crate) fn call_rate(&mut self, window: u64, slice: Duration) -> f64 {
         let (calls, time) = self.calls(window, slice);
         calls as f64 / time.as_secs_f64()
     }
 
-    /// A call has two answers: the process is there, and it has ended.
+    /// A call has two answers: the process has started, and it has ended.
     fn calls(&mut self, window: u64, slice: Duration) -> (u64, Duration) {
         let start = Instant::now();
         self.calls.write(window, &mut self.socket);
@@ -89,12 +89,12 @@ impl Raw {
         }
     }
 
-    /// Sends so many messages to `sink`.
+    /// Sends this many messages to `sink`.
     pub(crate) fn send(&mut self, messages: u64) {
         self.messages.write(messages, &mut self.socket);
     }
 
-    /// Reads what is there; gives the number of frames that it completes.
+    /// Reads the available bytes; returns the number of frames that they complete.
     fn read(&mut self) -> u64 {
         let count = self.socket.read(&mut self.chunk).expect("the peer answers");
         assert!(count > 0, "the peer has closed the connection");
@@ -108,7 +108,7 @@ impl Frames {
         Self { length: frames[0].len(), bytes: frames.concat(), next: 0 }
     }
 
-    /// Writes the next frames, as many as there are left before the first one again with one call.
+    /// Writes the next frames, with one system call for all up to the end of the buffer.
     fn write(&mut self, count: u64, socket: &mut TcpStream) {
         let mut count = count as usize;
         let all = self.bytes.len() / self.length;
@@ -125,9 +125,9 @@ impl Frames {
 /// Counts the ends of frames in a stream. Ticks are not counted.
 #[derive(Default)]
 struct FrameCounter {
-    /// How much of the frame under way is still to come.
+    /// The missing bytes of the current frame's body.
     body: usize,
-    /// How much of its length has come.
+    /// The received bytes of its length.
     head: [u8; 4],
     head_len: usize,
 }
@@ -208,7 +208,7 @@ fn next(socket: &mut TcpStream, buffer: &mut BytesMut) -> bytes::Bytes {
         if let Some(message) = HandshakeReader::default().next(buffer).expect("a handshake message") {
             return message;
         }
-        // Byte by byte, so that nothing of what follows the handshake is taken away.
+        // Byte by byte, to leave the bytes after the handshake in the socket.
         let mut byte = [0];
         socket.read_exact(&mut byte).expect("the peer goes on with the handshake");
         buffer.extend_from_slice(&byte);

@@ -40,7 +40,7 @@ pub(crate) struct EdpNode {
 impl EdpNode {
     /// Connects; the reason, if it cannot.
     pub(crate) async fn connect(peer: &NodeName, epmd_port: u16) -> Result<Self, String> {
-        // It always asks EPMD at this port.
+        // It only uses the EPMD at this port.
         if epmd_port != 4369 {
             return Err("takes part only with `--epmd-port 4369 --otp 27`".to_owned());
         }
@@ -50,7 +50,7 @@ impl EdpNode {
         Ok(Self { node: Arc::new(node), peer: peer.as_str().to_owned() })
     }
 
-    /// `rpc:call(Peer, bench, echo, [1])`, by way of `rex`.
+    /// `rpc:call(Peer, bench, echo, [1])`, through `rex`.
     pub(crate) async fn call(self) {
         let argument = erltf::OwnedTerm::Integer(1);
         self.node.rpc_call(&self.peer, "bench", "echo", vec![argument]).await.expect("an answer");

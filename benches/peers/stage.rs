@@ -1,4 +1,4 @@
-//! Who is there in every benchmark.
+//! The nodes of every benchmark.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::{Worker, name, start_beam, start_epmd, start_node};
 use crate::harness::Settings;
 
-/// Two BEAM nodes, a node of this process, and a worker of ours.
+/// Two BEAM nodes, a node of this process, and a peerl worker.
 pub(crate) struct Stage<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) epmd: Epmd,
@@ -33,7 +33,7 @@ impl<'a> Stage<'a> {
         Self { runtime, epmd, caller, callee, callee_name, callee_port: port, worker, node }
     }
 
-    /// Tasks that call one after another each; gives how many calls there were in what time.
+    /// Tasks that each call one after another; returns the number of calls and their duration.
     pub(crate) fn calls<F>(
         &self,
         callers: usize,

@@ -1,4 +1,4 @@
-//! A worker of ours in a process of its own: the benchmark starts its own program again.
+//! A peerl worker in a separate process: the benchmark starts its own program again.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,7 +15,7 @@ use crate::harness::Settings;
 
 const ROLE: &str = "PEERL_BENCH_WORKER";
 
-/// A worker process. It ends when this is dropped, or when the benchmark does.
+/// A worker process. It ends when this is dropped, or when the benchmark ends.
 pub(crate) struct Worker {
     name: NodeName,
     port: u16,
@@ -54,8 +54,8 @@ impl Worker {
         self.port
     }
 
-    /// A port at which bytes are read and counted: for each connection all of them, until it is shut down for
-    /// writing; the answer is the number.
+    /// A port that reads and counts bytes: all bytes of each connection until its write side is shut down; the answer
+    /// is their number.
     pub(crate) fn raw_port(&self) -> u16 {
         self.raw_port
     }
@@ -65,14 +65,14 @@ impl Worker {
         self.child.id()
     }
 
-    /// Starts a process that takes so many messages under the name `sink`.
+    /// Starts a process with the name `sink` that takes this many messages.
     pub(crate) async fn sink(&self, node: &Node, messages: u64) {
         let started: Atom =
             node.call(&self.name, Mfa::new("bench", "sink", (messages,)).expect("a call")).await.expect("ok");
         assert_eq!(started.as_str(), "ok");
     }
 
-    /// Waits until it has them.
+    /// Waits until it has taken them.
     pub(crate) async fn sunk(&self, node: &Node, messages: u64) {
         let taken: u64 = node.call(&self.name, Mfa::new("bench", "sunk", ()).expect("a call")).await.expect("a number");
         assert_eq!(taken, messages);
@@ -86,7 +86,7 @@ impl Drop for Worker {
     }
 }
 
-/// Serves as a worker if this process was started as one; it does not return then until its owner has gone.
+/// Serves until the parent process ends, if this process was started as a worker.
 pub(crate) fn run_if_worker() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (name, epmd) = role.split_once(' ').expect("a name and an address");
@@ -101,7 +101,7 @@ pub(crate) fn run_if_worker() {
             std::thread::spawn(move || count(stream));
         }
     });
-    // The owner's end of the pipe is closed when it ends, in whatever way.
+    // The parent's end of the pipe closes when the parent ends, for any reason.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     std::process::exit(0);
 }
@@ -131,7 +131,7 @@ fn serve(node: &Node) {
         async move {
             let (filled, result) = oneshot::channel();
             *full.lock().await = Some(result);
-            // A sender that is faster than the receiver is slowed down.
+            // A sender that is faster than the receiver has to wait (back-pressure).
             let policy = MailboxPolicy { overflow: Overflow::Wait, ..MailboxPolicy::default() };
             let mut sink = node.process_with(policy);
             sink.register(Atom::from_static("sink")).map_err(|_| Exception::badarg())?;

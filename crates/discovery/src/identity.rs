@@ -27,7 +27,7 @@ pub use ecs::EcsIdentity;
 /// | `auto:ec2` | of the EC2 instance, by the rules of the strategies `ec2` and `asg`: `auto:ec2,host=private-ip,basename=node` |
 /// | `auto:ecs` | of the ECS task, by the rules of the strategy `ecs`: `auto:ecs,host=private-dns,basename={task_id}` |
 /// | `auto:ip` | the address from which packets go out; `auto:ip,towards=10.0.0.1` says where to |
-/// | `auto:hostname` | the name that the operating system has |
+/// | `auto:hostname` | the operating system's host name |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identity {
