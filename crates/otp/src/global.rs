@@ -6,14 +6,22 @@
 //!   requests of here  ─▶ Event ─▶ └───────┘ ─▶ Action ─▶ answers
 //! ```
 //!
-//! [`State`] is the whole protocol without I/O: it is given what happens and the time, and gives what is to be done.
+//! [`Global`] runs at a visible node, and is what its program and its peers use. [`State`] is the whole protocol without I/O:
+//! it is given what happens and the time, and gives what is to be done.
+//!
+//! A node that has `global` never drives another one out of the mesh: it reports no connection that it has ended itself or
+//! could not make. The other end does; if that is of the same kind, and others still have it after 15 seconds, this node
+//! leaves.
 //!
 //! Erlang docs: kernel, [`global`](https://www.erlang.org/doc/apps/kernel/global.html).
 
 mod acquisition;
 mod action;
 mod attempt;
+mod driver;
 mod event;
+mod guard;
+mod handle;
 mod lock;
 mod locker;
 mod locks;
@@ -27,6 +35,7 @@ mod random;
 mod registrar;
 mod registration;
 mod resolution;
+mod served;
 mod session;
 mod state;
 mod syncs;
@@ -34,6 +43,8 @@ mod syncs;
 pub use action::Action;
 pub use attempt::{Attempt, AttemptOutcome, Backoff};
 pub use event::{Event, LinkEnd, LocalRequest};
+pub use guard::LockGuard;
+pub use handle::{Global, StartError, Stopped};
 pub use lock::LockId;
 pub use message::{
     Exchange, InitConnect, InitConnectAck, KnownNode, LockSet, LostConnection, Message, NewNodes, Received, Request,

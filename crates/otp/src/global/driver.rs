@@ -1,0 +1,256 @@
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
+
+use peerl_node::{
+    Atom, Down, MailboxPolicy, Message, Mfa, Node, NodeDown, NodeDownReason, NodeName, Overflow, Pid, Process,
+    Reference, RegisterError, Term, WeakNode,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::SERVER;
+use super::action::Action;
+use super::event::{Event, LinkEnd, LocalRequest};
+use super::message::{Received, Request};
+use super::outbox::{CallId, MonitorId, RequestId};
+use super::state::{Identity, State};
+
+/// A request of this node, and where its answer goes.
+pub(super) type Asked = (LocalRequest, oneshot::Sender<Term>);
+
+/// The most requests of this node that wait to be taken: beyond it, they wait to be sent.
+const REQUESTS: usize = 1024;
+
+/// Runs a [`State`] in the process `global_name_server` of a node.
+pub(super) struct Driver {
+    node: WeakNode,
+    process: Process,
+    state: State,
+    requests: mpsc::Receiver<Asked>,
+    /// What tasks have found out.
+    outcomes: mpsc::UnboundedReceiver<Event>,
+    report: mpsc::UnboundedSender<Event>,
+    answers: HashMap<RequestId, oneshot::Sender<Term>>,
+    last_request: u64,
+    watched: HashMap<Reference, Watched>,
+    monitors: HashMap<MonitorId, Reference>,
+    calls: HashMap<CallId, Reference>,
+}
+
+/// What a monitor is for.
+#[derive(Debug, Clone, Copy)]
+enum Watched {
+    Monitor(MonitorId),
+    Call(CallId),
+}
+
+impl Driver {
+    /// Starts the process. It ends with its node.
+    pub(super) fn start(node: &Node) -> Result<mpsc::Sender<Asked>, RegisterError> {
+        let mailbox = MailboxPolicy { messages: 1_000_000, bytes: 256 << 20, overflow: Overflow::Wait };
+        let process = node.process_with(mailbox);
+        process.trap_exit(true);
+        process.register(Atom::from_static(SERVER))?;
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        let (report, outcomes) = mpsc::unbounded_channel();
+        let seed = RandomState::new().hash_one(process.pid());
+        let identity = Identity { node: node.name().as_atom().clone(), server: process.pid().clone(), seed };
+        let driver = Self {
+            node: node.downgrade(),
+            process,
+            state: State::new(identity),
+            requests,
+            outcomes,
+            report,
+            answers: HashMap::new(),
+            last_request: 0,
+            watched: HashMap::new(),
+            monitors: HashMap::new(),
+            calls: HashMap::new(),
+        };
+        tokio::spawn(driver.run());
+        Ok(sender)
+    }
+
+    async fn run(mut self) {
+        for up in self.process.monitor_nodes() {
+            self.handle(Event::NodeUp(up.node.as_atom().clone(), up.visibility));
+        }
+        loop {
+            let deadline = self.state.deadline();
+            let timeout = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                message = self.process.receive() => match message {
+                    Ok(message) => self.receive(message),
+                    Err(ended) => {
+                        tracing::debug!(reason = ?ended.reason, "global has ended");
+                        return;
+                    }
+                },
+                Some(event) = self.outcomes.recv() => self.handle(event),
+                Some((wanted, answer)) = self.requests.recv() => {
+                    self.last_request += 1;
+                    let request = RequestId(self.last_request);
+                    self.answers.insert(request, answer);
+                    self.handle(Event::Request(request, wanted));
+                }
+                () = timeout => self.handle(Event::Timeout),
+            }
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::User(payload) => match payload.decode() {
+                Ok(message) => self.message(message),
+                Err(error) => tracing::warn!(%error, "global has got a malformed message"),
+            },
+            Message::Down(down) => self.down(&down),
+            Message::NodeUp(up) => self.handle(Event::NodeUp(up.node.as_atom().clone(), up.visibility)),
+            Message::NodeDown(down) => {
+                let NodeDown { node, reason, .. } = *down;
+                self.handle(Event::NodeDown(node.as_atom().clone(), end(&reason)));
+            }
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, message: Term) {
+        if let Some([Term::Reference(tag), reply]) = message.as_tuple() {
+            if let Some(Watched::Call(call)) = self.watched.get(&**tag).copied() {
+                let reply = reply.clone();
+                self.forget_call(call);
+                self.handle(Event::Answered(call, Some(reply)));
+            }
+            return;
+        }
+        match Received::from_term(message) {
+            Ok(received) => self.handle(Event::Received(Box::new(received))),
+            Err(message) => tracing::debug!("global has got a message that it does not know: {message}"),
+        }
+    }
+
+    fn down(&mut self, down: &Down) {
+        match self.watched.remove(&down.reference) {
+            Some(Watched::Monitor(monitor)) => {
+                self.monitors.remove(&monitor);
+                self.handle(Event::Down(monitor));
+            }
+            Some(Watched::Call(call)) => {
+                self.calls.remove(&call);
+                self.handle(Event::Answered(call, None));
+            }
+            None => {}
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.state.handle(event, Instant::now());
+        while let Some(action) = self.state.next_action() {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            // What cannot be sent is settled by the end of the connection.
+            Action::Send(node, message) => {
+                if let Ok(node) = NodeName::new(&node) {
+                    let _ = self.process.send_connected((SERVER, &node), &message.to_term());
+                }
+            }
+            Action::SendProcess(pid, message) => drop(self.process.send_connected(pid, &message)),
+            Action::Call(call, node, request) => self.call(call, &node, &request),
+            Action::AbandonCall(call) => self.forget_call(call),
+            // A term can always be encoded.
+            Action::Reply(caller, reply) => drop(self.process.reply(&caller, &reply)),
+            Action::Answer(request, answer) => {
+                if let Some(sender) = self.answers.remove(&request) {
+                    // Who asked may have given up.
+                    let _ = sender.send(answer);
+                }
+            }
+            Action::Monitor(monitor, pid) => {
+                let reference = self.process.monitor_connected(pid);
+                self.watched.insert(reference.clone(), Watched::Monitor(monitor));
+                self.monitors.insert(monitor, reference);
+            }
+            Action::Demonitor(monitor) => {
+                if let Some(reference) = self.monitors.remove(&monitor) {
+                    self.watched.remove(&reference);
+                    self.process.demonitor(&reference);
+                }
+            }
+            Action::Kill(pid) => self.process.exit_other(&pid, &Term::atom("kill")),
+            Action::Connect(node) => self.connect(node),
+            Action::Disconnect(node) => {
+                if let (Some(this), Ok(node)) = (self.node.upgrade(), NodeName::new(&node)) {
+                    this.disconnect(&node);
+                }
+            }
+            Action::Resolve(id, node, arguments) => self.resolve(id, &node, arguments),
+        }
+    }
+
+    fn call(&mut self, call: CallId, node: &Atom, request: &Request) {
+        let Ok(node) = NodeName::new(node) else {
+            let _ = self.report.send(Event::Answered(call, None));
+            return;
+        };
+        let reference = self.process.monitor_connected((SERVER, &node));
+        self.watched.insert(reference.clone(), Watched::Call(call));
+        self.calls.insert(call, reference.clone());
+        let _ = self.process.send_connected((SERVER, &node), &gen_call(self.process.pid(), &reference, request));
+    }
+
+    fn forget_call(&mut self, call: CallId) {
+        if let Some(reference) = self.calls.remove(&call) {
+            self.watched.remove(&reference);
+            self.process.demonitor(&reference);
+        }
+    }
+
+    fn connect(&self, node: Atom) {
+        let (this, report) = (self.node.upgrade(), self.report.clone());
+        tokio::spawn(async move {
+            let connected = match (this, NodeName::new(&node)) {
+                (Some(this), Ok(name)) => this.connect(&name).await.is_ok(),
+                _ => false,
+            };
+            if !connected {
+                let _ = report.send(Event::ConnectFailed(node));
+            }
+        });
+    }
+
+    fn resolve(&self, id: super::ResolutionId, node: &Atom, [method, name, one, other]: [Term; 4]) {
+        let (this, report, node) = (self.node.upgrade(), self.report.clone(), NodeName::new(node));
+        tokio::spawn(async move {
+            let answer = async {
+                let function = Mfa::new("global", "resolve_it", (method, name, one, other)).ok()?;
+                this?.call::<Term>(&node.ok()?, function).await.ok()
+            };
+            let answer = answer.await;
+            let _ = report.send(Event::Returned(id, answer));
+        });
+    }
+}
+
+/// `{'$gen_call', {Pid, Tag}, Request}`.
+pub(super) fn gen_call(caller: &Pid, tag: &Reference, request: &Request) -> Term {
+    let caller = Term::tuple([caller.clone().into(), tag.clone().into()]);
+    Term::tuple([Term::atom("$gen_call"), caller, request.to_term()])
+}
+
+/// Only a connection that this node has not ended is reported to the others.
+fn end(reason: &NodeDownReason) -> LinkEnd {
+    match reason {
+        NodeDownReason::ConnectionClosed | NodeDownReason::Io(_) => LinkEnd::Peer,
+        _ => LinkEnd::Own,
+    }
+}
