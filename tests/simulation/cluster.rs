@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::random::Random;
 use crate::record::Record;
-use crate::residents::{export, keep_target, watch_members};
+use crate::residents::{collect, export, keep_target, watch_members};
 use crate::work::{LIMIT, Work};
 
 /// A schedule of one seed, and what it is about.
@@ -103,6 +103,7 @@ impl Cluster {
         let empty = Tables::of(&node);
         let mut residents = JoinSet::new();
         residents.spawn(keep_target(node.clone(), index, self.record.clone(), self.random.fork()));
+        residents.spawn(collect(node.clone(), index, self.record.clone()));
         residents.spawn(watch_members(node.clone(), self.record.clone()));
         host.running = Some(Running { node, empty, work: JoinSet::new(), residents });
     }
@@ -184,6 +185,7 @@ impl Cluster {
             }
         }
         self.record.set_target(index, None);
+        self.record.set_collector(index, None);
     }
 
     /// Mends everything, lets all work end, and looks at what is left.

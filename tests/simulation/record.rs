@@ -16,6 +16,10 @@ pub(crate) struct Record {
     executions: Mutex<BTreeMap<u64, u32>>,
     /// The processes that others link to, monitor and send to; one on each host, if it lives.
     targets: Mutex<Vec<Option<Pid>>>,
+    /// The processes that get streams of numbers; one on each host that runs.
+    collectors: Mutex<Vec<Option<Pid>>>,
+    /// How many numbers of each stream have arrived.
+    arrived: Mutex<BTreeMap<u64, u64>>,
     /// Whether the long-lived processes are to end.
     pub(crate) ends: watch::Sender<bool>,
 }
@@ -29,6 +33,8 @@ impl Record {
             next_id: AtomicU64::new(0),
             executions: Mutex::default(),
             targets: Mutex::new(vec![None; hosts]),
+            collectors: Mutex::new(vec![None; hosts]),
+            arrived: Mutex::default(),
             ends: watch::Sender::new(false),
         }
     }
@@ -70,6 +76,22 @@ impl Record {
 
     pub(crate) fn target(&self, host: usize) -> Option<Pid> {
         self.targets.lock().unwrap()[host].clone()
+    }
+
+    pub(crate) fn set_collector(&self, host: usize, pid: Option<Pid>) {
+        self.collectors.lock().unwrap()[host] = pid;
+    }
+
+    pub(crate) fn collector(&self, host: usize) -> Option<Pid> {
+        self.collectors.lock().unwrap()[host].clone()
+    }
+
+    pub(crate) fn arrives(&self, stream: u64) {
+        *self.arrived.lock().unwrap().entry(stream).or_default() += 1;
+    }
+
+    pub(crate) fn arrived(&self, stream: u64) -> u64 {
+        self.arrived.lock().unwrap().get(&stream).copied().unwrap_or_default()
     }
 
     /// The trace, and the failures.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use peerl::term::serde::from_term;
 use peerl::{Atom, Exception, GenRequest, Message, Node, Process, Term};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -49,12 +50,11 @@ pub(crate) async fn keep_target(node: Node, host: usize, record: Arc<Record>, mu
         }
         record.set_target(host, Some(process.pid().clone()));
         let end = Instant::now() + random.millis(30_000);
-        let mut streams = BTreeMap::new();
         let ended = loop {
             tokio::select! {
                 biased;
                 message = process.receive() => match message {
-                    Ok(message) => take(&process, message, &mut streams, &record),
+                    Ok(message) => answer(&process, message, &record),
                     Err(ended) => break Some(ended),
                 },
                 () = sleep_until(end) => break None,
@@ -71,22 +71,46 @@ pub(crate) async fn keep_target(node: Node, host: usize, record: Arc<Record>, mu
     }
 }
 
-/// Answers `gen` calls, and expects numbers of a stream to rise.
-fn take(process: &Process, message: Message, streams: &mut BTreeMap<u64, u64>, record: &Record) {
+/// Answers `gen` calls.
+fn answer(process: &Process, message: Message, record: &Record) {
     let Message::User(payload) = message else { return };
-    let term = match payload.decode() {
-        Ok(term) => term,
-        Err(error) => return record.fail(format!("a message is malformed: {error}")),
-    };
-    let term = match GenRequest::from_term(term) {
-        Ok(call) => return process.reply(&call.from, &call.request).unwrap(),
-        Err(term) => term,
-    };
-    let Ok((stream, number, _)) = peerl::term::serde::from_term::<(u64, u64, Vec<u8>)>(&term) else {
-        return record.fail("a message is not what was sent");
-    };
-    let last = streams.insert(stream, number);
-    record.check(last.is_none_or(|last| last < number), || format!("stream {stream}: {number} came after {last:?}"));
+    match payload.decode().map(GenRequest::from_term) {
+        Ok(Ok(call)) => process.reply(&call.from, &call.request).unwrap(),
+        other => record.fail(format!("the target is sent {other:?}")),
+    }
+}
+
+/// Keeps a process that expects the numbers of each stream to rise.
+pub(crate) async fn collect(node: Node, host: usize, record: Arc<Record>) {
+    let mut process = node.process();
+    record.set_collector(host, Some(process.pid().clone()));
+    let mut ends = record.ends.subscribe();
+    let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = process.receive() => message,
+            _ = ends.changed() => return,
+        };
+        let payload = match message {
+            Ok(Message::User(payload)) => payload,
+            Ok(other) => {
+                record.fail(format!("a collector is told {other:?}"));
+                continue;
+            }
+            Err(_) => return,
+        };
+        let sent = payload.decode().map(|term| from_term::<(u64, u64, Vec<u8>)>(&term));
+        match sent {
+            Ok(Ok((stream, number, _))) => {
+                record.arrives(stream);
+                let last = last.insert(stream, number);
+                let rises = last.is_none_or(|last| last < number);
+                record.check(rises, || format!("stream {stream}: {number} came after {last:?}"));
+            }
+            other => record.fail(format!("a message is not what was sent: {other:?}")),
+        }
+    }
 }
 
 /// Checks that a peer comes up only when it is down, and the other way round.

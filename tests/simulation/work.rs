@@ -57,7 +57,7 @@ impl Work {
         let id = self.record.next_id();
         let builder = Node::guest().short_names().cookie(Network::COOKIE);
         let builder = builder.transport(self.network.host(self.node.name().host()));
-        let guest = builder.epmd(Epmd::None { port: Network::PORT }).seed(self.random.next()).start().await.unwrap();
+        let guest = builder.epmd(Epmd::None { port: Network::PORT }).seed(self.random.number()).start().await.unwrap();
         let mfa = Mfa::new("m", "slow", (id, self.random.below(3_000) as u64));
         let result = guest.call::<(u64, usize)>(&self.peer, mfa.unwrap()).await;
         self.record.note(format!("call {id} of {} to {}: {result:?}", guest.name_at(&self.peer), self.peer));
@@ -190,21 +190,35 @@ impl Work {
         });
     }
 
-    /// What is sent arrives in order; the target sees to it.
+    /// What is sent arrives in order, and all of it while the connection lasts.
     async fn stream(mut self) {
-        let Some(pid) = self.record.target(self.host) else { return };
+        let Some(pid) = self.record.collector(self.host) else { return };
         let process = self.node.process();
         let stream = self.record.next_id();
+        // The first message may connect.
+        let _ = self.node.connect(&self.peer).await;
+        let connection = self.node.connection(&self.peer);
+        let mut sent = 0;
         for number in 0..self.random.below(30) as u64 {
             let size = if self.random.percent(2) { 70_000 } else { 10 };
             let message = (stream, number, vec![1_u8; size]);
             if process.send(pid.clone(), &message).await.is_err() {
                 return;
             }
+            sent += 1;
             if self.random.percent(20) {
                 sleep(self.random.millis(200)).await;
             }
         }
+        // Ticks find out about everything that is lost.
+        sleep(self.node.net_ticktime() * 2).await;
+        let lasts = connection.is_some() && self.node.connection(&self.peer) == connection;
+        let arrived = self.record.arrived(stream);
+        self.record.note(format!("stream {stream} of {} to {}: {arrived} of {sent}", self.node.name(), self.peer));
+        let same_collector = self.record.collector(self.host) == Some(pid);
+        self.record.check(arrived <= sent && (arrived == sent || !lasts || !same_collector), || {
+            format!("{arrived} of {sent} messages of stream {stream} have arrived on one connection")
+        });
     }
 
     /// Each item is reported exactly once.
