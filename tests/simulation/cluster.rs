@@ -113,34 +113,34 @@ impl Cluster {
         let two = (one + 1 + self.random.below(self.hosts.len() - 1)) % self.hosts.len();
         let (first, second) = (self.hosts[one].name.clone(), self.hosts[two].name.clone());
         match self.random.below(100) {
-            0..60 => {
+            0..52 => {
                 for _ in 0..=self.random.below(6) {
                     let [one, two] = if self.random.percent(50) { [one, two] } else { [two, one] };
                     self.work(one, two);
                 }
             }
-            60..68 => {
+            52..60 => {
                 self.record.note(format!("{first} and {second} are separated"));
                 self.network.partition(&first, &second);
             }
-            68..78 => {
+            60..71 => {
                 self.record.note(format!("{first} and {second} are together again"));
                 self.network.heal(&first, &second);
             }
-            78..81 => {
+            71..75 => {
                 self.record.note(format!("streams of {first} and {second} are reset"));
                 self.network.reset(&first, &second);
             }
-            81..84 => {
+            75..79 => {
                 self.record.note(format!("streams of {first} and {second} are forgotten"));
                 self.network.forget(&first, &second);
             }
-            84..90 => {
+            79..84 => {
                 let most = *self.random.pick(&[0, 1, 20, 300, 3_000]);
                 self.record.note(format!("bytes take up to {most} ms"));
                 self.network.set_delay(Duration::ZERO..=Duration::from_millis(most));
             }
-            90..94 if self.hosts[one].running.is_some() => self.die(one),
+            84..91 if self.hosts[one].running.is_some() => self.die(one),
             _ if self.hosts[one].running.is_none() => self.start(one).await,
             _ => {}
         }

@@ -93,6 +93,9 @@ fn what_is_promised_holds_for_every_seed() {
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("these seeds hang: {running:?}"),
         };
+        if outcome.is_some() && seed.is_multiple_of(500) {
+            println!("seed {seed} of {seeds}");
+        }
         match outcome {
             None => running[thread] = Some(seed),
             Some(Ok(outcome)) if outcome.failures.is_empty() => running[thread] = None,
