@@ -78,6 +78,7 @@ async fn expect_cut(node: &Node, what: &str, attack: impl FnOnce(&mut Intruder) 
     let NodeEvent::NodeDown { node: down, reason } = event(&mut events).await else { panic!("{what}") };
     assert_eq!(down.as_str(), name, "{what}");
     let NodeDownReason::Protocol(reason) = reason else { panic!("{what}: {reason:?}") };
+    let reason = reason.to_string();
     assert!(reason.contains("malformed"), "{what}: {reason}");
 }
 

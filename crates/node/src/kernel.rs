@@ -30,3 +30,4 @@ pub(crate) mod signals;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
+pub(crate) mod violation;

@@ -45,6 +45,7 @@ pub use kernel::event::{ConnectionId, LogEvent, NodeDownReason, NodeEvent, Visib
 pub use kernel::exception::{Class, Exception};
 pub use kernel::limits::Limits;
 pub use kernel::process::{Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo};
+pub use kernel::violation::Violation;
 pub use mfa::{Mfa, MfaError};
 pub use network::connect_error::ConnectError;
 pub use network::cookie_file::{CookieFileError, is_private, read_cookie};
@@ -52,6 +53,7 @@ pub use network::epmd::{Epmd, Registered};
 pub use network::transport;
 pub use node::{Node, Nodes, WeakNode};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
+pub use peerl_proto::connection::QueueError;
 pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::error_chain::ErrorChain;
 pub use peerl_proto::node_name::{NodeName, NodeNameError};

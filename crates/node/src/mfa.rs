@@ -21,7 +21,7 @@ pub enum MfaError {
     #[error(transparent)]
     Atom(#[from] peerl_term::AtomError),
     /// The arguments cannot be terms, or are not a sequence: one argument is `(argument,)`.
-    #[error("the arguments cannot be encoded: {0}")]
+    #[error("the arguments cannot be encoded")]
     Arguments(#[from] peerl_term::serde::Error),
 }
 

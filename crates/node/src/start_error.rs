@@ -12,19 +12,19 @@ use crate::network::cookie_file::CookieFileError;
 #[non_exhaustive]
 pub enum StartError {
     /// The name is not a node name.
-    #[error("bad node name: {0}")]
+    #[error("bad node name")]
     Name(#[from] NodeNameError),
     /// The part of the name before the `@` cannot be registered.
-    #[error("bad node name: {0}")]
-    AliveName(peerl_proto::epmd::NameError),
+    #[error("bad node name")]
+    AliveName(#[source] peerl_proto::epmd::NameError),
     /// The cookie that was given is none.
-    #[error("bad cookie: {0}")]
+    #[error("bad cookie")]
     Cookie(#[from] CookieError),
     /// No cookie was given, and there is none in its usual places.
     #[error(transparent)]
     CookieFile(#[from] CookieFileError),
     /// No port of the range is free.
-    #[error("cannot listen on {address}, port {} to {}: {source}", ports.start(), ports.end())]
+    #[error("cannot listen on {address}, port {} to {}", ports.start(), ports.end())]
     Listen {
         /// The address.
         address: IpAddr,
@@ -37,6 +37,6 @@ pub enum StartError {
     #[error(transparent)]
     Epmd(#[from] peerl_epmd::Error),
     /// The operating system gives no random numbers.
-    #[error("the operating system gives no random numbers: {0}")]
+    #[error("the operating system gives no random numbers")]
     Random(#[from] getrandom::Error),
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use peerl_node::{CallError, Mfa, Node, NodeName};
+use peerl_node::{CallError, ErrorChain, Mfa, Node, NodeName};
 use peerl_term::{Atom, Term};
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
@@ -106,7 +106,7 @@ impl Workers {
         let role = match self.find_out(node, peer).await {
             Ok(role) => role,
             Err(error) => {
-                tracing::debug!(%peer, %error, "does not say what it serves");
+                tracing::debug!(%peer, error = %ErrorChain(&error), "does not say what it serves");
                 return;
             }
         };

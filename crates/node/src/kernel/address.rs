@@ -3,7 +3,7 @@ use peerl_term::{Atom, Pid, Reference};
 
 use super::process::Monitored;
 
-/// Whom a signal is for.
+/// The receiver of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Address<'a> {
     Process(&'a Pid),

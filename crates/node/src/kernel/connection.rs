@@ -1,4 +1,4 @@
-//! A connection that is up: what its reader, its writer and those who send by it share.
+//! A connection that is up: the state that its reader, its writer and all senders share.
 
 mod answers;
 mod calls;
@@ -33,7 +33,7 @@ use crate::kernel::event::{ConnectionId, Visibility};
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
 
-/// What the node knows of one connection.
+/// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: AttemptId,
@@ -48,9 +48,9 @@ pub(crate) struct Connection {
     pub(crate) calls: Calls,
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
-    /// Processes of the peer may have the group leader of this node.
+    /// Whether processes of the peer may have this node's group leader.
     pub(crate) lends_group_leader: AtomicBool,
-    /// Ends both tasks.
+    /// Cancels the reader and the writer.
     pub(crate) closed: CancellationToken,
 }
 
@@ -83,7 +83,7 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: both tasks stop, nothing can be sent. Says whether this was the first to end it.
+    /// Ends the connection: both tasks stop, nothing can be sent. Returns whether it was open.
     pub(crate) fn close(&self) -> bool {
         let first = self.outbox.close();
         self.closed.cancel();

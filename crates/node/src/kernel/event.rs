@@ -1,7 +1,10 @@
+use std::io;
 use std::sync::Arc;
 
 use peerl_proto::node_name::NodeName;
 use peerl_term::Atom;
+
+use super::violation::Violation;
 
 /// Whether a node shows itself in the `nodes()` of its peers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -9,15 +12,15 @@ pub enum Visibility {
     /// An ordinary member.
     #[default]
     Visible,
-    /// A node as `erl -hidden` starts: it is in `nodes(hidden)`, and its peers tell nobody of it.
+    /// As a node started by `erl -hidden`: it is in `nodes(hidden)`, and its peers do not announce it.
     Hidden,
 }
 
-/// A connection of a node: no other one, of this peer or another, has the same id as long as the node runs.
+/// The id of a connection, unique among all connections of the node while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(crate) u64);
 
-/// What has become of a connection; what `net_kernel:monitor_nodes/1` tells on the BEAM.
+/// A change of a connection, as `net_kernel:monitor_nodes/1` reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {
@@ -46,8 +49,8 @@ pub enum NodeDownReason {
     ConnectionClosed,
     /// The connection failed.
     #[error("connection failed: {0}")]
-    Io(String),
-    /// Nothing was heard of the peer for the tick time.
+    Io(io::ErrorKind),
+    /// The peer was silent for the net tick time.
     #[error("the peer was silent for the whole net tick time")]
     NetTickTimeout,
     /// This node closed the connection.
@@ -58,8 +61,8 @@ pub enum NodeDownReason {
     Replaced,
     /// The peer broke the protocol.
     #[error("protocol violation: {0}")]
-    Protocol(String),
-    /// The peer did not read what it asked for.
+    Protocol(Violation),
+    /// The peer does not read.
     #[error("the peer does not read: too much is queued for it")]
     Congested,
     /// This node is shutting down.
@@ -67,17 +70,18 @@ pub enum NodeDownReason {
     Shutdown,
 }
 
-/// How loudly the end of a connection is logged.
+/// The log level of the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// Shown unless the user wants less.
+    /// Shown by default.
     Warning,
-    /// Shown on demand.
+    /// Shown with `-v`.
     Info,
 }
 
 impl NodeDownReason {
-    /// That a member of the mesh is gone is worth a line; that a guest is, or that all are because this node ends, is not.
+    /// The loss of a member of the mesh is a warning. The end of a guest's connection is not, nor are the ends of all
+    /// connections when this node stops.
     pub(crate) fn level(&self, peer: Visibility) -> Level {
         match self {
             Self::Shutdown => Level::Info,

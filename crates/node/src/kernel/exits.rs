@@ -1,4 +1,4 @@
-//! Exit signals, the end of processes, and what the end of a process or of a connection means to the others.
+//! Exit signals, and the propagation of the end of a process or a connection.
 //!
 //! Erlang docs: *Reference Manual*, section "Processes", "Exit Signals".
 
@@ -14,8 +14,8 @@ use super::reason::{self, Cause, Reason};
 use super::signal::Signal;
 use super::state::Kernel;
 
-/// Processes that are to be ended. Each may end those that it is linked to: a queue, since recursion would overflow the
-/// stack.
+/// Processes that are about to end. A process may end those linked to it; a queue instead of recursion, which would overflow
+/// the stack on a long chain of links.
 #[derive(Default)]
 pub(crate) struct Ending(VecDeque<(Arc<Core>, Reason)>);
 
@@ -35,7 +35,7 @@ impl Kernel {
     }
 
     fn propagate_end(&self, pid: &Pid, ended: EndedState, reason: &Reason, ending: &mut Ending) {
-        // A node that is not connected has been told by the end of the connection.
+        // A node that is not connected knows: its connection has ended.
         for linked in ended.links {
             let _ = self.signal_and(pid, Address::Process(&linked), Signal::Exit(reason), ending);
         }
@@ -93,7 +93,7 @@ impl Kernel {
         self.end_all(ending);
     }
 
-    /// All processes learn that a node cannot be reached any more: `noconnection`.
+    /// Breaks all links and monitors with a node that is down: `noconnection`.
     pub(super) fn node_gone(&self, node: &NodeName) {
         let noconnection = reason::atom("noconnection");
         let of_node = |pid: &Pid| pid.node == *node.as_atom();

@@ -6,7 +6,7 @@ use peerl_term::{Atom, Pid, Reference};
 
 use crate::kernel::guest_name;
 
-/// Who this node is: its name and incarnation, from which it makes pids and references that nobody else makes.
+/// The node's name and creation, and the counters from which it makes unique pids and references.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) name: NodeName,
@@ -24,8 +24,8 @@ impl Identity {
         Self { name, atom, creation, is_guest, next_pid: AtomicU64::new(1), next_reference: AtomicU64::new(1) }
     }
 
-    /// Says whether this is a name of this node. Of a guest it may be the name at some peer, or at none: guests are
-    /// strangers to each other, and the creation tells them apart.
+    /// Whether this is a name of this node. For a guest, every guest name is: guests never connect to each other, and the
+    /// creation tells their pids apart.
     pub(crate) fn is_own(&self, node: &Atom) -> bool {
         *node == self.atom || self.is_guest && guest_name::is_guest(node)
     }
@@ -63,7 +63,7 @@ impl Identity {
         }
     }
 
-    /// A reference that this node has made, as it has made it: a peer may know a guest by another name.
+    /// A reference of this node in its original form: a peer may know a guest by another name.
     pub(crate) fn own_reference<'a>(&self, reference: &'a Reference) -> Cow<'a, Reference> {
         match self.reference_number(reference) {
             Some(number) if self.is_guest => Cow::Owned(self.reference(number)),
@@ -71,18 +71,18 @@ impl Identity {
         }
     }
 
-    /// Says whether a pid is one of this node, in this incarnation.
+    /// Whether a pid is one of this node, in this incarnation.
     pub(crate) fn is_local(&self, pid: &Pid) -> bool {
         pid.creation == self.creation && self.is_own(&pid.node)
     }
 
-    /// Says whether two pids are those of one process of this node, whatever a peer calls the node.
+    /// Whether two pids denote the same process of this node, under whatever name a peer knows the node.
     pub(crate) fn is_same(&self, pid: &Pid, own: &Pid) -> bool {
         pid == own || self.is_guest && self.is_local(pid) && pid_number(pid) == pid_number(own)
     }
 }
 
-/// What a pid of this node is found by.
+/// The key of a pid of this node.
 pub(crate) fn pid_number(pid: &Pid) -> u64 {
     u64::from(pid.serial) << 32 | u64::from(pid.id)
 }

@@ -1,15 +1,15 @@
 use peerl_proto::channel::ChannelLimits;
 
-/// What a node accepts from a peer. A peer knows the cookie, but may run amok.
+/// What a node accepts from a peer. A peer knows the cookie, but may be faulty or hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of messages. One beyond these limits fails alone: its caller gets `system_limit`, an exit reason is replaced, anything
-    /// else is dropped.
+    /// The limits of messages. A message beyond them fails alone: its caller gets `system_limit`, an exit reason is replaced,
+    /// any other message is dropped.
     pub channel: ChannelLimits,
-    /// The most calls of peers that are served at a time; more are refused with `system_limit`.
+    /// The most calls of peers that run at a time; more are refused with `system_limit`.
     pub calls: usize,
-    /// The most bytes that may wait to be written to a peer that asks and does not read the answers. One message alone
-    /// may be larger, and so may the large answers of a peer that reads.
+    /// The most bytes that may wait to be written to a peer that does not read. A single message may be larger, and so may the
+    /// large answers for a peer that reads.
     pub queued: usize,
 }
 

@@ -12,12 +12,12 @@ use super::connection::Connection;
 use super::exits::Ending;
 use super::process::{Core, Exits};
 use super::reason::{self, Cause};
-use super::router::Violation;
 use super::signal::{Delivery, Signal};
 use super::state::Kernel;
+use super::violation::Violation;
 
 impl Core {
-    /// Another process links to this one. Says whether this one lives.
+    /// Another process links to this one. Returns whether this one is alive.
     pub(super) fn linked_by(&self, other: &Pid) -> bool {
         self.alive().map(|mut state| state.links.linked_by(other.clone())).is_some()
     }
@@ -114,7 +114,7 @@ impl Kernel {
         let Some(process) = self.process(to) else { return Ok(()) };
         let mut cause = reason.into();
         if process.alive().is_none_or(|state| state.exits != Exits::Trap) {
-            // First of all: if the reason is malformed, the link is left for the end of the connection to break.
+            // Decoded first: if the reason is malformed, the end of the connection breaks the link.
             match cause.into_reason() {
                 Some(reason) => cause = reason.into(),
                 None => return Ok(()),

@@ -1,4 +1,4 @@
-//! Messages that have lost their payload: they were too large, or there was no room for them.
+//! Messages whose payload was dropped: it was too large, or the reassembly buffer was full.
 //!
 //! Such a message fails alone. A caller that waits for it gets an error; a plain message is dropped.
 
@@ -10,12 +10,12 @@ use peerl_term::{Atom, Reference};
 
 use crate::kernel::connection::{Answer, Connection};
 use crate::kernel::reason::Reason;
-use crate::kernel::router::Violation;
 use crate::kernel::serving;
 use crate::kernel::state::Kernel;
+use crate::kernel::violation::Violation;
 
 impl Kernel {
-    /// Says that a message has lost its payload, and does what can be done without it.
+    /// Logs that a payload was dropped, and handles the signal without it.
     #[cold]
     pub(crate) fn lost(
         self: &Arc<Self>,
@@ -41,13 +41,13 @@ impl Kernel {
             }
             Signal::MonitorExit { to, reference, .. } => self.down(connection, to, reference, reason().to_raw()),
             Signal::SendToAlias { to, .. } => self.answer_lost(connection, to, answer),
-            // The others have no payload, or nobody waits for it.
+            // The others have no payload, or no process waits for it.
             _ => {}
         }
         Ok(())
     }
 
-    /// The answer to a request of this node's. (An alias of a process is not among the requests.)
+    /// Fails a request of this node. (Aliases of processes are not requests.)
     fn answer_lost(&self, connection: &Connection, reference: &Reference, answer: Answer) {
         if let Some(number) = self.identity.reference_number(reference) {
             connection.calls.answer(number, answer);

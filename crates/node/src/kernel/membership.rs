@@ -1,4 +1,4 @@
-//! Connections come up and go down, and processes are told.
+//! Connections come up and go down, and node monitors are told.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use super::event::{Level, NodeDownReason, NodeEvent, Visibility};
 use super::process::{Core, Message, NodeDown, NodeUp};
 use super::state::Kernel;
 
-/// The target of the lines of the log that tell which members come and go.
+/// The log target of node up and node down.
 const MEMBERS: &str = "peerl::members";
 
 impl Kernel {
-    /// Shows a new connection to everybody. A receiver of the event finds the node connected.
+    /// Makes a new connection visible. A receiver of the event finds the node connected.
     pub(crate) fn connection_up(&self, connection: &Arc<Connection>) {
         match connection.visibility() {
             Visibility::Visible => tracing::info!(target: MEMBERS, peer = %connection.peer, "node up"),
@@ -24,9 +24,9 @@ impl Kernel {
         let _ = self.events.send(NodeEvent::NodeUp { node, visibility });
     }
 
-    /// Ends a connection; only the first caller does anything. When this returns, all processes know that the node is
-    /// gone, and nobody finds the connection any more. `release` frees the peer's place for a new connection; it is given
-    /// what hides this one, for both have to be one step.
+    /// Ends a connection; only the first call has an effect. When this returns, all links and monitors with the node are
+    /// broken, and the connection is no longer found. `release` frees the peer's slot for a new connection. It gets a function
+    /// that hides this connection, so that both happen in one step.
     pub(crate) fn connection_down(
         &self,
         connection: &Arc<Connection>,
@@ -52,14 +52,14 @@ impl Kernel {
         let _ = self.events.send(NodeEvent::NodeDown { node, reason });
     }
 
-    /// Has a process told of nodes from now on; gives those that are connected already.
+    /// Adds a node monitor; returns the nodes that are connected already.
     pub(crate) fn monitor_nodes(&self, process: &Arc<Core>) -> Vec<NodeUp> {
         let _held = self.changing.lock();
         self.node_monitors.add(process);
         self.connections.all().iter().map(|connection| node_up(connection)).collect()
     }
 
-    /// Tells a process of nodes no longer. Says whether it was told before.
+    /// Removes a node monitor. Returns whether there was one.
     pub(crate) fn demonitor_nodes(&self, process: &Arc<Core>) -> bool {
         self.node_monitors.remove(process)
     }

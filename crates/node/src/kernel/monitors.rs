@@ -1,4 +1,4 @@
-//! Monitors: the end of a process is told to who watches it.
+//! Monitors: a process is told when another one ends.
 //!
 //! Erlang docs: *Reference Manual*, section "Processes", "Monitors".
 
@@ -12,9 +12,9 @@ use super::connection::{Added, Connection};
 use super::exits::Ending;
 use super::process::{Core, Down, Message, MonitorId, Monitored, Watched, Watcher};
 use super::reason;
-use super::router::Violation;
 use super::signal::{Delivery, Signal};
 use super::state::Kernel;
+use super::violation::Violation;
 
 impl Core {
     /// What this process monitors has ended.
@@ -37,7 +37,7 @@ impl Kernel {
         }
     }
 
-    /// Ends a monitor. Says whether it was still there.
+    /// Ends a monitor. Returns whether it was still there.
     pub(crate) fn demonitor(&self, watcher: &Core, reference: &Reference) -> bool {
         let watched = watcher.alive().and_then(|mut state| state.watched.remove(reference));
         let Some(watched) = watched else { return false };
@@ -45,10 +45,10 @@ impl Kernel {
         true
     }
 
-    /// Tells the watched side that the monitor is no more.
+    /// Removes the monitor from the monitored process.
     pub(super) fn stop_watching(&self, watcher: &Pid, watched: &Watched, reference: &Reference, ending: &mut Ending) {
         let to = watched.here.as_ref().map_or_else(|| Address::from(&watched.object), Address::Process);
-        // On a node that is gone there is nothing to be told.
+        // A node that is not connected has no monitors of this one.
         let _ = self.signal_and(watcher, to, Signal::Demonitor(reference), ending);
     }
 
@@ -117,8 +117,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// A process of a peer takes a monitor back. The target that the message names does not matter: a name may have moved
-    /// since.
+    /// A process of a peer ends a monitor. The target in the message is ignored: the name may have moved.
     pub(super) fn demonitored_by_peer(&self, connection: &Connection, reference: &Reference) {
         if let Some(process) = connection.monitors.remove(reference) {
             unwatch(&process, connection, reference);

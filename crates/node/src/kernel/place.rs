@@ -18,7 +18,7 @@ pub(crate) enum Place {
 }
 
 impl Kernel {
-    /// Decides where a process is; nothing else does.
+    /// The only place that decides whether a process is here or on a connected node.
     pub(crate) fn place(&self, address: Address<'_>) -> Place {
         match address {
             Address::Process(pid) if self.identity.is_own(&pid.node) => return Place::Here(self.process(pid)),

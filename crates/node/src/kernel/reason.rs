@@ -1,11 +1,11 @@
-//! Exit reasons as they are kept and as they travel.
+//! Exit reasons: kept, sent and received.
 
 use std::sync::Arc;
 
 use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
 
-/// An exit reason that this node vouches for: of its own making, or decoded when it arrived. Only such a reason is kept and
-/// sent on: malformed bytes would end the link of the next node that gets them.
+/// A well-formed exit reason: made by this node, or decoded on arrival. Only such a reason is kept and sent on: malformed
+/// bytes would end the connection of the next node that gets them.
 #[derive(Debug, Clone)]
 pub(crate) enum Reason {
     Term(Arc<Term>),
@@ -34,7 +34,7 @@ impl From<Returned> for Reason {
 }
 
 impl Reason {
-    /// What takes the place of a reason that is too large: `{reason_too_large, Bytes}`.
+    /// The replacement for a reason that is too large: `{reason_too_large, Bytes}`.
     pub(crate) fn too_large(bytes: usize) -> Self {
         Term::tuple([Term::atom("reason_too_large"), Term::from(bytes)]).into()
     }
@@ -92,8 +92,8 @@ impl Cause {
         }
     }
 
-    /// The reason to be kept and sent on. There is none if it is malformed; then its signal is dropped, and the connection
-    /// that it came by ends.
+    /// The reason to be kept and sent on; none if it is malformed. Then the signal is dropped, and the connection that brought
+    /// it ends.
     pub(crate) fn into_reason(self) -> Option<Reason> {
         match self {
             Self::Ours(reason) => Some(reason),
@@ -106,10 +106,10 @@ impl Cause {
     }
 }
 
-/// What says that a call for `erpc` has a value.
+/// Marks the exit reason that carries the value of an `erpc` call.
 pub(crate) const RETURN: Atom = Atom::from_static("return");
 
-/// What a caller by `erpc` knows its call by: a reference of its own.
+/// Identifies a call for its `erpc` caller: a reference of the caller.
 #[derive(Debug, Clone)]
 pub(crate) enum CallId {
     Reference(Reference),
@@ -133,7 +133,7 @@ impl From<CallId> for Term {
 }
 
 impl CallId {
-    /// Writes what comes before the value in `{Id, return, Value}`.
+    /// Writes the part of `{Id, return, Value}` before the value.
     pub(crate) fn encode_return(&self, sink: &mut impl Sink) {
         encode::tuple_header(3, sink);
         match self {
@@ -144,14 +144,14 @@ impl CallId {
     }
 }
 
-/// A call for `erpc` that has a value, before anybody is told.
+/// The value of a call for `erpc`, not sent yet.
 #[derive(Debug)]
 pub(crate) struct Returned {
     pub(crate) id: CallId,
     pub(crate) value: Encoded,
 }
 
-/// How a process has ended that a peer has spawned.
+/// How a process that a peer has spawned has ended.
 pub(crate) enum JobEnd {
     Returned(Returned),
     /// With any other reason.

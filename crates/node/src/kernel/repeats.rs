@@ -1,4 +1,4 @@
-//! Warnings that peers cause, which must not fill the log.
+//! Rate-limited warnings, for those that peers can cause in any number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-/// The warnings of one kind: the first is logged at once. Further ones are counted, and what was counted is told in one
-/// line, after ten seconds first and then at intervals that double up to ten minutes while there are more.
+/// The warnings of one kind. The first is logged at once. Further ones are counted, and logged as one line: after ten
+/// seconds, then at intervals that double up to ten minutes while more come.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats {
     /// How many were counted in this interval, if there is one.

@@ -1,4 +1,4 @@
-//! Where a message goes: to a mailbox, a pending call, the links and monitors, or an exported function.
+//! Routes what a peer sends: to a mailbox, a pending call, links and monitors, or an exported function.
 
 use std::mem;
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use peerl_proto::channel::Message as Received;
 use peerl_proto::control::{ProcessId, Signal, SpawnRequest};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
-use crate::kernel::connection::{Answer, Connection, QueueError};
+use crate::kernel::connection::{Answer, Connection};
 use crate::kernel::process::{Core, Message, Overflow};
 use crate::kernel::reason;
 use crate::kernel::reply_tag::reply_tag;
 use crate::kernel::serving;
 use crate::kernel::serving::Spawn;
 use crate::kernel::state::Kernel;
+use crate::kernel::violation::Violation;
 
-/// What became of a message.
+/// The outcome of routing a message.
 pub(crate) enum Routed {
     Done,
     /// A process is to be spawned.
@@ -24,19 +25,8 @@ pub(crate) enum Routed {
     Full(Arc<Core>, Message),
 }
 
-/// What a peer must not do; its connection ends.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Violation {
-    #[error("a message whose payload is missing")]
-    NoPayload,
-    #[error("a {signal} from a process of another node")]
-    Foreign { signal: &'static str },
-    #[error(transparent)]
-    Congested(#[from] QueueError),
-}
-
 impl Kernel {
-    /// Carries a message of a peer to where it belongs. The place of the message is for the next one then.
+    /// Routes a message of a peer. Afterwards its storage is reused for the next message.
     pub(crate) fn route(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -46,7 +36,7 @@ impl Kernel {
             return self.lost(connection, &message.signal, loss, bytes).map(|()| Routed::Done);
         }
         let payload = message.payload.take();
-        // The signal is matched in its place: moving it costs more than reading it.
+        // The signal is matched in place: moving it costs more than reading it.
         match &mut message.signal {
             Signal::Send { to, .. } => return Ok(self.route_message(connection, to, required(payload)?)),
             Signal::SendToName { to, .. } => return Ok(self.route_named(to, required(payload)?)),
@@ -107,7 +97,7 @@ impl Kernel {
         }
     }
 
-    /// Puts a message into a mailbox, or does what the process wants done if that is full.
+    /// Puts a message into a mailbox; if that is full, follows the mailbox policy.
     pub(crate) fn deliver(&self, process: Arc<Core>, message: Message) -> Routed {
         match process.deliver(message) {
             Ok(()) => Routed::Done,
@@ -124,7 +114,7 @@ impl Kernel {
         }
     }
 
-    /// An alias of this node is one of a process, or the reference of a request that waits for its reply.
+    /// An alias of this node belongs to a process, or is the reference of a pending request.
     fn route_alias(&self, connection: &Connection, to: &Reference, payload: RawTerm) -> Routed {
         let Some(number) = self.identity.reference_number(to) else { return Routed::Done };
         match self.processes.of_alias(number) {
@@ -136,7 +126,7 @@ impl Kernel {
         }
     }
 
-    /// A reply that was sent to the pid of the one who asked, not to the alias: the tag in it names the request.
+    /// A reply that was sent to the requester's pid instead of the alias: its tag identifies the request.
     fn reply_by_tag(&self, connection: &Connection, payload: RawTerm) {
         if let Some(reference) = reply_tag(&payload)
             && let Some(number) = self.identity.reference_number(&reference)
@@ -177,14 +167,14 @@ impl Kernel {
     }
 }
 
-/// A payload that may lie in a mailbox for long. A small one is copied: it would keep the buffer in memory that it was
-/// read into, which may be a thousand times as large, and which the mailbox's limit does not count.
+/// A payload for a mailbox, where it may stay for long. A small one is copied out of the read buffer, which may be a thousand
+/// times as large and is not counted by the mailbox's limit.
 fn kept(payload: RawTerm) -> RawTerm {
     const SMALL: usize = 1 << 10;
     if payload.bytes().len() < SMALL { payload.unshared() } else { payload }
 }
 
-/// Takes the pid out of a signal whose place is for the next one.
+/// Takes the pid out of a signal whose storage is reused.
 fn taken(pid: &mut Pid) -> Pid {
     mem::replace(pid, Pid::VACANT)
 }

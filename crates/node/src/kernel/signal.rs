@@ -4,11 +4,11 @@ use peerl_term::{Atom, Reference};
 
 use super::reason::Reason;
 
-/// What a process of this node does to another process, apart from sending it a message.
+/// A signal of a process of this node to another process. Messages are apart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Signal<'a> {
     Link,
-    /// The link is no more.
+    /// The sender ends the link.
     Unlink(NonZeroU64),
     /// The sender, which was linked, has ended.
     Exit(&'a Reason),
@@ -24,7 +24,7 @@ pub(crate) enum Signal<'a> {
     },
 }
 
-/// What has become of a signal.
+/// The outcome of sending a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Delivery {

@@ -1,4 +1,4 @@
-//! How signals get to processes, here or on connected nodes.
+//! Delivery of signals to processes of this node and of connected nodes.
 //!
 //! Erlang docs: *Reference Manual*, section "Processes", "Delivery of Signals".
 
@@ -23,14 +23,14 @@ impl Kernel {
         delivery
     }
 
-    /// As [`signal`](Self::signal); the processes that it ends are left to be ended.
+    /// As [`signal`](Self::signal), but adds the processes that the signal ends to `ending`.
     pub(super) fn signal_and(&self, from: &Pid, to: Address<'_>, signal: Signal<'_>, ending: &mut Ending) -> Delivery {
         match self.place(to) {
             Place::Here(process) => {
                 self.signal_here(from, to, process, signal, ending);
                 Delivery::Done
             }
-            // What cannot be queued is settled by the end of the connection.
+            // If it cannot be queued, the connection is about to end.
             Place::Connected(connection) => connection.signal(from, to, signal).unwrap_or(Delivery::Unreachable),
             Place::Unconnected => Delivery::Unreachable,
         }

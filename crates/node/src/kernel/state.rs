@@ -23,14 +23,13 @@ pub(crate) struct Kernel {
     pub(crate) exports: Exports,
     pub(crate) served: Served,
     draining: AtomicBool,
-    /// The pid in whose name the node itself makes requests. It is no process: answers to it are matched by their
-    /// reference.
+    /// The sender of the node's own requests. No process has this pid: answers are matched by their reference.
     pub(crate) requester: Pid,
-    /// The process that gets what is printed by functions that this node calls.
+    /// The process that receives the output of functions that this node calls.
     group_leader: OnceLock<Pid>,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     pub(super) node_monitors: NodeMonitors,
-    /// Held while a connection comes up or goes down: a receiver of an event finds the table as the event says.
+    /// Held while a connection comes up or goes down: a receiver of an event finds the table in agreement with it.
     pub(super) changing: Mutex<()>,
 }
 
@@ -53,7 +52,7 @@ impl Kernel {
         }
     }
 
-    /// The process that gets what is printed by functions that this node calls.
+    /// The process that receives the output of functions that this node calls.
     pub(crate) fn group_leader(&self) -> &Pid {
         self.group_leader.get().unwrap_or(&self.requester)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use peerl_proto::admission::{PendingConnections, Rejections};
+use peerl_proto::error_chain::ErrorChain;
 use peerl_proto::handshake::SetupTimer;
 use peerl_proto::handshake::acceptor::{Caller, NamelessCaller};
 use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, UpVerdict};
@@ -108,7 +109,8 @@ impl Handshakes {
                 Ok((id, Err(Rejection { address, peer, error }))) => {
                     self.pending.release(id);
                     let peer = peer.as_ref().map(NodeName::as_str);
-                    let log = || tracing::warn!(%address, peer, %error, "rejected a connection attempt");
+                    let log =
+                        || tracing::warn!(%address, peer, error = %ErrorChain(&error), "rejected a connection attempt");
                     self.rejected(address.ip(), error.kind(), log);
                 }
                 Err(error) => self.pending.release(error.id()),

@@ -20,7 +20,7 @@ pub enum ConnectError {
         peer: NodeName,
     },
     /// The EPMD at the peer's host does not answer.
-    #[error("cannot ask EPMD about {peer}: {source}")]
+    #[error("cannot ask EPMD about {peer}")]
     Epmd {
         /// The peer.
         peer: NodeName,
@@ -31,7 +31,7 @@ pub enum ConnectError {
     #[error("EPMD at {} knows no node {}", .0.host(), .0.name())]
     UnknownNode(NodeName),
     /// The peer's host cannot be found, or does not answer at the port.
-    #[error("cannot connect to {peer} at port {port}: {source}")]
+    #[error("cannot connect to {peer} at port {port}")]
     Io {
         /// The peer.
         peer: NodeName,
@@ -41,7 +41,7 @@ pub enum ConnectError {
         source: Arc<io::Error>,
     },
     /// The handshake failed.
-    #[error("{peer} did not accept the connection: {source}")]
+    #[error("{peer} did not accept the connection")]
     Handshake {
         /// The peer.
         peer: NodeName,

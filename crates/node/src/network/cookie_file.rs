@@ -27,7 +27,7 @@ pub enum CookieFileError {
         places: Vec<PathBuf>,
     },
     /// The file cannot be read.
-    #[error("cannot read the cookie file {}: {source}", path.display())]
+    #[error("cannot read the cookie file {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum CookieFileError {
         source: std::io::Error,
     },
     /// The file is not there and cannot be made.
-    #[error("there is no cookie file {}, and it cannot be made: {source}", path.display())]
+    #[error("there is no cookie file {}, and it cannot be made", path.display())]
     Make {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum CookieFileError {
         source: std::io::Error,
     },
     /// The file's content is not a cookie.
-    #[error("the cookie in {} is bad: {source}", path.display())]
+    #[error("the cookie in {} is bad", path.display())]
     Cookie {
         /// The file.
         path: PathBuf,

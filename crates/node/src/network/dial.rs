@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use peerl_proto::error_chain::ErrorChain;
 use peerl_proto::handshake::arbitration::{AttemptId, UpVerdict};
 use peerl_proto::handshake::{Established, HandshakeError, SetupTimer};
 use peerl_proto::node_name::NodeName;
@@ -68,7 +69,7 @@ async fn attempt(node: Arc<Network>, peer: NodeName, attempt: AttemptId) {
             ConnectError::Disconnected
         }
         Err(error) => {
-            tracing::debug!(%peer, %error, "cannot connect");
+            tracing::debug!(%peer, error = %ErrorChain(&error), "cannot connect");
             error
         }
     };

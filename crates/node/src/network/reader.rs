@@ -18,6 +18,7 @@ use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
 use crate::kernel::router::Routed;
 use crate::kernel::serving;
+use crate::kernel::violation::Violation;
 
 /// For how long a reader looks whether more has come before it sleeps, when much has come a moment ago: longer than it takes
 /// to wake a thread, or to answer what is [written together](crate::kernel::connection).
@@ -59,7 +60,7 @@ async fn read_until_broken(
             match half.next(&mut message) {
                 Ok(false) => break,
                 Ok(true) => {}
-                Err(error) => return NodeDownReason::Protocol(error.to_string()),
+                Err(error) => return NodeDownReason::Protocol(error.into()),
             }
             delivered = true;
             match node.kernel.route(connection, &mut message) {
@@ -70,7 +71,7 @@ async fn read_until_broken(
                     serving::serve(&node.kernel, connection, &mut spawns);
                     wait_for_room(connection, &process, message).await;
                 }
-                Err(violation) => return NodeDownReason::Protocol(violation.to_string()),
+                Err(violation) => return NodeDownReason::Protocol(violation),
             }
         }
         let served = spawns.len();
@@ -125,7 +126,7 @@ fn origin(node: &Arc<Network>, connection: &Arc<Connection>) -> Origin {
         let (node, connection) = (node.clone(), connection.clone());
         runtime.spawn(async move {
             if let (Some(node), Some(connection)) = (node.upgrade(), connection.upgrade()) {
-                node.bring_down(&connection, NodeDownReason::Protocol(format!("a payload is malformed: {error}")));
+                node.bring_down(&connection, NodeDownReason::Protocol(Violation::Payload(error)));
             }
         });
     })
@@ -198,7 +199,7 @@ fn lost(error: &io::Error) -> NodeDownReason {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => NodeDownReason::ConnectionClosed,
         io::ErrorKind::TimedOut => NodeDownReason::NetTickTimeout,
-        _ => NodeDownReason::Io(error.to_string()),
+        _ => NodeDownReason::Io(error.kind()),
     }
 }
 

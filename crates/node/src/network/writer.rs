@@ -47,7 +47,7 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
             if let Err(error) = written {
                 return match error.kind() {
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => NodeDownReason::ConnectionClosed,
-                    _ => NodeDownReason::Io(error.to_string()),
+                    _ => NodeDownReason::Io(error.kind()),
                 };
             }
             let answer = connection.outbox.has_written(batch.traffic());

@@ -18,24 +18,24 @@ use crate::network::connect_error::ConnectError;
 #[non_exhaustive]
 pub enum SendError {
     /// The message cannot be a term.
-    #[error("the message cannot be encoded: {0}")]
+    #[error("the message cannot be encoded")]
     Encode(#[from] peerl_term::serde::Error),
     /// The peer cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection ended, or the message is too large for the peer.
-    #[error("cannot send to {peer}: {what}")]
+    #[error("cannot send to {peer}")]
     Connection {
         /// The peer.
         peer: NodeName,
         /// What happened.
-        what: String,
+        source: QueueError,
     },
     /// The message is for an alias of a node that knows none (before OTP 24).
     #[error("{0} knows no aliases")]
     NoAliases(NodeName),
     /// There is no node of that name.
-    #[error("the pid's node name is not one: {0}")]
+    #[error("the pid's node name is not one")]
     NodeName(#[from] peerl_proto::node_name::NodeNameError),
 }
 
@@ -157,7 +157,7 @@ impl Inner {
 }
 
 async fn send_on(connection: &Connection, from: &Pid, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
-    let failed = |error: QueueError| SendError::Connection { peer: connection.peer.clone(), what: error.to_string() };
+    let failed = |error: QueueError| SendError::Connection { peer: connection.peer.clone(), source: error };
     connection.outbox.ready(from, payload.size()).await.map_err(failed)?;
     match queue(connection, from, to, payload) {
         Some(queued) => queued.map_err(failed),

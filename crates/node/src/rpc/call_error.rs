@@ -53,14 +53,14 @@ pub enum CallError {
     #[error("no node could be reached that would make the call")]
     NobodyToAsk,
     /// The value is not of the type that was asked for.
-    #[error("the result is not of the expected type: {0}")]
+    #[error("the result is not of the expected type")]
     Decode(#[from] peerl_term::serde::Error),
     /// What the peer sent is malformed.
-    #[error("the answer is malformed: {0}")]
+    #[error("the answer is malformed")]
     Malformed(#[from] peerl_term::DecodeError),
     /// The call cannot be sent: it is too large for the peer, or the peer does not read.
-    #[error("the call cannot be sent: {0}")]
-    Send(String),
+    #[error("the call cannot be sent")]
+    Send(#[source] QueueError),
 }
 
 impl From<NodeDownReason> for CallError {
@@ -87,6 +87,6 @@ impl From<Answer> for CallError {
 pub(super) fn not_sent(error: QueueError) -> CallError {
     match error {
         QueueError::Closed => CallError::NodeDown,
-        other => CallError::Send(other.to_string()),
+        other => CallError::Send(other),
     }
 }

@@ -235,7 +235,7 @@ impl GenRequest {
 
 /// Why a reply was not sent.
 #[derive(Debug, thiserror::Error)]
-#[error("the reply cannot be encoded: {0}")]
+#[error("the reply cannot be encoded")]
 pub struct ReplyError(#[from] peerl_term::serde::Error);
 
 impl Process {

@@ -1,4 +1,4 @@
-//! Large answers that wait until the peer has taken what was written before them.
+//! Back-pressure for large answers: each waits until the peer has read what was written before.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use peerl_term::Pid;
 
 use super::{Outbox, QueueError};
 
-/// The answers of served calls that wait, outside of the [`Outbox`].
+/// The bytes of answers that wait outside of the [`Outbox`].
 ///
-/// A BEAM with 120 callers of large arguments sends them all before it reads the first answer; that many answers are legal,
-/// and no reason to end anything. A peer that takes nothing at all for a while is.
+/// A BEAM with 120 callers sends all their large arguments before it reads the first answer. So many waiting answers are
+/// legal. The connection ends only if the peer reads nothing for a while.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     bytes: AtomicUsize,
@@ -23,16 +23,16 @@ struct Waiting<'a> {
 }
 
 impl Answers {
-    /// A peer that takes nothing for so long does not read.
+    /// A peer that reads nothing for this time has stalled.
     const STALLED: Duration = Duration::from_secs(5);
 
-    /// How many bytes wait.
+    /// The number of bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Waits until an answer of this size may be queued. If more than `limit` bytes wait, and the peer takes none of what is
-    /// written, it is given up.
+    /// Waits until an answer of this size may be queued. If more than `limit` bytes wait and the peer has stalled, the
+    /// connection ends.
     pub(crate) async fn ready(&self, outbox: &Outbox, from: &Pid, size: usize, limit: usize) -> Result<(), QueueError> {
         self.bytes.fetch_add(size, Ordering::Relaxed);
         let waiting = Waiting { answers: self, size };

@@ -14,7 +14,7 @@ struct Request {
     spawned: Option<Pid>,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// The process that was spawned, or is monitored, ended with this reason.
@@ -23,30 +23,33 @@ pub(crate) enum Answer {
     NotSpawned(Atom),
     /// The reply to a `gen` call: `{Tag, Reply}`.
     Reply(RawTerm),
-    /// The answer came, and could not be kept: why, and its bytes.
+    /// The answer came and was dropped: the reason and the number of bytes.
     Lost(Loss, usize),
     /// The connection ended first.
     Disconnected(NodeDownReason),
 }
 
-/// The requests that this node has made on one connection, by the number of their reference.
+/// The pending requests of this node on one connection, by the number of their reference.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(Mutex<Table>);
 
-/// Its keys are numbers of ours, so that a quick hash will do.
+/// The keys are numbers of this node, not of a peer: a fast hash is safe.
 #[derive(Debug, Default)]
 struct Table {
     pending: FxHashMap<u64, Request>,
-    /// Requests that nobody waits for any more, whose spawned process is not known yet.
+    /// Abandoned requests whose spawned process is not known yet.
     abandoned: FxHashSet<u64>,
-    /// How many have got their answer since this was asked last.
+    /// The number of answers since the last [`take_answered`](Calls::take_answered).
     answered: usize,
     /// Why the connection has ended.
     ended: Option<NodeDownReason>,
 }
 
 impl Calls {
-    /// Begins to wait. Nothing is waited for on a connection that has ended.
+    /// Registers a request.
+    ///
+    /// # Errors
+    /// If the connection has ended.
     pub(crate) fn start(&self, number: u64) -> Result<oneshot::Receiver<Answer>, NodeDownReason> {
         let mut table = self.0.lock();
         if let Some(reason) = &table.ended {
@@ -62,7 +65,8 @@ impl Calls {
         self.0.lock().ended.clone().unwrap_or(NodeDownReason::ConnectionClosed)
     }
 
-    /// The peer has spawned a process. Says whether nobody waits for it any more, so that its monitor must go.
+    /// The peer has spawned a process for a request. Returns whether the request was abandoned, so that the caller removes the
+    /// monitor.
     pub(crate) fn spawned(&self, number: u64, pid: &Pid) -> bool {
         let mut table = self.0.lock();
         if let Some(pending) = table.pending.get_mut(&number) {
@@ -72,7 +76,7 @@ impl Calls {
         table.abandoned.remove(&number)
     }
 
-    /// Ends the wait with an answer.
+    /// Completes a request.
     pub(crate) fn answer(&self, number: u64, answer: Answer) {
         let mut table = self.0.lock();
         let pending = table.pending.remove(&number);
@@ -82,19 +86,19 @@ impl Calls {
         }
         drop(table);
         if let Some(pending) = pending {
-            // The caller may have gone in this moment.
+            // The caller may have been dropped in this moment.
             let _ = pending.answer.send(answer);
         }
     }
 
-    /// How many have got their answer since this was asked last, and how many still wait.
+    /// The number of answers since the last call, and the number of pending requests.
     pub(crate) fn take_answered(&self) -> (usize, usize) {
         let mut table = self.0.lock();
         (std::mem::take(&mut table.answered), table.pending.len())
     }
 
-    /// Ends the wait without an answer. Gives the process whose monitor is to be removed, if it is known;
-    /// if it is not, [`spawned`](Self::spawned) will tell.
+    /// Abandons a request. Returns the spawned process, whose monitor the caller removes; if it is not known yet,
+    /// [`spawned`](Self::spawned) reports it later.
     pub(crate) fn abandon_spawn(&self, number: u64) -> Option<Pid> {
         let mut table = self.0.lock();
         let pending = table.pending.remove(&number)?;
@@ -104,18 +108,18 @@ impl Calls {
         pending.spawned
     }
 
-    /// Ends the wait for a reply. Says whether there still was one.
+    /// Abandons the wait for a reply. Returns whether the request was pending.
     pub(crate) fn abandon(&self, number: u64) -> bool {
         self.0.lock().pending.remove(&number).is_some()
     }
 
-    /// How many requests have not been answered.
+    /// The number of requests that are pending or abandoned.
     pub(crate) fn len(&self) -> usize {
         let table = self.0.lock();
         table.pending.len() + table.abandoned.len()
     }
 
-    /// Ends all waiting: the connection has ended.
+    /// Fails all pending requests: the connection has ended.
     pub(crate) fn close(&self, reason: &NodeDownReason) {
         let mut table = self.0.lock();
         table.ended = Some(reason.clone());

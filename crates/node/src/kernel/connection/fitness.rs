@@ -1,5 +1,4 @@
-//! What a peer can take of the terms that this node, or another one, has made. What it cannot take would end the
-//! connection there.
+//! Which terms a peer can decode. A term that it cannot decode would end the connection there.
 
 use peerl_proto::flags::DistributionFlags;
 use peerl_term::{Atom, Pid, Term};
@@ -8,7 +7,7 @@ use super::Connection;
 use crate::kernel::reason::Reason;
 
 impl Connection {
-    /// The reason in the form in which this peer can take it.
+    /// The reason in a form that this peer can decode.
     pub(super) fn fit_reason(&self, reason: &Reason) -> Reason {
         match reason {
             Reason::Term(term) => match term.find(|term| Unfit::of(term, self)) {
@@ -23,32 +22,32 @@ impl Connection {
         }
     }
 
-    /// Whether a pid claims to be of the peer's own making, and cannot be.
+    /// Whether a pid claims to be the peer's own but has a number that the peer never gives.
     pub(crate) fn never_made(&self, pid: &Pid) -> bool {
         is_own(&pid.node, pid.creation, self) && pid.id >= 1 << 28
     }
 
-    /// Whether the peer can take a term.
+    /// Whether the peer can decode a term.
     pub(crate) fn can_take(&self, term: &Term) -> bool {
         term.find(|term| Unfit::of(term, self)).is_none()
     }
 }
 
-/// What ends the link if it is sent to a peer, and may have come from another one.
+/// A term, possibly from a third node, that would end the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unfit {
     /// The peer is older than OTP 29.
     NativeRecord,
-    /// It names the peer's own node, and has a number that the node gives nobody.
+    /// It names the peer's own node and has a number that the node never gives.
     Identifier,
-    /// An integer of more bytes than OTP 27 and later take.
+    /// An integer of more bytes than OTP 27 and later accept.
     Integer,
-    /// A map with 0.0 and -0.0 as its keys, which are the same to OTP 25.
+    /// A map with the keys 0.0 and -0.0, which are equal for OTP 25.
     Keys,
 }
 
 impl Unfit {
-    /// OTP 25 takes eight times as many.
+    /// OTP 25 accepts eight times as many.
     const INTEGER_BYTES: u64 = 524_280;
 
     fn of(term: &Term, peer: &Connection) -> Option<Self> {

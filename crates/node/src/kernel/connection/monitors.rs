@@ -8,8 +8,8 @@ use crate::kernel::process::Core;
 
 /// The processes of this node that processes of the peer monitor, by the references of the monitors.
 ///
-/// A monitor is found by its reference alone: the name that it was made by may belong to another process when the
-/// monitor is taken back, or to none.
+/// A monitor is identified by its reference alone: by the time of the demonitor, the monitored name may belong to another
+/// process, or to none.
 #[derive(Debug, Default)]
 pub(crate) struct Monitors(Mutex<Table>);
 
@@ -19,12 +19,12 @@ struct Table {
     closed: bool,
 }
 
-/// What has become of a monitor that a peer makes.
+/// The outcome of adding a monitor.
 pub(crate) enum Added {
     New,
-    /// The peer has used the reference before, for a monitor of this process, which the new one replaces.
+    /// The peer had used the reference for a monitor of this process. The new monitor replaces it.
     Replaced(Arc<Core>),
-    /// The connection has ended, and nobody is left to be told.
+    /// The connection has ended.
     Closed,
 }
 
@@ -37,12 +37,12 @@ impl Monitors {
         table.monitored.insert(reference, process).map_or(Added::New, Added::Replaced)
     }
 
-    /// The peer takes a monitor back; gives the process that was monitored.
+    /// Removes a monitor; returns the monitored process.
     pub(crate) fn remove(&self, reference: &Reference) -> Option<Arc<Core>> {
         self.0.lock().monitored.remove(reference)
     }
 
-    /// A process has ended that was monitored by this reference.
+    /// The process monitored by this reference has ended.
     pub(crate) fn fired(&self, reference: &Reference, process: &Pid) {
         let mut table = self.0.lock();
         if table.monitored.get(reference).is_some_and(|monitored| monitored.pid == *process) {

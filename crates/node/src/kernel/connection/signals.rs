@@ -1,7 +1,6 @@
 //! Signals to processes of the peer, in the form that the peer understands.
 //!
-//! A peer that takes no monitors is sent nothing of them, as OTP does: what watches one of its processes notices only the
-//! loss of the connection.
+//! As in OTP, a peer that supports no monitors gets none: the watcher notices only the loss of the connection.
 
 use std::num::NonZeroU64;
 
@@ -36,7 +35,7 @@ impl Connection {
                 Some(to) => queued(self.send_demonitor(from.clone(), to, reference.clone())),
                 None => Ok(Delivery::NotOffered),
             },
-            // Names and aliases are not linked to, nor do they end.
+            // Links and exits are between pids.
             (_, Address::Name(..) | Address::Alias(_)) => Ok(Delivery::NotOffered),
         }
     }
@@ -69,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// A monitored process has made its call for `erpc`, and ended with the value for its reason.
+    /// A process spawned by `erpc` has ended; its exit reason carries the value of the call.
     pub(crate) fn send_returned(
         &self,
         process: Pid,
@@ -111,7 +110,7 @@ impl Connection {
         self.outbox.send(&control.control().from, &control, |_| {})
     }
 
-    /// An unlink that is sent is acknowledged later.
+    /// The peer acknowledges an unlink later.
     fn send_unlink(&self, id: NonZeroU64, from: Pid, to: Pid) -> Result<Delivery, QueueError> {
         let Some(control) = self.forms.unlink(id, from, to) else { return Ok(Delivery::NotOffered) };
         self.outbox.send(&control.control().from, &control, |_| {}).map(|()| Delivery::Done)

@@ -10,7 +10,7 @@ use super::link::order;
 use super::{Aliases, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
 use crate::kernel::reason::Reason;
 
-/// What the node knows of one of its processes.
+/// The state of a process of this node.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) pid: Pid,
@@ -21,12 +21,12 @@ pub(crate) struct Core {
     room: Notify,
 }
 
-/// What exit signals do to a process.
+/// The effect of exit signals on a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exits {
     /// They end it, unless their reason is `normal`.
     End,
-    /// They come as messages; only `exit(Pid, kill)` ends it.
+    /// They arrive as messages; only `exit(Pid, kill)` ends it.
     Trap,
     /// Nothing: it is a process of the node itself.
     Ignore,
@@ -37,22 +37,21 @@ pub(crate) struct State {
     pub(crate) mailbox: Mailbox,
     pub(crate) exits: Exits,
     pub(crate) links: Links,
-    /// Who monitors this process.
+    /// The monitors on this process.
     pub(crate) watchers: HashMap<MonitorId, Watcher>,
-    /// The watcher that asked for this process to be spawned; apart, so that a remote call needs no table.
+    /// The monitor of the spawn request. Not in `watchers`, so that a remote call allocates no table.
     pub(crate) spawner: Option<(Reference, Pid)>,
-    /// Whom this process monitors. The references are of this node, so that a quick hash will do.
+    /// The monitors that this process has. Their references are made by this node: a fast hash is safe.
     pub(crate) watched: FxHashMap<Reference, Watched>,
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
     pub(crate) group_leader: Option<Pid>,
-    /// What it evaluates for a peer.
+    /// The function that it evaluates for a peer.
     pub(crate) function: Option<(Atom, Atom, usize)>,
     ended: Option<Reason>,
 }
 
-/// What a monitor is known by: the node of the watcher, and the reference that it has there. Nothing keeps two nodes
-/// from using the same reference.
+/// The key of a monitor: the watcher's node and the reference. Two nodes may use the same reference.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct MonitorId {
     pub(crate) node: Atom,
@@ -63,7 +62,7 @@ pub(crate) struct MonitorId {
 #[derive(Debug, Clone)]
 pub(crate) struct Watcher {
     pub(crate) pid: Pid,
-    /// The name by which the process was found, if it was by name: the watcher is told of the name.
+    /// The name in the monitor request, if it was by name: the DOWN message carries it.
     pub(crate) name: Option<Atom>,
 }
 
@@ -71,11 +70,11 @@ pub(crate) struct Watcher {
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {
     pub(crate) object: Monitored,
-    /// The process of this node that was found. A name may belong to another one later.
+    /// The monitored process, if it is one of this node. A name may belong to another process later.
     pub(crate) here: Option<Pid>,
 }
 
-/// What a process leaves behind.
+/// The tables of a process that has ended.
 pub(crate) struct EndedState {
     pub(crate) links: Vec<Pid>,
     pub(crate) watchers: Vec<(Reference, Watcher)>,
@@ -123,8 +122,8 @@ impl Core {
         state.ended.is_none().then_some(state)
     }
 
-    /// Puts a message into the mailbox; gives it back if the mailbox is full. A message to a process that has ended
-    /// vanishes, as in Erlang.
+    /// Puts a message into the mailbox; returns it if the mailbox is full. As in Erlang, a message to a process that has
+    /// ended is dropped.
     pub(crate) fn deliver(&self, message: Message) -> Result<(), (Message, Overflow)> {
         if let Some(mut state) = self.alive() {
             state.mailbox.push(message)?;
@@ -133,7 +132,7 @@ impl Core {
         Ok(())
     }
 
-    /// Puts a signal into the mailbox, which must not be lost.
+    /// Puts a signal into the mailbox, even if that is full: signals are never lost.
     pub(crate) fn deliver_signal(&self, message: Message) {
         if let Some(mut state) = self.alive() {
             state.mailbox.push_always(message);
@@ -141,7 +140,10 @@ impl Core {
         self.arrived.notify_one();
     }
 
-    /// Takes the oldest message, or tells why there will be none.
+    /// Takes the oldest message.
+    ///
+    /// # Errors
+    /// The exit reason, if the process has ended.
     pub(crate) fn take(&self) -> Result<Option<Message>, Reason> {
         let mut state = self.state.lock();
         if let Some(reason) = &state.ended {
@@ -165,14 +167,14 @@ impl Core {
         self.room.notified().await;
     }
 
-    /// Waits until the process has been ended by a signal; for a process that receives no messages.
+    /// Waits until a signal has ended the process; for a process that receives no messages.
     pub(crate) async fn ended(&self) {
         while self.take().is_ok() {
             self.arrival().await;
         }
     }
 
-    /// Marks the process as ended. Gives what it leaves behind, to whoever is the first to end it.
+    /// Marks the process as ended. The first caller gets its tables.
     pub(crate) fn end(&self, reason: &Reason) -> Option<EndedState> {
         let mut state = self.alive()?;
         state.ended = Some(reason.clone());

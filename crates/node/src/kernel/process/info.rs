@@ -1,11 +1,11 @@
-//! What a node tells of its processes, as the observers of the BEAM ask for it.
+//! Facts about processes, as observers of the BEAM ask for them.
 
 use peerl_term::{Atom, Pid};
 
 use super::{Core, Exits, Monitored};
 use crate::kernel::state::Kernel;
 
-/// What a node tells of one of its processes.
+/// Facts about a process, as `erlang:process_info/1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessInfo {
@@ -19,13 +19,13 @@ pub struct ProcessInfo {
     pub message_bytes: usize,
     /// The processes that it is linked to.
     pub links: Vec<Pid>,
-    /// What it monitors.
+    /// The targets of its monitors.
     pub monitors: Vec<Monitored>,
     /// The processes that monitor it.
     pub monitored_by: Vec<Pid>,
-    /// Whether exit signals come as messages.
+    /// Whether it receives exit signals as messages.
     pub traps_exits: bool,
-    /// The process that gets what it prints.
+    /// The process that receives its output.
     pub group_leader: Pid,
 }
 

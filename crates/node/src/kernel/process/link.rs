@@ -19,17 +19,17 @@ pub(crate) struct Links {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     Active,
-    /// Unlinked, but the other side has not acknowledged it yet; until then its signals may still be of the old link.
+    /// Unlinked, but not acknowledged yet: until then, signals of the other side may belong to the old link.
     Unlinking(NonZeroU64),
 }
 
 impl Links {
-    /// This process links to another. Says whether that one has to be told.
+    /// This process links to another. Returns whether a LINK has to be sent.
     pub(crate) fn link(&mut self, other: Pid) -> bool {
         self.entries.insert(other, Link::Active) != Some(Link::Active)
     }
 
-    /// This process ends its link to another. Gives the id of the unlink, if there was a link.
+    /// This process ends its link to another. Returns the id of the unlink, if there was a link.
     pub(crate) fn unlink(&mut self, other: &Pid) -> Option<NonZeroU64> {
         let link = self.entries.get_mut(other).filter(|link| **link == Link::Active)?;
         let id = NonZeroU64::MIN.saturating_add(self.unlinks);
@@ -57,7 +57,7 @@ impl Links {
         }
     }
 
-    /// A linked process has ended, or its node has gone. Says whether the link was active, so that it counts.
+    /// A linked process has ended, or its node is down. Returns whether the link was active: only then it has an effect.
     pub(crate) fn ended(&mut self, other: &Pid) -> bool {
         self.entries.remove(other) == Some(Link::Active)
     }
@@ -78,7 +78,7 @@ impl Links {
         self.entries.len()
     }
 
-    /// Takes all entries out of processes for which the predicate holds; gives those that were active.
+    /// Removes all entries whose process satisfies the predicate; returns those that were active.
     pub(crate) fn take_where(&mut self, mut gone: impl FnMut(&Pid) -> bool) -> Vec<Pid> {
         let taken = self.entries.extract_if(|pid, _| gone(pid));
         let mut active: Vec<Pid> = taken.filter_map(|(pid, link)| (link == Link::Active).then_some(pid)).collect();

@@ -2,26 +2,26 @@ use std::collections::VecDeque;
 
 use super::Message;
 
-/// How many messages a mailbox holds, and what happens to one too many.
+/// The limits of a mailbox, and the effect of reaching them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailboxPolicy {
     /// The most messages.
     pub messages: usize,
     /// The most bytes of messages, about.
     pub bytes: usize,
-    /// What happens when a message does not fit.
+    /// The effect of a message that does not fit.
     pub overflow: Overflow,
 }
 
-/// What happens when a mailbox is full.
+/// The effect of a full mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The process is ended with reason `mailbox_overflow`, as a BEAM process is by its `max_heap_size`: whoever
-    /// is linked to it or monitors it learns of it, and no message is lost unnoticed.
+    /// The process ends with reason `mailbox_overflow`, as a BEAM process does at its `max_heap_size`: linked and monitoring
+    /// processes notice, so no message is lost silently.
     Exit,
-    /// The connection that brings the message is not read until there is room. Nothing is lost, but all other
-    /// traffic of that connection waits too.
+    /// The connection that brings the message is not read until there is room (back-pressure). Nothing is lost, but the other
+    /// traffic of that connection waits too (head-of-line blocking).
     Wait,
     /// The message is dropped.
     Drop,
@@ -47,10 +47,10 @@ impl Mailbox {
         Self { queue: VecDeque::new(), bytes: 0, policy }
     }
 
-    /// Adds a message; gives it back if the mailbox is full.
+    /// Adds a message; returns it if the mailbox is full.
     pub(crate) fn push(&mut self, message: Message) -> Result<(), (Message, Overflow)> {
         let size = message.size();
-        // A message larger than the whole mailbox is taken if it is alone, else it could never be received.
+        // An empty mailbox accepts a message of any size; otherwise it could never be received.
         let room = self.queue.len() < self.policy.messages && self.bytes + size <= self.policy.bytes;
         if !room && !self.queue.is_empty() {
             return Err((message, self.policy.overflow));
@@ -59,7 +59,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Adds a message that must not be lost: a signal that this node itself makes.
+    /// Adds a signal; signals are never lost.
     pub(crate) fn push_always(&mut self, message: Message) {
         self.bytes += message.size();
         self.queue.push_back(message);

@@ -3,11 +3,11 @@ use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference, Term};
 
 use crate::kernel::event::{ConnectionId, NodeDownReason, Visibility};
 
-/// What a process finds in its mailbox.
+/// An entry of a mailbox.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Message {
-    /// Something that another process sent. It is decoded by whoever wants it.
+    /// A message that another process has sent. The receiver decodes it.
     User(RawTerm),
     /// A linked process has ended, or another has sent an exit signal; only if this one
     /// [traps exits](super::Process::trap_exit).
@@ -99,7 +99,7 @@ impl Message {
     }
 }
 
-/// What a monitor watches.
+/// The target of a monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Monitored {
     /// A process.

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::{Core, Message};
 
-/// The processes that are told which nodes are connected and which are no longer.
+/// The processes that receive [`Message::NodeUp`] and [`Message::NodeDown`].
 #[derive(Debug, Default)]
 pub(crate) struct NodeMonitors(Mutex<Vec<Arc<Core>>>);
 
@@ -16,7 +16,7 @@ impl NodeMonitors {
         processes.push(process.clone());
     }
 
-    /// Removes a process; says whether it was there.
+    /// Removes a process; returns whether it was there.
     pub(crate) fn remove(&self, process: &Arc<Core>) -> bool {
         let mut processes = self.0.lock();
         let count = processes.len();
@@ -24,7 +24,7 @@ impl NodeMonitors {
         processes.len() < count
     }
 
-    /// Tells all of them.
+    /// Delivers a message to all of them.
     pub(crate) fn tell(&self, message: &Message) {
         let mut processes = self.0.lock();
         processes.retain(|process| {

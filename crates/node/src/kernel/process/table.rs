@@ -10,7 +10,7 @@ use crate::kernel::identity::{Identity, pid_number};
 
 /// The processes of the node, and the names that they have registered.
 ///
-/// The keys are numbers and names of ours, so that a quick hash will do.
+/// The keys are numbers and names of this node, not of a peer: a fast hash is safe.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessTable {
     processes: DashMap<u64, Arc<Core>, FxBuildHasher>,
@@ -60,7 +60,7 @@ impl ProcessTable {
         self.names.get(name).map(|entry| entry.value().clone())
     }
 
-    /// Gives the process a name, unless another has it or the process has ended.
+    /// Registers a name for the process, unless another process has it or this one has ended.
     pub(crate) fn register(&self, name: Atom, process: &Arc<Core>) -> bool {
         match self.names.entry(name) {
             Entry::Occupied(_) => false,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use peerl_epmd::{Client, LeaseState, Server, ServerHandle};
+use peerl_proto::error_chain::ErrorChain;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -65,7 +66,7 @@ impl Embedded {
                 continue;
             }
             if let Err(error) = self.start_if_missing(&client).await {
-                tracing::warn!(%error, epmd = %client, "EPMD does not come back, and none can be started");
+                tracing::warn!(error = %ErrorChain(&error), epmd = %client, "EPMD does not come back, and none can be started");
             }
         }
     }
