@@ -48,7 +48,8 @@ fn build() -> PathBuf {
         }
     }
     let status = cargo
-        .args(["build", "--quiet", "--package", "peerl-cli", "--bin", "peerl", "--profile", profile])
+        // Of the whole workspace: with the features of a single package, its dependencies would be built anew.
+        .args(["build", "--quiet", "--workspace", "--bin", "peerl", "--profile", profile])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .env("CARGO_TARGET_DIR", directory.parent().expect("a profile lies in a target directory"))
         .status()
