@@ -28,7 +28,8 @@
 //! ```
 //!
 //! Supported: OTP 25 to 29 as peers, visible or hidden; `rpc` and `erpc` both ways; links, monitors, aliases; `gen`
-//! calls both ways; EPMD as client and as server. Not yet: `global`, `pg`, TLS.
+//! calls both ways; names and locks of the cluster with [`global`](otp::global); EPMD as client and as server. Not yet: `pg`,
+//! TLS.
 
 pub use peerl_node::*;
 

@@ -11,6 +11,8 @@
 //! A [`Server`] corresponds to Erlang's `gen_server`: BEAM nodes call it, cast to it, inspect it with `sys`, and stop
 //! it, with the same functions as for their own servers.
 //!
+//! [`global`] makes a visible node a full member of a mesh: names and locks are the same at all of its nodes.
+//!
 //! [`functions`] are those that tools of the BEAM expect on every node.
 
 pub mod functions;

@@ -1,5 +1,15 @@
 //! Many nodes in one thread: `global` in a network that delivers in any order, and loses connections, nodes and processes.
 
+#[path = "global_simulation/actions.rs"]
+mod actions;
+#[path = "global_simulation/agreement.rs"]
+mod agreement;
+#[path = "global_simulation/events.rs"]
+mod events;
+#[path = "global_simulation/faults.rs"]
+mod faults;
+#[path = "global_simulation/locks.rs"]
+mod locks;
 #[path = "global_simulation/network.rs"]
 mod network;
 #[path = "global_simulation/node.rs"]

@@ -25,8 +25,6 @@ pub enum Event {
     Returned(ResolutionId, Option<Term>),
     /// This node itself wants something.
     Request(RequestId, LocalRequest),
-    /// The node stops: connections that end from now on are not reported to others.
-    Stopping,
     /// The time of [`State::deadline`](super::State::deadline) has come.
     Timeout,
 }

@@ -58,15 +58,7 @@ pub struct State {
     /// Nodes that were lost without telling anybody, and until when the others may still have them.
     suspects: BTreeMap<Atom, Instant>,
     questions: HashMap<CallId, Vec<Atom>>,
-    reports: Reports,
     leaving: Vec<Leaving>,
-}
-
-/// Whether connections that end are told to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reports {
-    On,
-    Off,
 }
 
 /// A request to leave the cluster, which is answered when all nodes are gone.
@@ -114,7 +106,6 @@ impl State {
             rejoining: BTreeSet::new(),
             suspects: BTreeMap::new(),
             questions: HashMap::new(),
-            reports: Reports::On,
             leaving: Vec::new(),
         }
     }
@@ -137,7 +128,6 @@ impl State {
             }
             Event::Returned(resolution, answer) => self.returned(resolution, answer.as_ref(), now),
             Event::Request(request, wanted) => self.request(request, wanted, now),
-            Event::Stopping => self.reports = Reports::Off,
             Event::Timeout => self.tick(now),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use peerl_term::{Atom, Term};
 
-use super::{Leaving, Reports, State};
+use super::{Leaving, State};
 use crate::global::action::Action;
 use crate::global::event::LinkEnd;
 use crate::global::message::{LostConnection, Message};
@@ -34,9 +34,6 @@ impl State {
 
     /// Tells all nodes of the partition that a connection was lost.
     pub(super) fn report_loss(&mut self, lost: &Atom) {
-        if self.reports == Reports::Off {
-            return;
-        }
         self.losses += 1;
         let report = LostConnection {
             node: self.node().clone(),
@@ -48,7 +45,7 @@ impl State {
     }
 
     pub(super) fn lost_connection(&mut self, report: &LostConnection, now: Instant) {
-        if self.reports == Reports::Off || !self.lost_connections.is_new(report, now) {
+        if !self.lost_connections.is_new(report, now) {
             return;
         }
         // Who was about to tell all may be gone before it has.
