@@ -282,6 +282,39 @@ async fn a_node_that_goes_while_it_joins_leaves_nothing_locked() {
     }
 }
 
+/// A connection ends at each moment of a meeting, at a BEAM's wish: both register names as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_that_is_broken_off_leaves_nothing_locked() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let beam = stage.beam(otp).await;
+        for start in ["aaa", "zzz"] {
+            let node = stage.builder_of(&named(start)).start().await.unwrap();
+            let global = Global::start(&node).unwrap();
+            for delay in [0, 5, 100, 190, 200, 210, 220, 230, 240, 250, 260] {
+                let meeting = format!(
+                    "net_kernel:connect_node(NODE), timer:sleep({delay}), erlang:disconnect_node(NODE), \
+                     {}",
+                    registering(&format!("{{{start}, {delay}}}"))
+                );
+                let begun = Instant::now();
+                expect(&beam, &node, &meeting, "yes").await;
+                let process = node.process();
+                assert!(global.register(Term::from(delay), process.pid(), Method::RandomExit).await.unwrap());
+                assert!(begun.elapsed() < Duration::from_secs(10), "{start} {delay}: {:?}", begun.elapsed());
+            }
+            // After all that, they meet.
+            node.connect(&name(&beam)).await.unwrap();
+            beam.wait_for_async("global:sync()", "ok", LIMIT).await;
+            here(&global, "nobody", None).await;
+            let process = node.process();
+            assert!(global.register(atom(start), process.pid(), Method::RandomExit).await.unwrap());
+            all(std::slice::from_ref(&beam), &node, &format!("node(global:whereis_name({start})) =:= NODE"), "true")
+                .await;
+        }
+    }
+}
+
 /// Nodes of all releases, and several of ours, that start at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_meet_at_the_same_time() {
