@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cluster = peerl::testing::cluster(4).await;
     for node in &cluster[1..] {
-        node.export("rust", "square", 1, |(n,): (u64,)| async move {
+        node.export("rust", "square", |(n,): (u64,)| async move {
             sleep(Duration::from_millis(10)).await;
             Ok::<_, Exception>(n * n)
         })?;

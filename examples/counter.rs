@@ -10,7 +10,7 @@
 //! ```
 
 use peerl::otp::{Context, Outcome, Server, reply};
-use peerl::{Caller, Node, Term};
+use peerl::{Caller, Term};
 use serde::Deserialize;
 
 struct Counter(i64);
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or_else(|| "rust@127.0.0.1".to_owned());
     let cookie = arguments.next().unwrap_or_else(|| "secret".to_owned());
-    let node = Node::builder(name).cookie(cookie).start().await?;
+    let node = peerl::node(name).cookie(cookie).start().await?;
     let mut counter = Counter(0).start(&node).name("counter").await?;
     println!("ready {} {}", node.name(), node.port());
     tokio::select! {

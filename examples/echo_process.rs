@@ -12,14 +12,14 @@
 use std::pin::pin;
 
 use peerl::term::{Atom, Term};
-use peerl::{GenRequest, Message, Node};
+use peerl::{GenRequest, Message};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or_else(|| "rust@127.0.0.1".to_owned());
     let cookie = arguments.next().unwrap_or_else(|| "secret".to_owned());
-    let node = Node::builder(name).cookie(cookie).start().await?;
+    let node = peerl::node(name).cookie(cookie).start().await?;
 
     let mut echo = node.process();
     echo.register(Atom::from_static("echo"))?;

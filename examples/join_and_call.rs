@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use peerl::term::Atom;
-use peerl::{Mfa, Node, NodeName, Visibility};
+use peerl::{Mfa, NodeName, Visibility};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let peer: NodeName = peer.parse()?;
     let name = format!("joiner{}@{}", std::process::id(), peer.host());
-    let node = Node::builder(name).cookie(cookie).visibility(Visibility::Hidden).start().await?;
+    let node = peerl::node(name).cookie(cookie).visibility(Visibility::Hidden).start().await?;
 
     println!("{peer} answered a ping in {:?}", node.ping(&peer).await?);
     let mfa = Mfa::new("erlang", "system_info", (Atom::new("otp_release")?,))?;

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use peerl::epmd::{Client, Config, Server};
-use peerl::{Epmd, Exception, Mfa, Node, NodeName};
+use peerl::{Epmd, Exception, Mfa, NodeName};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let epmd = Server::bind([([127, 0, 0, 1], 0).into()], Config::default()).await?.spawn();
     let start = |name: &str| {
-        Node::builder(format!("{name}@127.0.0.1"))
+        peerl::node(format!("{name}@127.0.0.1"))
             .cookie("secret")
             .epmd(Epmd::External)
             .epmd_client(Client::new(epmd.local_addr()))
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut workers = Vec::new();
     for name in ["one", "two", "three"] {
         let node = start(name).await?;
-        node.export("rust", "collatz", 1, |(n,): (u64,)| async move {
+        node.export("rust", "collatz", |(n,): (u64,)| async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             Ok::<_, Exception>(steps(n))
         })?;

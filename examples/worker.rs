@@ -9,24 +9,22 @@
 
 use std::collections::BTreeMap;
 
-use peerl::{Exception, Node};
+use peerl::Exception;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or_else(|| "rust@127.0.0.1".to_owned());
     let cookie = arguments.next().unwrap_or_else(|| "secret".to_owned());
-    let node = Node::builder(name).cookie(cookie).start().await?;
+    let node = peerl::node(name).cookie(cookie).start().await?;
 
-    node.export("rust", "word_count", 1, |(text,): (String,)| async move {
+    node.export("rust", "word_count", |(text,): (String,)| async move {
         let mut counts = BTreeMap::new();
         for word in text.split_whitespace() {
             *counts.entry(word.to_owned()).or_insert(0u64) += 1;
         }
         Ok::<_, Exception>(counts)
     })?;
-    // The functions that shells and tools of the BEAM, and `peerl nodes` and `peerl mesh`, call.
-    peerl::otp::functions::export(&node)?;
     println!("ready {} {}", node.name(), node.port());
 
     tokio::signal::ctrl_c().await?;

@@ -20,8 +20,8 @@
 //! use peerl::{Exception, Mfa, Node};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let node = Node::builder("rust@127.0.0.1").cookie("secret").start().await?;
-//! node.export("rust", "double", 1, |(n,): (i64,)| async move { Ok::<_, Exception>(2 * n) })?;
+//! let node = peerl::node("rust@127.0.0.1").cookie("secret").start().await?;
+//! node.export("rust", "double", |(n,): (i64,)| async move { Ok::<_, Exception>(2 * n) })?;
 //! let sum: i64 = node.call(&"beam@127.0.0.1".parse()?, Mfa::new("lists", "sum", (vec![1, 2, 3],))?).await?;
 //! # Ok(())
 //! # }
@@ -38,6 +38,7 @@ pub mod testing;
 pub use peerl_discovery as discovery;
 pub use peerl_epmd as epmd;
 pub use peerl_otp as otp;
+pub use peerl_otp::{LogEvent, System, SystemError, check_system, guest, node};
 pub use peerl_proto as proto;
 pub use peerl_term as term;
 

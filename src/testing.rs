@@ -9,7 +9,7 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cluster = peerl::testing::cluster(3).await;
-//! cluster[1].export("rust", "double", 1, |(n,): (i64,)| async move { Ok::<_, Exception>(2 * n) })?;
+//! cluster[1].export("rust", "double", |(n,): (i64,)| async move { Ok::<_, Exception>(2 * n) })?;
 //! let doubled: i64 = cluster[0].call(cluster[1].name(), Mfa::new("rust", "double", (21,))?).await?;
 //! assert_eq!(doubled, 42);
 //!
@@ -50,7 +50,9 @@ pub async fn cluster(count: usize) -> Cluster {
     let network = Network::new();
     let mut nodes: Vec<Node> = Vec::with_capacity(count);
     for number in 1..=count {
-        let node = network.node(&format!("node{number}@host{number}")).start().await.expect("a node starts");
+        let host = format!("host{number}");
+        let node =
+            network.on_host(&host, crate::node(format!("node{number}@{host}"))).start().await.expect("a node starts");
         for other in &nodes {
             node.connect(other.name()).await.expect("nodes of a new network connect");
         }

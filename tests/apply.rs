@@ -121,7 +121,7 @@ async fn the_spawn_reply_comes_first() {
     let node = stage.node().await;
     export(&node);
     let process = std::sync::Arc::new(node.process());
-    node.export("rust", "tell", 2, move |(to, what): (peerl_node::Pid, peerl_node::Term)| {
+    node.export("rust", "tell", move |(to, what): (peerl_node::Pid, peerl_node::Term)| {
         let process = process.clone();
         async move {
             process.send_term(to, &what).await.unwrap();

@@ -28,7 +28,7 @@ fn all_nodes_are_connected_without_sockets() {
 async fn work_goes_on_without_a_node_that_cannot_be_reached() {
     let cluster = cluster(4).await;
     for node in &cluster[1..] {
-        node.export("rust", "square", 1, |(n,): (u64,)| async move {
+        node.export("rust", "square", |(n,): (u64,)| async move {
             sleep(Duration::from_millis(10)).await;
             Ok::<_, Exception>(n * n)
         })

@@ -110,7 +110,7 @@ async fn parallel_eval() {
         let nodes = [stage.node().await, stage.node().await];
         for node in &nodes {
             let own = node.name().to_string();
-            node.export("Elixir.Work", "at", 1, move |(n,): (u32,)| {
+            node.export("Elixir.Work", "at", move |(n,): (u32,)| {
                 let own = own.clone();
                 async move { Ok::<_, peerl_node::Exception>((n, own)) }
             })

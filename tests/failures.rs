@@ -133,7 +133,7 @@ async fn our_restart_unnoticed() {
             Registration::new(name(&beam).name().parse().unwrap(), beam_port.await.unwrap().parse().unwrap());
         let client = Client::new(other_epmd.address());
         let _lease = client.register(registration).await.unwrap();
-        let new = Node::builder(&own_name).cookie(COOKIE).epmd(Mapper::External).epmd_client(client);
+        let new = peerl::node(&own_name).cookie(COOKIE).epmd(Mapper::External).epmd_client(client);
         let new = new.start().await.unwrap();
         export(&new);
         let watch = format!(
@@ -166,7 +166,7 @@ async fn mortal_program(own_name: &str, stage: &Stage) -> ProcessGuard {
 async fn mortal() {
     let Ok(own_name) = std::env::var("MORTAL_NAME") else { return };
     let epmd = std::env::var("MORTAL_EPMD").unwrap().parse().unwrap();
-    let node = Node::builder(own_name).cookie(COOKIE).epmd(Mapper::External).epmd_client(Client::new(epmd));
+    let node = peerl::node(own_name).cookie(COOKIE).epmd(Mapper::External).epmd_client(Client::new(epmd));
     let node = node.start().await.unwrap();
     export(&node);
     let mut process = node.process();
@@ -307,7 +307,7 @@ async fn a_peer_that_asks_and_does_not_read() {
         let node = stage.builder().limits(limits).start().await.unwrap();
         let (asked, stopped) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (count, wait) = (asked.clone(), stopped.clone());
-        node.export("rust", "big", 0, move |(): ()| {
+        node.export("rust", "big", move |()| {
             let (count, wait) = (count.clone(), wait.clone());
             async move {
                 count.add_permits(1);

@@ -162,7 +162,7 @@ async fn a_c_node_on_another_machine() {
     let _epmd = epmd(&machine);
     let within = |command| machine.command(command);
     let foreign = ForeignNode::c_by(&format!("sensor@{}", machine.address()), 4369, Rex::Answers, within);
-    let node = Node::builder(format!("reader@{}", lan.gateway()))
+    let node = peerl::node(format!("reader@{}", lan.gateway()))
         .cookie(peerl_test_support::COOKIE)
         .epmd(peerl_node::Epmd::Unregistered)
         .epmd_client(peerl_epmd::Client::new((machine.address(), 4369).into()))

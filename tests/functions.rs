@@ -10,7 +10,6 @@ async fn a_program_s_node_answers_as_a_worker_does() {
     let stage = Stage::new();
     for otp in matrix() {
         let (node, beam) = (stage.node().await, stage.beam(otp).await);
-        peerl::otp::functions::export(&node).unwrap();
         expect(&beam, &node, "net_adm:ping(NODE), rpc:call(NODE, erlang, nodes, []) =:= [node()]", "true").await;
         expect(&beam, &node, "rpc:call(NODE, erlang, system_info, [otp_release])", "\"27\"").await;
         let sum = "rpc:call(NODE, crypto, hash, [md5, [\"a\", <<\"bc\">>]]) =:= erlang:md5(\"abc\")";

@@ -5,7 +5,8 @@ mod stage;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use peerl_node::{Atom, CallError, LogEvent, Mfa, Node, Term};
+use peerl::{LogEvent, System};
+use peerl_node::{Atom, CallError, Mfa, Node, Term};
 use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, matrix, peerl_command};
 use stage::{LIMIT, Stage, name};
 
@@ -27,9 +28,9 @@ impl Printed {
 async fn guest(stage: &Stage) -> (Node, Printed, Printed) {
     let (printed, logged) = (Printed::default(), Printed::default());
     let (print, log) = (printed.clone(), logged.clone());
-    let builder = stage.builder().output(move |text| print.add(text));
-    let builder = builder.log_output(move |event: &LogEvent| log.add(&format!("{}: {}\n", event.level, event.text)));
-    (builder.start().await.unwrap(), printed, logged)
+    let system = System::new().output(move |text| print.add(text));
+    let system = system.log_output(move |event: &LogEvent| log.add(&format!("{}: {}\n", event.level, event.text)));
+    (stage.builder_with(system).start().await.unwrap(), printed, logged)
 }
 
 const MODULE: &str = r#"

@@ -19,7 +19,7 @@ use peerl_test_support::{Beam, COOKIE, matrix};
 use stage::{LIMIT, Stage, eventually, expect, name};
 
 fn guest(stage: &Stage) -> NodeBuilder {
-    Node::guest().cookie(COOKIE).epmd_client(Client::new(stage.epmd.address()))
+    peerl::guest().cookie(COOKIE).epmd_client(Client::new(stage.epmd.address()))
 }
 
 /// Another guest, which has the name already.
@@ -234,7 +234,7 @@ fn handshake_message(socket: &mut TcpStream, buffer: &mut BytesMut) -> Option<By
 /// Connects a guest, and gives the names that it has tried.
 async fn visit(treatments: Vec<Treatment>) -> (Result<(), ConnectError>, Vec<String>) {
     let host = host(treatments);
-    let guest = Node::guest().cookie(COOKIE).epmd(Epmd::None { port: host.port }).start().await.unwrap();
+    let guest = peerl::guest().cookie(COOKIE).epmd(Epmd::None { port: host.port }).start().await.unwrap();
     let result = tokio::time::timeout(LIMIT, guest.connect(&host.node)).await.unwrap();
     let callers = tokio::task::spawn_blocking(|| host.callers.join().unwrap()).await.unwrap();
     (result, callers)

@@ -17,7 +17,7 @@ async fn binaries_of_64_mib() {
     for otp in matrix() {
         let node = stage.node().await;
         export(&node);
-        node.export("rust", "is_pattern", 1, |(data,): (Term,)| async move {
+        node.export("rust", "is_pattern", |(data,): (Term,)| async move {
             Ok::<_, Exception>(data.as_binary().is_some_and(|data| **data == *pattern()))
         })
         .unwrap();

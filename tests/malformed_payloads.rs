@@ -150,7 +150,7 @@ async fn processes_that_serve_calls() {
         let node = stage.node().await;
         let gate = Arc::new(tokio::sync::Notify::new());
         let opened = gate.clone();
-        node.export("rust", "wait", 0, move |(): ()| {
+        node.export("rust", "wait", move |()| {
             let gate = opened.clone();
             async move {
                 gate.notified().await;
@@ -242,7 +242,7 @@ async fn receivers() {
         .await;
     }
     // Of another type than the receiver reads, and malformed after that.
-    node.export("rust", "typed", 1, |(_,): (u32,)| async { Ok::<_, Exception>(1) }).unwrap();
+    node.export("rust", "typed", |(_,): (u32,)| async { Ok::<_, Exception>(1) }).unwrap();
     let spawns = [
         (("rust", "typed", 1), vec![108, 0, 0, 0, 1, 104, 1, 150, 106]),
         (("rust", "add", 2), vec![108, 0, 0, 0, 2, 97, 1]),
@@ -374,7 +374,7 @@ async fn reasons_that_a_peer_does_not_take() {
         let record = Term::decode(&vec![131, 67, 0, 0, 0, 0, 0, 119, 1, b'm', 119, 1, b'r'].into()).unwrap();
         let sent = process.send_term(("nobody", &name(&beam)), &Term::list([record.clone()])).await;
         let value = record.clone();
-        node.export("rust", "record", 0, move |(): ()| std::future::ready(Ok::<_, Exception>(value.clone()))).unwrap();
+        node.export("rust", "record", move |()| std::future::ready(Ok::<_, Exception>(value.clone()))).unwrap();
         let serialized = process.send(("nobody", &name(&beam)), &(&record,)).await;
         let called = node.call::<u64>(&name(&beam), Mfa::new("erlang", "tuple_size", ((record, 1),)).unwrap()).await;
         let is_new = otp == Otp::V29;

@@ -74,7 +74,7 @@ async fn over_a_network() {
     let beam_name = format!("{}@{}", unique_name("metrics"), machine.address());
     let beam =
         Beam::erlang(Otp::V25).name(&beam_name).on(&machine).args(["-kernel", "net_ticktime", "6"]).start_async().await;
-    let node = Node::builder(format!("{}@{}", unique_name("store"), lan.gateway()))
+    let node = peerl::node(format!("{}@{}", unique_name("store"), lan.gateway()))
         .cookie(peerl_test_support::COOKIE)
         .epmd(peerl_node::Epmd::Unregistered)
         .epmd_client(peerl_epmd::Client::new((machine.address(), 4369).into()))

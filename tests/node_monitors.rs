@@ -103,3 +103,38 @@ async fn each_change_once() {
         assert!(process.try_receive().unwrap().is_none());
     }
 }
+
+/// No message of a connection comes after its end, although this node itself ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_after_a_node_is_down() {
+    let stage = Stage::new();
+    let (node, peer) = (stage.node().await, stage.hidden().await);
+    let mut process = node.process();
+    process.monitor_nodes();
+    for turn in 0..50 {
+        node.connect(peer.name()).await.unwrap();
+        let flooding = tokio::spawn({
+            let (sender, to) = (peer.process(), process.pid().clone());
+            async move {
+                while sender.send_connected(&to, &peerl::Term::from(turn)).is_ok() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        // Some have come; more are being delivered.
+        while process.queued() < 20 {
+            tokio::task::yield_now().await;
+        }
+        node.disconnect(peer.name());
+        flooding.await.unwrap();
+        let mut is_down = false;
+        while let Some(message) = process.try_receive().unwrap() {
+            match message {
+                Message::NodeDown(_) => is_down = true,
+                Message::User(_) => assert!(!is_down, "a message after the end, in turn {turn}"),
+                _ => {}
+            }
+        }
+        assert!(is_down);
+    }
+}

@@ -98,7 +98,7 @@ async fn capture(otp: Otp) {
             let listen = listen.map(|argument| if argument == "PORT" { &number } else { argument });
             let beam = Beam::erlang(otp).epmd_port(epmd).args(listen).start_async().await;
             let builder = || {
-                Node::builder(format!("{}@127.0.0.1", unique_name("seen")))
+                peerl::node(format!("{}@127.0.0.1", unique_name("seen")))
                     .cookie(COOKIE)
                     .listen(first..=last)
                     .epmd(Epmd::External)

@@ -14,7 +14,7 @@ use stage::{LIMIT, eventually, expect, name};
 
 fn builder(epmd: Mapper, port: u16) -> NodeBuilder {
     let client = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    Node::builder(format!("{}@127.0.0.1", unique_name("peerl"))).cookie(COOKIE).epmd(epmd).epmd_client(client)
+    peerl::node(format!("{}@127.0.0.1", unique_name("peerl"))).cookie(COOKIE).epmd(epmd).epmd_client(client)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,7 +187,7 @@ async fn without_any_epmd() {
         let port = free_port();
         let beam = Beam::erlang(otp).without_epmd(port).start_async().await;
         let host = Ipv4Addr::new(127, 0, 0, 2);
-        let node = Node::builder(format!("{}@{host}", unique_name("peerl")))
+        let node = peerl::node(format!("{}@{host}", unique_name("peerl")))
             .cookie(COOKIE)
             .listen(port..=port)
             .listen_address(IpAddr::V4(host))

@@ -359,7 +359,7 @@ async fn group_leaders() {
     for otp in matrix() {
         let (printed, mut lines) = tokio::sync::mpsc::unbounded_channel();
         let print = move |text: &str| printed.send(text.to_owned()).unwrap();
-        let node = stage.builder().output(print).start().await.unwrap();
+        let node = stage.builder_with(peerl::System::new().output(print)).start().await.unwrap();
         let beam = stage.beam(otp).await;
         let peer = name(&beam);
         let call = async |module: &str, function: &str, arguments: Vec<Term>| {

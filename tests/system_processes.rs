@@ -4,6 +4,7 @@ mod stage;
 
 use std::time::Duration;
 
+use peerl::check_system;
 use peerl_node::{Mfa, Nodes, Term};
 use peerl_test_support::matrix;
 use stage::{LIMIT, Stage, eval, eval_with, expect, export, name};
@@ -38,7 +39,7 @@ async fn no_exit_signal_ends_them() {
         expect(&beam, &node, "rpc:call(NODE, rust, add, [1, 2])", "3").await;
         let print = "io:put_chars(Leader, \"still printed\")";
         assert_eq!(eval_with(&beam, &node, print, [("Leader", leader)]).await, "ok");
-        node.check_system().await.unwrap();
+        check_system(&node).await.unwrap();
     }
 }
 
@@ -59,5 +60,5 @@ async fn a_flood_ends_none_of_them() {
     }
     tokio::time::timeout(LIMIT, flooded).await.unwrap().unwrap();
     expect(&flooding, &node, "net_adm:ping(NODE)", "pong").await;
-    node.check_system().await.unwrap();
+    check_system(&node).await.unwrap();
 }

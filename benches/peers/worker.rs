@@ -108,7 +108,7 @@ pub(crate) fn run_if_worker() {
 
 /// A node of this process.
 pub(crate) async fn start_node(name: &str, epmd: SocketAddr, visibility: Visibility) -> Node {
-    Node::builder(name)
+    peerl::node(name)
         .cookie(COOKIE)
         .listen_address(Ipv4Addr::LOCALHOST.into())
         .epmd(Mapper::External)
@@ -121,12 +121,12 @@ pub(crate) async fn start_node(name: &str, epmd: SocketAddr, visibility: Visibil
 
 fn serve(node: &Node) {
     let export = "an atom";
-    node.export("bench", "echo", 1, |(x,): (i64,)| async move { Ok::<_, Exception>(x) }).expect(export);
-    node.export("erlang", "byte_size", 1, |(binary,): (Binary,)| async move { Ok::<_, Exception>(binary.len()) })
+    node.export("bench", "echo", |(x,): (i64,)| async move { Ok::<_, Exception>(x) }).expect(export);
+    node.export("erlang", "byte_size", |(binary,): (Binary,)| async move { Ok::<_, Exception>(binary.len()) })
         .expect(export);
     let full: Arc<Mutex<Option<oneshot::Receiver<u64>>>> = Arc::default();
     let sinks = (node.clone(), full.clone());
-    node.export("bench", "sink", 1, move |(messages,): (u64,)| {
+    node.export("bench", "sink", move |(messages,): (u64,)| {
         let (node, full) = sinks.clone();
         async move {
             let (filled, result) = oneshot::channel();
@@ -146,7 +146,7 @@ fn serve(node: &Node) {
         }
     })
     .expect(export);
-    node.export("bench", "sunk", 0, move |_: [Term; 0]| {
+    node.export("bench", "sunk", move |()| {
         let full = full.clone();
         async move {
             let result = full.lock().await.take().ok_or_else(Exception::badarg)?;

@@ -92,7 +92,11 @@ impl Cluster {
         let host = &mut self.hosts[index];
         host.starts += 1;
         let seed = self.seed.wrapping_mul(1_000_003) + (index as u64) * 1_000 + host.starts;
-        let builder = self.network.node(host.node_name.as_str()).net_ticktime(self.tick_time).seed(seed);
+        let builder = self
+            .network
+            .on_host(host.node_name.host(), peerl::node(host.node_name.as_str()))
+            .net_ticktime(self.tick_time)
+            .seed(seed);
         let node = match builder.start().await {
             Ok(node) => node,
             // The one before still listens.

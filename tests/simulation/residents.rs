@@ -19,7 +19,7 @@ pub(crate) fn export(node: &Node, record: &Arc<Record>) {
         executed.executed(id);
         async move { Ok::<_, Exception>((id, payload.len())) }
     };
-    node.export("m", "echo", 2, echo).unwrap();
+    node.export("m", "echo", echo).unwrap();
     let executed = record.clone();
     let slow = move |(id, millis): (u64, u64)| {
         executed.executed(id);
@@ -28,13 +28,13 @@ pub(crate) fn export(node: &Node, record: &Arc<Record>) {
             Ok::<_, Exception>((id, 0_usize))
         }
     };
-    node.export("m", "slow", 2, slow).unwrap();
+    node.export("m", "slow", slow).unwrap();
     let executed = record.clone();
     let fail = move |(id,): (u64,)| {
         executed.executed(id);
         async move { Err::<(u64, usize), _>(Exception::error(Term::from(id as i64))) }
     };
-    node.export("m", "fail", 1, fail).unwrap();
+    node.export("m", "fail", fail).unwrap();
 }
 
 /// Keeps a process with the name `target`: it ends after a while, and another one comes.

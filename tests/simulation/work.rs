@@ -55,7 +55,7 @@ impl Work {
     /// A guest on the host of the node calls the peer, and goes.
     async fn guest(mut self) {
         let id = self.record.next_id();
-        let builder = Node::guest().short_names().cookie(Network::COOKIE);
+        let builder = peerl::guest().short_names().cookie(Network::COOKIE);
         let builder = builder.transport(self.network.host(self.node.name().host()));
         let guest = builder.epmd(Epmd::None { port: Network::PORT }).seed(self.random.number()).start().await.unwrap();
         let mfa = Mfa::new("m", "slow", (id, self.random.below(3_000) as u64));

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use peerl::System;
 use peerl_epmd::Client;
 use peerl_node::{Atom, Epmd as Mapper, Exception, Node, NodeBuilder, NodeEvent, NodeName, Process, Term, Visibility};
 use peerl_test_support::{Beam, BeamBuilder, COOKIE, Epmd, Otp, unique_name};
@@ -26,8 +27,16 @@ impl Stage {
     }
 
     pub fn builder_of(&self, name: &str) -> NodeBuilder {
-        let client = Client::new(self.epmd.address());
-        Node::builder(name).cookie(COOKIE).epmd(Mapper::External).epmd_client(client)
+        self.on_stage(peerl::node(name))
+    }
+
+    /// One with these processes.
+    pub fn builder_with(&self, system: System) -> NodeBuilder {
+        self.on_stage(system.node(format!("{}@127.0.0.1", unique_name("peerl"))))
+    }
+
+    fn on_stage(&self, builder: NodeBuilder) -> NodeBuilder {
+        builder.cookie(COOKIE).epmd(Mapper::External).epmd_client(Client::new(self.epmd.address()))
     }
 
     /// A visible node of ours.
@@ -117,9 +126,9 @@ pub fn atom(name: &str) -> Term {
 
 /// The functions that the tests call: `rust:add/2`, `echo/1`, `fail/1`, `sleep/1`.
 pub fn export(node: &Node) {
-    node.export("rust", "add", 2, |(a, b): (i64, i64)| async move { Ok::<_, Exception>(a + b) }).unwrap();
-    node.export("rust", "echo", 1, |(term,): (Term,)| async move { Ok::<_, Exception>(term) }).unwrap();
-    node.export("rust", "fail", 1, |(how,): (Atom,)| async move {
+    node.export("rust", "add", |(a, b): (i64, i64)| async move { Ok::<_, Exception>(a + b) }).unwrap();
+    node.export("rust", "echo", |(term,): (Term,)| async move { Ok::<_, Exception>(term) }).unwrap();
+    node.export("rust", "fail", |(how,): (Atom,)| async move {
         Err::<Term, _>(match how.as_str() {
             "throw" => Exception::throw(Term::atom("ball")),
             "exit" => Exception::exit(Term::atom("gone")),
@@ -128,7 +137,7 @@ pub fn export(node: &Node) {
         })
     })
     .unwrap();
-    node.export("rust", "sleep", 1, |(ms,): (u64,)| async move {
+    node.export("rust", "sleep", |(ms,): (u64,)| async move {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         Ok::<_, Exception>(Atom::from_static("awake"))
     })

@@ -7,6 +7,7 @@ use peerl_epmd::environment::loopback;
 use peerl_node::{
     ConnectError, Cookie, Epmd, Limits, Node, NodeBuilder, NodeName, StartError, Visibility, read_cookie,
 };
+use peerl_otp::System;
 
 use crate::failure::Failure;
 use crate::output::pass_on;
@@ -35,16 +36,16 @@ pub enum Role {
 pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Result<Node, Failure> {
     let is_named = settings.name.is_some() || settings.sname.is_some();
     if role == Role::Guest || (role == Role::Web && !is_named) {
-        return begin(settings, guest(settings, peers).await?).await;
+        return begin(settings, guest(settings, peers, system(settings)).await?).await;
     }
     if let Some(name) = given_name(settings, peers).await? {
-        return begin(settings, with_name(settings, role, &name)?).await;
+        return begin(settings, with_name(settings, role, &name)?.service(System::new())).await;
     }
     let cookies = cookies(settings)?;
     let mut number = 1;
     loop {
         let name = node_name(&format!("worker_{number}@{}", own_host(peers)))?;
-        match with_name(settings, role, &name)?.start().await {
+        match with_name(settings, role, &name)?.service(System::new()).start().await {
             Err(StartError::Epmd(peerl_epmd::Error::NameTaken { .. })) if number < MOST_WORKERS => number += 1,
             started => {
                 let node = started?;
@@ -78,27 +79,31 @@ fn cookies(settings: &Settings) -> Result<Vec<(NodeName, Cookie)>, Failure> {
 /// The most workers without given names on a host.
 const MOST_WORKERS: u32 = 1000;
 
-/// Prepares the guest of a command for these peers.
+/// The processes of a guest. The standard output is for the command's own result.
+pub fn system(settings: &Settings) -> System {
+    let system = System::new().output(|text| drop(pass_on(std::io::stderr(), text)));
+    system.log_output(remote_log::show(settings))
+}
+
+/// Prepares the guest of a command for these peers, with these processes.
 ///
 /// # Errors
 /// If the settings are inconsistent, or the node should be named by its machine, whose identity is unknown.
-pub async fn guest(settings: &Settings, peers: &[NodeName]) -> Result<NodeBuilder, Failure> {
+pub async fn guest(settings: &Settings, peers: &[NodeName], system: System) -> Result<NodeBuilder, Failure> {
     let builder = match given_name(settings, peers).await? {
         Some(name) => with_name(settings, Role::Guest, &name)?,
         None => {
-            let builder = with_settings(settings, Node::guest().epmd(epmd(settings)?))?;
+            let builder = with_settings(settings, NodeBuilder::guest().epmd(epmd(settings)?))?;
             let are_short = peers.first().is_some_and(|peer| !peer.is_long());
             if are_short { builder.short_names() } else { builder }
         }
     };
-    // The standard output is for the command's own result.
-    let builder = builder.output(|text| drop(pass_on(std::io::stderr(), text)));
-    Ok(builder.log_output(remote_log::show(settings)))
+    Ok(builder.service(system))
 }
 
 fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBuilder, Failure> {
     let hidden = role != Role::Worker || settings.hidden.unwrap_or(false);
-    let mut builder = Node::builder(name.as_str())
+    let mut builder = NodeBuilder::new(name.as_str())
         .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })
         .epmd(epmd(settings)?);
     // Without EPMD, that port is the peers'; no node connects to a guest there.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::SystemTime;
 
-use peerl_node::LogEvent;
+use peerl_otp::LogEvent;
 use serde_json::json;
 
 use crate::log::LogFormat;

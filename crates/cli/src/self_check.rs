@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use peerl_epmd::environment::loopback;
-use peerl_node::{Atom, CallError, Mfa, Node, SystemError, Term};
+use peerl_node::{Atom, CallError, Mfa, Node, Term};
+use peerl_otp::{SystemError, check_system};
 use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::{Handshake, HandshakeError, HandshakeReader, LocalNode};
@@ -53,7 +54,7 @@ pub async fn self_check(node: &Node, listen: Option<IpAddr>, limit: Duration) ->
     let address = SocketAddr::new(reachable(listen), node.port());
     let check = async {
         call(node).await?;
-        node.check_system().await?;
+        check_system(node).await?;
         // A draining node has closed the port.
         if node.is_draining() { Ok(()) } else { knock(node, address).await }
     };
@@ -102,14 +103,15 @@ fn reachable(listen: Option<IpAddr>) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use peerl_node::Epmd;
+    use peerl_node::{Epmd, NodeBuilder};
+    use peerl_otp::System;
 
     use super::*;
     use crate::function;
     use crate::page_client::PageClient;
 
     async fn node() -> Node {
-        let builder = Node::builder("w@127.0.0.1").cookie("secret").epmd(Epmd::Unregistered);
+        let builder = NodeBuilder::new("w@127.0.0.1").service(System::new()).cookie("secret").epmd(Epmd::Unregistered);
         builder.listen_address(Ipv4Addr::LOCALHOST.into()).start().await.unwrap()
     }
 

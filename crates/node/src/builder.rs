@@ -12,7 +12,7 @@ use peerl_term::Atom;
 use tokio::time::Instant;
 
 use crate::inner::Inner;
-use crate::kernel::event::{LogEvent, LogOutput, Visibility};
+use crate::kernel::event::Visibility;
 use crate::kernel::guest_name::HostKind;
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
@@ -24,11 +24,10 @@ use crate::network::guest::GuestNames;
 use crate::network::state::{Network, NetworkSettings};
 use crate::network::transport::{Tcp, Transport};
 use crate::node::Node;
+use crate::service::Service;
 use crate::start_error::StartError;
-use crate::system::Output;
 
 /// Settings of a node that is to be started. Only the name is needed.
-#[derive(Clone)]
 pub struct NodeBuilder {
     naming: Naming,
     cookie: Option<String>,
@@ -41,8 +40,7 @@ pub struct NodeBuilder {
     epmd_client: Option<Client>,
     net_ticktime: Duration,
     limits: Limits,
-    output: Option<Output>,
-    log_output: Option<LogOutput>,
+    services: Vec<Box<dyn Service>>,
     seed: Option<u64>,
 }
 
@@ -53,12 +51,15 @@ enum Naming {
     Guest(HostKind),
 }
 
-impl Node {
+impl NodeBuilder {
     /// Begins to set up a node with this name, as `name@host`.
     ///
     /// The host is the one under which peers reach this node: they look it up, and ask the EPMD there for the port.
-    pub fn builder(name: impl Into<String>) -> NodeBuilder {
-        NodeBuilder::new(Naming::Given(name.into()))
+    ///
+    /// This node is bare: it has no process and no function but those that a program gives it, so that peers cannot even ping
+    /// it. `peerl_otp::node`, which is `peerl::node`, sets up one that has what tools of the BEAM expect of every node.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self::of(Naming::Given(name.into()))
     }
 
     /// Begins to set up a guest: a hidden node that calls its peers and is called by none. It does not listen, no EPMD
@@ -73,14 +74,15 @@ impl Node {
     /// The host is no host, and no resolver looks it up: peers with long names see `peerl..invalid`, those with short
     /// ones `peerl-guests-are-never-dialled-so-this-host-is-one-that-nobody-looks-up`. A guest reaches peers of both
     /// kinds. A peer that lists who may connect (`net_kernel:allow/1`) must list such a host, or the node must have a
-    /// name of its own: [`Node::builder`], with [`Visibility::Hidden`].
-    pub fn guest() -> NodeBuilder {
-        NodeBuilder::new(Naming::Guest(HostKind::default())).visibility(Visibility::Hidden)
+    /// name of its own, with [`Visibility::Hidden`].
+    ///
+    /// This guest is as bare as the node of [`new`](Self::new); `peerl::guest` sets up one that gets what functions print that it
+    /// calls.
+    pub fn guest() -> Self {
+        Self::of(Naming::Guest(HostKind::default())).visibility(Visibility::Hidden)
     }
-}
 
-impl NodeBuilder {
-    fn new(naming: Naming) -> Self {
+    fn of(naming: Naming) -> Self {
         Self {
             naming,
             cookie: None,
@@ -93,14 +95,11 @@ impl NodeBuilder {
             epmd_client: None,
             net_ticktime: TickTimer::DEFAULT_TICK_TIME,
             limits: Limits::default(),
-            output: None,
-            log_output: None,
+            services: Vec::new(),
             seed: None,
         }
     }
-}
 
-impl NodeBuilder {
     /// Sets the secret that all nodes of the cluster share. Without this it comes from the first of these places that
     /// has one: the environment variable `PEERL_COOKIE`, the file `~/.erlang.cookie`, and the file
     /// `erlang/.erlang.cookie` in `$XDG_CONFIG_HOME` or else `~/.config` (the places of OTP, in its order). If none has
@@ -117,7 +116,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Of a [guest](Node::guest): takes a name of the kind that peers with short names have (`erl -sname`) for its own.
+    /// Of a [guest](Self::guest): takes a name of the kind that peers with short names have (`erl -sname`) for its own.
     /// It reaches the others too, but payloads with pids of the guest are encoded twice for them.
     pub fn short_names(mut self) -> Self {
         if let Naming::Guest(kind) = &mut self.naming {
@@ -181,15 +180,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets what is done with text that functions print which peers run for this node. Without this it is logged.
-    pub fn output(mut self, output: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.output = Some(Arc::new(output));
-        self
-    }
-
-    /// Sets what is done with log events of functions that peers run for this node. Without this they are logged here.
-    pub fn log_output(mut self, output: impl Fn(&LogEvent) + Send + Sync + 'static) -> Self {
-        self.log_output = Some(Arc::new(output));
+    /// Adds a service: it is started with the node, before peers reach it, in the order in which services are added.
+    pub fn service(mut self, service: impl Service) -> Self {
+        self.services.push(Box::new(service));
         self
     }
 
@@ -250,9 +243,7 @@ impl NodeBuilder {
             visibility,
             started: Instant::now(),
             services: OnceLock::new(),
-            output: self.output,
-            log_output: self.log_output,
         };
-        Ok(Node::run(inner, listener))
+        Node::run(inner, listener, self.services)
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::inner::Inner;
 use crate::kernel::connection::Connection;
 use crate::node::Node;
+use crate::service::RunningService;
 
 /// How long a peer may take to show that it has read its answers, and to close a link that this node has closed.
 const READING: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ impl Node {
     pub async fn drain(&self) {
         self.inner.leave();
         tokio::join!(self.inner.network.epmd.unregister(), async {
+            join_all(self.inner.running().map(|service| service.drain(self))).await;
             self.inner.kernel.served.all_answered().await;
             join_all(self.inner.kernel.connections.all().iter().map(|connection| self.read_by_peer(connection))).await;
         });
@@ -38,14 +40,14 @@ impl Node {
         self.inner.kernel.is_draining()
     }
 
-    /// Stops the node: gives its name back to EPMD, lets processes of peers that have this node's group leader have
-    /// another one, prints and logs what has come for that, and closes all links at once. What is queued for the peers is
-    /// still written, if they take it within a second.
+    /// Stops the node: gives its name back to EPMD, lets its services [finish](crate::RunningService::shutdown), and closes all
+    /// links at once. What is queued for the peers is still written, if they take it within a second.
     pub async fn shutdown(&self) {
         self.inner.leave();
         self.inner.network.epmd.unregister().await;
-        self.inner.take_back_group_leader().await;
-        self.inner.print_all().await;
+        for service in self.inner.running().rev() {
+            service.shutdown(self).await;
+        }
         let connections = self.inner.kernel.connections.all();
         for connection in &connections {
             connection.outbox.finish();
@@ -66,6 +68,10 @@ impl Node {
 }
 
 impl Inner {
+    fn running(&self) -> impl DoubleEndedIterator<Item = &dyn RunningService> {
+        self.services.get().into_iter().flatten().map(|service| &**service)
+    }
+
     /// From now on no peer connects, and no call is taken.
     fn leave(&self) {
         self.kernel.drain();

@@ -14,8 +14,8 @@
 //! use peerl_node::{Exception, Mfa, Node};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let node = Node::builder("rust@127.0.0.1").cookie("secret").start().await?;
-//! node.export("greeter", "greet", 1, |(name,): (String,)| async move { Ok::<_, Exception>(format!("hello {name}")) })?;
+//! let node = NodeBuilder::new("rust@127.0.0.1").cookie("secret").start().await?;
+//! node.export("greeter", "greet", |(name,): (String,)| async move { Ok::<_, Exception>(format!("hello {name}")) })?;
 //! let peer = "beam@127.0.0.1".parse()?;
 //! let reversed: Vec<u8> = node.call(&peer, Mfa::new("lists", "reverse", (vec![1, 2, 3],))?).await?;
 //! # Ok(())
@@ -27,8 +27,6 @@
 mod builder;
 mod drain;
 mod export;
-mod format;
-mod group_leaders;
 mod inner;
 mod kernel;
 mod mfa;
@@ -36,12 +34,14 @@ mod network;
 mod node;
 mod process;
 mod rpc;
+mod service;
+mod serving;
 mod start_error;
-mod system;
 pub mod testing;
 
 pub use builder::NodeBuilder;
-pub use kernel::event::{ConnectionId, LogEvent, NodeDownReason, NodeEvent, Visibility};
+pub use export::{Arguments, CallContext, Functions, Handler, RawCall};
+pub use kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 pub use kernel::exception::{Class, Exception};
 pub use kernel::limits::Limits;
 pub use kernel::process::{Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo};
@@ -58,7 +58,8 @@ pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::error_chain::ErrorChain;
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};
-pub use process::{Destination, Ended, NotSent, Process, RegisterError, SendError};
+pub use process::{Destination, Ended, NotSent, Process, ProcessSender, RegisterError, SendError};
 pub use rpc::{ByNode, Call, CallError, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
+pub use service::{RunningService, Service, ServiceError};
+pub use serving::{PeerCall, Refused, ServedCall};
 pub use start_error::StartError;
-pub use system::SystemError;

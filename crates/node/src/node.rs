@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::network::connect_error::ConnectError;
 use crate::network::epmd::Registered;
 use crate::network::transport::Listener;
 use crate::network::{accept, dial};
-use crate::system;
+use crate::service::Service;
+use crate::start_error::StartError;
 
 /// A running node of an Erlang cluster.
 ///
@@ -44,6 +46,12 @@ pub enum Nodes {
 #[derive(Clone)]
 pub struct WeakNode(Weak<StopOnDrop>);
 
+impl fmt::Debug for WeakNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakNode")
+    }
+}
+
 impl WeakNode {
     /// The node, if it still runs.
     pub fn upgrade(&self) -> Option<Node> {
@@ -68,14 +76,19 @@ impl fmt::Debug for Node {
 
 impl Node {
     /// Starts what runs for as long as the node does.
-    pub(crate) fn run(inner: Inner, listener: Option<Box<dyn Listener>>) -> Self {
+    pub(crate) fn run(
+        inner: Inner,
+        listener: Option<Box<dyn Listener>>,
+        services: Vec<Box<dyn Service>>,
+    ) -> Result<Self, StartError> {
         let inner = Arc::new(inner);
         let node = Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner };
-        let _ = node.inner.services.set(system::start(&node.inner));
+        let started: Result<Vec<_>, _> = services.into_iter().map(|service| service.start(&node)).collect();
+        let _ = node.inner.services.set(started.map_err(StartError::Service)?);
         if let Some(listener) = listener {
             tokio::spawn(accept::listen(node.inner.network.clone(), listener));
         }
-        node
+        Ok(node)
     }
 
     /// A handle that does not keep the node running.
@@ -88,14 +101,14 @@ impl Node {
         &self.inner.kernel.identity.name
     }
 
-    /// The name by which a peer knows this node. Only a [guest](Self::guest) can have another one than its own, and only
+    /// The name by which a peer knows this node. Only a [guest](crate::NodeBuilder::guest) can have another one than its own, and only
     /// at a peer with which it is connected.
     pub fn name_at(&self, peer: &NodeName) -> NodeName {
         let connection = self.inner.kernel.connections.get(peer.as_atom());
         connection.map_or_else(|| self.name().clone(), |connection| connection.own_name.clone())
     }
 
-    /// The port that the node listens on; 0 if it is a [guest](Self::guest), which listens nowhere.
+    /// The port that the node listens on; 0 if it is a [guest](crate::NodeBuilder::guest), which listens nowhere.
     pub fn port(&self) -> u16 {
         self.inner.port
     }
@@ -121,6 +134,30 @@ impl Node {
     /// If EPMD does not answer.
     pub async fn registered_at_epmd(&self) -> Result<Registered, peerl_epmd::Error> {
         self.inner.network.epmd.registered().await
+    }
+
+    /// Whether a pid is one of this node, in this incarnation.
+    pub fn is_local(&self, pid: &Pid) -> bool {
+        self.inner.kernel.identity.is_local(pid)
+    }
+
+    /// The process that gets what functions print that this node calls. Until one is [set](Self::set_group_leader), it is none
+    /// that exists.
+    pub fn group_leader(&self) -> &Pid {
+        self.inner.kernel.group_leader()
+    }
+
+    /// Sets the group leader. Only the first one counts, since peers may keep it.
+    pub fn set_group_leader(&self, pid: &Pid) {
+        self.inner.kernel.set_group_leader(pid.clone());
+    }
+
+    /// The connected peers at which this node has called functions that may have spawned processes: these have
+    /// [its group leader](Self::group_leader).
+    pub fn group_leader_lent_to(&self) -> Vec<NodeName> {
+        let connections = self.inner.kernel.connections.all().into_iter();
+        let lent = connections.filter(|connection| connection.lends_group_leader.load(Ordering::Relaxed));
+        lent.map(|connection| connection.peer.clone()).collect()
     }
 
     /// How long the node has been running.

@@ -16,11 +16,13 @@ mod connected;
 mod destination;
 mod monitor;
 mod send;
+mod sender;
 
 pub use connected::NotSent;
 pub use destination::Destination;
 pub(crate) use send::Payload;
 pub use send::SendError;
+pub use sender::ProcessSender;
 
 /// A process of this node: it has a pid and a mailbox, and whoever holds it receives from it.
 ///
@@ -133,8 +135,8 @@ impl Process {
         }
     }
 
-    /// Lets no exit signal do anything to this process.
-    pub(crate) fn ignore_exits(&self) {
+    /// Lets no exit signal do anything to this process, not even `kill`: for a process that its node cannot do without.
+    pub fn ignore_exits(&self) {
         if let Some(mut state) = self.core.alive() {
             state.exits = Exits::Ignore;
         }

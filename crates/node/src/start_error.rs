@@ -6,6 +6,7 @@ use peerl_proto::cookie::CookieError;
 use peerl_proto::node_name::NodeNameError;
 
 use crate::network::cookie_file::CookieFileError;
+use crate::service::ServiceError;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,4 +40,7 @@ pub enum StartError {
     /// The operating system gives no random numbers.
     #[error("the operating system gives no random numbers")]
     Random(#[from] getrandom::Error),
+    /// A service of the node did not start.
+    #[error("a service did not start: {0}")]
+    Service(#[source] ServiceError),
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use peerl_node::{Epmd, Exception, Node};
+use peerl_node::{Epmd, Exception, Node, NodeBuilder};
 use tokio::net::TcpStream;
 
 async fn start() -> Node {
     // No other node is to be reached, so the port of all of them does not matter.
-    Node::builder("alone@127.0.0.1").cookie("c").epmd(Epmd::None { port: 1 }).start().await.unwrap()
+    NodeBuilder::new("alone@127.0.0.1").cookie("c").epmd(Epmd::None { port: 1 }).start().await.unwrap()
 }
 
 async fn wait_until_closed(port: u16) {
@@ -24,7 +24,7 @@ async fn a_node_stops_when_its_last_handle_is_dropped() {
     let node = start().await;
     let (port, weak) = (node.port(), node.downgrade());
     let this = weak.clone();
-    node.export("m", "name", 0, move |(): ()| {
+    node.export("m", "name", move |()| {
         let name = this.upgrade().map(|node| node.name().to_string());
         async move { name.ok_or_else(Exception::badarg) }
     })

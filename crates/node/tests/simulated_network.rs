@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep, timeout};
 async fn start(network: &Network, name: &str) -> Node {
     let node = network.node(name).start().await.unwrap();
     let double = |(number,): (i64,)| async move { Ok::<_, Exception>(2 * number) };
-    node.export("m", "double", 1, double).unwrap();
-    node.export("m", "sleep", 0, |(): ()| async {
+    node.export("m", "double", double).unwrap();
+    node.export("m", "sleep", |()| async {
         sleep(Duration::from_secs(600)).await;
         Ok::<_, Exception>("awake")
     })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use peerl_node::transport::{Incoming, Listener, Stream, Transport};
-use peerl_node::{Epmd, Exception, Mfa, Node, NodeEvent, NodeName};
+use peerl_node::{Epmd, Exception, Mfa, Node, NodeBuilder, NodeEvent, NodeName};
 use peerl_proto::handshake::Framing;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -54,7 +54,7 @@ impl Listener for Arrivals {
 }
 
 async fn start(directory: &Path, name: &str, framing: Framing) -> Node {
-    Node::builder(name)
+    NodeBuilder::new(name)
         .cookie("c")
         .epmd(Epmd::None { port: 1 })
         .transport(Sockets::new(directory, name, framing))
@@ -72,7 +72,7 @@ async fn nodes_call_each_other_over_any_stream() {
             start(directory.path(), "one@127.0.0.1", framing).await,
             start(directory.path(), "two@127.0.0.1", framing).await,
         );
-        two.export("m", "back", 1, |(bytes,): (Vec<u8>,)| async move { Ok::<_, Exception>(bytes) }).unwrap();
+        two.export("m", "back", |(bytes,): (Vec<u8>,)| async move { Ok::<_, Exception>(bytes) }).unwrap();
         for size in [0, 300, 500_000] {
             let bytes = vec![7_u8; size];
             let call = Mfa::new("m", "back", (bytes.clone(),)).unwrap();

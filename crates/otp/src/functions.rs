@@ -1,6 +1,6 @@
 //! Functions that tools of the BEAM expect on every node, and a few more.
 
-use peerl_node::{Exception, Node, WeakNode};
+use peerl_node::{Exception, Node, RunningService, Service, ServiceError, WeakNode};
 use peerl_term::{Atom, AtomError, Term};
 
 mod code;
@@ -17,6 +17,26 @@ type Outcome = Result<Term, Exception>;
 
 /// The OTP release whose protocol the node speaks; tools of the BEAM parse it as a number.
 pub const RELEASE: &str = "27";
+
+/// Functions for peers to call, as a [service](Service) of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Functions {
+    /// Those of [`export`].
+    All,
+    /// Those of [`export_introspection`].
+    Introspection,
+}
+
+impl Service for Functions {
+    fn start(self: Box<Self>, node: &Node) -> Result<Box<dyn RunningService>, ServiceError> {
+        match *self {
+            Self::All => export(node)?,
+            Self::Introspection => export_introspection(node)?,
+        }
+        Ok(Box::new(()))
+    }
+}
 
 /// Exports all these functions: those of [`export_introspection`], `code:which/1` and similar, `crypto:hash/2` and
 /// `timer:sleep/1`.

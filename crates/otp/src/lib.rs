@@ -11,11 +11,19 @@
 //! A [`Server`] corresponds to Erlang's `gen_server`: BEAM nodes call it, cast to it, inspect it with `sys`, and stop
 //! it, with the same functions as for their own servers.
 //!
+//! [`node`] sets up a node with everything that peers expect of one: the processes of [`System`] (`net_kernel`, `rex`,
+//! `logger`, a group leader) and [`functions`].
+//!
 //! [`global`] makes a visible node a full member of a mesh: names and locks are the same at all of its nodes.
 //!
 //! [`functions`] are those that tools of the BEAM expect on every node.
 
+mod chardata;
 pub mod functions;
 pub mod global;
+mod node;
+pub use node::{guest, node};
 mod server;
 pub use server::{Answer, Context, Options, Outcome, Running, Server, StartError, Stop, later, reply};
+mod system;
+pub use system::{LogEvent, System, SystemError, check_system};

@@ -138,7 +138,7 @@ mod tests {
     use std::time::Duration;
 
     use peerl_discovery::Spec;
-    use peerl_node::{Epmd, Node};
+    use peerl_node::{Epmd, NodeBuilder};
 
     use super::*;
 
@@ -150,7 +150,7 @@ mod tests {
         peer_requirement: PeerRequirement,
         specs: &[&str],
     ) -> (Node, Readiness, peerl_discovery::Running) {
-        let node = Node::builder("me@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
+        let node = NodeBuilder::new("me@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
         let strategies = specs.iter().map(|spec| spec.parse::<Spec>().unwrap().build().unwrap()).collect();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(Duration::from_millis(100));
         let readiness = Readiness::follow(&reconciler, node.name(), peer_requirement);

@@ -57,8 +57,9 @@ impl Call {
         };
         let printed = Printed { is_text: settings.format() == Format::Text, in_line: Arc::default() };
         let showing = printed.clone();
-        let builder = command_node::guest(settings, std::slice::from_ref(&self.node)).await?;
-        let node = command_node::begin(settings, builder.output(move |text| showing.show(text))).await?;
+        let system = command_node::system(settings).output(move |text| showing.show(text));
+        let builder = command_node::guest(settings, std::slice::from_ref(&self.node), system).await?;
+        let node = command_node::begin(settings, builder).await?;
         let function =
             Function { module: call.module.clone(), name: call.function.clone(), arity: call.arguments.len() };
         let name = function.to_string();

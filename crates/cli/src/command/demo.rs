@@ -12,7 +12,8 @@ use peerl_discovery::strategy::StaticListSettings;
 use peerl_discovery::{Reconciler, Spec};
 use peerl_epmd::environment::loopback;
 use peerl_epmd::{Client, Config, Server, ServerHandle};
-use peerl_node::{Epmd, Node, NodeName, Visibility};
+use peerl_node::{Epmd, Node, NodeBuilder, NodeName, Visibility};
+use peerl_otp::System;
 use peerl_term::text::Syntax;
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -136,12 +137,13 @@ impl Demo {
         let port = epmd.local_addr().port();
         output.note(&format!("EPMD at port {port}, {} pages at {}", self.pages, pages.url(0)));
         let workers = Workers::start(self.workers, epmd.local_addr(), &cookie).await?;
-        let node = Node::builder(format!("demo_{}@{here}", std::process::id()))
+        let node = NodeBuilder::new(format!("demo_{}@{here}", std::process::id()))
             .cookie(cookie)
             .listen_address(here)
             .visibility(Visibility::Hidden)
             .epmd(Epmd::Unregistered)
             .epmd_client(Client::new(epmd.local_addr()))
+            .service(System::new())
             .start()
             .await?;
         for (name, child) in &workers.0 {

@@ -14,7 +14,7 @@ use crate::page_client::{PageClient, PageError, PageLimits, Redirects};
 /// original, it follows no redirects. The URL is returned unchanged.
 pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     let client = pages.clone();
-    node.export("Elixir.ClusterScrape.PageController", "fetch", 1, move |(url,): (Term,)| fetch(client.clone(), url))
+    node.export("Elixir.ClusterScrape.PageController", "fetch", move |(url,): (Term,)| fetch(client.clone(), url))
 }
 
 async fn fetch(client: PageClient, url: Term) -> Outcome {

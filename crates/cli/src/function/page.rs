@@ -22,11 +22,11 @@ use crate::page_client::{AddressRule, Addresses, Network, PageClient, PageLimits
 /// Erlang's sockets use.
 pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     let (name, client) = (Term::Atom(node.name().as_atom().clone()), pages.clone());
-    node.export("peerl_page", "checksum", 1, move |(url,): (Term,)| {
+    node.export("peerl_page", "checksum", move |(url,): (Term,)| {
         checksum(client.clone(), name.clone(), url, Ok(Options::default()))
     })?;
     let (name, client) = (Term::Atom(node.name().as_atom().clone()), pages.clone());
-    node.export("peerl_page", "checksum", 2, move |(url, options): (Term, Term)| {
+    node.export("peerl_page", "checksum", move |(url, options): (Term, Term)| {
         checksum(client.clone(), name.clone(), url, read(options))
     })
 }

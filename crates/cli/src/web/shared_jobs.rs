@@ -62,17 +62,17 @@ pub(crate) enum ActionOutcome {
 pub(crate) fn register(site: &Arc<Site>) -> Result<(), AtomError> {
     let node = &site.node;
     let this = Arc::downgrade(site);
-    node.export(MODULE, "job", 2, move |(id, after): (String, u64)| {
+    node.export(MODULE, "job", move |(id, after): (String, u64)| {
         let update = running(&this).map(|site| site.jobs.get(&id).map(|job| job.update(after, ROWS)));
         async move { update }
     })?;
     let this = Arc::downgrade(site);
-    node.export(MODULE, "cancel", 1, move |(id,): (String,)| {
+    node.export(MODULE, "cancel", move |(id,): (String,)| {
         let asked = running(&this).map(|site| site.cancel_own(&id));
         async move { asked }
     })?;
     let this = Arc::downgrade(site);
-    node.export(MODULE, "retry", 1, move |(id,): (String,)| {
+    node.export(MODULE, "retry", move |(id,): (String,)| {
         let asked = running(&this).map(|site| site.retry_own(&id));
         async move { asked }
     })

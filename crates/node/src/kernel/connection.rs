@@ -20,6 +20,7 @@ pub(crate) use peerl_proto::connection::{QueueError, Sender};
 
 use std::sync::atomic::AtomicBool;
 
+use parking_lot::Mutex;
 use peerl_proto::channel::Rename;
 use peerl_proto::control::Forms;
 use peerl_proto::flags::DistributionFlags;
@@ -52,6 +53,8 @@ pub(crate) struct Connection {
     pub(crate) lends_group_leader: AtomicBool,
     /// Cancels the reader and the writer.
     pub(crate) closed: CancellationToken,
+    /// Held while messages of the peer are delivered.
+    delivery: Mutex<()>,
 }
 
 impl Connection {
@@ -80,13 +83,22 @@ impl Connection {
             monitors: Monitors::default(),
             lends_group_leader: AtomicBool::new(false),
             closed: CancellationToken::new(),
+            delivery: Mutex::new(()),
         }
     }
 
-    /// Ends the connection: both tasks stop, nothing can be sent. Returns whether it was open.
+    /// Delivers messages of the peer, unless the connection has ended.
+    pub(crate) fn while_up<T>(&self, deliver: impl FnOnce() -> T) -> Option<T> {
+        let _held = self.delivery.lock();
+        (!self.closed.is_cancelled()).then(deliver)
+    }
+
+    /// Ends the connection: both tasks stop, nothing can be sent, and nothing is delivered when this returns. Returns whether it
+    /// was open.
     pub(crate) fn close(&self) -> bool {
         let first = self.outbox.close();
         self.closed.cancel();
+        drop(self.delivery.lock());
         first
     }
 

@@ -2,7 +2,6 @@ use std::io;
 use std::sync::Arc;
 
 use peerl_proto::node_name::NodeName;
-use peerl_term::Atom;
 
 use super::violation::Violation;
 
@@ -87,41 +86,6 @@ impl NodeDownReason {
             Self::Shutdown => Level::Info,
             Self::ConnectionClosed | Self::Io(_) if peer == Visibility::Hidden => Level::Info,
             _ => Level::Warning,
-        }
-    }
-}
-
-/// What is done with log events of peers.
-pub(crate) type LogOutput = Arc<dyn Fn(&LogEvent) + Send + Sync>;
-
-/// A log event of a process of a peer that works for this node, as OTP's `logger` forwards it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LogEvent {
-    /// The peer.
-    pub node: NodeName,
-    /// The level: `error`, `warning`, `notice` and so on.
-    pub level: Atom,
-    /// The message, as the peer's `logger_formatter` gives it. It may have several lines, and any characters.
-    pub text: String,
-}
-
-impl LogEvent {
-    /// Makes one.
-    pub fn new(node: NodeName, level: Atom, text: String) -> Self {
-        Self { node, level, text }
-    }
-
-    /// Makes it an event of this program's own log.
-    pub(crate) fn trace(&self) {
-        let (node, text) = (&self.node, self.text.trim_end());
-        match self.level.as_str() {
-            "emergency" | "alert" | "critical" | "error" => {
-                tracing::error!(target: "peerl::remote", %node, level = %self.level, "{text:?}");
-            }
-            "warning" => tracing::warn!(target: "peerl::remote", %node, "{text:?}"),
-            "notice" | "info" => tracing::info!(target: "peerl::remote", %node, level = %self.level, "{text:?}"),
-            _ => tracing::debug!(target: "peerl::remote", %node, level = %self.level, "{text:?}"),
         }
     }
 }

@@ -6,6 +6,9 @@ use peerl_term::Term;
 const CAUSE: usize = 300;
 
 /// How an evaluation ended without a value: Erlang's exception.
+///
+/// Any [`Error`](std::error::Error) becomes one by `?`: an `error` with the reason `{failed, Text}`, where the text is what the
+/// error and its sources say. So this is no [`Error`](std::error::Error) itself; it becomes a boxed one by `?`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
     /// The class.
@@ -111,4 +114,14 @@ impl fmt::Display for Exception {
     }
 }
 
-impl std::error::Error for Exception {}
+impl From<Exception> for Box<dyn std::error::Error + Send + Sync> {
+    fn from(exception: Exception) -> Self {
+        exception.to_string().into()
+    }
+}
+
+impl From<Exception> for Box<dyn std::error::Error> {
+    fn from(exception: Exception) -> Self {
+        exception.to_string().into()
+    }
+}

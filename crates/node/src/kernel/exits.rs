@@ -103,7 +103,7 @@ impl Kernel {
                 let Some(mut state) = process.alive() else { continue };
                 state.watchers.retain(|_, watcher| !of_node(&watcher.pid));
                 if state.spawner.as_ref().is_some_and(|(_, pid)| of_node(pid)) {
-                    state.spawner = None;
+                    state.spawner_gone();
                 }
                 let gone = |watched: &Watched| match &watched.object {
                     Monitored::Process(pid) => of_node(pid),

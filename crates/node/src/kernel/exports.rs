@@ -12,59 +12,81 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use peerl_term::{Atom, Encoded, RawTerm, Term};
 use rustc_hash::FxHashMap;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::kernel::call::Call;
 use crate::kernel::exception::Exception;
 use crate::kernel::repeats::Repeats;
 
 /// The functions that peers may call. Nothing else of this program can be called, ever.
-///
-/// The keys are names of ours, so that a quick hash will do.
 #[derive(Default)]
-pub(crate) struct Exports(ArcSwap<FxHashMap<Name, Arc<Exported>>>);
+pub(crate) struct Exports(ArcSwap<Table>);
+
+/// The keys are names of ours, so that a quick hash will do.
+#[derive(Default, Clone)]
+struct Table {
+    functions: FxHashMap<Name, Arc<Exported>>,
+    /// Those that take any number of arguments.
+    of_any_arity: FxHashMap<(Atom, Atom), Arc<Exported>>,
+    /// Those that are all functions of a module.
+    modules: FxHashMap<Atom, Arc<Exported>>,
+}
+
+/// What a handler is called for.
+pub(crate) enum Scope {
+    /// One function.
+    Function(Atom, Atom, usize),
+    /// A function of any arity.
+    AnyArity(Atom, Atom),
+    /// All functions of a module.
+    Module(Atom),
+}
 
 /// A function that peers may call.
 pub(crate) struct Exported {
-    callable: Box<Callable>,
+    handler: Handler,
     pace: Pace,
     /// The warnings of arguments that do not fit.
     repeats: Arc<Repeats>,
 }
 
-type Callable = dyn Fn(RawTerm) -> BoxFuture<'static, Outcome> + Send + Sync;
+/// What evaluates a function, of a list of arguments.
+pub(crate) enum Handler {
+    /// It needs nothing but the arguments.
+    Plain(Box<dyn Fn(RawTerm) -> Evaluated + Send + Sync>),
+    /// It knows who calls.
+    WithCall(Box<dyn Fn(Call, RawTerm) -> Evaluated + Send + Sync>),
+}
+
+pub(crate) type Evaluated = BoxFuture<'static, Outcome>;
 
 /// How long a function keeps its thread when it is first polled, in nanoseconds: an average in which the last calls
-/// count most. Quick functions are run one after another in the task that serves the calls that came together; one
-/// that is not quick would hold the others up.
-#[derive(Default)]
-struct Pace {
-    average: AtomicU64,
-    calls: AtomicU64,
+/// count most.
+///
+/// Calls that came together of quick functions are evaluated one after another in one task, since a task for each would cost
+/// more than they do. What is not known to be quick has a task of its own: it would hold the others up.
+struct Pace(AtomicU64);
+
+impl Default for Pace {
+    /// Not quick, until the first six calls or so have been.
+    fn default() -> Self {
+        Self(AtomicU64::new(5 * Self::QUICK))
+    }
 }
 
 impl Pace {
     const QUICK: u64 = 20_000;
 
-    /// To ask for the time takes as long as a quick function does: it is asked for every so many calls.
-    const SAMPLE: u64 = 16;
-
     fn is_quick(&self) -> bool {
-        self.average.load(Ordering::Relaxed) <= Self::QUICK
+        self.0.load(Ordering::Relaxed) <= Self::QUICK
     }
 
-    /// Starts to measure, if it is time to. It does not matter if two calls at once are counted as one.
-    fn start(&self) -> Option<Instant> {
-        let calls = self.calls.load(Ordering::Relaxed);
-        self.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
-        (calls.is_multiple_of(Self::SAMPLE) || !self.is_quick()).then(Instant::now)
-    }
-
+    /// It does not matter if of two calls at once only one is counted.
     fn note(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let average = self.average.load(Ordering::Relaxed);
-        self.average.store(average - average / 4 + nanos / 4, Ordering::Relaxed);
+        let average = self.0.load(Ordering::Relaxed);
+        self.0.store(average - average / 4 + nanos / 4, Ordering::Relaxed);
     }
 }
 
@@ -88,54 +110,32 @@ impl Hash for Name {
 
 impl Exports {
     /// Makes a function callable; one of the same name and arity is replaced.
-    pub(crate) fn insert<A, R, F, Fut>(&self, module: Atom, function: Atom, arity: usize, handler: F)
-    where
-        A: DeserializeOwned,
-        R: Serialize,
-        F: Fn(A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<R, Exception>> + Send + 'static,
-    {
-        let callable: Box<Callable> = Box::new(move |arguments: RawTerm| {
-            let read = match peerl_term::serde::from_raw::<A>(&arguments) {
-                // The tuple of no arguments is `()`, which is no list for serde.
-                Err(_) if arity == 0 => peerl_term::serde::from_raw::<A>(&RawTerm::encoded_from(&Term::atom("ok"))),
-                read => read,
-            };
-            let arguments = match read {
-                Ok(read) => read,
-                Err(error) => {
-                    return futures::future::ready(Err(crate::kernel::bad_argument::exception(&arguments, &error)))
-                        .boxed();
+    pub(crate) fn insert(&self, scope: &Scope, handler: Handler) {
+        let exported = Arc::new(Exported { handler, pace: Pace::default(), repeats: Arc::default() });
+        self.0.rcu(|table| {
+            let mut table = Table::clone(table);
+            let exported = exported.clone();
+            match scope {
+                Scope::Function(module, function, arity) => {
+                    let name = Name { module: module.clone(), function: function.clone(), arity: *arity };
+                    table.functions.insert(name, exported);
                 }
-            };
-            handler(arguments)
-                .map(|result| {
-                    // Most results are small.
-                    let mut encoded = Encoded::with_capacity(64);
-                    match peerl_term::serde::to_sink(&result?, &mut encoded) {
-                        Ok(()) => Ok(encoded),
-                        Err(error) => Err(Exception::error(Term::tuple([
-                            Term::atom("unencodable_result"),
-                            Term::from(error.to_string()),
-                        ]))),
-                    }
-                })
-                .boxed()
-        });
-        let exported = Arc::new(Exported { callable, pace: Pace::default(), repeats: Arc::default() });
-        self.0.rcu(|functions| {
-            let mut functions = FxHashMap::clone(functions);
-            let name = Name { module: module.clone(), function: function.clone(), arity };
-            functions.insert(name, exported.clone());
-            functions
+                Scope::AnyArity(module, function) => {
+                    table.of_any_arity.insert((module.clone(), function.clone()), exported);
+                }
+                Scope::Module(module) => {
+                    table.modules.insert(module.clone(), exported);
+                }
+            }
+            table
         });
     }
 
-    /// The names and arities of all functions, sorted.
+    /// The names and arities of the functions that have an arity, sorted.
     pub(crate) fn names(&self) -> Vec<(Atom, Atom, usize)> {
-        let functions = self.0.load();
+        let table = self.0.load();
         let mut names: Vec<_> =
-            functions.keys().map(|name| (name.module.clone(), name.function.clone(), name.arity)).collect();
+            table.functions.keys().map(|name| (name.module.clone(), name.function.clone(), name.arity)).collect();
         names.sort();
         names
     }
@@ -146,7 +146,15 @@ impl Exports {
 
     pub(crate) fn find(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Arc<Exported>> {
         let name = Name { module: module.clone(), function: function.clone(), arity };
-        self.0.load().get(&name).cloned()
+        let table = self.0.load();
+        table.functions.get(&name).or_else(|| table.of_wide_scope(module, function)).cloned()
+    }
+}
+
+impl Table {
+    #[cold]
+    fn of_wide_scope(&self, module: &Atom, function: &Atom) -> Option<&Arc<Exported>> {
+        self.of_any_arity.get(&(module.clone(), function.clone())).or_else(|| self.modules.get(module))
     }
 }
 
@@ -154,21 +162,41 @@ impl Exports {
 pub(crate) struct Evaluation {
     exported: Arc<Exported>,
     stage: Stage,
+    /// The handler of a function that knows who calls is told when this is dropped.
+    call: Option<DropGuard>,
 }
 
 enum Stage {
-    /// The function is not quick: whoever serves the call first lets it go on in a task of its own.
-    Apart(RawTerm),
+    /// The function is not known to be quick: it is evaluated in a task of its own.
+    Apart(Evaluable),
     /// It has not been called yet.
-    Ready(RawTerm),
-    Running(BoxFuture<'static, Outcome>),
+    Ready(Evaluable),
+    Running(Evaluated),
     Ended,
 }
 
+struct Evaluable {
+    arguments: RawTerm,
+    call: Option<Box<Call>>,
+}
+
 impl Evaluation {
-    pub(crate) fn new(exported: Arc<Exported>, arguments: RawTerm) -> Self {
-        let stage = if exported.pace.is_quick() { Stage::Ready(arguments) } else { Stage::Apart(arguments) };
-        Self { exported, stage }
+    pub(crate) fn new(exported: Arc<Exported>, arguments: RawTerm, call: impl FnOnce() -> Call) -> Self {
+        let call = matches!(exported.handler, Handler::WithCall(_)).then(|| Box::new(call()));
+        let guard = call.as_ref().map(|call| call.cancelled.clone().drop_guard());
+        let evaluable = Evaluable { arguments, call };
+        let stage = if exported.pace.is_quick() { Stage::Ready(evaluable) } else { Stage::Apart(evaluable) };
+        Self { exported, stage, call: guard }
+    }
+
+    /// What tells the handler that nobody waits for the value any more, if it is to know.
+    pub(crate) fn cancellation(&self) -> Option<CancellationToken> {
+        self.call.as_ref().map(|guard| guard.token().clone())
+    }
+
+    /// Notes how long the function kept its thread when it was first polled.
+    pub(crate) fn note_pace(&self, time: Duration) {
+        self.exported.pace.note(time);
     }
 
     /// The warnings of the function.
@@ -181,23 +209,28 @@ impl Future for Evaluation {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let exported = self.exported.clone();
         let polled = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Ended => return Poll::Pending,
-            Stage::Apart(arguments) => {
-                self.stage = Stage::Ready(arguments);
+            Stage::Apart(evaluable) => {
+                self.stage = Stage::Ready(evaluable);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Stage::Ready(arguments) => {
-                let started = exported.pace.start();
+            Stage::Ready(Evaluable { arguments, call }) => {
+                let is_alone = !self.exported.pace.is_quick();
+                let began = is_alone.then(Instant::now);
                 let polled = catch_unwind(AssertUnwindSafe(|| {
-                    let mut running = (exported.callable)(arguments);
+                    let mut running = match (&self.exported.handler, call) {
+                        (Handler::WithCall(handler), Some(call)) => handler(*call, arguments),
+                        (Handler::Plain(handler), _) => handler(arguments),
+                        // It is made with its call.
+                        (Handler::WithCall(_), None) => futures::future::pending().boxed(),
+                    };
                     let polled = running.poll_unpin(cx);
                     (running, polled)
                 }));
-                if let Some(started) = started {
-                    exported.pace.note(started.elapsed());
+                if let Some(began) = began {
+                    self.exported.pace.note(began.elapsed());
                 }
                 polled
             }

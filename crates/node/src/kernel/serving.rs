@@ -10,6 +10,6 @@ mod served;
 
 pub(crate) use apply::{Applied, apply, refuse_apply};
 pub(crate) use arguments::Arguments;
-pub(crate) use outcome::badrpc;
-pub(crate) use serve::{Active, Refused, Spawn, refuse, serve, take_spawn};
+pub use serve::Refused;
+pub(crate) use serve::{Active, Spawn, refuse, serve, take_spawn};
 pub(crate) use served::Served;

@@ -13,11 +13,13 @@ use tokio::runtime::Handle;
 
 use super::state::Network;
 use super::transport::ReadHalf;
+use crate::kernel;
 use crate::kernel::clock;
 use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
+use crate::kernel::process::Core;
 use crate::kernel::router::Routed;
-use crate::kernel::serving;
+use crate::kernel::serving::{self, Spawn};
 use crate::kernel::violation::Violation;
 
 /// For how long a reader looks whether more has come before it sleeps, when much has come a moment ago: longer than it takes
@@ -57,21 +59,17 @@ async fn read_until_broken(
     loop {
         let mut delivered = false;
         loop {
-            match half.next(&mut message) {
-                Ok(false) => break,
-                Ok(true) => {}
-                Err(error) => return NodeDownReason::Protocol(error.into()),
-            }
-            delivered = true;
-            match node.kernel.route(connection, &mut message) {
-                Ok(Routed::Done) => {}
-                Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
-                Ok(Routed::Full(process, message)) => {
+            let route = || route_all(node, connection, &mut half, &mut message, &mut spawns, &mut delivered);
+            match connection.while_up(route) {
+                Some(Ok(None)) => break,
+                Some(Ok(Some((process, message)))) => {
                     // Perhaps they are what the process waits for.
                     serving::serve(&node.kernel, connection, &mut spawns);
                     wait_for_room(connection, &process, message).await;
                 }
-                Err(violation) => return NodeDownReason::Protocol(violation),
+                Some(Err(violation)) => return NodeDownReason::Protocol(violation),
+                // What ended the connection ends this task.
+                None => return std::future::pending().await,
             }
         }
         let served = spawns.len();
@@ -114,6 +112,31 @@ async fn read_until_broken(
             Ok(0) => return NodeDownReason::ConnectionClosed,
             Ok(count) => tick_due = connection.outbox.has_read(half.has_read(count)),
             Err(error) => return lost(&error),
+        }
+    }
+}
+
+/// Routes the messages that have been read. Stops at one that does not fit into its mailbox.
+fn route_all(
+    node: &Network,
+    connection: &Arc<Connection>,
+    half: &mut ReceiveHalf,
+    message: &mut Message,
+    spawns: &mut Vec<Spawn>,
+    delivered: &mut bool,
+) -> Result<Option<(Arc<Core>, kernel::process::Message)>, Violation> {
+    loop {
+        match half.next(message) {
+            Ok(false) => return Ok(None),
+            Ok(true) => {}
+            Err(error) => return Err(error.into()),
+        }
+        *delivered = true;
+        match node.kernel.route(connection, message) {
+            Ok(Routed::Done) => {}
+            Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
+            Ok(Routed::Full(process, message)) => return Ok(Some((process, message))),
+            Err(violation) => return Err(violation),
         }
     }
 }
@@ -205,12 +228,8 @@ fn lost(error: &io::Error) -> NodeDownReason {
 
 /// Waits until a process has taken messages from its full mailbox. Neither side is to be taken for dead meanwhile, because
 /// ticks are not read.
-async fn wait_for_room(
-    connection: &Connection,
-    process: &crate::kernel::process::Core,
-    mut message: crate::kernel::process::Message,
-) {
-    while let Err((refused, _)) = process.deliver(message) {
+async fn wait_for_room(connection: &Connection, process: &Core, mut message: kernel::process::Message) {
+    while let Some(Err((refused, _))) = connection.while_up(|| process.deliver(message)) {
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;
         if connection.outbox.has_read(Traffic::Message) {

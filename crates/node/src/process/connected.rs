@@ -1,13 +1,16 @@
 //! Messages that are sent to a node only if it is connected, at once.
 
-use peerl_term::{RawTerm, Term};
+use std::sync::Arc;
 
-use super::send::queue;
+use peerl_term::{Pid, RawTerm, Term};
+
+use super::send::{queue, queue_in_turn};
 use super::{Destination, Payload, Process};
+use crate::inner::Inner;
 use crate::kernel::address::Address;
-use crate::kernel::connection::QueueError;
+use crate::kernel::connection::{Connection, QueueError};
 use crate::kernel::place::Place;
-use crate::kernel::process::Message;
+use crate::kernel::process::{Core, Message};
 use crate::kernel::router::Routed;
 
 /// Why a message was not sent to a node that was to be connected.
@@ -53,7 +56,7 @@ impl Process {
     /// # Errors
     /// If the node is not connected, or the message cannot be queued.
     pub fn send_connected(&self, to: impl Into<Destination>, message: &Term) -> Result<(), NotSent> {
-        self.send_at_once(to.into(), Payload::Term(message))
+        self.inner.send_at_once(&self.core.pid, &to.into(), Payload::Term(message))
     }
 
     /// Sends a message that is encoded already, as [`send_connected`](Self::send_connected). One that goes to many receivers is
@@ -63,41 +66,65 @@ impl Process {
     /// As [`send_connected`](Self::send_connected); if the message has arrived from another node, also if it is malformed.
     pub fn send_connected_raw(&self, to: impl Into<Destination>, message: &RawTerm) -> Result<(), NotSent> {
         if message.is_own() {
-            return self.send_at_once(to.into(), Payload::Raw(message));
+            return self.inner.send_at_once(&self.core.pid, &to.into(), Payload::Raw(message));
         }
         // Malformed bytes would end the connection of the next node that gets them.
         let message = message.decode().map_err(|_| NotSent::Malformed)?;
-        self.send_at_once(to.into(), Payload::Term(&message))
+        self.inner.send_at_once(&self.core.pid, &to.into(), Payload::Term(&message))
     }
+}
 
-    fn send_at_once(&self, to: Destination, payload: Payload<'_>) -> Result<(), NotSent> {
-        let kernel = &self.inner.kernel;
-        let address = to.address(&kernel.identity);
-        let connection = match kernel.place(address) {
-            Place::Here(None) => return Ok(()),
-            Place::Here(Some(process)) => {
-                return match kernel.deliver(process, Message::User(payload.into_raw())) {
+impl Inner {
+    /// Sends a message if that can be done at once.
+    pub(super) fn send_at_once(&self, from: &Pid, to: &Destination, payload: Payload<'_>) -> Result<(), NotSent> {
+        let address = to.address(&self.kernel.identity);
+        let connection = match self.connected(address, &payload)? {
+            Connected::Here(None) => return Ok(()),
+            Connected::Here(Some(process)) => {
+                return match self.kernel.deliver(process, Message::User(payload.into_raw())) {
                     Routed::Full(..) => Err(NotSent::Full),
                     _ => Ok(()),
                 };
             }
+            Connected::There(connection) => connection,
+        };
+        queue(&connection, from, address, payload).transpose()?.ok_or(NotSent::Unsendable)
+    }
+
+    /// Sends a message as soon as there is room for it.
+    pub(super) async fn send_if_connected(&self, from: &Pid, to: &Destination, message: &Term) -> Result<(), NotSent> {
+        let (address, payload) = (to.address(&self.kernel.identity), Payload::Term(message));
+        let connection = match self.connected(address, &payload)? {
+            Connected::Here(process) => {
+                self.send_here(process, payload).await;
+                return Ok(());
+            }
+            Connected::There(connection) => connection,
+        };
+        queue_in_turn(&connection, from, address, payload).await?.ok_or(NotSent::Unsendable)
+    }
+
+    fn connected(&self, to: Address<'_>, payload: &Payload<'_>) -> Result<Connected, NotSent> {
+        let connection = match self.kernel.place(to) {
+            Place::Here(process) => return Ok(Connected::Here(process)),
             Place::Connected(connection) => connection,
             Place::Unconnected => return Err(NotSent::NotConnected),
         };
-        if let Payload::Term(term) = &payload
+        if let Payload::Term(term) = payload
             && !connection.can_take(term)
         {
             return Err(NotSent::Unsendable);
         }
-        if let Address::Process(to) = address
-            && connection.never_made(to)
-        {
+        match to {
             // As to a process that has ended.
-            return Ok(());
-        }
-        match queue(&connection, &self.core.pid, address, payload) {
-            Some(queued) => Ok(queued?),
-            None => Err(NotSent::Unsendable),
+            Address::Process(pid) if connection.never_made(pid) => Ok(Connected::Here(None)),
+            _ => Ok(Connected::There(connection)),
         }
     }
+}
+
+/// Where the receiver of a message is, which can be sent now.
+enum Connected {
+    Here(Option<Arc<Core>>),
+    There(Arc<Connection>),
 }

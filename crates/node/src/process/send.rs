@@ -118,34 +118,6 @@ impl Inner {
         send_on(&connection, from, to, payload).await
     }
 
-    /// Answers a request that came as a message. Does not connect for it: whoever is gone by now waits no more, and
-    /// a connection that was just ended on purpose is not to come back.
-    pub(crate) async fn answer_from(&self, from: &Pid, to: &Pid, answer: &Term) {
-        match self.kernel.place(Address::Process(to)) {
-            Place::Here(process) => self.send_here(process, Payload::Term(answer)).await,
-            Place::Connected(connection) if !connection.never_made(to) && connection.can_take(answer) => {
-                // A peer that does not read its answers gets none.
-                let _ = send_on(&connection, from, Address::Process(to), Payload::Term(answer)).await;
-            }
-            Place::Connected(_) | Place::Unconnected => {}
-        }
-    }
-
-    /// Answers a request whose answer is small, without waiting for anything.
-    pub(crate) fn answer_at_once(&self, from: &Pid, to: &Pid, answer: &Term) {
-        let answer = RawTerm::encoded_from(answer);
-        match self.kernel.place(Address::Process(to)) {
-            // A process that asks so much that its mailbox is full gets no answer.
-            Place::Here(Some(process)) => drop(process.deliver(Message::User(answer))),
-            Place::Connected(connection) => {
-                let control = connection.forms.send(from.clone(), to.clone());
-                // Nor does a peer that reads none, or has gone.
-                let _ = connection.outbox.send_term(from, &control, &answer);
-            }
-            Place::Here(None) | Place::Unconnected => {}
-        }
-    }
-
     pub(crate) async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
         let Some(process) = process else { return };
         let mut routed = self.kernel.deliver(process, Message::User(payload.into_raw()));
@@ -157,12 +129,22 @@ impl Inner {
 }
 
 async fn send_on(connection: &Connection, from: &Pid, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
-    let failed = |error: QueueError| SendError::Connection { peer: connection.peer.clone(), source: error };
-    connection.outbox.ready(from, payload.size()).await.map_err(failed)?;
-    match queue(connection, from, to, payload) {
-        Some(queued) => queued.map_err(failed),
-        None => Err(SendError::NoAliases(connection.peer.clone())),
+    match queue_in_turn(connection, from, to, payload).await {
+        Ok(Some(())) => Ok(()),
+        Ok(None) => Err(SendError::NoAliases(connection.peer.clone())),
+        Err(source) => Err(SendError::Connection { peer: connection.peer.clone(), source }),
     }
+}
+
+/// Queues a message as soon as the connection is not busy; `None` if it is for an alias and the peer knows none.
+pub(super) async fn queue_in_turn(
+    connection: &Connection,
+    from: &Pid,
+    to: Address<'_>,
+    payload: Payload<'_>,
+) -> Result<Option<()>, QueueError> {
+    connection.outbox.ready(from, payload.size()).await?;
+    queue(connection, from, to, payload).transpose()
 }
 
 /// Queues a message; `None` if it is for an alias and the peer knows none.

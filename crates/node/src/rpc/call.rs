@@ -1,6 +1,7 @@
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -16,6 +17,7 @@ use super::call_error::{CallError, not_sent};
 use super::reply::Reply;
 use super::rex::{self, Limit};
 use crate::inner::Inner;
+use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Answer, Connection, QueueError, Sender};
 use crate::kernel::event::NodeDownReason;
 use crate::kernel::serving::{Applied, Arguments, apply};
@@ -31,8 +33,16 @@ pub struct Call<T> {
     node: Node,
     peer: NodeName,
     mfa: Mfa,
+    dial: Dial,
     timeout: Option<Duration>,
     result: PhantomData<fn() -> T>,
+}
+
+/// Whether a peer is connected for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dial {
+    IfNeeded,
+    Never,
 }
 
 impl Node {
@@ -43,7 +53,7 @@ impl Node {
     ///
     /// The value is any type that can be deserialized from it; [`Term`] takes every value.
     pub fn call<T: DeserializeOwned>(&self, peer: &NodeName, mfa: Mfa) -> Call<T> {
-        Call { node: self.clone(), peer: peer.clone(), mfa, timeout: None, result: PhantomData }
+        Call { node: self.clone(), peer: peer.clone(), mfa, dial: Dial::IfNeeded, timeout: None, result: PhantomData }
     }
 
     /// Has a peer call a function, and does not wait for it, as `erpc:cast/4`.
@@ -68,6 +78,12 @@ impl Node {
 }
 
 impl<T> Call<T> {
+    /// Makes the call only if the peer is connected; if it is not, the call fails with [`CallError::NodeDown`].
+    pub fn if_connected(mut self) -> Self {
+        self.dial = Dial::Never;
+        self
+    }
+
     /// Sets how long to wait. Without this the wait lasts as long as the connection; a node that spawns nothing for its peers
     /// has 10 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -82,10 +98,10 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { node, peer, mfa, timeout, result: _ } = &self;
+            let Self { node, peer, mfa, dial, timeout, result: _ } = &self;
             match timeout {
-                None => make(&node.inner, peer, mfa, Limit::Unset).await,
-                Some(timeout) => within(*timeout, make(&node.inner, peer, mfa, Limit::Set)).await,
+                None => make(&node.inner, peer, mfa, *dial, Limit::Unset).await,
+                Some(timeout) => within(*timeout, make(&node.inner, peer, mfa, *dial, Limit::Set)).await,
             }
         })
     }
@@ -104,6 +120,7 @@ async fn make<T: DeserializeOwned>(
     node: &Arc<Inner>,
     peer: &NodeName,
     mfa: &Mfa,
+    dial: Dial,
     limit: Limit,
 ) -> Result<T, CallError> {
     if *peer == node.kernel.identity.name {
@@ -111,6 +128,7 @@ async fn make<T: DeserializeOwned>(
     }
     let connection = match node.kernel.connections.get(peer.as_atom()) {
         Some(connection) => connection,
+        None if dial == Dial::Never => return Err(CallError::NodeDown),
         None => Box::pin(node.network.connect(peer)).await?,
     };
     make_on(node, &connection, mfa, limit).await
@@ -147,7 +165,9 @@ async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<
 
 /// The evaluation of a function of this node itself.
 fn evaluation(node: &Inner, mfa: &Mfa) -> Applied {
-    apply(&node.kernel, None, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
+    let process = &node.kernel.requester;
+    let origin = CallOrigin { node: None, caller: None, group_leader: None, process };
+    apply(&node.kernel, origin, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
 }
 
 /// Sends the request to make a call.
@@ -161,20 +181,16 @@ fn send(
     connection.outbox.send_parts(sender, request, start, mfa.arguments(), ErpcRequest::END)
 }
 
-impl Inner {
-    /// Calls a function on a peer that is connected.
-    pub(crate) async fn apply_at(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<Term, CallError> {
-        match self.kernel.connections.get(peer.as_atom()) {
-            Some(connection) => make_on(self, &connection, mfa, Limit::Set).await,
-            None => Err(CallError::NodeDown),
+impl Connection {
+    /// Notes that a function of the peer is called, which may leave processes there that have our group leader.
+    fn note_call(&self, mfa: &Mfa) {
+        if !self.lends_group_leader.load(Ordering::Relaxed) && mfa.may_spawn() {
+            self.lends_group_leader.store(true, Ordering::Relaxed);
         }
     }
+}
 
-    /// Calls a function on a peer, on this connection.
-    pub(crate) async fn apply_on(self: &Arc<Self>, connection: &Arc<Connection>, mfa: &Mfa) -> Result<Term, CallError> {
-        make_on(self, connection, mfa, Limit::Set).await
-    }
-
+impl Inner {
     async fn cast(self: &Arc<Self>, peer: &NodeName, mfa: &Mfa) -> Result<(), CallError> {
         if *peer == self.kernel.identity.name {
             tokio::spawn(evaluation(self, mfa));

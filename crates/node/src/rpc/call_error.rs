@@ -34,7 +34,7 @@ pub enum CallError {
     Timeout(Duration),
     /// The function ended in an exception.
     #[error("the function failed with {0}")]
-    Exception(#[from] Exception),
+    Exception(Exception),
     /// The process in which the function ran was ended by a signal with this reason.
     #[error("the process that made the call was ended: {0:?}")]
     Signal(Term),
@@ -69,6 +69,12 @@ impl From<NodeDownReason> for CallError {
             NodeDownReason::ConnectionClosed | NodeDownReason::Io(_) => Self::NodeDown,
             reason => Self::Disconnected(reason),
         }
+    }
+}
+
+impl From<Exception> for CallError {
+    fn from(exception: Exception) -> Self {
+        Self::Exception(exception)
     }
 }
 

@@ -37,6 +37,7 @@ pub struct GenCall<T> {
     node: Node,
     to: Destination,
     request: Result<RawTerm, peerl_term::serde::Error>,
+    caller: Option<Pid>,
     timeout: Option<Duration>,
     reply: PhantomData<fn() -> T>,
 }
@@ -47,11 +48,19 @@ impl Node {
     pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
         let mut encoded = Encoded::default();
         let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded.into());
-        GenCall { node: self.clone(), to: to.into(), request, timeout: None, reply: PhantomData }
+        GenCall { node: self.clone(), to: to.into(), request, caller: None, timeout: None, reply: PhantomData }
     }
 }
 
 impl<T> GenCall<T> {
+    /// Names this process of this node as the caller, such as [the one](crate::CallContext::pid) that evaluates a function: what
+    /// the called process does for its caller, it does for that one. The reply comes here all the same, if the called process
+    /// answers to aliases, as all do that use `gen_server:reply/2` of OTP 24 or later.
+    pub fn on_behalf_of(mut self, caller: &Pid) -> Self {
+        self.caller = Some(caller.clone());
+        self
+    }
+
     /// Sets how long to wait. Without this the wait lasts as long as the connection and the called process; a node that takes
     /// no monitors (nodes on `ei`, Jinterface) does not tell the end of the process, and has 5 seconds, as
     /// `gen_server:call/2` gives.
@@ -68,9 +77,10 @@ impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let request = self.request?;
+            let (node, caller) = (&self.node.inner, self.caller.as_ref());
             match self.timeout {
-                None => make(&self.node.inner, self.to, &request, Some(UNMONITORED)).await,
-                Some(timeout) => within(timeout, make(&self.node.inner, self.to, &request, None)).await,
+                None => make(node, self.to, caller, &request, Some(UNMONITORED)).await,
+                Some(timeout) => within(timeout, make(node, self.to, caller, &request, None)).await,
             }
         })
     }
@@ -83,12 +93,13 @@ const UNMONITORED: Duration = Duration::from_secs(5);
 async fn make<T: DeserializeOwned>(
     node: &Arc<Inner>,
     to: Destination,
+    caller: Option<&Pid>,
     request: &RawTerm,
     unmonitored: Option<Duration>,
 ) -> Result<T, CallError> {
     let address = to.address(&node.kernel.identity);
     let connection = match node.kernel.place(address) {
-        Place::Here(_) => return make_here(node, to, request).await,
+        Place::Here(_) => return make_here(node, to, caller, request).await,
         Place::Connected(connection) => connection,
         Place::Unconnected => match NodeName::new(address.node()) {
             Ok(peer) => Box::pin(node.network.connect(&peer)).await?,
@@ -111,7 +122,7 @@ async fn make<T: DeserializeOwned>(
         encode::tuple_header(3, out);
         encode::atom(&Atom::from_static("$gen_call"), out);
         encode::tuple_header(2, out);
-        encode::pid(&node.kernel.requester, out);
+        encode::pid(caller.unwrap_or(&node.kernel.requester), out);
         if alias {
             encode::list_header(1, out);
             encode::atom(&Atom::from_static("alias"), out);
@@ -143,16 +154,29 @@ async fn make<T: DeserializeOwned>(
 }
 
 /// Calls a process of this node.
-async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, to: Destination, request: &RawTerm) -> Result<T, CallError> {
+async fn make_here<T: DeserializeOwned>(
+    node: &Arc<Inner>,
+    to: Destination,
+    caller: Option<&Pid>,
+    request: &RawTerm,
+) -> Result<T, CallError> {
     let mut asking = Process::start(node, MailboxPolicy::default());
     let monitor = asking.monitor(to.clone()).await;
-    let from = Term::tuple([asking.pid().clone().into(), monitor.clone().into()]);
+    let (from, tag) = match caller {
+        None => (asking.pid(), monitor.clone()),
+        Some(caller) => (caller, asking.alias()),
+    };
+    let marked = match caller {
+        None => tag.clone().into(),
+        Some(_) => Term::list_with_tail([Term::atom("alias")], tag.clone().into()),
+    };
+    let from = Term::tuple([from.clone().into(), marked]);
     let call = Term::tuple([Term::atom("$gen_call"), from, request.decode()?]);
     // A process that is not there is told by the monitor.
     let _ = asking.send_term(to, &call).await;
     loop {
         match asking.receive().await {
-            Ok(Message::User(reply)) if reply_tag(&reply).as_ref() == Some(&monitor) => return value(&reply),
+            Ok(Message::User(reply)) if reply_tag(&reply).as_ref() == Some(&tag) => return value(&reply),
             Ok(Message::Down(down)) if down.reference == monitor => {
                 return Err(CallError::Signal(down.reason.decode()?));
             }
@@ -244,27 +268,33 @@ impl Process {
     /// # Errors
     /// If the reply cannot be a term.
     pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
-        let mut encoded = Encoded::default();
-        encode::tuple_header(2, &mut encoded);
-        encode::term(&to.tag, &mut encoded);
-        peerl_term::serde::to_sink(reply, &mut encoded)?;
-        self.inner().reply_from(self.pid(), to, encoded);
-        Ok(())
+        self.inner().reply(self.pid(), to, reply)
     }
 }
 
 impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
-    pub(crate) fn reply_from(&self, from: &Pid, to: &Caller, message: Encoded) {
+    pub(crate) fn reply(&self, from: &Pid, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
+        let mut message = Encoded::default();
+        encode::tuple_header(2, &mut message);
+        encode::term(&to.tag, &mut message);
+        peerl_term::serde::to_sink(reply, &mut message)?;
         let message = message.into();
-        let connection = match self.kernel.place(Address::Process(&to.pid)) {
-            Place::Here(Some(process)) => return drop(process.deliver(Message::User(message))),
+        let own_alias = alias_tag(&to.tag).filter(|alias| self.kernel.identity.is_own(alias.node()));
+        let address = own_alias.as_ref().map_or(Address::Process(&to.pid), Address::Alias);
+        let connection = match self.kernel.place(address) {
+            Place::Here(process) => {
+                if let Some(process) = process {
+                    let _ = process.deliver(Message::User(message));
+                }
+                return Ok(());
+            }
             Place::Connected(connection) => connection,
-            Place::Here(None) | Place::Unconnected => return,
+            Place::Unconnected => return Ok(()),
         };
         // The caller may have been named by another node.
         if connection.never_made(&to.pid) || !connection.can_take(&to.tag) {
-            return;
+            return Ok(());
         }
         let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias));
         // A caller whose connection has ended waits no more.
@@ -272,5 +302,6 @@ impl Inner {
             Some(control) => connection.outbox.send_term(from, &control, &message),
             None => connection.outbox.send_term(from, &connection.forms.send(from.clone(), to.pid.clone()), &message),
         };
+        Ok(())
     }
 }

@@ -17,7 +17,6 @@ use super::pipe::{Path, Pipe, PipeReader, PipeWriter};
 use crate::builder::NodeBuilder;
 use crate::network::epmd::Epmd;
 use crate::network::transport::{Incoming, Stream};
-use crate::node::Node;
 
 /// A network of simulated hosts. Clones are the same network.
 #[derive(Debug, Clone)]
@@ -107,10 +106,15 @@ impl Network {
         Host::new(self.clone(), name)
     }
 
-    /// Begins to set up a node on the host of its name, which may have one such node: no EPMD is used.
+    /// Begins to set up a [bare](NodeBuilder::new) node on the host of its name, which may have one such node: no EPMD is used.
     pub fn node(&self, name: &str) -> NodeBuilder {
         let host = name.split_once('@').map_or(name, |(_, host)| host);
-        Node::builder(name)
+        self.on_host(host, NodeBuilder::new(name))
+    }
+
+    /// Puts a node that is being set up on a host, as [`node`](Self::node) does.
+    pub fn on_host(&self, host: &str, builder: NodeBuilder) -> NodeBuilder {
+        builder
             .cookie(Self::COOKIE)
             .epmd(Epmd::None { port: Self::PORT })
             .listen(Self::PORT..=Self::PORT)

@@ -10,24 +10,21 @@ use super::{Outcome, atom, running};
 /// `erlang:function_exported/3`, for the functions exported here.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let error = |reason| Ok::<_, Exception>(Term::tuple([Term::atom("error"), Term::atom(reason)]));
-    node.export("code", "ensure_loaded", 1, move |(module,): (Term,)| async move {
+    node.export("code", "ensure_loaded", move |(module,): (Term,)| async move {
         let wrong = || Exception::error(Term::atom("function_clause")).of_argument(1, "not an atom");
         module.as_atom().ok_or_else(wrong)?;
         error("nofile")
     })?;
+    node.export("code", "is_loaded", |(module,): (Term,)| async move { atom(&module, 1).map(|_| Term::from(false)) })?;
     node.export(
         "code",
-        "is_loaded",
-        1,
-        |(module,): (Term,)| async move { atom(&module, 1).map(|_| Term::from(false)) },
+        "which",
+        |(module,): (Term,)| async move { atom(&module, 1).map(|_| Term::atom("non_existing")) },
     )?;
-    node.export("code", "which", 1, |(module,): (Term,)| async move {
-        atom(&module, 1).map(|_| Term::atom("non_existing"))
-    })?;
-    node.export("code", "load_binary", 3, move |_: (Term, Term, Term)| async move { error("badarg") })?;
-    node.export("application", "which_applications", 0, |_: Vec<Term>| async { Ok::<_, Exception>(Term::nil()) })?;
+    node.export("code", "load_binary", move |_: (Term, Term, Term)| async move { error("badarg") })?;
+    node.export("application", "which_applications", |()| async { Ok::<_, Exception>(Term::nil()) })?;
     let this = node.downgrade();
-    node.export("erlang", "function_exported", 3, move |(module, function, arity): (Term, Term, Term)| {
+    node.export("erlang", "function_exported", move |(module, function, arity): (Term, Term, Term)| {
         let exported = running(&this).and_then(|node| exported(&node, &module, &function, &arity));
         async move { exported }
     })

@@ -13,7 +13,7 @@ const LARGE: usize = 1 << 20;
 
 /// `crypto:hash(Type, Data)` for `md5`, `sha`, `sha224`, `sha256`, `sha384` and `sha512`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    node.export("crypto", "hash", 2, |(algorithm, data): (Term, Term)| async move {
+    node.export("crypto", "hash", |(algorithm, data): (Term, Term)| async move {
         let data = iodata::collect(data).ok_or_else(|| Exception::bad_argument(2, "not iodata"))?;
         if data.len() < LARGE {
             return hash(&algorithm, &data);

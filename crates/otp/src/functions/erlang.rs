@@ -13,29 +13,29 @@ use super::{Outcome, atom};
 /// the BEAM.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let name = Term::Atom(node.name().as_atom().clone());
-    node.export("erlang", "node", 0, move |_: Vec<Term>| {
+    node.export("erlang", "node", move |()| {
         let name = name.clone();
         async move { Ok::<_, Exception>(name) }
     })?;
     let this = node.downgrade();
-    node.export("erlang", "nodes", 0, move |_: Vec<Term>| {
+    node.export("erlang", "nodes", move |()| {
         let nodes = running(&this).map(|node| atoms(node.nodes(Nodes::Visible)));
         async move { nodes }
     })?;
     let this = node.downgrade();
-    node.export("erlang", "nodes", 1, move |(which,): (Term,)| {
+    node.export("erlang", "nodes", move |(which,): (Term,)| {
         let nodes = running(&this).and_then(|node| nodes(&node, &which));
         async move { nodes }
     })?;
     let this = node.downgrade();
-    node.export("erlang", "disconnect_node", 1, move |(peer,): (Term,)| {
+    node.export("erlang", "disconnect_node", move |(peer,): (Term,)| {
         let ended = running(&this).and_then(|node| disconnect(&node, &peer));
         async move { ended }
     })?;
-    node.export("erlang", "memory", 0, |_: Vec<Term>| async { Ok::<_, Exception>(Term::list(memory())) })?;
-    node.export("erlang", "memory", 1, |(which,): (Term,)| async move { memory_of(&which) })?;
+    node.export("erlang", "memory", |()| async { Ok::<_, Exception>(Term::list(memory())) })?;
+    node.export("erlang", "memory", |(which,): (Term,)| async move { memory_of(&which) })?;
     let this = node.downgrade();
-    node.export("erlang", "system_info", 1, move |(item,): (Term,)| {
+    node.export("erlang", "system_info", move |(item,): (Term,)| {
         let info = running(&this).and_then(|node| system_info(&node, &item));
         async move { info }
     })

@@ -15,17 +15,15 @@ const DIALS: usize = 64;
 /// `net_kernel:get_net_ticktime()`; and `init:get_argument(Flag)`, of which only the flag `hidden` can be set.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let (this, dials) = (node.downgrade(), Arc::new(Semaphore::new(DIALS)));
-    node.export("net_kernel", "connect_node", 1, move |(peer,): (Term,)| {
+    node.export("net_kernel", "connect_node", move |(peer,): (Term,)| {
         let (node, dials) = (running(&this), dials.clone());
         async move { connect(&node?, &dials, &peer).await }
     })?;
     // In seconds, like OTP.
     let ticktime = node.net_ticktime().as_secs();
-    node.export("net_kernel", "get_net_ticktime", 0, move |_: Vec<Term>| async move {
-        Ok::<_, Exception>(Term::from(ticktime))
-    })?;
+    node.export("net_kernel", "get_net_ticktime", move |()| async move { Ok::<_, Exception>(Term::from(ticktime)) })?;
     let hidden = node.visibility() == Visibility::Hidden;
-    node.export("init", "get_argument", 1, move |(flag,): (Term,)| async move {
+    node.export("init", "get_argument", move |(flag,): (Term,)| async move {
         let given = hidden && flag.is_atom("hidden");
         let found = || Term::tuple([Term::atom("ok"), Term::list([Term::nil()])]);
         Ok::<_, Exception>(if given { found() } else { Term::atom("error") })
@@ -46,13 +44,13 @@ async fn connect(node: &Node, dials: &Semaphore, peer: &Term) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use peerl_node::{Epmd, Mfa};
+    use peerl_node::{Epmd, Mfa, NodeBuilder};
 
     use super::*;
 
     #[tokio::test]
     async fn answers_as_otp() {
-        let node = Node::builder("a@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
+        let node = NodeBuilder::new("a@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
         super::register(&node).unwrap();
         let call = async |module: &str, function: &str, argument: Term| {
             node.call::<Term>(node.name(), Mfa::new(module, function, (argument,)).unwrap()).await

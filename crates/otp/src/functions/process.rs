@@ -11,12 +11,12 @@ use super::{Outcome, atom, running};
 /// as 0, and no dictionary. The initial call of a process that serves a call is the called function.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let this = node.downgrade();
-    node.export("erlang", "processes", 0, move |_: Vec<Term>| {
+    node.export("erlang", "processes", move |()| {
         let pids = running(&this).map(|node| Term::list(node.processes().into_iter().map(Term::from)));
         async move { pids }
     })?;
     let this = node.downgrade();
-    node.export("erlang", "registered", 0, move |_: Vec<Term>| {
+    node.export("erlang", "registered", move |()| {
         let names = running(&this).map(|node| Term::list(node.registered().into_iter().map(Term::Atom)));
         async move { names }
     })?;
@@ -30,7 +30,7 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
         Ok(info.map_or_else(|| Term::atom("undefined"), |info| all(&info)))
     })?;
     let this = node.downgrade();
-    node.export("erlang", "process_info", 2, move |(pid, items): (Term, Term)| {
+    node.export("erlang", "process_info", move |(pid, items): (Term, Term)| {
         let info = running(&this).and_then(|node| process_info(&node, &pid, &items));
         async move { info }
     })
@@ -43,7 +43,7 @@ fn export(
     function: impl Fn(&Node, &Term) -> Outcome + Send + Sync + 'static,
 ) -> Result<(), AtomError> {
     let this: WeakNode = node.downgrade();
-    node.export("erlang", name, 1, move |(argument,): (Term,)| {
+    node.export("erlang", name, move |(argument,): (Term,)| {
         let outcome = running(&this).and_then(|node| function(&node, &argument));
         async move { outcome }
     })

@@ -9,7 +9,7 @@ use super::Outcome;
 
 /// `timer:sleep(Milliseconds)`, also `infinity`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    node.export("timer", "sleep", 1, |(time,): (Term,)| sleep(time))
+    node.export("timer", "sleep", |(time,): (Term,)| sleep(time))
 }
 
 async fn sleep(time: Term) -> Outcome {

@@ -1,7 +1,7 @@
 //! The functions of the module `global` that peers may call.
 
-use peerl_node::{Exception, Node, NodeName, Nodes, Pid, Term, WeakNode};
-use peerl_term::AtomError;
+use peerl_node::{Exception, Functions, Node, NodeName, Nodes, Pid, Term, WeakNode};
+use peerl_term::{AtomError, Encoded, encode};
 use tokio::sync::mpsc;
 
 use super::driver::Asked;
@@ -19,7 +19,7 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
     let served = Served { node: node.downgrade(), requests: requests.clone() };
     let function = |name: &str, arity: u8, to_request: fn(&[Term]) -> Result<LocalRequest, Exception>| {
         let served = served.clone();
-        node.export("global", name, arity, move |arguments: Vec<Term>| {
+        export_terms(node, name, arity, move |arguments| {
             let served = served.clone();
             async move { served.ask(to_request(&arguments)?).await }
         })
@@ -41,25 +41,25 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
         _ => Err(Exception::badarg()),
     })?;
     let this = served.clone();
-    node.export("global", "whereis_name", 1, move |(name,): (Term,)| {
+    node.export("global", "whereis_name", move |(name,): (Term,)| {
         let served = this.clone();
         async move { served.whereis(name).await }
     })?;
     let this = served.clone();
-    node.export("global", "send", 2, move |(name, message): (Term, Term)| {
+    node.export("global", "send", move |(name, message): (Term, Term)| {
         let served = this.clone();
         async move { served.send(name, message).await }
     })?;
     for arity in 1..=3 {
         let this = served.clone();
-        node.export("global", "set_lock", arity, move |arguments: Vec<Term>| {
+        export_terms(node, "set_lock", arity, move |arguments| {
             let served = this.clone();
             async move { served.set_lock(&arguments).await }
         })?;
     }
     for arity in 1..=2 {
         let this = served.clone();
-        node.export("global", "del_lock", arity, move |arguments: Vec<Term>| {
+        export_terms(node, "del_lock", arity, move |arguments| {
             let served = this.clone();
             async move {
                 served.lock_nodes(&arguments)?;
@@ -69,6 +69,26 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+/// Exports a function of so many terms.
+fn export_terms<Fut: Future<Output = Outcome> + Send + 'static>(
+    node: &Node,
+    name: &str,
+    arity: u8,
+    function: impl Fn(Vec<Term>) -> Fut + Send + Sync + 'static,
+) -> Result<(), AtomError> {
+    node.export_raw("global", Functions::Exact(name, arity), move |call| {
+        let value = match call.arguments.decode() {
+            Ok(Term::List(arguments)) => Ok(function(arguments.into_vec())),
+            _ => Err(Exception::badarg()),
+        };
+        async move {
+            let mut encoded = Encoded::default();
+            encode::term(&value?.await?, &mut encoded);
+            Ok(encoded)
+        }
+    })
 }
 
 /// Whether a process can live: one of this node does, if it is known.

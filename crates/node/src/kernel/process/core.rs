@@ -5,6 +5,7 @@ use parking_lot::{Mutex, MutexGuard};
 use peerl_term::{Atom, Pid, Reference};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::link::order;
 use super::{Aliases, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
@@ -41,6 +42,8 @@ pub(crate) struct State {
     pub(crate) watchers: HashMap<MonitorId, Watcher>,
     /// The monitor of the spawn request. Not in `watchers`, so that a remote call allocates no table.
     pub(crate) spawner: Option<(Reference, Pid)>,
+    /// Tells the function that this process evaluates that nobody waits for its value any more, if it is to know.
+    pub(crate) cancellation: Option<CancellationToken>,
     /// The monitors that this process has. Their references are made by this node: a fast hash is safe.
     pub(crate) watched: FxHashMap<Reference, Watched>,
     pub(crate) names: Vec<Atom>,
@@ -87,9 +90,17 @@ impl State {
     /// Ends a monitor on this process.
     pub(crate) fn unwatch(&mut self, node: &Atom, reference: &Reference) {
         if self.spawner.as_ref().is_some_and(|(spawn, pid)| spawn == reference && pid.node == *node) {
-            self.spawner = None;
+            self.spawner_gone();
         } else {
             self.watchers.remove(&MonitorId { node: node.clone(), reference: reference.clone() });
+        }
+    }
+
+    /// The watcher that asked for this process has gone, or waits no more.
+    pub(crate) fn spawner_gone(&mut self) {
+        self.spawner = None;
+        if let Some(cancellation) = self.cancellation.take() {
+            cancellation.cancel();
         }
     }
 }
@@ -104,6 +115,7 @@ impl Core {
                 links: Links::default(),
                 watchers: HashMap::new(),
                 spawner: None,
+                cancellation: None,
                 watched: FxHashMap::default(),
                 names: Vec::new(),
                 aliases: Aliases::default(),

@@ -6,6 +6,7 @@ use peerl_term::{Atom, RawTerm, Term};
 
 use super::Arguments;
 use super::call_log::CallLog;
+use crate::kernel::call::CallOrigin;
 use crate::kernel::exception::Exception;
 use crate::kernel::exports::{Evaluation, Outcome};
 use crate::kernel::state::Kernel;
@@ -13,18 +14,19 @@ use crate::kernel::state::Kernel;
 /// Calls an exported function, as `erlang:apply/3`. What is not exported is `undef`, whatever it is; what is no list of
 /// arguments, `badarg`.
 ///
-/// A call of a peer is logged; `caller` is its node.
+/// A call of a peer is logged.
 pub(crate) fn apply(
     node: &Kernel,
-    caller: Option<&Atom>,
+    origin: CallOrigin<'_>,
     module: Atom,
     function: Atom,
     arguments: Result<Arguments, RawTerm>,
 ) -> Applied {
+    let caller = origin.node;
     let (log, found) = match arguments {
         Ok(arguments) => (
             caller.and_then(|caller| CallLog::begin(caller, &module, &function, arguments.arity)),
-            find(node, module, function, arguments),
+            find(node, origin, module, function, arguments),
         ),
         Err(other) => match other.decode() {
             Ok(other) => return refuse_apply(caller, module.into(), function.into(), other),
@@ -115,6 +117,14 @@ impl Applied {
         Self { state: State::Failed(Some(exception)), log: None }
     }
 
+    /// The evaluation, if there is something to evaluate.
+    pub(super) fn evaluation(&self) -> Option<&Evaluation> {
+        match &self.state {
+            State::Found { evaluation, .. } => Some(evaluation),
+            State::Failed(_) => None,
+        }
+    }
+
     /// The function that is evaluated, if there is one.
     pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
         match &self.state {
@@ -124,7 +134,13 @@ impl Applied {
     }
 }
 
-fn find(node: &Kernel, module: Atom, function: Atom, arguments: Arguments) -> Result<Applied, Exception> {
+fn find(
+    node: &Kernel,
+    origin: CallOrigin<'_>,
+    module: Atom,
+    function: Atom,
+    arguments: Arguments,
+) -> Result<Applied, Exception> {
     let (mut module, mut function, mut arguments) = (module, function, arguments);
     // `erlang:apply` may be applied to itself; each turn takes one off, so the loop ends with the message.
     while module == ERLANG && function == APPLY && matches!(arguments.arity, 2 | 3) {
@@ -133,7 +149,8 @@ fn find(node: &Kernel, module: Atom, function: Atom, arguments: Arguments) -> Re
     let arity = arguments.arity;
     match node.exports.find(&module, &function, arity) {
         Some(exported) => {
-            let evaluation = Evaluation::new(exported, arguments.list);
+            let call = || origin.call(module.clone(), function.clone(), arity);
+            let evaluation = Evaluation::new(exported, arguments.list, call);
             Ok(Applied { state: State::Found { evaluation, module, function, arity }, log: None })
         }
         None => Err(undef(&module, &function, &arguments)),

@@ -11,7 +11,9 @@ use peerl_term::{Atom, DecodeError, RawTerm, Tag, Term};
 use super::apply::refuse_apply;
 use super::outcome::{cast_reason, erpc_reason, exit_reason};
 use super::{Applied, Arguments, apply};
+use crate::kernel::call::CallOrigin;
 use crate::kernel::exception::Exception;
+use crate::kernel::exports::Evaluation;
 use crate::kernel::reason::{CallId, JobEnd};
 use crate::kernel::repeats::Repeats;
 use crate::kernel::state::Kernel;
@@ -27,21 +29,21 @@ pub(super) enum Job {
 }
 
 impl Job {
-    pub(super) fn new(node: &Kernel, caller: &Atom, module: Atom, function: Atom, arguments: RawTerm) -> Self {
+    pub(super) fn new(node: &Kernel, origin: CallOrigin<'_>, module: Atom, function: Atom, arguments: RawTerm) -> Self {
         // What cannot be read is another term, as a rule; of a malformed one its origin has been told by then.
         if module == ERPC && function == EXECUTE_CALL {
-            return match Self::call(node, caller, &arguments) {
+            return match Self::call(node, origin, &arguments) {
                 Ok(Some(job)) => job,
-                _ => Self::failed_call(node, caller, arguments),
+                _ => Self::failed_call(node, origin, arguments),
             };
         }
         if module == ERPC && function == EXECUTE_CAST {
-            return match Self::cast(node, caller, &arguments) {
+            return match Self::cast(node, origin, &arguments) {
                 Ok(Some(job)) => job,
-                _ => Self::failed_cast(node, caller, arguments),
+                _ => Self::failed_cast(node, origin, arguments),
             };
         }
-        Self::Function(apply(node, Some(caller), module, function, Arguments::new(arguments)))
+        Self::Function(apply(node, origin, module, function, Arguments::new(arguments)))
     }
 
     /// Whether the process makes a call for `erpc`, whose caller does not learn the pid.
@@ -51,12 +53,21 @@ impl Job {
 
     /// The function that it evaluates, if there is one.
     pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
+        self.applied().function()
+    }
+
+    /// The evaluation of the function, if there is one.
+    pub(super) fn evaluation(&self) -> Option<&Evaluation> {
+        self.applied().evaluation()
+    }
+
+    fn applied(&self) -> &Applied {
         let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
-        applied.function()
+        applied
     }
 
     /// `erpc:execute_call(Id, Module, Function, Arguments)`. Nothing, if that cannot be applied.
-    fn call(node: &Kernel, caller: &Atom, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
+    fn call(node: &Kernel, origin: CallOrigin<'_>, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
         list.read(|decoder| {
             if decoder.list_header()? != 4 {
                 return Ok(None);
@@ -67,20 +78,19 @@ impl Job {
             };
             let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?);
             decoder.nil()?;
-            Ok(arguments.map(|arguments| Self::Call(id, apply(node, Some(caller), module, function, Ok(arguments)))))
+            Ok(arguments.map(|arguments| Self::Call(id, apply(node, origin, module, function, Ok(arguments)))))
         })
     }
 
     /// `erpc:execute_cast(Module, Function, Arguments)`. Nothing, if that cannot be applied.
-    fn cast(node: &Kernel, caller: &Atom, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
+    fn cast(node: &Kernel, origin: CallOrigin<'_>, list: &RawTerm) -> Result<Option<Self>, DecodeError> {
         list.read(|decoder| {
             if decoder.list_header()? != 3 {
                 return Ok(None);
             }
             let (module, function, arguments) = (decoder.atom()?, decoder.atom()?, Arguments::read(decoder, list)?);
             decoder.nil()?;
-            Ok(arguments
-                .map(|arguments| Self::cast_of(node, apply(node, Some(caller), module, function, Ok(arguments)))))
+            Ok(arguments.map(|arguments| Self::cast_of(node, apply(node, origin, module, function, Ok(arguments)))))
         })
     }
 
@@ -89,26 +99,26 @@ impl Job {
     }
 
     /// What becomes of a call whose module, function or arguments cannot be those of one.
-    fn failed_call(node: &Kernel, caller: &Atom, list: RawTerm) -> Self {
+    fn failed_call(node: &Kernel, origin: CallOrigin<'_>, list: RawTerm) -> Self {
         match elements(&list) {
             Some([id, module, function, arguments]) => {
                 let id = match id {
                     Term::Reference(reference) => CallId::Reference(*reference),
                     other => CallId::Other(Box::new(other)),
                 };
-                Self::Call(id, refuse_apply(Some(caller), module, function, arguments))
+                Self::Call(id, refuse_apply(origin.node, module, function, arguments))
             }
             // Another arity, or no list at all.
-            None => Self::Function(apply(node, Some(caller), ERPC.clone(), EXECUTE_CALL.clone(), Arguments::new(list))),
+            None => Self::Function(apply(node, origin, ERPC.clone(), EXECUTE_CALL.clone(), Arguments::new(list))),
         }
     }
 
-    fn failed_cast(node: &Kernel, caller: &Atom, list: RawTerm) -> Self {
+    fn failed_cast(node: &Kernel, origin: CallOrigin<'_>, list: RawTerm) -> Self {
         match elements(&list) {
             Some([module, function, arguments]) => {
-                Self::cast_of(node, refuse_apply(Some(caller), module, function, arguments))
+                Self::cast_of(node, refuse_apply(origin.node, module, function, arguments))
             }
-            None => Self::Function(apply(node, Some(caller), ERPC.clone(), EXECUTE_CAST.clone(), Arguments::new(list))),
+            None => Self::Function(apply(node, origin, ERPC.clone(), EXECUTE_CAST.clone(), Arguments::new(list))),
         }
     }
 }

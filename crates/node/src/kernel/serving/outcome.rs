@@ -47,13 +47,3 @@ pub(super) fn exit_reason(outcome: Outcome) -> Reason {
         }
     }
 }
-
-/// What `rpc:call` makes of an exception: `{badrpc, {'EXIT', Reason}}`; a thrown value is a value.
-pub(crate) fn badrpc(exception: Exception) -> Term {
-    let exit = |reason| Term::tuple([Term::atom("badrpc"), Term::tuple([Term::atom("EXIT"), reason])]);
-    match exception.class {
-        Class::Throw => exception.reason,
-        Class::Exit => exit(exception.reason),
-        Class::Error => exit(Term::tuple([exception.reason, exception.stack])),
-    }
-}

@@ -8,9 +8,12 @@ use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
+use tokio::time::Instant;
 
 use super::job::Job;
+use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Added, Connection, QueueError};
+use crate::kernel::exports::Evaluation;
 use crate::kernel::process::{Core, MailboxPolicy};
 use crate::kernel::reason::{JobEnd, Reason};
 use crate::kernel::signal::Delivery;
@@ -23,11 +26,13 @@ const TOGETHER: usize = 32;
 pub(crate) struct Active(Arc<Kernel>);
 
 /// Why a call is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
     /// The node is about to leave, as a node that cannot be reached any more.
+    #[error("the node is about to leave")]
     Draining,
     /// Too many are under way.
+    #[error("too many calls are under way")]
     Busy,
 }
 
@@ -44,6 +49,10 @@ impl Active {
         }
         node.served.taken.fetch_add(1, Ordering::Relaxed);
         Ok(active)
+    }
+
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.0
     }
 }
 
@@ -121,8 +130,9 @@ pub(crate) fn refuse(
 /// Runs the functions of requests that came together, in one task: most have their value at once, and their answers
 /// are written together. One that has to wait goes on in a task of its own.
 ///
-/// A function that computes for long delays the functions that came with it. One that has done so before has a task of its own:
-/// its [`Evaluation`](crate::kernel::exports::Evaluation) begins there.
+/// Only functions that are known to be quick are evaluated here: the
+/// [`Evaluation`](crate::kernel::exports::Evaluation) of another one begins in a task of its own. Each is measured, so that one
+/// that is not quick any more delays those that came with it once.
 pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
     if spawns.is_empty() {
         return;
@@ -135,12 +145,14 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
             // Each has two messages for an answer: that it was spawned, and that it ended.
             connection.outbox.expect(2 * spawns.len());
         }
+        let mut turn = together.then(Instant::now);
         for (index, spawn) in spawns.into_iter().enumerate() {
             if index > 0 && index % TOGETHER == 0 {
                 // The first answers are written while the next ones are made.
                 tokio::task::yield_now().await;
+                turn = Some(Instant::now());
             }
-            start(&node, &connection, spawn);
+            start(&node, &connection, spawn, turn.as_mut());
         }
         connection.outbox.expect_no_more();
     });
@@ -148,19 +160,26 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
 
 /// Starts a process. The reply is queued before the function runs, so that it goes out before anything that the function
 /// sends; it is written together with what has been sent by the function's first wait.
-fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
+///
+/// `turn` is when the turn of this one began among those that came together, and then when it ended.
+fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn, turn: Option<&mut Instant>) {
     let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
-    let mut job = Job::new(node, &from.node, module, function, arguments);
     let pid = node.identity.next_pid();
+    let origin =
+        CallOrigin { node: Some(&from.node), caller: Some(&from), group_leader: Some(&group_leader), process: &pid };
+    let mut job = Job::new(node, origin, module, function, arguments);
     let process = |pid, reference: Reference, from: Pid, job: &Job| {
         let process = Core::new(pid, MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
             if options.link {
                 state.links.linked_by(from.clone());
             }
-            if options.monitor && !matches!(connection.monitors.add(reference.clone(), process.clone()), Added::Closed)
-            {
-                state.spawner = Some((reference, from));
+            state.cancellation = job.evaluation().and_then(Evaluation::cancellation);
+            if options.monitor {
+                match connection.monitors.add(reference.clone(), process.clone()) {
+                    Added::Closed => state.spawner_gone(),
+                    _ => state.spawner = Some((reference, from)),
+                }
             }
             state.group_leader = Some(group_leader);
             state.function = job.function();
@@ -175,7 +194,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         let process = process(pid, reference, from, &job);
         // What cannot be sent is settled by the end of the connection.
         let _ = connection.outbox.send_held(&process.pid, &reply);
-        match (&mut job).now_or_never() {
+        match first_poll(&mut job, turn) {
             Some(ended) => node.end(&process, &ended.into_reason()),
             None => drop(tokio::spawn(go_on(active, connection.clone(), process, job))),
         }
@@ -183,7 +202,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     }
     // Callers by `erpc` are not told the pid. Most calls have their value at once, and need no process.
     let _ = connection.outbox.send_held(&pid, &reply);
-    let sent = match (&mut job).now_or_never() {
+    let sent = match first_poll(&mut job, turn) {
         Some(_) if !options.monitor => Ok(Delivery::NotOffered),
         Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
             let connection = connection.clone();
@@ -207,6 +226,19 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     if sent != Ok(Delivery::Done) {
         connection.outbox.release();
     }
+}
+
+/// Polls a function for the first time: most have their value then.
+fn first_poll(job: &mut Job, turn: Option<&mut Instant>) -> Option<JobEnd> {
+    let polled = job.now_or_never();
+    if let Some(turn) = turn {
+        let end = Instant::now();
+        if let Some(evaluation) = job.evaluation() {
+            evaluation.note_pace(end - *turn);
+        }
+        *turn = end;
+    }
+    polled
 }
 
 fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: Pid) -> SpawnReply {

@@ -3,21 +3,17 @@
 //! OTP's logger forwards an event to the node of the group leader of the process that logs: to `logger_proxy` there, or to
 //! `logger`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Term};
+use peerl_node::{Atom, Mfa, Node, NodeName, Pid, Process, ServiceError, WeakNode};
+use peerl_term::Term;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-use super::service::{self, Service};
+use super::LogOutput;
+use super::log_event::LogEvent;
+use super::process::{self, SystemProcess};
 use super::unfinished::{Unfinished, Work};
-use crate::format::{self, Encoding};
-use crate::inner::Inner;
-use crate::kernel::event::LogEvent;
-use crate::mfa::Mfa;
-use crate::process::Process;
+use crate::chardata::{self, Encoding};
 
 /// How long a peer may take to format an event.
 const FORMATTING: Duration = Duration::from_secs(5);
@@ -28,14 +24,10 @@ const MOST_WAITING: usize = 4096;
 /// The longest text of an event, in characters, so that one with a large term does not fill the screen.
 const LONGEST: u32 = 65_536;
 
-pub(super) fn start(node: &Arc<Inner>, unfinished: Unfinished) {
+pub(super) fn start(node: &Node, output: LogOutput, unfinished: Unfinished) -> Result<Pid, ServiceError> {
     let (events, waiting) = mpsc::channel(MOST_WAITING);
-    tokio::spawn(write(Arc::downgrade(node), waiting));
-    service::start(
-        node,
-        &[Atom::from_static("logger"), Atom::from_static("logger_proxy")],
-        Logger { events, unfinished },
-    );
+    tokio::spawn(write(node.downgrade(), output, waiting));
+    process::start(node, &["logger", "logger_proxy"], Logger { events, unfinished })
 }
 
 struct Logger {
@@ -50,7 +42,7 @@ struct Event {
     metadata: Term,
 }
 
-impl Service for Logger {
+impl SystemProcess for Logger {
     fn handle(&mut self, _: &Process, message: Term) {
         let Some(event) = Event::from_term(&message) else { return };
         if self.events.try_send((event, self.unfinished.begin())).is_err() {
@@ -74,7 +66,7 @@ impl Event {
                 (level, Term::tuple([Term::atom("report"), report.clone()]), metadata)
             }
             [kind, Term::Atom(level), text, metadata] if kind.is_atom("log") => {
-                let kind = if format::chardata(text, Encoding::Unicode).is_some() { "string" } else { "report" };
+                let kind = if chardata::chardata(text, Encoding::Unicode).is_some() { "string" } else { "report" };
                 (level, Term::tuple([Term::atom(kind), text.clone()]), metadata)
             }
             _ => return None,
@@ -90,7 +82,7 @@ impl Event {
     }
 
     /// The text as the formatter of the node that has logged it makes it: the functions that format reports are there.
-    async fn text(&self, node: &Arc<Inner>, peer: &NodeName) -> Option<String> {
+    async fn text(&self, node: &Node, peer: &NodeName) -> Option<String> {
         let event =
             [("level", self.level.clone().into()), ("msg", self.message.clone()), ("meta", self.metadata.clone())];
         let options = [
@@ -101,19 +93,19 @@ impl Event {
         let map = |pairs: [(&'static str, Term); 3]| Term::map(pairs.map(|(key, value)| (Term::atom(key), value)));
         let (module, function) = (Atom::from_static("logger_formatter"), Atom::from_static("format"));
         let mfa = Mfa::with_terms(module, function, vec![map(event), map(options)]);
-        let text = timeout(FORMATTING, node.apply_at(peer, &mfa)).await.ok()?.ok()?;
-        format::chardata(&text, Encoding::Unicode)
+        let text = node.call::<Term>(peer, mfa).if_connected().timeout(FORMATTING).await.ok()?;
+        chardata::chardata(&text, Encoding::Unicode)
     }
 }
 
 /// Hands the events on, in their order.
-async fn write(node: std::sync::Weak<Inner>, mut events: mpsc::Receiver<(Event, Work)>) {
+async fn write(node: WeakNode, output: LogOutput, mut events: mpsc::Receiver<(Event, Work)>) {
     while let Some((event, _work)) = events.recv().await {
         let Some(node) = node.upgrade() else { return };
         let Some(peer) = event.node() else { continue };
         let text = event.text(&node, &peer).await;
         // What its own node cannot format is shown as it is.
         let text = text.unwrap_or_else(|| event.message.to_string());
-        node.log(&LogEvent::new(peer, event.level, text));
+        output(&LogEvent::new(peer, event.level, text));
     }
 }

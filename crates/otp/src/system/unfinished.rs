@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// Counts work that is under way.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unfinished(Arc<Count>);
+pub(super) struct Unfinished(Arc<Count>);
 
 #[derive(Debug, Default)]
 struct Count {
@@ -17,16 +17,16 @@ struct Count {
 
 /// A piece of work, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Work(Arc<Count>);
+pub(super) struct Work(Arc<Count>);
 
 impl Unfinished {
-    pub(crate) fn begin(&self) -> Work {
+    pub(super) fn begin(&self) -> Work {
         self.0.under_way.fetch_add(1, Ordering::SeqCst);
         Work(self.0.clone())
     }
 
     /// Waits until all work that has been begun is finished.
-    pub(crate) async fn finished(&self) {
+    pub(super) async fn finished(&self) {
         loop {
             let ended = self.0.ended.notified();
             if self.0.under_way.load(Ordering::SeqCst) == 0 {

@@ -4,17 +4,12 @@
 //! fails there, and log events are sent to nobody. So before this node ends its links, it has each peer give such processes
 //! the group leader of a process that nobody has called from elsewhere: `user`.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
-use peerl_term::{Atom, Term};
+use peerl_node::{Atom, Mfa, Node, NodeName};
+use peerl_term::Term;
 use tokio::time::timeout;
-
-use crate::inner::Inner;
-use crate::kernel::connection::Connection;
-use crate::mfa::Mfa;
 
 /// How long a peer may take. To look at 100,000 processes takes a scheduler of a BEAM about a tenth of a second.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -23,36 +18,24 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// times at most.
 const PASSES: usize = 5;
 
-impl Connection {
-    /// Notes that a function of the peer is called, which may leave processes there that have our group leader.
-    pub(crate) fn note_call(&self, mfa: &Mfa) {
-        if !self.lends_group_leader.load(Ordering::Relaxed) && mfa.may_spawn() {
-            self.lends_group_leader.store(true, Ordering::Relaxed);
-        }
-    }
+/// Has all peers at which functions were called give those processes another group leader.
+pub(super) async fn take_back(node: &Node) {
+    let peers = node.group_leader_lent_to();
+    join_all(peers.iter().map(|peer| timeout(LIMIT, take_back_at(node, peer)))).await;
 }
 
-impl Inner {
-    /// Has all peers at which functions were called give those processes another group leader.
-    pub(crate) async fn take_back_group_leader(self: &Arc<Self>) {
-        let connections = self.kernel.connections.all();
-        let lent = connections.iter().filter(|connection| connection.lends_group_leader.load(Ordering::Relaxed));
-        join_all(lent.map(|connection| timeout(LIMIT, self.take_back_at(connection)))).await;
-    }
-
-    async fn take_back_at(self: &Arc<Self>, connection: &Arc<Connection>) {
-        let (module, function) = (Atom::from_static("erl_eval"), Atom::from_static("exprs"));
-        let ours = Term::tuple([Term::atom("Ours"), self.kernel.group_leader().clone().into()]);
-        let mfa = Mfa::with_terms(module, function, vec![expressions(), Term::list([ours])]);
-        for _ in 0..PASSES {
-            // `{value, Count, Bindings}`. A peer without `erl_eval` is no BEAM.
-            match self.apply_on(connection, &mfa).await {
-                Ok(Term::Tuple(value)) if value.get(1).and_then(Term::as_integer).is_some_and(|count| count > 0) => {}
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::debug!(peer = %connection.peer, %error, "processes may keep the group leader of this node");
-                    return;
-                }
+async fn take_back_at(node: &Node, peer: &NodeName) {
+    let (module, function) = (Atom::from_static("erl_eval"), Atom::from_static("exprs"));
+    let ours = Term::tuple([Term::atom("Ours"), node.group_leader().clone().into()]);
+    let mfa = Mfa::with_terms(module, function, vec![expressions(), Term::list([ours])]);
+    for _ in 0..PASSES {
+        // `{value, Count, Bindings}`. A peer without `erl_eval` is no BEAM.
+        match node.call(peer, mfa.clone()).if_connected().timeout(LIMIT).await {
+            Ok(Term::Tuple(value)) if value.get(1).and_then(Term::as_integer).is_some_and(|count| count > 0) => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "processes may keep the group leader of this node");
+                return;
             }
         }
     }

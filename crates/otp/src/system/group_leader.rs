@@ -7,20 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Pid, Term};
-use tokio::time::timeout;
+use peerl_node::{Atom, CallError, Mfa, Node, NodeName, Pid, Process, ProcessSender, ServiceError, WeakNode};
+use peerl_term::Term;
 
-use super::service::{self, Service};
+use super::Output;
+use super::process::{self, SystemProcess};
 use super::unfinished::{Unfinished, Work};
-use crate::format::{self, Encoding};
-use crate::inner::Inner;
-use crate::mfa::Mfa;
-use crate::process::Process;
-use crate::rpc::CallError;
-
-/// What is done with text that peers print.
-pub(crate) type Output = Arc<dyn Fn(&str) + Send + Sync>;
+use crate::chardata::{self, Encoding};
 
 /// How long a peer may take to format what it wants printed.
 const FORMATTING: Duration = Duration::from_secs(60);
@@ -29,14 +22,27 @@ const FORMATTING: Duration = Duration::from_secs(60);
 /// beyond are refused.
 const MOST_WAITING: usize = 1024;
 
-pub(super) fn start(node: &Arc<Inner>, unfinished: Unfinished) -> Pid {
-    let leader = GroupLeader { queues: Arc::default(), unfinished };
-    service::start(node, &[], leader)
+pub(super) fn start(node: &Node, output: Output, unfinished: Unfinished) -> Result<Pid, ServiceError> {
+    let device = Device { node: node.downgrade(), output };
+    process::start(node, &[], GroupLeader { device, queues: Arc::default(), unfinished })
+}
+
+/// Makes text an event of this program's own log.
+pub(super) fn trace(text: &str) {
+    tracing::info!(target: "peerl::output", "{}", text.trim_end());
+}
+
+/// What prints.
+#[derive(Clone)]
+struct Device {
+    node: WeakNode,
+    output: Output,
 }
 
 /// A process that prints has its requests dealt with in their order. Those of others do not wait for it: it may print
 /// what has to be formatted by functions that print, in turn.
 struct GroupLeader {
+    device: Device,
     queues: Arc<Mutex<Queues>>,
     unfinished: Unfinished,
 }
@@ -56,23 +62,23 @@ struct IoRequest {
     _work: Work,
 }
 
-impl Service for GroupLeader {
+impl SystemProcess for GroupLeader {
     fn handle(&mut self, process: &Process, message: Term) {
         let Term::Tuple(parts) = message else { return };
         let [kind, Term::Pid(from), reply_as, request] = &parts[..] else { return };
         if !kind.is_atom("io_request") {
             return;
         }
-        let (node, from) = (process.inner(), (**from).clone());
+        let (leader, from) = (process.sender(), (**from).clone());
         let mut queues = self.queues.lock();
         if !queues.of.contains_key(&from)
-            && let Step::Done(reply) = Step::of(node, request)
+            && let Step::Done(reply) = Step::of(&self.device, request)
         {
             drop(queues);
-            answer(node, process.pid(), &from, reply_as.clone(), reply);
+            answer(&leader, &from, reply_as.clone(), reply);
         } else if queues.waiting >= MOST_WAITING {
             drop(queues);
-            answer(node, process.pid(), &from, reply_as.clone(), error(Term::atom("system_limit")));
+            answer(&leader, &from, reply_as.clone(), error(Term::atom("system_limit")));
         } else {
             queues.waiting += 1;
             let io = IoRequest {
@@ -85,7 +91,7 @@ impl Service for GroupLeader {
                 Some(queue) => queue.push_back(io),
                 None => {
                     queues.of.insert(from.clone(), [io].into());
-                    tokio::spawn(work(node.clone(), process.pid().clone(), from, self.queues.clone()));
+                    tokio::spawn(work(self.device.clone(), leader, from, self.queues.clone()));
                 }
             }
         }
@@ -93,7 +99,7 @@ impl Service for GroupLeader {
 }
 
 /// Deals with the requests of a process until there are none.
-async fn work(node: Arc<Inner>, leader: Pid, from: Pid, queues: Arc<Mutex<Queues>>) {
+async fn work(device: Device, leader: ProcessSender, from: Pid, queues: Arc<Mutex<Queues>>) {
     loop {
         let io = {
             let mut queues = queues.lock();
@@ -107,24 +113,25 @@ async fn work(node: Arc<Inner>, leader: Pid, from: Pid, queues: Arc<Mutex<Queues
         let mut requests = VecDeque::from([io.request]);
         let mut reply = Term::atom("ok");
         while let Some(request) = requests.pop_front() {
-            reply = match Step::of(&node, &request) {
+            reply = match Step::of(&device, &request) {
                 Step::Done(reply) => reply,
                 Step::Each(several) => {
                     several.into_iter().rev().for_each(|request| requests.push_front(request));
                     continue;
                 }
-                Step::Format(text) => text.print(&node, &io.from).await,
+                Step::Format(text) => text.print(&device, &io.from).await,
             };
             if !reply.is_atom("ok") {
                 break;
             }
         }
-        answer(&node, &leader, &io.from, io.reply_as, reply);
+        answer(&leader, &io.from, io.reply_as, reply);
     }
 }
 
-fn answer(node: &Arc<Inner>, leader: &Pid, to: &Pid, reply_as: Term, reply: Term) {
-    node.answer_at_once(leader, to, &Term::tuple([Term::atom("io_reply"), reply_as, reply]));
+/// A process that has gone gets no answer, nor does one that asks so much that its mailbox is full.
+fn answer(leader: &ProcessSender, to: &Pid, reply_as: Term, reply: Term) {
+    let _ = leader.send_connected(to, &Term::tuple([Term::atom("io_reply"), reply_as, reply]));
 }
 
 fn error(reason: Term) -> Term {
@@ -150,7 +157,7 @@ struct Formatted {
 }
 
 impl Step {
-    fn of(node: &Inner, request: &Term) -> Self {
+    fn of(device: &Device, request: &Term) -> Self {
         let Some(parts) = request.as_tuple() else {
             return Self::Done(match request {
                 Term::Atom(kind) if kind == "getopts" => Term::list([
@@ -164,10 +171,10 @@ impl Step {
         let Some(Term::Atom(kind)) = parts.first() else { return Self::Done(error(Term::atom("request"))) };
         match (kind.as_str(), &parts[1..]) {
             ("put_chars", [Term::Atom(encoding), rest @ ..]) if Encoding::named(encoding).is_some() => {
-                Self::put_chars(node, encoding, rest)
+                Self::put_chars(device, encoding, rest)
             }
             // As before R13.
-            ("put_chars", rest) => Self::put_chars(node, &Atom::from_static("latin1"), rest),
+            ("put_chars", rest) => Self::put_chars(device, &Atom::from_static("latin1"), rest),
             ("requests", [Term::List(requests)]) => Self::Each(requests.to_vec()),
             // Nobody is there to type anything.
             ("get_line" | "get_chars" | "get_until" | "get_password" | "get_geometry", _) => {
@@ -179,12 +186,12 @@ impl Step {
         }
     }
 
-    fn put_chars(node: &Inner, name: &Atom, rest: &[Term]) -> Self {
+    fn put_chars(device: &Device, name: &Atom, rest: &[Term]) -> Self {
         let Some(encoding) = Encoding::named(name) else { return Self::Done(error(Term::atom("request"))) };
         match rest {
-            [characters] => match format::chardata(characters, encoding) {
+            [characters] => match chardata::chardata(characters, encoding) {
                 Some(text) => {
-                    node.print(&text);
+                    (device.output)(&text);
                     Self::Done(Term::atom("ok"))
                 }
                 None => {
@@ -193,9 +200,9 @@ impl Step {
                 }
             },
             [Term::Atom(module), Term::Atom(function), Term::List(arguments)] => {
-                match format::characters(module, function, arguments) {
+                match chardata::characters(module, function, arguments) {
                     Some(text) => {
-                        node.print(&text);
+                        (device.output)(&text);
                         Self::Done(Term::atom("ok"))
                     }
                     None => Self::Format(Formatted {
@@ -213,22 +220,23 @@ impl Step {
 
 impl Formatted {
     /// Has the sender's node format the text, as its own releases do, and prints it. Fails as OTP's `group` does.
-    async fn print(self, node: &Arc<Inner>, from: &Pid) -> Term {
+    async fn print(self, device: &Device, from: &Pid) -> Term {
         let failed = error(self.function.clone().into());
         let Ok(peer) = NodeName::new(&from.node) else { return failed };
         let mfa = Mfa::with_terms(self.module, self.function, self.arguments);
-        let call = node.apply_at(&peer, &mfa);
-        match timeout(FORMATTING, call).await {
-            Ok(Ok(characters)) => match format::chardata(&characters, self.encoding) {
+        // This node ends.
+        let Some(node) = device.node.upgrade() else { return error(Term::atom("terminated")) };
+        match node.call::<Term>(&peer, mfa).if_connected().timeout(FORMATTING).await {
+            Ok(characters) => match chardata::chardata(&characters, self.encoding) {
                 Some(text) => {
-                    node.print(&text);
+                    (device.output)(&text);
                     Term::atom("ok")
                 }
                 None => failed,
             },
-            Ok(Err(CallError::Exception(_))) => failed,
+            Err(CallError::Exception(_)) => failed,
             // The sender has gone.
-            Ok(Err(_)) | Err(_) => error(Term::atom("terminated")),
+            Err(_) => error(Term::atom("terminated")),
         }
     }
 }

@@ -1,0 +1,45 @@
+use peerl_term::{Atom, Pid};
+use tokio_util::sync::CancellationToken;
+
+/// Who has a function called, and where it is evaluated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallOrigin<'a> {
+    /// The node that asks; none, if it is this one. Calls of others are logged.
+    pub(crate) node: Option<&'a Atom>,
+    /// The process that asks, if that is known.
+    pub(crate) caller: Option<&'a Pid>,
+    /// Where the caller wants printed what the function prints.
+    pub(crate) group_leader: Option<&'a Pid>,
+    /// The process that evaluates the function.
+    pub(crate) process: &'a Pid,
+}
+
+/// What a handler knows of the call that it serves.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) module: Atom,
+    pub(crate) function: Atom,
+    pub(crate) arity: usize,
+    pub(crate) caller: Option<Pid>,
+    pub(crate) node: Option<Atom>,
+    pub(crate) group_leader: Option<Pid>,
+    pub(crate) process: Pid,
+    /// Nobody waits for the value any more.
+    pub(crate) cancelled: CancellationToken,
+}
+
+impl CallOrigin<'_> {
+    /// A call of this function.
+    pub(crate) fn call(&self, module: Atom, function: Atom, arity: usize) -> Call {
+        Call {
+            module,
+            function,
+            arity,
+            caller: self.caller.cloned(),
+            node: self.node.cloned(),
+            group_leader: self.group_leader.cloned(),
+            process: self.process.clone(),
+            cancelled: CancellationToken::new(),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Calls of peers that come as messages to a process of this node.
+
+use std::fmt;
+
+use peerl_term::{Atom, Pid, RawTerm, Term};
+
+use crate::Exception;
+use crate::kernel::call::CallOrigin;
+use crate::kernel::serving::{Active, Arguments, apply, refuse_apply};
+use crate::node::Node;
+
+pub use crate::kernel::serving::Refused;
+
+/// A call of a peer that counts among [those under way](Node::calls_served), until this is dropped: so it is kept until the
+/// answer is sent.
+pub struct ServedCall {
+    active: Active,
+}
+
+/// What a peer wants called, and who that is.
+#[derive(Debug, Clone)]
+pub struct PeerCall {
+    /// The module; it should be an atom.
+    pub module: Term,
+    /// The function; it should be an atom.
+    pub function: Term,
+    /// The arguments; they should be a list.
+    pub arguments: Term,
+    /// The node that calls, if that is told: its calls are logged.
+    pub node: Option<Atom>,
+    /// The process that calls, if that is told.
+    pub caller: Option<Pid>,
+    /// The process to which the caller wants sent what the function prints, if that is told.
+    pub group_leader: Option<Pid>,
+    /// The process that evaluates the function.
+    pub process: Pid,
+}
+
+impl fmt::Debug for ServedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServedCall")
+    }
+}
+
+impl Node {
+    /// Takes a call of a peer that has come as a message, unless the node is about to leave or too many are under way.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn begin_call(&self) -> Result<ServedCall, Refused> {
+        Active::begin(&self.inner.kernel).map(|active| ServedCall { active })
+    }
+}
+
+impl ServedCall {
+    /// Evaluates an exported function, as `erlang:apply/3` does, and gives its encoded value.
+    ///
+    /// # Errors
+    /// That of the function; `undef`, if there is none; `badarg`, if it cannot be a call.
+    pub async fn apply(&self, call: PeerCall) -> Result<RawTerm, Exception> {
+        let PeerCall { module, function, arguments, node, caller, group_leader, process } = call;
+        let applied = match (module, function) {
+            (Term::Atom(module), Term::Atom(function)) => {
+                let origin = CallOrigin {
+                    node: node.as_ref(),
+                    caller: caller.as_ref(),
+                    group_leader: group_leader.as_ref(),
+                    process: &process,
+                };
+                let arguments = Arguments::new(RawTerm::encoded_from(&arguments));
+                apply(self.active.kernel(), origin, module, function, arguments)
+            }
+            (module, function) => refuse_apply(node.as_ref(), module, function, arguments),
+        };
+        applied.await.map(RawTerm::from)
+    }
+}
