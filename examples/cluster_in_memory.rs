@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use peerl::{Exception, Mfa, NodeName};
+use peerl::{Mfa, NodeName};
 use tokio::time::{Instant, sleep};
 
 /// A minute of the cluster takes milliseconds, because time is paused.
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for node in &cluster[1..] {
         node.export("rust", "square", |(n,): (u64,)| async move {
             sleep(Duration::from_millis(10)).await;
-            Ok::<_, Exception>(n * n)
+            Ok(n * n)
         })?;
     }
     let workers: Vec<NodeName> = cluster[1..].iter().map(|node| node.name().clone()).collect();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use peerl::epmd::{Client, Config, Server};
-use peerl::{Epmd, Exception, Mfa, NodeName};
+use peerl::{Epmd, Mfa, NodeName};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let node = start(name).await?;
         node.export("rust", "collatz", |(n,): (u64,)| async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            Ok::<_, Exception>(steps(n))
+            Ok(steps(n))
         })?;
         workers.push(node);
     }

@@ -9,8 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use peerl::Exception;
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -23,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         for word in text.split_whitespace() {
             *counts.entry(word.to_owned()).or_insert(0u64) += 1;
         }
-        Ok::<_, Exception>(counts)
+        Ok(counts)
     })?;
     println!("ready {} {}", node.name(), node.port());
 

@@ -5,23 +5,23 @@
 //! ```text
 //!   peerl                 this facade
 //!   ├─ peerl_discovery    who the peers are; keeping the mesh joined      → [`discovery`]
-//!   ├─ peerl_otp          behaviours of OTP: servers                       → [`otp`]
+//!   ├─ peerl_otp          what OTP gives every node; servers               → [`otp`]
 //!   ├─ peerl_node         the running node: connections, processes, calls → this module
 //!   ├─ peerl_epmd         EPMD, client and server                         → [`epmd`]
 //!   ├─ peerl_proto        the distribution protocol, without I/O          → [`proto`]
 //!   └─ peerl_term         terms and their external format                 → [`term`]
 //! ```
 //!
-//! A program starts a [`Node`], [calls](Node::call) functions of its peers, [exports](Node::export) functions for
-//! them to call, and distributes work among them with [`pmap`](Node::pmap). A [`Process`] has a pid and a mailbox.
-//! [`testing`] has clusters in memory for the program's tests.
+//! A program starts a [`Node`] with [`node`], [calls](Node::call) functions of its peers, [exports](Node::export)
+//! functions for them to call, and distributes work among them with [`pmap`](Node::pmap). A [`Process`] has a pid and a
+//! mailbox. [`testing`] has clusters in memory for the program's tests.
 //!
 //! ```no_run
-//! use peerl::{Exception, Mfa, Node};
+//! use peerl::Mfa;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let node = peerl::node("rust@127.0.0.1").cookie("secret").start().await?;
-//! node.export("rust", "double", |(n,): (i64,)| async move { Ok::<_, Exception>(2 * n) })?;
+//! node.export("rust", "double", |(n,): (i64,)| async move { Ok(2 * n) })?;
 //! let sum: i64 = node.call(&"beam@127.0.0.1".parse()?, Mfa::new("lists", "sum", (vec![1, 2, 3],))?).await?;
 //! # Ok(())
 //! # }

@@ -4,12 +4,12 @@
 //! network between them can be slow, partitioned or broken.
 //!
 //! ```
-//! use peerl::{Exception, Mfa, Nodes};
+//! use peerl::{Mfa, Nodes};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cluster = peerl::testing::cluster(3).await;
-//! cluster[1].export("rust", "double", |(n,): (i64,)| async move { Ok::<_, Exception>(2 * n) })?;
+//! cluster[1].export("rust", "double", |(n,): (i64,)| async move { Ok(2 * n) })?;
 //! let doubled: i64 = cluster[0].call(cluster[1].name(), Mfa::new("rust", "double", (21,))?).await?;
 //! assert_eq!(doubled, 42);
 //!

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use peerl_epmd::{Client, Registration};
 use peerl_node::{
-    Atom, CallError, ConnectError, Epmd as Mapper, Exception, Limits, Mfa, Node, NodeDownReason, NodeEvent, Nodes,
-    Process, Term,
+    Atom, CallError, ConnectError, Epmd as Mapper, Exception, Limits, Mfa, NodeDownReason, NodeEvent, Nodes, Process,
+    Term,
 };
 use peerl_test_support::{COOKIE, Epmd, Otp, ProcessGuard, matrix, unique_name};
 use tokio::sync::Semaphore;

@@ -10,12 +10,15 @@
 //! `nodes()`, and call it with `rpc` and `erpc`. It calls them with [`Node::call`], and serves them the functions
 //! that are [exported](Node::export), and no others.
 //!
+//! A node of this crate is bare: it has the processes and functions that the program gives it. `peerl::node` adds what peers
+//! expect of every node, such as `net_kernel`, which answers pings.
+//!
 //! ```no_run
-//! use peerl_node::{Exception, Mfa, Node};
+//! use peerl_node::{Mfa, NodeBuilder};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let node = NodeBuilder::new("rust@127.0.0.1").cookie("secret").start().await?;
-//! node.export("greeter", "greet", |(name,): (String,)| async move { Ok::<_, Exception>(format!("hello {name}")) })?;
+//! node.export("greeter", "greet", |(name,): (String,)| async move { Ok(format!("hello {name}")) })?;
 //! let peer = "beam@127.0.0.1".parse()?;
 //! let reversed: Vec<u8> = node.call(&peer, Mfa::new("lists", "reverse", (vec![1, 2, 3],))?).await?;
 //! # Ok(())

@@ -138,7 +138,7 @@ mod tests {
     use std::time::Duration;
 
     use peerl_discovery::Spec;
-    use peerl_node::{Epmd, NodeBuilder};
+    use peerl_node::{Epmd, Node, NodeBuilder};
 
     use super::*;
 
