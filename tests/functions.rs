@@ -2,8 +2,10 @@
 
 mod stage;
 
-use peerl_test_support::{COOKIE, matrix, peerl_command};
-use stage::{Stage, expect};
+use std::time::Duration;
+
+use peerl_test_support::{COOKIE, ProcessGuard, matrix, peerl_command, unique_name};
+use stage::{Stage, eval, expect};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_s_node_answers_as_a_worker_does() {
@@ -25,5 +27,41 @@ async fn a_program_s_node_answers_as_a_worker_does() {
         let output = command.await.unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && printed.contains(beam.name()), "{output:?}");
+    }
+}
+
+/// What a worker has, and a program's node has not: pages. All else that peers can ask is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_s_node_has_what_a_worker_has() {
+    let stage = Stage::new();
+    let (node, beam) = (stage.node().await, stage.beam(matrix()[0]).await);
+    let worker = format!("{}@127.0.0.1", unique_name("worker"));
+    let mut command = peerl_command();
+    command.args(["worker", "--name", &worker, "--cookie", COOKIE]).env("ERL_EPMD_PORT", stage.epmd.port().to_string());
+    let process = tokio::task::spawn_blocking(move || {
+        let process = ProcessGuard::spawn(&mut command);
+        process.wait_for_line("ready", Duration::from_secs(60));
+        process
+    });
+    let _worker = process.await.unwrap();
+    let (ours, theirs) = (format!("'{}'", node.name()), format!("'{worker}'"));
+    let both = |expression: &str| expression.replace("WORKER", &theirs);
+    let functions = "Of = fun(N) -> erpc:call(N, peerl, functions, []) end, true = length(Of(NODE)) > 30,
+                     {Of(NODE) -- Of(WORKER), lists:usort([M || {M, _, _} <- Of(WORKER) -- Of(NODE)])}";
+    expect(&beam, &node, &both(functions), "{[],['Elixir.ClusterScrape.PageController',peerl_page]}").await;
+    let registered = "Of = fun(N) -> lists:sort(erpc:call(N, erlang, registered, [])) end, Of(NODE) =:= Of(WORKER)";
+    expect(&beam, &node, &both(registered), "true").await;
+    // What a remote shell, `observer` and `rpc` do first ends in the same way.
+    for expression in [
+        "rpc:call(OF, code, ensure_loaded, [shell])",
+        "rpc:call(OF, application, which_applications, [])",
+        "rpc:block_call(OF, erlang, function_exported, [erlang, nodes, 0])",
+        "rpc:call(OF, init, get_argument, [hidden])",
+        "catch erpc:call(OF, shell, start, [])",
+        "gen_server:call({net_kernel, OF}, {is_auth, node()})",
+    ] {
+        let of = |node: &str| expression.replace("OF", node);
+        let (own, workers) = (eval(&beam, &node, &of(&ours)).await, eval(&beam, &node, &of(&theirs)).await);
+        assert_eq!(own, workers, "{expression}");
     }
 }

@@ -1,5 +1,4 @@
 use std::io;
-use std::sync::Arc;
 
 use peerl_proto::node_name::NodeName;
 
