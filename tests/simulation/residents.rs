@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use peerl::term::serde::from_term;
 use peerl::{Atom, Exception, GenRequest, Message, Node, Process, Term};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::random::Random;
@@ -58,7 +59,7 @@ pub(crate) async fn keep_target(node: Node, host: usize, record: Arc<Record>, mu
                     Err(ended) => break Some(ended),
                 },
                 () = sleep_until(end) => break None,
-                _ = ends.changed() => break None,
+                () = over(&mut ends) => break None,
             }
         };
         record.set_target(host, None);
@@ -90,7 +91,7 @@ pub(crate) async fn collect(node: Node, host: usize, record: Arc<Record>) {
         let message = tokio::select! {
             biased;
             message = process.receive() => message,
-            _ = ends.changed() => return,
+            () = over(&mut ends) => return,
         };
         let payload = match message {
             Ok(Message::User(payload)) => payload,
@@ -122,7 +123,7 @@ pub(crate) async fn watch_members(node: Node, record: Arc<Record>) {
         let message = tokio::select! {
             biased;
             message = process.receive() => message,
-            _ = ends.changed() => return,
+            () = over(&mut ends) => return,
         };
         match message {
             Ok(Message::NodeUp(event)) => {
@@ -139,4 +140,9 @@ pub(crate) async fn watch_members(node: Node, record: Arc<Record>) {
             Err(_) => return,
         }
     }
+}
+
+/// Waits until the long-lived processes are to end.
+async fn over(ends: &mut watch::Receiver<bool>) {
+    let _ = ends.wait_for(|ends| *ends).await;
 }
