@@ -18,6 +18,7 @@ use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
 use crate::kernel::random::Random;
 use crate::kernel::state::Kernel;
+use crate::network::accept;
 use crate::network::cookie_file::{self, IfMissing};
 use crate::network::epmd::{Epmd, PortMapper};
 use crate::network::guest::GuestNames;
@@ -244,6 +245,12 @@ impl NodeBuilder {
             started: Instant::now(),
             services: OnceLock::new(),
         };
-        Node::run(inner, listener, self.services)
+        let node = Node::new(inner);
+        let started: Result<Vec<_>, _> = self.services.into_iter().map(|service| service.start(&node)).collect();
+        let _ = node.inner.services.set(started.map_err(StartError::Service)?);
+        if let Some(listener) = listener {
+            tokio::spawn(accept::listen(node.inner.network.clone(), listener));
+        }
+        Ok(node)
     }
 }

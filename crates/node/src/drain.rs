@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::inner::Inner;
 use crate::kernel::connection::Connection;
 use crate::node::Node;
-use crate::service::RunningService;
+use crate::running_service::RunningService;
 
 /// How long a peer may take to show that it has read its answers, and to close a link that this node has closed.
 const READING: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ impl Node {
     pub async fn drain(&self) {
         self.inner.leave();
         tokio::join!(self.inner.network.epmd.unregister(), async {
-            join_all(self.inner.running().map(|service| service.drain(self))).await;
+            join_all(self.inner.running().map(|service| service.drain())).await;
             self.inner.kernel.served.all_answered().await;
             join_all(self.inner.kernel.connections.all().iter().map(|connection| self.read_by_peer(connection))).await;
         });
@@ -46,7 +46,7 @@ impl Node {
         self.inner.leave();
         self.inner.network.epmd.unregister().await;
         for service in self.inner.running().rev() {
-            service.shutdown(self).await;
+            service.shutdown().await;
         }
         let connections = self.inner.kernel.connections.all();
         for connection in &connections {

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::kernel::event::Visibility;
 use crate::kernel::state::Kernel;
 use crate::network::state::Network;
-use crate::service::RunningService;
+use crate::running_service::RunningService;
 
 /// What the handles of a node share.
 pub(crate) struct Inner {

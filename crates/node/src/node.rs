@@ -12,11 +12,8 @@ use crate::inner::Inner;
 use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 use crate::kernel::process::ProcessInfo;
 use crate::network::connect_error::ConnectError;
+use crate::network::dial;
 use crate::network::epmd::Registered;
-use crate::network::transport::Listener;
-use crate::network::{accept, dial};
-use crate::service::Service;
-use crate::start_error::StartError;
 
 /// A running node of an Erlang cluster.
 ///
@@ -75,20 +72,9 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    /// Starts what runs for as long as the node does.
-    pub(crate) fn run(
-        inner: Inner,
-        listener: Option<Box<dyn Listener>>,
-        services: Vec<Box<dyn Service>>,
-    ) -> Result<Self, StartError> {
+    pub(crate) fn new(inner: Inner) -> Self {
         let inner = Arc::new(inner);
-        let node = Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner };
-        let started: Result<Vec<_>, _> = services.into_iter().map(|service| service.start(&node)).collect();
-        let _ = node.inner.services.set(started.map_err(StartError::Service)?);
-        if let Some(listener) = listener {
-            tokio::spawn(accept::listen(node.inner.network.clone(), listener));
-        }
-        Ok(node)
+        Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner }
     }
 
     /// A handle that does not keep the node running.

@@ -6,7 +6,8 @@ use peerl_proto::cookie::CookieError;
 use peerl_proto::node_name::NodeNameError;
 
 use crate::network::cookie_file::CookieFileError;
-use crate::service::ServiceError;
+use crate::network::epmd::RegisterError;
+use crate::running_service::ServiceError;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,4 +44,13 @@ pub enum StartError {
     /// A service of the node did not start.
     #[error("a service did not start: {0}")]
     Service(#[source] ServiceError),
+}
+
+impl From<RegisterError> for StartError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Name(error) => Self::AliveName(error),
+            RegisterError::Epmd(error) => Self::Epmd(error),
+        }
+    }
 }

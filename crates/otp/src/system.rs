@@ -16,7 +16,7 @@ pub use check::{SystemError, check_system};
 pub use log_event::LogEvent;
 
 use futures::future::BoxFuture;
-use peerl_node::{Node, NodeBuilder, RunningService, Service, ServiceError};
+use peerl_node::{Node, NodeBuilder, RunningService, Service, ServiceError, WeakNode};
 
 use crate::functions::Functions;
 use unfinished::Unfinished;
@@ -80,19 +80,21 @@ impl Service for System {
         let log_output = self.log_output.unwrap_or_else(|| Arc::new(LogEvent::trace));
         logger::start(node, log_output, unfinished.clone())?;
         node.set_group_leader(&leader);
-        Ok(Box::new(Running { unfinished }))
+        Ok(Box::new(Running { node: node.downgrade(), unfinished }))
     }
 }
 
 struct Running {
+    node: WeakNode,
     unfinished: Unfinished,
 }
 
 impl RunningService for Running {
-    fn shutdown<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, ()> {
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            lent_group_leader::take_back(node).await;
-            check::print_all(node, &self.unfinished).await;
+            let Some(node) = self.node.upgrade() else { return };
+            lent_group_leader::take_back(&node).await;
+            check::print_all(&node, &self.unfinished).await;
         })
     }
 }

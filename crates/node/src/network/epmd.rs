@@ -11,7 +11,6 @@ use peerl_epmd::{Client, Lease, NodeType, Registration};
 use peerl_proto::node_name::NodeName;
 
 use super::connect_error::ConnectError;
-use crate::start_error::StartError;
 
 /// Which EPMD the node uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +46,15 @@ pub enum Registered {
     NotNeeded,
 }
 
+/// Why a node is not registered with EPMD.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegisterError {
+    #[error(transparent)]
+    Name(#[from] peerl_proto::epmd::NameError),
+    #[error(transparent)]
+    Epmd(#[from] peerl_epmd::Error),
+}
+
 /// The node's relation to EPMD while it runs.
 #[derive(Debug)]
 pub(crate) enum PortMapper {
@@ -66,7 +74,7 @@ impl PortMapper {
         client: Option<Client>,
         name: &NodeName,
         port: u16,
-    ) -> Result<(Self, Option<u32>), StartError> {
+    ) -> Result<(Self, Option<u32>), RegisterError> {
         if let Epmd::None { port } = epmd {
             return Ok((Self::Fixed(port), None));
         }
@@ -82,7 +90,7 @@ impl PortMapper {
             Epmd::Auto => embedded.start_if_missing(&client).await?,
         }
         // BEAM nodes register as ordinary nodes even when they are hidden; so does this one.
-        let alive = name.name().parse().map_err(StartError::AliveName)?;
+        let alive = name.name().parse()?;
         let registration = Registration::new(alive, port).with_type(NodeType::NORMAL);
         let lease = client.register(registration).await?;
         let creation = lease.creation();

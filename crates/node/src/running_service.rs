@@ -1,0 +1,21 @@
+use futures::future::BoxFuture;
+
+/// Why a service did not start.
+pub type ServiceError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A service of a node that runs. Dropped when the node has stopped.
+pub trait RunningService: Send + Sync {
+    /// The node [takes nothing new](crate::Node::drain), and waits until what is under way is done; so is what this waits for.
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    /// The node is about to [close its connections](crate::Node::shutdown), and waits for this first. Later services are told
+    /// first.
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// A service that has nothing to do when its node leaves.
+impl RunningService for () {}
