@@ -1,4 +1,4 @@
-//! Hosts with IPv4, with IPv6, with both.
+//! Hosts with IPv4, with IPv6, and with both.
 
 use std::process::Command;
 use std::time::Duration;
@@ -49,11 +49,11 @@ fn addresses_of_a_missing_family_are_left_out() {
             assert_eq!(names(machine, addresses, &["::1"]).0, has_ipv6, "{addresses}");
         }
     }
-    // Without a list, as before; and a node's own EPMD likewise.
+    // Without a list, as before; a node's own EPMD likewise.
     let _epmd = start(&without_ipv6, "", &["worker", "--name", "w@127.0.0.1", "--epmd", "embedded"]);
     assert!(names(&without_ipv6, "", &[]).1.contains("\nw "));
 
-    // An address that the host could have and has not is an error.
+    // An address that the host could have but lacks is an error.
     let mut command = peerl_command();
     command.arg("epmd").env("ERL_EPMD_ADDRESS", "192.0.2.1,127.0.0.1");
     let refused = with_ipv6.command(command).output().unwrap();
@@ -75,7 +75,7 @@ fn peerl(machine: &Machine, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Two machines without any IPv4 address: workers, BEAM nodes and commands there reach each other.
+/// Two machines without any IPv4 address: their workers, BEAM nodes and commands reach each other.
 #[test]
 fn hosts_without_ipv4_have_nodes_like_others() {
     for otp in matrix() {
@@ -98,7 +98,7 @@ fn hosts_without_ipv4_have_nodes_like_others() {
         let named = start_worker(&there, &["--name", "auto:ip,basename=auto"]);
         named.wait_for_line(&format!("ready auto@{}", there.address()), LIMIT);
 
-        // The EPMD of that machine is the one that the first worker has started.
+        // The first worker has started the EPMD of that machine.
         let beam = |name: &str| Beam::erlang(otp).name(name).args(["-proto_dist", "inet6_tcp"]).on(&there).start();
         let (far, near) = (beam(&format!("far@{}", there.address())), beam("near@::1"));
         assert!(far.ping(&given) && far.ping(&found) && near.ping(&given), "{}", far.log());
@@ -112,7 +112,7 @@ fn hosts_without_ipv4_have_nodes_like_others() {
     }
 }
 
-/// A host with both families: nodes are named after addresses of either one, and reached at both.
+/// A host with both families: nodes are named after addresses of either family, and reached at both.
 #[test]
 fn hosts_with_both_families_have_nodes_of_both() {
     for otp in matrix() {
@@ -130,7 +130,7 @@ fn hosts_with_both_families_have_nodes_of_both() {
         for name in [&names[0], &names[1], six.name(), four.name()] {
             peerl(&host, &["ping", name]);
         }
-        // Both workers take connections of both families, and know IPv4 addresses as such.
+        // Both workers accept connections of both families, and recognize IPv4 addresses.
         let entries: serde_json::Value = serde_json::from_str(&peerl(&host, &["names", "--format", "json"])).unwrap();
         for (worker, stem) in workers.iter().zip(["six", "four"]) {
             let entry = entries.as_array().unwrap().iter().find(|entry| entry["name"] == stem).unwrap();

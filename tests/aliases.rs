@@ -20,7 +20,7 @@ async fn the_beam_sends_to_an_alias_until_it_is_taken_back() {
     for otp in matrix() {
         let beam = stage.beam(otp).await;
         let mut process = node.process();
-        // A process of the BEAM sends to the alias when told.
+        // A process of the BEAM sends to the alias on request.
         let echo = "register(echo, spawn(fun F() -> receive {To, Alias, Message} -> Alias ! Message, \
                     To ! sent, F() end end))";
         eval(&beam, &node, echo).await;

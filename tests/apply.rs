@@ -1,4 +1,4 @@
-//! Calls whose module, function or arguments cannot be those of a call: what a BEAM answers, we answer.
+//! Calls with an invalid module, function or arguments: the answer is a BEAM's.
 
 mod stage;
 
@@ -6,7 +6,7 @@ use peerl_node::Node;
 use peerl_test_support::{Beam, matrix};
 use stage::{Stage, eval, expect, export};
 
-/// Calls of the node `W`, the answer to which is the same to the last stack frame.
+/// Calls of the node `W`, whose answers are the same to the last stack frame.
 const CALLS: [&str; 26] = [
     "rpc:call(W, timer, sleep, [a | b])",
     "rpc:call(W, nomod, nofun, [1, 2 | 3])",
@@ -36,7 +36,7 @@ const CALLS: [&str; 26] = [
     "rpc:async_call(W, timer, sleep, [a | b]) =/= none",
 ];
 
-/// What is spawned at `W`, and the first frame of the stack with which it ends: a BEAM's goes on with frames of its own.
+/// Spawned functions at `W`, and the first frame of the stack of their exit reason: a BEAM's has further frames.
 const SPAWNS: [&str; 13] = [
     "erlang, apply, [timer, sleep, [a | b]]",
     "erlang, apply, [timer, sleep, #{}]",
@@ -53,7 +53,7 @@ const SPAWNS: [&str; 13] = [
     "erpc, execute_cast, [1, 2, 3]",
 ];
 
-/// A module of the caller's, of which the worker has nothing.
+/// A module of the caller's that the worker lacks.
 const FUNS: &str = "-module(funs). -export([nothing/0, one/0, bound/1]).
     nothing() -> fun() -> ok end.
     one() -> fun(X) -> X end.
@@ -156,7 +156,7 @@ async fn the_spawn_reply_comes_first() {
             );
             expect(&beam, &node, &told, "{100,100}").await;
         }
-        // A process that goes on is there when its pid is known.
+        // A process that is still running exists when its pid is known.
         let ended = "{P, R} = spawn_monitor(NODE, rust, sleep, [60000]), exit(P, enough),
                      receive {'DOWN', R, process, P, Reason} -> Reason end";
         expect(&beam, &node, ended, "enough").await;

@@ -1,4 +1,4 @@
-//! Messages and monitors for nodes that are connected, without waiting and without connecting.
+//! Messages and monitors for connected nodes only, without waiting and without connecting.
 
 mod stage;
 
@@ -7,7 +7,7 @@ use peerl_term::RawTerm;
 use peerl_test_support::{Otp, matrix};
 use stage::{Stage, eval, eventually, message, name};
 
-/// What a process sends in either way comes in the order in which it was sent, large messages among them.
+/// All messages of a process arrive in the order in which it sent them in either way, large messages among them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_order_with_what_else_the_process_sends() {
     for otp in matrix() {
@@ -39,7 +39,7 @@ async fn in_order_with_what_else_the_process_sends() {
                          receive All when length(All) =:= 80 -> All; _ -> timer:sleep(20), Wait() end
                      end)() =:= [{Kind, N} || N <- lists:seq(0, 19), Kind <- [waits, at_once, large, last]]";
         assert_eq!(eval(&beam, &node, order).await, "true", "on {otp:?}");
-        // A monitor is there before the message that ends the process.
+        // A monitor is set up before the message that ends the process arrives.
         let ends = "register(ending, spawn(fun() -> receive stop -> exit(as_told) end end)), ok";
         assert_eq!(eval(&beam, &node, ends).await, "ok");
         let mut process = node.process();
@@ -54,7 +54,7 @@ async fn in_order_with_what_else_the_process_sends() {
     }
 }
 
-/// A node that is not connected is told apart, and not connected for it.
+/// A node that is not connected is reported, and no connection is made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn to_nodes_that_are_not_connected() {
     let stage = Stage::new();
@@ -103,7 +103,7 @@ async fn to_processes_of_this_node() {
     assert_eq!(process.send_connected(full.pid(), &Term::from(2)), Err(NotSent::Full));
 }
 
-/// What waits for a peer that does not read is bounded, and then its connection ends.
+/// The output for a peer that does not read is bounded; then its connection ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn to_a_node_that_does_not_read() {
     let stage = Stage::new();

@@ -1,4 +1,5 @@
-//! What of `deploy/` runs on a host: the systemd units, the scripts of EC2 instances, and what packages are made of.
+//! The parts of `deploy/` that run on a host: the systemd units, the scripts of EC2 instances, and the contents of
+//! packages.
 
 mod kit;
 
@@ -38,7 +39,7 @@ fn systemd_analyze(arguments: &[&str]) -> Output {
 fn systemd_takes_the_units() {
     let directory = tempfile::tempdir().unwrap();
     for unit in UNITS {
-        // What they start is not installed here.
+        // The programs that they start are not installed here.
         let here = text(&format!("deploy/systemd/{unit}"))
             .replace("/usr/bin/peerl", peerl_binary().to_str().unwrap())
             .replace("/usr/libexec/peerl", path("deploy/ec2").to_str().unwrap());
@@ -47,7 +48,7 @@ fn systemd_takes_the_units() {
         let verified = systemd_analyze(&["verify", "--man=no", file.to_str().unwrap()]);
         let complaints = String::from_utf8_lossy(&verified.stderr);
         assert!(verified.status.success() && complaints.is_empty(), "{unit}: {complaints}");
-        // On a scale from 0, safe, to 100.
+        // On a scale from 0 (safe) to 100.
         let most = if unit == "peerl-worker.service" { "15" } else { "25" };
         let file = path(&format!("deploy/systemd/{unit}"));
         let judged = systemd_analyze(&["security", "--offline=true", "--threshold", most, file.to_str().unwrap()]);
@@ -62,11 +63,11 @@ fn the_unit_starts_a_worker_with_what_it_is_given() {
     let at = |name: &str| directory.path().join(name);
     std::fs::create_dir(at("credentials")).unwrap();
     std::fs::write(at("credentials/cookie"), "secret\n").unwrap();
-    // As systemd 255 and later hand it over: with the mask of an access list where the group's bits were.
+    // As systemd 255 and later pass it: with the mask of an access list in the place of the group's bits.
     std::fs::set_permissions(at("credentials/cookie"), PermissionsExt::from_mode(0o440)).unwrap();
     std::fs::copy(path("deploy/systemd/peerl.toml"), at("peerl.toml")).unwrap();
     let name = format!("{}@127.0.0.1", unique_name("w"));
-    // The user's file: what is commented out in it can be said in it.
+    // The user's file: its commented lines are valid settings.
     let lines = text("deploy/systemd/peerl.env").replace("#PEERL_DRAIN=30s", "PEERL_DRAIN=20s");
     let lines = lines.replace("#PEERL_WORKER_OPTIONS=--interval 10s", "PEERL_WORKER_OPTIONS=--interval 10s");
     let lines = lines.replace("#PEERL_NAME=auto:ec2", &format!("PEERL_NAME={name}"));
@@ -138,7 +139,7 @@ fn the_unit_waits_as_long_as_the_worker_drains() {
     assert!(seconds(&setting(unit, "WatchdogSec")) >= 10);
 }
 
-/// An instance: its metadata service, and what stands in for `aws` and `systemctl`.
+/// An instance: its metadata service, and replacements for `aws` and `systemctl`.
 struct Instance {
     directory: TempDir,
     metadata: HttpServer,
@@ -173,7 +174,7 @@ impl Instance {
         self.directory.path().join(name)
     }
 
-    /// A program that writes down how it was called and then does this.
+    /// A program that records its arguments and then does this.
     fn program(&self, name: &str, then: &str) {
         let calls = self.at("calls");
         let script = format!("#!/bin/sh\necho {name} \"$@\" >>{}\n{then}\n", calls.display());
@@ -268,7 +269,7 @@ fn the_worker_is_drained_before_its_instance_goes() {
     let instance = Instance::new(move |path| match path {
         "placement/region" => Some("eu-central-1".to_owned()),
         "instance-id" => Some("i-0123".to_owned()),
-        // In service, then the metadata service is away for a while, and then it has to go.
+        // In service; then the metadata service is unavailable for a while; then the instance is to terminate.
         "autoscaling/target-lifecycle-state" => Some(match times.fetch_add(1, Ordering::SeqCst) {
             0..3 => "InService".to_owned(),
             3..6 => "500".to_owned(),
@@ -276,7 +277,7 @@ fn the_worker_is_drained_before_its_instance_goes() {
         }),
         _ => None,
     });
-    // The first attempts to tag the instance and to say that it has drained fail.
+    // The first attempts to tag the instance and to report that it has drained fail.
     let tried = instance.at("tried");
     instance.program("aws", &format!("test -e {0}.$1 || {{ touch {0}.$1; exit 1; }}", tried.display()));
     let mut command = instance.script("ec2-lifecycle");
@@ -298,7 +299,7 @@ fn the_worker_is_drained_before_its_spot_instance_is_reclaimed() {
     assert_eq!(instance.calls(), ["systemctl stop peerl-worker.service"]);
 }
 
-/// A package with the maintainer scripts of the real one, installed, removed and purged in a directory of its own.
+/// A package with the maintainer scripts of the real one, installed, removed and purged in a separate directory.
 #[test]
 fn a_purge_removes_the_secrets() {
     let directory = tempfile::tempdir().unwrap();
@@ -337,7 +338,7 @@ fn a_purge_removes_the_secrets() {
     dpkg(&["--purge", "peerl"]);
     assert!(!at("root/etc/peerl").exists());
 
-    // What the user has put beside it stays.
+    // The user's own files beside it stay.
     dpkg(&["--install", deb.to_str().unwrap()]);
     write();
     std::fs::write(at("root/etc/peerl/mine"), "").unwrap();
@@ -345,7 +346,7 @@ fn a_purge_removes_the_secrets() {
     assert!(!secrets.iter().any(|secret| secret.exists()) && at("root/etc/peerl/mine").exists());
 }
 
-/// An instance that its group has just started, with the answers of `peerl health` one after the other.
+/// An instance that its group has just started, with consecutive answers of `peerl health`.
 fn launched(answers: &[&str]) -> Instance {
     let instance = Instance::new(|path| match path {
         "placement/region" => Some("eu-west-1".to_owned()),
@@ -353,7 +354,7 @@ fn launched(answers: &[&str]) -> Instance {
         "tags/instance/csrelease" => Some("r7".to_owned()),
         _ => None,
     });
-    // The last answer is given again and again.
+    // The last answer is repeated.
     let (file, last) = (instance.at("answers"), answers.last().unwrap());
     std::fs::write(&file, answers.join("\n") + "\n").unwrap();
     let next = format!("line=$(head -n 1 {0}); sed -i 1d {0}; eval \"${{line:-{last}}}\"", file.display());
@@ -393,7 +394,7 @@ fn an_instance_whose_worker_does_not_get_ready_is_given_back() {
     assert_eq!(instance.calls().iter().filter(|call| call.starts_with("aws")).count(), 1);
 }
 
-/// The user data of the template, as an instance of the group runs it, with its directories elsewhere.
+/// The user data of the template, run as on an instance of the group, with other directories.
 fn user_data(instance: &Instance, page_url: &str) -> Output {
     let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
     let values = [
@@ -452,7 +453,7 @@ fn user_data_starts_a_worker_with_a_page() {
     assert!(environment.contains("PEERL_PUBLIC_URL=https://peerl.example.org\n"), "{environment}");
     let token = std::fs::read_to_string(instance.at("etc/page-token")).unwrap();
     assert!(token.contains("--name /peerl/page-token"), "{token}");
-    // The service gets the token as it gets the cookie.
+    // The service gets the token like the cookie.
     let drop_in = std::fs::read_to_string(instance.at("units/peerl-worker.service.d/page.conf")).unwrap();
     let file = instance.at("etc/page-token").display().to_string();
     let expected = format!("[Service]\nLoadCredential=page-token:{file}\nEnvironment=PEERL_TOKEN_FILE=%d/page-token\n");
@@ -462,7 +463,7 @@ fn user_data_starts_a_worker_with_a_page() {
 #[test]
 fn user_data_gives_an_instance_back_that_it_cannot_prepare() {
     let instance = launched(&["exit 0"]);
-    // The image is of another release than the instance's tag says.
+    // The image's release differs from the instance's tag.
     std::fs::write(instance.at("etc/release"), "r6\n").unwrap();
     let output = user_data(&instance, "");
     assert!(!output.status.success());
@@ -479,11 +480,11 @@ fn both_packages_hold_the_same_and_all_of_it_is_there() {
     let packages = metadata["packages"].as_array().unwrap();
     let cli = packages.iter().find(|package| package["name"] == "peerl-cli").unwrap();
     let is_there = |source: &str| {
-        // The binary and its manual pages and completions are built.
+        // The binary, its manual pages and its completions are built.
         let built = source.starts_with("../../deploy/package/generated/");
         assert!(built || path("crates/cli").join(source).exists(), "{source}");
     };
-    // Where each puts the same thing, as far as Debian and Amazon Linux agree on places.
+    // The installed places of both, where Debian and Amazon Linux agree.
     let place = |source: &str, target: &str| {
         let name = Path::new(source).file_name().unwrap().to_str().unwrap();
         let target = target.trim_start_matches('/');

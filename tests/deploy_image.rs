@@ -1,4 +1,4 @@
-//! The image of `deploy/docker`: its build context, as the ignore file leaves it, holds all that the build needs.
+//! The image of `deploy/docker`: its build context, without the ignored files, has everything that the build needs.
 
 mod kit;
 
@@ -38,7 +38,7 @@ impl IgnoreFile {
         decided.is_none_or(|(_, verdict)| *verdict == Verdict::Take)
     }
 
-    /// A directory of which nothing is taken need not be walked.
+    /// A directory with no included files need not be walked.
     fn takes_a_part_of(&self, directory: &str) -> bool {
         let begins = format!("{directory}/");
         self.takes(directory)
@@ -116,14 +116,14 @@ fn the_build_context_is_a_workspace_that_cargo_takes() {
     }
     let output = resolved(directory.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // As it would be without a member.
+    // As without a member.
     std::fs::remove_dir_all(directory.path().join("tests/aws")).unwrap();
     assert!(!resolved(directory.path()).status.success(), "cargo does not need all members of the workspace");
 }
 
 #[test]
 fn the_build_context_holds_every_file_that_the_binary_is_made_of() {
-    // Beside the binary, cargo lists the sources and the files that these include.
+    // Beside the binary, cargo lists its source files.
     let list = peerl_binary().with_extension("d");
     let list = std::fs::read_to_string(&list).unwrap_or_else(|error| panic!("{}: {error}", list.display()));
     let (_, sources) = list.split_once(": ").unwrap();
@@ -132,7 +132,7 @@ fn the_build_context_holds_every_file_that_the_binary_is_made_of() {
     let context = context();
     let of_workspace: Vec<&str> = sources.iter().filter_map(|source| source.strip_prefix(root)).collect();
     assert!(of_workspace.len() > 100, "{list}");
-    // The binary may be of a tree that had other files.
+    // The binary may be older than some files of the tree.
     for source in of_workspace.into_iter().filter(|source| path(source).exists()) {
         assert!(context.contains(source), "the image is built without {source}");
     }
@@ -153,7 +153,7 @@ fn the_build_context_holds_what_the_image_copies() {
     for source in copied {
         assert!(context.contains(source), "{source} is not in the context");
     }
-    // The compiler is the one that the workspace asks for, and what it builds is there.
+    // The compiler is the one that the workspace requires, and its output exists.
     let manifest = text("Cargo.toml");
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")?.strip_suffix('"')).unwrap();
     assert!(dockerfile.contains(&format!("FROM rust:{version}-")), "{dockerfile}");

@@ -1,7 +1,7 @@
-//! The CloudFormation templates of `deploy/`, deployed into the stand-in for AWS.
+//! The CloudFormation templates of `deploy/`, deployed into moto, the simulation of AWS.
 //!
-//! Its CloudFormation takes no notice of lifecycle hooks, of Cloud Map, of a service's load balancer, and of a task's
-//! network, roles and tags; what the templates say of these is looked at in `deploy_templates.rs`.
+//! Its CloudFormation ignores lifecycle hooks, Cloud Map, a service's load balancer, and a task's network, roles and
+//! tags; `deploy_templates.rs` tests these parts of the templates.
 
 mod kit;
 
@@ -20,7 +20,7 @@ fn workers(moto: &Moto, stack: &str, release: &str) -> Value {
     deploy(moto, stack, "ec2", &[WHERE[0], WHERE[1], "ImageId={image}", &format!("Release={release}")])
 }
 
-/// Members reach each other's EPMD and nodes, and nobody else reaches anything.
+/// Members reach each other's EPMD and nodes; other machines reach no port.
 fn only_members_come_in(stack: &Value) {
     let groups = stack["security_groups"].as_array().unwrap();
     assert_eq!(groups.len(), 1);
@@ -62,7 +62,7 @@ fn a_group_of_instances() {
 
     let other = workers(&moto, "others", "r2");
     assert_eq!(releases(&other), [Some("r2".to_owned()), Some("r2".to_owned())]);
-    // The stand-in starts instances of the new version of the launch template when the size changes.
+    // Moto starts instances of the new version of the launch template when the size changes.
     let arguments = [WHERE[0], WHERE[1], "ImageId={image}", "Release=r3", "MinSize=3"];
     let stack = deploy(&moto, "workers", "ec2", &arguments);
     assert_eq!(stack["status"], "UPDATE_COMPLETE");
@@ -118,7 +118,7 @@ fn instances_may_do_what_they_need_and_no_more(stack: &Value) {
 
 const PAGE: [&str; 2] = ["PageUrl=https://checksums.example.org", "PageCertificateArn={certificate}"];
 
-/// Visitors reach a load balancer by TLS, which reaches the workers and nobody else.
+/// Visitors reach a load balancer by TLS; only the load balancer reaches the workers.
 fn visitors_reach_the_page_by_its_load_balancer_only(stack: &Value) {
     let groups = stack["security_groups"].as_array().unwrap();
     let members = groups.iter().find(|group| group["GroupId"] == stack["outputs"]["SecurityGroupId"]).unwrap();
@@ -174,7 +174,7 @@ fn tasks_get_a_page() {
     assert_eq!(container["portMappings"][0]["containerPort"], 8080);
     let secrets = container["secrets"].as_array().unwrap();
     assert!(token.ends_with(secrets[1]["valueFrom"].as_str().unwrap()), "{secrets:?}");
-    // With the variables that it gets, a worker has a page that asks for the token.
+    // With the variables of the template, a worker serves a page that requires the token.
     let (epmd, name) = (Epmd::start(), unique_name("w"));
     let mut command = peerl_command();
     command.args(["worker", "--name", &format!("{name}@127.0.0.1"), "--listen", "127.0.0.1", "--cookie", "c"]);
@@ -189,14 +189,14 @@ fn tasks_get_a_page() {
     let ready = worker.wait_for_line("ready ", Duration::from_secs(60));
     let port = ready.trim_end_matches('/').rsplit(':').next().unwrap();
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    // As a load balancer's health check does.
+    // Like a load balancer's health check.
     stream.write_all(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("name=\"token\""), "{answer}");
 }
 
-/// peerl reads its variables whatever the command, and refuses strategies that make no sense.
+/// peerl reads its variables with every command, and refuses invalid strategies.
 fn understood(strategy: &str) {
     let output = peerl_command().args(["completions", "bash"]).env("PEERL_DISCOVER", strategy).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -210,7 +210,7 @@ fn tasks_are_closed_but_to_members_and_may_find_them() {
         deploy(&moto, stack, "ecs", &arguments)
     };
     let by_tasks = service("by-tasks", &[]);
-    // The stand-in takes a second name space in a VPC for the first.
+    // Moto confuses two name spaces in one VPC.
     moto.reset();
     let by_map = service("by-map", &["Discovery=cloudmap", "Namespace=other.internal", "DrainSeconds=110"]);
     for stack in [&by_tasks, &by_map] {
@@ -294,7 +294,7 @@ fn an_app_that_visitors_reach_by_a_load_balancer_gets_a_sidecar() {
     assert_eq!(app["environment"][0], json!({"name": "PORT", "value": "8080"}));
 }
 
-/// From here on, AWS looks at who asks; `peerl discover` asks with the credentials of a role.
+/// From here on, moto checks permissions; `peerl discover` has the credentials of a role.
 fn discover(moto: &Moto, role: &Value, strategy: &str) -> (bool, String) {
     moto.control("POST", "/moto-api/reset-auth", "0");
     let credentials = |key: &str| role["credentials"][key].as_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
-//! What the templates of `deploy/` say: that linters find nothing in them, that CloudFormation and Terraform say the
-//! same, and that no policy allows what nothing asks for.
+//! The templates of `deploy/`: linters find nothing, CloudFormation and Terraform agree, and no policy allows an
+//! unused action.
 
 mod kit;
 
@@ -36,7 +36,7 @@ fn every_parameter_without_a_default_is_one_that_only_the_user_knows() {
     }
 }
 
-/// Texts of both kinds of template with the same words for the same things.
+/// Texts of both kinds of template, with the same words for the same things.
 fn common(text: &str) -> String {
     let words = [
         ("${AWS::Partition}", "${data.aws_partition.current.partition}", "<partition>"),
@@ -70,10 +70,10 @@ fn cloud_text(value: &Value) -> String {
     }
 }
 
-/// What a statement of a policy says: its name, actions, resources and conditions.
+/// A statement of a policy: its name, actions, resources and conditions.
 type Statement = (String, BTreeSet<String>, BTreeSet<String>, BTreeMap<String, String>);
 
-/// What is there always, and what is there only with a page.
+/// The elements that are always present, and those that only a page adds.
 fn with_and_without_page(list: &Value) -> (Value, Value) {
     let (with, without): (Vec<_>, Vec<_>) = list.as_array().unwrap().iter().partition(|it| it.get("Fn::If").is_some());
     let with = with.iter().map(|it| {
@@ -134,7 +134,7 @@ fn policies_are_the_same_in_both_languages() {
     assert_eq!(cloud_statements(&policy(&sidecar, "TaskPolicy")), terra_statements(&documents["ecs"]));
 }
 
-/// The actions that peerl's strategies and the scripts of `deploy/` ask AWS for.
+/// The actions of AWS that peerl's strategies and the scripts of `deploy/` request.
 fn actions_asked_for() -> BTreeSet<String> {
     let mut actions = BTreeSet::new();
     let mut directories = vec![path("crates/discovery/src")];
@@ -145,7 +145,7 @@ fn actions_asked_for() -> BTreeSet<String> {
                 directories.push(entry);
                 continue;
             }
-            // Each request names its action for the case that it is refused.
+            // Each request names its action for the error message.
             for quoted in std::fs::read_to_string(entry).unwrap().split('"') {
                 if let Some((service, action)) = quoted.split_once(':')
                     && ["autoscaling", "ec2", "ecs", "servicediscovery"].contains(&service)
@@ -226,7 +226,7 @@ fn an_instance_is_held_until_its_worker_is_ready_and_again_until_it_has_drained(
     let hooks = &cloud["Resources"]["Group"]["Properties"]["LifecycleHookSpecificationList"];
     let theirs = &terra["resource"]["aws_autoscaling_group"]["workers"]["initial_lifecycle_hook"];
     let longest = cloud["Parameters"]["DrainSeconds"]["MaxValue"].as_u64().unwrap();
-    // A launch that nobody completes is given up; a worker that cannot say that it has drained holds nothing up.
+    // A launch that is never completed is abandoned; a worker that cannot report that it has drained delays nothing.
     for (place, transition, result, least) in
         [(0, "EC2_INSTANCE_LAUNCHING", "ABANDON", 300 + 30), (1, "EC2_INSTANCE_TERMINATING", "CONTINUE", longest + 30)]
     {
@@ -240,7 +240,7 @@ fn an_instance_is_held_until_its_worker_is_ready_and_again_until_it_has_drained(
     }
     assert_eq!(theirs[0]["heartbeat_timeout"], hooks[0]["HeartbeatTimeout"]);
     assert_eq!(theirs[1]["heartbeat_timeout"], "${var.drain_seconds + 30}");
-    // The instance knows the hooks by name; the script gives up before the hook does.
+    // The instance knows the hooks by name; the script times out before the hook does.
     let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
     for (variable, place) in [("PEERL_LAUNCH_HOOK", 0), ("PEERL_LIFECYCLE_HOOK", 1)] {
         let name = hooks[place]["LifecycleHookName"].as_str().unwrap();
@@ -257,7 +257,7 @@ fn a_release_replaces_instances_and_keeps_as_many_as_are_desired_in_service() {
     let (ours, theirs) = (&cloud["UpdatePolicy"]["AutoScalingInstanceRefresh"], &terra["instance_refresh"][0]);
     assert_eq!(ours["Strategy"], theirs["strategy"]);
     let (ours, theirs) = (&ours["Preferences"], &theirs["preferences"][0]);
-    // Percentages of what is desired, which may be more than the least size.
+    // Percentages of the desired size, which may exceed the minimum size.
     assert_eq!(ours["MinHealthyPercentage"], 100);
     assert!(ours["MaxHealthyPercentage"].as_u64().unwrap() > 100, "new instances are started before old ones end");
     for (key, name) in [
@@ -329,8 +329,8 @@ fn terraform_lets_only_members_in() {
     }
 }
 
-/// The rules of the page's two ways, from visitors to the load balancer and from there to the workers, by direction:
-/// whose they are, from or to whom, and the port.
+/// The rules of the page's two connections, from visitors to the load balancer and from there to the workers, by
+/// direction: the owner, the other side, and the port.
 type Ways = BTreeSet<(&'static str, String, String, u64)>;
 
 fn cloud_ways(cloud: &Value) -> Ways {
@@ -430,7 +430,7 @@ fn a_load_balancer_asks_a_worker_for_its_first_page() {
     }
 }
 
-/// A template gives a worker only variables that `peerl` knows, and those that its page needs.
+/// A template gives a worker only variables that `peerl` knows, and those of its page.
 #[test]
 fn a_page_is_where_its_load_balancer_looks_for_it() {
     let (cloud, terra) = (template("ecs"), terraform("ecs"));
@@ -516,7 +516,7 @@ fn tasks_are_the_same_in_both_languages() {
     }
 }
 
-/// What the stand-in takes no notice of.
+/// The parts that moto ignores.
 #[test]
 fn a_load_balancer_and_health_checks_reach_an_app_with_a_sidecar() {
     let template = template("sidecar");
@@ -527,7 +527,7 @@ fn a_load_balancer_and_health_checks_reach_an_app_with_a_sidecar() {
         "ContainerName": "app", "ContainerPort": {"Ref": "AppPort"}, "TargetGroupArn": {"Ref": "TargetGroupArn"}
     });
     assert_eq!(balancers[1], json!([to_app]));
-    // ECS refuses a grace period where there is no load balancer.
+    // ECS refuses a grace period without a load balancer.
     assert_eq!(service["HealthCheckGracePeriodSeconds"]["Fn::If"][0], "WithTargetGroup");
     let task = &template["Resources"]["TaskDefinition"]["Properties"];
     assert_eq!(task["RuntimePlatform"]["CpuArchitecture"], json!({"Ref": "CpuArchitecture"}));
@@ -563,7 +563,7 @@ fn images_carry_their_release() {
     let target = provisioners[0]["file"]["destination"].as_str().unwrap();
     let steps = texts(&provisioners[1]["shell"]["inline"]);
     assert!(steps.contains(&format!("sudo dnf --assumeyes install {target}")), "{steps:?}");
-    // The file that ec2-prepare compares with the instance's tag.
+    // The file that `ec2-prepare` compares with the instance's tag.
     assert!(steps.contains("echo '${var.release}' | sudo tee /etc/peerl/release"), "{steps:?}");
     assert!(text("deploy/ec2/ec2-prepare").contains("$etc/release"));
 }

@@ -118,7 +118,7 @@ fn every_metric_is_explained() {
     }
 }
 
-/// The first command of the README is built without the SDKs of AWS; what users install has them.
+/// The first command of the README builds without the SDKs of AWS; the installed program has them.
 #[test]
 fn a_newcomer_builds_without_the_sdks_of_aws() {
     let readme = include_str!("../README.md");

@@ -1,5 +1,5 @@
-//! What a cluster sees of a node that leaves it: it is found no more, new calls go elsewhere, those under way are
-//! answered, and then all links are closed at once.
+//! A node that leaves its cluster: it is no longer found, new calls go elsewhere, pending calls are answered, and
+//! then all connections close at once.
 
 mod stage;
 
@@ -11,13 +11,13 @@ use peerl_node::{Node, Nodes};
 use peerl_test_support::{Beam, COOKIE, Lan, Machine, Otp, ProcessGuard, matrix, peerl_command};
 use stage::{LIMIT, Stage, eval, eventually, expect, export};
 
-/// One BEAM of each release, or three of the only one.
+/// One BEAM of each release, or three of the only release.
 fn three() -> [Otp; 3] {
     let releases = matrix();
     std::array::from_fn(|index| releases[index % releases.len()])
 }
 
-/// Has the BEAM note when it loses the node, and, if it is to call it, what the answer is and when it comes.
+/// Lets the BEAM record when it loses the node, and, if it is to call it, the answer and its time.
 fn witness(beam: &Beam, node: &str, call: Option<&str>) {
     let waits = if call.is_some() { "infinity" } else { "0" };
     let call = call.map_or_else(String::new, |call| {
@@ -43,7 +43,7 @@ fn witness(beam: &Beam, node: &str, call: Option<&str>) {
     assert_eq!(beam.eval(&start).as_deref(), Ok("ok"));
 }
 
-/// What the witness says: the answer, and when it came; and when the node was lost.
+/// The recorded answer with its time, and the time of the loss.
 fn testimony(beam: &Beam, value: &str) -> (Option<u64>, u64) {
     let told = beam
         .eval_within("witness ! {tell, self()}, receive {{_, _, _} = All} -> All; {_, _, _} = All -> All end", LIMIT);
@@ -76,7 +76,7 @@ async fn is_refused(beam: &Beam, node: &Node) {
     expect(beam, node, "net_adm:ping(NODE)", "pong").await;
 }
 
-/// Three BEAMs that are connected with each other: one waits for a short call, one for a long one, and one for nothing.
+/// Three connected BEAMs: one waits for a short call, one for a long one, and one for none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_under_way_are_answered_and_all_links_end_together() {
     let stage = Stage::new();
@@ -128,7 +128,7 @@ async fn calls_under_way_are_answered_and_all_links_end_together() {
     for beam in &beams {
         let witness = beam.clone();
         told.push(tokio::task::spawn_blocking(move || testimony(&witness, "awake")).await.unwrap());
-        // Nobody has lost anybody else.
+        // None has lost another.
         let others = beams.iter().filter(|other| other.name() != beam.name()).count();
         expect(beam, &node, "length(nodes())", if others == 2 { "2" } else { "?" }).await;
     }
@@ -140,7 +140,7 @@ async fn calls_under_way_are_answered_and_all_links_end_together() {
     }
 }
 
-/// When the time for calls is over, the links are closed with calls under way, which fail as those of a node that is gone.
+/// When the time limit for calls has passed, the connections close, and pending calls fail like those to a dead node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_take_too_long_are_given_up() {
     let stage = Stage::new();
@@ -167,8 +167,8 @@ fn worker_on(machine: &Machine, name: &str) -> ProcessGuard {
     worker
 }
 
-/// Between machines, with the EPMD that a worker runs for all of its host: its own name goes at once, that of another
-/// worker not before the last call has been answered.
+/// Between machines, with the EPMD that a worker runs for its whole host: its own name goes at once, that of another
+/// worker only after the last call has been answered.
 #[test]
 fn a_worker_with_the_epmd_of_its_host() {
     let lan = Lan::start();
@@ -191,7 +191,7 @@ fn a_worker_with_the_epmd_of_its_host() {
         witness(beam, &names[0], Some("timer, sleep, [4000]"));
     }
     beams[0].wait_for(&format!("{count} >= {}", idle + beams.len()), "true", LIMIT);
-    // The call that asks may have been counted.
+    // The querying call may have been counted.
     std::thread::sleep(Duration::from_millis(500));
     let known = format!(
         "{{ok, All}} = erl_epmd:names({{{}}}), lists:sort([N || {{N, _}} <- All])",
@@ -209,6 +209,6 @@ fn a_worker_with_the_epmd_of_its_host() {
         assert!(answered.is_some_and(|answered| answered < lost));
     }
     assert_eq!(worker.wait(LIMIT).code(), Some(0), "{}", worker.stderr());
-    // The other worker has put an EPMD into the place.
+    // The other worker has started an EPMD instead.
     beams[0].wait_for(&known, "[\"porter\"]", LIMIT);
 }

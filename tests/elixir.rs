@@ -1,4 +1,4 @@
-//! What Elixir programs do with nodes, done with ours.
+//! What Elixir programs do with nodes, with a peerl node.
 
 mod stage;
 
@@ -56,7 +56,7 @@ async fn nodes_of_elixir() {
         )
         .await;
 
-        // A GenServer of ours, and one of Elixir's.
+        // A GenServer of this node, and one of Elixir's.
         let server = node.process();
         server.register(Atom::from_static("Elixir.Rust.Server")).unwrap();
         let serving = stage::run(server, |process, message| {
@@ -102,7 +102,8 @@ async fn nodes_of_elixir() {
     }
 }
 
-/// The program that this project's ancestor is: every node is asked, and all work is done, with ours among them.
+/// The program of this project's predecessor: it queries every node, and distributes all work, with peerl nodes among
+/// them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parallel_eval() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! The examples do what they say, with a real BEAM on the other side.
+//! The examples work with a real BEAM.
 
 mod intruder;
 mod stage;
@@ -72,7 +72,7 @@ fn echo_process() {
     let name = format!("{}@127.0.0.1", unique_name("echo"));
     let echo = ProcessGuard::spawn(example("echo_process", &epmd).args([&name, COOKIE]));
     let ready = echo.wait_for_line("ready", A_WHILE);
-    // A message that is no term, and one from a process that cannot be reached.
+    // A message that is not a term, and one from an unreachable process.
     let port = ready.rsplit(' ').next().unwrap().parse().unwrap();
     let mut intruder = Intruder::connect_to("intruder@127.0.0.1", &name.parse().unwrap(), port);
     let to_echo = Term::tuple([6.into(), intruder.pid().into(), Term::atom(""), Term::atom("echo")]);

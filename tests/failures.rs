@@ -1,4 +1,4 @@
-//! Peers that die, hang or lose their EPMD, and what each side learns of it.
+//! Peers that die, hang or lose their EPMD, and what each side notices.
 
 mod stage;
 
@@ -68,7 +68,7 @@ async fn a_killed_peer() {
         assert_eq!((&exit[1], &exit[2]), (&Term::from(other), &Term::atom("noconnection")));
         assert!(killed.elapsed() < Duration::from_secs(10));
         assert!(node.nodes(Nodes::Connected).is_empty());
-        // EPMD has noticed by now, or the port is closed.
+        // EPMD has noticed it by now, or the port is closed.
         let again = node.call::<Term>(&peer, sleep()).await;
         assert!(
             matches!(again, Err(CallError::Connect(ConnectError::UnknownNode(_) | ConnectError::Io { .. }))),
@@ -77,7 +77,7 @@ async fn a_killed_peer() {
     }
 }
 
-/// A program with a node of ours is killed: the BEAM learns of it as of one of its own kind.
+/// A program with a peerl node is killed: the BEAM notices it as it does with a BEAM node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_death() {
     let stage = Stage::new();
@@ -111,8 +111,8 @@ async fn our_death() {
     }
 }
 
-/// A node of ours starts again while the BEAM still believes in the connection of the first, which hangs: it answers
-/// `alive`, and the new node takes the place.
+/// A peerl node restarts while the BEAM still has the connection of the first, which hangs: the BEAM answers `alive`,
+/// and the new node replaces the old one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_restart_unnoticed() {
     let stage = Stage::new();
@@ -124,7 +124,7 @@ async fn our_restart_unnoticed() {
         assert_eq!(beam.eval_async(ping).await.unwrap(), "pong");
         old.sigstop();
 
-        // The old one keeps its name at the EPMD; the new one finds the BEAM through another.
+        // The old node keeps its name at the EPMD; the new one finds the BEAM through another.
         let other_epmd = Epmd::start();
         let beam_port = beam.eval_async(
             "{port, P, _} = erl_epmd:port_please(hd(string:split(atom_to_list(node()), \"@\")), {127,0,0,1}), P",
@@ -160,7 +160,7 @@ async fn mortal_program(own_name: &str, stage: &Stage) -> ProcessGuard {
     up.await.unwrap()
 }
 
-/// Not a test: the program, with a node of ours, that others kill or stop.
+/// Not a test: the program with a node that other tests kill or stop.
 #[ignore = "run by another test"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mortal() {
@@ -183,7 +183,7 @@ async fn message_without_limit(process: &mut Process) -> Term {
     process.receive().await.unwrap().into_term().unwrap()
 }
 
-/// A peer that is stopped keeps its connections open, and is silent.
+/// A stopped peer keeps its connections open, and is silent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_peer() {
     let stage = Stage::new();
@@ -199,13 +199,13 @@ async fn stop_a_peer(stage: &Stage, otp: Otp) {
     node.connect(&peer).await.unwrap();
     assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
     let call = tokio::spawn(node.call::<Term>(&peer, sleep()).into_future());
-    // As long as it ticks it is not taken for dead, though it has nothing to say.
+    // While it ticks it counts as alive, though it sends nothing else.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(node.nodes(Nodes::Connected), std::slice::from_ref(&peer));
 
     beam.sigstop();
     let stopped = Instant::now();
-    // Something is being written when it stops, and cannot be.
+    // A write is pending when it stops.
     let process = node.process();
     let to = peer.clone();
     let flooding = tokio::spawn(async move {
@@ -221,13 +221,13 @@ async fn stop_a_peer(stage: &Stage, otp: Otp) {
     flooding.abort();
     assert!(elapsed > Duration::from_millis(900) && elapsed < Duration::from_secs(8), "{elapsed:?}");
 
-    // It goes on, sees that its connection has ended, and can be reached again.
+    // It continues, notices the end of its connection, and can be reached again.
     beam.sigcont();
     node.ping(&peer).await.unwrap();
     expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
 }
 
-/// A BEAM with a short tick time keeps us, since we tick; and drops one of ours that is stopped.
+/// A BEAM with a short tick time keeps a ticking node, and drops a stopped one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_with_a_short_tick_time() {
     let stage = Stage::new();
@@ -247,7 +247,7 @@ async fn a_peer_with_a_short_tick_time() {
     futures::future::join_all(nodes).await;
 }
 
-/// EPMD dies and comes back: the node is known again within two seconds, and is still the same.
+/// EPMD dies and restarts: the node is registered again within two seconds, with the same creation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn epmd_restarts() {
     let stage = Stage::new();
@@ -273,7 +273,7 @@ async fn epmd_restarts() {
     }
 }
 
-/// A peer that asks and never reads the answers does not fill the memory of this node, nor hold up others.
+/// A peer that sends requests and never reads the answers neither fills this node's memory nor delays others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_does_not_read() {
     let stage = Stage::new();
@@ -284,7 +284,7 @@ async fn a_peer_that_does_not_read() {
     let peer = name(&stopped);
     node.ping(&peer).await.unwrap();
     stopped.sigstop();
-    // One process sends without end, and waits when the connection is busy.
+    // One process sends without end, and waits while the connection is busy.
     let process = node.process();
     let data = Term::binary(vec![0; 60 << 10]);
     let flooding = async {
@@ -298,7 +298,7 @@ async fn a_peer_that_does_not_read() {
     node.ping(&peer).await.unwrap();
 }
 
-/// A peer that asks for more than it reads is given up.
+/// A peer that requests more than it reads is disconnected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_asks_and_does_not_read() {
     let stage = Stage::new();
@@ -318,7 +318,7 @@ async fn a_peer_that_asks_and_does_not_read() {
         .unwrap();
         let beam = stage.beam(otp).await;
         let mut events = node.events();
-        // The process that asks lives on: if it ended, its requests would be taken back.
+        // The requesting process stays alive: if it ended, its requests would be cancelled.
         let ask = "spawn(fun() -> [erpc:send_request(NODE, rust, big, []) || _ <- lists:seq(1, 50)], \
                    receive never -> ok end end), ok";
         expect(&beam, &node, ask, "ok").await;

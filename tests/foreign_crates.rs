@@ -1,4 +1,4 @@
-//! Other Rust crates that speak the protocol, connected to a node of ours.
+//! Other Rust crates that implement the protocol, connected to a peerl node.
 
 mod stage;
 
@@ -19,7 +19,7 @@ use stage::{LIMIT, Stage, eventually, export, message};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// The client of `erl_rpc` asks to be given a name, and calls by `SPAWN_REQUEST`.
+/// The client of `erl_rpc` requests a name, and calls by `SPAWN_REQUEST`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erl_rpc_calls_us() {
     let stage = Stage::new();
@@ -40,7 +40,7 @@ async fn erl_rpc_calls_us() {
     eventually("the end of the connection", || node.nodes(Nodes::Connected).is_empty()).await;
 }
 
-/// `erl_dist` wants a socket that can be cloned, as those of smol can.
+/// `erl_dist` needs a socket that can be cloned, like those of smol.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<Compat<TcpStream>>>);
 
@@ -102,7 +102,7 @@ async fn erl_dist_connects_to_us() {
     let Message::Send(back) = back else { panic!("{back:?}") };
     assert_eq!(back.message, term::Atom::from("back").into());
 
-    // With another cookie nothing comes of it.
+    // With another cookie the connection fails.
     let socket = Shared::new(TcpStream::connect(("127.0.0.1", node.port())).await.unwrap());
     let stranger = their_node("stranger@127.0.0.1");
     let mut handshake = ClientSideHandshake::new(socket, stranger, "another");

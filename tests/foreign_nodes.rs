@@ -1,5 +1,5 @@
-//! Nodes that offer less than a BEAM: C nodes on `ei`, Jinterface, AtomVM. They are sent nothing that they do not offer to
-//! take, and nothing else than a BEAM sends them.
+//! Nodes that offer less than a BEAM: C nodes on `ei`, Jinterface, AtomVM. They are sent only what they offer to
+//! accept, and the same as by a BEAM.
 
 mod recorder;
 mod stage;
@@ -20,13 +20,13 @@ fn unique(stem: &str) -> String {
     format!("{}@127.0.0.1", unique_name(stem))
 }
 
-/// Calls a node that has no `erpc`, and makes of its answer what was called.
+/// Calls a node without `erpc`, which answers with the called module, function and arguments.
 async fn call(node: &Node, peer: &NodeName, function: &str, arguments: Vec<Term>) -> Result<Term, CallError> {
     let mfa = Mfa::with_terms(Atom::from_static("c"), Atom::new(function).unwrap(), arguments);
     node.call(peer, mfa).await
 }
 
-/// `echo` gets `{Pid, Message}`, and answers by the message.
+/// `echo` gets `{Pid, Message}`, and answers with the message.
 async fn echo(node: &Node, peer: &NodeName, text: &str) -> Term {
     let mut process = node.process();
     let request = Term::tuple([process.pid().clone().into(), Term::binary(text)]);
@@ -34,7 +34,7 @@ async fn echo(node: &Node, peer: &NodeName, text: &str) -> Term {
     message(&mut process).await
 }
 
-/// What both kinds of nodes do, with a connection that stays up all the while.
+/// What both kinds of nodes support, on a connection that stays up.
 async fn talk(node: &Node, foreign: &ForeignNode) {
     let peer = name(foreign);
     let mut events = node.events();
@@ -44,7 +44,7 @@ async fn talk(node: &Node, foreign: &ForeignNode) {
     let arguments = vec![Term::from(7), Term::list([Term::atom("a"), Term::binary("b")])];
     let value = call(node, &peer, "add", arguments.clone()).await.unwrap();
     assert_eq!(value, Term::tuple([Term::atom("c"), Term::atom("add"), Term::list(arguments)]));
-    // Answers go to the calls that they are for.
+    // Each answer reaches its own call.
     let calls = (0..20).map(|number| call(node, &peer, "number", vec![Term::from(number)]));
     for (number, value) in futures::future::join_all(calls).await.into_iter().enumerate() {
         assert_eq!(value.unwrap().as_tuple().unwrap()[2], Term::list([Term::from(number)]));
@@ -52,7 +52,7 @@ async fn talk(node: &Node, foreign: &ForeignNode) {
     node.cast(&peer, Mfa::new("c", "cast", (1,)).unwrap()).await.unwrap();
     assert_eq!(echo(node, &peer, "hello").await, Term::binary("hello"));
 
-    // Whatever its processes do with those of the node, nothing is sent that ends the connection.
+    // Whatever its processes do with those of the node, no message ends the connection.
     let process = node.process();
     let stranger = Pid { node: peer.as_atom().clone(), id: 77, serial: 0, creation: 7 };
     let monitors = [process.monitor(("nobody", &peer)).await, process.monitor(stranger.clone()).await];
@@ -67,7 +67,7 @@ async fn talk(node: &Node, foreign: &ForeignNode) {
     assert!(events.try_recv().is_err(), "the connection has stayed up");
 }
 
-/// The end of the connection is the end of what is monitored there.
+/// Monitors report the end of the connection.
 async fn watch_the_end(node: &Node, foreign: ForeignNode) {
     let peer = name(&foreign);
     let mut process = node.process();
@@ -90,7 +90,7 @@ async fn a_c_node() {
     assert_eq!((exception.class, exception.reason), (Class::Error, Term::atom("badarg")));
     let reply: Term = node.gen_call(("server", &peer), &Term::from(11)).timeout(LIMIT).await.unwrap();
     assert_eq!(reply, Term::from(11));
-    // A process that does not answer cannot be monitored; so the wait has an end.
+    // A process that does not answer cannot be monitored; so the wait is limited.
     let error = node.gen_call::<Term>(("nobody", &peer), &Term::from(1)).await.unwrap_err();
     assert!(matches!(error, CallError::Timeout(_)), "{error}");
     let output = foreign.output();
@@ -110,7 +110,7 @@ async fn a_java_node() {
     watch_the_end(&node, foreign).await;
 }
 
-/// They say that nobody answers, and go on.
+/// The calls fail soon, and the nodes continue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_take_no_calls() {
     let stage = Stage::new();
@@ -126,7 +126,7 @@ async fn nodes_that_take_no_calls() {
     tokio::join!(refused(&c), refused(&java));
 }
 
-/// A fan-out over them fails soon, and beside a BEAM that takes the calls, loses nothing.
+/// A fan-out over them fails soon, and loses nothing beside a BEAM that accepts the calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fan_out_does_not_wait_for_nodes_that_take_no_calls() {
     let stage = Stage::new();
@@ -187,7 +187,7 @@ fn epmd(machine: &Machine) -> ProcessGuard {
     }
 }
 
-/// What nodes of these kinds offer.
+/// The flags of these kinds of nodes.
 fn kinds() -> Vec<(&'static str, DistributionFlags)> {
     let least = DistributionFlags::MANDATORY_26;
     let full = DistributionFlags::HIDDEN.difference(DistributionFlags::ALTACT_SIG);
@@ -204,7 +204,7 @@ fn kinds() -> Vec<(&'static str, DistributionFlags)> {
     ]
 }
 
-/// A node of our own with the flags of each kind is sent the same control messages by a BEAM and by us.
+/// A BEAM and peerl send a test node with the flags of each kind the same control messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_operations_of_a_beam() {
     let stage = Stage::new();
@@ -224,7 +224,7 @@ async fn the_operations_of_a_beam() {
     }
 }
 
-/// Everything that a process can do to another one. `stop` ends the record.
+/// All operations of a process on another one. `stop` ends the record.
 async fn sends_of_the_beam(beam: &Beam, node: &Node, recorder: &Recorder) {
     let run = "
         % What is sent while a connection is being made is encoded before the flags are known.
@@ -285,8 +285,8 @@ async fn sends_of_ours(node: &Node, recorder: &Recorder) {
     assert!(!matches!(node.events().try_recv(), Ok(NodeEvent::NodeDown { reason: NodeDownReason::Protocol(_), .. })));
 }
 
-/// A node with these flags spawns nothing, and one without `EXIT_PAYLOAD` takes reasons in the control message; calls to us
-/// are answered all the same, in the form that it takes.
+/// A node with these flags spawns nothing, and one without `EXIT_PAYLOAD` accepts reasons only in the control
+/// message; its calls are still answered, in a form that it accepts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_of_a_node_with_the_least_flags() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! A node of a Rust program that has the functions of every node, as shells and tools of the BEAM and `peerl` use them.
+//! A node of a Rust program with the functions that shells and tools of the BEAM, and `peerl`, use on every node.
 
 mod stage;
 

@@ -9,7 +9,7 @@ use peerl_test_support::matrix;
 use stage::{LIMIT, Stage, atom, eval, eventually, expect, export, name, until};
 use tokio::task::JoinHandle;
 
-/// A `gen_server` of ours: `{add, A, B}`, `ignore` (no reply), `stop`, and `state` of what was cast.
+/// A `gen_server` in Rust: `{add, A, B}`, `ignore` (no reply), `stop`, and `state` with the received casts.
 fn serve(node: &Node, registered: &'static str) -> JoinHandle<()> {
     let mut process = node.process();
     process.register(Atom::from_static(registered)).unwrap();
@@ -34,7 +34,7 @@ fn serve(node: &Node, registered: &'static str) -> JoinHandle<()> {
     })
 }
 
-/// Larger than a fragment, as a request and as a reply, by a server of the BEAM and by one of ours.
+/// Larger than a fragment, as a request and as a reply, with a server of the BEAM and one of this node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_requests_and_replies() {
     let large = Term::binary(vec![7; 300_000]);
@@ -77,10 +77,10 @@ async fn the_beam_calls_our_servers() {
         expect("gen_server:multi_call([NODE], server, {add, 2, 2}, 5000) =:= {[{NODE, 4}], []}", "true").await;
         expect("gen_server:multi_call([NODE], nobody, x) =:= {[], [NODE]}", "true").await;
         expect("gen_statem:call({server, NODE}, {add, 2, 3})", "5").await;
-        // A name that is not there, a server that does not answer, one that ends.
+        // An unknown name, a server that does not answer, and one that ends.
         expect("try gen_server:call({nobody, NODE}, x) catch exit:{Why, _} -> Why end", "noproc").await;
         expect("try gen_server:call({server, NODE}, ignore, 50) catch exit:{Why, _} -> Why end", "timeout").await;
-        // The reply that was late or never came does not get in the way of others.
+        // A late or missing reply does not affect others.
         expect("gen_server:call({server, NODE}, {add, 1, 1})", "2").await;
         expect("gen_server:cast({server, NODE}, one), gen_server:abcast([NODE], server, two), {server, NODE} ! three, gen_server:call({server, NODE}, state)",
             "[{'$gen_cast',one},{'$gen_cast',two},three]").await;
@@ -117,7 +117,7 @@ async fn we_call_servers_of_the_beam() {
         assert_eq!(call(Term::tuple([atom("later"), Term::from("x")])).await.unwrap(), Term::from("x"));
         let slow = node.gen_call::<Term>(("server", &peer), &Atom::from_static("ignore"));
         assert!(matches!(slow.timeout(Duration::from_millis(50)).await, Err(CallError::Timeout(_))));
-        // By pid; a typed reply; what is queued before is handled before.
+        // By pid; a typed reply; earlier messages are handled first.
         let process = node.process();
         let cast = Term::tuple([atom("$gen_cast"), Term::from(8)]);
         process.send_term(("server", &peer), &cast).await.unwrap();
@@ -190,7 +190,7 @@ async fn the_beam_spawns_here() {
         expect("R = spawn_request(NODE, rust, add, [1, 2], [{no_such_option, 1}]), receive {spawn_reply, R, error, Why} -> Why end", "badopt").await;
         expect("R = spawn_request(NODE, rust, add, [1, 2], [link, monitor, {reply_tag, tagged}]), receive {tagged, R, ok, P} -> is_pid(P) end", "true").await;
         eventually("the end of all", || node.calls_served() == 0).await;
-        // The group leader of what runs here is the BEAM's; exits are the processes' own affair.
+        // The group leader of spawned processes is the BEAM's; exit signals concern only the processes.
         expect("net_adm:ping(NODE)", "pong").await;
         eval(&beam, &node, &until("nodes()", &format!("['{}']", node.name()))).await;
     }

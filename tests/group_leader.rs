@@ -1,4 +1,5 @@
-//! What functions that we have a BEAM run print and log, and what becomes of the processes that they leave behind.
+//! The output and the log of functions that a BEAM runs for this node, and the end of the processes that they leave
+//! behind.
 
 mod stage;
 
@@ -10,7 +11,7 @@ use peerl_node::{Atom, CallError, Mfa, Node, Term};
 use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, matrix, peerl_command};
 use stage::{LIMIT, Stage, name};
 
-/// What has been printed.
+/// The printed text.
 #[derive(Clone, Default)]
 struct Printed(Arc<Mutex<String>>);
 
@@ -24,7 +25,7 @@ impl Printed {
     }
 }
 
-/// A node of ours, what is printed for it, and what is logged.
+/// A peerl node, its output, and its log.
 async fn guest(stage: &Stage) -> (Node, Printed, Printed) {
     let (printed, logged) = (Printed::default(), Printed::default());
     let (print, log) = (printed.clone(), logged.clone());
@@ -86,7 +87,7 @@ async fn call(node: &Node, beam: &Beam, function: &str, arguments: Vec<Term>) ->
     node.call::<Term>(&name(beam), mfa).timeout(LIMIT).await
 }
 
-/// What the BEAM prints itself for `formats/0`.
+/// The BEAM's own output of `formats/0`.
 fn printed_there(beam: &Beam) -> String {
     let captured = "
         Self = self(),
@@ -136,7 +137,7 @@ async fn text_comes_as_the_beam_formats_it_and_in_order() {
             "{asked}"
         );
         assert_eq!(printed.take(), "\u{400}é");
-        // What cannot be formatted fails as on the BEAM itself.
+        // Invalid formats fail as on the BEAM itself.
         for bad in ["~p", "~.2f", "~y", "~*c"] {
             let mfa = Mfa::new("io", "format", (Term::charlist(bad), Vec::<u8>::new())).unwrap();
             let error = node.call::<Term>(&name(&beam), mfa).await.unwrap_err();
@@ -164,7 +165,7 @@ async fn log_events_come_with_their_text() {
         log("notice", vec![Term::map([(Term::atom("what"), Term::atom("report"))])]).await;
         log("info", vec![Term::charlist("below the level of the node")]).await;
         call(&node, &beam, "crash", vec![]).await.unwrap();
-        // All that has come is shown before the node ends.
+        // All received output is printed before the node ends.
         node.shutdown().await;
         let shown = logged.take();
         assert!(shown.starts_with("error: on fire\nwarning: 3 of fünf\nnotice: "), "{shown}");
@@ -186,7 +187,7 @@ async fn processes_that_are_left_behind_print_on_their_own_node() {
         call(&node, &beam, "spawns", vec![Term::atom("left")]).await.unwrap();
         assert_eq!(beam.eval_async(print).await.as_deref(), Ok("{ok,false}"));
         assert_eq!(printed.take(), "left prints\n");
-        // Children of children, too; and a process that goes on spawning meanwhile.
+        // Children of children, too; and a process that keeps spawning meanwhile.
         let busy = "left ! spawn, left ! spawn, Leader = element(2, process_info(whereis(left), group_leader)),
                     register(busy, spawn(fun() ->
                         group_leader(Leader, self()),
@@ -254,7 +255,7 @@ fn no_process_is_left_with_a_command_for_its_group_leader() {
         run(command(stage.epmd.port(), &["call", beam.name(), "worker:spawns(left)"]));
         assert_eq!(beam.eval(&print("left")).as_deref(), Ok("{ok,true}"));
 
-        // Ended while the call is under way: by its own time-out, and by the user.
+        // Ended during the call: by its own time-out, and by the user.
         let mut late = command(stage.epmd.port(), &["call", beam.name(), "worker:holds(late)", "--timeout", "1s"]);
         assert_eq!(late.output().unwrap().status.code(), Some(1));
         assert_eq!(beam.eval(&print("late")).as_deref(), Ok("{ok,true}"));

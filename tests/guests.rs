@@ -1,4 +1,5 @@
-//! Guests of the library: their names at several peers; and the names that are given to nodes that come without one.
+//! Guests of the library: their names at several peers; and the names that are given to nodes that connect without a
+//! name.
 
 mod stage;
 
@@ -22,7 +23,7 @@ fn guest(stage: &Stage) -> NodeBuilder {
     peerl::guest().cookie(COOKIE).epmd_client(Client::new(stage.epmd.address()))
 }
 
-/// Another guest, which has the name already.
+/// Another guest, which already has the name.
 async fn occupant(stage: &Stage, name: &NodeName) -> Node {
     let builder = stage.builder_of(name.as_str()).epmd(Epmd::Unregistered).visibility(Visibility::Hidden);
     builder.start().await.unwrap()
@@ -58,7 +59,7 @@ async fn a_guest_has_another_name_where_its_own_is_taken() {
         assert_eq!(occupant.nodes(Nodes::Connected), [name(&a)]);
         assert_eq!(a.eval_async("length(nodes(hidden))").await.unwrap(), "2");
 
-        // After a loss it has the same names again.
+        // After a loss it gets the same names again.
         let before = guest.name_at(&name(&a));
         a.eval_async(format!("erlang:disconnect_node('{before}')")).await.unwrap();
         eventually("the loss", || !guest.nodes(Nodes::Connected).contains(&name(&a))).await;
@@ -114,7 +115,7 @@ async fn talks_under_the_name_of_the_connection(guest: &Node, beam: &Beam) {
     beam.wait_for_async("persistent_term:get(saw_it, no)", "yes", LIMIT).await;
 }
 
-/// A pid of a guest reaches a node that is connected with another guest of the same name.
+/// A pid of a guest reaches a node that is connected to another guest of the same name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pids_do_not_mean_the_guest_of_the_same_name() {
     let stage = Stage::new();
@@ -144,7 +145,7 @@ async fn pids_do_not_mean_the_guest_of_the_same_name() {
     }
 }
 
-/// How a peer of our own making treats one caller.
+/// The way in which a test peer treats one caller.
 #[derive(Clone, Copy, Debug)]
 enum Treatment {
     Alive,
@@ -162,7 +163,7 @@ struct Host {
     callers: JoinHandle<Vec<String>>,
 }
 
-/// A peer that treats its callers so, one after another, and then takes no more.
+/// A peer that treats consecutive callers in these ways, and then accepts no more.
 fn host(treatments: Vec<Treatment>) -> Host {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (node, port) = (NodeName::new("host@127.0.0.1").unwrap(), listener.local_addr().unwrap().port());
@@ -231,7 +232,7 @@ fn handshake_message(socket: &mut TcpStream, buffer: &mut BytesMut) -> Option<By
     }
 }
 
-/// Connects a guest, and gives the names that it has tried.
+/// Connects a guest, and returns the names that it has tried.
 async fn visit(treatments: Vec<Treatment>) -> (Result<(), ConnectError>, Vec<String>) {
     let host = host(treatments);
     let guest = peerl::guest().cookie(COOKIE).epmd(Epmd::None { port: host.port }).start().await.unwrap();
@@ -276,7 +277,7 @@ async fn what_is_no_matter_of_the_name_is_told_soon() {
     assert_eq!(names.into_iter().collect::<HashSet<_>>().len(), 256);
 }
 
-/// A node without a name, at a node of ours.
+/// A node without a name, connected to a peerl node.
 struct Nameless {
     name: NodeName,
     creation: u32,
@@ -325,7 +326,7 @@ async fn names_that_are_given_are_unlike_those_of_other_nodes_and_are_used_again
     })
     .await;
 
-    // Who does not know the cookie takes no name away.
+    // A caller without the cookie does not use up a name.
     drop(again);
     eventually("all are gone again", || nodes[0].nodes(Nodes::Hidden) == [elsewhere.name.clone()]).await;
     for _ in 0..10 {
@@ -346,7 +347,7 @@ async fn nodes_of_otp_are_given_names() {
             expect(&shell, node, "net_kernel:connect_node(NODE)", "true").await;
             let name = shell.eval_async("node()").await.unwrap().trim_matches('\'').to_owned();
             assert_eq!(node.nodes(Nodes::Hidden), [NodeName::new(&name).unwrap()]);
-            // After a disconnection it comes back; with a name that is known already.
+            // After a disconnection it reconnects, with a name that is already known.
             expect(&shell, node, "erlang:disconnect_node(NODE)", "true").await;
             eventually("it is gone", || node.nodes(Nodes::Hidden).is_empty()).await;
             shell.wait_for_async(format!("net_kernel:connect_node('{}')", node.name()), "true", LIMIT).await;

@@ -1,4 +1,4 @@
-//! Handshakes of nodes that are older than any that we connect to, or offer less: taken or refused as OTP does.
+//! Handshakes of nodes that are older than the supported releases, or offer less: accepted or refused as by OTP.
 
 mod stage;
 
@@ -9,7 +9,7 @@ use peerl_proto::flags::DistributionFlags;
 use peerl_test_support::{free_port, matrix, unique_name};
 use stage::{LIMIT, Stage};
 
-/// What a node answers to a name message: the messages that come with the first read, or nothing if it closes.
+/// A node's answer to a name message: the messages of the first read, or nothing if it closes.
 fn answer(port: u16, message: &[u8]) -> String {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     socket.set_read_timeout(Some(LIMIT)).unwrap();
@@ -51,7 +51,7 @@ async fn what_is_taken_and_what_is_refused() {
         ("the digest alone", new_name(DistributionFlags::MANDATORY_25_DIGEST), "snot_allowed"),
     ];
     names.extend([0, 4, 5, 6, 0xffff].map(|version| ("an old name", old_name(version), "sok")));
-    // OTP 25 takes no old names, and requires less.
+    // OTP 25 accepts no old names, and requires less.
     for otp in matrix().into_iter().filter(|otp| otp.number() >= 26) {
         let port = free_port();
         let beam = stage.erlang(otp).args(["-kernel", "inet_dist_listen_min", &port.to_string()]);

@@ -1,5 +1,5 @@
-//! A worker on one machine, a BEAM node on another, and a peer on a third that means harm or sends too much: the BEAM node
-//! keeps its connection and its calls.
+//! A worker on one machine, a BEAM node on another, and a hostile or excessive peer on a third: the BEAM node keeps
+//! its connection and its calls.
 
 mod intruder;
 mod stage;
@@ -10,7 +10,7 @@ use peerl_node::{NodeName, Term};
 use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, matrix, peerl_command};
 use stage::LIMIT;
 
-/// Waits for the end of a process of the worker, and remembers whether the worker went away meanwhile.
+/// Waits for the end of a process of the worker, and records whether the worker was disconnected meanwhile.
 const READER: &str = "register(reader, spawn(fun() ->
         net_kernel:monitor_nodes(true, #{node_type => all}),
         {P, R} = spawn_monitor(W, timer, sleep, [infinity]),
@@ -48,7 +48,7 @@ fn a_worker_keeps_its_peers() {
         intruder.raw(exit, &[108, 0, 0, 0, 2, 97, 7]);
         intruder.assert_closed("a list cut short");
 
-        // Messages beyond the limit fail alone, and many below it at once are all answered.
+        // Messages beyond the limit fail alone; many concurrent ones below it are all answered.
         let hash = |bytes: usize| with_worker(&format!("erpc:call(W, crypto, hash, [sha256, <<0:{}>>])", 8 * bytes));
         let refused = beam.eval(&format!("catch begin {} end", hash(3 << 20))).unwrap();
         assert!(refused.contains("system_limit"), "{refused}");

@@ -1,4 +1,4 @@
-//! Peers that mean harm, or are broken: only their own connection ends, and everybody else is served.
+//! Hostile or defective peers: only their own connection ends, and other peers are served.
 
 mod intruder;
 mod stage;
@@ -98,11 +98,11 @@ async fn malformed_messages() {
         assert!(matches!(reason, NodeDownReason::Protocol(_)), "{what}: {reason:?}");
         expect(&beam, &node, "erpc:call(NODE, rust, add, [1, 2])", "3").await;
     }
-    // The BEAM has been connected all the time.
+    // The BEAM has stayed connected.
     assert!(events.try_recv().is_err());
 }
 
-/// What is strange but not wrong: no reason to end anything.
+/// Unusual but valid messages end nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strange_messages() {
     let stage = Stage::new();
@@ -120,7 +120,7 @@ async fn strange_messages() {
             (Term::tuple([6.into(), me.clone().into(), Term::atom(""), Term::atom("rex")]), Some(payload))
         };
         let messages = [
-            // To nobody, to an old incarnation; answers to questions that nobody asked.
+            // To unknown receivers, and to an old incarnation; answers to requests that were never sent.
             (Term::tuple([22.into(), pid.clone().into(), stale.clone().into()]), Some(Term::nil())),
             (Term::tuple([33.into(), pid.clone().into(), reference.clone().into()]), Some(Term::nil())),
             (
@@ -135,7 +135,7 @@ async fn strange_messages() {
             (Term::tuple([36.into(), 7.into(), pid.clone().into(), own.clone().into()]), None),
             (Term::tuple([20.into(), pid.clone().into(), own.clone().into(), reference.clone().into()]), None),
             (Term::tuple([35.into(), 7.into(), pid.clone().into(), own.clone().into()]), None),
-            // Nonsense for those who serve.
+            // Invalid requests to servers.
             to_rex(Term::from(7)),
             to_rex(Term::tuple([me.clone().into(), Term::tuple([Term::atom("call")])])),
             to_rex(Term::tuple([Term::atom("$gen_call"), Term::from(1), Term::from(2)])),
@@ -165,7 +165,7 @@ async fn strange_messages() {
         for (control, payload) in messages {
             intruder.frame(control, payload);
         }
-        // Bytes behind a payload: the BEAM ignores them.
+        // Bytes after a payload: the BEAM ignores them.
         let mut body = vec![131, 68, 0];
         body.extend_from_slice(&to_rex(Term::nil()).0.encode()[1..]);
         body.extend_from_slice(&[106, 106, 106]);
@@ -189,7 +189,7 @@ async fn strange_messages() {
     drop(target);
 }
 
-/// Whoever connects and says nothing, or stops in the handshake, keeps nobody out.
+/// Connections that send nothing, or stop within the handshake, do not keep others out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections() {
     let stage = Stage::new();
@@ -225,7 +225,8 @@ async fn silent_connections() {
     let started = Instant::now();
     expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    // The oldest had to go (a quarter went at once, for what they said); the others will, when their time for the handshake is over.
+    // The oldest were closed (a quarter at once, because of their messages); the others will be when their time for
+    // the handshake is over.
     let closed = tokio::task::spawn_blocking(move || {
         for mut socket in sockets.into_iter().take(40) {
             socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
@@ -244,8 +245,8 @@ async fn silent_connections() {
     assert_eq!(node.nodes(peerl_node::Nodes::Connected).len(), 1);
 }
 
-/// Two peers may use the same reference for monitors of the same process, and name any target when they take one back:
-/// each has its own.
+/// Two peers may use the same reference for monitors of the same process, and name any target in a demonitor: each
+/// has its own monitor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn monitors_with_one_reference() {
     const MONITOR_P: i64 = 19;
@@ -267,7 +268,7 @@ async fn monitors_with_one_reference() {
     first.frame(Term::tuple(demonitor), None);
     eventually("one to go", || target.monitored_by() == [second.pid()]).await;
 
-    // A reference that is used again is the last process' that was named.
+    // A reference that is used again belongs to the last named process.
     let again = node.process();
     let monitor = [Term::from(MONITOR_P), second.pid().into(), again.pid().clone().into(), reference.clone().into()];
     second.frame(Term::tuple(monitor), None);

@@ -1,5 +1,5 @@
-//! The how-to pages, worked through word by word: each command block runs, in its order, in one shell, with stand-ins
-//! for AWS and for the instances. Blocks that nothing here can run say so on the page.
+//! The how-to pages, executed literally: each command block runs, in order, in one shell, with replacements for AWS
+//! and for the instances. Blocks that cannot run here are marked on the page.
 
 mod kit;
 
@@ -14,7 +14,7 @@ use peerl_test_support::{HttpServer, Lan, Machine, Moto, ProcessGuard, Response,
 
 const A_WHILE: Duration = Duration::from_secs(60);
 
-/// The pages that a test below works through.
+/// The pages that a test below executes.
 const WORKED_THROUGH: [&str; 5] =
     ["how-to-ec2.md", "how-to-ecs.md", "how-to-sidecar.md", "how-to-systemd.md", "how-to-web-page.md"];
 
@@ -27,12 +27,12 @@ fn every_block_is_run_or_says_that_it_is_not() {
     }
 }
 
-/// `aws` of these pages asks the stand-in.
+/// `aws` of these pages uses moto.
 fn with_aws(page: &mut Page, endpoint: &str) {
     for (name, value) in aws_env(endpoint) {
         page.set(name, &value);
     }
-    // The command line of version 1 knows the region by this name, and asks no pager.
+    // Version 1 of the command line reads the region from this variable, and has no pager.
     page.set("AWS_DEFAULT_REGION", Moto::REGION);
     let program = |name: &str| python_tool(name).get_program().to_owned().into_string().unwrap();
     let (aws, python, instead) = (program("aws"), program("python"), path("tests/kit/aws.py").display().to_string());
@@ -47,7 +47,7 @@ fn with_aws(page: &mut Page, endpoint: &str) {
     );
 }
 
-/// Pages to take the sums of, in the place of those on the page.
+/// Web pages for the checksums, in the place of those on the page.
 fn with_web_pages(page: &mut Page, lan: &Lan) -> HttpServer {
     let server = HttpServer::start(|request: peerl_test_support::Request| Response::text(200, &request.path));
     let address = lan.expose(&server.endpoint());
@@ -83,7 +83,7 @@ fn ec2() {
     page.replace("/etc/peerl", page.at("etc").to_str().unwrap());
     page.run();
     page.run();
-    // What Packer makes.
+    // Packer's result.
     page.meanwhile(
         "builder=$(aws ec2 run-instances --image-id ami-12c6146b --query 'Instances[0].InstanceId' --output text)
          aws ec2 create-image --instance-id $builder --name peerl-$RELEASE \
@@ -94,7 +94,7 @@ fn ec2() {
     let members = page.run();
     assert_eq!(members.matches("InService").count(), 2, "{members}");
 
-    // What the user data of the instances does.
+    // The work of the instances' user data.
     let cookie = page.meanwhile(
         "aws ssm get-parameter --name /peerl/cookie --with-decryption --query Parameter.Value --output text",
     );
@@ -116,7 +116,7 @@ fn ec2() {
         })
         .collect();
     let (first, _) = &instances[0];
-    // The command that SSM is told, as SSM runs it; and then the block, in which the stand-in's SSM runs nothing.
+    // The command for SSM, run here; and then the block, of which moto's SSM runs nothing.
     let (_, command) = page.peek().split_once("commands=[\"").unwrap();
     let (command, _) = command.split_once("\"]").unwrap();
     let sums = page.meanwhile_on(first, command);
@@ -138,7 +138,7 @@ fn ecs() {
     page.replace("…/shop@sha256:…", "shop.example.org/shop@sha256:0123");
     page.run();
     page.run();
-    // What `docker push` does.
+    // The effect of `docker push`.
     page.meanwhile(
         r#"aws ecr put-image --repository-name peerl --image-tag $RELEASE --image-manifest '{"schemaVersion": 2,
             "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
@@ -149,7 +149,7 @@ fn ecs() {
     page.run();
     page.run();
     let printed = page.run();
-    // The log has what the container is told, which is a command of peerl's.
+    // The log has the container's arguments, which are a command of peerl.
     let command: Vec<String> = serde_json::from_str(printed.trim()).unwrap();
     assert_eq!(command[0], "checksum");
     let output = peerl_command().args(&command).args(["--cookie", "c"]).envs(moto.env()).output().unwrap();
@@ -176,7 +176,7 @@ fn sidecar() {
         page.replace(of_page, &host.address().to_string());
     }
     page.replace("/run/secrets", page.at("secrets").to_str().unwrap());
-    // A release's own script starts EPMD and a node that is named so.
+    // A release's own script starts EPMD and a node with this name.
     page.program("release", "exec erl -noinput -name $RELEASE_NODE -setcookie $RELEASE_COOKIE");
     page.replace("bin/app start", "exec release");
     page.run();
@@ -207,7 +207,7 @@ fn systemd() {
     page.replace("/etc/peerl", page.at("etc").to_str().unwrap());
     page.program("systemctl", "");
     page.run();
-    // What the service is given.
+    // The settings of the service.
     let settings = fs::read_to_string(page.at("etc/peerl.env")).unwrap();
     let name = settings.lines().find_map(|line| line.strip_prefix("PEERL_NAME=")).unwrap();
     let _worker = worker(&host, &page, name);
@@ -245,7 +245,7 @@ fn web_page() {
     assert_eq!(check, "200");
     drop(guarded);
 
-    // What the shell of the other how-to pages has.
+    // The state of the shell of the other how-to pages.
     page.meanwhile(
         "export RELEASE=r1
          export VPC=$(aws ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId' --output text)
@@ -255,7 +255,7 @@ fn web_page() {
          aws acm request-certificate --domain-name checksums.example.org",
     );
     page.run();
-    // The stand-in has no outputs for what it deploys by a change set.
+    // Moto has no outputs for stacks that are deployed by a change set.
     let balancers = "aws elbv2 describe-load-balancers --query 'LoadBalancers[].Scheme' --output text";
     assert_eq!(page.meanwhile(balancers).trim(), "internal");
     page.meanwhile(
@@ -271,10 +271,10 @@ fn web_page() {
     page.end();
 }
 
-/// The arguments of a `module` block are variables of the module, and those that it needs are all there.
+/// The arguments of a `module` block are variables of the module, and include the required ones.
 #[test]
 fn terraform_blocks_fit_their_modules() {
-    // The block of this page goes on from that of another.
+    // The block of this page continues that of another.
     let page = kit::text("docs/how-to-web-page.md");
     let arguments = page.lines().filter_map(|line| line.strip_prefix("  page_")?.split_once(' '));
     let arguments: Vec<String> = arguments.map(|(argument, _)| format!("page_{argument}")).collect();

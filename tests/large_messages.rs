@@ -1,4 +1,4 @@
-//! Messages too large for one write: they arrive whole and in order, and hold up nobody else.
+//! Messages too large for one write: they arrive whole and in order, without head-of-line blocking.
 
 mod stage;
 
@@ -22,14 +22,14 @@ async fn binaries_of_64_mib() {
         })
         .unwrap();
         let beam = stage.beam(otp).await;
-        // There and back; who called is us.
+        // There and back; this node calls.
         let data = Term::binary(pattern());
         let mfa =
             Mfa::with_terms(Atom::from_static("lists"), Atom::from_static("last"), vec![Term::list([data.clone()])]);
         let back: Term = node.call(&name(&beam), mfa).timeout(LIMIT).await.unwrap();
         assert!(back == data);
 
-        // There and back; who called is the BEAM.
+        // There and back; the BEAM calls.
         let call = "B = binary:copy(list_to_binary(lists:seq(0, 250)), 267366),
                     B =:= erpc:call(NODE, rust, echo, [B]) andalso erpc:call(NODE, rust, is_pattern, [B])";
         assert_eq!(eval(&beam, &node, call).await, "true");
@@ -42,7 +42,7 @@ fn pattern() -> Vec<u8> {
     period.repeat(64 * MIB / 251 + 1)
 }
 
-/// What one process sends to another arrives in the order in which it was sent, however large.
+/// Messages from one process to another arrive in the order of sending, at any size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn order() {
     let stage = Stage::new();
@@ -89,7 +89,7 @@ async fn order() {
         process.send_term(&collector, &Term::tuple([Term::from(21), Term::binary(vec![7; 9 * MIB])])).await.unwrap();
         process.exit(&Term::atom("done"));
         let sizes = (1..=20).map(|n| format!("{{{n},{}}}", if n % 3 == 0 { 3 * MIB } else { 0 })).collect::<Vec<_>>();
-        // OTP sends the exit signal before the monitor's message; so do we.
+        // OTP sends the exit signal before the monitor's message; so does peerl.
         let expected = format!("{{[{},{{21,{}}},{{exit,done}}],{{down,done}}}}", sizes.join(","), 9 * MIB);
         assert_eq!(eval(&beam, &node, "collector ! {ask, self()}, receive S -> S end").await, expected);
     }
@@ -105,7 +105,7 @@ async fn small_messages_overtake() {
         let beam = stage.beam(otp).await;
         let peer = name(&beam);
 
-        // To the BEAM: large ones queue up; calls meanwhile come back before the last large one has arrived.
+        // To the BEAM: large messages queue up; calls meanwhile return before the last large one has arrived.
         let sink = "register(sink, spawn(fun Loop() -> receive {From, B} when is_binary(B) -> From ! size, Loop() end end)), ok";
         eval(&beam, &node, sink).await;
         let mut sender = node.process();

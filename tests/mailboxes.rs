@@ -1,4 +1,4 @@
-//! What happens to messages that a process has not taken yet.
+//! Messages that a process has not received yet.
 
 mod stage;
 
@@ -8,7 +8,7 @@ use peerl_node::{Ended, MailboxPolicy, Overflow, Process, Term};
 use peerl_test_support::{Otp, matrix};
 use stage::{Stage, atom, eventually, expect, export, message};
 
-/// A full mailbox: what the process wants done with one message too many is done.
+/// A full mailbox: the process's policy applies to the next message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_mailboxes() {
     let stage = Stage::new();
@@ -43,14 +43,14 @@ async fn full_mailboxes() {
         assert_eq!(down[4], atom("mailbox_overflow"));
         assert!(ending.receive().await.is_err());
 
-        // Nothing is lost; the connection waits meanwhile.
+        // No message is lost; the connection waits meanwhile (back-pressure).
         let mut waiting = with(Overflow::Wait);
         send(&waiting).await;
         eventually("a full mailbox", || waiting.queued() == 10).await;
         for n in 1..=100 {
             assert_eq!(message(&mut waiting).await, Term::from(n));
         }
-        // One that ends while the connection waits for it.
+        // A process that ends while the connection waits for it.
         let waiting = with(Overflow::Wait);
         send(&waiting).await;
         eventually("a full mailbox", || waiting.queued() == 10).await;
@@ -59,8 +59,8 @@ async fn full_mailboxes() {
     }
 }
 
-/// Much has come while nobody could read it: a process that takes what it gets has it in portions, and is not ended for a
-/// mailbox that others have filled before its turn.
+/// Much has arrived while no task could read it: a process that keeps receiving gets it in portions, and is not ended
+/// for a mailbox that was filled before its turn.
 #[tokio::test]
 async fn what_has_piled_up_comes_in_portions() {
     const MESSAGES: usize = 200_000;
@@ -72,7 +72,7 @@ async fn what_has_piled_up_comes_in_portions() {
     let flood = format!("spawn(fun() -> [P ! N || N <- lists:seq(1, {MESSAGES})] end), ok");
     let sent = stage::eval_with(&beam, &node, &flood, [("P", process.pid().clone().into())]);
     assert_eq!(sent.await, "ok");
-    // The only thread of the runtime; what is sent fills the buffers of the kernel.
+    // This is the only thread of the runtime; the messages fill the buffers of the kernel.
     std::thread::sleep(Duration::from_millis(500));
     let taken = tokio::spawn(async move {
         for _ in 0..MESSAGES {

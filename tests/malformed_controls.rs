@@ -1,4 +1,4 @@
-//! Control messages of a wrong shape: each ends the connection that it came by, and tells nobody anything.
+//! Malformed control messages: each ends its own connection, and has no other effect.
 
 mod intruder;
 mod stage;
@@ -9,12 +9,12 @@ use peerl_term::{Atom, Reference};
 use peerl_test_support::matrix;
 use stage::{Stage, event, expect, export, message};
 
-/// A control message: its parts may be the intruder, the process that it knows, or anything.
+/// A part of a control message: the intruder, the process that it knows, or another term.
 #[derive(Clone, Copy)]
 enum Part {
     /// The pid of a process of the intruder.
     Me,
-    /// The pid of a process of ours.
+    /// The pid of a process of the node.
     You,
     Name(&'static str),
     Number(i64),
@@ -124,7 +124,7 @@ fn control(operation: i64, parts: &[Part], intruder: &Intruder, known: &Process)
     Term::tuple([Term::from(operation)].into_iter().chain(parts.iter().map(part)))
 }
 
-/// Sends something, and waits until the node has ended the connection for it.
+/// Sends something, and waits until the node has closed the connection because of it.
 async fn expect_cut(node: &Node, what: String, attack: impl FnOnce(&mut Intruder)) {
     let mut events = node.events();
     let mut intruder = Intruder::connect(node);
@@ -162,7 +162,7 @@ async fn shapes() {
     }
 }
 
-/// Fragments that are none, or in no order; the control message is in the first.
+/// Invalid fragments, and fragments in an invalid order; the control message is in the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_of_fragments() {
     const FIRST: u8 = 69;
@@ -200,11 +200,11 @@ async fn orders_of_fragments() {
         intruder.bytes(&fragment(LATER, 7, 1, &[end, &[106]].concat()));
     })
     .await;
-    // What is complete was delivered.
+    // Complete messages were delivered.
     while let Some(message) = known.try_receive().unwrap() {
         assert_eq!(message.into_term().unwrap(), Term::nil());
     }
-    // A peer that goes away in the middle is none that breaks the protocol.
+    // A peer that disconnects within a message has not broken the protocol.
     let mut events = node.events();
     let mut intruder = Intruder::connect(&node);
     let control = control(22, &[Me, You], &intruder, &known).encode();

@@ -1,4 +1,5 @@
-//! Payloads that are no terms: only the connection that they came by ends, whoever decodes them, and no other node gets them.
+//! Payloads that are not terms: only their own connection ends, wherever they are decoded, and no other node gets
+//! them.
 
 mod intruder;
 mod stage;
@@ -21,7 +22,7 @@ const PAYLOAD_MONITOR_P_EXIT: i64 = 28;
 const SPAWN_REQUEST: i64 = 29;
 const ALIAS_SEND: i64 = 33;
 
-/// What no BEAM takes for a term.
+/// Bytes that no BEAM accepts as a term.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     let deep = [[104, 1].repeat(100_000), vec![200]].concat();
     vec![
@@ -46,7 +47,7 @@ fn signal(operation: i64, parts: impl IntoIterator<Item = Term>) -> Term {
     Term::tuple([Term::from(operation)].into_iter().chain(parts))
 }
 
-/// A process at the BEAM that reports each nodedown of ours, and which tells what it has seen.
+/// A process at the BEAM that reports each `nodedown` of the node.
 async fn watch_nodes(beam: &Beam, node: &Node) {
     let watcher = "register(watcher, spawn(fun() ->
             net_kernel:monitor_nodes(true, #{node_type => all}),
@@ -63,7 +64,7 @@ async fn expect_connected(beam: &Beam, node: &Node) {
     expect(beam, node, "erpc:call(NODE, rust, add, [1, 2])", "3").await;
 }
 
-/// Sends something, and waits until the node has ended the connection for it.
+/// Sends something, and waits until the node has closed the connection because of it.
 async fn expect_cut(node: &Node, what: &str, attack: impl FnOnce(&mut Intruder) + Send + 'static) {
     let mut events = node.events();
     let (attacked, text) = (node.clone(), what.to_owned());
@@ -82,7 +83,7 @@ async fn expect_cut(node: &Node, what: &str, attack: impl FnOnce(&mut Intruder) 
     assert!(reason.contains("malformed"), "{what}: {reason}");
 }
 
-/// Has a process of the BEAM link to a process of ours and monitor it.
+/// Lets a process of the BEAM link to a process of the node and monitor it.
 async fn hold(beam: &Beam, node: &Node, held: &Process) {
     let holder = "Self = self(), register(holder, spawn(fun() ->
             process_flag(trap_exit, true), link(P), R = monitor(process, P), Self ! held,
@@ -92,13 +93,13 @@ async fn hold(beam: &Beam, node: &Node, held: &Process) {
     assert_eq!(eval_with(beam, node, holder, [("P", held.pid().clone().into())]).await, "1");
 }
 
-/// The reason that the holder has got, twice.
+/// The reason that the holder has received, twice.
 async fn expect_reason(beam: &Beam, node: &Node, reason: &str) {
     let ask = "holder ! {ask, self()}, receive {Linked, Monitored} -> Linked = Monitored end";
     assert_eq!(eval(beam, node, ask).await, reason);
 }
 
-/// The reasons of exit signals are passed on, to nodes that have done nothing.
+/// The reasons of exit signals are forwarded to nodes that have done nothing wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_reasons() {
     let stage = Stage::new();
@@ -119,7 +120,7 @@ async fn exit_reasons() {
         }
         expect_connected(&beam, &node).await;
 
-        // A link breaks with the connection, not with what came by it.
+        // A link breaks with the connection, not with the message.
         let linked = node.process();
         let to = linked.pid().clone();
         expect_cut(&node, "a link's end", move |intruder| {
@@ -132,7 +133,7 @@ async fn exit_reasons() {
         eventually("the linked process to end", || linked.try_receive().is_err()).await;
         assert_eq!(linked.try_receive().unwrap_err().reason, Term::atom("noconnection"));
 
-        // What is well-formed is passed on, with atoms from the intruder's header.
+        // Valid reasons are forwarded, with atoms from the intruder's header.
         let mut intruder = Intruder::connect(&node);
         let control = signal(PAYLOAD_EXIT2, [intruder.pid().into(), target.pid().clone().into()]).encode();
         intruder
@@ -142,7 +143,7 @@ async fn exit_reasons() {
     }
 }
 
-/// The process of a call that is under way has a pid that anybody can guess.
+/// The process of a pending call has a pid that any node can guess.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_serve_calls() {
     let stage = Stage::new();
@@ -181,7 +182,7 @@ async fn processes_that_serve_calls() {
     }
 }
 
-/// What is delivered is looked at by its receiver alone.
+/// A delivered payload is decoded only by its receiver.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receivers() {
     let stage = Stage::new();
@@ -190,7 +191,7 @@ async fn receivers() {
     let beam = stage.beam(Otp::V25).await;
     watch_nodes(&beam, &node).await;
 
-    // A process of the user's, which decodes late.
+    // A process of the user's program that decodes late.
     let mut process = node.process();
     process.trap_exit(true);
     let to = process.pid().clone();
@@ -210,7 +211,7 @@ async fn receivers() {
     assert!(process.receive().await.unwrap().into_term().is_err());
     assert_eq!(message(&mut process).await, Term::atom("after"));
 
-    // The same node connects again: what is found of its earlier connection ends none.
+    // The same node connects again: an error of its earlier connection does not end the new one.
     let mut first = Intruder::connect(&node);
     let name = first.name.clone();
     first.raw(signal(SEND_SENDER, [first.pid().into(), process.pid().clone().into()]), &[200]);
@@ -225,7 +226,7 @@ async fn receivers() {
     assert!(events.try_recv().is_err());
     drop(again);
 
-    // The end of a process that ours monitors.
+    // The end of a process that a process of the node monitors.
     let mut monitored = Intruder::connect(&node);
     let reference = process.monitor(monitored.pid()).await;
     let pid = monitored.pid();
@@ -262,7 +263,7 @@ async fn receivers() {
     expect_connected(&beam, &node).await;
 }
 
-/// Answers to our own calls.
+/// Answers to calls of this node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers() {
     let stage = Stage::new();
@@ -312,7 +313,7 @@ fn answer(mut intruder: Intruder, wrong: &str) -> Intruder {
     }
 }
 
-/// Nobody decodes what nobody receives.
+/// Messages without a receiver are not decoded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_to_nobody() {
     let stage = Stage::new();
@@ -327,7 +328,7 @@ async fn messages_to_nobody() {
     eventually("the message after them", || process.queued() == 1).await;
 }
 
-/// Reasons that are well-formed, and that the next node does not take all the same.
+/// Valid reasons that the next node rejects nevertheless.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reasons_that_a_peer_does_not_take() {
     let stage = Stage::new();
@@ -370,7 +371,7 @@ async fn reasons_that_a_peer_does_not_take() {
             assert_eq!(found, expected, "{what}");
             expect_connected(&beam, &node).await;
         }
-        // What this node sends itself.
+        // A term that this node sends itself.
         let record = Term::decode(&vec![131, 67, 0, 0, 0, 0, 0, 119, 1, b'm', 119, 1, b'r'].into()).unwrap();
         let sent = process.send_term(("nobody", &name(&beam)), &Term::list([record.clone()])).await;
         let value = record.clone();
@@ -386,7 +387,7 @@ async fn reasons_that_a_peer_does_not_take() {
     }
 }
 
-/// What a peer does in the name of a third node's process would be answered there.
+/// An operation in the name of a third node's process would be answered there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_in_the_name_of_others() {
     let stage = Stage::new();
@@ -425,7 +426,7 @@ async fn requests_in_the_name_of_others() {
     }
 }
 
-/// The payload in fragments, or the whole of it in the last one.
+/// The payload in fragments, or all of it in the last one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fragments() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! Who is connected to whom: pings, lists of nodes, events, and peers that are refused.
+//! Connections between nodes: pings, lists of nodes, events, and refused peers.
 
 mod stage;
 
@@ -36,11 +36,11 @@ async fn nodes_know_each_other() {
         }
         assert!(visible.nodes(Nodes::Hidden).is_empty());
 
-        // They find each other, too.
+        // They find each other.
         visible.ping(hidden.name()).await.unwrap();
         assert_eq!(hidden.nodes(Nodes::Hidden).len(), 2);
 
-        // Other questions to net_kernel.
+        // Other requests to `net_kernel`.
         expect(&beam, &visible, "gen_server:call({net_kernel, NODE}, longnames)", "true").await;
         expect(&beam, &visible, "gen_server:call({net_kernel, NODE}, nodename) =:= NODE", "true").await;
     }
@@ -102,12 +102,12 @@ async fn another_cookie_is_refused() {
         expect(&stranger, &node, "net_adm:ping(NODE)", "pang").await;
         assert!(node.nodes(Nodes::Connected).is_empty());
 
-        // Nobody else is troubled, and a cookie for this one peer helps.
+        // Other peers are not affected, and a cookie for this one peer helps.
         expect(&friend, &node, "net_adm:ping(NODE)", "pong").await;
         node.set_cookie(name(&stranger), Cookie::new("another").unwrap());
         node.ping(&name(&stranger)).await.unwrap();
         node.disconnect(&name(&stranger));
-        // Until it has noticed, what it sends goes into the old connection.
+        // Until it has noticed, its messages go into the old connection.
         stranger.wait_for_async("nodes()", "[]", LIMIT).await;
         expect(&stranger, &node, "net_adm:ping(NODE)", "pong").await;
     }
@@ -171,7 +171,7 @@ async fn short_names() {
         let beam = stage.erlang(otp).short_names().start_async().await;
         node.ping(&name(&beam)).await.unwrap();
         node.disconnect(&name(&beam));
-        // Until it has noticed, what it sends goes into the old connection.
+        // Until it has noticed, its messages go into the old connection.
         beam.wait_for_async("nodes(connected)", "[]", LIMIT).await;
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
         expect(&beam, &node, "gen_server:call({net_kernel, NODE}, longnames)", "false").await;
@@ -196,7 +196,7 @@ async fn listen_range() {
     nodes[0].ping(nodes[1].name()).await.unwrap();
 }
 
-/// A node that starts again is another incarnation: what belonged to the first is gone for good.
+/// A restarted node is another incarnation: references to the first are invalid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_under_the_same_name() {
     let stage = Stage::new();
@@ -208,7 +208,7 @@ async fn restart_under_the_same_name() {
         let old_pid = old_process.pid().clone();
         let old_creation = old.creation();
         old.ping(&name(&beam)).await.unwrap();
-        // Both are dropped: the name is given back.
+        // Both are dropped: the name is unregistered.
         old.shutdown().await;
         drop((old_process, old));
 
@@ -232,7 +232,7 @@ async fn restart_under_the_same_name() {
     }
 }
 
-/// A node whose last handle is dropped is gone for everybody.
+/// A node whose last handle is dropped disappears for all others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropped_nodes_are_gone() {
     let stage = Stage::new();
@@ -246,7 +246,7 @@ async fn dropped_nodes_are_gone() {
         expect(&beam, &clone, "net_adm:ping(NODE)", "pong").await;
         drop(clone);
         beam.wait_for_async("nodes()", "[]", LIMIT).await;
-        // The process has ended, but whoever holds it may still ask.
+        // The process has ended, but its handle remains usable.
         let mut process = process;
         assert!(process.receive().await.is_err());
         let client = Client::new(stage.epmd.address());
@@ -259,7 +259,7 @@ async fn dropped_nodes_are_gone() {
     }
 }
 
-/// A BEAM starts again while this node still has the connection of the first: `alive` is asked and answered.
+/// A BEAM restarts while this node still has the connection of the first: `alive` is asked and answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_restarts_unnoticed() {
     let stage = Stage::new();
@@ -272,7 +272,8 @@ async fn peer_restarts_unnoticed() {
         process.monitor(("kernel_sup", &name(&old))).await;
         old.sigstop();
 
-        // The old one keeps its name at the EPMD; so the new one has another EPMD, where this node is known as well.
+        // The old node keeps its name at the EPMD; so the new one has another EPMD, where this node is registered,
+        // too.
         let other_epmd = Epmd::start();
         let registration = Registration::new(node.name().name().parse().unwrap(), node.port());
         let lease = Client::new(other_epmd.address()).register(registration).await.unwrap();
@@ -298,7 +299,7 @@ fn charlist(term: Term) -> String {
     term.as_list().unwrap().iter().map(|c| char::from(u8::try_from(c.as_integer().unwrap()).unwrap())).collect()
 }
 
-/// Both sides connect at the same moment, again and again: there is always exactly one connection in the end.
+/// Both sides connect at the same moment, repeatedly: exactly one connection remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn simultaneous_connect() {
     const ROUNDS: usize = 100;
@@ -323,7 +324,7 @@ async fn simultaneous_connect() {
                 connected.unwrap();
                 assert_eq!(node.nodes(Nodes::Connected), std::slice::from_ref(&peer));
                 expect(&beam, &node, "nodes() =:= [NODE]", "true").await;
-                // What the BEAM sends on its own to a new node may come late, and connect again.
+                // The BEAM's automatic messages to a new node may come late, and connect again.
                 while !node.nodes(Nodes::Connected).is_empty() || eval(&beam, &node, "nodes()").await != "[]" {
                     if round % 2 == 0 {
                         node.disconnect(&peer);
@@ -333,14 +334,14 @@ async fn simultaneous_connect() {
                     assert!(started.elapsed() < 4 * LIMIT, "the connection does not end in round {round}");
                 }
             }
-            // No attempt is left over.
+            // No attempt remains.
             eval(&beam, &node, "net_adm:ping(NODE)").await;
             node.shutdown().await;
         }
     }
 }
 
-/// Whoever ends a connection, or sees it end, may connect again at once, though the peer may not have noticed.
+/// A side that ends a connection, or sees it end, may reconnect at once, though the peer may not have noticed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connecting_again_at_once() {
     let stage = Stage::new();
@@ -367,7 +368,7 @@ async fn connecting_again_at_once() {
     }
 }
 
-/// Many wish for the same connection: one is made.
+/// Many requests for the same connection make one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_connection_for_all_who_wish() {
     let stage = Stage::new();

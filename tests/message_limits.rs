@@ -1,4 +1,4 @@
-//! Messages that are too large, and more of them than there is room for: each fails alone, and the connection goes on.
+//! Messages that are too large, and more messages than fit: each fails alone, and the connection continues.
 
 mod intruder;
 mod stage;
@@ -53,7 +53,7 @@ async fn messages_of_a_beam() {
         let fits = "byte_size(erpc:call(NODE, rust, echo, [binary:copy(<<7>>, 1000000)]))";
         expect(&beam, &node, fits, "1000000").await;
 
-        // Messages; the atoms of the one that is lost are known to the next.
+        // Messages; the atoms of the lost one are known to the next.
         let send = "P ! {courgette, binary:copy(<<7>>, 2 bsl 20)}, P ! [courgette, aubergine], ok";
         eval_with(&beam, &node, send, [("P", process.pid().clone().into())]).await;
         assert_eq!(message(&mut process).await, Term::list([Term::atom("courgette"), Term::atom("aubergine")]));
@@ -92,14 +92,14 @@ async fn messages_of_a_beam() {
         assert_eq!(down.reference, reference);
         assert!(replaced(&down.reason.decode().unwrap()));
 
-        // Nobody else has noticed.
+        // Other callers are not affected.
         assert_eq!(under_way.await.unwrap().unwrap(), "ok");
         expect(&beam, &node, "sleeper ! {ask, self()}, receive {slept, S} -> S end", "awake").await;
         expect(&beam, &node, "is_pid(whereis(watcher))", "true").await;
     }
 }
 
-/// Peers that take no fragments send a message as one frame, however large.
+/// Peers without fragments send a message as one frame of any size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames() {
     const FIRST: u8 = 69;
@@ -109,7 +109,7 @@ async fn frames() {
     let mut process = node.process();
     process.trap_exit(true);
     let you = Term::from(process.pid().clone());
-    // A little more than is taken, and much more.
+    // A little more than the limit, and much more.
     for size in [MIB + 1, 9 * MIB] {
         let mut intruder = Intruder::connect(&node);
         let me = Term::from(intruder.pid());
@@ -145,7 +145,7 @@ async fn frames() {
         assert_eq!(message(&mut process).await, Term::from(1));
     }
 
-    // One that no BEAM sends; what was under way is told why.
+    // One that no BEAM sends; pending calls fail with the reason.
     let mut intruder = Intruder::connect(&node);
     let peer = intruder.name.parse().unwrap();
     eventually("the connection", || node.nodes(Nodes::Connected).contains(&peer)).await;
@@ -161,7 +161,7 @@ async fn frames() {
     drop(intruder);
 }
 
-/// The sum of all messages that are under way is too large: those that went on least lately fail, and only they.
+/// The sum of all incomplete messages is too large: those that progressed least recently fail, and only they.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_there_is_room_for() {
     let stage = Stage::new();
@@ -171,7 +171,7 @@ async fn more_than_there_is_room_for() {
         let node = stage.builder().limits(Limits { channel, ..Limits::default() }).start().await.unwrap();
         export(&node);
         let beam = stage.beam(otp).await;
-        // Each answer is the right one, or says that the node was busy.
+        // Each answer is the right one, or reports that the node was busy.
         let calls = "Self = self(), net_adm:ping(NODE),
             [spawn(fun() -> B = binary:copy(<<N>>, 300000),
                 Self ! try erpc:call(NODE, rust, echo, [B]) of B -> right; _ -> wrong
@@ -183,7 +183,7 @@ async fn more_than_there_is_room_for() {
     }
 }
 
-/// Many callers with large arguments at once: all are answered, and small calls go on meanwhile.
+/// Many callers with large arguments at once: all are answered, and small calls continue meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_large_calls_at_once() {
     let stage = Stage::new();
@@ -200,12 +200,12 @@ async fn many_large_calls_at_once() {
             Small ! {stop, Self}, receive {small, N} -> {Right, N} end";
         let answer = eval(&beam, &node, calls).await;
         let small = answer.strip_prefix("{120,").and_then(|rest| rest.strip_suffix('}')).map(str::parse::<u32>);
-        // About twelve, as long as the BEAM shares its output between its processes.
+        // About twelve, since the BEAM shares its output between its processes.
         assert!(matches!(small, Some(Ok(3..))), "{answer}");
     }
 }
 
-/// Senders that are ended in the middle of a message leave nothing that ends the connection.
+/// Senders that are killed within a message leave nothing that ends the connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn senders_that_are_killed() {
     let stage = Stage::new();
@@ -223,7 +223,7 @@ async fn senders_that_are_killed() {
     }
 }
 
-/// What the program says of it: at the level that it has unless it is told otherwise.
+/// The program's log, at its default level.
 #[test]
 fn worker() {
     let stage = Stage::new();

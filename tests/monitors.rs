@@ -1,4 +1,4 @@
-//! Monitors by a name that moves from one process to another: each is found again by its reference.
+//! Monitors by a name that moves between processes: each is found by its reference.
 
 mod stage;
 
@@ -12,8 +12,8 @@ fn registered(node: &Node, name: &'static str) -> Process {
     process
 }
 
-/// A BEAM monitors a process by its name many times, and takes the monitors back when the name is another process', or
-/// nobody's, or its process has ended.
+/// A BEAM monitors a process by its name many times, and demonitors when the name belongs to another process or to
+/// none, or its process has ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_monitor_is_taken_back_wherever_its_name_is() {
     const MONITORS: usize = 2000;
@@ -44,7 +44,7 @@ async fn a_monitor_is_taken_back_wherever_its_name_is() {
                     None
                 }
                 _ => {
-                    // Its own monitors are told of its end; what comes then for nobody does no harm.
+                    // Its own monitors report its end; later signals for an unknown process are harmless.
                     first.exit(&peerl_node::Term::atom("retired"));
                     let second = registered(&node, "courier");
                     expect(&beam, &node, "exit(whereis(keeper), kill), timer:sleep(10), whereis(keeper)", "undefined")

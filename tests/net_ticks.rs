@@ -1,4 +1,4 @@
-//! Signs of life for peers whose tick time is shorter than ours, which they do not tell.
+//! Ticks for peers whose tick time is shorter than this node's; they do not announce it.
 
 mod stage;
 
@@ -8,16 +8,16 @@ use peerl_node::{Atom, Node, NodeDownReason, NodeEvent};
 use peerl_test_support::{Beam, Lan, Otp, ProcessGuard, matrix, unique_name};
 use stage::{LIMIT, Stage, eval, expect};
 
-/// The tick time of the BEAM in seconds; ours is a minute.
+/// The tick time of the BEAM in seconds; this node's is a minute.
 const TICK_TIME: &str = "8";
 
-/// Longer than a BEAM waits for a peer that is silent.
+/// Longer than a BEAM waits for a silent peer.
 const TRAFFIC: Duration = Duration::from_secs(15);
 
-/// `log_missed_net_ticks` is of OTP 29; others do not know it.
+/// `log_missed_net_ticks` exists in OTP 29; older releases ignore it.
 const TICKS: [&str; 6] = ["-kernel", "net_ticktime", TICK_TIME, "-kernel", "log_missed_net_ticks", "true"];
 
-/// The BEAM sends, and gets no answer but ticks.
+/// The BEAM sends, and gets only ticks.
 async fn one_way(beam: &Beam, node: &Node) {
     let sink = node.process();
     sink.register(Atom::from_static("sink")).unwrap();
@@ -33,7 +33,7 @@ async fn one_way(beam: &Beam, node: &Node) {
     assert!(events.try_recv().is_err(), "the connection has stayed up");
 }
 
-/// We send, and the BEAM writes nothing but ticks; and nothing at all between its calls.
+/// This node sends, and the BEAM writes only ticks; between its calls, nothing at all.
 async fn the_other_way(beam: &Beam, node: &Node) {
     let mut events = node.events();
     let process = node.process();
@@ -42,7 +42,7 @@ async fn the_other_way(beam: &Beam, node: &Node) {
         process.send(("nobody", &peer), &number).await.unwrap();
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
-    // Now both are idle, but for a call in time for a tick of the BEAM to follow it within a second.
+    // Now both are idle, except for a call that makes the BEAM tick within a second.
     for _ in 0..3 {
         expect(beam, node, "timer:sleep(1500), net_adm:ping(NODE)", "pong").await;
     }

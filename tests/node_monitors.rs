@@ -1,4 +1,4 @@
-//! Nodes that come and go, told to processes in order with everything else.
+//! Processes are told of nodes that connect and disconnect, in order with all other messages.
 
 mod stage;
 
@@ -12,7 +12,7 @@ async fn next(process: &mut Process) -> Message {
     tokio::time::timeout(LIMIT, process.receive()).await.expect("a message").unwrap()
 }
 
-/// What a node sends comes between its coming and its going, and so do the ends of monitors and links.
+/// Messages of a node arrive between its `nodeup` and its `nodedown`, and so do the signals of monitors and links.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_order_with_what_the_node_sends() {
     for otp in matrix() {
@@ -22,7 +22,7 @@ async fn in_order_with_what_the_node_sends() {
         process.register(Atom::from_static("watcher")).unwrap();
         process.trap_exit(true);
         assert_eq!(process.monitor_nodes(), []);
-        // A second time makes no second message.
+        // A second subscription sends no second message.
         assert_eq!(process.monitor_nodes(), []);
         let beam = stage.beam(otp).await;
         let sends = "Pid = spawn(fun() ->
@@ -79,7 +79,7 @@ async fn in_order_with_what_the_node_sends() {
     }
 }
 
-/// Each change is told once, to each that asked, as terms that Erlang has for them.
+/// Each change is reported once to each subscriber, as the terms of Erlang.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_change_once() {
     let stage = Stage::new();

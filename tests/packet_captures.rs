@@ -1,4 +1,4 @@
-//! What a packet analyser makes of our connections: tshark reads a captured session of both roles, and of EPMD.
+//! Connections of a peerl node in a packet analyser: tshark reads a captured session of both roles, and of EPMD.
 
 mod stage;
 
@@ -11,7 +11,7 @@ use peerl_node::{Atom, Epmd, Message, Mfa, Node, NodeName, Nodes, Term};
 use peerl_test_support::{Beam, COOKIE, Otp, ProcessGuard, free_ports, matrix, unique_name};
 use stage::{LIMIT, eventually, expect, export};
 
-/// A session on ports of its own: of an EPMD, a BEAM, and two nodes of ours.
+/// A session on separate ports: of an EPMD, a BEAM, and two peerl nodes.
 struct Session {
     ports: [u16; 4],
 }
@@ -22,7 +22,7 @@ impl Session {
         Self { ports: [first, first + 1, first + 2, first + 3] }
     }
 
-    /// Has the session captured while it lasts.
+    /// Captures the session.
     async fn captured(&self, file: &Path, session: impl Future<Output = ()>) {
         let ports = self.ports.map(|port| format!("tcp port {port}")).join(" or ");
         let mut dumpcap = Command::new("dumpcap");
@@ -34,7 +34,7 @@ impl Session {
         assert!(dumpcap.wait(LIMIT).success());
     }
 
-    /// What tshark shows of the packets to which this filter applies: the fields of each in a line.
+    /// tshark's output for the packets that match this filter: their fields, one line each.
     fn shown(&self, file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
         let mut tshark = Command::new("tshark");
         tshark.arg("-r").arg(file).args(["-Y", filter, "-T", "fields", "-E", "occurrence=a"]);
@@ -49,7 +49,7 @@ impl Session {
     }
 }
 
-/// A BEAM dials us, and has us answer in every way.
+/// A BEAM connects to this node, and requests answers of every kind.
 async fn the_beam_dials(beam: &Beam, node: &Node) {
     expect(beam, node, "net_adm:ping(NODE)", "pong").await;
     expect(beam, node, "rpc:call(NODE, rust, add, [1, 2])", "3").await;
@@ -64,7 +64,7 @@ async fn the_beam_dials(beam: &Beam, node: &Node) {
     eventually("the end", || node.nodes(Nodes::Connected).is_empty()).await;
 }
 
-/// We dial it.
+/// This node connects.
 async fn we_dial(node: &Node, peer: &NodeName) {
     node.ping(peer).await.unwrap();
     let sum: i64 = node.call(peer, Mfa::new("erlang", "+", (40, 2)).unwrap()).await.unwrap();
@@ -118,7 +118,7 @@ async fn capture(otp: Otp) {
         .await;
     let info = |filter: &str| session.shown(&file, filter, &["_ws.col.Info"]);
     assert_eq!(info("_ws.malformed"), [""; 0], "OTP {}", otp.number());
-    // Each message of the handshakes, of both roles, is seen for what it is.
+    // Each message of the handshakes, of both roles, is recognized.
     for dialled in [beam_port, first] {
         let shown = info(&format!("erldp && tcp.port == {dialled}"));
         let messages = shown.iter().map(|info| info.split(' ').next().unwrap_or_default()).take(5);

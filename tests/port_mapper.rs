@@ -1,4 +1,4 @@
-//! How nodes find each other: through the EPMD that a node of ours runs itself, or without any.
+//! How nodes find each other: through an EPMD that a peerl node runs itself, or without an EPMD.
 
 mod stage;
 
@@ -54,7 +54,7 @@ async fn the_first_starts_epmd_for_all() {
         }
         assert_eq!(nodes[0].nodes(Nodes::Visible).len(), 4);
     }
-    // One that runs is used.
+    // A running EPMD is used.
     let epmd = Epmd::start();
     let node = builder(Mapper::Auto, epmd.port()).start().await.unwrap();
     assert_eq!(node.embedded_epmd(), None);
@@ -63,7 +63,7 @@ async fn the_first_starts_epmd_for_all() {
     eventually("the end of the name", || epmd.names().is_empty()).await;
 }
 
-/// The node that runs EPMD for all ends: another one goes on with it, and everyone is found as before.
+/// The node that runs EPMD for all ends: another one takes over, and all are found as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_takes_epmd_over() {
     for otp in matrix() {
@@ -92,7 +92,8 @@ async fn another_node_takes_epmd_over() {
     }
 }
 
-/// Node after node runs EPMD for all and ends: within three seconds the next one has it, and all names are there again.
+/// Node after node runs EPMD for all and ends: within three seconds the next one has taken over, and all names are
+/// registered again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_after_another_takes_epmd_over() {
     for otp in matrix() {
@@ -125,7 +126,7 @@ async fn one_node_after_another_takes_epmd_over() {
     }
 }
 
-/// The same with processes that are killed, on two machines at once, as seen from the other one.
+/// The same with killed processes, on two machines at once, each seen from the other.
 #[test]
 fn epmd_is_taken_over_on_each_machine() {
     let lan = Lan::start();
@@ -173,7 +174,7 @@ async fn errors_say_what_to_do() {
     let epmd = Epmd::start();
     let error = builder(Mapper::Embedded, epmd.port()).start().await.unwrap_err();
     assert!(matches!(error, StartError::Epmd(Error::AddressInUse { .. })), "{error:?}");
-    // A port where something else listens, which never answers.
+    // A port with a silent listener.
     let silent = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = silent.local_addr().unwrap().port();
     let client = Client::new(silent.local_addr().unwrap()).with_timeout(std::time::Duration::from_millis(200));
@@ -197,7 +198,7 @@ async fn without_any_epmd() {
             .unwrap();
         node.ping(&name(&beam)).await.unwrap();
         node.disconnect(&name(&beam));
-        // Until it has noticed, what it sends goes into the old connection.
+        // Until it has noticed, its messages go into the old connection.
         beam.wait_for_async("nodes(connected)", "[]", LIMIT).await;
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
     }

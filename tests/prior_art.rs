@@ -1,7 +1,7 @@
-//! What was found in the crates that peerl could have been built on, each finding as an assertion on the crate itself.
+//! The faults of the crates that peerl could have used, each as an assertion on the crate itself.
 //!
-//! A failure here is good news: the crate has been mended, and what docs/ says of it, and perhaps peerl's use of the
-//! crate, want a second look.
+//! A failure here is good news: the crate has been fixed, and the text in `docs/`, and perhaps peerl's use of the
+//! crate, need a review.
 
 use std::io;
 use std::pin::Pin;
@@ -53,7 +53,7 @@ fn eetf_allocates_the_length_that_the_wire_states() {
     let before = peak_of_address_space();
     Term::decode(input.as_slice()).map(drop).expect_err("there is no content");
     let growth = peak_of_address_space() - before;
-    // Not all of it, since the peak so far was higher than what was in use.
+    // Not all of it, since the previous peak exceeded the used memory.
     assert!(growth >= u64::from(STATED) / 2, "{MENDED}: only {growth} bytes");
 }
 
@@ -67,7 +67,7 @@ fn eetf_refuses_latin_1_atoms() {
     }
 }
 
-/// For what eetf is used: it agrees with OTP on the common terms.
+/// The use of eetf: it agrees with OTP on the common terms.
 #[test]
 fn eetf_agrees_on_the_common_terms() {
     let binary = Binary::from(b"ab".to_vec());
@@ -111,7 +111,7 @@ async fn erl_dist_never_sends_the_answer_to_alive() {
 
 #[tokio::test]
 async fn erl_dist_reads_the_fields_of_send_tt_in_a_wrong_order() {
-    // {12, '', ToPid, TraceToken} and the message, as the specification has it, written by erl_dist itself.
+    // {12, '', ToPid, TraceToken} and the message, as specified, written by erl_dist itself.
     let to = term::Pid::new("a@h", 1, 0, 1);
     let message = Message::send_tt(to, term::Atom::from("message").into(), term::Atom::from("token").into());
     let outgoing = Script::reads(b"");
@@ -140,7 +140,7 @@ async fn erl_dist_writes_three_times_a_message() {
     assert_eq!(peer.writes(), 3, "{MENDED}");
 }
 
-/// For what erl_dist is used: its EPMD client registers and finds.
+/// The use of erl_dist: its EPMD client registers and finds nodes.
 #[tokio::test]
 async fn erl_dist_speaks_with_epmd() {
     let epmd = Epmd::start();
@@ -159,7 +159,7 @@ fn local_node() -> LocalNode {
     LocalNode::new("prior_art@h".parse().expect("a node name"), Creation::new(1))
 }
 
-/// A connection whose peer has said all that it will say; records what is written to it, and in how many writes.
+/// A connection with prepared input; records the output, and the number of writes.
 #[derive(Clone)]
 struct Script(Arc<Mutex<Recording>>);
 

@@ -42,7 +42,7 @@ struct Stage {
     listener: TcpListener,
 }
 
-/// A BEAM that uses no EPMD: it finds every node on its own port, on the node's host. Ours is 127.0.0.2.
+/// A BEAM that uses no EPMD: it finds every node on its own port, on the node's host. The test's is 127.0.0.2.
 fn stage(otp: peerl_test_support::Otp) -> Stage {
     let beam_port = free_port();
     let beam = Beam::erlang(otp).without_epmd(beam_port).start();
@@ -105,7 +105,7 @@ impl Stage {
         Peer::new(self.local.clone(), socket, buffer, established)
     }
 
-    /// Whether the BEAM has us as a connected node.
+    /// Waits until the BEAM has the test as a connected node, or no longer.
     fn wait_for_connected(&self, connected: bool) {
         let expression = format!("lists:member('{}', nodes(connected))", self.local.name);
         self.beam.wait_for(&expression, &connected.to_string(), Duration::from_secs(20));
@@ -153,7 +153,7 @@ impl Peer {
         for fragment in fragments.into_iter().flatten() {
             self.socket.write_all(&fragment.head).unwrap();
             self.socket.write_all(&fragment.data).unwrap();
-            // Other frames may go between fragments.
+            // Other frames may arrive between fragments.
             self.socket.write_all(&TICK).unwrap();
         }
     }
@@ -190,7 +190,7 @@ impl Peer {
         self.receive().expect("the connection is up").payload.expect("a payload").decode().unwrap()
     }
 
-    /// `net_adm:ping/1` from our side.
+    /// `net_adm:ping/1` from the test.
     fn ping(&mut self) -> Term {
         let tag = Term::from(self.reference(1));
         let from = Term::tuple([self.pid().into(), tag]);
@@ -244,7 +244,7 @@ fn another_cookie() {
     }
 }
 
-/// We come back while the BEAM still has our old connection: it asks, and we say which one counts.
+/// The test reconnects while the BEAM still has its old connection: the BEAM asks which one is valid.
 #[test]
 fn alive() {
     for otp in matrix() {
@@ -275,7 +275,7 @@ fn alive() {
     }
 }
 
-/// A node without a name is given one.
+/// A node without a name gets one.
 #[test]
 fn dynamic_name() {
     for otp in matrix() {
@@ -359,7 +359,7 @@ fn spawn_and_exit() {
         assert_eq!(reference, request);
         assert_eq!(flags, SpawnReplyFlags::LINK | SpawnReplyFlags::MONITOR);
         let spawned = result.unwrap();
-        // An exit signal whose reason has parts, and that comes before the monitored process has run at all, now and then
+        // An exit signal with a compound reason that arrives before the monitored process has first run sometimes
         // ends the whole VM of OTP 27 and 29.
         let sleeps = "[P || P <- processes(), process_info(P, current_function) =:= {current_function, {timer, sleep, 1}}] =/= []";
         stage.beam.wait_for(sleeps, "true", Duration::from_secs(20));
@@ -378,7 +378,7 @@ fn spawn_and_exit() {
     }
 }
 
-/// A message to an alias of ours, in the form that the release uses.
+/// A message to an alias of the test, in the form of the release.
 #[test]
 fn alias() {
     for otp in matrix() {

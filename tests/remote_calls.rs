@@ -12,7 +12,7 @@ use peerl_node::{Atom, CallError, Class, Exception, Mfa, Term};
 use peerl_test_support::matrix;
 use stage::{LIMIT, Stage, atom, eval, eventually, expect, export, message, name};
 
-/// What `Class:Reason` and the stack's first function are, of a call that fails.
+/// `Class:Reason` and the stack's first function, of a call that fails.
 const CAUGHT: &str = "try CALL of Value -> {value, Value} catch Class:Reason -> {Class, Reason} end";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +54,7 @@ async fn erpc_to_us() {
         )
         .await;
 
-        // The answer to a call that timed out comes to nobody.
+        // The answer to a call that timed out is dropped.
         expect(
             &beam,
             &node,
@@ -114,7 +114,7 @@ async fn rpc_to_us() {
         .await;
         expect("K = rpc:async_call(NODE, rust, add, [5, 6]), rpc:yield(K)", "11").await;
         expect("K = rpc:async_call(NODE, rust, sleep, [60000]), rpc:nb_yield(K, 20)", "timeout").await;
-        // These go to all nodes that are connected, and to the BEAM itself.
+        // These go to all connected nodes, and to the BEAM itself.
         beam.load_module("-module(rust). -export([add/2]). add(A, B) -> A + B.").unwrap();
         expect(
             "rpc:parallel_eval([{rust, add, [N, N]} || N <- lists:seq(1, 20)]) =:= [2 * N || N <- lists:seq(1, 20)]",
@@ -214,7 +214,7 @@ async fn calls_to_the_beam() {
         )
         .await
         .unwrap();
-        // `init` has a name already, so the cast fails there; nobody here is troubled.
+        // `init` is registered already, so the cast fails there; nothing fails here.
         node.cast(&peer, Mfa::new("persistent_term", "put", (Atom::from_static("cast"), 1)).unwrap()).await.unwrap();
         beam.wait_for_async("persistent_term:get(cast, none)", "1", LIMIT).await;
 
@@ -249,7 +249,7 @@ async fn many_calls_at_once() {
         let sums: Vec<u32> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
         assert!(sums.into_iter().eq(1..=CALLS));
 
-        // Each caller is a process of its own, and all are under way at once: none returns before all have begun.
+        // Each caller is a separate process, and all calls are pending at once: none returns before all have begun.
         let begun = Arc::new(tokio::sync::Barrier::new(CALLS as usize));
         node.export("rust", "together", move |(n,): (u32,)| {
             let begun = begun.clone();
@@ -268,7 +268,7 @@ async fn many_calls_at_once() {
     }
 }
 
-/// Whoever gives a call up leaves nothing behind, neither there nor here.
+/// An abandoned call leaves nothing behind, on either side.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_given_up() {
     let stage = Stage::new();
@@ -291,14 +291,14 @@ async fn calls_given_up() {
         for call in &calls {
             call.abort();
         }
-        // Dropped even before the peer has told what it spawned.
+        // Dropped even before the peer has reported the spawned process.
         for _ in 0..50 {
             let mut call = sleep();
             assert!(futures::poll!(&mut call).is_pending());
         }
         beam.wait_for_async(monitored.replace("NODE", &format!("'{}'", node.name())), "0", LIMIT).await;
 
-        // A caller of the BEAM that gives up, or dies, leaves no monitor; and its call goes on to its end.
+        // A caller of the BEAM that gives up, or dies, leaves no monitor; its call runs to its end.
         let processes = node.process_count();
         expect(&beam, &node, "catch erpc:call(NODE, rust, sleep, [300], 0), P = spawn(erpc, call, [NODE, rust, sleep, [300]]), timer:sleep(50), exit(P, kill)", "true").await;
         assert_eq!(node.calls_served(), 2);
@@ -306,7 +306,7 @@ async fn calls_given_up() {
     }
 }
 
-/// A node that drains takes no more calls, and finishes those under way.
+/// A draining node accepts no more calls, and finishes pending ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain() {
     let stage = Stage::new();
@@ -338,7 +338,7 @@ async fn drain() {
     }
 }
 
-/// A peer cannot make this node serve more calls than it wants to.
+/// A peer cannot make this node serve more calls than its limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_limit() {
     let stage = Stage::new();
@@ -355,7 +355,7 @@ async fn call_limit() {
     }
 }
 
-/// The BEAM's exit signals end a served call: its process is ours.
+/// The BEAM's exit signals end a served call, whose process belongs to this node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_linked_call_ends_with_its_caller() {
     let stage = Stage::new();
@@ -371,7 +371,7 @@ async fn a_linked_call_ends_with_its_caller() {
     }
 }
 
-/// The same node, asked in a stream by many tasks of a peerl node.
+/// The same node, called by many tasks of a peerl node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_between_our_nodes() {
     let stage = Stage::new();

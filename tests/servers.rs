@@ -1,4 +1,4 @@
-//! Servers in Rust, used by BEAM nodes as if they were their own: `gen_server`, `sys`, links and monitors.
+//! Servers in Rust, used by BEAM nodes like their own: `gen_server`, `sys`, links and monitors.
 
 mod stage;
 
@@ -10,7 +10,7 @@ use peerl_test_support::matrix;
 use serde::Deserialize;
 use stage::{LIMIT, Stage, eval, expect, message};
 
-/// A server that counts, with a request for each thing that a server may do.
+/// A counting server, with a request for each ability of a server.
 #[derive(Default)]
 struct Counter {
     value: i64,
@@ -27,7 +27,7 @@ enum Request {
     Await,
     /// Answered, and counted down afterwards.
     TakeLater(i64),
-    /// Idle for so many milliseconds, it counts as such.
+    /// After this many idle milliseconds, it counts a time-out.
     Idle(u64),
     Idled,
     Panic,
@@ -179,7 +179,7 @@ async fn what_sys_does() {
     }
 }
 
-/// While it is suspended, it holds no more than its mailbox may.
+/// While suspended, it queues no more than its mailbox's limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspended_and_sent_too_much() {
     let stage = Stage::new();
@@ -193,7 +193,7 @@ async fn suspended_and_sent_too_much() {
     assert!(tokio::time::timeout(LIMIT, server.ended()).await.unwrap().is_atom("mailbox_overflow"));
 }
 
-/// The ends of a server, and what those learn of it that monitor it, are linked to it, or have called it.
+/// The ends of a server, as reported to monitors, links and callers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ends() {
     let stage = Stage::new();
@@ -237,7 +237,7 @@ async fn it_ends_with_its_parent_and_the_other_way_round() {
     parent.trap_exit(true);
     let mut server = Counter::default().start(&node).link(parent.pid()).await.unwrap();
     parent.exit_other(server.pid(), &Term::atom("normal"));
-    // `normal` from the parent counts; from others it does not.
+    // `normal` from the parent ends it; from others it does not.
     assert!(tokio::time::timeout(LIMIT, server.ended()).await.unwrap().is_atom("normal"));
     let told = message(&mut parent).await;
     assert_eq!(told.as_tuple().unwrap()[2], Term::atom("normal"));
@@ -263,7 +263,7 @@ async fn calls_at_its_own_node() {
     assert!(matches!(error, CallError::Timeout(_)), "{error}");
 }
 
-/// A server that does not begin, and one whose name is taken.
+/// A server that fails to start, and one whose name is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_does_not_start() {
     struct Reluctant;

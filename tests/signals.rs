@@ -8,7 +8,7 @@ use peerl_node::{Atom, Destination, Node, Pid, Process, Term};
 use peerl_test_support::{Beam, matrix};
 use stage::{LIMIT, Stage, atom, eval, eval_with, eventually, expect, message, name, until};
 
-/// A process of the BEAM that sleeps until it is told how to end.
+/// A process of the BEAM that sleeps until it gets a message with its exit reason.
 async fn sleeper(beam: &Beam, process: &mut Process, node: &Node) -> Pid {
     let spawn = "Pid = spawn(fun() -> receive {exit, Reason} -> exit(Reason) end end), Me ! Pid, ok";
     eval_with(beam, node, spawn, [("Me", process.pid().clone().into())]).await;
@@ -26,7 +26,7 @@ async fn the_beam_monitors_our_processes() {
         let node = stage.node().await;
         let beam = stage.beam(otp).await;
 
-        // What is not there.
+        // Unknown processes.
         expect(
             &beam,
             &node,
@@ -56,7 +56,7 @@ async fn the_beam_monitors_our_processes() {
             assert_eq!(node.whereis("phoenix"), None);
         }
 
-        // A monitor that was taken back says nothing; nor does one whose watcher has gone.
+        // A removed monitor sends nothing; neither does one whose watcher has ended.
         let mut process = node.process();
         let demonitor = "
             W = spawn(fun() -> monitor(process, P), P ! watching end),
@@ -93,7 +93,7 @@ async fn our_processes_monitor_the_beam() {
         let again = process.monitor(&pid).await;
         assert_eq!(message(&mut process).await, down(again, pid.into(), Term::atom("noproc")));
 
-        // A monitor that was taken back leaves nothing on the BEAM.
+        // A removed monitor leaves nothing on the BEAM.
         let pid = sleeper(&beam, &mut process, &node).await;
         let reference = process.monitor(&pid).await;
         let monitored_by = |count| until("length(element(2, process_info(P, monitored_by)))", count);
@@ -102,14 +102,14 @@ async fn our_processes_monitor_the_beam() {
         assert!(!process.demonitor(&reference));
         let watched = process.monitor(("init", &name(&beam))).await;
         eval_with(&beam, &node, &monitored_by("0"), [("P", pid.clone().into())]).await;
-        // The end of the watcher takes its monitors back.
+        // The end of the watcher removes its monitors.
         let count = "lists:sum([1 || W <- element(2, process_info(whereis(init), monitored_by)), node(W) =/= node()])";
         expect(&beam, &node, &until(count, "1"), "ok").await;
         drop(process);
         expect(&beam, &node, &until(count, "0"), "ok").await;
         drop(watched);
 
-        // A node that cannot be reached.
+        // An unreachable node.
         let mut process = node.process();
         process.monitor(Destination::Remote(Atom::from_static("x"), "nobody@127.0.0.1".parse().unwrap())).await;
         let Term::Tuple(down) = message(&mut process).await else { panic!() };
@@ -125,7 +125,7 @@ async fn links() {
         let beam = stage.beam(otp).await;
         let exit = |from: &Pid, reason| Term::tuple([Term::atom("EXIT"), from.clone().into(), reason]);
 
-        // The BEAM links to a process that is not there, and to one that ends.
+        // The BEAM links to a process that does not exist, and to one that ends.
         let gone = node.process().pid().clone();
         let exited = "process_flag(trap_exit, true), link(P), P ! linked, receive {'EXIT', P, Why} -> Why end";
         assert_eq!(eval_with(&beam, &node, exited, [("P", gone.clone().into())]).await, "noproc");
@@ -138,7 +138,7 @@ async fn links() {
         let (why, ()) = tokio::join!(eval_with(&beam, &node, exited, [("P", pid.into())]), ender);
         assert_eq!(why, "5");
 
-        // We link to a process that is not there, and to one that ends; with exits trapped and not.
+        // This node links to a process that does not exist, and to one that ends; with exits trapped and not.
         let mut process = node.process();
         process.trap_exit(true);
         let pid = sleeper(&beam, &mut process, &node).await;
@@ -162,7 +162,7 @@ async fn links() {
             }
         }
 
-        // The end of ours ends theirs.
+        // The end of this node's process ends the BEAM's.
         let mut process = node.process();
         let pid = sleeper(&beam, &mut process, &node).await;
         let mut watcher = node.process();
@@ -172,7 +172,7 @@ async fn links() {
         let Term::Tuple(down) = message(&mut watcher).await else { panic!() };
         assert_eq!(down[4], Term::atom("together"));
 
-        // After an unlink nothing comes, whoever unlinks.
+        // After an unlink by either side, no signal comes.
         let mut process = node.process();
         let pid = sleeper(&beam, &mut process, &node).await;
         process.link(&pid).await;
@@ -188,7 +188,7 @@ async fn links() {
     }
 }
 
-/// Both sides link and unlink at once; in the end nobody believes in a link that the other has not.
+/// Both sides link and unlink at once; in the end both agree about the link.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_race_with_unlinks() {
     const ROUNDS: usize = 1000;
@@ -219,13 +219,13 @@ async fn links_race_with_unlinks() {
         assert_eq!(message(&mut process).await, Term::atom("raced"));
         process.send_term(&racer, &Term::atom("links")).await.unwrap();
         assert_eq!(message(&mut process).await, Term::tuple([Term::atom("links"), Term::nil()]));
-        // A link that was left over here would end this process.
+        // A remaining link would end this process.
         process.monitor(&racer).await;
         process.send_term(&racer, &exit_message(Term::atom("crash"))).await.unwrap();
         let Term::Tuple(down) = message(&mut process).await else { panic!() };
         assert_eq!((&down[0], &down[4]), (&Term::atom("DOWN"), &Term::atom("crash")));
 
-        // A link that is still wanted after races holds.
+        // A link that should remain after the races holds.
         let racer = sleeper(&beam, &mut process, &node).await;
         for _ in 0..100 {
             process.link(&racer).await;
@@ -247,7 +247,8 @@ async fn exit_signals() {
         let beam = stage.beam(otp).await;
         let exit = |reason: &str| format!("exit(P, {reason}), P ! after_exit, ok");
 
-        // exit/2 of the BEAM: `normal` does nothing, other reasons end, `kill` ends even who traps.
+        // exit/2 of the BEAM: `normal` does nothing, other reasons end the process, `kill` ends even one that traps
+        // exits.
         let mut process = node.process();
         eval_with(&beam, &node, &exit("normal"), [("P", process.pid().clone().into())]).await;
         assert_eq!(message(&mut process).await, Term::atom("after_exit"));
@@ -266,7 +267,7 @@ async fn exit_signals() {
         let ended = tokio::time::timeout(LIMIT, process.receive()).await.unwrap().unwrap_err();
         assert_eq!(ended.reason, Term::atom("killed"));
 
-        // Ours, of processes of the BEAM.
+        // Of this node, to processes of the BEAM.
         let mut process = node.process();
         let pid = sleeper(&beam, &mut process, &node).await;
         process.monitor(&pid).await;
@@ -301,7 +302,7 @@ async fn priority_signals() {
     }
 }
 
-/// What is sent to nobody is lost without a trace.
+/// Messages to unknown receivers are dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_to_nobody() {
     let stage = Stage::new();
@@ -329,7 +330,7 @@ async fn messages_to_nobody() {
     }
 }
 
-/// Trace tokens travel with signals; they are read and dropped.
+/// Trace tokens arrive with signals; they are read and dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traced_signals() {
     let stage = Stage::new();
@@ -352,7 +353,7 @@ async fn traced_signals() {
     }
 }
 
-/// What a process prints whose group leader is ours comes here, and the other way round.
+/// The output of a process whose group leader is on this node arrives here, and the other way round.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_leaders() {
     let stage = Stage::new();
@@ -375,13 +376,13 @@ async fn group_leaders() {
         while text != "two is 2\ngrößer ∞\n" {
             text += &tokio::time::timeout(LIMIT, lines.recv()).await.expect("more output").unwrap();
         }
-        // Reading is not supported, and says so.
+        // Reading is unsupported, and answered with an error.
         assert_eq!(
             call("io", "get_line", vec![Term::charlist("")]).await,
             Term::tuple([Term::atom("error"), Term::atom("enotsup")])
         );
 
-        // A BEAM makes a process of ours the leader of one of its own, and sets the leader of ours.
+        // A BEAM makes a process of this node the leader of one of its own, and sets the leader of this node's.
         let mut process = node.process();
         let lead = "group_leader(group_leader(), P), W = spawn(fun() -> receive after infinity -> ok end end),
                     group_leader(P, W), {group_leader, P} = process_info(W, group_leader), P ! done, ok";
@@ -390,7 +391,7 @@ async fn group_leaders() {
     }
 }
 
-/// Whoever was linked to, or watched, learns of a node's death; in both directions.
+/// Links and monitors report a node's death, in both directions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn noconnection() {
     let stage = Stage::new();

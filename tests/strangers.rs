@@ -1,4 +1,5 @@
-//! Strangers at the ports of the program's processes: without the cookie they forge no log, fill no log, and keep nobody out.
+//! Clients without the cookie at the ports of the program: they cannot forge log lines, flood the log, or keep others
+//! out.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -17,7 +18,7 @@ use peerl_test_support::{
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What would end a line, retitle a terminal, clear its screen and turn text around, if it were printed as it is.
+/// Characters that would end a line, retitle a terminal, clear its screen and reverse text, if printed literally.
 const HOSTILE: &str = "x\nWARN forged\r\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{2028}";
 
 /// The same as the program prints it.
@@ -55,7 +56,7 @@ impl Worker {
     }
 }
 
-/// Shakes hands up to the proof, which is of another cookie or has no capabilities; gives how the node ended it.
+/// Runs a handshake up to the proof, with another cookie or without capabilities; returns how the node ended it.
 fn try_to_connect(worker: &Worker, name: &str, flags: DistributionFlags) -> Result<(), HandshakeError> {
     let local = LocalNode::new(name.parse().unwrap(), 9, flags, Cookie::new("guessed").unwrap());
     let mut socket = TcpStream::connect(worker.address()).unwrap();
@@ -82,7 +83,7 @@ fn message(socket: &mut TcpStream) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// Connections that say nothing, or as good as nothing.
+/// Connections that send nothing, or too little.
 fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let connection = |number| {
         let mut socket = TcpStream::connect(address).unwrap();
@@ -94,7 +95,7 @@ fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     (0..count).map(connection).collect()
 }
 
-/// How many of the connections the other side has left open.
+/// The number of connections that the other side has left open.
 fn open(sockets: &mut [TcpStream]) -> usize {
     let is_open = |socket: &mut TcpStream| {
         socket.set_nonblocking(true).unwrap();
@@ -143,7 +144,7 @@ fn names_forge_no_record_of_the_json_log() {
     assert!(record["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
 }
 
-/// Thousands of attempts are a few lines, and the right cookie connects meanwhile.
+/// Thousands of attempts cause a few lines, and the right cookie connects meanwhile.
 #[test]
 fn rejections_are_summed_up() {
     const ATTEMPTS: usize = 2000;
@@ -176,7 +177,7 @@ fn tables_and_json_of_foreign_names_are_printable() {
     let mut epmd = peerl_command();
     let epmd = ProcessGuard::spawn(epmd.args(["epmd", "--address", "127.0.0.1", "--port", &port.to_string()]));
     epmd.wait_for_line("ready", LIMIT);
-    // EPMD takes no white space and no control characters; what turns text around is neither.
+    // EPMD accepts no white space and no control characters; bidirectional overrides are neither.
     let name = "ab\u{202e}c\u{2066}d";
     let mut lease = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     let mut request = b"x\x23\x8dM\x00\x00\x06\x00\x05".to_vec();
@@ -207,7 +208,7 @@ fn tables_and_json_of_foreign_names_are_printable() {
     }
 }
 
-/// What a called function prints goes as it is to a file or a program; a terminal is not left to it.
+/// The output of a called function is written literally to a file or a program, but escaped on a terminal.
 #[test]
 fn output_of_called_functions() {
     let epmd = Epmd::start();
@@ -279,7 +280,7 @@ fn silent_clients_of_epmd() {
     }
 }
 
-/// A flood from one machine of a network, and honest nodes on the others.
+/// A flood from one machine of a network, and honest nodes on others.
 #[test]
 fn a_flood_from_another_machine() {
     let lan = Lan::start();

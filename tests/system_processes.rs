@@ -1,4 +1,4 @@
-//! The processes that every node has: nothing that a peer sends ends them.
+//! The processes of every node: no message of a peer ends them.
 
 mod stage;
 
@@ -17,7 +17,7 @@ async fn no_exit_signal_ends_them() {
         export(&node);
         let beam = stage.beam(otp).await;
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
-        // What a function that we call there has for its group leader is ours.
+        // The group leader of a function that this node calls there is on this node.
         let leader = Mfa::new("erlang", "group_leader", ()).unwrap();
         let leader = node.call::<Term>(&name(&beam), leader).await.unwrap();
         let named = ["net_kernel", "rex", "logger"].map(|name| Term::from(node.whereis(name).unwrap()));
@@ -43,7 +43,7 @@ async fn no_exit_signal_ends_them() {
     }
 }
 
-/// A peer that floods such a process has to wait; others are answered, and the flood is dealt with.
+/// A peer that floods such a process has to wait; others are answered, and the flood is processed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_ends_none_of_them() {
     let stage = Stage::new();

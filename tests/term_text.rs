@@ -1,4 +1,4 @@
-//! Thousands of random terms, of which real BEAM nodes must think as we do: their text, their encoding, their order.
+//! Thousands of random terms, on which real BEAM nodes and peerl agree: text, encoding, order.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn assert_none(failures: &List) {
     assert!(failures.is_empty(), "{} failures, among them:\n{}", failures.len(), shown.join("\n"));
 }
 
-/// Reads texts that a BEAM made of terms, `each` of them for a term.
+/// Reads a BEAM's texts of terms, `each` texts for a term.
 fn assert_reads(syntax: Syntax, terms: &[Term], texts: &List, each: usize) {
     assert_eq!(texts.len(), terms.len() * each);
     for (term, texts) in terms.iter().zip(texts.chunks(each)) {
@@ -98,7 +98,7 @@ fn erlang_encodes_to_the_same_bytes() {
 #[test]
 fn erlang_sorts_to_the_same_order() {
     let beam = Beam::erlang(Otp::V25).undistributed().start();
-    // Sorted twice: as they come, and inside of what is compared element by element.
+    // Sorted twice: alone, and inside terms that are compared element by element.
     let mut terms = random(Kinds::Identifiers, 6000);
     let nested = random(Kinds::Identifiers, 2000);
     terms.extend(nested.chunks(2).map(|pair| Term::tuple(pair.to_vec())));
@@ -114,8 +114,8 @@ fn erlang_sorts_to_the_same_order() {
 fn elixir_reads_our_text() {
     let beam = Beam::elixir(Otp::V25).undistributed().start();
     let mut terms = random(Kinds::Literals, 2000);
-    // In source code, Elixir has a limit of 255 bytes for atoms, which is one of characters; and Elixir 1.14 takes
-    // the escapes in the name of a quoted function as they stand.
+    // In source code, Elixir limits atoms to 255 bytes, where OTP has 255 characters; and Elixir 1.14 does not
+    // interpret escapes in the name of a quoted function.
     terms.retain(|term| {
         let text = elixir::display(term).to_string();
         text.replace("\\\"", "").split('"').all(|part| part.len() <= 255)

@@ -1,4 +1,4 @@
-//! Terms there and back: what comes back is what was sent, by both sides' judgement.
+//! Terms there and back: the result equals the original, as both sides judge.
 
 mod stage;
 
@@ -13,12 +13,12 @@ use stage::{LIMIT, Stage, eval, export, name};
 
 const TERMS: usize = 20_000;
 
-/// What only OTP 29 knows comes on top.
+/// Additional terms that only OTP 29 supports.
 const LATER_TERMS: usize = 2_000;
 
 const BATCH: usize = 500;
 
-/// Random terms; others each time.
+/// Random terms, new ones each time.
 fn random_terms(kinds: Kinds, count: usize) -> Vec<Term> {
     let mut seed = [0; 32];
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -30,14 +30,14 @@ fn random_terms(kinds: Kinds, count: usize) -> Vec<Term> {
     terms.filter(|term| !has_zero_as_key(term)).take(count).collect()
 }
 
-/// Up to OTP 26, `0.0` and `-0.0` are the same key: a map that has both ends the connection there.
+/// Up to OTP 26, `0.0` and `-0.0` are the same key: a map with both ends the connection there.
 fn has_zero_as_key(term: &Term) -> bool {
     let text = format!("{term:?}");
     text.contains("-0.0") && text.contains("=>")
 }
 
-/// Sent to the BEAM as a distribution message and, apart from that, as a binary which the BEAM decodes itself: it says
-/// whether both are equal. Then back to us.
+/// Sent to the BEAM as a distribution message and also as a binary, which the BEAM decodes itself; it compares both.
+/// Then back to this node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_terms_on_the_beam() {
     let stage = Stage::new();
@@ -54,7 +54,7 @@ async fn our_terms_on_the_beam() {
                  {Wrong, Terms}.",
         )
         .unwrap();
-        // Records came with OTP 29.
+        // Records exist since OTP 29.
         let records = if otp.number() >= 29 { random_terms(Kinds::Text, LATER_TERMS) } else { Vec::new() };
         for terms in common.chunks(BATCH).chain(records.chunks(BATCH)) {
             let (wrong, back) = judged(&node, &peer, terms).await;
@@ -63,7 +63,7 @@ async fn our_terms_on_the_beam() {
                 assert_eq!(sent, came);
             }
         }
-        // Funs of modules that are not there. OTP 27 and later give them back with another pid of their maker.
+        // Funs of missing modules. OTP 27 and later return them with another pid of their creator.
         if otp.number() >= 29 {
             for terms in random_terms(Kinds::All, LATER_TERMS).chunks(BATCH) {
                 let (wrong, back) = judged(&node, &peer, terms).await;
@@ -73,7 +73,7 @@ async fn our_terms_on_the_beam() {
     }
 }
 
-/// The places of the terms that are others for the BEAM than in their external format, and the terms.
+/// The indices of the terms that differ on the BEAM from their external format, and the terms.
 async fn judged(node: &Node, peer: &NodeName, terms: &[Term]) -> (Term, Term) {
     let binaries = terms.iter().map(|term| Term::binary(term.encode()));
     let arguments = vec![Term::list(terms.to_vec()), Term::list(binaries)];
@@ -81,7 +81,7 @@ async fn judged(node: &Node, peer: &NodeName, terms: &[Term]) -> (Term, Term) {
     node.call(peer, mfa).timeout(LIMIT).await.unwrap()
 }
 
-/// Made by the BEAM, echoed by us as a term that was decoded and encoded; compared by the BEAM with `=:=`.
+/// Created by the BEAM, echoed by this node as a decoded and encoded term, and compared by the BEAM with `=:=`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_beams_terms_here() {
     let stage = Stage::new();
@@ -104,7 +104,7 @@ async fn the_beams_terms_here() {
     }
 }
 
-/// Erlang code that makes random terms of every kind, and special ones.
+/// Erlang code that creates random terms of every kind, and special ones.
 const MAKER: &str = r#"
 -module(maker).
 -export([term/1, special/0]).

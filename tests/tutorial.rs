@@ -1,4 +1,4 @@
-//! What a newcomer pastes first, the README and the tutorial, worked through in terminals of a machine of their own.
+//! The README and the tutorial, executed in terminals on a separate machine.
 
 mod kit;
 
@@ -11,7 +11,7 @@ use peerl_test_support::{HttpServer, Lan, Machine, ProcessGuard, Response};
 
 const A_WHILE: Duration = Duration::from_secs(60);
 
-/// A page whose web pages are those of a stand-in, and whose `cargo` has built peerl already.
+/// A page whose web pages come from a test server, and whose `cargo` has already built peerl.
 fn open(name: &str, lan: &Lan) -> (Page, HttpServer) {
     let mut page = Page::open(name);
     let server = HttpServer::start(|request: peerl_test_support::Request| Response::text(200, &request.path));

@@ -1,4 +1,4 @@
-//! A peer of our own making that knows the cookie, and then sends whatever it likes.
+//! A hostile peer that knows the cookie.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use peerl_test_support::{COOKIE, unique_name};
 
 use crate::stage::LIMIT;
 
-/// Somebody who knows the cookie, and then does what it likes.
+/// A hostile peer that knows the cookie, and sends arbitrary bytes.
 pub struct Intruder {
     pub socket: TcpStream,
     pub name: String,
@@ -58,7 +58,7 @@ impl Intruder {
         Pid { node: Atom::new(&self.name).unwrap(), id: 1, serial: 0, creation: 9 }
     }
 
-    /// A frame of a control message and perhaps a payload, as OTP would write it without an atom cache.
+    /// A frame with a control message and an optional payload, as OTP writes it without an atom cache.
     pub fn frame(&mut self, control: Term, payload: Option<Term>) {
         let mut body = vec![131, 68, 0];
         body.extend_from_slice(&control.encode()[1..]);
@@ -68,7 +68,7 @@ impl Intruder {
         self.bytes(&body);
     }
 
-    /// A frame of a control message and any bytes.
+    /// A frame with a control message and any bytes.
     pub fn raw(&mut self, control: Term, payload: &[u8]) {
         let mut body = vec![131, 68, 0];
         body.extend_from_slice(&control.encode()[1..]);

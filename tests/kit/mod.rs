@@ -1,4 +1,4 @@
-//! The files of `deploy/`, read for tests.
+//! Reads the files of `deploy/`.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -25,7 +25,7 @@ pub(crate) fn template(name: &str) -> Value {
     json(python_tool("python").arg(path("tests/kit/template.py")).arg(file))
 }
 
-/// HCL files as JSON, taken together: lists of blocks by their kinds.
+/// HCL files as one JSON value: lists of blocks by their kinds.
 pub(crate) fn hcl(files: &[PathBuf]) -> Value {
     json(python_tool("python").arg(path("tests/kit/hcl.py")).args(files))
 }
@@ -37,7 +37,7 @@ pub(crate) fn terraform(name: &str) -> Value {
     hcl(&files.filter(|file| file.extension().is_some_and(|extension| extension == "tf")).collect::<Vec<_>>())
 }
 
-/// Deploys a template, or updates what is deployed of it; gives what AWS says has become of it.
+/// Deploys or updates a template; returns AWS's description of the stack.
 pub(crate) fn deploy(moto: &Moto, stack: &str, name: &str, parameters: &[&str]) -> Value {
     let file = path(&format!("deploy/cloudformation/{name}.yaml"));
     let mut command = python_tool("python");
@@ -46,7 +46,7 @@ pub(crate) fn deploy(moto: &Moto, stack: &str, name: &str, parameters: &[&str]) 
     json(&mut command)
 }
 
-/// What a program prints as JSON.
+/// A program's output, parsed as JSON.
 pub(crate) fn json(command: &mut Command) -> Value {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! A page of the documentation as a user works through it: its command blocks, pasted one after the other.
+//! A page of the documentation, executed as by a user: its command blocks, one after the other.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -13,17 +13,16 @@ use tempfile::TempDir;
 
 use super::{path, text};
 
-/// What is said in the line above a block that no test runs.
+/// The line above a block that no test runs.
 const NOT_RUN: &str = "*Not run by the tests: ";
 
-/// What blocks that no test runs are about: the stand-ins have none of these, or the block changes the machine.
+/// The programs of blocks that no test runs: the tests have none of these, or the block changes the machine.
 const NOT_THERE: [&str; 8] =
     ["docker ", "packer ", "terraform ", "systemctl ", "apt ", "rustup ", "dumpcap ", "tshark "];
 
-/// A shell in which the ```sh blocks of a page run in their order, with the variables of those before.
+/// A shell that runs the ```sh blocks of a page in order, with the variables of earlier blocks.
 ///
-/// What blocks do as root stays in a directory of the page's own, which is put in the place of `/etc/peerl` and the
-/// like.
+/// Changes by root are made in a directory of the page, which replaces `/etc/peerl` and the like.
 pub(crate) struct Page {
     name: String,
     blocks: VecDeque<Block>,
@@ -37,7 +36,7 @@ struct Block {
     text: String,
 }
 
-/// IEx in a terminal, as a block of a page has started it.
+/// IEx in a terminal, as started by a block of a page.
 pub(crate) struct Session {
     process: ProcessGuard,
     input: fs::File,
@@ -49,7 +48,7 @@ impl Session {
         let input = page.at("iex.input");
         assert!(Command::new("mkfifo").arg(&input).status().unwrap().success());
         let iex = find_program("iex");
-        // Reading and writing, so that opening it does not wait for the other end.
+        // Open for reading and writing, so that opening does not wait for the other end.
         page.program("iex", &format!("exec 3<>{}; exec {} \"$@\" <&3", input.display(), iex.display()));
         let process = page.start_on(machine);
         let input = fs::File::options().read(true).write(true).open(input).unwrap();
@@ -58,7 +57,7 @@ impl Session {
         session
     }
 
-    /// Types an expression, and gives what IEx answers. What marks the end of the answer must not come again.
+    /// Types an expression, and returns IEx's answer. The text at the end of the answer must not occur twice.
     fn answer(&self, typed: &str, end: &str) -> String {
         let before = self.process.stdout().len();
         (&self.input).write_all(format!("{typed}\nIO.puts(\"end of {end}\")\n").as_bytes()).unwrap();
@@ -67,8 +66,8 @@ impl Session {
         printed[before..].split(&end).next().unwrap().to_owned()
     }
 
-    /// Types what stands at the prompts of the page's ```elixir blocks, and compares what IEx answers with what stands
-    /// below them: `…` is anything, and so is nothing at all. Gives the number of answers that were compared.
+    /// Types the expressions at the prompts of the page's ```elixir blocks, and compares IEx's answers with the text
+    /// below: `…` and an empty answer match anything. Returns the number of compared answers.
     pub(crate) fn work_through(&self, page: &Page) -> usize {
         let mut compared = 0;
         for (number, (typed, expected)) in prompts(&page.substituted(&page.text())).into_iter().enumerate() {
@@ -82,7 +81,7 @@ impl Session {
     }
 }
 
-/// What is typed at each prompt of the ```elixir blocks, and what the page has as its answer.
+/// The expression at each prompt of the ```elixir blocks, and the page's answer.
 fn prompts(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("```elixir\n").skip(1).filter_map(|rest| rest.split("```").next());
     let exchanges = blocks.flat_map(|block| block.split("iex> ").skip(1)).map(|exchange| {
@@ -116,7 +115,7 @@ fn find_program(name: &str) -> PathBuf {
 }
 
 impl Page {
-    /// The blocks of a page of `docs/` that are to be run.
+    /// The blocks of a page of `docs/` that tests run.
     pub(crate) fn open(name: &str) -> Self {
         let page = Self {
             name: name.to_owned(),
@@ -131,7 +130,7 @@ impl Page {
         page
     }
 
-    /// Has blocks run with another text in the place of one.
+    /// Replaces a text in the blocks.
     pub(crate) fn replace(&mut self, from: &str, to: &str) {
         self.substitutions.push((from.to_owned(), to.to_owned()));
     }
@@ -146,14 +145,14 @@ impl Page {
         self.directory.path().join(name)
     }
 
-    /// Puts a shell script into the place of a program.
+    /// Replaces a program with a shell script.
     pub(crate) fn program(&self, name: &str, script: &str) {
         let file = self.at("bin").join(name);
         fs::write(&file, format!("#!/bin/bash\n{script}\n")).unwrap();
         fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// Runs the next block, and gives what it has printed.
+    /// Runs the next block, and returns its output.
     pub(crate) fn run(&mut self) -> String {
         let block = self.next();
         self.finished(&block.text, block.line, None)
@@ -171,7 +170,7 @@ impl Page {
         ProcessGuard::spawn(&mut machine.command(self.shell(&block.text)))
     }
 
-    /// Runs what is not on the page but done by something that the tests do not have, in the same shell.
+    /// Runs a script in the same shell, in the place of something that the tests lack.
     pub(crate) fn meanwhile(&self, script: &str) -> String {
         self.finished(script, 0, None)
     }
@@ -224,7 +223,7 @@ impl Page {
     fn shell(&self, block: &str) -> Command {
         let block = self.substituted(block);
         let state = self.at("state").display().to_string();
-        // A user's shell goes on after a command that failed; here, it is the end.
+        // A user's shell continues after a failed command; here, it ends.
         let script = format!("set -euo pipefail\nset -a\n[ ! -e {state} ] || . {state}\n{block}\nexport -p >{state}\n");
         let mut command = Command::new("bash");
         let path_variable = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
@@ -237,7 +236,7 @@ impl Page {
     }
 }
 
-/// The ```sh blocks of a page that tests run, and those that they do not.
+/// The ```sh blocks of a page that tests run, and the others.
 fn blocks(page: &str) -> (Vec<Block>, Vec<Block>) {
     let (mut run, mut not_run) = (Vec::new(), Vec::new());
     let mut note = "";
@@ -269,7 +268,7 @@ pub(crate) fn has_blocks_to_run(page: &str) -> bool {
     !blocks(&text(&format!("docs/{page}"))).0.is_empty()
 }
 
-/// What no test runs has its reason: something is named in it that the tests do not have.
+/// The blocks that no test runs and that have no reason: they name nothing that the tests lack.
 pub(crate) fn blocks_without_a_reason(page: &str) -> Vec<usize> {
     let (_, not_run) = blocks(&text(&format!("docs/{page}")));
     let without = not_run.iter().filter(|block| !NOT_THERE.iter().any(|program| block.text.contains(program)));

@@ -1,4 +1,4 @@
-//! A hidden node with any flags, which records the control messages that it is sent.
+//! A hidden node with any flags, which records the control messages that it receives.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -28,7 +28,7 @@ pub(crate) struct Recorder {
 
 type Peers = Arc<Mutex<HashMap<String, Record>>>;
 
-/// What one peer has sent.
+/// The messages of one peer.
 struct Record {
     operations: Vec<u8>,
     payloads: Vec<Term>,
@@ -37,8 +37,8 @@ struct Record {
 }
 
 impl Recorder {
-    /// Starts a node that offers these flags, and answers nothing. The message `watch` has it monitor `watched`, and a name
-    /// that nobody has, in the node that has sent it.
+    /// Starts a node that offers these flags, and answers nothing. The message `watch` makes it monitor `watched`,
+    /// and an unknown name, at the sending node.
     pub(crate) async fn start(stage: &Stage, flags: DistributionFlags) -> Self {
         let alive = unique_name("recorder");
         let name: NodeName = format!("{alive}@127.0.0.1").parse().unwrap();
@@ -71,17 +71,17 @@ impl Recorder {
         reference(&self.local, 5)
     }
 
-    /// The operations of what a peer has sent.
+    /// The operations of a peer's messages.
     pub(crate) fn operations(&self, peer: &str) -> Vec<u8> {
         self.peers.lock().unwrap()[peer].operations.clone()
     }
 
-    /// The payloads of what a peer has sent.
+    /// The payloads of a peer's messages.
     pub(crate) fn payloads(&self, peer: &str) -> Vec<Term> {
         self.peers.lock().unwrap()[peer].payloads.clone()
     }
 
-    /// Sends a message to a name at a peer that is connected.
+    /// Sends a message to a name at a connected peer.
     pub(crate) async fn send(&self, peer: &str, to: &'static str, message: &Term) {
         eventually("a connection", || self.peers.lock().unwrap().contains_key(peer)).await;
         let peers = self.peers.lock().unwrap();
@@ -93,7 +93,7 @@ impl Recorder {
         socket.write_all(&out).unwrap();
     }
 
-    /// Waits for a message `stop`, and for the ends of what this node monitors, if it is to hear of them.
+    /// Waits for a message `stop`, and for the ends of monitored processes if the flags include monitors.
     pub(crate) async fn wait_for_stop(&self, peer: &str) {
         let stop = Term::atom("stop");
         let monitors = DistributionFlags::DIST_MONITOR | DistributionFlags::DIST_MONITOR_NAME;
@@ -115,7 +115,7 @@ fn reference(local: &LocalNode, word: u32) -> Reference {
     Reference::new(local.name.as_atom().clone(), local.creation, &[word, 2, 3]).unwrap()
 }
 
-/// Takes a connection, and records what comes until it ends.
+/// Accepts a connection, and records its messages until it ends.
 fn serve(local: &LocalNode, mut socket: TcpStream, peers: &Peers) {
     let mut buffer = BytesMut::new();
     let Some(message) = next(&mut socket, &mut buffer) else { return };
@@ -145,7 +145,7 @@ fn serve(local: &LocalNode, mut socket: TcpStream, peers: &Peers) {
             if payload.as_ref().is_some_and(|payload| payload.is_atom("watch")) {
                 watch(local, &socket, established.flags);
             }
-            // What a node sends of its own accord does not count: `rex` is asked for features.
+            // A node's automatic messages are ignored: `rex` is asked for features.
             let is_automatic = matches!(&message.signal, Signal::SendToName { to, .. } if *to == "rex");
             let mut peers = peers.lock().unwrap();
             let record = peers.get_mut(&peer).unwrap();
@@ -161,8 +161,7 @@ fn serve(local: &LocalNode, mut socket: TcpStream, peers: &Peers) {
     }
 }
 
-/// Monitors a process that is there and one that is not, whether the flags say that this node has monitors or not; then
-/// says so to the first.
+/// Monitors an existing process and an unknown one, regardless of the flags; then tells the first.
 fn watch(local: &LocalNode, mut socket: &TcpStream, flags: DistributionFlags) {
     let monitor = |name, word| {
         let name = Term::Atom(Atom::from_static(name));

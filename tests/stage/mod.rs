@@ -1,4 +1,4 @@
-//! An EPMD of its own, and the nodes of one test that are registered with it.
+//! An EPMD and the nodes of one test, which are registered with it.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use peerl_node::{Atom, Epmd as Mapper, Exception, Node, NodeBuilder, NodeEvent, 
 use peerl_test_support::{Beam, BeamBuilder, COOKIE, Epmd, Otp, unique_name};
 use tokio::sync::broadcast::Receiver;
 
-/// Longer than anything takes that goes well, on a busy machine.
+/// Longer than any successful operation on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 pub struct Stage {
@@ -21,7 +21,7 @@ impl Stage {
         Self { epmd: Epmd::start() }
     }
 
-    /// A node of ours that is not started yet.
+    /// A peerl node that is not started yet.
     pub fn builder(&self) -> NodeBuilder {
         self.builder_of(&format!("{}@127.0.0.1", unique_name("peerl")))
     }
@@ -39,7 +39,7 @@ impl Stage {
         builder.cookie(COOKIE).epmd(Mapper::External).epmd_client(Client::new(self.epmd.address()))
     }
 
-    /// A visible node of ours.
+    /// A visible peerl node.
     pub async fn node(&self) -> Node {
         self.builder().start().await.unwrap()
     }
@@ -61,7 +61,7 @@ pub fn name(beam: &Beam) -> NodeName {
     beam.name().parse().unwrap()
 }
 
-/// Evaluates the expression on the BEAM, with `NODE` for our node's name.
+/// Evaluates the expression on the BEAM, with `NODE` for the node's name.
 pub async fn eval(beam: &Beam, node: &Node, expression: &str) -> String {
     let expression = expression.replace("NODE", &format!("'{}'", node.name()));
     match beam.eval_within_async(expression.clone(), Duration::from_secs(60)).await {
@@ -144,7 +144,7 @@ pub fn export(node: &Node) {
     .unwrap();
 }
 
-/// Evaluates the expression on the BEAM, with `NODE` for our node's name and these variables.
+/// Evaluates the expression on the BEAM, with `NODE` for the node's name and these variables.
 pub async fn eval_with<const N: usize>(
     beam: &Beam,
     node: &Node,
@@ -165,7 +165,7 @@ pub async fn eval_with<const N: usize>(
     }
 }
 
-/// A process of ours that runs in a task: it gets each message as a term, until it ends or is aborted.
+/// A process of this node that runs in a task: it gets each message as a term, until it ends or is aborted.
 pub fn run(
     mut process: Process,
     mut behaviour: impl FnMut(&Process, Term) + Send + 'static,

@@ -1,4 +1,4 @@
-//! How an endpoint that stands in for AWS is asked.
+//! Clients of a simulated endpoint of AWS.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ pub fn config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// Asks from where there is no instance around.
+/// Access from outside of any instance.
 pub fn access(config: SdkConfig) -> Arc<Access> {
     Access::new(config, InstanceMetadata::at("http://127.0.0.1:9").unwrap())
 }
 
-/// The configuration of clients of the test's own, which set things up.
+/// The configuration of the test's own clients, which prepare resources.
 pub async fn client_config(endpoint: &str) -> SdkConfig {
     access(config(endpoint)).config().await.unwrap().clone()
 }

@@ -1,9 +1,9 @@
-//! All the ways in which a service of AWS fails.
+//! The failures of a service of AWS.
 
 use peerl_discovery::{Peers, Strategy, StrategyError};
 use peerl_test_support::{Fault, FaultProxy, Times};
 
-/// In one word, whose fault an error says it is.
+/// The kind of an error in one word.
 pub fn kind(error: &StrategyError) -> &'static str {
     match error {
         StrategyError::Throttled { .. } => "throttled",
@@ -20,7 +20,7 @@ pub fn kind(error: &StrategyError) -> &'static str {
     }
 }
 
-/// Makes a service fail in every way that it can; `expected` is what its peers are when it does not.
+/// Makes a service fail in every way; `expected` is the strategy's answer without failures.
 pub async fn check_failures(strategy: &dyn Strategy, proxy: &FaultProxy, action: &str, iam: &str, expected: &Peers) {
     for (fault, found, requests) in [
         (Fault::Throttle, "throttled", 1),
@@ -32,7 +32,7 @@ pub async fn check_failures(strategy: &dyn Strategy, proxy: &FaultProxy, action:
         (Fault::CutConnection, "malformed", 3),
         (Fault::NoAnswer, "unreachable", 3),
     ] {
-        // What passes is not even noticed.
+        // Short failures are not noticed.
         if requests > 1 {
             proxy.fail(action, fault.clone(), Times::Next(2));
             assert_eq!(strategy.discover().await.unwrap(), *expected, "{fault:?}");

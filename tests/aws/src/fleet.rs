@@ -1,4 +1,4 @@
-//! Instances of EC2 in a stand-in for AWS, and the means to find them.
+//! Instances of EC2 in a simulation of AWS, and the strategies that find them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ pub struct Fleet {
     pub moto: Moto,
     pub proxy: FaultProxy,
     pub metadata: MetadataService,
-    /// How peerl asks: by the proxy.
+    /// peerl's access, through the proxy.
     pub access: Arc<Access>,
-    /// How the test sets things up: without the proxy.
+    /// The test's access, without the proxy.
     pub ec2: aws_sdk_ec2::Client,
     pub config: SdkConfig,
 }
@@ -41,12 +41,12 @@ impl Fleet {
         }
     }
 
-    /// Starts so many instances with these tags.
+    /// Starts this many instances with these tags.
     pub async fn launch(&self, count: usize, tags: &[(&str, &str)]) -> Vec<Instance> {
         self.reserve(1, count, tags).await
     }
 
-    /// Starts so many instances in each of so many reservations; moto counts these for its pages.
+    /// Starts this many instances in each of several reservations; moto's pages count reservations.
     pub async fn reserve(&self, reservations: usize, count: usize, tags: &[(&str, &str)]) -> Vec<Instance> {
         let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build());
         let tags =
@@ -73,7 +73,7 @@ impl Fleet {
         self.ec2.create_tags().resources(instance.instance_id().unwrap()).tags(tag).send().await.unwrap();
     }
 
-    /// Lets the metadata service speak of this instance, without its tags.
+    /// Makes the metadata service describe this instance, without its tags.
     pub fn be(&self, instance: &Instance) {
         for (path, value) in [
             ("instance-id", instance.instance_id()),
@@ -97,7 +97,7 @@ impl Fleet {
     }
 }
 
-/// The strategy that a text describes, which asks by a way of its own.
+/// The strategy that a text describes, with this access.
 pub fn strategy(text: &str, access: &Arc<Access>) -> Arc<dyn Strategy> {
     match text.parse().unwrap() {
         Spec::Ec2(settings) => Arc::new(Ec2::new(&settings, access.clone()).unwrap()),
@@ -110,16 +110,16 @@ pub fn client(metadata: &MetadataService) -> InstanceMetadata {
     InstanceMetadata::at(&metadata.endpoint()).unwrap()
 }
 
-/// Asks this server instead.
+/// Access to this server instead.
 pub fn access_to(endpoint: &str) -> Arc<Access> {
     let retries = RetryConfig::disabled();
     access(config(endpoint).to_builder().retry_config(retries).build())
 }
 
-/// With pauses that a test can wait for.
+/// With short pauses between attempts.
 pub fn config_of_peerl(proxy: &FaultProxy) -> SdkConfig {
     let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(20));
-    // Moto takes its time for a thousand instances on a busy machine.
+    // Moto is slow with a thousand instances on a busy machine.
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(120))
         .operation_timeout(Duration::from_secs(240))
@@ -131,7 +131,7 @@ pub fn ids(instances: &[Instance]) -> Vec<String> {
     instances.iter().map(|instance| instance.instance_id().unwrap().to_owned()).collect()
 }
 
-/// The nodes that are expected on these, named in the usual way.
+/// The expected nodes on these instances, with the default names.
 pub fn nodes<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> Peers {
     let name = |instance: &Instance| format!("node@{}", instance.private_dns_name().unwrap()).parse().unwrap();
     instances.into_iter().map(name).collect()

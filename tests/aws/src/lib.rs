@@ -1,4 +1,4 @@
-//! What the tests and benchmarks of AWS have in common: ways to ask a stand-in for AWS, instances and tasks in it.
+//! The common parts of the tests and benchmarks of AWS: clients of a simulation of AWS, and its instances and tasks.
 #![allow(missing_docs, reason = "fixtures of tests, whose names say what they are")]
 
 pub mod ask;

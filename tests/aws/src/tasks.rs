@@ -1,4 +1,4 @@
-//! Tasks of ECS and instances of Cloud Map in a stand-in for AWS, and the means to find them.
+//! Tasks of ECS and instances of Cloud Map in a simulation of AWS, and the strategies that find them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::ask::{access, config};
 mod ecs_server;
 pub use ecs_server::{EcsServer, ServedTask};
 
-/// A strategy that asks this endpoint, with pauses between attempts that a test can wait for.
+/// A strategy with access to this endpoint, with short pauses between attempts.
 pub fn strategy(text: &str, endpoint: &str, own: Option<&TaskMetadataService>) -> Arc<dyn Strategy> {
     let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(20));
     let access = access(config(endpoint).to_builder().retry_config(retries).build());
@@ -26,7 +26,7 @@ pub fn strategy(text: &str, endpoint: &str, own: Option<&TaskMetadataService>) -
     }
 }
 
-/// What the metadata service of a task says, unless a test wants something else.
+/// The default facts of a task's metadata service.
 pub fn facts(arn: &str, family: &str, revision: u32) -> TaskFacts {
     TaskFacts {
         cluster: "prod".to_owned(),

@@ -15,7 +15,7 @@ use peerl_aws_tests::fleet::{self, Fleet, nodes};
 
 const A_WHILE: Duration = Duration::from_secs(60);
 
-/// How the members of a group are found that all run on this machine, which their tag `host` says.
+/// The strategy for a group's members, which all run on this machine, as their tag `host` says.
 const HERE: &str = "asg:web,host=tag:host,basename={instance_id}";
 
 struct Group {
@@ -47,7 +47,7 @@ impl Group {
         request.send().await.unwrap();
     }
 
-    /// The ids of the group's members, in whatever state.
+    /// The ids of the group's members, in any state.
     async fn members(&self, name: &str) -> Vec<String> {
         let request = self.client.describe_auto_scaling_groups().auto_scaling_group_names(name);
         let answer = request.send().await.unwrap();
@@ -93,7 +93,7 @@ async fn those_on_standby_are_left_alone() {
     let back = group.client.exit_standby().auto_scaling_group_name("web").instance_ids(&members[0]);
     back.send().await.unwrap();
     assert_eq!(strategy.discover().await.unwrap(), group.nodes(&members).await);
-    // A member that dies before its group has noticed.
+    // A member that dies before its group notices it.
     group.fleet.ec2.stop_instances().instance_ids(&members[0]).send().await.unwrap();
     assert!(!strategy.discover().await.unwrap().is_superset(&group.nodes(&members[..1]).await));
 }
@@ -145,7 +145,7 @@ async fn a_group_grows_and_shrinks_while_a_fan_out_runs() {
     job.args(["checksum", "--concurrency", "4", "--timeout", "60s", "--discover", HERE]);
     let job = ProcessGuard::spawn(job.arg("--file").arg(&list).arg("--out").arg(&out));
 
-    // Both have as many pages under way as they may; so they have when there are four of them, and three at last.
+    // Both have the maximum of requests pending; so do four workers, and finally three.
     pages.open(60);
     pages.wait_for_held(2 * 4).await;
     group.resize("web", 4).await;
@@ -163,7 +163,7 @@ async fn a_group_grows_and_shrinks_while_a_fan_out_runs() {
     let status = job.wait(A_WHILE);
     assert_eq!(status.code(), Some(0), "{}", job.stderr());
     let results = std::fs::read_to_string(&out).unwrap();
-    // The first line says which call the file belongs to.
+    // The first line names the call to which the file belongs.
     let results: Vec<serde_json::Value> =
         results.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
     let text = |result: &serde_json::Value, key: &str| result[key].as_str().unwrap().to_owned();
@@ -175,7 +175,7 @@ async fn a_group_grows_and_shrinks_while_a_fan_out_runs() {
 }
 
 impl Group {
-    /// `peerl` as it is asked on an instance, or by somebody with access to AWS.
+    /// `peerl`, run as on an instance, or by a user with access to AWS.
     fn command(&self, epmd: &Epmd) -> std::process::Command {
         let mut command = peerl_command();
         command.envs(aws_env(&self.fleet.moto.endpoint())).env("PEERL_COOKIE", COOKIE);
@@ -183,7 +183,7 @@ impl Group {
         command
     }
 
-    /// Starts the workers of those members that have none.
+    /// Starts the workers of the members without one.
     async fn start_missing(&self, epmd: &Epmd, workers: &mut HashMap<String, ProcessGuard>) {
         for id in self.members("web").await {
             workers.entry(id).or_insert_with_key(|id| {
@@ -197,7 +197,7 @@ impl Group {
     }
 }
 
-/// Pages with numbers for paths, which are held back from some number on.
+/// Pages with numbers for paths; the answers from some number on are held back.
 struct Pages {
     server: HttpServer,
     open: Arc<AtomicUsize>,
@@ -223,17 +223,17 @@ impl Pages {
         Self { server, open, held, answered }
     }
 
-    /// Lets the pages before this number be had.
+    /// Releases the pages before this number.
     fn open(&self, count: usize) {
         self.open.store(count, Ordering::SeqCst);
     }
 
-    /// Waits until so many requests, or more, are held back.
+    /// Waits until at least this many requests are held back.
     async fn wait_for_held(&self, count: usize) {
         wait_for(&self.held, count).await;
     }
 
-    /// Waits until so many requests have been answered.
+    /// Waits until this many requests have been answered.
     async fn wait_for_answered(&self, count: usize) {
         wait_for(&self.answered, count).await;
     }

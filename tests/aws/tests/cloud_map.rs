@@ -1,7 +1,7 @@
-//! Instances of Cloud Map are found by namespace, service, health and attributes, and nothing but an error when AWS fails.
+//! Instances of Cloud Map are found by namespace, service, health and attributes; a failure of AWS is an error.
 //!
-//! Moto has all of it, but answers wrongly at `data-127.0.0.1` as any server at an address would: the strategy leaves out
-//! the prefix there, which these tests see by working.
+//! Moto supports all of it, but fails at the address `data-127.0.0.1`: the strategy omits the prefix for addresses,
+//! which these tests verify.
 
 use aws_sdk_servicediscovery::Client;
 use aws_sdk_servicediscovery::types::{CustomHealthStatus, HealthCheckCustomConfig};
@@ -14,7 +14,7 @@ use peerl_aws_tests::tasks::{self, facts, peers, strategy};
 
 const WEB: &str = "cloudmap:namespace=prod.local,service=web";
 
-/// Moto with a namespace `prod.local` and its services `web` and `other`, and the proxy through which peerl asks.
+/// Moto with a namespace `prod.local` and its services `web` and `other`, and peerl's proxy.
 struct Registry {
     _moto: Moto,
     proxy: FaultProxy,
@@ -90,7 +90,7 @@ async fn instances_register_fall_ill_and_deregister() {
     ] {
         assert_eq!(registry.find(options).await.unwrap(), named(found), "{options}");
     }
-    // If all are ill, it is the check that is: they stay, unless the user wants it otherwise.
+    // If all are unhealthy, the check is considered faulty: they stay, unless the user configures otherwise.
     for id in ["i-1", "i-3"] {
         registry.set_health(id, CustomHealthStatus::Unhealthy).await;
     }
@@ -124,7 +124,7 @@ async fn two_releases_side_by_side_never_mix() {
     let strategy = registry.strategy(",attribute=release", Some(&own));
     assert_eq!(strategy.discover().await.unwrap(), peers(["node@10.0.0.3"]));
     assert_eq!(registry.proxy.requests("DiscoverInstances"), 5, "three before; the own attributes, and the others");
-    // Found out once: the own instance may go, and its metadata be away.
+    // Found out once: the own instance may disappear, and its metadata be unavailable.
     registry.register("0005", &[("AWS_INSTANCE_IPV4", "10.0.0.5"), ("release", "green")]).await;
     registry.deregister("0003").await;
     own.refuse();

@@ -1,4 +1,4 @@
-//! The command line finds nodes by AWS, names a worker after its instance, and says in one line what is wrong.
+//! The command line finds nodes by AWS, names a worker after its instance, and reports errors in one line.
 
 use std::process::Command;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn run(mut command: Command) -> Ran {
     Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Starts so many instances with these tags, and gives their private addresses.
+/// Starts this many instances with these tags, and returns their private addresses.
 fn launch(moto: &Moto, count: usize, tags: &[(&str, &str)]) -> Vec<String> {
     let mut form = format!(
         "Action=RunInstances&Version=2016-11-15&ImageId=ami-12c6146b&MinCount={count}&MaxCount={count}\
@@ -56,7 +56,7 @@ fn launch(moto: &Moto, count: usize, tags: &[(&str, &str)]) -> Vec<String> {
     addresses
 }
 
-/// `peerl` as it is asked on an instance: with this environment, and none of the AWS variables of whoever runs the test.
+/// `peerl`, run as on an instance: with this environment, and no AWS variables of the user.
 fn command(cluster: &Cluster, arguments: &[&str], environment: &[(&'static str, String)]) -> Command {
     let mut command = peerl_test_support::peerl_command();
     command
@@ -102,7 +102,7 @@ fn a_worker_is_found_under_the_name_of_its_instance() {
     assert_eq!(found.out.matches("w@").count(), 2, "{}", found.out);
 }
 
-/// What `peerl discover` says in one line when it finds nobody out.
+/// The one-line error of `peerl discover`.
 fn complaint(ran: &Ran) -> &str {
     let last = ran.err.trim_end().lines().last().unwrap_or_default();
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
@@ -119,7 +119,7 @@ fn what_is_wrong_is_one_line_with_a_hint() {
         run(command(&cluster, &["discover", "ec2:tag=csrelease=1"], &environment))
     };
 
-    // Nobody is there: that is told, with what was asked.
+    // There are no nodes: the message names the request.
     let ran = ask(environment());
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("finds no nodes") && ran.err.contains("tag=csrelease=1"), "{}", ran.err);

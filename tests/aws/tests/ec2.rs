@@ -1,4 +1,4 @@
-//! Instances of EC2 are found by their tags: all of them, no others, and nothing but an error when AWS fails.
+//! Instances of EC2 are found by their tags: all of them, and no others; a failure of AWS is an error.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn twelve_hundred_instances_on_several_pages() {
     assert_eq!(fleet.proxy.requests("DescribeInstances"), 2);
 }
 
-/// Half a list must not be taken for all of it.
+/// A part of a list must not count as the whole.
 #[tokio::test]
 async fn a_page_that_fails_fails_the_whole() {
     let page = |number: usize, next: &str| {
@@ -87,12 +87,12 @@ async fn a_page_that_fails_fails_the_whole() {
     }
     assert_eq!(strategy.discover().await.unwrap().len(), 3);
 
-    // A list that leads in a circle has an end.
+    // A circular list ends.
     let page = page(0, "<nextToken>again</nextToken>");
     let circle = HttpServer::start(move |_| Response::xml(200, &page));
     let strategy = fleet::strategy(MINE, &fleet::access_to(&circle.endpoint()));
     assert!(matches!(strategy.discover().await, Err(StrategyError::Malformed { .. })));
-    // A document of another kind is no empty list.
+    // A document of another kind is not an empty list.
     for wrong in ["", "<html></html>", "{}", "<DescribeInstancesResponse>"] {
         let server = HttpServer::start(move |_| Response::xml(200, wrong));
         let strategy = fleet::strategy(MINE, &fleet::access_to(&server.endpoint()));
@@ -111,7 +111,7 @@ async fn two_releases_side_by_side_never_mix() {
     assert_eq!(fleet.find("ec2:tag=csrelease=green").await.unwrap(), nodes(green.iter().chain(&staging)));
     assert_eq!(fleet.find("ec2:tag=csrelease=green,tag=env=prod").await.unwrap(), nodes(&green));
     assert_eq!(fleet.find("ec2:tag=csrelease=green,tag=env=test").await.unwrap(), Peers::new());
-    // What filters take for patterns is literal.
+    // Patterns of filters are taken literally.
     assert_eq!(fleet.find("ec2:tag=csrelease=*").await.unwrap(), Peers::new());
     assert_eq!(fleet.find("ec2:tag=csrelease=gr?en").await.unwrap(), Peers::new());
     let star = fleet.launch(1, &[("csrelease", "*")]).await;
@@ -126,7 +126,7 @@ async fn members_come_drain_and_go() {
     let strategy = fleet.strategy(&spec);
     let other = fleet.strategy(&format!("{spec},drain-tag=out=now"));
     assert_eq!(strategy.discover().await.unwrap(), nodes(&members));
-    // The tag that the script of the kit gives.
+    // The tag that the script of `deploy/` adds.
     fleet.tag(&members[0], "peerl:draining", "true").await;
     fleet.tag(&members[1], "out", "later").await;
     assert_eq!(other.discover().await.unwrap(), nodes(&members));
@@ -161,7 +161,7 @@ async fn hosts_and_names_are_made_by_rule() {
     );
     let public = found("host=public-ip").await;
     assert!(public.starts_with("node@") && public != format!("node@{ip}"), "{public}");
-    // Who has no name by the rule is left out, and the others are not.
+    // An instance without a name by the rule is left out, and the others are not.
     let named = fleet.find(&format!("{MINE},host=tag:fqdn")).await.unwrap();
     assert_eq!(named.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["node@w1.example.org"]);
 }
@@ -174,22 +174,22 @@ async fn the_same_as_mine() {
     // Nothing is known yet.
     let find = async || fleet.find("ec2:tag=csrelease").await;
     assert!(matches!(find().await, Err(StrategyError::InstanceMetadata { .. })));
-    // The metadata show no tags: DescribeTags does.
+    // The metadata contain no tags: DescribeTags does.
     fleet.be(&blue[0]);
     assert_eq!(find().await.unwrap(), nodes(&blue));
     assert_eq!(fleet.proxy.requests("DescribeTags"), 1);
-    // They do: EC2 needs not be asked for them.
+    // Now they do: no request to EC2 is needed.
     fleet.metadata.set("tags/instance/csrelease", "green");
     fleet.proxy.forget_requests();
     assert_eq!(fleet.find("ec2:tag=csrelease=@mine,vpc=@mine").await.unwrap().len(), 3);
     assert!(find().await.unwrap().is_disjoint(&nodes(&blue)));
     assert_eq!(fleet.proxy.requests("DescribeTags"), 0);
-    // Without such a tag there is nothing to look for.
+    // Without such a tag there is nothing to search for.
     match fleet.find("ec2:tag=color").await {
         Err(StrategyError::NotFound { what }) => assert!(what.contains("tag color"), "{what}"),
         other => panic!("{other:?}"),
     }
-    // What is known once stays known while the metadata service is away.
+    // A value is kept while the metadata service is unavailable.
     let strategy = fleet.strategy("ec2:tag=csrelease");
     let before = strategy.discover().await.unwrap();
     fleet.metadata.refuse();
@@ -202,7 +202,7 @@ async fn a_node_is_found_under_the_name_that_it_has_given_itself() {
     let fleet = Fleet::new().await;
     let launched = fleet.launch(3, &[("csrelease", RELEASE), ("Name", "web-1")]).await;
     fleet.be(&launched[1]);
-    // Its DHCP options say something else than EC2 lists.
+    // Its DHCP options differ from EC2's list.
     fleet.metadata.set("local-hostname", "web.corp.example.org other.example.org");
     let name = async |rule: &str| match rule.parse().unwrap() {
         Identity::Ec2(identity) => identity.name(&fleet.access).await,
@@ -215,7 +215,7 @@ async fn a_node_is_found_under_the_name_that_it_has_given_itself() {
         assert!(all.len() == 3 && all.contains(&own), "{options}: {own} {all:?}");
     }
     assert_eq!(name("auto:ec2").await.unwrap(), nodes([&launched[1]]).pop_first().unwrap());
-    // Where EC2 may not be asked, the metadata have to do.
+    // Where requests to EC2 are not allowed, the metadata are used.
     fleet.proxy.fail("DescribeInstances", Fault::AccessDenied, Times::Next(1));
     assert_eq!(name("auto:ec2").await.unwrap(), "node@web.corp.example.org");
     let error = name("auto:ec2,basename=tag:Color").await.unwrap_err().to_string();
@@ -234,7 +234,7 @@ async fn each_failure_says_whose_fault_it_is() {
     check_failures(&*strategy, &fleet.proxy, action, "ec2:DescribeInstances", &found).await;
 }
 
-/// Whoever asks while AWS fails keeps whom it has.
+/// During failures of AWS, a worker keeps its peers.
 #[tokio::test]
 async fn no_failure_tears_the_mesh_down() {
     let fleet = Fleet::new().await;
@@ -264,13 +264,13 @@ async fn no_failure_tears_the_mesh_down() {
         fleet.proxy.heal();
         next(|event| matches!(event, MeshEvent::Polled { peers, .. } if peers.len() == 5)).await;
     }
-    // All gone at once looks like a failure.
+    // The disappearance of all at once counts as a failure.
     fleet.terminate(&members).await;
     next(|event| matches!(event, MeshEvent::PollEmpty { .. })).await;
     running.stop().await;
 }
 
-/// Moto's metadata service says nothing of how long a token lasts, without which the SDK takes none; all else is its own.
+/// Moto's metadata service omits the lifetime of a token, which the SDK requires; the rest is moto's.
 #[tokio::test]
 async fn motos_metadata_service_is_asked_with_tokens() {
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -291,7 +291,7 @@ async fn motos_metadata_service_is_asked_with_tokens() {
     assert_eq!(metadata.get("local-hostname").await.unwrap().unwrap(), "moto-instance.ec2.internal");
     assert_eq!(fleet.proxy.requests("PUT /latest/api/token"), 1, "the token is kept");
 
-    // A blip is not noticed, and what never changes is not asked for again.
+    // A short failure is not noticed, and constant values are not requested again.
     fleet.proxy.fail("GET /latest/meta-data/placement/region", Fault::Unavailable, Times::Next(1));
     assert_eq!(metadata.region().await.unwrap(), "us-east-1");
     fleet.proxy.fail("*", Fault::Unavailable, Times::Always);
@@ -299,7 +299,7 @@ async fn motos_metadata_service_is_asked_with_tokens() {
     assert_eq!(metadata.instance_id().await.unwrap(), "i-fake");
 }
 
-/// A mesh in which everybody can be connected.
+/// A mesh to which all nodes can connect.
 #[derive(Default)]
 struct Joined {
     peers: std::sync::Mutex<Peers>,

@@ -1,8 +1,7 @@
-//! Tasks of ECS are found: those that run and are of the own release, from all pages, and nothing but an error when AWS
-//! fails.
+//! Tasks of ECS are found: those that run and have the own release, from all pages; a failure of AWS is an error.
 //!
-//! Against moto where it can: it runs tasks with network interfaces and tags, and lets them drain. Its services have no
-//! tasks, its lists no pages, its containers no digests; for those there is a server of the test's own.
+//! Against moto where possible: it runs tasks with network interfaces and tags, and drains them. Its services have no
+//! tasks, its lists no pages, its containers no digests; a server of the test has them.
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{
@@ -15,7 +14,7 @@ use peerl_aws_tests::ask::client_config;
 use peerl_aws_tests::failures::{check_failures, kind};
 use peerl_aws_tests::tasks::{EcsServer, ServedTask, facts, peers, strategy};
 
-/// Moto with a cluster `prod`, and the proxy through which peerl asks.
+/// Moto with a cluster `prod`, and peerl's proxy.
 struct Cluster {
     moto: Moto,
     proxy: FaultProxy,
@@ -35,7 +34,7 @@ impl Cluster {
         cluster
     }
 
-    /// Moto's tasks go a step towards their end each time that they have been described so often.
+    /// Moto's tasks advance towards their end after this many descriptions.
     fn steps_after(&self, descriptions: usize) {
         let body = format!(
             r#"{{"model_name": "ecs::task", "transition": {{"progression": "manual", "times": {descriptions}}}}}"#
@@ -137,7 +136,7 @@ async fn members_come_drain_and_go() {
     stop.send().await.unwrap();
     assert_eq!(strategy.discover().await.unwrap(), nodes(started[1..].iter().chain(&newcomer)));
 
-    // All that are left drain: deactivating, stopping, deprovisioning, stopped. They are still to be listed by then.
+    // All remaining tasks drain: deactivating, stopping, deprovisioning, stopped. They are still listed then.
     cluster.steps_after(1);
     for _ in 0..4 {
         assert_eq!(strategy.discover().await.unwrap(), Peers::new());
@@ -159,7 +158,7 @@ async fn hosts_and_names_are_made_by_rule() {
         let found = cluster.find(&format!("ecs:prod,family=web,{options}"), None).await.unwrap();
         assert_eq!(found, peers([node]), "{options}");
     }
-    // Who has no name by the rule is left out, unless nobody has one.
+    // A task without a name by the rule is left out, unless all lack one.
     cluster.run(&definition, 1, &[]).await;
     assert_eq!(cluster.find("ecs:prod,family=web,basename=tag:Name", None).await.unwrap().len(), 1);
     let error = cluster.find("ecs:prod,family=web,basename=tag:Color", None).await.unwrap_err();
@@ -170,7 +169,7 @@ async fn hosts_and_names_are_made_by_rule() {
 async fn each_failure_says_whose_fault_it_is() {
     let cluster = Cluster::new().await;
     let definition = cluster.revision("web").await;
-    // More than a page of DescribeTasks has.
+    // More than one page of DescribeTasks.
     let mut tasks = Vec::new();
     for _ in 0..12 {
         tasks.extend(cluster.run(&definition, 10, &[]).await);
@@ -180,7 +179,7 @@ async fn each_failure_says_whose_fault_it_is() {
     assert_eq!((cluster.proxy.requests("ListTasks"), cluster.proxy.requests("DescribeTasks")), (1, 2));
     check_failures(&*strategy, &cluster.proxy, "ListTasks", "ecs:ListTasks", &all).await;
 
-    // A page that fails fails the whole: half a list is not taken for all of it.
+    // A failed page fails the whole poll: a part of a list does not count as the whole.
     for fault in [Fault::AccessDenied, Fault::CutContent, Fault::ExpiredCredentials] {
         cluster.proxy.fail("DescribeTasks", fault.clone(), Times::After(1));
         let error = strategy.discover().await.unwrap_err();
@@ -220,7 +219,7 @@ async fn a_service_of_several_pages() {
             proxy.heal();
         }
     }
-    // One that goes between being listed and being described is no failure.
+    // A task that disappears between list and description is not a failure.
     proxy.fail("DescribeTasks", Fault::Delay(std::time::Duration::from_millis(500)), Times::Next(4));
     let (found, ()) = tokio::join!(web.discover(), async {
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
@@ -251,11 +250,11 @@ async fn digests_of_images_tell_releases_apart() {
     assert_eq!(find("ecs:prod,service=web,image=web:latest", None).await.unwrap().len(), 3);
     assert_eq!(find("ecs:image=@mine", Some(&me(1))).await.unwrap(), old);
     assert_eq!(find("ecs:image=@mine,revision=@mine", Some(&me(3))).await.unwrap(), new);
-    // Who drains himself is not listed any more, and still knows his own.
+    // A draining task is no longer listed, and still knows its own revision.
     server.change(|tasks| tasks[2].desired_status = "STOPPED".to_owned());
     server.change(|tasks| tasks.push(task(4, "sha256:new")));
     assert_eq!(find("ecs:image=@mine", Some(&me(3))).await.unwrap(), peers(["node@10.0.0.4"]));
-    // What was known once needs not be asked again; a digest that is not there is an error, and not everybody.
+    // A known value is not requested again; a missing digest is an error, and does not match all.
     server.change(|tasks| tasks[0].digest.clear());
     let error = find("ecs:image=@mine", Some(&me(1))).await.unwrap_err();
     assert!(error.to_string().contains("has no image digest"), "{error}");
@@ -268,11 +267,11 @@ async fn the_metadata_service_away() {
     let known = strategy("ecs:revision=@mine", &server.endpoint(), Some(&own));
     assert_eq!(known.discover().await.unwrap(), peers(["node@10.0.0.1"]));
     own.refuse();
-    // What was found out once stays known; who asks for the first time gets an error.
+    // A known value stays known; the first request gets an error.
     assert_eq!(known.discover().await.unwrap(), peers(["node@10.0.0.1"]));
     let error = strategy("ecs:revision=@mine", &server.endpoint(), Some(&own)).discover().await.unwrap_err();
     assert_eq!(kind(&error), "task metadata", "{error}");
-    // Outside of ECS nothing is mine.
+    // Outside of ECS, `@mine` is an error.
     let error = strategy("ecs:prod", &server.endpoint(), None).discover().await.unwrap_err();
     assert!(error.to_string().contains("ECS_CONTAINER_METADATA_URI_V4 is not set"), "{error}");
 

@@ -1,5 +1,4 @@
-//! Workers in tasks of ECS name themselves, find each other and nobody of another release, and say in one line what is
-//! wrong.
+//! Workers in tasks of ECS name themselves, find each other but no other release, and report errors in one line.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use stage::Stage;
 
 const A_WHILE: Duration = Duration::from_secs(60);
 
-/// A worker in a task. All tasks are on this machine, so that it is the basename in which they differ.
+/// A worker in a task. All tasks are on this machine, and differ in the basename.
 struct Worker {
     process: ProcessGuard,
     _metadata: TaskMetadataService,
@@ -55,7 +54,7 @@ impl Worker {
     }
 }
 
-/// `peerl` as it is asked in a container.
+/// `peerl`, run as in a container.
 fn command(endpoint: &str, metadata: Option<&TaskMetadataService>) -> std::process::Command {
     let mut command = peerl_command();
     for (name, _) in std::env::vars_os() {
@@ -70,7 +69,7 @@ fn command(endpoint: &str, metadata: Option<&TaskMetadataService>) -> std::proce
     command
 }
 
-/// Waits until each of them is connected with all others of them, and with nobody else.
+/// Waits until each worker is connected to all others, and to no other node.
 async fn joined(node: &Node, workers: &[&Worker]) {
     let end = Instant::now() + A_WHILE;
     for worker in workers {
@@ -98,14 +97,14 @@ async fn a_deployment_replaces_a_release_and_they_never_mix() {
     let old: Vec<Worker> = blue.iter().map(start).collect();
     joined(&node, &old.iter().collect::<Vec<_>>()).await;
 
-    // The new release comes up beside it, while the service has its moods.
+    // The new release starts beside it, while the service fails at times.
     proxy.fail("*", Fault::Throttle, Times::Next(10));
     server.change(|tasks| tasks.extend(green.iter().cloned()));
     let new: Vec<Worker> = green.iter().map(start).collect();
     joined(&node, &new.iter().collect::<Vec<_>>()).await;
     joined(&node, &old.iter().collect::<Vec<_>>()).await;
 
-    // One of the old ones drains: nobody leaves it, and once it has gone nobody looks for it.
+    // One of the old ones drains: its connections stay, and once it has ended no worker looks for it.
     server.change(|tasks| tasks[0].desired_status = "STOPPED".to_owned());
     for fault in [Fault::ServerError, Fault::CutContent] {
         proxy.fail("DescribeTasks", fault, Times::Next(5));
@@ -116,7 +115,7 @@ async fn a_deployment_replaces_a_release_and_they_never_mix() {
     assert!(old[0].process.wait(A_WHILE).success());
     joined(&node, &[&old[1], &old[2]]).await;
 
-    // One dies, and comes back as another task.
+    // One dies, and another task replaces it.
     old[1].process.kill();
     server.change(|tasks| tasks[1] = task("b4", 1));
     let replacement = start(&task("b4", 1));

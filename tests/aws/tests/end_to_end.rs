@@ -1,5 +1,5 @@
-//! All of it at once: machines of AWS that find each other by the tag of their release, Rust and BEAM among them, do a
-//! job while one goes and one comes.
+//! Everything at once: machines of AWS that find each other by the tag of their release, Rust and BEAM nodes, run a
+//! job while one leaves and one joins.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use serde_json::Value;
 /// Long, since the machine may be busy with other tests.
 const A_WHILE: Duration = Duration::from_secs(90);
 
-/// The tag that the nodes of a release have in common.
+/// The common tag of a release's nodes.
 const TAG: &str = "csrelease";
 
 #[test]
@@ -36,7 +36,7 @@ fn a_fleet_finds_itself_and_does_its_job_while_it_changes() {
     cloud.wait_for_mesh("r1", &ours);
     cloud.wait_for_mesh("r2", &theirs);
 
-    // As the ancestor has it: whoever is asked spreads the pages over the nodes that it sees.
+    // As in the predecessor: the called node distributes the pages among the nodes that it is connected to.
     let spread = "pages = for n <- 0..29, do: {ClusterScrape.PageController, :fetch, [URL <> Integer.to_string(n)]}
                   done = :rpc.parallel_eval(pages)
                   Enum.all?(done, fn {tag, _, _} -> tag == :ok end) and length(done) == 30";
@@ -59,7 +59,7 @@ fn a_fleet_finds_itself_and_does_its_job_while_it_changes() {
     cloud.terminate(&dead);
     cloud.pages.open(300);
 
-    // The rest is answered only when another instance has come. It looks for nobody, and has no tag at first.
+    // The rest is answered only when another instance has joined. It has no discovery, and no tag at first.
     cloud.pages.wait_for_waiting(4 * ours.len());
     let new = cloud.launch(None, Kind::Peerl);
     assert!(cloud.nodes_of(&new).is_empty());
@@ -91,12 +91,12 @@ fn a_fleet_finds_itself_and_does_its_job_while_it_changes() {
     let mut workers: BTreeSet<String> = ours.iter().map(Instance::node).collect();
     workers.insert(dead.clone());
     assert_eq!(done_by.keys().cloned().collect::<BTreeSet<_>>(), workers, "all have done some, and nobody else");
-    // Only what the dead one had begun was begun again.
+    // Only the requests that the dead one had begun were repeated.
     let twice: Vec<usize> = (0..PAGES).filter(|page| cloud.pages.count(&format!("/{page}")) > 1).collect();
     assert!(twice.len() <= 4, "{twice:?}");
     println!("done by: {done_by:?}; begun again: {twice:?}");
 
-    // Discovery and nodes are of one mind, and the releases have not mixed.
+    // Discovery and nodes agree, and the releases have not mixed.
     let found = cloud.json(&["discover", "ec2:tag=csrelease=r1"]);
     let found: BTreeSet<&str> = found.as_array().unwrap().iter().map(|row| row["node"].as_str().unwrap()).collect();
     assert!(found.contains(new_node.as_str()) && !found.contains(dead.as_str()) && found.len() == 5, "{found:?}");
@@ -111,11 +111,11 @@ fn a_fleet_finds_itself_and_does_its_job_while_it_changes() {
     }
 }
 
-/// AWS, its network, and a machine from which an operator looks at it all.
+/// AWS, its network, and a machine of an operator.
 struct Cloud {
     moto: Moto,
     lan: Lan,
-    /// How the machines reach AWS.
+    /// The address of AWS for the machines.
     endpoint: String,
     pages: Pages,
     operator: Machine,
@@ -133,7 +133,7 @@ struct Instance {
     address: Ipv4Addr,
     host: String,
     runs: Option<Runs>,
-    /// Outlives what runs on it.
+    /// Dropped after its programs.
     _machine: Option<Machine>,
 }
 
@@ -151,7 +151,7 @@ impl Cloud {
         Self { moto, endpoint, pages, operator, lan, files: tempfile::tempdir().unwrap() }
     }
 
-    /// Launches instances with their tags, and starts what runs on them all at once.
+    /// Launches instances with their tags, and starts their programs all at once.
     fn launch_all(&self, wanted: &[(&str, Kind)]) -> Vec<Instance> {
         let launched: Vec<Instance> = wanted.iter().map(|(release, _)| self.run_instance(Some(release))).collect();
         std::thread::scope(|scope| {
@@ -163,7 +163,7 @@ impl Cloud {
         })
     }
 
-    /// Launches an instance, which looks for those of its release, if it has one.
+    /// Launches an instance, which discovers those of its release, if it has one.
     fn launch(&self, release: Option<&str>, kind: Kind) -> Instance {
         self.boot(self.run_instance(release), release, kind)
     }
@@ -177,7 +177,7 @@ impl Cloud {
         });
         let number = "ImageId=ami-12c6146b&MinCount=1&MaxCount=1";
         let answer = self.ec2("RunInstances", &format!("{number}&PrivateIpAddress={address}{tag}"));
-        // The names of its network interface come before those of the instance.
+        // The names of its network interface precede those of the instance.
         let (_, instance) = answer.split_once("<instanceState>").expect("an instance has a state");
         let host = element(instance, "privateDnsName");
         self.lan.name_host(&host, address);
@@ -221,7 +221,7 @@ impl Cloud {
         self.ec2("TerminateInstances", &format!("InstanceId.1={}", instance.id));
     }
 
-    /// Asks the stand-in itself, which looks at nothing of a signature but for whom it is.
+    /// A request to moto itself, which only reads the service from a signature.
     fn ec2(&self, action: &str, parameters: &str) -> String {
         let signature = format!(
             "AWS4-HMAC-SHA256 Credential=testing/20200101/{}/ec2/aws4_request, SignedHeaders=host, Signature=none",
@@ -256,7 +256,7 @@ impl Cloud {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
     }
 
-    /// Waits until a release's mesh is whole and has just these members.
+    /// Waits until a release's mesh is complete and has exactly these members.
     fn wait_for_mesh(&self, release: &str, instances: &[Instance]) {
         let discover = format!("ec2:tag={TAG}={release}");
         wait_for(&format!("the mesh of {release}"), || {
@@ -265,7 +265,7 @@ impl Cloud {
         });
     }
 
-    /// The nodes that an instance's node sees.
+    /// The nodes to which an instance's node is connected.
     fn nodes_of(&self, instance: &Instance) -> BTreeSet<String> {
         let nodes = self.json(&["call", &instance.node(), "erlang:nodes()"]);
         nodes.as_array().unwrap().iter().map(|node| node.as_str().unwrap().to_owned()).collect()
@@ -303,7 +303,7 @@ impl Instance {
         }
     }
 
-    /// Kills all that runs on it.
+    /// Kills all its programs.
     fn power_off(&self) {
         match &self.runs {
             Some(Runs::Peerl(worker)) => worker.kill(),
@@ -317,7 +317,7 @@ impl Instance {
     }
 }
 
-/// What the ancestor's function does, with the client that OTP has.
+/// The predecessor's function, with OTP's HTTP client.
 const ANCESTOR: &str = r#"
     {:ok, _} = Application.ensure_all_started(:inets)
     :ok = :httpc.set_options(max_sessions: 100)
@@ -333,7 +333,7 @@ const ANCESTOR: &str = r#"
     end
     :ok"#;
 
-/// Pages with numbers for paths, which are held back from some number on; other paths are answered at once.
+/// Pages with numbers for paths; the answers from some number on are held back; other paths are answered at once.
 struct Pages {
     endpoint: String,
     state: Arc<(Mutex<State>, Condvar)>,
@@ -367,13 +367,13 @@ impl Pages {
         Self { endpoint: lan.expose(&server.endpoint()), state, _server: server }
     }
 
-    /// Lets the pages before this number be had.
+    /// Releases the pages before this number.
     fn open(&self, count: usize) {
         self.state.0.lock().unwrap().open = count;
         self.state.1.notify_all();
     }
 
-    /// Waits until so many requests, or more, are held back.
+    /// Waits until at least this many requests are held back.
     fn wait_for_waiting(&self, count: usize) {
         wait_for(&format!("{count} requests that wait"), || self.state.0.lock().unwrap().waiting >= count);
     }

@@ -248,7 +248,7 @@ impl Beam {
         self.0.group.wait(Duration::ZERO).is_none()
     }
 
-    /// What the node has printed so far, on standard output and standard error.
+    /// The node's output so far, on standard output and standard error.
     pub fn log(&self) -> String {
         self.0.log.text()
     }
@@ -279,8 +279,8 @@ pub struct StartError {
     pub log: String,
 }
 
-/// A BEAM node that is not yet started. By default: a unique name at 127.0.0.1, [`COOKIE`], visible, and no EPMD at
-/// all (it neither registers nor finds anybody until [`epmd`](Self::epmd) or its siblings say how).
+/// A BEAM node that is not yet started. By default: a unique name at 127.0.0.1, [`COOKIE`], visible, and no EPMD (it
+/// neither registers nor finds other nodes without [`epmd`](Self::epmd) or its siblings).
 #[derive(Clone)]
 pub struct BeamBuilder {
     otp: Otp,
@@ -291,9 +291,9 @@ pub struct BeamBuilder {
     flags: Vec<String>,
     env: Vec<(OsString, OsString)>,
     epmd_port: Option<u16>,
-    /// The flags that say how many schedulers it has, and whether they spin.
+    /// The flags for the number of schedulers, and for their spinning.
     schedulers: Vec<String>,
-    /// What stands before the command, to run it on another machine.
+    /// The words before the command, which run it on another machine.
     prefix: Vec<String>,
 }
 
@@ -376,14 +376,14 @@ impl BeamBuilder {
         Self { prefix: machine.prefix(), ..self.epmd_port(4369) }
     }
 
-    /// Uses no EPMD (`-erl_epmd_port`): listens on this port, and expects every other node there too, on the host that
-    /// its name says. So nodes that are to meet this way have different hosts, such as 127.0.0.1 and 127.0.0.2.
+    /// Uses no EPMD (`-erl_epmd_port`): listens on this port, and expects every other node on the same port of the
+    /// host in its name. Nodes that connect this way have different hosts, such as 127.0.0.1 and 127.0.0.2.
     pub fn without_epmd(self, port: u16) -> Self {
         self.args(["-erl_epmd_port", &port.to_string()])
     }
 
-    /// Has this many schedulers, or as many as the machine has cores, which spin before they sleep, as those of a node
-    /// outside of tests do: for benchmarks. Without this it has one that sleeps at once.
+    /// Has this many schedulers, or as many as the machine has cores, which spin before they sleep, as usual outside
+    /// of tests: for benchmarks. Otherwise it has one, which sleeps at once.
     pub fn usual_schedulers(mut self, count: Option<usize>) -> Self {
         self.schedulers = count.map_or_else(Vec::new, |count| vec!["+S".to_owned(), format!("{count}:{count}")]);
         self
@@ -527,7 +527,7 @@ fn into_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("a node answers in UTF-8")
 }
 
-/// Runs the work on a thread of its own; a panic there is a panic here.
+/// Runs the work on a separate thread; a panic there is a panic here.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,

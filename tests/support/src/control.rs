@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The Erlang expression that starts the control loop in a node.
 pub(crate) const LOOP: &str = include_str!("control.erl");
 
-/// Why an evaluation in a BEAM gave no value.
+/// The reason why an evaluation in a BEAM has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
@@ -31,7 +31,7 @@ pub enum EvalError {
     Ended,
 }
 
-/// What is to be done with a source text.
+/// The operation on a source text.
 #[derive(Clone, Copy)]
 pub(crate) enum Request {
     /// Evaluate an Erlang expression; the value as text.
@@ -52,7 +52,7 @@ pub(crate) struct Control {
 
 type Answer = Result<Vec<u8>, EvalError>;
 
-/// Who waits for which answer; `None` when the node has ended.
+/// The callers of pending requests; `None` when the node has ended.
 type Pending = Option<HashMap<u64, SyncSender<Answer>>>;
 
 impl Control {
@@ -68,8 +68,8 @@ impl Control {
         (Self { pipe: Mutex::new(pipe), pending, next: AtomicU64::new(1) }, greeting)
     }
 
-    /// Has something done and waits for the answer. The bindings are names of variables with values in external
-    /// term format.
+    /// Sends a request and waits for the answer. The bindings are names of variables with values in external term
+    /// format.
     pub(crate) fn request(
         &self,
         request: Request,
@@ -132,7 +132,7 @@ fn read_answers(mut stream: ChildStdout, pending: &Mutex<Pending>) {
                 Err(EvalError::Exception { class: class.to_owned(), reason: reason.to_owned() })
             }
         };
-        // Nobody waits any more for an answer that comes after its time.
+        // A late answer is dropped.
         if let Some(sender) = lock(pending).as_mut().and_then(|pending| pending.remove(&id)) {
             let _ = sender.send(answer);
         }

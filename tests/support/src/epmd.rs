@@ -1,4 +1,4 @@
-//! The real `epmd`, on a port of its own.
+//! The real `epmd`, on a separate port.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};

@@ -22,12 +22,12 @@ for group in $groups; do kill -9 "-$group"; done
 
 static WATCH: Mutex<Option<Child>> = Mutex::new(None);
 
-/// From now on, the end of this process is the end of the process group.
+/// From now on, the end of this process ends the process group.
 pub(crate) fn add(group: u32) {
     tell("add", group);
 }
 
-/// The process group has ended; its number may soon belong to somebody else.
+/// The process group has ended; its number may soon be reused.
 pub(crate) fn remove(group: u32) {
     tell("remove", group);
 }
@@ -36,7 +36,7 @@ fn tell(operation: &str, group: u32) {
     let mut watch = WATCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let shell = watch.get_or_insert_with(start);
     let pipe = shell.stdin.as_mut().expect("stdin is piped");
-    // A watch that is gone can't be helped; the fixtures still end their processes when dropped.
+    // Without a watch, the fixtures still end their processes when dropped.
     let _ = writeln!(pipe, "{operation} {group}");
 }
 

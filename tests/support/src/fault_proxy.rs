@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::http::{Answer, HttpServer, Request, Response};
 
-/// A way in which a service fails, in the words of the protocol that the request speaks: that of EC2, the query
-/// protocol, the JSON protocol, or plain HTTP for the metadata services.
+/// A failure of a service, in the protocol of the request: that of EC2, the query protocol, the JSON protocol, or
+/// plain HTTP for the metadata services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -17,36 +17,36 @@ pub enum Fault {
     ServerError,
     /// Status 503.
     Unavailable,
-    /// The credentials were good once.
+    /// The credentials have expired.
     ExpiredCredentials,
-    /// The credentials are good, and not for this.
+    /// The credentials are valid, but lack a permission.
     AccessDenied,
     /// The connection ends in the middle of the answer's body.
     CutConnection,
-    /// Half of the answer's body, whose length says that this is all of it.
+    /// Half of the answer's body, with the length of that half.
     CutContent,
-    /// The connection ends instead of an answer.
+    /// The connection ends without an answer.
     NoAnswer,
-    /// This answer, whatever the service would say.
+    /// This answer in the place of the service's.
     Answer(Response),
-    /// The answer of the service, that much later.
+    /// The answer of the service, with a delay.
     Delay(Duration),
 }
 
-/// How often a fault happens.
+/// The number of times that a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Times {
-    /// With the next so many requests.
+    /// With this many of the next requests.
     Next(usize),
-    /// Once, after so many requests that go well.
+    /// Once, after this many successful requests.
     After(usize),
     /// Until [`FaultProxy::heal`].
     Always,
 }
 
-/// An HTTP proxy on a free port of 127.0.0.1 before a service; it passes everything on, unless it was told otherwise, and
-/// counts the requests by action. It ends when dropped.
+/// An HTTP proxy on a free port of 127.0.0.1 in front of a service; it forwards everything except for the configured
+/// faults, and counts the requests by action. It ends when dropped.
 pub struct FaultProxy {
     server: HttpServer,
     state: Arc<Mutex<State>>,
@@ -59,7 +59,7 @@ struct State {
 }
 
 impl FaultProxy {
-    /// Starts a proxy before `http://HOST:PORT`.
+    /// Starts a proxy in front of `http://HOST:PORT`.
     ///
     /// # Panics
     ///
@@ -92,17 +92,17 @@ impl FaultProxy {
         self.server.refuse();
     }
 
-    /// Passes everything on again.
+    /// Forwards everything again.
     ///
     /// # Panics
     ///
-    /// When somebody has taken the port meanwhile.
+    /// When another process has taken the port meanwhile.
     pub fn heal(&self) {
         locked(&self.state).script.clear();
         self.server.accept();
     }
 
-    /// How many requests for this action came; `*` means any.
+    /// The number of requests for this action; `*` means any.
     pub fn requests(&self, action: &str) -> usize {
         let state = locked(&self.state);
         match action {
@@ -111,7 +111,7 @@ impl FaultProxy {
         }
     }
 
-    /// Starts counting anew.
+    /// Resets the counters.
     pub fn forget_requests(&self) {
         locked(&self.state).requests.clear();
     }
@@ -122,7 +122,7 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
-    /// Counts a request, and says what is to go wrong with it.
+    /// Counts a request, and returns its fault.
     fn count(&mut self, action: &str) -> Option<Fault> {
         *self.requests.entry(action.to_owned()).or_default() += 1;
         for index in 0..self.script.len() {
@@ -165,7 +165,7 @@ fn answer(endpoint: &str, request: &Request, fault: Option<Fault>) -> Answer {
         Some(Fault::CutContent) => {
             let mut response = pass();
             response.body.truncate(response.body.len() / 2);
-            // It would give the cut away.
+            // It would reveal the cut.
             response.headers.retain(|(name, _)| !name.to_ascii_lowercase().contains("crc32"));
             response
         }
@@ -202,7 +202,7 @@ fn answer(endpoint: &str, request: &Request, fault: Option<Fault>) -> Answer {
     response.into()
 }
 
-/// In which form a service reports errors.
+/// The form of a service's errors.
 #[derive(Clone, Copy)]
 enum Protocol {
     Ec2,

@@ -1,4 +1,4 @@
-//! Nodes that are no BEAM: of OTP's libraries for C and Java.
+//! Nodes other than BEAMs, on OTP's libraries for C and Java.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use crate::{COOKIE, ProcessGuard, tool};
 /// The time that a node may take to compile and start.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// A node on OTP's library for C (`ei`) or Java (Jinterface), with [`COOKIE`]. Both answer pings, and `{Pid, Message}` sent
-/// to `echo` by the message.
+/// A node on OTP's library for C (`ei`) or Java (Jinterface), with [`COOKIE`]. Both answer pings, and answer `{Pid,
+/// Message}` to `echo` with the message.
 pub struct ForeignNode {
     name: String,
     process: ProcessGuard,
     _directory: TempDir,
 }
 
-/// What a [`ForeignNode`] does with calls that come as messages to `rex`.
+/// A [`ForeignNode`]'s handling of calls, which are messages to `rex`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rex {
-    /// It answers them by `{Module, Function, Arguments}`.
+    /// It answers them with `{Module, Function, Arguments}`.
     Answers,
     /// There is no such process.
     Missing,
@@ -39,7 +39,7 @@ impl ForeignNode {
         Self::c_by(name, epmd_port, rex, |command| command)
     }
 
-    /// Like [`c`](Self::c), with a command that is changed before it is run, such as to run on a [`Machine`](crate::Machine).
+    /// Like [`c`](Self::c), with a modified command, such as one that runs on a [`Machine`](crate::Machine).
     ///
     /// # Panics
     ///
@@ -91,12 +91,12 @@ impl ForeignNode {
         &self.name
     }
 
-    /// What the node has printed: a C node a line for each control message (`op 6 net_kernel`).
+    /// The node's output: of a C node, a line for each control message (`op 6 net_kernel`).
     pub fn output(&self) -> String {
         self.process.stdout()
     }
 
-    /// Waits until the node has printed a line with this in it.
+    /// Waits until the node has printed a line that contains this.
     ///
     /// # Panics
     ///
@@ -106,7 +106,7 @@ impl ForeignNode {
     }
 }
 
-/// The newest version of an application of the OTP that is installed.
+/// The newest version of an application of the installed OTP.
 fn newest(directory: impl AsRef<Path>, prefix: &str) -> PathBuf {
     let directory = directory.as_ref();
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();

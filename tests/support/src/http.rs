@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as fixtures need: one request and one answer a connection, blocking. It is written by
-//! hand, since fixtures cut answers off in the middle, and test the HTTP server of the product from outside.
+//! The parts of HTTP/1.1 that fixtures need: one request and one answer a connection, blocking. Not a library, since
+//! fixtures cut answers, and test the product's HTTP server from outside.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,18 +8,18 @@ use std::time::Duration;
 mod server;
 pub use server::{Answer, HttpServer};
 
-/// No message of a test is larger; a peer that says so is broken.
+/// Larger than any message of a test; a peer that announces more is defective.
 const MAX_BODY: u64 = 256 << 20;
 const MAX_HEAD: u64 = 1 << 20;
 
-/// A request, as a fixture got it or is going to send it.
+/// A request, received or to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// `GET`, `POST` …
     pub method: String,
     /// The path with the query, from the slash on.
     pub path: String,
-    /// Names (in whatever case they came) and values.
+    /// Names (in any case) and values.
     pub headers: Vec<(String, String)>,
     /// The whole body, no longer chunked.
     pub body: Vec<u8>,
@@ -31,7 +31,7 @@ impl Request {
         Self { method: method.into(), path: path.into(), ..Self::default() }
     }
 
-    /// With one header more.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -43,13 +43,13 @@ impl Request {
         self
     }
 
-    /// The value of a header, whatever the case of its name.
+    /// The value of a header; names match in any case.
     pub fn get(&self, name: &str) -> Option<&str> {
         get(&self.headers, name)
     }
 
-    /// What is asked for: the action of an AWS request (`DescribeInstances`, `ListTasks`), else method and path
-    /// without the query (`GET /latest/meta-data/`).
+    /// The requested action: that of an AWS request (`DescribeInstances`, `ListTasks`), else method and path without
+    /// the query (`GET /latest/meta-data/`).
     pub fn action(&self) -> String {
         let target = self.get("x-amz-target").and_then(|target| target.rsplit('.').next());
         let form = std::str::from_utf8(&self.body).unwrap_or("");
@@ -95,45 +95,45 @@ impl Request {
     }
 }
 
-/// An answer, as a fixture got it or is going to give it.
+/// An answer, received or to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// 200, 404 …
     pub status: u16,
-    /// Names (in whatever case they came) and values; not `content-length`, which is that of the body.
+    /// Names (in any case) and values, without `content-length`, which is computed from the body.
     pub headers: Vec<(String, String)>,
     /// The whole body, no longer chunked.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// An answer of text.
+    /// A text.
     pub fn text(status: u16, body: &str) -> Self {
         Self { status, ..Self::default() }.typed("text/plain", body)
     }
 
-    /// An answer of JSON, as the JSON protocol of AWS has it.
+    /// JSON, as in the JSON protocol of AWS.
     pub fn json(status: u16, body: &str) -> Self {
         Self { status, ..Self::default() }.typed("application/x-amz-json-1.1", body)
     }
 
-    /// An answer of XML, as the query protocol of AWS has it.
+    /// XML, as in the query protocol of AWS.
     pub fn xml(status: u16, body: &str) -> Self {
         Self { status, ..Self::default() }.typed("text/xml", body)
     }
 
-    /// With one header more.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The value of a header, whatever the case of its name.
+    /// The value of a header; names match in any case.
     pub fn get(&self, name: &str) -> Option<&str> {
         get(&self.headers, name)
     }
 
-    /// The body as text, with replacement characters for what is none.
+    /// The body as text, with replacement characters for invalid UTF-8.
     pub fn body_text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -154,7 +154,7 @@ fn get<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// The headers but those that say where the message ends, which are written anew.
+/// The headers without those that delimit the message, which are written anew.
 fn push_headers(message: &mut String, headers: &[(String, String)], length: usize) {
     for (name, value) in headers {
         if !["host", "connection", "content-length", "transfer-encoding", "expect"]

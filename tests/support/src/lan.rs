@@ -1,7 +1,7 @@
-//! Machines of a network of their own, each with all its ports: Linux network namespaces on a bridge.
+//! Machines on a separate network, each with all its ports: Linux network namespaces on a bridge.
 //!
-//! The namespaces have no names: each lives as long as the processes in it, the first of which is a fixture's. So whatever
-//! ends a test, nothing of its network is left behind.
+//! The namespaces have no names: each lives as long as the processes in it, the first of which belongs to a fixture.
+//! So the network disappears with the test, however it ends.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::{ProcessGuard, tool};
 
-/// A network of machines, with this process at its gateway. It needs root, and `ip` of iproute2.
+/// A network of machines; this process is at its gateway. It needs root, and `ip` of iproute2.
 pub struct Lan {
     subnet: [u8; 3],
     link: String,
@@ -25,11 +25,11 @@ pub struct Lan {
 }
 
 impl Lan {
-    /// Makes a network without machines.
+    /// Creates a network without machines.
     ///
     /// # Panics
     ///
-    /// When it cannot be made, for want of root or `ip`.
+    /// When it cannot be created, without root or `ip`.
     pub fn start() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +64,7 @@ impl Lan {
         Ipv6Addr::new(0xfd00, b.into(), c.into(), 0, 0, 0, 0, number.into())
     }
 
-    /// The name of the network interface by which the test itself is in the network.
+    /// The network interface through which the test itself is on the network.
     pub fn link(&self) -> &str {
         &self.link
     }
@@ -91,7 +91,7 @@ impl Lan {
         Machine { address: address.into(), holder }
     }
 
-    /// Starts a process in a network namespace of its own, on the bridge, with this address.
+    /// Starts a process in its own network namespace, on the bridge, with this address.
     fn attach(&self, address: &str, flags: &[&str]) -> ProcessGuard {
         let holder = holder(&self.hosts(), "true");
         let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
@@ -103,23 +103,23 @@ impl Lan {
         holder
     }
 
-    /// Lets all machines know a name.
+    /// Adds a name to the hosts file of all machines.
     ///
     /// # Panics
     ///
     /// When that does not work.
     pub fn name_host(&self, name: &str, address: impl Into<IpAddr>) {
-        // In place, since the machines have this very file.
+        // In place, since the machines have mounted this file.
         let mut hosts = fs::File::options().append(true).open(self.hosts()).expect("the hosts are there");
         writeln!(hosts, "{} {name}", address.into()).expect("the hosts can be written");
     }
 
-    /// Lets the machines reach a server `http://127.0.0.1:PORT` of the machine on which the test runs; gives its address
-    /// for them, which has the same port.
+    /// Lets the machines reach a server `http://127.0.0.1:PORT` of the machine on which the test runs; returns its
+    /// address for them, with the same port.
     ///
     /// # Panics
     ///
-    /// When that is no such address, or somebody else has the port.
+    /// When it is not such an address, or another process has the port.
     pub fn expose(&self, server: &str) -> String {
         let port: u16 = server.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the server has a port");
         let listener = TcpListener::bind((self.gateway(), port)).expect("the port is free at the gateway");
@@ -139,7 +139,7 @@ impl Lan {
     }
 }
 
-/// A machine of a [`Lan`]. When it is dropped, its network is cut as soon as nothing runs in it any more.
+/// A machine of a [`Lan`]. Its network ends when this is dropped and no process runs in it any more.
 pub struct Machine {
     address: IpAddr,
     holder: ProcessGuard,
@@ -156,13 +156,13 @@ impl Machine {
         within(&self.holder, command)
     }
 
-    /// What stands before a command to run it on this machine.
+    /// The words before a command, which run it on this machine.
     pub(crate) fn prefix(&self) -> Vec<String> {
         prefix(&self.holder)
     }
 }
 
-/// A process in new network and mount namespaces, with its own `/etc/hosts`, that has run a script there.
+/// A process in new network and mount namespaces, with its own `/etc/hosts`, which has run a script there.
 fn holder(hosts: &Path, script: &str) -> ProcessGuard {
     let script = format!("ip link set lo up && mount --bind \"$1\" /etc/hosts && {script} && echo up && exec cat");
     let ip = tool::require("ip");
@@ -206,7 +206,7 @@ fn run(mut command: Command) {
     assert!(output.status.success(), "{command:?} failed (it needs root): {error}");
 }
 
-/// A subnet for tests that this machine has no address of.
+/// A subnet for tests in which this machine has no address.
 fn free_subnet() -> [u8; 3] {
     let taken = ip(["-o", "-4", "addr"]).output().expect("ip addr starts").stdout;
     let taken = String::from_utf8_lossy(&taken).into_owned();
@@ -216,7 +216,7 @@ fn free_subnet() -> [u8; 3] {
     [10, 213, third.and_then(|third| u8::try_from(third).ok()).expect("some subnet of 10.213.0.0/16 is free")]
 }
 
-/// Passes on what comes, in a thread of its own, until there is no more.
+/// Copies a stream until its end, in a thread.
 fn pass_on(from: &TcpStream, to: &TcpStream) {
     let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
     std::thread::spawn(move || {
@@ -243,7 +243,7 @@ mod tests {
         let machines = [2, 3].map(|number| lan.machine(lan.address(number)));
         lan.name_host("two.example", lan.address(3));
 
-        // Both have the same port for themselves.
+        // Both have the same port.
         let serve = |machine: &Machine, text: &str| {
             let script = format!(
                 "import socket\ns = socket.create_server(('', 4369)); print('up', flush=True)\n\

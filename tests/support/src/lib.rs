@@ -1,9 +1,9 @@
-//! Fixtures for tests against the real thing: BEAM nodes, EPMD, and the `peerl` binary; and against a stand-in for AWS,
-//! with a proxy that makes it fail.
+//! Fixtures for tests with real BEAM nodes, EPMD, and the `peerl` binary; and with a simulation of AWS, behind a
+//! proxy that makes it fail.
 //!
-//! Everything a fixture starts listens on 127.0.0.1 on a port of its own, lives in a temporary home directory, and is
-//! killed with its whole process group when the fixture is dropped, or when the test process dies in whatever way.
-//! A missing tool is a panic that names the command which installs it.
+//! All that a fixture starts listens on its own port of 127.0.0.1, has a temporary home directory, and is killed with
+//! its whole process group when the fixture is dropped, or when the test process dies. A missing tool is a panic that
+//! names the command which installs it.
 //!
 //! ```no_run
 //! use peerl_test_support::{Beam, Epmd, Otp};
@@ -17,8 +17,8 @@
 //! assert!(erlang.ping(elixir.name()));
 //! ```
 //!
-//! The calls block. In a test whose own runtime must go on meanwhile (a BEAM that calls the node under test), use
-//! the `_async` ones.
+//! The calls block. A test whose runtime must continue meanwhile (a BEAM calls the node under test) uses the `_async`
+//! ones.
 
 #![forbid(unsafe_code)]
 

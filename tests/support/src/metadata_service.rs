@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::http::{HttpServer, Request, Response};
 
-/// A metadata service (IMDSv2, so with tokens) on a free port of 127.0.0.1 that has the values which a test gives it;
-/// those of moto's cannot be changed. It ends when dropped.
+/// A metadata service (IMDSv2, with tokens) on a free port of 127.0.0.1 with the values of a test; moto's cannot be
+/// changed. It ends when dropped.
 pub struct MetadataService {
     server: HttpServer,
     values: Arc<Mutex<BTreeMap<String, String>>>,
@@ -34,7 +34,7 @@ impl MetadataService {
         self.server.endpoint()
     }
 
-    /// Gives it a value at a path below `/latest/meta-data/`.
+    /// Sets a value at a path below `/latest/meta-data/`.
     pub fn set(&self, path: &str, value: &str) {
         self.values.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), value.to_owned());
     }

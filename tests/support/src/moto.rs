@@ -1,13 +1,13 @@
-//! The AWS stand-in: moto's server, a process of its own.
+//! The simulation of AWS: moto's server, in a process of its own.
 
 use std::time::{Duration, Instant};
 
 use crate::http::{Request, Response};
 use crate::{ProcessGuard, free_port, python_tool};
 
-/// Moto's server on a free port of 127.0.0.1, with nothing in it; killed when dropped.
+/// Moto's server on a free port of 127.0.0.1, initially empty; killed when dropped.
 ///
-/// It answers as the AWS services do, all at one endpoint, and takes whatever credentials there are.
+/// It answers like the AWS services, all at one endpoint, and accepts any credentials.
 pub struct Moto {
     port: u16,
     process: ProcessGuard,
@@ -25,7 +25,7 @@ impl Moto {
         let port = free_port();
         let mut command = python_tool("moto_server");
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        // No settings of the user's reach it: an endpoint in the environment would be asked instead of moto itself.
+        // The user's settings are removed: moto would forward to an endpoint in the environment.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("AWS_") || name.starts_with("MOTO_")) {
                 command.env_remove(name);
@@ -55,10 +55,10 @@ impl Moto {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The region in which [`env`](Self::env) says one is.
+    /// The region of [`env`](Self::env).
     pub const REGION: &str = "eu-central-1";
 
-    /// The environment that leads an AWS client to this server; see [`aws_env`].
+    /// The environment that directs an AWS client to this server; see [`aws_env`].
     pub fn env(&self) -> Vec<(&'static str, String)> {
         aws_env(&self.endpoint())
     }
@@ -75,7 +75,7 @@ impl Moto {
         response
     }
 
-    /// Forgets everything.
+    /// Deletes everything.
     ///
     /// # Panics
     ///
@@ -95,8 +95,8 @@ impl Moto {
     }
 }
 
-/// The environment that leads an AWS client to an endpoint (a [`Moto`], or a [`FaultProxy`](crate::FaultProxy) before
-/// it), with credentials that are good for nothing else, and away from this machine's metadata and profiles.
+/// The environment that directs an AWS client to an endpoint (a [`Moto`], or a [`FaultProxy`](crate::FaultProxy) in
+/// front of it), with invalid credentials, and without this machine's metadata and profiles.
 pub fn aws_env(endpoint: &str) -> Vec<(&'static str, String)> {
     [
         ("AWS_ENDPOINT_URL", endpoint),

@@ -1,4 +1,4 @@
-//! The OTP releases under test, and how their programs are started.
+//! The OTP releases under test, and the start of their programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +10,13 @@ use crate::tool;
 pub enum Otp {
     /// OTP 25 with Elixir 1.14, installed on the machine (Debian 12).
     V25,
-    /// OTP 27 with Elixir 1.18, in a root directory of its own (Debian 13).
+    /// OTP 27 with Elixir 1.18, in a separate root directory (Debian 13).
     V27,
-    /// OTP 29 with a newer Elixir, in a root directory of its own (Debian sid).
+    /// OTP 29 with a newer Elixir, in a separate root directory (Debian sid).
     V29,
 }
 
-/// The releases that an interop test goes through: OTP 25 alone, or all of them when `PEERL_OTP_MATRIX=1`.
+/// The releases of an interop test: OTP 25 alone, or all of them with `PEERL_OTP_MATRIX=1`.
 pub fn matrix() -> Vec<Otp> {
     match std::env::var("PEERL_OTP_MATRIX").as_deref() {
         Ok("1") => vec![Otp::V25, Otp::V27, Otp::V29],
@@ -40,12 +40,12 @@ impl Otp {
         self.command_after("exec 3<&0 4>&1 1>&2 </dev/null", program)
     }
 
-    /// A command that runs a program of this release in a terminal of its own, whose input and output are the
-    /// command's. The arguments have no single quotes in them.
+    /// A command that runs a program of this release in its own terminal, whose input and output are the command's.
+    /// The arguments contain no single quotes.
     ///
     /// # Panics
     ///
-    /// When the release is not there.
+    /// When the release is not installed.
     pub fn in_terminal(self, program: &str, arguments: &[&str]) -> Command {
         let inner = self.command_after(":", program);
         let words = std::iter::once(inner.get_program()).chain(inner.get_args()).map(|word| word.to_string_lossy());
@@ -68,8 +68,8 @@ impl Otp {
             self.number(),
             root.display()
         );
-        // The mounts are in a name space of their own and vanish with the node, so that deleting the root directory
-        // is never dangerous. /tmp is shared, for the files that a test hands to its nodes.
+        // The mounts are in a separate name space and vanish with the node, so that deleting the root directory is
+        // never dangerous. /tmp is shared, for the files that a test passes to its nodes.
         let script = format!(
             "set -e; root=$1; shift; for directory in /dev /proc /tmp; do mount --rbind $directory \"$root$directory\"; \
              done; [ -e \"$root/etc/hosts\" ] || echo 127.0.0.1 localhost > \"$root/etc/hosts\"; {first}; exec chroot \"$root\" \"$@\""
@@ -92,7 +92,7 @@ impl Otp {
 ///
 /// # Panics
 ///
-/// When it is not there.
+/// When it is not installed.
 pub fn observer() -> PathBuf {
     let libraries = cache().join("observer/usr/lib/erlang/lib");
     let found = std::fs::read_dir(&libraries).into_iter().flatten().flatten().map(|entry| entry.path().join("ebin"));
@@ -107,7 +107,7 @@ fn quoted(word: std::borrow::Cow<'_, str>) -> String {
     format!("'{word}'")
 }
 
-/// Where `scripts/setup-tests` puts what is not installed on the machine itself.
+/// The directory in which `scripts/setup-tests` installs what the machine itself lacks.
 pub(crate) fn cache() -> PathBuf {
     std::env::var_os("PEERL_OTP_CACHE")
         .map(PathBuf::from)

@@ -1,4 +1,4 @@
-//! What a process has written, collected by a thread while it runs.
+//! The output of a process, collected by a thread while it runs.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -47,7 +47,7 @@ impl Output {
         });
     }
 
-    /// What has been written so far.
+    /// The output so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.lock().bytes).into_owned()
     }

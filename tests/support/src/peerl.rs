@@ -21,7 +21,7 @@ pub fn peerl_binary() -> &'static Path {
     })
 }
 
-/// A command that runs `peerl` with none of the environment variables that would change what it does.
+/// A command that runs `peerl` without environment variables that change its behaviour.
 pub fn peerl_command() -> Command {
     let mut command = Command::new(peerl_binary());
     for (name, _) in std::env::vars_os() {
@@ -41,7 +41,7 @@ fn build() -> PathBuf {
         Some(name) => name,
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo says of the test's own package would have ring, and all that is above it, built anew.
+    // Cargo's variables for the test's own package would rebuild ring and all its dependents.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
             cargo.env_remove(name);

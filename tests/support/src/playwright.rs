@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::tool;
 
-/// A command that runs specifications of `tests/web`, which are to be its arguments.
+/// A command that runs the specifications of `tests/web` in its arguments.
 ///
 /// # Panics
 ///
@@ -17,7 +17,7 @@ pub fn playwright() -> Command {
     let chromium = tool::require("chromium-headless-shell");
     let mut command = Command::new(tool::require("node"));
     command.arg(program).arg("test").current_dir(&web).env("PEERL_CHROMIUM", chromium);
-    // Fonts by the same names on every machine, so that pictures are the same, too.
+    // The same fonts on every machine, for the same pictures.
     command.env("FONTCONFIG_FILE", web.join("fonts.conf"));
     command
 }

@@ -12,7 +12,7 @@ const LAST: u16 = 29_999;
 /// The locks of the ports given to this process; held until it ends.
 static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
-/// Gives a free port of 127.0.0.1, kept from all other tests for as long as this process lives.
+/// Returns a free port of 127.0.0.1, reserved while this process lives.
 ///
 /// # Panics
 ///
@@ -21,7 +21,7 @@ pub fn free_port() -> u16 {
     free_ports(1)
 }
 
-/// Gives the first of `count` free ports in a row; see [`free_port`].
+/// Returns the first of `count` consecutive free ports; see [`free_port`].
 ///
 /// # Panics
 ///
@@ -29,7 +29,7 @@ pub fn free_port() -> u16 {
 pub fn free_ports(count: u16) -> u16 {
     let mut held = HELD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let size = LAST - FIRST + 1 - count;
-    // Different processes start looking at different places.
+    // Different processes start the search at different ports.
     let start = (std::process::id().wrapping_mul(97) + held.len() as u32) % u32::from(size);
     for step in 0..u32::from(size) {
         let first = FIRST + ((start + step) % u32::from(size)) as u16;
@@ -54,7 +54,7 @@ fn try_take(port: u16) -> Option<File> {
         Err(TryLockError::WouldBlock) => return None,
         Err(TryLockError::Error(error)) => panic!("no lock on port {port}: {error}"),
     }
-    // Somebody outside the tests may listen there.
+    // A process other than a test may listen there.
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok().map(|_| lock)
 }
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use crate::exit_watch;
 use crate::output::Output;
 
-/// A process in a process group of its own, which is killed when this is dropped.
+/// A process in its own process group, which is killed when this is dropped.
 pub(crate) struct Group {
     child: Mutex<Child>,
     pid: u32,
@@ -34,7 +34,8 @@ impl Group {
         self.pid
     }
 
-    /// Sends a signal to the process itself, or to its whole group. Nothing happens once it has been waited for.
+    /// Sends a signal to the process itself, or to its whole group; does nothing once the process has been waited
+    /// for.
     pub(crate) fn signal(&self, signal: Signal, whom: Whom) {
         self.with_child(|child| {
             if !matches!(child.try_wait(), Ok(None)) && whom == Whom::Process {
@@ -79,7 +80,7 @@ impl Drop for Group {
     }
 }
 
-/// Whom a signal is for.
+/// The receivers of a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whom {
     Process,
@@ -177,12 +178,12 @@ impl ProcessGuard {
         self.group.signal(Signal::CONT, Whom::Process);
     }
 
-    /// Kills the process (SIGKILL) and all that it has started, and waits for it.
+    /// Kills the process (SIGKILL) and all processes that it has started, and waits for it.
     pub fn kill(&self) {
         self.group.kill();
     }
 
-    /// Kills the process (SIGKILL) but none that it has started, and waits for it.
+    /// Kills the process (SIGKILL) but no process that it has started, and waits for it.
     pub fn kill_alone(&self) {
         self.group.signal(Signal::KILL, Whom::Process);
         self.group.with_child(|child| child.wait().ok());

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::{otp, tool};
 
-/// A command that runs a program of the Python environment that `scripts/setup-tests` makes: `python`, `cfn-lint`,
-/// `hadolint` and what else its packages bring.
+/// A command that runs a program of the Python environment of `scripts/setup-tests`: `python`, `cfn-lint`, `hadolint`
+/// and other programs of its packages.
 ///
 /// # Panics
 ///

@@ -7,7 +7,7 @@ pub struct TaskMetadataService {
     server: HttpServer,
 }
 
-/// What a [`TaskMetadataService`] says.
+/// The answers of a [`TaskMetadataService`].
 #[derive(Clone, Debug)]
 pub struct TaskFacts {
     /// The cluster's name or ARN.
@@ -24,7 +24,7 @@ pub struct TaskFacts {
     pub container: String,
     /// The IPv4 address of the network interface.
     pub private_ip: String,
-    /// The name that the VPC has for it.
+    /// Its name in the VPC.
     pub private_dns: String,
     /// The tags, as the fields of a JSON object: `"csrelease": "1"`.
     pub tags: String,

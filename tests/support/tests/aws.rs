@@ -1,8 +1,8 @@
-//! The stand-in for AWS works, also behind the proxy that makes it fail.
+//! The simulation of AWS works, also behind the proxy that makes it fail.
 
 use peerl_test_support::{Fault, FaultProxy, Moto, Request, Times, aws_env};
 
-/// A request as the SDKs send it; moto does not look at the signature, only at its region.
+/// A request as the SDKs send it; moto only reads the region of the signature.
 fn ecs(action: &str, body: &str) -> Request {
     let scope = format!("testing/20260101/{}/ecs/aws4_request", Moto::REGION);
     Request::new("POST", "/")

@@ -1,4 +1,4 @@
-//! The fixtures work: nodes of every release find each other through an EPMD of their own.
+//! The fixtures work: nodes of every release find each other through a separate EPMD.
 
 use std::time::{Duration, Instant};
 

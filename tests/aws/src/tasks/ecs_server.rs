@@ -1,12 +1,12 @@
-//! What moto's ECS does not have: services that have tasks, pages, and digests of images.
+//! The parts that moto's ECS lacks: services with tasks, pages, and digests of images.
 
 use std::sync::{Arc, Mutex};
 
 use peerl_test_support::{HttpServer, Request, Response};
 use serde_json::{Value, json};
 
-/// A server that answers ListTasks and DescribeTasks as ECS does, in its JSON protocol and within its limits, about tasks
-/// that a test makes up.
+/// A server that answers ListTasks and DescribeTasks like ECS, in its JSON protocol and within its limits, with tasks
+/// that a test defines.
 pub struct EcsServer {
     server: HttpServer,
     tasks: Arc<Mutex<Vec<ServedTask>>>,
@@ -107,7 +107,7 @@ fn list_tasks(tasks: &[ServedTask], body: &Value) -> Response {
     if body["serviceName"].as_str().is_some_and(|service| tasks.iter().all(|task| task.service != service)) {
         return refusal("ServiceNotFoundException", "Service not found.");
     }
-    // As the documentation has it: without a desired status, tasks that are to run.
+    // As documented: without a desired status, the tasks that should run.
     let desired = body["desiredStatus"].as_str().unwrap_or("RUNNING");
     let listed = tasks.iter().filter(|task| {
         is("serviceName", &task.service) && is("family", &task.family) && task.desired_status == desired

@@ -1,4 +1,4 @@
-//! A server whose answers a test makes up.
+//! A server whose answers a test defines.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -28,7 +28,7 @@ impl From<Response> for Answer {
     }
 }
 
-/// An HTTP server on a free port of 127.0.0.1 that answers each request as a closure says; it ends when dropped.
+/// An HTTP server on a free port of 127.0.0.1 that answers each request with a closure; it ends when dropped.
 ///
 /// Requests are answered in parallel, one on each connection.
 pub struct HttpServer {
@@ -65,7 +65,7 @@ impl HttpServer {
         self.port
     }
 
-    /// Refuses connections from now on; requests that are being answered are answered.
+    /// Refuses connections from now on; pending requests are answered.
     pub fn refuse(&self) {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(listener);
@@ -75,7 +75,7 @@ impl HttpServer {
     ///
     /// # Panics
     ///
-    /// When somebody else has taken the port.
+    /// When another process has taken the port.
     pub fn accept(&self) {
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         listener.get_or_insert_with(|| Listener::start(self.port, self.handler.clone()));
@@ -102,7 +102,7 @@ impl Listener {
                         return;
                     }
                     let handler = handler.clone();
-                    // A connection that fails is the client's to notice.
+                    // The client notices a failed connection.
                     std::thread::spawn(move || stream.and_then(|stream| serve(stream, &*handler)));
                 }
             }
@@ -140,7 +140,7 @@ fn serve(stream: TcpStream, handler: &Handler) -> std::io::Result<()> {
         Answer::Nothing => {}
     }
     stream.shutdown(Shutdown::Write)?;
-    // Until the client has read everything and closes, so that no reset overtakes the answer.
+    // Until the client has read everything and closes, so that no reset precedes the answer.
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     std::io::copy(&mut reader.take(1 << 20), &mut std::io::sink()).map(drop)
 }
