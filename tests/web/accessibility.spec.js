@@ -1,13 +1,13 @@
-// axe-core finds nothing, in light and dark, on a telephone and on a desk.
+// axe-core finds no fault, with both themes and on both widths.
 
 import axe from 'axe-core';
 
 import { expect, test } from './cluster.js';
 import { JobPage } from './job_page.js';
 
-/// Has axe look at the page in both themes and two widths.
+/// Checks the page with axe, in both themes and two widths.
 async function expectNoFindings(page, state) {
-  // As the debugger does it, which the content security policy lets pass.
+  // Like the debugger, which the content security policy does not restrict.
   await page.evaluate(axe.source);
   for (const colorScheme of ['light', 'dark']) {
     for (const width of [390, 1280]) {

@@ -9,7 +9,7 @@ import { test as base } from '@playwright/test';
 import { Program } from './program.js';
 import { Site } from './site.js';
 
-/// All nodes of the specification's own EPMD.
+/// All nodes at the specification's EPMD.
 const EVERYBODY = ['--discover', 'epmd:127.0.0.1'];
 
 let numbers = 0;
@@ -22,7 +22,7 @@ export class Cluster {
     this.directory = directory;
   }
 
-  /// A file with this text; gives its path.
+  /// Writes a file with this text; returns its path.
   async file(name, text) {
     const path = join(this.directory, name);
     await writeFile(path, text, { mode: 0o600 });
@@ -66,7 +66,7 @@ export class Cluster {
     this.site.stop();
   }
 
-  /// What all of them have printed.
+  /// The output of all processes.
   get output() {
     return this.#programs.map((program) => `---- ${program.label}\n${program.output}`).join('\n');
   }

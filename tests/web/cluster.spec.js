@@ -22,7 +22,7 @@ test('nodes are shown with what they do', async ({ cluster, page }) => {
     await expect(line).toContainText('OTP');
     await expect(line).toContainText('since');
   }
-  // Those of the last two columns add up.
+  // The numbers of the last two columns are added.
   const column = async (from) => {
     const cells = await lines.evaluateAll((rows, at) => rows.map((row) => Number(row.cells[row.cells.length - at].textContent)), from);
     return cells.reduce((sum, count) => sum + count, 0);
@@ -50,7 +50,7 @@ test('a node that is killed is missed until it is back', async ({ cluster, page 
   const name = cluster.name('comes-and-goes');
   const worker = await cluster.worker({ name });
   const other = await cluster.worker();
-  // By a list: EPMD forgets a node that is dead, and so does the page then.
+  // By a list: EPMD drops a dead node, and the page would then drop it, too.
   const web = await cluster.web({ discover: ['--node', name, '--node', other.node] });
   const visitor = new JobPage(page);
   await page.goto(web.url);
@@ -82,7 +82,7 @@ test('a partition stands out, in words, too, and heals', async ({ cluster, page 
   const node = (index) => ['--node', names[index]];
   await cluster.worker({ name: names[0], discover: [] });
   await cluster.worker({ name: names[1], discover: node(0) });
-  // Nobody but the page knows the third.
+  // Only the page knows the third.
   await cluster.worker({ name: names[2], discover: [] });
   const web = await cluster.web({ discover: [0, 1, 2].flatMap(node) });
   const visitor = new JobPage(page);
@@ -108,7 +108,7 @@ test('an empty cluster says so, and what to do', async ({ cluster, page }) => {
   await page.goto(web.url);
   await expect(visitor.cluster).toBeVisible();
   await expect(visitor.cluster.locator('.state')).toContainText(/no node|does not answer/i);
-  // A job begins nevertheless, and its page says what it waits for.
+  // A job begins nevertheless, and its page says that it waits for workers.
   const urls = site.urls(3);
   await visitor.submit(urls);
   await expect(visitor.cluster).toContainText('waits');
@@ -118,7 +118,7 @@ test('an empty cluster says so, and what to do', async ({ cluster, page }) => {
 });
 
 test('discovery that fails says so', async ({ cluster, page }) => {
-  // Nobody has this port.
+  // No process has this port.
   const web = cluster.program(
     ['web', '--listen', '127.0.0.1:0', '--interval', '500ms', '--discover', 'epmd:127.0.0.1'],
     { ERL_EPMD_PORT: '1' },

@@ -1,4 +1,4 @@
-// `peerl demo --web`, the first thing that a newcomer does.
+// `peerl demo --web`.
 
 import { expect, test } from './cluster.js';
 import { JobPage, complaints } from './job_page.js';

@@ -1,4 +1,4 @@
-// What a visitor sees and does on the page.
+// The page, as a visitor uses it.
 
 import { expect } from '@playwright/test';
 
@@ -27,12 +27,12 @@ export class JobPage {
   /// Writes these into the form.
   async write(urls) {
     const text = Array.isArray(urls) ? urls.join('\n') : urls;
-    // Thousands of lines at once, as pasting does it: `fill` takes minutes.
+    // Like pasting: `fill` takes minutes for thousands of lines.
     if (text.length > 10_000) await this.text.evaluate((area, text) => { area.value = text; }, text);
     else await this.text.fill(text);
   }
 
-  /// Has the checksums of these taken; the job's own page is there afterwards.
+  /// Starts a job for these URLs; ends on the job's page.
   async submit(urls) {
     await this.write(urls);
     await this.button('Take checksums').click();
@@ -51,7 +51,7 @@ export class JobPage {
     await expect(this.rowsThat('running')).toHaveCount(0);
   }
 
-  /// The rows as they are shown.
+  /// The displayed rows.
   async shown() {
     return await this.rows.evaluateAll((rows) => rows.map((row) => ({
       index: Number(row.dataset.index),
@@ -64,7 +64,7 @@ export class JobPage {
     })));
   }
 
-  /// Each of these has the sum that it must have, at its place.
+  /// Each of these has the right sum in its row.
   async expectSums(site, urls) {
     const expected = urls.map((url, index) => ({ index, url, state: 'done', sum: site.sum(url) }));
     const shown = await this.shown();
@@ -72,7 +72,7 @@ export class JobPage {
   }
 }
 
-/// What the browser complains of: errors of scripts, and what the content security policy has kept it from.
+/// The browser's errors: of scripts, and violations of the content security policy.
 export function complaints(page) {
   const list = [];
   page.on('console', (message) => {

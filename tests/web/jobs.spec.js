@@ -1,4 +1,4 @@
-// Jobs, as visitors begin, watch and end them.
+// Jobs: visitors begin, watch and cancel them.
 
 import { expect, test } from './cluster.js';
 import { JobPage, complaints } from './job_page.js';
@@ -9,7 +9,7 @@ test('a form becomes rows in its order, with the right sums', async ({ cluster, 
   const web = await cluster.web();
   const heard = complaints(page);
   const visitor = new JobPage(page);
-  // The slow ones come last, and stand where they were asked for.
+  // The slow pages arrive last, and are listed in the order of the request.
   const urls = [site.url('slow/600/first'), site.url('page/a'), site.url('slow/300/b'), site.url('page/c?x=1&y=2')];
   await visitor.take(web.url, ` ${urls[0]} ,${urls[1]},\n\n ,${urls[2]}\r\n${urls[3]}\n${urls[1]}\n`);
   await visitor.complete();
@@ -141,7 +141,7 @@ test('the page says when its server is gone, and goes on when it is back', async
   await expect(link).toBeVisible();
   await expect(link).not.toBeEmpty();
   await expect(visitor.rowsThat('done'), 'what is there stays').toHaveCount(1);
-  // Another process at the same address knows nothing of the job, and the page says so.
+  // Another process at the same address does not know the job, and the page says so.
   await cluster.web({ page: new URL(web.url).host });
   await expect(link).toContainText(/job/i);
 });

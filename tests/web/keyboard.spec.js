@@ -3,7 +3,7 @@
 import { expect, test } from './cluster.js';
 import { JobPage } from './job_page.js';
 
-/// Presses Tab until this has the focus, and sees that the focus is shown.
+/// Presses Tab until this has the focus, and checks that the focus is visible.
 async function reach(page, locator) {
   for (let presses = 0; presses < 60; presses += 1) {
     await page.keyboard.press('Tab');
@@ -22,7 +22,7 @@ test('a job from its form to its results', async ({ cluster, page }) => {
   const web = await cluster.web();
   const visitor = new JobPage(page);
   await page.goto(web.url);
-  // The first stop leads past what is on all pages.
+  // The first stop skips the header of all pages.
   await page.keyboard.press('Tab');
   await expect(page.getByRole('link', { name: /skip/i })).toBeFocused();
   await page.keyboard.press('Enter');

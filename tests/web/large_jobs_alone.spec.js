@@ -1,4 +1,4 @@
-// Jobs of thousands of pages: nothing jumps, and the page stays quick.
+// Jobs of thousands of pages: the layout is stable, and the page stays responsive.
 
 import { expect, test } from './cluster.js';
 import { JobPage } from './job_page.js';
@@ -40,7 +40,7 @@ test('5,000 rows are scrolled and sorted without delay', async ({ cluster, page 
   await expect(visitor.rows).toHaveCount(5000);
   await visitor.expectSums(site, urls);
 
-  // Pictures that a visitor would miss while scrolling from end to end.
+  // Dropped frames while scrolling from end to end.
   const frames = await page.evaluate(async () => {
     const times = [];
     const step = document.documentElement.scrollHeight / 120;

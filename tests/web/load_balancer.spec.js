@@ -13,7 +13,7 @@ async function balanced(cluster) {
   const more = ['--token-file', file, '--public-url', balancer.origin, '--allow', '127.0.0.0/8'];
   const webs = [];
   for (const basename of ['web', 'web']) webs.push(await cluster.web({ name: cluster.name(basename), more }));
-  // They find each other as they find the workers.
+  // They find each other like the workers.
   for (const web of webs) await expect.poll(() => peers(web)).toContain(webs.find((other) => other !== web).node);
   balancer.targets = webs.map((web) => web.url);
   return { balancer, webs };

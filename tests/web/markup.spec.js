@@ -1,4 +1,4 @@
-// Markup in what comes from outside is text.
+// Markup in text from outside is escaped.
 
 import { expect, test } from './cluster.js';
 import { JobPage, complaints } from './job_page.js';
@@ -60,7 +60,7 @@ test('nothing is loaded from elsewhere, and the policy forbids it', async ({ clu
   await visitor.submit(site.urls(3));
   await visitor.complete();
   expect([...origins]).toEqual([new URL(web.url).origin]);
-  // A script that somebody smuggles in does not run.
+  // An injected script does not run.
   const ran = await page.evaluate(() => {
     const script = document.createElement('script');
     script.textContent = 'window.smuggled = true';

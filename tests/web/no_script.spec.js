@@ -13,7 +13,7 @@ test('a form leads to a page that refreshes itself until all is there', async ({
   const urls = [...site.urls(10), ...site.urls(5, 'held')];
   await page.goto(web.url);
   await visitor.text.fill(urls.join('\n'));
-  // The answer is there at once, whatever the job takes.
+  // The answer is immediate, however long the job takes.
   const answered = page.waitForResponse((response) => response.request().method() === 'POST');
   await visitor.button('Take checksums').click();
   expect((await answered).status()).toBe(303);
@@ -25,12 +25,12 @@ test('a form leads to a page that refreshes itself until all is there', async ({
   site.release();
   await visitor.complete();
   await visitor.expectSums(site, urls);
-  // A page that is complete is not loaded again.
+  // A complete page is not reloaded.
   const requests = [];
   page.on('request', (request) => requests.push(request.url()));
   await page.waitForTimeout(3000);
   expect(requests).toEqual([]);
-  // What needs script is not offered.
+  // Controls that need a script are hidden.
   await expect(visitor.button('Copy')).toBeHidden();
   await expect(page.getByRole('link', { name: 'CSV' })).toBeVisible();
 });

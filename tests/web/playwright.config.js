@@ -1,6 +1,6 @@
 import { defineConfig } from '@playwright/test';
 
-// One test after the other: each starts nodes of its own, on a machine that other tests use as well.
+// One test after the other: each starts nodes, and the machine is shared with other tests.
 export default defineConfig({
   testDir: '.',
   workers: 1,

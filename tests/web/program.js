@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 /// Long, since the machine may be busy with other tests.
 export const A_WHILE = 60_000;
 
-/// The environment without what would change how `peerl` behaves.
+/// The environment without variables that change the behaviour of `peerl`.
 function environment() {
   const kept = Object.entries(process.env).filter(([name]) => !/^PEERL_|_proxy$/i.test(name));
   return { ...Object.fromEntries(kept), PEERL_COOKIE: process.env.PEERL_COOKIE };
@@ -39,7 +39,7 @@ export class Program {
     return this.#lines.join('\n');
   }
 
-  /// Waits for a line that matches, and gives the match.
+  /// Waits for a line that matches, and returns the match.
   async line(pattern) {
     return await new Promise((resolve, reject) => {
       const done = (settle, value) => {

@@ -1,4 +1,4 @@
-// What visitors do with results.
+// Results: sorting, filtering, copying and downloading.
 
 import { readFile } from 'node:fs/promises';
 

@@ -12,13 +12,13 @@ const SIZES = [
   { width: 1440, height: 900 },
 ];
 
-/// The sizes that a PNG file says it has.
+/// The width and height in a PNG file.
 async function size(path) {
   const file = await readFile(path);
   return { width: file.readUInt32BE(16), height: file.readUInt32BE(20) };
 }
 
-/// Takes the pictures of a state: what fits into the window, and nothing that is wider than it.
+/// Takes the pictures of a state: the window's contents, and checks that nothing is wider than it.
 async function shoot(page, info, state) {
   for (const colorScheme of ['light', 'dark']) {
     for (const viewport of SIZES) {

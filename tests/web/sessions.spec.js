@@ -1,4 +1,4 @@
-// Who may see the page, and whose forms are taken.
+// Access to the page, and the origins of accepted forms.
 
 import { createServer } from 'node:http';
 
@@ -40,7 +40,7 @@ test('a visitor logs in with the token, and out', async ({ cluster, page, contex
 
   await page.getByRole('button', { name: 'Log out' }).click();
   await expect(page.getByLabel('Token')).toBeVisible();
-  // Whoever comes to a job is led there after the login.
+  // A visitor of a job is redirected there after the login.
   await page.goto(job);
   await expect(visitor.rows).toHaveCount(0);
   await logIn(page, TOKEN);
@@ -75,7 +75,7 @@ test('a cookie that is forged or from elsewhere opens nothing', async ({ cluster
     await expect(page.getByLabel('Token'), value.slice(0, 80)).toBeVisible();
     await expect(page.getByLabel('Web pages')).toHaveCount(0);
   }
-  // The sessions of one token are none of another.
+  // Sessions with one token are invalid with another.
   const file = await cluster.file('other', 'another-token-altogether\n');
   const other = await cluster.web({ more: ['--token-file', file] });
   await context.clearCookies();
@@ -104,7 +104,7 @@ test('the token is not tried for ever', async ({ cluster, request }) => {
   expect(new Set(statuses)).toEqual(new Set([403, 429]));
 });
 
-/// A web site of somebody else.
+/// A foreign web site.
 async function foreign(html) {
   const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(html));
   server.listen(0, '127.0.0.1');
@@ -127,7 +127,7 @@ for (const guard of ['a token', 'no token']) {
       web = await cluster.web();
       await page.goto(web.url);
     }
-    // It sends a form to the page as soon as it is visited.
+    // It sends a form to the page when it is visited.
     const evil = await foreign(`<form method="post" action="${web.url}jobs"><textarea name="urls">${target}</textarea>
       <input name="form_token" value="x"></form><script>document.forms[0].submit()</script>`);
     // Another port is another origin of the same site, to which browsers send the cookie; another name is another site.
@@ -136,7 +136,7 @@ for (const guard of ['a token', 'no token']) {
       await page.goto(`http://${host}:${evil.port}/`).catch(() => {});
       expect((await refused).status(), host).toBe(403);
     }
-    // Neither a script of another site.
+    // A script of another site is refused, too.
     await page.goto(`http://127.0.0.1:${evil.port}/`).catch(() => {});
     await page.waitForLoadState();
     await page.goto('about:blank');
@@ -170,7 +170,7 @@ test('another site cannot put the page into a frame', async ({ cluster, page }) 
 test('a page on the loopback is not reached by the name of another host', async ({ cluster, request }) => {
   await cluster.worker();
   const web = await cluster.web();
-  // As a name that an attacker's server first says is elsewhere, and then here.
+  // A name that an attacker's name server first resolves to another address, and then to this one (DNS rebinding).
   const answer = await request.get(web.url, { headers: { host: 'rebound.example.org' } });
   expect(answer.status()).toBe(403);
 });

@@ -1,14 +1,14 @@
-// Pages whose sums are known: what the jobs of the tests fetch.
+// Pages with known sums for the jobs of the tests.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
 /// A web site on a free port. The first part of a path says how it behaves:
 ///
-/// - `/page/NAME` is there at once, and `/slow/MILLISECONDS/NAME` after a time;
-/// - `/held/NAME` is there when `release()` has been called;
-/// - `/missing/NAME` is not there;
-/// - `/broken/NAME` hangs up in the middle of its answer, until `mend()` has been called.
+/// - `/page/NAME` is answered at once, and `/slow/MILLISECONDS/NAME` after a delay;
+/// - `/held/NAME` is answered after a call of `release()`;
+/// - `/missing/NAME` does not exist;
+/// - `/broken/NAME` closes the connection within its answer, until a call of `mend()`.
 export class Site {
   #server;
   #held = [];
@@ -19,7 +19,7 @@ export class Site {
   static async start() {
     const site = new Site();
     site.#server = createServer((request, response) => site.#answer(request, response));
-    // A job may have hundreds of connections here at once.
+    // A job may have hundreds of concurrent connections here.
     site.#server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 });
     await new Promise((resolve) => site.#server.once('listening', resolve));
     site.origin = `http://127.0.0.1:${site.#server.address().port}`;
@@ -34,18 +34,18 @@ export class Site {
     return Array.from({ length: count }, (_, number) => this.url(`${kind}/${number}`));
   }
 
-  /// What a page holds.
+  /// The contents of a page.
   body(url) {
     const { pathname } = new URL(url);
     return `this is ${pathname}\n`.repeat(1 + (pathname.length % 7));
   }
 
-  /// The SHA-256 of what a page holds.
+  /// The SHA-256 of a page's contents.
   sum(url) {
     return createHash('sha256').update(this.body(url)).digest('hex');
   }
 
-  /// The environment of a worker to which this is the whole World Wide Web.
+  /// The environment of a worker that uses this site as its proxy.
   get proxy() {
     return { http_proxy: this.origin };
   }

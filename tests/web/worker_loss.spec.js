@@ -1,4 +1,4 @@
-// A job whose workers go away.
+// A job whose workers are lost.
 
 import { expect, test } from './cluster.js';
 import { JobPage } from './job_page.js';

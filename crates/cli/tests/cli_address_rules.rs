@@ -44,7 +44,7 @@ fn a_caller_names_the_addresses_that_a_worker_may_fetch_from() {
 }
 
 #[test]
-fn a_worker_keeps_to_its_own_rule_whoever_calls() {
+fn a_worker_applies_its_rule_to_every_caller() {
     let pages = Pages::serve();
     let url = pages.url("/0/page");
     let cluster = Cluster::start();

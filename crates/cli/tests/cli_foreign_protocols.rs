@@ -28,7 +28,7 @@ fn port_of(cluster: &Cluster, name: &str) -> u16 {
 }
 
 #[test]
-fn a_node_with_tls_is_named_whoever_dials() {
+fn a_node_with_tls_is_named_by_either_side() {
     for otp in matrix() {
         let cluster = Cluster::start();
         let beam = tls_node(&cluster, otp).epmd(&cluster.epmd).start();

@@ -5,7 +5,7 @@
 //! connection to EPMD is open; its peers query EPMD at its host for the port, and then connect to it.
 //!
 //! ```text
-//!   our node ── Client::register ──▶ EPMD ◀── Client::lookup, names ── whoever looks for a node
+//!   our node ── Client::register ──▶ EPMD ◀── Client::lookup, names ── a node that connects
 //!            ◀─────── Lease                        the daemon `epmd`, or Server
 //! ```
 //!

@@ -63,7 +63,7 @@ pub(crate) async fn reaches(states: &mut watch::Receiver<LeaseState>, wanted: Le
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) -> Duration {
     let start = Instant::now();
     while !condition().await {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < PATIENCE, "not in time: {what}");
         sleep(Duration::from_millis(5)).await;
     }
     start.elapsed()
