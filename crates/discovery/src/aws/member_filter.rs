@@ -14,10 +14,10 @@ use crate::{Peers, StrategyError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Membership {
     Member,
-    /// It was a member and is being removed.
-    Ended,
+    /// It was a member, and is being removed.
+    Leaving,
     /// It is about to become a member.
-    Pending,
+    Joining,
     /// It is not a member.
     Other,
 }
@@ -54,12 +54,12 @@ impl MemberFilter {
             let id = instance.instance_id().unwrap_or_default();
             let membership = membership(instance);
             if !resolved.iter().all(|property| property.is_met(instance))
-                || matches!(membership, Membership::Other | Membership::Pending)
+                || matches!(membership, Membership::Other | Membership::Joining)
             {
                 return;
             }
             let is_draining = self.drain.is_on(instance);
-            let has_ended = membership == Membership::Ended || is_draining || instances::is_ending(instance);
+            let has_ended = membership == Membership::Leaving || is_draining || instances::is_ending(instance);
             match self.naming.node(|variable| instances::value(instance, variable)) {
                 Ok(node) if has_ended => {
                     tracing::debug!(strategy, instance = id, "left out: it drains or stops");

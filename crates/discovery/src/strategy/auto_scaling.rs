@@ -62,9 +62,9 @@ impl AutoScaling {
         };
         let mut states = self.states(&group).await?;
         // The group waits for the first instance to become ready, so that instance must not wait for the group.
-        if states.values().any(|state| *state == Membership::Pending)
+        if states.values().any(|state| *state == Membership::Joining)
             && let Ok(id) = self.instances.access().metadata().instance_id().await
-            && let Some(own) = states.get_mut(id).filter(|state| **state == Membership::Pending)
+            && let Some(own) = states.get_mut(id).filter(|state| **state == Membership::Joining)
         {
             *own = Membership::Member;
         }
@@ -89,8 +89,8 @@ impl AutoScaling {
         let found = found.ok_or_else(|| StrategyError::NotFound { what: format!("auto scaling group {group:?}") })?;
         let state = |state: Option<&LifecycleState>| match state {
             Some(LifecycleState::InService) => Membership::Member,
-            Some(state) if state.as_str().starts_with("Pending") => Membership::Pending,
-            Some(state) if Self::ENDING.iter().any(|ending| state.as_str().starts_with(ending)) => Membership::Ended,
+            Some(state) if state.as_str().starts_with("Pending") => Membership::Joining,
+            Some(state) if Self::ENDING.iter().any(|ending| state.as_str().starts_with(ending)) => Membership::Leaving,
             _ => Membership::Other,
         };
         let members = found.instances().iter();

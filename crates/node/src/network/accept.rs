@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use peerl_proto::admission::{PendingConnections, Rejections};
 use peerl_proto::error_chain::ErrorChain;
 use peerl_proto::handshake::SetupTimer;
-use peerl_proto::handshake::acceptor::{Caller, NamelessCaller};
+use peerl_proto::handshake::acceptor::{NamedInitiator, NamelessInitiator};
 use peerl_proto::handshake::arbitration::{AttemptId, CallVerdict, UpVerdict};
 use peerl_proto::node_name::NodeName;
 use tokio::io::AsyncWriteExt;
@@ -161,7 +161,7 @@ async fn shake_hands(node: Arc<Network>, incoming: Incoming, cancelled: &Cancell
     let mut claimed = None;
     let mut grant = None;
     let result = {
-        let decide = |caller: &mut Caller| {
+        let decide = |caller: &mut NamedInitiator| {
             claimed = Some(caller.name().clone());
             let decision = decide(&node, attempt, caller, cancelled);
             if let Decision::Answer(verdict) = &decision
@@ -171,7 +171,7 @@ async fn shake_hands(node: Arc<Network>, incoming: Incoming, cancelled: &Cancell
             }
             decision
         };
-        let name = |caller: &NamelessCaller| -> Result<_, GrantError> {
+        let name = |caller: &NamelessInitiator| -> Result<_, GrantError> {
             let given = grant.insert(node.grant_name(caller.host())?);
             Ok((given.name().name().to_owned(), given.creation()))
         };
@@ -217,7 +217,7 @@ async fn shake_hands(node: Arc<Network>, incoming: Incoming, cancelled: &Cancell
     Ok(())
 }
 
-fn decide(node: &Network, attempt: AttemptId, caller: &mut Caller, cancelled: &CancellationToken) -> Decision {
+fn decide(node: &Network, attempt: AttemptId, caller: &mut NamedInitiator, cancelled: &CancellationToken) -> Decision {
     let name = caller.name().clone();
     if name == node.kernel.identity.name || node.unlisted.is_cancelled() {
         return Decision::Refuse;

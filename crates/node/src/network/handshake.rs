@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use peerl_proto::handshake::acceptor::{Caller, NamelessCaller};
+use peerl_proto::handshake::acceptor::{NamedInitiator, NamelessInitiator};
 use peerl_proto::handshake::arbitration::CallVerdict;
 use peerl_proto::handshake::{Established, Handshake, HandshakeError, HandshakeReader, LocalNode, SetupTimer, Step};
 use peerl_proto::node_name::NodeName;
@@ -107,8 +107,8 @@ pub(crate) async fn accept(
     buffer: &mut BytesMut,
     local: LocalNode,
     random: &Random,
-    decide: impl FnOnce(&mut Caller) -> Decision,
-    name: impl FnOnce(&NamelessCaller) -> Result<(String, u32), GrantError>,
+    decide: impl FnOnce(&mut NamedInitiator) -> Decision,
+    name: impl FnOnce(&NamelessInitiator) -> Result<(String, u32), GrantError>,
 ) -> Result<Accepted, Error> {
     let mut wire = Wire::new(stream, buffer, &local);
     let mut handshake = Handshake::accept(local);
@@ -129,8 +129,8 @@ pub(crate) async fn accept(
             }
             (Ok(step), _) => step,
             (Err(refused), _) => {
-                if let Some(farewell) = &refused.farewell {
-                    wire.write(farewell).await?;
+                if let Some(reply) = &refused.reply {
+                    wire.write(reply).await?;
                 }
                 return Err(refused.error.into());
             }
@@ -141,9 +141,9 @@ pub(crate) async fn accept(
                 wire.write_all(&out).await?;
             }
             Step::Established(established, out) => return Ok(Accepted::Established(established, out)),
-            Step::Dismissed(farewell) => {
-                if let Some(farewell) = &farewell {
-                    wire.write(farewell).await?;
+            Step::Dismissed(reply) => {
+                if let Some(reply) = &reply {
+                    wire.write(reply).await?;
                 }
                 return Ok(Accepted::Dismissed);
             }

@@ -19,7 +19,7 @@ pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: Mailbox
     let mut state = State { server, context, mode: Mode::Running, waiting };
     let reason = match state.receive().await {
         // The process has already ended: it was killed, or its node stops.
-        Err(LoopEnd::Ended(Ended { reason })) => return reason,
+        Err(LoopEnd::Signal(Ended { reason })) => return reason,
         Err(LoopEnd::Stop(stop)) => stop.into_reason(),
         Ok(never) => match never {},
     };
@@ -93,7 +93,7 @@ impl HeldMessages {
 }
 
 enum LoopEnd {
-    Ended(Ended),
+    Signal(Ended),
     Stop(Stop),
 }
 
@@ -139,7 +139,7 @@ impl<S: Server> State<S> {
             Some(limit) => tokio::time::timeout(limit, self.context.process.receive()).await.ok(),
             None => Some(self.context.process.receive().await),
         };
-        let message = message.transpose().map_err(LoopEnd::Ended)?;
+        let message = message.transpose().map_err(LoopEnd::Signal)?;
         let size = match &message {
             Some(Message::User(payload)) => payload.bytes().len(),
             _ => 0,

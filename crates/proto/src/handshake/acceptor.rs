@@ -17,9 +17,9 @@ pub struct ExpectName {
 #[must_use]
 pub enum Introduced {
     /// It has a name.
-    Named(Caller),
+    Named(NamedInitiator),
     /// It asks for a name.
-    Dynamic(NamelessCaller),
+    Dynamic(NamelessInitiator),
 }
 
 /// An initiator that was refused because it lacks a mandatory flag.
@@ -28,7 +28,7 @@ pub struct Refused {
     /// The reason.
     pub error: HandshakeError,
     /// The `not_allowed` status to send before closing, where the protocol has one.
-    pub farewell: Option<Vec<u8>>,
+    pub reply: Option<Vec<u8>>,
 }
 
 impl From<Refused> for HandshakeError {
@@ -39,7 +39,7 @@ impl From<Refused> for HandshakeError {
 
 impl From<HandshakeError> for Refused {
     fn from(error: HandshakeError) -> Self {
-        Refused { error, farewell: None }
+        Refused { error, reply: None }
     }
 }
 
@@ -57,16 +57,16 @@ impl ExpectName {
         let missing = flags.missing_mandatory(required);
         if !missing.is_empty() {
             let peer = name.chars().take(NodeName::MAX_CHARACTERS).collect();
-            let farewell = status(&self.local, &Status::NotAllowed);
-            return Err(Refused { error: HandshakeError::MissingFlags { peer, missing }, farewell: Some(farewell) });
+            let reply = status(&self.local, &Status::NotAllowed);
+            return Err(Refused { error: HandshakeError::MissingFlags { peer, missing }, reply: Some(reply) });
         }
         if flags.contains(DistributionFlags::NAME_ME) && !old {
             // The host becomes part of the name that this node assigns, so it must be valid.
             node_name(&format!("x@{name}"))?;
-            return Ok(Introduced::Dynamic(NamelessCaller { local: self.local, host: name.to_owned(), flags }));
+            return Ok(Introduced::Dynamic(NamelessInitiator { local: self.local, host: name.to_owned(), flags }));
         }
         let name = node_name(name)?;
-        Ok(Introduced::Named(Caller { local: self.local, name, flags, creation, old }))
+        Ok(Introduced::Named(NamedInitiator { local: self.local, name, flags, creation, old }))
     }
 
     /// The error for a connection that the peer closed in this state.
@@ -77,7 +77,7 @@ impl ExpectName {
 
 /// An initiator with a name.
 #[derive(Debug)]
-pub struct Caller {
+pub struct NamedInitiator {
     local: LocalNode,
     name: NodeName,
     flags: DistributionFlags,
@@ -85,7 +85,7 @@ pub struct Caller {
     old: bool,
 }
 
-impl Caller {
+impl NamedInitiator {
     /// Sets the cookie for this peer, instead of the node's, as `erlang:set_cookie/2` does.
     pub fn use_cookie(&mut self, cookie: Cookie) {
         self.local.cookie = cookie;
@@ -150,13 +150,13 @@ impl Caller {
 
 /// An initiator that asks for a name.
 #[derive(Debug)]
-pub struct NamelessCaller {
+pub struct NamelessInitiator {
     local: LocalNode,
     host: String,
     flags: DistributionFlags,
 }
 
-impl NamelessCaller {
+impl NamelessInitiator {
     /// The host of the name to assign.
     pub fn host(&self) -> &str {
         &self.host
@@ -193,7 +193,7 @@ impl NamelessCaller {
 /// Waits for the initiator to say whether the existing connection is dead.
 #[derive(Debug)]
 pub struct ExpectAliveAnswer {
-    caller: Caller,
+    caller: NamedInitiator,
 }
 
 /// Which connection stays.
@@ -314,7 +314,7 @@ mod tests {
         LocalNode { creation: 0x6b01_cd64, ..local("b@127.0.0.1") }
     }
 
-    fn caller() -> Caller {
+    fn caller() -> NamedInitiator {
         match ExpectName::new(b()).receive(&unframed(NAME)).unwrap() {
             Introduced::Named(caller) => caller,
             other => panic!("{other:?}"),
@@ -373,7 +373,7 @@ mod tests {
         ] {
             let message = hex(&format!("4e {flags} 6b01cd65 0003 614068"));
             let refused = ExpectName::new(b()).receive(&message).unwrap_err();
-            assert_eq!(refused.farewell.as_deref(), Some(&b"\0\x0csnot_allowed"[..]));
+            assert_eq!(refused.reply.as_deref(), Some(&b"\0\x0csnot_allowed"[..]));
             assert_eq!(refused.error, HandshakeError::MissingFlags { peer: "a@h".into(), missing: lacks });
         }
     }

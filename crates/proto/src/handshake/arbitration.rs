@@ -53,19 +53,19 @@ pub enum DialVerdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum CallVerdict {
-    /// [`accept`](super::acceptor::Caller::accept). An older pending attempt of the peer is dead.
+    /// [`accept`](super::acceptor::NamedInitiator::accept). An older pending attempt of the peer is dead.
     Accept {
         /// The peer's older attempt, to be dropped.
         stale: Option<AttemptId>,
     },
-    /// [`accept_simultaneous`](super::acceptor::Caller::accept_simultaneous), and drop this node's attempt.
+    /// [`accept_simultaneous`](super::acceptor::NamedInitiator::accept_simultaneous), and drop this node's attempt.
     AcceptSimultaneous {
         /// This node's attempt.
         ours: AttemptId,
     },
-    /// [`yield_to_ours`](super::acceptor::Caller::yield_to_ours).
+    /// [`yield_to_ours`](super::acceptor::NamedInitiator::yield_to_ours).
     Yield,
-    /// [`ask_alive`](super::acceptor::Caller::ask_alive).
+    /// [`ask_alive`](super::acceptor::NamedInitiator::ask_alive).
     AskAlive,
     /// Close without an answer.
     Close,

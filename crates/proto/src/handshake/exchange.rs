@@ -3,8 +3,8 @@
 use super::{
     Established, HandshakeError, LocalNode,
     acceptor::{
-        AfterReply, AliveAnswer, Caller, ExpectAliveAnswer, ExpectName, ExpectReply, Introduced, NamelessCaller,
-        Refused,
+        AfterReply, AliveAnswer, ExpectAliveAnswer, ExpectName, ExpectReply, Introduced, NamedInitiator,
+        NamelessInitiator, Refused,
     },
     arbitration::CallVerdict,
     initiator::{self, AfterStatus, AnswerAlive, ExpectAck, ExpectChallenge, ExpectStatus},
@@ -39,10 +39,10 @@ pub enum Step {
     Next(Handshake, Vec<Vec<u8>>),
     /// The peer considers an older connection up: this node decides which one stays.
     AnswerAlive(AnswerAlive),
-    /// The initiator has sent its name: [answer](Caller::answer) it.
-    Named(Caller),
+    /// The initiator has sent its name: [answer](NamedInitiator::answer) it.
+    Named(NamedInitiator),
     /// The initiator asks for a name.
-    Nameless(NamelessCaller),
+    Nameless(NamelessInitiator),
     /// The peer's own attempt wins: close, and wait for it.
     Yielded,
     /// Write these bytes, if there are any, and close.
@@ -66,7 +66,7 @@ impl Handshake {
     /// Takes the next message. `challenge` is 32 unpredictable bits.
     ///
     /// # Errors
-    /// If the handshake fails: send the [farewell](Refused::farewell), if there is one, and close the connection.
+    /// If the handshake fails: send the [reply](Refused::reply), if there is one, and close the connection.
     pub fn receive(self, message: &[u8], challenge: u32) -> Result<Step, Refused> {
         Ok(match self {
             Handshake::ExpectStatus(state) => match state.receive(message)? {
@@ -119,7 +119,7 @@ impl Handshake {
     }
 }
 
-impl Caller {
+impl NamedInitiator {
     /// Answers as the [`PeerSlot`](super::arbitration::PeerSlot) decided. `challenge` is 32 unpredictable bits.
     pub fn answer(self, verdict: CallVerdict, challenge: u32) -> Step {
         match verdict {
@@ -135,7 +135,7 @@ impl Caller {
     }
 }
 
-impl NamelessCaller {
+impl NamelessInitiator {
     /// Assigns the name `name@host` and a creation; see [`give_name`](Self::give_name).
     ///
     /// # Errors

@@ -360,9 +360,9 @@ impl Node {
                     written.push(None);
                     return Ok(());
                 }
-                Step::Dismissed(farewell) => {
+                Step::Dismissed(reply) => {
                     self.slot.closed(id);
-                    written.extend(farewell.map(Some));
+                    written.extend(reply.map(Some));
                     written.push(None);
                     return Ok(());
                 }
