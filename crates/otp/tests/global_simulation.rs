@@ -19,8 +19,9 @@ mod user;
 
 use network::Network;
 
-/// The first seed. Before it is one at which a name is registered or removed while a partition falls apart, and stays at some
-/// of its nodes; in OTP as here nothing mends that but another connection. Of 1,000 seeds, about 3 are like that.
+/// The first seed. Among those before it, one has a node that changes a name while its partition falls apart and it knows
+/// fewer nodes than the others: the change stays at some of them. In OTP as here, nothing but another connection mends that.
+/// Of 1,000 seeds, about one is like that.
 const FIRST: u64 = 200;
 
 /// Runs the seeds; `PEERL_SEED=N` runs one, `PEERL_SEEDS=N` that many.

@@ -19,6 +19,12 @@ impl State {
                 self.mesh.locks.remove(&id, &from.pid, &mut self.mesh.outbox);
                 Term::atom("true")
             }
+            // One that takes this node for a member of its partition, and is wrong, does not change the names of the partition
+            // that this node is a member of: they would no longer be the same at all of its nodes.
+            Request::Register(_) | Request::RegisterExternal(..) if !self.is_member(&from.pid.node) => {
+                Term::atom("yes")
+            }
+            Request::Unregister(_) if !self.is_member(&from.pid.node) => Term::atom("ok"),
             Request::Register(registration) => {
                 self.insert(registration, None, |state| state.mesh.locks.covers_process(&from.pid));
                 Term::atom("yes")

@@ -16,6 +16,11 @@ impl State {
         self.mesh.outbox.is_visible(node) && !self.mesh.known.contains_key(node)
     }
 
+    /// Whether a node is of the own partition.
+    pub(super) fn is_member(&self, node: &Atom) -> bool {
+        node == self.node() || self.mesh.known.contains_key(node)
+    }
+
     pub(super) fn new_nodes(&mut self, message: NewNodes) {
         for node in self.add_known(message.nodes) {
             self.connect(&node);
