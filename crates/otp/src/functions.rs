@@ -68,6 +68,6 @@ fn atom(argument: &Term, number: usize) -> Result<&Atom, Exception> {
 }
 
 /// The exporting node. Functions hold a weak reference, because a strong one would keep the node running.
-fn running(node: &WeakNode) -> Result<Node, Exception> {
+pub(crate) fn running(node: &WeakNode) -> Result<Node, Exception> {
     node.upgrade().ok_or_else(|| Exception::exit(Term::atom("shutdown")))
 }

@@ -21,6 +21,7 @@
 mod chardata;
 pub mod functions;
 pub mod global;
+pub mod pg;
 mod node;
 pub use node::{guest, node};
 mod server;

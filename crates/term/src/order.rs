@@ -31,6 +31,18 @@ impl Ord for Term {
     }
 }
 
+impl PartialOrd for Pid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare_pids(self, other)
+    }
+}
+
 /// How integers compare with floats.
 #[derive(Clone, Copy, PartialEq)]
 enum Numbers {

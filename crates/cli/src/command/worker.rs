@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use peerl_discovery::{MeshEvent, Reconciler, Removal};
 use peerl_node::{ConnectError, ErrorChain, Node};
+use peerl_otp::pg::Scope;
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast;
@@ -57,6 +58,10 @@ pub(super) struct Worker {
     #[arg(long, value_name = "POLICY")]
     removal: Option<Removal>,
 
+    /// Take part in the process groups of this scope, as `pg` of OTP does; may be given several times.
+    #[arg(long = "pg", value_name = "SCOPE", default_value = Scope::DEFAULT)]
+    scopes: Vec<String>,
+
     #[command(flatten)]
     admin: AdminOptions,
 
@@ -101,6 +106,9 @@ impl Worker {
         let node = command_node::start(settings, Role::Worker, &self.peers.nodes).await?;
         let rule = AddressRule::of_options(&self.web.allow, &self.deny);
         function::register(&node, &PageClient::with_rule(rule)).map_err(Failure::new)?;
+        for scope in &self.scopes {
+            Scope::start(&node, scope).await.map_err(Failure::new)?;
+        }
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
         tokio::spawn(tell_of_failures(reconciler.events()));

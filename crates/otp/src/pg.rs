@@ -1,0 +1,34 @@
+//! Process groups: named sets of processes that are the same on all connected nodes, as `pg` of OTP has them.
+//!
+//! ```text
+//!   messages of peers, nodes that come and go, ends of processes ─▶ server ─▶ state ─▶ server ─▶ messages to peers, monitors
+//!                                                                               │
+//!                                                                               ▼
+//!                                        tasks of this program, their monitors ◀─ view
+//! ```
+//!
+//! There is no agreement between nodes: each tells the others of its own processes, and forgets theirs when they are gone.
+//! Processes of OTP 25 to 29 take part; the [`Scope`] speaks to each in the form of its release.
+//!
+//! | what | bound | effect |
+//! |---|---|---|
+//! | other scope processes | 16,384 | further ones are not answered, with a warning |
+//! | memberships of processes of other nodes | 4,000,000 | further ones are left out, with a warning |
+//! | updates that wait for a monitor | 16,384 | it is told of no more: [`UpdatesEnded::Lagging`] |
+
+mod functions;
+mod groups;
+mod message;
+mod scope;
+mod server;
+mod shared;
+#[cfg(test)]
+mod simulation;
+mod state;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use scope::{MembershipError, Scope};
+pub use shared::{Updates, UpdatesEnded};
+pub use view::Update;

@@ -1,0 +1,96 @@
+use std::collections::BTreeMap;
+
+use peerl_node::{Pid, Term};
+
+/// Groups and their members. A process that has joined a group several times is in it as often, and leaves as often.
+///
+/// A group without members does not exist.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Groups {
+    groups: BTreeMap<Term, Members>,
+    memberships: usize,
+}
+
+/// The members of one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Members {
+    counts: BTreeMap<Pid, usize>,
+    total: usize,
+}
+
+impl Groups {
+    /// Adds a process to a group once more.
+    pub(super) fn add(&mut self, group: &Term, pid: &Pid) {
+        if let Some(members) = self.groups.get_mut(group) {
+            members.add(pid);
+        } else {
+            let mut members = Members::default();
+            members.add(pid);
+            self.groups.insert(group.clone(), members);
+        }
+        self.memberships += 1;
+    }
+
+    /// Removes a process from a group once. Says whether it was there.
+    pub(super) fn remove(&mut self, group: &Term, pid: &Pid) -> bool {
+        let Some(members) = self.groups.get_mut(group) else { return false };
+        let is_removed = members.remove(pid);
+        if is_removed {
+            self.memberships -= 1;
+        }
+        if members.total == 0 {
+            self.groups.remove(group);
+        }
+        is_removed
+    }
+
+    /// The members of a group, if it has any.
+    pub(super) fn get(&self, group: &Term) -> Option<&Members> {
+        self.groups.get(group)
+    }
+
+    /// All groups, in the order of their terms.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Term, &Members)> {
+        self.groups.iter()
+    }
+
+    /// How many processes are in how many groups, all counted.
+    pub(super) fn memberships(&self) -> usize {
+        self.memberships
+    }
+}
+
+impl Members {
+    fn add(&mut self, pid: &Pid) {
+        if let Some(count) = self.counts.get_mut(pid) {
+            *count += 1;
+        } else {
+            self.counts.insert(pid.clone(), 1);
+        }
+        self.total += 1;
+    }
+
+    fn remove(&mut self, pid: &Pid) -> bool {
+        let Some(count) = self.counts.get_mut(pid) else { return false };
+        *count -= 1;
+        self.total -= 1;
+        if *count == 0 {
+            self.counts.remove(pid);
+        }
+        true
+    }
+
+    /// The members; one that has joined several times is there as often.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pid> {
+        self.counts.iter().flat_map(|(pid, count)| std::iter::repeat_n(pid, *count))
+    }
+
+    /// What is in these members and not in the others.
+    pub(super) fn without(&self, others: Option<&Self>) -> Vec<Pid> {
+        let more = |(pid, count): (&Pid, &usize)| {
+            let of_others = others.and_then(|others| others.counts.get(pid)).copied().unwrap_or(0);
+            std::iter::repeat_n(pid.clone(), count.saturating_sub(of_others))
+        };
+        self.counts.iter().flat_map(more).collect()
+    }
+}

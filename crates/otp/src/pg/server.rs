@@ -1,0 +1,184 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use peerl_node::{Atom, Caller, Message, Node, NodeName, Pid, Reference, Term, Visibility};
+use serde::{Deserialize, Serialize};
+
+use super::message::PeerMessage;
+use super::shared::Shared;
+use super::state::{Action, Limits, State, Watched};
+use crate::{Context, Outcome, Server, Stop, reply};
+
+/// The scope process: what happens at the node and its peers goes to the state, and what the state wants is done.
+pub(super) struct ScopeServer {
+    name: Atom,
+    shared: Arc<Shared>,
+    /// There from the start of the process on.
+    state: Option<State>,
+    watched: HashMap<Reference, Watched>,
+    references: HashMap<Watched, Reference>,
+}
+
+/// What is asked of a scope process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Request {
+    Join(Term, Vec<Pid>),
+    Leave(Term, Vec<Pid>),
+    Discover(Atom),
+    GetMembers(Term),
+    GetLocalMembers(Term),
+    WhichGroups,
+    WhichLocalGroups,
+}
+
+impl Request {
+    /// A process of another node that is to join or leave.
+    fn pid_elsewhere(&self, node: &Node) -> Option<&Pid> {
+        match self {
+            Self::Join(_, pids) | Self::Leave(_, pids) => pids.iter().find(|pid| pid.node != *node.name().as_atom()),
+            _ => None,
+        }
+    }
+}
+
+impl ScopeServer {
+    pub(super) fn new(name: Atom, shared: Arc<Shared>) -> Self {
+        Self { name, shared, state: None, watched: HashMap::new(), references: HashMap::new() }
+    }
+
+    /// Does what the state wants. Nothing here waits or connects: a node that is slow, or gone, keeps nobody else waiting.
+    fn perform(&mut self, actions: Vec<Action>, context: &Context) {
+        let process = context.process();
+        for action in actions {
+            match action {
+                // Whoever cannot be reached is a peer no longer, which its monitor tells.
+                Action::SendToScope(node, message) => {
+                    let _ = process.send_connected((self.name.clone(), node), &message);
+                }
+                Action::Send(to, message) => {
+                    for pid in to {
+                        let _ = process.send_connected(pid, &message);
+                    }
+                }
+                Action::Monitor(watched) => {
+                    let (Watched::Peer(pid) | Watched::Member(pid)) = &watched;
+                    let reference = process.monitor_connected(pid);
+                    self.watched.insert(reference.clone(), watched.clone());
+                    self.references.insert(watched, reference);
+                }
+                Action::Demonitor(watched) => {
+                    if let Some(reference) = self.references.remove(&watched) {
+                        self.watched.remove(&reference);
+                        process.demonitor(&reference);
+                    }
+                }
+                Action::Changed(origin, change) => self.shared.apply(origin, change),
+                Action::Refused(peer) => {
+                    tracing::warn!(scope = %self.name, ?peer, "a peer has more groups and members than are taken");
+                }
+            }
+        }
+    }
+
+    fn received(&mut self, term: &Term, context: &Context) {
+        let Some(message) = PeerMessage::read(term) else {
+            return tracing::debug!(scope = %self.name, "dropped a message that is none of process groups");
+        };
+        let actions = self.state.as_mut().map(|state| state.received(message));
+        self.perform(actions.unwrap_or_default(), context);
+    }
+
+    fn node_up(&mut self, node: peerl_node::NodeUp, context: &Context) {
+        // As in OTP: a hidden node takes part if it makes itself known.
+        if node.visibility == Visibility::Visible
+            && let Some(state) = &self.state
+        {
+            let action = state.node_up(&node.node);
+            self.perform(vec![action], context);
+        }
+    }
+}
+
+impl Server for ScopeServer {
+    type Call = Request;
+    type Reply = Term;
+    type Cast = Term;
+
+    async fn init(&mut self, context: &mut Context) -> Result<(), Stop> {
+        self.state = Some(State::new(context.pid().clone(), Limits::default()));
+        for node in context.process().monitor_nodes() {
+            self.node_up(node, context);
+        }
+        Ok(())
+    }
+
+    async fn handle_call(&mut self, request: Request, _: Caller, context: &mut Context) -> Outcome<Term> {
+        let Some(state) = &mut self.state else { return reply(Term::nil()) };
+        if let Some(pid) = request.pid_elsewhere(context.node()) {
+            return reply(Term::tuple([Term::atom("nolocal"), pid.clone().into()]));
+        }
+        let pids = |pids: &[Pid]| Term::list(pids.iter().cloned().map(Term::from));
+        match request {
+            Request::Join(group, pids) => {
+                let actions = state.join(&group, &pids);
+                self.perform(actions, context);
+                reply(Term::atom("ok"))
+            }
+            Request::Leave(group, pids) => match state.leave(&group, &pids) {
+                Some(actions) => {
+                    self.perform(actions, context);
+                    reply(Term::atom("ok"))
+                }
+                None => reply(Term::atom("not_joined")),
+            },
+            Request::Discover(node) => {
+                if let Ok(node) = NodeName::new(node.as_str()) {
+                    let action = state.node_up(&node);
+                    self.perform(vec![action], context);
+                }
+                reply(Term::atom("ok"))
+            }
+            Request::GetMembers(group) => reply(self.shared.read(|view| pids(&view.members(&group)))),
+            Request::GetLocalMembers(group) => reply(self.shared.read(|view| pids(&view.local_members(&group)))),
+            Request::WhichGroups => reply(self.shared.read(|view| Term::list(view.groups()))),
+            Request::WhichLocalGroups => reply(self.shared.read(|view| Term::list(view.local_groups()))),
+        }
+    }
+
+    async fn handle_cast(&mut self, cast: Term, context: &mut Context) -> Result<(), Stop> {
+        self.received(&cast, context);
+        Ok(())
+    }
+
+    async fn handle_info(&mut self, message: Message, context: &mut Context) -> Result<(), Stop> {
+        match message {
+            Message::User(payload) => {
+                let term = payload.decode()?;
+                self.received(&term, context);
+            }
+            Message::NodeUp(node) => self.node_up(*node, context),
+            Message::Down(down) => {
+                if let Some(watched) = self.watched.remove(&down.reference) {
+                    self.references.remove(&watched);
+                    let actions = self.state.as_mut().map(|state| state.down(&watched));
+                    self.perform(actions.unwrap_or_default(), context);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Term {
+        let peers = self.state.iter().flat_map(State::peers);
+        let peers = Term::list(peers.cloned().map(Term::from));
+        Term::tuple([Term::atom("scope"), self.name.clone().into(), Term::tuple([Term::atom("peers"), peers])])
+    }
+}
+
+impl Drop for ScopeServer {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use peerl_node::{Pid, Term};
+use tokio::sync::mpsc;
+
+use super::message::Change;
+use super::state::Origin;
+use super::view::{MonitorId, Subject, Update, View};
+
+/// What a scope process shows to the tasks of its program: they read it without asking the process, as BEAM processes read
+/// the table of `pg`.
+#[derive(Debug, Default)]
+pub(super) struct Shared(RwLock<Shown>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    view: View,
+    receivers: BTreeMap<MonitorId, mpsc::Sender<Update>>,
+    is_over: bool,
+}
+
+/// The updates that wait for one that is told of them.
+const QUEUE: usize = 16_384;
+
+impl Shared {
+    /// Applies a change, and tells of it.
+    pub(super) fn apply(&self, origin: Origin, change: Change) {
+        let mut shown = self.write();
+        for (id, update) in shown.view.apply(origin, change) {
+            let Some(receiver) = shown.receivers.get(&id) else { continue };
+            // It has not received for long.
+            if receiver.try_send(update).is_err() {
+                shown.receivers.remove(&id);
+                shown.view.demonitor(id);
+            }
+        }
+    }
+
+    /// The scope process has ended: nothing is known any more.
+    pub(super) fn end(&self) {
+        *self.write() = Shown { is_over: true, ..Shown::default() };
+    }
+
+    /// Reads what is shown.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        read(&self.shown().view)
+    }
+
+    /// Reads what is shown, and has later changes told: none is missing, and none is told that was read.
+    pub(super) fn monitor<T>(self: &Arc<Self>, subject: Subject, read: impl FnOnce(&View) -> T) -> (T, Updates) {
+        let mut shown = self.write();
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let id = shown.view.monitor(subject);
+        // Dropped at once, if the scope process has ended.
+        if !shown.is_over {
+            shown.receivers.insert(id, sender);
+        }
+        (read(&shown.view), Updates { id, shared: self.clone(), receiver })
+    }
+
+    fn shown(&self) -> RwLockReadGuard<'_, Shown> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shown> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The changes of a group, or of all groups of a scope, from a moment on, as `pg:monitor/2` and `pg:monitor_scope/1` tell
+/// them.
+///
+/// As a [`Stream`] it ends where [`recv`](Self::recv) gives an error.
+#[derive(Debug)]
+pub struct Updates {
+    id: MonitorId,
+    shared: Arc<Shared>,
+    receiver: mpsc::Receiver<Update>,
+}
+
+/// There are no more updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdatesEnded {
+    /// The scope process has ended.
+    #[error("the scope has ended")]
+    Scope,
+    /// They were not received: too many were waiting.
+    #[error("more than {QUEUE} updates were waiting to be received")]
+    Lagging,
+}
+
+impl Updates {
+    /// Waits for the next update.
+    ///
+    /// # Errors
+    /// If there are no more.
+    pub async fn recv(&mut self) -> Result<Update, UpdatesEnded> {
+        self.receiver.recv().await.ok_or_else(|| match self.shared.shown().is_over {
+            true => UpdatesEnded::Scope,
+            false => UpdatesEnded::Lagging,
+        })
+    }
+}
+
+impl Stream for Updates {
+    type Item = Update;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Update>> {
+        self.receiver.poll_recv(cx)
+    }
+}
+
+impl Drop for Updates {
+    fn drop(&mut self) {
+        let mut shown = self.shared.write();
+        shown.receivers.remove(&self.id);
+        shown.view.demonitor(self.id);
+    }
+}
+
+/// All groups with their members.
+pub(super) fn all(view: &View) -> BTreeMap<Term, Arc<[Pid]>> {
+    view.groups().into_iter().map(|group| (group.clone(), view.members(&group))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_node::Atom;
+
+    use super::*;
+
+    fn change(joined: bool) -> Change {
+        let pids = vec![Pid { node: Atom::from_static("a@h"), id: 1, serial: 0, creation: 1 }];
+        let (joined, left) = if joined { (pids, vec![]) } else { (vec![], pids) };
+        Change { group: Term::atom("g"), joined, left }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_receive_is_told_no_more() {
+        let shared = Arc::new(Shared::default());
+        let ((), mut updates) = shared.monitor(Subject::Scope, |_| ());
+        for number in 0..=QUEUE {
+            shared.apply(Origin::Local, change(number % 2 == 0));
+        }
+        assert!(shared.shown().receivers.is_empty());
+        for _ in 0..QUEUE {
+            updates.recv().await.unwrap();
+        }
+        assert_eq!(updates.recv().await, Err(UpdatesEnded::Lagging));
+    }
+
+    #[tokio::test]
+    async fn updates_end_with_their_scope_and_leave_nothing_behind_when_dropped() {
+        let shared = Arc::new(Shared::default());
+        let ((), dropped) = shared.monitor(Subject::Group(Term::atom("g")), |_| ());
+        drop(dropped);
+        assert!(shared.shown().receivers.is_empty());
+        let ((), mut updates) = shared.monitor(Subject::Scope, |_| ());
+        shared.apply(Origin::Local, change(true));
+        shared.end();
+        assert!(updates.recv().await.is_ok());
+        assert_eq!(updates.recv().await, Err(UpdatesEnded::Scope));
+        let (members, mut late) = shared.monitor(Subject::Scope, all);
+        assert!(members.is_empty());
+        assert_eq!(late.recv().await, Err(UpdatesEnded::Scope));
+    }
+}

@@ -1,0 +1,302 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use peerl_node::{NodeName, Pid, Term};
+
+use super::groups::{Groups, Members};
+use super::message::{self, Change, Content, PeerMessage, Version};
+
+/// What the scope process of one node knows: the groups of its own processes, and those of each other scope process.
+///
+/// It does nothing by itself: what happens goes in, what is to be done comes out as [`Action`]s, to be done in their order.
+/// No step waits for a time, so that there is no clock in it.
+///
+/// How two scope processes get to know each other: when their nodes are connected, or one of them starts, it sends `discover`
+/// to the name of the scope at the other node. Who is discovered answers with all its groups, and asks back if the peer is
+/// new to it. From then on each tells the other of changes, and monitors it: its end, or the loss of the connection,
+/// takes its groups away.
+#[derive(Debug)]
+pub(super) struct State {
+    own: Pid,
+    local: Groups,
+    /// The groups that each process of this node has joined; one that it has joined several times is there as often.
+    joined: BTreeMap<Pid, Vec<Term>>,
+    peers: BTreeMap<Pid, Peer>,
+    limits: Limits,
+    /// How many memberships the peers have, all together.
+    remote: usize,
+}
+
+/// How much a scope takes of its peers, which could send without end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The most scope processes.
+    pub(super) peers: usize,
+    /// The most memberships of processes of other nodes.
+    pub(super) memberships: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { peers: 16_384, memberships: 4_000_000 }
+    }
+}
+
+/// The scope process of another node.
+#[derive(Debug)]
+struct Peer {
+    /// The latest version that it has spoken.
+    version: Version,
+    groups: Groups,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    /// To be sent to the process at this node that has the scope's name.
+    SendToScope(NodeName, Term),
+    /// To be sent to these processes.
+    Send(Vec<Pid>, Term),
+    /// The end of this process is to be told to the state.
+    Monitor(Watched),
+    /// That is no longer so.
+    Demonitor(Watched),
+    /// The members of a group have changed.
+    Changed(Origin, Change),
+    /// This peer has more groups and members than this scope takes: those beyond were left out.
+    Refused(Pid),
+}
+
+/// A process that the scope process monitors.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Watched {
+    /// The scope process of another node.
+    Peer(Pid),
+    /// A process of this node that has joined a group.
+    Member(Pid),
+}
+
+/// Where the members of a change are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// At this node.
+    Local,
+    /// At another one.
+    Remote,
+}
+
+impl State {
+    /// The state of a scope process that starts.
+    pub(super) fn new(own: Pid, limits: Limits) -> Self {
+        Self { own, local: Groups::default(), joined: BTreeMap::new(), peers: BTreeMap::new(), limits, remote: 0 }
+    }
+
+    /// A visible node has been connected, or is so when the scope process starts.
+    pub(super) fn node_up(&self, node: &NodeName) -> Action {
+        // In the form that every release takes.
+        Action::SendToScope(node.clone(), message::discover(&self.own, Version::V0))
+    }
+
+    /// A message of another scope process has come.
+    pub(super) fn received(&mut self, message: PeerMessage) -> Vec<Action> {
+        let PeerMessage { peer, content } = message;
+        if peer.node == self.own.node {
+            return Vec::new();
+        }
+        match content {
+            Content::Discover(version) => self.discovered(peer, version),
+            Content::Data(version, groups) => self.replaced(peer, version, groups),
+            Content::Update(changes) => self.updated(&peer, changes),
+        }
+    }
+
+    /// A monitored process has ended, or its node is connected no longer.
+    pub(super) fn down(&mut self, watched: &Watched) -> Vec<Action> {
+        match watched {
+            Watched::Peer(pid) => self.peer_down(pid),
+            Watched::Member(pid) => self.member_down(pid),
+        }
+    }
+
+    /// Processes of this node join a group.
+    pub(super) fn join(&mut self, group: &Term, pids: &[Pid]) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for pid in pids {
+            let groups = self.joined.entry(pid.clone()).or_default();
+            if groups.is_empty() {
+                actions.push(Action::Monitor(Watched::Member(pid.clone())));
+            }
+            groups.push(group.clone());
+            self.local.add(group, pid);
+        }
+        if !pids.is_empty() {
+            let change = Change { group: group.clone(), joined: pids.to_vec(), left: Vec::new() };
+            actions.push(Action::Changed(Origin::Local, change));
+            self.tell(&mut actions, |own, version| message::joined(own, version, group, pids));
+        }
+        actions
+    }
+
+    /// Processes of this node leave a group, each as often as it is given. Nothing, if none of them has joined it.
+    pub(super) fn leave(&mut self, group: &Term, pids: &[Pid]) -> Option<Vec<Action>> {
+        let mut actions = Vec::new();
+        let left: Vec<Pid> = pids.iter().filter(|pid| self.local.remove(group, pid)).cloned().collect();
+        if left.is_empty() {
+            return None;
+        }
+        for pid in &left {
+            let Some(groups) = self.joined.get_mut(pid) else { continue };
+            if let Some(place) = groups.iter().rposition(|joined| joined == group) {
+                groups.remove(place);
+            }
+            if groups.is_empty() {
+                self.joined.remove(pid);
+                actions.push(Action::Demonitor(Watched::Member(pid.clone())));
+            }
+        }
+        let change = Change { group: group.clone(), joined: Vec::new(), left: left.clone() };
+        actions.push(Action::Changed(Origin::Local, change));
+        self.tell(&mut actions, |own, version| message::left(own, version, std::slice::from_ref(group), &left));
+        Some(actions)
+    }
+
+    /// The scope processes of other nodes that are known.
+    pub(super) fn peers(&self) -> impl Iterator<Item = &Pid> {
+        self.peers.keys()
+    }
+
+    fn discovered(&mut self, peer: Pid, version: Version) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let is_new = !self.peers.contains_key(&peer);
+        if is_new && !self.meet(&peer, version, &mut actions) {
+            return actions;
+        }
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.version = known.version.max(version);
+        }
+        actions.push(Action::Send(vec![peer.clone()], message::data(&self.own, version, &self.local)));
+        if is_new {
+            actions.push(Action::Send(vec![peer], message::discover(&self.own, version)));
+        }
+        actions
+    }
+
+    /// Takes a scope process for a peer, if there is room for it.
+    fn meet(&mut self, peer: &Pid, version: Version, actions: &mut Vec<Action>) -> bool {
+        if self.peers.len() >= self.limits.peers {
+            actions.push(Action::Refused(peer.clone()));
+            return false;
+        }
+        self.peers.insert(peer.clone(), Peer { version, groups: Groups::default() });
+        actions.push(Action::Monitor(Watched::Peer(peer.clone())));
+        true
+    }
+
+    fn replaced(&mut self, peer: Pid, version: Version, groups: Vec<(Term, Vec<Pid>)>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if !self.peers.contains_key(&peer) {
+            if !self.meet(&peer, version, &mut actions) {
+                return actions;
+            }
+            // It has not been told yet what is here, and the scope process of OTP 25 ends if a process leaves a group of
+            // which it has not heard.
+            let data = message::data(&self.own, version, &self.local);
+            actions.push(Action::Send(vec![peer.clone()], data));
+        }
+        let Some(known) = self.peers.get_mut(&peer) else { return actions };
+        known.version = known.version.max(version);
+        let room = self.limits.memberships - (self.remote - known.groups.memberships());
+        let mut now = Groups::default();
+        let mut is_refused = false;
+        for (group, pids) in groups {
+            let free = room - now.memberships();
+            is_refused |= pids.len() > free;
+            pids.iter().take(free).for_each(|pid| now.add(&group, pid));
+        }
+        let names: BTreeSet<&Term> = known.groups.iter().chain(now.iter()).map(|(group, _)| group).collect();
+        for group in names {
+            let (before, after) = (known.groups.get(group), now.get(group));
+            let joined = after.map_or_else(Vec::new, |after| after.without(before));
+            let left = before.map_or_else(Vec::new, |before| before.without(after));
+            if !joined.is_empty() || !left.is_empty() {
+                actions.push(Action::Changed(Origin::Remote, Change { group: group.clone(), joined, left }));
+            }
+        }
+        self.remote = self.remote - known.groups.memberships() + now.memberships();
+        known.groups = now;
+        if is_refused {
+            actions.push(Action::Refused(peer));
+        }
+        actions
+    }
+
+    fn updated(&mut self, peer: &Pid, changes: Vec<Change>) -> Vec<Action> {
+        // What an unknown one tells is incomplete: when it is known, all its groups come.
+        let Some(known) = self.peers.get_mut(peer) else { return Vec::new() };
+        let mut actions = Vec::new();
+        let mut is_refused = false;
+        for Change { group, mut joined, mut left } in changes {
+            let free = self.limits.memberships - self.remote;
+            is_refused |= joined.len() > free;
+            joined.truncate(free);
+            joined.iter().for_each(|pid| known.groups.add(&group, pid));
+            left.retain(|pid| known.groups.remove(&group, pid));
+            self.remote = self.remote + joined.len() - left.len();
+            if !joined.is_empty() || !left.is_empty() {
+                actions.push(Action::Changed(Origin::Remote, Change { group, joined, left }));
+            }
+        }
+        if is_refused {
+            actions.push(Action::Refused(peer.clone()));
+        }
+        actions
+    }
+
+    fn peer_down(&mut self, pid: &Pid) -> Vec<Action> {
+        let Some(peer) = self.peers.remove(pid) else { return Vec::new() };
+        self.remote -= peer.groups.memberships();
+        let left = |(group, members): (&Term, &Members)| {
+            let change = Change { group: group.clone(), joined: Vec::new(), left: members.without(None) };
+            Action::Changed(Origin::Remote, change)
+        };
+        peer.groups.iter().map(left).collect()
+    }
+
+    fn member_down(&mut self, pid: &Pid) -> Vec<Action> {
+        let Some(groups) = self.joined.remove(pid) else { return Vec::new() };
+        let mut actions = Vec::new();
+        for group in &groups {
+            self.local.remove(group, pid);
+            let change = Change { group: group.clone(), joined: Vec::new(), left: vec![pid.clone()] };
+            actions.push(Action::Changed(Origin::Local, change));
+        }
+        self.tell(&mut actions, |own, version| message::left(own, version, &groups, std::slice::from_ref(pid)));
+        actions
+    }
+
+    /// Sends a message to all peers, to each in the version that it speaks.
+    fn tell(&self, actions: &mut Vec<Action>, message: impl Fn(&Pid, Version) -> Term) {
+        for version in [Version::V0, Version::V1] {
+            let to: Vec<Pid> =
+                self.peers.iter().filter(|(_, peer)| peer.version == version).map(|(pid, _)| pid.clone()).collect();
+            if !to.is_empty() {
+                actions.push(Action::Send(to, message(&self.own, version)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl State {
+    pub(super) fn own(&self) -> &Pid {
+        &self.own
+    }
+
+    pub(super) fn local(&self) -> &Groups {
+        &self.local
+    }
+
+    pub(super) fn watched(&self) -> BTreeSet<Watched> {
+        let peers = self.peers.keys().cloned().map(Watched::Peer);
+        peers.chain(self.joined.keys().cloned().map(Watched::Member)).collect()
+    }
+}

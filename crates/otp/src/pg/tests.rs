@@ -1,0 +1,180 @@
+//! The steps of [`State`], one by one.
+
+use peerl_node::{Atom, NodeName, Pid, Term};
+
+use super::message::{Change, Content, PeerMessage, Version};
+use super::state::{Action, Limits, Origin, State, Watched};
+
+const OWN: &str = "own@h.x";
+
+fn pid(node: &'static str, id: u32) -> Pid {
+    Pid { node: Atom::from_static(node), id, serial: 0, creation: 1 }
+}
+
+fn state() -> State {
+    State::new(pid(OWN, 1), Limits::default())
+}
+
+fn group() -> Term {
+    Term::atom("g")
+}
+
+fn change(joined: &[Pid], left: &[Pid]) -> Change {
+    Change { group: group(), joined: joined.to_vec(), left: left.to_vec() }
+}
+
+fn hears(state: &mut State, peer: &Pid, content: Content) -> Vec<Action> {
+    state.received(PeerMessage { peer: peer.clone(), content })
+}
+
+/// What is sent to whom, read again.
+fn sent(actions: &[Action]) -> Vec<(Vec<Pid>, Content)> {
+    let read = |term: &Term| {
+        let term = match term.as_tuple() {
+            Some([kind, cast]) if kind.is_atom("$gen_cast") => cast,
+            _ => term,
+        };
+        PeerMessage::read(term).unwrap().content
+    };
+    let sent = |action: &Action| match action {
+        Action::Send(to, message) => Some((to.clone(), read(message))),
+        _ => None,
+    };
+    actions.iter().filter_map(sent).collect()
+}
+
+fn changed(actions: &[Action]) -> Vec<(Origin, Change)> {
+    let changed = |action: &Action| match action {
+        Action::Changed(origin, change) => Some((*origin, change.clone())),
+        _ => None,
+    };
+    actions.iter().filter_map(changed).collect()
+}
+
+#[test]
+fn a_node_that_comes_up_is_asked_in_the_form_of_all_releases() {
+    let node = NodeName::new("b@h.x").unwrap();
+    let discover = Term::tuple([Term::atom("discover"), pid(OWN, 1).into()]);
+    assert_eq!(state().node_up(&node), Action::SendToScope(node, discover));
+}
+
+#[test]
+fn who_is_new_is_monitored_answered_and_asked_back_in_its_own_version() {
+    for version in [Version::V0, Version::V1] {
+        let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
+        state.join(&group(), &[member.clone()]);
+        let actions = hears(&mut state, &peer, Content::Discover(version));
+        assert_eq!(actions[0], Action::Monitor(Watched::Peer(peer.clone())));
+        let to = vec![peer.clone()];
+        let data = Content::Data(version, vec![(group(), vec![member])]);
+        assert_eq!(sent(&actions), [(to.clone(), data.clone()), (to.clone(), Content::Discover(version))]);
+        // Known already, it gets the groups again, and no question.
+        assert_eq!(sent(&hears(&mut state, &peer, Content::Discover(version))), [(to, data)]);
+    }
+}
+
+#[test]
+fn a_peer_is_told_of_changes_in_the_latest_version_that_it_has_spoken() {
+    let (mut state, old, new) = (state(), pid("b@h.x", 9), pid("c@h.x", 9));
+    hears(&mut state, &old, Content::Discover(Version::V0));
+    hears(&mut state, &new, Content::Discover(Version::V1));
+    // What OTP 29 sends to a peer of which it does not know yet that it speaks the later version.
+    hears(&mut state, &new, Content::Data(Version::V0, vec![]));
+    let actions = state.join(&group(), &[pid(OWN, 2)]);
+    let raw = |to: &Pid| {
+        let find = |action: &Action| match action {
+            Action::Send(pids, message) if pids.contains(to) => Some(message.as_tuple().unwrap()[0].clone()),
+            _ => None,
+        };
+        actions.iter().find_map(find).unwrap()
+    };
+    assert_eq!((raw(&old), raw(&new)), (Term::atom("join"), Term::atom("update")));
+}
+
+#[test]
+fn groups_of_a_peer_replace_what_was_known_of_it() {
+    let (mut state, peer) = (state(), pid("b@h.x", 9));
+    let (a, b, c) = (pid("b@h.x", 1), pid("b@h.x", 2), pid("b@h.x", 3));
+    let first = Content::Data(Version::V0, vec![(group(), vec![a.clone(), a.clone(), b.clone()])]);
+    let actions = hears(&mut state, &peer, first.clone());
+    assert_eq!(actions[0], Action::Monitor(Watched::Peer(peer.clone())));
+    // It has not been told anything yet.
+    assert_eq!(sent(&actions), [(vec![peer.clone()], Content::Data(Version::V0, vec![]))]);
+    assert_eq!(changed(&actions), [(Origin::Remote, change(&[a.clone(), a.clone(), b.clone()], &[]))]);
+    assert!(hears(&mut state, &peer, first).is_empty());
+    let second = Content::Data(Version::V0, vec![(group(), vec![a.clone(), c.clone()])]);
+    assert_eq!(changed(&hears(&mut state, &peer, second)), [(Origin::Remote, change(&[c.clone()], &[a.clone(), b]))]);
+    let actions = state.down(&Watched::Peer(peer.clone()));
+    assert_eq!(changed(&actions), [(Origin::Remote, change(&[], &[a, c]))]);
+    assert!(state.watched().is_empty() && state.down(&Watched::Peer(peer)).is_empty());
+}
+
+#[test]
+fn updates_of_unknown_scope_processes_are_ignored() {
+    let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid("b@h.x", 1));
+    let update = Content::Update(vec![change(&[member.clone()], &[])]);
+    assert!(hears(&mut state, &peer, update.clone()).is_empty());
+    hears(&mut state, &peer, Content::Discover(Version::V0));
+    assert_eq!(changed(&hears(&mut state, &peer, update)), [(Origin::Remote, change(&[member.clone()], &[]))]);
+    // Who has left is gone once, and only once.
+    let leaves = Content::Update(vec![change(&[], &[member.clone(), member.clone()])]);
+    assert_eq!(changed(&hears(&mut state, &peer, leaves)), [(Origin::Remote, change(&[], &[member]))]);
+}
+
+#[test]
+fn a_process_leaves_as_often_as_it_has_joined() {
+    let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
+    hears(&mut state, &peer, Content::Discover(Version::V0));
+    let actions = state.join(&group(), &[member.clone(), member.clone()]);
+    assert_eq!(actions[0], Action::Monitor(Watched::Member(member.clone())));
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Monitor(_))).count(), 1);
+    let left = |actions: &[Action]| {
+        sent(actions) == [(vec![peer.clone()], Content::Update(vec![change(&[], &[member.clone()])]))]
+    };
+    let first = state.leave(&group(), &[member.clone()]).unwrap();
+    assert!(left(&first) && !first.iter().any(|action| matches!(action, Action::Demonitor(_))));
+    // One that is not there is not told of.
+    let second = state.leave(&group(), &[member.clone(), member.clone(), pid(OWN, 3)]).unwrap();
+    assert!(left(&second) && second.contains(&Action::Demonitor(Watched::Member(member.clone()))));
+    assert_eq!(state.leave(&group(), &[member]), None);
+}
+
+#[test]
+fn a_member_that_ends_leaves_all_its_groups_at_once() {
+    let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
+    hears(&mut state, &peer, Content::Discover(Version::V0));
+    for name in ["g", "g", "h"] {
+        state.join(&Term::atom(name), &[member.clone()]);
+    }
+    let actions = state.down(&Watched::Member(member.clone()));
+    let leave = |name| Change { group: Term::atom(name), joined: vec![], left: vec![member.clone()] };
+    let expected = ["g", "g", "h"].map(leave);
+    assert_eq!(sent(&actions), [(vec![peer], Content::Update(expected.to_vec()))]);
+    assert_eq!(changed(&actions), expected.map(|change| (Origin::Local, change)));
+    assert!(state.local().iter().next().is_none());
+}
+
+#[test]
+fn nobody_of_this_node_is_a_peer() {
+    let mut state = state();
+    assert!(hears(&mut state, &pid(OWN, 5), Content::Discover(Version::V0)).is_empty());
+}
+
+#[test]
+fn tables_have_bounds() {
+    let mut state = State::new(pid(OWN, 1), Limits { peers: 1, memberships: 3 });
+    let (peer, member) = (pid("b@h.x", 9), |id| pid("b@h.x", id));
+    let four = Content::Data(Version::V0, vec![(group(), (1..5).map(member).collect())]);
+    let actions = hears(&mut state, &peer, four);
+    assert_eq!(changed(&actions), [(Origin::Remote, change(&[member(1), member(2), member(3)], &[]))]);
+    assert_eq!(actions.last(), Some(&Action::Refused(peer.clone())));
+    let fifth = Content::Update(vec![change(&[member(5)], &[])]);
+    assert_eq!(hears(&mut state, &peer, fifth.clone()), [Action::Refused(peer.clone())]);
+    // There is room again for who comes when another one has left.
+    hears(&mut state, &peer, Content::Update(vec![change(&[], &[member(1)])]));
+    assert_eq!(changed(&hears(&mut state, &peer, fifth)), [(Origin::Remote, change(&[member(5)], &[]))]);
+    let second = pid("c@h.x", 9);
+    assert_eq!(hears(&mut state, &second, Content::Discover(Version::V0)), [Action::Refused(second.clone())]);
+    state.down(&Watched::Peer(peer));
+    assert!(!sent(&hears(&mut state, &second, Content::Discover(Version::V0))).is_empty());
+}
