@@ -5,7 +5,8 @@
 //! ```text
 //!   peerl                 this facade
 //!   ├─ peerl_discovery    who the peers are; keeping the mesh joined      → [`discovery`]
-//!   ├─ peerl_otp          what OTP gives every node; servers               → [`otp`]
+//!   ├─ peerl_phoenix      Phoenix.PubSub                                  → [`phoenix`]
+//!   ├─ peerl_otp          what OTP gives every node; servers, groups       → [`otp`]
 //!   ├─ peerl_node         the running node: connections, processes, calls → this module
 //!   ├─ peerl_epmd         EPMD, client and server                         → [`epmd`]
 //!   ├─ peerl_proto        the distribution protocol, without I/O          → [`proto`]
@@ -28,8 +29,8 @@
 //! ```
 //!
 //! Supported: OTP 25 to 29 as peers, visible or hidden; `rpc` and `erpc` both ways; links, monitors, aliases; `gen`
-//! calls both ways; names and locks of the cluster with [`global`](otp::global); EPMD as client and as server. Not yet: `pg`,
-//! TLS.
+//! calls both ways; names and locks of the cluster with [`global`](otp::global); process groups with [`pg`](otp::pg); EPMD
+//! as client and as server. Not yet: TLS.
 
 pub use peerl_node::*;
 
@@ -39,6 +40,7 @@ pub use peerl_discovery as discovery;
 pub use peerl_epmd as epmd;
 pub use peerl_otp as otp;
 pub use peerl_otp::{LogEvent, System, SystemError, check_system, guest, node};
+pub use peerl_phoenix as phoenix;
 pub use peerl_proto as proto;
 pub use peerl_term as term;
 

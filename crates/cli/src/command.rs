@@ -26,7 +26,9 @@ mod names;
 mod nodes;
 mod ping;
 mod pmap;
+mod publish;
 mod sidecar;
+mod subscribe;
 mod web;
 mod worker;
 
@@ -50,6 +52,7 @@ Examples:
   peerl checksum https://example.org --node w1@10.0.0.7
   peerl call app@10.0.0.5 'erlang:system_info(otp_release)'
   peerl call app@10.0.0.5 'MyApp.Repo.count(\"users\")'
+  peerl publish --pubsub MyApp.PubSub --topic orders --message '{:paid, 7}' --node app@10.0.0.5
 
 Each option of every command can also be set by a variable (PEERL_COOKIE, PEERL_DIST_PORT, …) or in peerl.toml.
 Exit codes: 0 all is well, 1 failure, 2 a part of the work failed, 64 usage.";
@@ -67,6 +70,8 @@ enum Command {
     Discover(discover::Discover),
     Mesh(mesh::Mesh),
     Sidecar(sidecar::Sidecar),
+    Publish(publish::Publish),
+    Subscribe(subscribe::Subscribe),
     Web(web::Web),
     Epmd(epmd::Epmd),
     Health(health::Health),
@@ -176,6 +181,8 @@ fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
             Command::Discover(command) => command.run(&settings, &output).await,
             Command::Mesh(command) => command.run(&settings, &output).await,
             Command::Sidecar(command) => command.run(&settings, &output).await,
+            Command::Publish(command) => command.run(&settings, &output).await,
+            Command::Subscribe(command) => command.run(&settings, &output).await,
             Command::Web(command) => command.run(&settings, &output).await,
             Command::Epmd(command) => command.run(&settings, &output).await,
             Command::Health(command) => command.run(&settings, &output).await,

@@ -40,6 +40,7 @@ pub mod out_file;
 pub mod output;
 pub mod page_client;
 pub mod page_server;
+pub mod phoenix;
 pub mod printable;
 pub mod remote_log;
 pub mod results;

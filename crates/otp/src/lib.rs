@@ -21,8 +21,8 @@
 mod chardata;
 pub mod functions;
 pub mod global;
-pub mod pg;
 mod node;
+pub mod pg;
 pub use node::{guest, node};
 mod server;
 pub use server::{Answer, Context, Options, Outcome, Running, Server, StartError, Stop, later, reply};

@@ -62,6 +62,9 @@ mod output;
 mod peerl;
 pub use peerl::{peerl_binary, peerl_command};
 
+mod phoenix;
+pub use phoenix::PHOENIX;
+
 mod playwright;
 pub use playwright::{playwright, specifications};
 

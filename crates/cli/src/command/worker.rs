@@ -107,7 +107,7 @@ impl Worker {
         let rule = AddressRule::of_options(&self.web.allow, &self.deny);
         function::register(&node, &PageClient::with_rule(rule)).map_err(Failure::new)?;
         for scope in &self.scopes {
-            Scope::start(&node, scope).await.map_err(Failure::new)?;
+            Scope::start(&node, scope).await.map_err(|error| Failure::from_error(&error))?;
         }
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
