@@ -164,11 +164,15 @@ impl Driver {
                     let _ = self.process.send_connected((SERVER, &node), &message.to_term());
                 }
             }
-            Action::SendProcess(pid, message) => drop(self.process.send_connected(pid, &message)),
+            Action::SendProcess(pid, message) => {
+                let _ = self.process.send_connected(pid, &message);
+            }
             Action::Call(call, node, request) => self.call(call, &node, &request),
             Action::AbandonCall(call) => self.forget_call(call),
             // A term can always be encoded.
-            Action::Reply(caller, reply) => drop(self.process.reply(&caller, &reply)),
+            Action::Reply(caller, reply) => {
+                let _ = self.process.reply(&caller, &reply);
+            }
             Action::Answer(request, answer) => {
                 if let Some(sender) = self.answers.remove(&request) {
                     // Who asked may have given up.

@@ -12,7 +12,7 @@ use super::outbox::CallId;
 use super::session::Peer;
 
 /// How long the partition stays locked for a peer that does not go on. OTP waits for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// Locks this node's partition together with that of one other node at a time.
 ///
@@ -83,7 +83,7 @@ impl Locker {
     pub(super) fn add(&mut self, node: &Atom, tag: i64, peer: Peer, now: Instant, mesh: &mut Mesh) {
         self.candidates.retain(|other| other.node != *node);
         self.candidates.push(Candidate { node: node.clone(), tag, peer });
-        self.plan(now, mesh, Haste::None);
+        self.plan(now, mesh, Pause::Usual);
     }
 
     /// The other locker has locked its partition, or could not.
@@ -99,7 +99,7 @@ impl Locker {
                 return Some(self.locked(held));
             }
             mesh.release(&held.lock, &held.nodes);
-            return self.idle(now, mesh, Haste::None);
+            return self.idle(now, mesh, Pause::Usual);
         }
         if !message.is_set {
             return None;
@@ -138,25 +138,25 @@ impl Locker {
         if !is_current {
             return None;
         }
-        let haste = match self.become_idle() {
+        let pause = match self.become_idle() {
             Phase::Locked(held) => {
                 mesh.release(&held.lock, &held.nodes);
-                Haste::Success
+                Pause::None
             }
             Phase::Asking(held) => {
                 mesh.release(&held.lock, &held.nodes);
-                Haste::None
+                Pause::Usual
             }
             Phase::Locking { acquisition, .. } => {
                 acquisition.abandon(mesh);
-                Haste::None
+                Pause::Usual
             }
-            Phase::Idle { .. } => Haste::None,
+            Phase::Idle { .. } => Pause::Usual,
         };
-        self.idle(now, mesh, haste)
+        self.idle(now, mesh, pause)
     }
 
-    /// Whether the lock of this session is set in both partitions.
+    /// When something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Idle { next } => *next,
@@ -171,7 +171,7 @@ impl Locker {
         }
         match &mut self.phase {
             Phase::Asking(held) | Phase::Locked(held) => {
-                held.until = now + PATIENCE;
+                held.until = now + STUCK_AFTER;
                 Some(Outcome::Stuck { node: held.candidate.node.clone(), tag: held.candidate.tag })
             }
             _ => self.initiate(now, mesh),
@@ -182,7 +182,7 @@ impl Locker {
     fn initiate(&mut self, now: Instant, mesh: &mut Mesh) -> Option<Outcome> {
         self.candidates.retain(|candidate| !mesh.known.contains_key(&candidate.node));
         if mesh.locks.is_global_set() {
-            self.plan(now, mesh, Haste::None);
+            self.plan(now, mesh, Pause::Usual);
             return None;
         }
         // Those of the own host first: a meeting of two large partitions is made by neighbours.
@@ -192,8 +192,7 @@ impl Locker {
         if choice.is_empty() {
             choice = self.candidates.iter().collect();
         }
-        let Some(candidate) = choice.get(mesh.random.below(choice.len())).map(|candidate| Candidate::clone(candidate))
-        else {
+        let Some(candidate) = choice.get(mesh.random.below(choice.len())).copied().cloned() else {
             self.phase = Phase::Idle { next: None };
             return None;
         };
@@ -246,8 +245,8 @@ impl Locker {
             };
             mesh.outbox.send(&candidate.node, Message::LockSet(answer));
         }
-        let Some(nodes) = nodes else { return self.idle(now, mesh, Haste::None) };
-        let held = Held { lock: candidate.lock(&mesh.server), candidate, nodes, until: now + PATIENCE };
+        let Some(nodes) = nodes else { return self.idle(now, mesh, Pause::Usual) };
+        let held = Held { lock: candidate.lock(&mesh.server), candidate, nodes, until: now + STUCK_AFTER };
         if role == Role::Responder {
             return Some(self.locked(held));
         }
@@ -272,8 +271,8 @@ impl Locker {
     }
 
     /// Nothing is locked any more: it is the turn of those who have waited.
-    fn idle(&mut self, now: Instant, mesh: &mut Mesh, haste: Haste) -> Option<Outcome> {
-        self.plan(now, mesh, haste);
+    fn idle(&mut self, now: Instant, mesh: &mut Mesh, pause: Pause) -> Option<Outcome> {
+        self.plan(now, mesh, pause);
         while matches!(self.phase, Phase::Idle { .. }) {
             let message = self.waiting.pop_front()?;
             if let Some(outcome) = self.respond(message, now, mesh) {
@@ -284,24 +283,24 @@ impl Locker {
     }
 
     /// Plans the next attempt. Without a pause after one that has failed, hardly any other node could lock anything.
-    fn plan(&mut self, now: Instant, mesh: &mut Mesh, haste: Haste) {
+    fn plan(&mut self, now: Instant, mesh: &mut Mesh, pause: Pause) {
         let Phase::Idle { next } = &mut self.phase else { return };
         *next = (!self.candidates.is_empty()).then(|| {
-            let pause = match (haste, mesh.known.len()) {
-                (Haste::Success, _) => Duration::ZERO,
-                (Haste::None, 0) => Duration::from_millis(200),
-                (Haste::None, count) => Duration::from_millis((1000 + 100 * count as u64).min(3000)),
+            let length = match (pause, mesh.known.len()) {
+                (Pause::None, _) => Duration::ZERO,
+                (Pause::Usual, 0) => Duration::from_millis(200),
+                (Pause::Usual, count) => Duration::from_millis((1000 + 100 * count as u64).min(3000)),
             };
-            now + pause + mesh.random.up_to(pause / 4)
+            now + length + mesh.random.up_to(length / 4)
         });
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Haste {
-    None,
+enum Pause {
+    Usual,
     /// Two partitions have just met.
-    Success,
+    None,
 }
 
 impl Candidate {

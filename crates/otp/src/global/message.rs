@@ -1,7 +1,7 @@
 //! What the servers of two nodes say to each other, each message in one place.
 
 use peerl_node::{Caller, GenRequest};
-use peerl_term::Term;
+use peerl_term::{Atom, Term};
 
 mod membership;
 mod request;
@@ -10,8 +10,6 @@ mod session;
 pub use membership::{KnownNode, LostConnection, NewNodes};
 pub use request::Request;
 pub use session::{Exchange, InitConnect, InitConnectAck, LockSet, Resolved, Version};
-
-use peerl_term::Atom;
 
 /// A message from server to server that is not a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
