@@ -48,7 +48,7 @@ impl Administered for Fake {
 
 fn endpoint(fake: Fake) -> (Arc<Fake>, Router) {
     let fake = Arc::new(fake);
-    (fake.clone(), router(fake, Access::ThisHost, Figures::install().unwrap()))
+    (fake.clone(), router(fake, Access::ThisHost, Prometheus::install().unwrap()))
 }
 
 async fn ask(router: &Router, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
