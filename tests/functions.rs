@@ -46,7 +46,7 @@ async fn a_program_s_node_has_what_a_worker_has() {
     let _worker = process.await.unwrap();
     let (ours, theirs) = (format!("'{}'", node.name()), format!("'{worker}'"));
     let both = |expression: &str| expression.replace("WORKER", &theirs);
-    let functions = "Of = fun(N) -> erpc:call(N, peerl, functions, []) end, true = length(Of(NODE)) > 30,
+    let functions = "Of = fun(N) -> erpc:call(N, peerl, functions, []) end, true = length(Of(NODE)) > 20,
                      {Of(NODE) -- Of(WORKER), lists:usort([M || {M, _, _} <- Of(WORKER) -- Of(NODE)])}";
     expect(&beam, &node, &both(functions), "{[],['Elixir.ClusterScrape.PageController',peerl_page]}").await;
     let registered = "Of = fun(N) -> lists:sort(erpc:call(N, erlang, registered, [])) end, Of(NODE) =:= Of(WORKER)";
