@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use peerl::System;
 use peerl_epmd::Client;
 use peerl_node::{Atom, Epmd as Mapper, Exception, Node, NodeBuilder, NodeEvent, NodeName, Process, Term, Visibility};
+use peerl_otp::System;
 use peerl_test_support::{Beam, BeamBuilder, COOKIE, Epmd, Otp, unique_name};
 use tokio::sync::broadcast::Receiver;
 
@@ -27,7 +27,7 @@ impl Stage {
     }
 
     pub fn builder_of(&self, name: &str) -> NodeBuilder {
-        self.on_stage(peerl::node(name))
+        self.on_stage(peerl_otp::node(name))
     }
 
     /// One with these processes.

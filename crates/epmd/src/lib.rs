@@ -10,7 +10,7 @@
 //! ```
 //!
 //! * [`Client`] registers, looks up and lists nodes. Its [`Lease`] registers the node again after a restart of EPMD.
-//! It uses `erl_dist`, with time-outs and size limits.
+//!   It uses `erl_dist`, with time-outs and size limits.
 //! * [`Server`] replaces the daemon `epmd`.
 //!
 //! The messages are in [`peerl_proto::epmd`]. This crate does not connect to nodes, and does not start the daemon

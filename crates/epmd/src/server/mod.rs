@@ -37,7 +37,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// * a request must arrive completely within [`Config::idle`], however slow it is;
 /// * names with white space or control characters, which would forge lines of the names list, are refused;
 /// * [`Config::connections`] and [`Config::names`] bound its memory. A new connection is always accepted: the oldest
-/// of the address with the most connections is closed for it. Connections of registered nodes do not count.
+///   of the address with the most connections is closed for it. Connections of registered nodes do not count.
 ///
 /// As with `epmd`, only clients of this host may register, dump, kill and stop.
 #[derive(Debug)]
