@@ -6,9 +6,9 @@ mod harness;
 mod peers;
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use harness::{Bound, Contest, Measure, Settings, describe};
+use harness::{Bound, Contest, Measure, Processor, Settings, describe};
 use peerl_node::{Mfa, NodeName};
 use peers::{CNode, EdpNode, ErlRpc, Raw, Stage, call_rate, per_call};
 
@@ -25,6 +25,7 @@ fn main() {
     callers_to_beam(&settings, &stage);
     beam_to_worker(&settings, &stage);
     peerl_to_peerl(&settings, &stage);
+    processor_of_worker(&settings, &stage);
 }
 
 fn one_after_another(settings: &Settings, stage: &Stage<'_>) {
@@ -87,6 +88,32 @@ fn peerl_to_peerl(settings: &Settings, stage: &Stage<'_>) {
     contest.add("peerl", |slice| our_call_rate(stage, stage.worker.name(), slice));
     contest.target(Bound::AtLeast(6.0), "BEAM to BEAM");
     contest.run(settings);
+}
+
+/// How much of a core a worker takes while nothing happens, and while one client makes 1,000 calls a second.
+fn processor_of_worker(settings: &Settings, stage: &Stage<'_>) {
+    const SECONDS: u64 = 5;
+    let title = "Processor time of a worker";
+    if !settings.wants(title) {
+        return;
+    }
+    let mut raw = Raw::connect(stage.worker.name(), stage.worker.port());
+    let processor = Processor::of(stage.worker.pid());
+    let percent = |work: &mut dyn FnMut()| {
+        let (start, before) = (Instant::now(), processor.time());
+        work();
+        (processor.time() - before).as_secs_f64() / start.elapsed().as_secs_f64() * 100.0
+    };
+    let idle = percent(&mut || std::thread::sleep(Duration::from_secs(SECONDS)));
+    let busy = percent(&mut || {
+        let start = Instant::now();
+        for call in 1..=1000 * SECONDS {
+            // One call.
+            raw.per_call(Duration::ZERO);
+            std::thread::sleep((start + Duration::from_millis(call)).saturating_duration_since(Instant::now()));
+        }
+    });
+    println!("\n| {title} | of a core |\n|---|---:|\n| idle | {idle:.2} % |\n| 1,000 calls/s | {busy:.2} % |");
 }
 
 fn add_rivals<'a>(stage: &'a Stage<'_>, contest: &mut Contest<'a>, callers: usize, measure: fn(f64, Duration) -> f64) {

@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Settings;
+use super::{Processor, Settings};
 
 /// The unit of a contestant's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ struct Contestant<'a> {
     name: &'static str,
     turn: Box<dyn FnMut(Duration) -> f64 + 'a>,
     results: Vec<f64>,
+    /// The microseconds for which all processes have run on a processor, for each call, message or megabyte.
+    processor: Vec<f64>,
 }
 
 /// The contestant to which all others are compared.
@@ -48,7 +50,7 @@ impl<'a> Contest<'a> {
 
     /// Adds a contestant: a turn lasts about as long as requested, and returns the result.
     pub(crate) fn add(&mut self, name: &'static str, turn: impl FnMut(Duration) -> f64 + 'a) {
-        self.contestants.push(Contestant { name, turn: Box::new(turn), results: Vec::new() });
+        self.contestants.push(Contestant { name, turn: Box::new(turn), results: Vec::new(), processor: Vec::new() });
     }
 
     /// Notes that a contestant is missing, and why.
@@ -63,11 +65,15 @@ impl<'a> Contest<'a> {
 
     /// Runs one round to warm up and then the others, and prints the table.
     pub(crate) fn run(mut self, settings: &Settings) {
+        let processor = Processor::of_all();
         for round in 0..=settings.rounds {
             for contestant in &mut self.contestants {
+                let (before, start) = (processor.time(), Instant::now());
                 let result = (contestant.turn)(settings.slice);
+                let (time, spent) = (start.elapsed(), processor.time() - before);
                 if round > 0 {
                     contestant.results.push(result);
+                    contestant.processor.push(spent.as_secs_f64() * 1e6 / self.measure.count(result, time));
                 }
             }
         }
@@ -81,26 +87,26 @@ impl<'a> Contest<'a> {
             Measure::Messages => "messages/s",
             Measure::Megabytes => "MB/s",
         };
-        println!("\n| {} | {unit} (lowest – highest) | peerl / this |", self.title);
-        println!("|---|---:|---:|");
+        println!("\n| {} | {unit} (lowest – highest) | processor µs each | peerl / this |", self.title);
+        println!("|---|---:|---:|---:|");
         for contestant in &self.contestants {
-            let mut sorted = contestant.results.clone();
-            sorted.sort_by(f64::total_cmp);
+            let (sorted, processor) = (sorted(&contestant.results), sorted(&contestant.processor));
             let ratio = match self.ratio(contestant.name) {
                 Some(ratio) if contestant.name != OURS => format!("{ratio:.2}"),
                 _ => String::new(),
             };
             let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
             println!(
-                "| {} | {} ({} – {}) | {ratio} |",
+                "| {} | {} ({} – {}) | {:.2} | {ratio} |",
                 contestant.name,
                 self.number(median(&sorted)),
                 self.number(low),
-                self.number(high)
+                self.number(high),
+                median(&processor)
             );
         }
         for (name, why) in &self.absent {
-            println!("| {name} | {why} | |");
+            println!("| {name} | {why} | | |");
         }
         for &(bound, other) in &self.targets {
             let Some(ratio) = self.ratio(other) else { continue };
@@ -109,17 +115,15 @@ impl<'a> Contest<'a> {
                 Bound::AtLeast(wanted) => ("at least", wanted, ratio >= wanted),
             };
             let met = if met { "met" } else { "MISSED" };
-            println!("| *target: {sign} {wanted} of {other}* | {met} | {ratio:.2} |");
+            println!("| *target: {sign} {wanted} of {other}* | {met} | | {ratio:.2} |");
         }
     }
 
     /// The median over the rounds of peerl's result divided by the other's.
     fn ratio(&self, other: &str) -> Option<f64> {
         let results = |name: &str| self.contestants.iter().find(|c| c.name == name).map(|c| &c.results);
-        let mut ratios: Vec<f64> =
-            results(OURS)?.iter().zip(results(other)?).map(|(ours, other)| ours / other).collect();
-        ratios.sort_by(f64::total_cmp);
-        Some(median(&ratios))
+        let ratios: Vec<f64> = results(OURS)?.iter().zip(results(other)?).map(|(ours, other)| ours / other).collect();
+        Some(median(&sorted(&ratios)))
     }
 
     fn number(&self, value: f64) -> String {
@@ -133,6 +137,22 @@ impl<'a> Contest<'a> {
             }
         }
     }
+}
+
+impl Measure {
+    /// How many calls, messages or megabytes a turn of this time had, by its result.
+    fn count(self, result: f64, time: Duration) -> f64 {
+        match self {
+            Self::Micros => time.as_secs_f64() * 1e6 / result,
+            Self::Calls | Self::Messages | Self::Megabytes => time.as_secs_f64() * result,
+        }
+    }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 fn median(sorted: &[f64]) -> f64 {

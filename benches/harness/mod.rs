@@ -4,8 +4,10 @@
 
 mod contest;
 mod machine;
+mod processor;
 mod settings;
 
 pub(crate) use contest::{Bound, Contest, Measure};
 pub(crate) use machine::describe;
+pub(crate) use processor::Processor;
 pub(crate) use settings::Settings;

@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod bad_argument;
+pub(crate) mod batching;
 pub(crate) mod call;
 pub(crate) mod clock;
 pub(crate) mod connection;

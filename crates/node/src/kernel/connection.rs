@@ -3,7 +3,6 @@
 mod answers;
 mod calls;
 mod fitness;
-mod gathering;
 mod monitors;
 mod outbox;
 mod short_wait;
@@ -11,7 +10,6 @@ mod signals;
 
 pub(crate) use answers::Answers;
 pub(crate) use calls::{Answer, Calls};
-pub(crate) use gathering::Senders as WaitingSenders;
 pub(crate) use monitors::{Added, Monitors};
 pub(crate) use outbox::{Outbox, Timing};
 pub use short_wait::ShortWait;

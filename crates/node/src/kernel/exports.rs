@@ -3,7 +3,6 @@ use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::kernel::batching::Pace;
 use crate::kernel::call::Call;
 use crate::kernel::exception::Exception;
 use crate::kernel::repeats::Repeats;
@@ -60,35 +60,6 @@ pub(crate) enum Handler {
 }
 
 pub(crate) type Evaluated = BoxFuture<'static, Outcome>;
-
-/// How long a function keeps its thread when it is first polled, in nanoseconds: an average in which the last calls
-/// count most.
-///
-/// Calls that came together of quick functions are evaluated one after another in one task, since a task for each would cost
-/// more than they do. What is not known to be quick has a task of its own: it would hold the others up.
-struct Pace(AtomicU64);
-
-impl Default for Pace {
-    /// Not quick, until the first six calls or so have been.
-    fn default() -> Self {
-        Self(AtomicU64::new(5 * Self::QUICK))
-    }
-}
-
-impl Pace {
-    const QUICK: u64 = 20_000;
-
-    fn is_quick(&self) -> bool {
-        self.0.load(Ordering::Relaxed) <= Self::QUICK
-    }
-
-    /// It does not matter if of two calls at once only one is counted.
-    fn note(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let average = self.0.load(Ordering::Relaxed);
-        self.0.store(average - average / 4 + nanos / 4, Ordering::Relaxed);
-    }
-}
 
 /// The encoded result, or the exception.
 pub(crate) type Outcome = Result<Encoded, Exception>;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::state::Network;
 use crate::kernel::clock;
-use crate::kernel::connection::{Connection, WaitingSenders as Senders};
+use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
 
 /// Writes what is queued, and ticks when nothing is, until the connection ends.
@@ -30,10 +30,9 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
     let answer = connection.outbox.ticks(TickTimer::answer_deadline);
     let tick = tokio::time::sleep_until(answer.into());
     tokio::pin!(tick);
-    let mut senders = Senders::One;
     loop {
         loop {
-            connection.outbox.gathered(senders).await;
+            connection.outbox.gathered().await;
             if !connection.outbox.take(&mut batch) {
                 break;
             }
@@ -54,7 +53,6 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
             if tick.deadline() > answer.into() {
                 tick.as_mut().reset(answer.into());
             }
-            senders = if batch.messages > 1 { Senders::Several } else { Senders::One };
         }
         if batch.is_last {
             // The peer closes the connection when it has read all.

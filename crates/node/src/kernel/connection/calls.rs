@@ -91,10 +91,9 @@ impl Calls {
         }
     }
 
-    /// The number of answers since the last call, and the number of pending requests.
-    pub(crate) fn take_answered(&self) -> (usize, usize) {
-        let mut table = self.0.lock();
-        (std::mem::take(&mut table.answered), table.pending.len())
+    /// The number of answers since the last call.
+    pub(crate) fn take_answered(&self) -> usize {
+        std::mem::take(&mut self.0.lock().answered)
     }
 
     /// Abandons a request. Returns the spawned process, whose monitor the caller removes; if it is not known yet,

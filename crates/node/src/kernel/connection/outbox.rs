@@ -1,6 +1,6 @@
 //! What waits to be written to a connection, and who waits for that.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use peerl_proto::channel::{MessageBuffer, Rename};
@@ -11,8 +11,8 @@ use peerl_proto::tick::{TickAction, TickTimer, Traffic};
 use peerl_term::RawTerm;
 use tokio::sync::Notify;
 
-use super::gathering::{Gathering, Senders};
 use super::short_wait::ShortWait;
+use crate::kernel::batching::Gathering;
 use crate::kernel::clock;
 
 /// The [`SendHalf`] of a connection between those who send and the task that writes.
@@ -22,7 +22,7 @@ pub(crate) struct Outbox {
     wait: ShortWait,
     /// There is something to write.
     filled: Notify,
-    /// As much has been queued as is worth a system call.
+    /// All that was expected has been queued.
     gathered: Notify,
     /// There is room again for small messages.
     room: Notify,
@@ -185,45 +185,30 @@ impl Outbox {
         self.filled.notified().await;
     }
 
-    /// Says how many messages are likely to be sent in a moment, by those who have just got theirs: the writer waits
-    /// for them for a moment.
-    pub(crate) fn expect(&self, messages: usize) {
-        let now = tokio::time::Instant::now();
-        self.queue.lock().gathering.expect(messages, now);
-    }
-
-    /// Says that all have sent what was expected of them.
-    pub(crate) fn expect_no_more(&self) {
-        let ended = self.queue.lock().gathering.expect_no_more();
-        if ended {
-            self.gathered.notify_one();
+    /// One read has brought the answers of this many callers.
+    pub(crate) fn answered(&self, callers: usize) {
+        if callers >= Gathering::SEVERAL {
+            let now = clock::now();
+            self.queue.lock().gathering.answered(callers, now);
         }
     }
 
     /// Waits a moment for those who are likely to send, so that what they send is written with one call.
-    pub(crate) async fn gathered(&self, senders: Senders) {
-        let mut senders = senders;
+    pub(crate) async fn gathered(&self) {
         loop {
-            {
+            let wait = {
                 let mut queue = self.queue.lock();
                 let queued = queue.half.messages();
-                if !queue.gathering.waits(queued, senders, tokio::time::Instant::now) {
-                    return;
-                }
-            }
+                queue.gathering.wait(queued, clock::now)
+            };
+            let Some(time) = wait else { return };
             // The senders run meanwhile.
-            senders = Senders::One;
             tokio::select! {
                 biased;
                 () = self.gathered.notified() => {}
-                () = self.wait(Gathering::LONGEST) => {}
+                () = self.wait.pass(time) => {}
             }
         }
-    }
-
-    /// Waits once, for at most about this long, while others run.
-    pub(crate) async fn wait(&self, time: Duration) {
-        self.wait.pass(time).await;
     }
 
     /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. Says whether there was
@@ -328,11 +313,11 @@ mod tests {
         assert!(woken());
         send(&outbox, 1, 20);
         assert!(!woken(), "it has been woken");
-        outbox.expect(4);
-        assert!(outbox.gathered(Senders::One).now_or_never().is_none());
+        outbox.answered(4);
+        assert!(outbox.gathered().now_or_never().is_none());
         send(&outbox, 2, 20);
         send(&outbox, 3, 20);
-        assert!(outbox.gathered(Senders::One).now_or_never().is_some());
+        assert!(outbox.gathered().now_or_never().is_some());
         let mut batch = Batch::default();
         assert!(outbox.take(&mut batch) && batch.messages == 4);
         assert!(!outbox.take(&mut batch));

@@ -11,6 +11,7 @@ use peerl_term::{Atom, Pid, RawTerm, Reference};
 use tokio::time::Instant;
 
 use super::job::Job;
+use crate::kernel::batching::TURN;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Added, Connection, QueueError};
 use crate::kernel::exports::Evaluation;
@@ -18,9 +19,6 @@ use crate::kernel::process::{Core, MailboxPolicy};
 use crate::kernel::reason::{JobEnd, Reason};
 use crate::kernel::signal::Delivery;
 use crate::kernel::state::Kernel;
-
-/// How many calls are served before the task that writes has its turn.
-const TOGETHER: usize = 32;
 
 /// A call of a peer, until it has been answered.
 pub(crate) struct Active(Arc<Kernel>);
@@ -140,21 +138,15 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
     let spawns = std::mem::take(spawns);
     let (node, connection) = (node.clone(), connection.clone());
     tokio::spawn(async move {
-        let together = spawns.len() > 1;
-        if together {
-            // Each has two messages for an answer: that it was spawned, and that it ended.
-            connection.outbox.expect(2 * spawns.len());
-        }
-        let mut turn = together.then(Instant::now);
+        let mut turn = (spawns.len() > 1).then(Instant::now);
         for (index, spawn) in spawns.into_iter().enumerate() {
-            if index > 0 && index % TOGETHER == 0 {
-                // The first answers are written while the next ones are made.
+            if index > 0 && index % TURN == 0 {
+                // Neither the writer nor another connection waits for all of them.
                 tokio::task::yield_now().await;
                 turn = Some(Instant::now());
             }
             start(&node, &connection, spawn, turn.as_mut());
         }
-        connection.outbox.expect_no_more();
     });
 }
 
