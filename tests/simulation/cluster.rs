@@ -30,6 +30,8 @@ struct Host {
     node_name: NodeName,
     starts: u64,
     running: Option<Running>,
+    /// Held by the node before while it leaves.
+    leaves: Arc<()>,
 }
 
 /// A node that runs.
@@ -57,6 +59,7 @@ impl Cluster {
             node_name: format!("n{index}@h{index}").parse().unwrap(),
             starts: 0,
             running: None,
+            leaves: Arc::default(),
         });
         let tick_time = Duration::from_secs(*random.pick(&[4, 16, 60]));
         Self {
@@ -90,6 +93,10 @@ impl Cluster {
 
     async fn start(&mut self, index: usize) {
         let host = &mut self.hosts[index];
+        if Arc::strong_count(&host.leaves) > 1 {
+            // Peers are still connected with the node before, and would take the new one for it.
+            return;
+        }
         host.starts += 1;
         let seed = self.seed.wrapping_mul(1_000_003) + (index as u64) * 1_000 + host.starts;
         let builder = self
@@ -169,11 +176,13 @@ impl Cluster {
             0 => {
                 let drains = self.random.percent(50);
                 record.note(format!("{name} shuts down{}", if drains { ", and drains before" } else { "" }));
+                let leaves = host.leaves.clone();
                 self.leaving.spawn(async move {
                     if drains {
                         running.node.drain().await;
                     }
                     running.node.shutdown().await;
+                    drop(leaves);
                     running.residents.abort_all();
                     finish(&mut running.work, &record, &name).await;
                 });
