@@ -62,7 +62,7 @@ fn a_node_that_comes_up_is_asked_in_the_form_of_all_releases() {
 fn who_is_new_is_monitored_answered_and_asked_back_in_its_own_version() {
     for version in [Version::V0, Version::V1] {
         let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
-        state.join(&group(), &[member.clone()]);
+        state.join(&group(), std::slice::from_ref(&member));
         let actions = hears(&mut state, &peer, Content::Discover(version));
         assert_eq!(actions[0], Action::Monitor(Watched::Peer(peer.clone())));
         let to = vec![peer.clone()];
@@ -103,7 +103,10 @@ fn groups_of_a_peer_replace_what_was_known_of_it() {
     assert_eq!(changed(&actions), [(Origin::Remote, change(&[a.clone(), a.clone(), b.clone()], &[]))]);
     assert!(hears(&mut state, &peer, first).is_empty());
     let second = Content::Data(Version::V0, vec![(group(), vec![a.clone(), c.clone()])]);
-    assert_eq!(changed(&hears(&mut state, &peer, second)), [(Origin::Remote, change(&[c.clone()], &[a.clone(), b]))]);
+    assert_eq!(
+        changed(&hears(&mut state, &peer, second)),
+        [(Origin::Remote, change(std::slice::from_ref(&c), &[a.clone(), b]))]
+    );
     let actions = state.down(&Watched::Peer(peer.clone()));
     assert_eq!(changed(&actions), [(Origin::Remote, change(&[], &[a, c]))]);
     assert!(state.watched().is_empty() && state.down(&Watched::Peer(peer)).is_empty());
@@ -112,10 +115,13 @@ fn groups_of_a_peer_replace_what_was_known_of_it() {
 #[test]
 fn updates_of_unknown_scope_processes_are_ignored() {
     let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid("b@h.x", 1));
-    let update = Content::Update(vec![change(&[member.clone()], &[])]);
+    let update = Content::Update(vec![change(std::slice::from_ref(&member), &[])]);
     assert!(hears(&mut state, &peer, update.clone()).is_empty());
     hears(&mut state, &peer, Content::Discover(Version::V0));
-    assert_eq!(changed(&hears(&mut state, &peer, update)), [(Origin::Remote, change(&[member.clone()], &[]))]);
+    assert_eq!(
+        changed(&hears(&mut state, &peer, update)),
+        [(Origin::Remote, change(std::slice::from_ref(&member), &[]))]
+    );
     // Who has left is gone once, and only once.
     let leaves = Content::Update(vec![change(&[], &[member.clone(), member.clone()])]);
     assert_eq!(changed(&hears(&mut state, &peer, leaves)), [(Origin::Remote, change(&[], &[member]))]);
@@ -129,9 +135,9 @@ fn a_process_leaves_as_often_as_it_has_joined() {
     assert_eq!(actions[0], Action::Monitor(Watched::Member(member.clone())));
     assert_eq!(actions.iter().filter(|action| matches!(action, Action::Monitor(_))).count(), 1);
     let left = |actions: &[Action]| {
-        sent(actions) == [(vec![peer.clone()], Content::Update(vec![change(&[], &[member.clone()])]))]
+        sent(actions) == [(vec![peer.clone()], Content::Update(vec![change(&[], std::slice::from_ref(&member))]))]
     };
-    let first = state.leave(&group(), &[member.clone()]).unwrap();
+    let first = state.leave(&group(), std::slice::from_ref(&member)).unwrap();
     assert!(left(&first) && !first.iter().any(|action| matches!(action, Action::Demonitor(_))));
     // One that is not there is not told of.
     let second = state.leave(&group(), &[member.clone(), member.clone(), pid(OWN, 3)]).unwrap();
@@ -144,7 +150,7 @@ fn a_member_that_ends_leaves_all_its_groups_at_once() {
     let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
     hears(&mut state, &peer, Content::Discover(Version::V0));
     for name in ["g", "g", "h"] {
-        state.join(&Term::atom(name), &[member.clone()]);
+        state.join(&Term::atom(name), std::slice::from_ref(&member));
     }
     let actions = state.down(&Watched::Member(member.clone()));
     let leave = |name| Change { group: Term::atom(name), joined: vec![], left: vec![member.clone()] };

@@ -62,7 +62,7 @@ impl Links {
         self.entries.remove(other) == Some(Link::Active)
     }
 
-    /// How many links there are, those included that are being ended.
+    /// The number of links, those included whose end has not been acknowledged.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -70,12 +70,6 @@ impl Links {
     /// The processes that this one is linked to.
     pub(crate) fn active(&self) -> impl Iterator<Item = &Pid> {
         self.entries.iter().filter(|(_, link)| **link == Link::Active).map(|(pid, _)| pid)
-    }
-
-    /// The number of links, those included whose end has not been acknowledged.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
     }
 
     /// Removes all entries whose process satisfies the predicate; returns those that were active.
