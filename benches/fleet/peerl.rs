@@ -34,7 +34,7 @@ impl Worker {
 
 /// A hidden node of this process.
 pub(crate) fn driver(epmd: &Epmd, runtime: &Runtime) -> Node {
-    let builder = peerl::node(format!("{}@127.0.0.1", unique_name("bench")))
+    let builder = peerl_otp::node(format!("{}@127.0.0.1", unique_name("bench")))
         .cookie(COOKIE)
         .listen_address(Ipv4Addr::LOCALHOST.into())
         .epmd(Mapper::External)

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! * A [`Strategy`] answers one question: which nodes are my peers now? [`strategy`] has the built-in ones; [`Spec`]
-//! makes them of text (`epmd:10.0.0.1,10.0.0.2`) or of a configuration file.
+//!   makes them of text (`epmd:10.0.0.1,10.0.0.2`) or of a configuration file.
 //! * The [`Reconciler`] polls the strategies and connects new peers. A failed or empty poll never ends a connection,
-//! and neither does the removal of a peer from the list. Only the node itself leaves the mesh, when it has not been
-//! listed for the time of the [`Removal`] policy.
+//!   and neither does the removal of a peer from the list. Only the node itself leaves the mesh, when it has not been
+//!   listed for the time of the [`Removal`] policy.
 //!
 //! * A [`RemoteMesh`] is another node's mesh: a guest keeps a BEAM node without discovery connected, by remote calls
-//! ([`RemoteNode`]).
+//!   ([`RemoteNode`]).
 //!
 //! The node, not this crate, speaks the distribution protocol and detects dead connections.
 //!
