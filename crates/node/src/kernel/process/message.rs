@@ -10,13 +10,13 @@ pub enum Message {
     /// A message that another process has sent. The receiver decodes it.
     User(RawTerm),
     /// A linked process has ended, or another has sent an exit signal; only if this one
-    /// [traps exits](super::Process::trap_exit).
+    /// [traps exits](crate::Process::trap_exit).
     Exit(Box<Exit>),
     /// A monitored process has ended, or was not there, or cannot be reached any more.
     Down(Box<Down>),
-    /// A node has been connected; only if this process [monitors nodes](super::Process::monitor_nodes).
+    /// A node has been connected; only if this process [monitors nodes](crate::Process::monitor_nodes).
     NodeUp(Box<NodeUp>),
-    /// A node is connected no longer; only if this process [monitors nodes](super::Process::monitor_nodes).
+    /// A node is connected no longer; only if this process [monitors nodes](crate::Process::monitor_nodes).
     NodeDown(Box<NodeDown>),
 }
 
