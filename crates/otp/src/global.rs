@@ -13,15 +13,20 @@
 //! could not make. The other end does; if that is of the same kind, and others still have it after 15 seconds, this node
 //! leaves.
 //!
+//! It is not finished: in simulated networks that fall apart at random, about two of 1,000 runs end with a name that is not
+//! the same on all nodes.
+//!
 //! Erlang docs: kernel, [`global`](https://www.erlang.org/doc/apps/kernel/global.html).
 
 mod acquisition;
 mod action;
+mod ask;
 mod attempt;
 mod driver;
 mod event;
 mod guard;
 mod handle;
+mod ids;
 mod lock;
 mod locker;
 mod locks;
@@ -41,17 +46,18 @@ mod state;
 mod syncs;
 
 pub use action::Action;
+pub use ask::Stopped;
 pub use attempt::{Attempt, AttemptOutcome, Backoff};
 pub use event::{Event, LinkEnd, LocalRequest};
 pub use guard::LockGuard;
-pub use handle::{Global, StartError, Stopped};
+pub use handle::{Global, StartError};
+pub use ids::{CallId, MonitorId, RequestId, ResolutionId};
 pub use lock::LockId;
 pub use message::{
     Exchange, InitConnect, InitConnectAck, KnownNode, LockSet, LostConnection, Message, NewNodes, Received, Request,
     Resolved, Version,
 };
 pub use method::Method;
-pub use outbox::{CallId, MonitorId, RequestId, ResolutionId};
 pub use random::Random;
 pub use registration::{ExternalName, Operation, Registration};
 pub use state::{Identity, State};

@@ -3,10 +3,10 @@ use std::collections::{BTreeSet, HashMap};
 use peerl_term::{Atom, Term};
 
 use super::attempt::{Attempt, AttemptOutcome};
+use super::ids::CallId;
 use super::lock::LockId;
 use super::mesh::Mesh;
 use super::message::Request;
-use super::outbox::CallId;
 
 /// The lock on the name space being set in the whole partition: at its boss first, where all try; then at this node and
 /// `extra`; then at all others, until there are none left.

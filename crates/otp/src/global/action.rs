@@ -1,8 +1,8 @@
 use peerl_node::Caller;
 use peerl_term::{Atom, Pid, Term};
 
+use super::ids::{CallId, MonitorId, RequestId, ResolutionId};
 use super::message::{Message, Request};
-use super::outbox::{CallId, MonitorId, RequestId, ResolutionId};
 
 /// What the driver of a [`State`](super::State) is to do, in this order. What is sent to a node that is not connected
 /// vanishes: nothing here but [`Connect`](Self::Connect) makes a connection.

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::SERVER;
 use super::action::Action;
 use super::event::{Event, LinkEnd, LocalRequest};
+use super::ids::{CallId, MonitorId, RequestId};
 use super::message::{Received, Request};
-use super::outbox::{CallId, MonitorId, RequestId};
 use super::state::{Identity, State};
 
 /// A request of this node, and where its answer goes.

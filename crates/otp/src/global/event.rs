@@ -1,8 +1,8 @@
 use peerl_node::Visibility;
 use peerl_term::{Atom, Term};
 
+use super::ids::{CallId, MonitorId, RequestId, ResolutionId};
 use super::message::Received;
-use super::outbox::{CallId, MonitorId, RequestId, ResolutionId};
 use super::registration::Registration;
 
 /// What happens to a [`State`](super::State).

@@ -4,9 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use peerl_node::{Atom, Destination, Message, NodeName, Process, Reference, Term};
 
 use super::SERVER;
+use super::ask::Stopped;
 use super::attempt::{Attempt, AttemptOutcome, Backoff};
 use super::driver::gen_call;
-use super::handle::Stopped;
 use super::lock::LockId;
 use super::message::Request;
 use super::random::Random;

@@ -2,8 +2,9 @@ use std::fmt;
 
 use peerl_node::{Atom, Node, Nodes, Pid, RegisterError, Term};
 use peerl_term::AtomError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::ask::{Stopped, ask};
 use super::driver::{Asked, Driver};
 use super::event::LocalRequest;
 use super::guard::{LockGuard, Retries};
@@ -44,11 +45,6 @@ pub enum StartError {
     #[error(transparent)]
     Export(#[from] AtomError),
 }
-
-/// The node has stopped, or its process `global_name_server` was ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("global does not run any more")]
-pub struct Stopped;
 
 impl Global {
     /// Starts `global` at a visible node: it meets all nodes with which it is connected, and those that they know. Peers can
@@ -171,10 +167,4 @@ impl fmt::Debug for Global {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Global").field(self.node.name()).finish()
     }
-}
-
-pub(super) async fn ask(requests: &mpsc::Sender<Asked>, request: LocalRequest) -> Result<Term, Stopped> {
-    let (sender, answer) = oneshot::channel();
-    requests.send((request, sender)).await.map_err(|_| Stopped)?;
-    answer.await.map_err(|_| Stopped)
 }

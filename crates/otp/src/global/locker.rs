@@ -5,10 +5,10 @@ use peerl_term::{Atom, Pid, Term};
 
 use super::acquisition::{Acquisition, Progress};
 use super::action::Action;
+use super::ids::CallId;
 use super::lock::LockId;
 use super::mesh::Mesh;
 use super::message::{LockSet, Message};
-use super::outbox::CallId;
 use super::session::Peer;
 
 /// How long the partition stays locked for a peer that does not go on. OTP waits for ever.

@@ -2,8 +2,9 @@ use std::collections::HashMap;
 
 use peerl_term::{Atom, Pid, Term};
 
+use super::ids::MonitorId;
 use super::lock::LockId;
-use super::outbox::{MonitorId, Outbox};
+use super::outbox::Outbox;
 
 /// The most resources that are locked at a time: no peer can fill the memory with them.
 const MAX_LOCKS: usize = 100_000;

@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use peerl_term::{Atom, Pid, Term};
 
-use super::outbox::{MonitorId, Outbox};
+use super::ids::MonitorId;
+use super::outbox::Outbox;
 use super::registration::{ExternalName, Registration};
 
 /// The most names: no peer can fill the memory with them.

@@ -1,4 +1,4 @@
-//! What is to be done, and the numbers by which its outcomes come back.
+//! The actions that are to be done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -6,23 +6,8 @@ use peerl_node::Visibility;
 use peerl_term::{Atom, Pid};
 
 use super::action::Action;
+use super::ids::{CallId, MonitorId, ResolutionId};
 use super::message::{Message, Request};
-
-/// A call that was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(u64);
-
-/// A monitor that was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MonitorId(u64);
-
-/// A resolve function that was called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ResolutionId(u64);
-
-/// A request of this node itself; the driver gives each a number of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
 
 /// The actions, and what has to be known of connections to choose them.
 #[derive(Debug)]

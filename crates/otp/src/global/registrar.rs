@@ -5,11 +5,11 @@ use peerl_term::{Atom, Term};
 
 use super::acquisition::{Acquisition, Progress};
 use super::attempt::Backoff;
+use super::ids::{CallId, RequestId};
 use super::lock::LockId;
 use super::mesh::Mesh;
 use super::message::Request;
 use super::names::Names;
-use super::outbox::{CallId, RequestId};
 use super::registration::Registration;
 use super::syncs::Requester;
 

@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use peerl_term::{Atom, Term};
 
+use super::ids::ResolutionId;
 use super::names::Names;
-use super::outbox::ResolutionId;
 use super::registration::{Operation, Registration};
 
 /// The names of another partition being compared with those here. If both have a name, the node with the smaller name asks

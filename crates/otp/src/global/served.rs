@@ -4,10 +4,10 @@ use peerl_node::{Exception, Functions, Node, NodeName, Nodes, Pid, Term, WeakNod
 use peerl_term::{AtomError, Encoded, encode};
 use tokio::sync::mpsc;
 
+use super::ask::ask;
 use super::driver::Asked;
 use super::event::LocalRequest;
 use super::guard::{LockGuard, Retries};
-use super::handle::ask;
 use super::lock::LockId;
 use super::method::Method;
 use super::registration::Registration;

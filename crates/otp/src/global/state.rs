@@ -5,6 +5,7 @@ use peerl_term::{Atom, Pid, Term};
 
 use super::action::Action;
 use super::event::{Event, LocalRequest};
+use super::ids::{CallId, RequestId};
 use super::lock::LockId;
 use super::locker::{Locker, Outcome};
 use super::locks::Locks;
@@ -12,7 +13,7 @@ use super::lost_connections::LostConnections;
 use super::mesh::Mesh;
 use super::message::{Message, Received};
 use super::names::Names;
-use super::outbox::{CallId, Outbox, RequestId};
+use super::outbox::Outbox;
 use super::random::Random;
 use super::registrar::{Change, Registrar};
 use super::registration::Registration;

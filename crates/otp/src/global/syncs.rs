@@ -4,7 +4,8 @@ use peerl_node::Caller;
 use peerl_term::{Atom, Term};
 
 use super::action::Action;
-use super::outbox::{Outbox, RequestId};
+use super::ids::RequestId;
+use super::outbox::Outbox;
 
 /// The most that wait at a time.
 const MAX_WAITING: usize = 10_000;

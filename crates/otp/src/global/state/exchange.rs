@@ -6,10 +6,10 @@ use peerl_term::{Atom, Pid, Term};
 
 use super::State;
 use crate::global::action::Action;
+use crate::global::ids::ResolutionId;
 use crate::global::lock::LockId;
 use crate::global::message::{Exchange, KnownNode, Message, NewNodes, Resolved};
 use crate::global::method::{self, Method};
-use crate::global::outbox::ResolutionId;
 use crate::global::registration::{ExternalName, Operation, Registration};
 use crate::global::resolution::{Conflict, Found, Resolution, Step};
 

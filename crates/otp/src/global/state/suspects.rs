@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use peerl_term::{Atom, Term};
 
 use super::State;
+use crate::global::ids::CallId;
 use crate::global::message::Request;
-use crate::global::outbox::CallId;
 
 /// How long the other end has to tell the others, or to be gone.
 const GRACE: Duration = Duration::from_secs(15);
