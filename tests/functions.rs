@@ -48,8 +48,10 @@ async fn a_program_s_node_has_what_a_worker_has() {
     let both = |expression: &str| expression.replace("WORKER", &theirs);
     let functions = "Of = fun(N) -> erpc:call(N, peerl, functions, []) end, true = length(Of(NODE)) > 20,
                      {Of(NODE) -- Of(WORKER), lists:usort([M || {M, _, _} <- Of(WORKER) -- Of(NODE)])}";
-    expect(&beam, &node, &both(functions), "{[],['Elixir.ClusterScrape.PageController',peerl_page]}").await;
-    let registered = "Of = fun(N) -> lists:sort(erpc:call(N, erlang, registered, [])) end, Of(NODE) =:= Of(WORKER)";
+    expect(&beam, &node, &both(functions), "{[],['Elixir.ClusterScrape.PageController',peerl_page,pg]}").await;
+    // The scope of `pg` is one that the worker is told to have, or has by default.
+    let registered =
+        "Of = fun(N) -> lists:sort(erpc:call(N, erlang, registered, [])) -- [pg] end, Of(NODE) =:= Of(WORKER)";
     expect(&beam, &node, &both(registered), "true").await;
     // What a remote shell, `observer` and `rpc` do first ends in the same way.
     for expression in [
