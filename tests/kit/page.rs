@@ -17,8 +17,8 @@ use super::{path, text};
 const NOT_RUN: &str = "*Not run by the tests: ";
 
 /// The programs of blocks that no test runs: the tests have none of these, or the block changes the machine.
-const NOT_THERE: [&str; 8] =
-    ["docker ", "packer ", "terraform ", "systemctl ", "apt ", "rustup ", "dumpcap ", "tshark "];
+const NOT_THERE: [&str; 9] =
+    ["docker ", "packer ", "terraform ", "systemctl ", "apt ", "rustup ", "dumpcap ", "tshark ", "--pubsub MyApp."];
 
 /// A shell that runs the ```sh blocks of a page in order, with the variables of earlier blocks.
 ///
