@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use intruder::{Intruder, fragment};
-use peerl_node::{Exception, Message, Mfa, Node, NodeDownReason, NodeEvent, Process, Term};
+use peerl_node::{ErrorChain, Exception, Message, Mfa, Node, NodeDownReason, NodeEvent, Process, Term};
 use peerl_term::{Atom, Pid, Reference};
 use peerl_test_support::{Beam, Otp, matrix};
 use stage::{LIMIT, Stage, eval, eval_with, event, eventually, expect, export, message, name, until};
@@ -279,7 +279,8 @@ async fn answers() {
             "in the reply" => node.gen_call::<Term>(("server", &peer), &1).timeout(LIMIT).await.unwrap_err(),
             _ => node.call::<Vec<u64>>(&peer, Mfa::new("m", "f", ()).unwrap()).timeout(LIMIT).await.unwrap_err(),
         };
-        assert!(error.to_string().contains("unknown tag"), "{wrong}: {error}");
+        let error = ErrorChain(&error).to_string();
+        assert!(error.contains("unknown tag"), "{wrong}: {error}");
         answered.await.unwrap().assert_closed(wrong);
     }
     expect_connected(&beam, &node).await;

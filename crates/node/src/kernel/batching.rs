@@ -21,8 +21,9 @@
 //! **Take turns.** One task evaluates the functions of one read that are known to be quick ([`Pace`]), and lets others run after
 //! [`TURN`] of them. Functions that are not quick have tasks of their own. This is for fairness, not for speed.
 //!
-//! The reader has no rule: when everything that came has been routed, it waits until more has come. Other rules were
-//! measured and gained less than 10 %, or only on a shared host. `docs/benchmarks.md` has their figures.
+//! The reader has no rule for speed: when everything that came has been routed, it waits until more has come. When more has come
+//! than one read takes, it lets the receivers run in between, for fairness. Other rules were measured and gained less than 10 %,
+//! or only on a shared host. `docs/benchmarks.md` has their figures.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -66,7 +66,11 @@ async fn read_until_broken(
             connection.outbox.tick();
         }
         connection.outbox.answered(connection.calls.take_answered());
-        if half.is_between_frames() && half.waiting_bytes() == 0 {
+        if !half.is_between_frames() {
+            // More has come than was read at once: the receivers take their messages first, or mailboxes overflow that are
+            // being emptied.
+            tokio::task::yield_now().await;
+        } else if half.waiting_bytes() == 0 {
             stream.readable().await;
         }
         if half.waiting_bytes() > 0 {
