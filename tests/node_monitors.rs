@@ -2,6 +2,8 @@
 
 mod stage;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use peerl::{Atom, Message, NodeDown, NodeUp, Process, Visibility};
@@ -113,10 +115,13 @@ async fn nothing_after_a_node_is_down() {
     process.monitor_nodes();
     for turn in 0..50 {
         node.connect(peer.name()).await.unwrap();
+        let stopped = Arc::new(AtomicBool::new(false));
         let flooding = tokio::spawn({
-            let (sender, to) = (peer.process(), process.pid().clone());
+            let (sender, to, stopped) = (peer.process(), process.pid().clone(), stopped.clone());
             async move {
-                while sender.send_connected(&to, &peerl::Term::from(turn)).is_ok() {
+                // The node that was called is connected a moment later: at first, nothing can be sent.
+                while !stopped.load(Ordering::SeqCst) {
+                    let _ = sender.send_connected(&to, &peerl::Term::from(turn));
                     tokio::task::yield_now().await;
                 }
             }
@@ -126,6 +131,7 @@ async fn nothing_after_a_node_is_down() {
             tokio::task::yield_now().await;
         }
         node.disconnect(peer.name());
+        stopped.store(true, Ordering::SeqCst);
         flooding.await.unwrap();
         let mut is_down = false;
         while let Some(message) = process.try_receive().unwrap() {

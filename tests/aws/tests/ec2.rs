@@ -7,6 +7,7 @@ use peerl_discovery::aws::InstanceMetadata;
 use peerl_discovery::{
     Coverage, Identity, LeaveError, Mesh, MeshError, MeshEvent, NodeName, Peers, Reconciler, StrategyError,
 };
+use peerl_node::ErrorChain;
 use peerl_test_support::{Fault, FaultProxy, HttpServer, Response, Times};
 
 use peerl_aws_tests::failures::check_failures;
@@ -218,10 +219,10 @@ async fn a_node_is_found_under_the_name_that_it_has_given_itself() {
     // Where requests to EC2 are not allowed, the metadata are used.
     fleet.proxy.fail("DescribeInstances", Fault::AccessDenied, Times::Next(1));
     assert_eq!(name("auto:ec2").await.unwrap(), "node@web.corp.example.org");
-    let error = name("auto:ec2,basename=tag:Color").await.unwrap_err().to_string();
+    let error = ErrorChain(&name("auto:ec2,basename=tag:Color").await.unwrap_err()).to_string();
     assert!(error.contains("it has no tag:Color"), "{error}");
     fleet.metadata.refuse();
-    let error = name("auto:ec2,host=private-ip").await.unwrap_err().to_string();
+    let error = ErrorChain(&name("auto:ec2,host=private-ip").await.unwrap_err()).to_string();
     assert!(error.contains("instance metadata"), "{error}");
 }
 

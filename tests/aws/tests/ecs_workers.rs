@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use peerl_discovery::{Identity, Peers};
-use peerl_node::{Atom, Mfa, Node, NodeName};
+use peerl_node::{Atom, ErrorChain, Mfa, Node, NodeName};
 use peerl_test_support::{
     COOKIE, Epmd, Fault, FaultProxy, ProcessGuard, TaskMetadataService, Times, aws_env, peerl_command,
 };
@@ -142,10 +142,10 @@ async fn a_node_is_found_under_the_name_that_it_has_given_itself() {
         assert!(found.contains(&name), "{options}: {name} {found:?}");
     }
     let Ok(Identity::Ecs(identity)) = "auto:ecs,basename=tag:Color".parse() else { panic!("not of ECS") };
-    let error = identity.name(&metadata).await.unwrap_err().to_string();
+    let error = ErrorChain(&identity.name(&metadata).await.unwrap_err()).to_string();
     assert!(error.contains("it has no tag:Color"), "{error}");
     service.refuse();
-    let error = identity.name(&metadata).await.unwrap_err().to_string();
+    let error = ErrorChain(&identity.name(&metadata).await.unwrap_err()).to_string();
     assert!(error.contains("the ECS task metadata gives no answer"), "{error}");
 }
 

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 /// The keys of the commands' options that have a variable and a key, such as `interval` for `--interval`. Other
 /// options apply to a single run.
-pub(super) const OPTIONS: [&str; 20] = [
+pub(super) const OPTIONS: [&str; 22] = [
     "address",
     "allow",
     "beam_nodes",
@@ -24,8 +24,10 @@ pub(super) const OPTIONS: [&str; 20] = [
     "page_concurrency",
     "page_timeout",
     "pages",
+    "pg",
     "port",
     "public_url",
+    "pubsub",
     "retries",
     "timeout",
     "token",

@@ -189,8 +189,23 @@ fn times_limits_nodes_and_cookies_come_from_both() {
 }
 
 /// Options that apply to a single run: they have neither a variable nor a key.
-const PER_RUN: [&str; 10] =
-    ["dry_run", "file", "function", "items", "local", "out", "ready", "resume", "retry_failed", "watch"];
+const PER_RUN: [&str; 15] = [
+    "count",
+    "dispatcher",
+    "dry_run",
+    "event",
+    "file",
+    "function",
+    "items",
+    "local",
+    "message",
+    "out",
+    "ready",
+    "resume",
+    "retry_failed",
+    "topic",
+    "watch",
+];
 
 /// A new option must be a setting or listed as per run, and the reference must name it.
 #[test]
