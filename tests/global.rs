@@ -282,7 +282,7 @@ async fn a_node_that_goes_while_it_joins_leaves_nothing_locked() {
     }
 }
 
-/// A connection ends at each moment of a meeting, at a BEAM's wish: both register names as before.
+/// A BEAM ends the connection at each moment of a meeting: both register names as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_meeting_that_is_broken_off_leaves_nothing_locked() {
     let stage = Stage::new();

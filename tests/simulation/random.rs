@@ -1,24 +1,21 @@
 use std::time::Duration;
 
-/// Numbers that follow from a seed (SplitMix64).
+/// Random numbers from a seed.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(fastrand::Rng);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     pub(crate) fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        self.0.u64(..)
     }
 
     /// A number from 0, below this one.
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.number() % end as u64) as usize
+        self.0.usize(..end)
     }
 
     /// True in this many of a hundred cases.
@@ -37,6 +34,6 @@ impl Random {
 
     /// A source of its own, for a task that takes an unknown number of numbers.
     pub(crate) fn fork(&mut self) -> Self {
-        Self(self.number())
+        Self(self.0.fork())
     }
 }

@@ -19,7 +19,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 impl Node {
     /// Takes nothing new, and waits until the calls of peers that are under way have been answered.
     ///
-    /// From the first moment on the node listens no more, and EPMD gives its name to nobody. New calls on the links
+    /// From the first moment on the node no longer listens, and EPMD no longer knows its name. New calls on the links
     /// that are up are refused with `noconnection`, so that the callers ask another node: `erpc` raises
     /// `{erpc,noconnection}`, and `rpc:call` gives `{badrpc,nodedown}`. The links stay up until
     /// [`shutdown`](Self::shutdown), even those with peers that wait for nothing: a peer that loses this node may tell

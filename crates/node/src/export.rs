@@ -66,10 +66,10 @@ impl Node {
     /// # }
     /// ```
     ///
-    /// A call is evaluated in a task of its own, so that a slow one holds up nobody. Only calls that have come together, of
+    /// A call is evaluated in a task of its own, so that a slow one does not delay others. Only calls that have come together, of
     /// functions that are known to be quick, share one and are evaluated one after another. Quick is what keeps its thread for
     /// at most 20 µs, on average of the last calls, before it returns or waits for something; no function is quick at first. So
-    /// a call waits for at most 31 others, for 20 µs each; and if a function that was quick computes or blocks for long all of a
+    /// a call waits for at most 127 others, for 20 µs each; and if a function that was quick computes or blocks for long all of a
     /// sudden, the calls that have come with that one wait for it, once: until it has been quick again for some calls, its calls
     /// have tasks of their own. Like every task, one that blocks its thread keeps that from others: for such work there is
     /// [`spawn_blocking`](https://docs.rs/tokio/latest/tokio/task/fn.spawn_blocking.html).
@@ -122,7 +122,7 @@ impl Node {
         self.inner.kernel.exports.names()
     }
 
-    /// Says whether peers may call this function.
+    /// Whether peers may call this function.
     pub fn is_exported(&self, module: &Atom, function: &Atom, arity: usize) -> bool {
         self.inner.kernel.exports.contains(module, function, arity)
     }

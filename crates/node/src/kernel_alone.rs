@@ -5,6 +5,5 @@
 //! `cargo check -p peerl-kernel-alone` shows it. In a build of the whole workspace, its dependencies have the features that
 //! others need.
 
-// Most of it is used by the layers above only.
-#[allow(dead_code, unreachable_pub, unused_imports)]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the layers above use it, and are not compiled here")]
 mod kernel;

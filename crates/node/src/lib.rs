@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   socket ─▶ reader task ─▶ frames ─▶ messages ─▶ router ─▶ mailboxes, calls, links and monitors, exports
-//!   socket ◀─ writer task ◀─ outbox ◀────────────────────── whoever sends
+//!   socket ◀─ writer task ◀─ outbox ◀────────────────────── senders
 //! ```
 //!
 //! A [`Node`] is a member of the cluster that BEAM nodes cannot tell from their own kind: they ping it, see it in

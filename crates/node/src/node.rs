@@ -216,9 +216,9 @@ impl Node {
         self.inner.network.connect(peer).await.map(drop)
     }
 
-    /// Begins to connect to a peer, unless it is connected already, and does not wait: those who
-    /// [monitor nodes](crate::Process::monitor_nodes) learn that the peer is up. Who wants to know why it cannot be connected
-    /// [waits](Self::connect).
+    /// Begins to connect to a peer, unless it is connected already, and does not wait: processes that
+    /// [monitor nodes](crate::Process::monitor_nodes) learn that the peer is up. [`connect`](Self::connect) waits, and tells why
+    /// the peer cannot be connected.
     ///
     /// # Errors
     /// If this node may not connect to a peer of this name.
@@ -239,7 +239,7 @@ impl Node {
         self.inner.network.epmd.port_of(peer).await
     }
 
-    /// Ends the connection to a peer. Says whether there was one. The peer may connect again.
+    /// Ends the connection to a peer. Returns whether there was one. The peer may connect again.
     pub fn disconnect(&self, peer: &NodeName) -> bool {
         let connection = self.inner.kernel.connections.get(peer.as_atom());
         if let Some(connection) = &connection {

@@ -24,7 +24,7 @@ pub(crate) use send::Payload;
 pub use send::SendError;
 pub use sender::ProcessSender;
 
-/// A process of this node: it has a pid and a mailbox, and whoever holds it receives from it.
+/// A process of this node: it has a pid and a mailbox, and its owner receives from it.
 ///
 /// It ends with reason `normal` when it is dropped, with another by [`exit`](Self::exit), or when an exit signal
 /// reaches it; also when its node stops.
@@ -104,7 +104,7 @@ impl Process {
         self.core.take().map_err(|reason| Ended {
             reason: match reason {
                 Reason::Term(term) => Term::clone(&term),
-                // That of a process that only makes a call; nobody receives from it.
+                // Only a process that makes a call for `erpc` ends so, and it receives nothing.
                 Reason::Returned { .. } => Term::atom("normal"),
             },
         })
@@ -123,12 +123,12 @@ impl Process {
         if self.inner.kernel.processes.register(name, &self.core) { Ok(()) } else { Err(RegisterError) }
     }
 
-    /// Gives a name up. Says whether anyone had it.
+    /// Unregisters a name. Returns whether it was registered.
     pub fn unregister(&self, name: &str) -> bool {
         self.inner.kernel.processes.unregister(name)
     }
 
-    /// Says whether exit signals come as messages, instead of ending the process. At first they don't.
+    /// Sets whether exit signals come as messages, instead of ending the process. At first they do not.
     pub fn trap_exit(&self, trap: bool) {
         if let Some(mut state) = self.core.alive() {
             state.exits = if trap { Exits::Trap } else { Exits::End };
@@ -142,7 +142,7 @@ impl Process {
         }
     }
 
-    /// Sends a message. The peer is connected to if it is not; as in Erlang nobody tells whether it arrives.
+    /// Sends a message. The peer is connected to if it is not; as in Erlang, nothing tells whether it arrives.
     ///
     /// # Errors
     /// If the message cannot be encoded, or the peer cannot be reached.
@@ -162,8 +162,8 @@ impl Process {
         self.inner.send_from(&self.core.pid, to.address(&self.inner.kernel.identity), Payload::Term(message)).await
     }
 
-    /// Has [`Message::NodeUp`] and [`Message::NodeDown`] come from now on, as `net_kernel:monitor_nodes/1`; gives the nodes
-    /// that are connected already.
+    /// Subscribes to [`Message::NodeUp`] and [`Message::NodeDown`], as `net_kernel:monitor_nodes/1`; returns the nodes that are
+    /// connected already.
     ///
     /// They come in the order of the changes, and in order with what the nodes send: a node is up before its first message
     /// comes, and down after its last one and after all exit signals and [`Message::Down`] with `noconnection`.
@@ -171,7 +171,7 @@ impl Process {
         self.inner.kernel.monitor_nodes(&self.core)
     }
 
-    /// Has no more of these messages come. Says whether they did.
+    /// Ends that subscription. Returns whether there was one.
     pub fn demonitor_nodes(&self) -> bool {
         self.inner.kernel.demonitor_nodes(&self.core)
     }

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use peerl_node::{Atom, Node, NodeName, Process, WeakNode};
 use peerl_otp::pg::Scope;
 use peerl_term::{RawTerm, Term};
@@ -177,7 +178,7 @@ impl PubSub {
         let workers = pool.workers(members.iter().map(|(group, pids)| (*group, &pids[..])));
         let mut sent = 0;
         for worker in workers.iter().filter(|worker| worker.node != sender.pid().node) {
-            // A worker whose node has just gone is a member no longer in a moment; nobody waits for it.
+            // A worker whose node has just gone is about to leave the group; it is not waited for.
             let is_connected = NodeName::new(&worker.node).is_ok_and(|peer| node.connection(&peer).is_some());
             sent += usize::from(is_connected && sender.send_term(worker, message).await.is_ok());
         }
@@ -192,9 +193,9 @@ impl fmt::Debug for PubSub {
 }
 
 impl Inner {
-    /// Ends the worker. Gives it to the first that does so.
+    /// Aborts the worker. The first caller gets its handle.
     fn abort(&self) -> Option<JoinHandle<()>> {
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = self.worker.lock().take();
         worker.inspect(JoinHandle::abort)
     }
 }

@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::Stream;
+use parking_lot::Mutex;
 use peerl_node::Atom;
 use peerl_term::RawTerm;
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::Event;
 pub struct Received {
     /// The topic.
     pub topic: String,
-    /// The message; it is decoded by whoever wants it.
+    /// The message; the receiver decodes it.
     pub message: RawTerm,
     /// The Elixir module that dispatches it on nodes of Phoenix.
     pub dispatcher: Atom,
@@ -81,7 +82,7 @@ impl Subscribers {
     pub(crate) fn subscribe(self: &Arc<Self>, topic: &str) -> Subscription {
         let (sender, receiver) = mpsc::channel(MESSAGES);
         let waiting = Arc::<AtomicUsize>::default();
-        let mut topics = self.topics();
+        let mut topics = self.0.lock();
         topics.last_number += 1;
         let number = topics.last_number;
         if !topics.is_over {
@@ -94,7 +95,7 @@ impl Subscribers {
 
     /// Tells all subscribers of the topic.
     pub(crate) fn dispatch(&self, received: &Received) {
-        let mut topics = self.topics();
+        let mut topics = self.0.lock();
         let Some(subscribers) = topics.by_topic.get_mut(&received.topic) else { return };
         let size = received.message.bytes().len();
         subscribers.retain(|subscriber| {
@@ -109,20 +110,16 @@ impl Subscribers {
 
     /// There will be no more messages.
     pub(crate) fn end(&self) {
-        *self.topics() = Topics { is_over: true, ..Topics::default() };
+        *self.0.lock() = Topics { is_over: true, ..Topics::default() };
     }
 
     fn unsubscribe(&self, topic: &str, number: u64) {
-        let mut topics = self.topics();
+        let mut topics = self.0.lock();
         let Some(subscribers) = topics.by_topic.get_mut(topic) else { return };
         subscribers.retain(|subscriber| subscriber.number != number);
         if subscribers.is_empty() {
             topics.by_topic.remove(topic);
         }
-    }
-
-    fn topics(&self) -> MutexGuard<'_, Topics> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,7 +136,7 @@ impl Subscription {
     pub async fn recv(&mut self) -> Result<Received, SubscriptionEnded> {
         match self.receiver.recv().await {
             Some(received) => Ok(self.taken(received)),
-            None if self.subscribers.topics().is_over => Err(SubscriptionEnded::PubSub),
+            None if self.subscribers.0.lock().is_over => Err(SubscriptionEnded::PubSub),
             None => Err(SubscriptionEnded::Lagging),
         }
     }
@@ -202,7 +199,7 @@ mod tests {
         for _ in 0..3 {
             subscribers.dispatch(&received("large", BYTES - 100));
         }
-        assert!(subscribers.topics().by_topic.is_empty());
+        assert!(subscribers.0.lock().by_topic.is_empty());
         for _ in 0..MESSAGES {
             many.recv().await.unwrap();
         }

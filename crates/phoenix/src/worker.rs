@@ -65,7 +65,7 @@ impl Worker {
             return;
         }
         self.groups.push(name.clone());
-        // For those who send to the name at this node alone. The first has been registered, and another process may have one.
+        // For senders that address the name at this node only. The first has been registered, and another process may have one.
         let _ = self.process.register(name.clone());
         if let Err(error) = self.scope.join(group, self.process.pid()).await {
             tracing::warn!(pubsub = %self.pool.pubsub(), %name, %error, "a group cannot be joined");

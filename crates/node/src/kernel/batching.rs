@@ -42,7 +42,7 @@ pub(crate) struct Gathering {
     held: bool,
 }
 
-/// The calls of those who got their answers a moment ago.
+/// The calls expected of callers that have just got their answers.
 #[derive(Debug, Clone, Copy)]
 struct Expected {
     messages: usize,
@@ -50,7 +50,7 @@ struct Expected {
 }
 
 impl Gathering {
-    /// How many callers are worth waiting for. A single one has nobody to wait for.
+    /// The fewest callers to wait for. A single caller does not wait.
     pub(crate) const SEVERAL: usize = 2;
 
     /// One read has brought the answers of [several](Self::SEVERAL) callers, who are likely to call again.
@@ -63,7 +63,7 @@ impl Gathering {
         self.held |= was_empty;
     }
 
-    /// Says whether messages are held back, for which the writer has to be woken now.
+    /// Ends the hold. Returns whether there are held messages, for which the writer has to be woken.
     pub(crate) fn release(&mut self) -> bool {
         std::mem::take(&mut self.held)
     }

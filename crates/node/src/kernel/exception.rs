@@ -26,7 +26,7 @@ pub enum Class {
     Error,
     /// `exit(Reason)`: the process wants to end.
     Exit,
-    /// `throw(Value)`: a value for whoever catches it.
+    /// `throw(Value)`: a value for the caller to catch.
     Throw,
 }
 

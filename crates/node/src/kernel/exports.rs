@@ -23,7 +23,7 @@ use crate::kernel::repeats::Repeats;
 #[derive(Default)]
 pub(crate) struct Exports(ArcSwap<Table>);
 
-/// The keys are names of ours, so that a quick hash will do.
+/// The keys are names of this program, not of a peer: a fast hash is safe.
 #[derive(Default, Clone)]
 struct Table {
     functions: FxHashMap<Name, Arc<Exported>>,
@@ -160,7 +160,7 @@ impl Evaluation {
         Self { exported, stage, call: guard }
     }
 
-    /// What tells the handler that nobody waits for the value any more, if it is to know.
+    /// Cancels the handler when its caller no longer waits, if the handler takes that.
     pub(crate) fn cancellation(&self) -> Option<CancellationToken> {
         self.call.as_ref().map(|guard| guard.token().clone())
     }

@@ -31,10 +31,17 @@ impl Kernel {
             return;
         }
         let is_new = process.alive().is_some_and(|mut state| state.links.link(other.clone()));
-        if is_new && self.signal(&process.pid, Address::Process(other), Signal::Link) == Delivery::Unreachable {
+        if !is_new {
+            return;
+        }
+        if self.signal(&process.pid, Address::Process(other), Signal::Link) == Delivery::Unreachable {
             let mut ending = Ending::default();
             self.break_link(process, other, reason::atom("noconnection"), &mut ending);
             self.end_all(ending);
+        }
+        if let Some(reason) = process.exit_reason() {
+            // It has ended meanwhile, and the exit signal of its end may have been sent before the link.
+            let _ = self.signal(&process.pid, Address::Process(other), Signal::Exit(&reason));
         }
     }
 

@@ -29,11 +29,16 @@ impl Core {
 impl Kernel {
     /// Monitors a process. If that is not there, or its node is not connected, `noproc` or `noconnection` comes at once.
     pub(crate) fn monitor(&self, watcher: &Arc<Core>, object: Monitored, reference: &Reference) {
-        if let Some(mut state) = watcher.alive() {
-            state.watched.insert(reference.clone(), Watched { object: object.clone(), here: None });
-        }
+        let watched = Watched { object: object.clone(), here: None };
+        let Some(mut state) = watcher.alive() else { return };
+        state.watched.insert(reference.clone(), watched.clone());
+        drop(state);
         if self.signal(&watcher.pid, (&object).into(), Signal::Monitor(reference)) == Delivery::Unreachable {
             watcher.monitor_fired(reference, reason::atom("noconnection").to_raw());
+        }
+        if watcher.alive().is_none() {
+            // It has ended meanwhile, and the demonitor of its end may have been sent before the monitor.
+            self.stop_watching(&watcher.pid, &watched, reference, &mut Ending::default());
         }
     }
 

@@ -30,7 +30,7 @@ impl Repeats {
                 *count += 1;
                 return;
             }
-            // Without a runtime there is nobody who sums up.
+            // Without a runtime, no task can sum up.
             *counted = runtime.is_ok().then_some(0);
         }
         let warning = warning();
@@ -50,7 +50,7 @@ impl Repeats {
         }
     }
 
-    /// Gives what was counted and begins the next interval, unless nothing was: the next warning is a first one then.
+    /// Takes the count and begins the next interval; ends counting if the count is zero.
     fn end_interval(&self) -> Option<u64> {
         let mut counted = self.counted.lock();
         let count = counted.take().filter(|count| *count > 0)?;

@@ -1,4 +1,4 @@
-//! The attempts to connect, a slot for each peer; and who waits for a connection.
+//! The attempts to connect, a slot for each peer; and the requests that wait for a connection.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Attempts {
         verdict
     }
 
-    /// Whether anybody waits for a connection to a peer.
+    /// Whether a request waits for a connection to a peer.
     pub(crate) fn is_awaited(&self, peer: &NodeName) -> bool {
         let slots = self.slots.lock();
         slots.get(peer).is_some_and(|slot| slot.waiters.iter().any(|waiter| !waiter.is_closed()))
@@ -120,7 +120,7 @@ impl Attempts {
         slot.arbitration.established(attempt)
     }
 
-    /// Gives a connection that is up to those who waited for it.
+    /// Completes the requests that waited for a connection.
     pub(crate) fn up(&self, connection: &Arc<Connection>) {
         let mut slots = self.slots.lock();
         if let Some(slot) = slots.get_mut(&connection.peer) {
@@ -130,15 +130,15 @@ impl Attempts {
         }
     }
 
-    /// A connection has ended. It is hidden, and its place is free, in one step: who wants a connection from now on dials,
-    /// and does not wait for one that is no more.
+    /// A connection has ended. It is hidden, and its place is free, in one step: a request for a connection from now on
+    /// dials, and does not wait for the ended one.
     pub(crate) fn down(&self, connection: &Connection, hide: &dyn Fn()) {
         let mut slots = self.slots.lock();
         hide();
         close(&mut slots, &connection.peer, connection.id, None);
     }
 
-    /// An attempt has ended; whoever waited for it is told the error.
+    /// An attempt has ended; the requests that waited for it get the error.
     pub(crate) fn closed(&self, peer: &NodeName, attempt: AttemptId, error: Option<ConnectError>) {
         close(&mut self.slots.lock(), peer, attempt, error);
     }
@@ -173,6 +173,6 @@ fn close(slots: &mut BTreeMap<NodeName, Slot>, peer: &NodeName, attempt: Attempt
             let _ = waiter.send(Err(error.clone()));
         }
     }
-    // Names that nobody ever connects from would fill the table: an idle slot goes.
+    // Names of peers that never connect would fill the table: an idle slot is removed.
     slots.remove(peer);
 }

@@ -18,7 +18,7 @@ use crate::kernel::connection::{Connection, Timing};
 use crate::kernel::event::NodeDownReason;
 
 impl Network {
-    /// Starts the tasks of a connection whose handshake has ended well, and shows it to everybody.
+    /// Starts the tasks of a connection whose handshake has ended well, and makes it visible.
     pub(crate) fn bring_up(
         self: &Arc<Self>,
         attempt: AttemptId,
@@ -50,8 +50,8 @@ impl Network {
         }
     }
 
-    /// Ends a connection; only the first caller does anything. When this returns, all processes know that the node
-    /// is gone, and nobody finds the connection any more.
+    /// Ends a connection; only the first call has an effect. When this returns, all links and monitors with the node are broken,
+    /// and the connection is no longer found.
     pub(crate) fn bring_down(&self, connection: &Arc<Connection>, reason: NodeDownReason) {
         self.kernel.connection_down(connection, reason, |hide| self.attempts.down(connection, hide));
     }

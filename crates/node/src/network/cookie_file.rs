@@ -165,7 +165,7 @@ fn make(path: &Path) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
     let mut random = [0; 20];
     getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-    // 256 is not a multiple of 26; the bias is no help to whoever guesses among 26^20.
+    // 256 is not a multiple of 26; the bias is no help in guessing among 26^20.
     file.write_all(&random.map(|byte| b'A' + byte % 26))
 }
 

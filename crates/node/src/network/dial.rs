@@ -54,7 +54,7 @@ async fn attempt(node: Arc<Network>, peer: NodeName, attempt: AttemptId) {
         Ok(Some(connected)) => {
             let Connected { stream, buffer, established, name } = connected;
             match node.attempts.established(&peer, attempt) {
-                // Who wanted it has been stopped since.
+                // The requester has been dropped meanwhile.
                 UpVerdict::Up if node.kernel.is_draining() && !node.attempts.is_awaited(&peer) => {
                     ConnectError::Disconnected
                 }
@@ -84,7 +84,7 @@ struct Connected {
     name: NodeName,
 }
 
-/// Says whether this node may connect to a peer of this name.
+/// Checks that this node may connect to a peer of this name.
 fn check_name(node: &Network, peer: &NodeName) -> Result<(), ConnectError> {
     let ours = &node.kernel.identity.name;
     if peer == ours {

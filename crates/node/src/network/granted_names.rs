@@ -27,7 +27,7 @@ pub(crate) struct Grant {
     names: GrantedNames,
     name: NodeName,
     creation: u32,
-    /// Whether a node has had this name. One that failed to prove itself has told it to nobody.
+    /// Whether a node has had this name. A node that failed to authenticate has announced it nowhere.
     is_known: bool,
 }
 

@@ -34,7 +34,7 @@ impl Process {
         self.inner().send_from(self.pid(), Address::Alias(alias), Payload::Encoded(payload)).await
     }
 
-    /// Takes an alias back. Says whether it was one of this process.
+    /// Removes an alias. Returns whether it was one of this process.
     pub fn unalias(&self, alias: &Reference) -> bool {
         let Some(number) = self.inner().kernel.identity.reference_number(alias) else { return false };
         let removed = self.core().alive().is_some_and(|mut state| state.aliases.remove(number));

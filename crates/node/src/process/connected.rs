@@ -50,7 +50,7 @@ impl Process {
     ///
     /// Does not wait: the message is queued even while the connection is busy, behind all that this process has sent before,
     /// and before all that it sends afterwards. This is for messages that are small, and as few as signals: what is queued so
-    /// counts for [`Limits::queued`](crate::Limits::queued), beyond which the connection ends. As in Erlang nobody tells whether
+    /// counts for [`Limits::queued`](crate::Limits::queued), beyond which the connection ends. As in Erlang, nothing tells whether
     /// the message arrives.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ impl Process {
         self.begin_monitor(self.monitored(target.into()))
     }
 
-    /// Ends a monitor. Says whether it was still there; if not, its [`Message::Down`](crate::Message::Down) has come or is in
+    /// Ends a monitor. Returns whether it was still there; if not, its [`Message::Down`](crate::Message::Down) has come or is in
     /// the mailbox.
     pub fn demonitor(&self, reference: &Reference) -> bool {
         self.inner.kernel.demonitor(&self.core, reference)

@@ -26,7 +26,7 @@ use crate::node::Node;
 
 /// A call that is about to be made. It is made when it is awaited.
 ///
-/// Dropping the future gives the call up: the peer is told that nobody waits for its end.
+/// Dropping the future abandons the call: the peer's monitor is removed.
 #[must_use = "a call is made when it is awaited"]
 #[derive(Debug)]
 pub struct Call<T> {
@@ -228,7 +228,7 @@ impl Inner {
     }
 }
 
-/// A call that is under way. If it is dropped before the answer, the peer is told that nobody waits.
+/// A call that is under way. If it is dropped before the answer, the peer's monitor is removed.
 struct Pending<'a> {
     node: &'a Inner,
     connection: &'a Connection,

@@ -29,7 +29,7 @@ pub enum CallError {
         /// How many bytes it has.
         bytes: usize,
     },
-    /// The answer did not come in time. What was called goes on, but nobody waits for it.
+    /// The answer did not come in time. The called function goes on, and its answer is dropped.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     /// The function ended in an exception.

@@ -86,7 +86,7 @@ impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
     }
 }
 
-/// How long to wait for a process that cannot be monitored, if nobody says.
+/// The default time limit of a call to a process that cannot be monitored.
 const UNMONITORED: Duration = Duration::from_secs(5);
 
 /// Makes the call. If the process cannot be monitored, the wait lasts for `unmonitored` at most.
@@ -263,7 +263,7 @@ impl GenRequest {
 pub struct ReplyError(#[from] peerl_term::serde::Error);
 
 impl Process {
-    /// Answers a `gen` call. A caller that has gone or given up gets nothing, and nobody is told.
+    /// Answers a `gen` call. A reply to a caller that has ended or given up is dropped.
     ///
     /// # Errors
     /// If the reply cannot be a term.

@@ -20,7 +20,7 @@ use crate::kernel::process::Message;
 use crate::mfa::Mfa;
 use crate::process::Process;
 
-/// How long to wait for an answer if nobody says: there may be no process that answers, and no sign of that.
+/// The default time limit of a call: if no process answers, nothing indicates it.
 const LIMIT: Duration = Duration::from_secs(10);
 
 const REX: Atom = Atom::from_static("rex");

@@ -45,7 +45,7 @@ pub enum LinkEnd {
 pub enum LocalRequest {
     /// Registers a name at all nodes: `yes`, or `no` if it is taken, or the process has another one.
     Register(Registration),
-    /// Registers a name at all nodes, whoever has it: `yes`.
+    /// Registers a name at all nodes, even if another process has it: `yes`.
     ReRegister(Registration),
     /// Removes a name at all nodes: `ok`.
     Unregister(Term),

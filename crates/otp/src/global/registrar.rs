@@ -34,7 +34,7 @@ struct Job {
 pub(super) enum Change {
     /// It is registered, if nobody has it.
     Register(Registration),
-    /// It is registered, whoever has it.
+    /// It is registered, even if another process has it.
     ReRegister(Registration),
     /// It is removed.
     Unregister(Term),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerl_node::{Atom, CallError, Destination, Exception, Functions, Node, Pid, Term, WeakNode};
-use peerl_term::{Encoded, encode};
+use peerl_term::{AtomError, Encoded, encode};
 
 use super::Scope;
 use super::server::Request;
@@ -16,21 +16,28 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Makes `pg:join/2,3`, `leave/2,3`, `get_members/1,2`, `get_local_members/1,2`, `which_groups/0,1` and
 /// `which_local_groups/0,1` callable.
-pub(super) fn register(node: &Node) {
-    export(node, "which_groups", |[]: [Term; 0]| Ok(Request::WhichGroups));
-    export(node, "which_local_groups", |[]: [Term; 0]| Ok(Request::WhichLocalGroups));
-    export(node, "get_members", |[group]: [Term; 1]| Ok(Request::GetMembers(group)));
-    export(node, "get_local_members", |[group]: [Term; 1]| Ok(Request::GetLocalMembers(group)));
-    export(node, "join", |[group, pids]: [Term; 2]| Ok(Request::Join(group, pids_of(pids)?)));
-    export(node, "leave", |[group, pids]: [Term; 2]| Ok(Request::Leave(group, pids_of(pids)?)));
+///
+/// # Errors
+/// If a name is not a valid atom, which does not happen.
+pub(super) fn register(node: &Node) -> Result<(), AtomError> {
+    export(node, "which_groups", |[]: [Term; 0]| Ok(Request::WhichGroups))?;
+    export(node, "which_local_groups", |[]: [Term; 0]| Ok(Request::WhichLocalGroups))?;
+    export(node, "get_members", |[group]: [Term; 1]| Ok(Request::GetMembers(group)))?;
+    export(node, "get_local_members", |[group]: [Term; 1]| Ok(Request::GetLocalMembers(group)))?;
+    export(node, "join", |[group, pids]: [Term; 2]| Ok(Request::Join(group, pids_of(pids)?)))?;
+    export(node, "leave", |[group, pids]: [Term; 2]| Ok(Request::Leave(group, pids_of(pids)?)))
 }
 
 /// Exports a function in two forms: with these arguments, for the default scope, and with a scope before them.
-fn export<const N: usize>(node: &Node, name: &str, request: fn([Term; N]) -> Result<Request, Exception>) {
+fn export<const N: usize>(
+    node: &Node,
+    name: &str,
+    request: fn([Term; N]) -> Result<Request, Exception>,
+) -> Result<(), AtomError> {
     for is_scoped in [false, true] {
         let this = node.downgrade();
         let arity = u8::try_from(N).unwrap_or(u8::MAX) + u8::from(is_scoped);
-        let exported = node.export_raw("pg", Functions::Exact(name, arity), move |call| {
+        node.export_raw("pg", Functions::Exact(name, arity), move |call| {
             let (arguments, this) = (call.arguments.decode(), this.clone());
             async move {
                 let Ok(Term::List(arguments)) = arguments else { return Err(Exception::badarg()) };
@@ -42,9 +49,9 @@ fn export<const N: usize>(node: &Node, name: &str, request: fn([Term; N]) -> Res
                 encode::term(&ask(&this, scope, request(arguments)?).await?, &mut encoded);
                 Ok(encoded)
             }
-        });
-        debug_assert!(exported.is_ok(), "the names are those of atoms");
+        })?;
     }
+    Ok(())
 }
 
 /// What `ensure_local` of `pg` takes, but for the node of the processes.

@@ -31,7 +31,7 @@ impl Groups {
         self.memberships += 1;
     }
 
-    /// Removes a process from a group once. Says whether it was there.
+    /// Removes a process from a group once. Returns whether it was there.
     pub(super) fn remove(&mut self, group: &Term, pid: &Pid) -> bool {
         let Some(members) = self.groups.get_mut(group) else { return false };
         let is_removed = members.remove(pid);

@@ -64,7 +64,7 @@ impl Scope {
         let atom = Atom::new(name).map_err(|_| StartError::Name(name.to_owned()))?;
         let shared = Arc::<Shared>::default();
         let running = ScopeServer::new(atom.clone(), shared.clone()).start(node).name(name).await?;
-        functions::register(node);
+        functions::register(node).map_err(|_| StartError::Name(name.to_owned()))?;
         Ok(Self { name: atom, node: node.clone(), shared, running })
     }
 

@@ -47,12 +47,12 @@ impl ScopeServer {
         Self { name, shared, state: None, watched: HashMap::new(), references: HashMap::new() }
     }
 
-    /// Does what the state wants. Nothing here waits or connects: a node that is slow, or gone, keeps nobody else waiting.
+    /// Does what the state wants. Nothing here waits or connects: a slow or lost node does not delay the others.
     fn perform(&mut self, actions: Vec<Action>, context: &Context) {
         let process = context.process();
         for action in actions {
             match action {
-                // Whoever cannot be reached is a peer no longer, which its monitor tells.
+                // If a peer cannot be reached, its monitor fires, and it is removed.
                 Action::SendToScope(node, message) => {
                     let _ = process.send_connected((self.name.clone(), node), &message);
                 }

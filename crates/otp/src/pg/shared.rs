@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
+use parking_lot::RwLock;
 use peerl_node::{Pid, Term};
 use tokio::sync::mpsc;
 
@@ -29,7 +30,7 @@ const QUEUE: usize = 16_384;
 impl Shared {
     /// Applies a change, and tells of it.
     pub(super) fn apply(&self, origin: Origin, change: Change) {
-        let mut shown = self.write();
+        let mut shown = self.0.write();
         for (id, update) in shown.view.apply(origin, change) {
             let Some(receiver) = shown.receivers.get(&id) else { continue };
             // It has not received for long.
@@ -42,17 +43,17 @@ impl Shared {
 
     /// The scope process has ended: nothing is known any more.
     pub(super) fn end(&self) {
-        *self.write() = Shown { is_over: true, ..Shown::default() };
+        *self.0.write() = Shown { is_over: true, ..Shown::default() };
     }
 
     /// Reads what is shown.
     pub(super) fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
-        read(&self.shown().view)
+        read(&self.0.read().view)
     }
 
     /// Reads what is shown, and has later changes told: none is missing, and none is told that was read.
     pub(super) fn monitor<T>(self: &Arc<Self>, subject: Subject, read: impl FnOnce(&View) -> T) -> (T, Updates) {
-        let mut shown = self.write();
+        let mut shown = self.0.write();
         let (sender, receiver) = mpsc::channel(QUEUE);
         let id = shown.view.monitor(subject);
         // Dropped at once, if the scope process has ended.
@@ -60,14 +61,6 @@ impl Shared {
             shown.receivers.insert(id, sender);
         }
         (read(&shown.view), Updates { id, shared: self.clone(), receiver })
-    }
-
-    fn shown(&self) -> RwLockReadGuard<'_, Shown> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Shown> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,7 +93,7 @@ impl Updates {
     /// # Errors
     /// If there are no more.
     pub async fn recv(&mut self) -> Result<Update, UpdatesEnded> {
-        self.receiver.recv().await.ok_or_else(|| match self.shared.shown().is_over {
+        self.receiver.recv().await.ok_or_else(|| match self.shared.0.read().is_over {
             true => UpdatesEnded::Scope,
             false => UpdatesEnded::Lagging,
         })
@@ -117,7 +110,7 @@ impl Stream for Updates {
 
 impl Drop for Updates {
     fn drop(&mut self) {
-        let mut shown = self.shared.write();
+        let mut shown = self.shared.0.write();
         shown.receivers.remove(&self.id);
         shown.view.demonitor(self.id);
     }
@@ -147,7 +140,7 @@ mod tests {
         for number in 0..=QUEUE {
             shared.apply(Origin::Local, change(number % 2 == 0));
         }
-        assert!(shared.shown().receivers.is_empty());
+        assert!(shared.0.read().receivers.is_empty());
         for _ in 0..QUEUE {
             updates.recv().await.unwrap();
         }
@@ -159,7 +152,7 @@ mod tests {
         let shared = Arc::new(Shared::default());
         let ((), dropped) = shared.monitor(Subject::Group(Term::atom("g")), |_| ());
         drop(dropped);
-        assert!(shared.shown().receivers.is_empty());
+        assert!(shared.0.read().receivers.is_empty());
         let ((), mut updates) = shared.monitor(Subject::Scope, |_| ());
         shared.apply(Origin::Local, change(true));
         shared.end();

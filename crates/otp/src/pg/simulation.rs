@@ -17,20 +17,16 @@ use super::view::{MonitorId, Subject, Update, View};
 
 const NAMES: [&str; 8] = ["a@h.x", "b@h.x", "c@h.x", "d@h.x", "e@h.x", "f@h.x", "g@h.x", "h@h.x"];
 
-/// Numbers that look random, from a seed (splitmix64).
-struct Random(u64);
+/// Random numbers from a seed.
+struct Random(fastrand::Rng);
 
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
+        self.0.usize(..limit)
     }
 
     fn choose<T: Clone>(&mut self, from: &[T]) -> Option<T> {
-        (!from.is_empty()).then(|| from[self.below(from.len())].clone())
+        self.0.choice(from).cloned()
     }
 }
 
@@ -120,7 +116,7 @@ struct Network {
 
 impl Network {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random(fastrand::Rng::with_seed(seed));
         let count = 3 + random.below(6);
         let dialects = [Dialect::Own, Dialect::Own, Dialect::Otp27, Dialect::Otp29];
         let nodes = (0..count).map(|index| Node::new(index, 1, dialects[random.below(4)])).collect();

@@ -1,4 +1,4 @@
-//! What waits to be written to a connection, and who waits for that.
+//! The send queue of a connection, and the tasks that wait for it.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use super::short_wait::ShortWait;
 use crate::kernel::batching::Gathering;
 use crate::kernel::clock;
 
-/// The [`SendHalf`] of a connection between those who send and the task that writes.
+/// The [`SendHalf`] of a connection, shared by the senders and the writer task.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
@@ -174,8 +174,8 @@ impl Outbox {
         self.queue.lock().half.batches()
     }
 
-    /// Waits until more is queued than may be, by those who cannot wait: signals that the node itself makes. What is
-    /// lost then is settled by the end of the connection.
+    /// Waits until the queue is beyond its limit: signals are queued without waiting. The connection then ends, which settles what
+    /// was lost.
     pub(crate) async fn overflowed(&self) {
         self.overflowed.notified().await;
     }
@@ -193,7 +193,7 @@ impl Outbox {
         }
     }
 
-    /// Waits a moment for those who are likely to send, so that what they send is written with one call.
+    /// Waits a moment for senders that are likely to send, so that their messages are written with one system call.
     pub(crate) async fn gathered(&self) {
         loop {
             let wait = {
@@ -211,7 +211,7 @@ impl Outbox {
         }
     }
 
-    /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. Says whether there was
+    /// Takes what is to be written next, in exchange for an empty buffer to fill meanwhile. Returns whether there was
     /// something.
     pub(crate) fn take(&self, batch: &mut Batch) -> bool {
         let mut queue = self.queue.lock();
@@ -227,13 +227,13 @@ impl Outbox {
         !batch.is_empty()
     }
 
-    /// Something has been read, now. Says whether it is due for a tick, unless something else is written.
+    /// Reports a read, now. Returns whether a tick is due, unless something else is written.
     pub(crate) fn has_read(&self, read: Traffic) -> bool {
         let now = clock::now();
         self.queue.lock().half.has_read(now, read)
     }
 
-    /// Something has been written, now. Gives the instant at which what is read meanwhile is due for an answer.
+    /// Reports a write, now. Returns the instant at which a tick in answer to reads is due.
     pub(crate) fn has_written(&self, written: Traffic) -> Instant {
         let now = clock::now();
         self.queue.lock().half.has_written(now, written)
@@ -251,7 +251,7 @@ impl Outbox {
         instant(self.queue.lock().half.ticks())
     }
 
-    /// Ends the queue: nothing can be sent any more. Says whether this was the first to end it.
+    /// Ends the queue: nothing can be sent any more. Returns whether it was open.
     pub(crate) fn close(&self) -> bool {
         let first = self.queue.lock().half.close();
         self.wake_all();
@@ -270,7 +270,7 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Says whether this end of the connection is about to be closed, or is.
+    /// Whether this end of the connection is closed, or about to be.
     pub(crate) fn is_finishing(&self) -> bool {
         self.queue.lock().half.is_finishing()
     }

@@ -42,7 +42,7 @@ pub(crate) struct State {
     pub(crate) watchers: HashMap<MonitorId, Watcher>,
     /// The monitor of the spawn request. Not in `watchers`, so that a remote call allocates no table.
     pub(crate) spawner: Option<(Reference, Pid)>,
-    /// Tells the function that this process evaluates that nobody waits for its value any more, if it is to know.
+    /// Cancels the function that this process evaluates, when its caller no longer waits, if its handler takes that.
     pub(crate) cancellation: Option<CancellationToken>,
     /// The monitors that this process has. Their references are made by this node: a fast hash is safe.
     pub(crate) watched: FxHashMap<Reference, Watched>,
@@ -150,6 +150,11 @@ impl Core {
             state.mailbox.push_always(message);
         }
         self.arrived.notify_one();
+    }
+
+    /// The exit reason, if the process has ended.
+    pub(crate) fn exit_reason(&self) -> Option<Reason> {
+        self.state.lock().ended.clone()
     }
 
     /// Takes the oldest message.

@@ -22,7 +22,7 @@ use crate::kernel::state::Kernel;
 pub(super) enum Job {
     /// For `erpc:call/4`: the value is the exit reason.
     Call(CallId, Applied),
-    /// For `erpc:cast/4`: nobody wants the value.
+    /// For `erpc:cast/4`: the value is dropped.
     Cast(Applied, Arc<Repeats>),
     /// Any other function, as of `spawn/4`.
     Function(Applied),

@@ -184,7 +184,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn, turn: O
     if options.link || !job.is_call() {
         // Signals may come as soon as the peer knows the pid.
         let process = process(pid, reference, from, &job);
-        // What cannot be sent is settled by the end of the connection.
+        // If it cannot be queued, the connection is about to end.
         let _ = connection.outbox.send_held(&process.pid, &reply);
         match first_poll(&mut job, turn) {
             Some(ended) => node.end(&process, &ended.into_reason()),
@@ -252,7 +252,7 @@ async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, 
         if let Reason::Returned { value, .. } = &reason
             && value.bytes().len() > Fragments::LARGE
         {
-            // If the connection ends, there is nobody to be told.
+            // If the connection ends, the answer is dropped.
             let _ = ready(&active.0, &connection, &process.pid, value.bytes().len()).await;
         }
         reason
@@ -260,7 +260,7 @@ async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, 
     let reason = tokio::select! {
         biased;
         reason = done => reason,
-        // By a signal, which has told everybody: what runs is dropped.
+        // A signal has ended the process and told its links and monitors: the function is dropped.
         () = process.ended() => return,
     };
     active.0.end(&process, &reason);

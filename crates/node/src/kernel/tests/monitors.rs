@@ -56,7 +56,7 @@ fn a_monitor_that_was_taken_back_tells_nothing() {
     assert_eq!(pair.monitors_of_a(), 0);
 }
 
-/// A monitor by a name stays with the process that had it, and is found again whoever has the name by then.
+/// A monitor by a name stays with the process that had the name, and is found again after the name has moved.
 #[test]
 fn a_name_moves_while_it_is_monitored() {
     let mut pair = Pair::connected();
@@ -134,4 +134,16 @@ fn cycles_leave_nothing() {
     }
     assert_eq!(pair.monitors_of_a(), 0);
     assert_eq!((mailbox(&first), mailbox(&second)), (vec![], vec![]));
+}
+
+#[test]
+fn a_process_that_has_ended_monitors_and_links_nobody() {
+    let mut pair = Pair::connected();
+    let (ended, watched) = (pair.a.process(), pair.b.process());
+    pair.a.end(&ended, "normal");
+    pair.a.monitor(&ended, Monitored::Process(watched.pid.clone()));
+    pair.a.kernel.link(&ended, &watched.pid);
+    pair.deliver();
+    let state = watched.alive().unwrap();
+    assert_eq!((state.watchers.len(), state.links.len(), pair.monitors_of_a()), (0, 0, 0));
 }

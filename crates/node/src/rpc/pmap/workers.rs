@@ -43,7 +43,7 @@ pub(super) struct WorkerPool {
     source: Workers,
     members: BTreeMap<NodeName, Member>,
     window: usize,
-    /// Since when nobody has been able to work.
+    /// Since when no worker has been available.
     down_since: Option<Instant>,
 }
 
@@ -184,7 +184,7 @@ impl WorkerPool {
             .min()
     }
 
-    /// Since when nobody has been able to work: all are down, or there are none. `None` if somebody is.
+    /// Since when no worker has been available: all are down, or there are none. `None` if one is available.
     pub(super) fn idle_since(&mut self, now: Instant) -> Option<Instant> {
         let able = self.members.values().any(Member::is_able);
         self.down_since = if able { None } else { self.down_since.or(Some(now)) };
