@@ -208,16 +208,16 @@ async fn slow_functions_delay_others_once_alone() {
     let node = stage.node().await;
     export(&node);
     let beam = stage.beam(Otp::V25).await;
-    for name in ["slow", "sudden"] {
+    for name in ["slow", "sudden", "single"] {
         node.export("rust", name, |(milliseconds,): (u64,)| async move {
             std::thread::sleep(Duration::from_millis(milliseconds));
             Ok(milliseconds)
         })
         .unwrap();
     }
-    // `echo` and `sudden` are known to be quick.
+    // All but `slow` are known to be quick.
     let quick = "[[erpc:receive_response(R) || R <- [erpc:send_request(NODE, rust, F, [0]) || _ <- lists:seq(1, 50)]]
-                  || F <- [echo, sudden], _ <- lists:seq(1, 4)], ok";
+                  || F <- [echo, sudden, single], _ <- lists:seq(1, 4)], ok";
     expect(&beam, &node, quick, "ok").await;
     // How long the echoes take, in milliseconds, that are sent together with two calls of the function.
     let echoes_with = async |function: &str| -> u128 {
@@ -239,5 +239,9 @@ async fn slow_functions_delay_others_once_alone() {
     assert!(took < BLOCKS.as_millis() * 18 / 10, "echoes waited {took} ms for a function that blocks one second");
     // From then on it is not quick.
     let took = echoes_with("sudden").await;
+    assert!(took < BLOCKS.as_millis() * 8 / 10, "echoes waited {took} ms for a function that has blocked before");
+    // Nor is one that blocked when no other call came with it.
+    expect(&beam, &node, "erpc:call(NODE, rust, single, [1000])", "1000").await;
+    let took = echoes_with("single").await;
     assert!(took < BLOCKS.as_millis() * 8 / 10, "echoes waited {took} ms for a function that has blocked before");
 }

@@ -120,11 +120,10 @@ impl Pace {
         self.0.load(Ordering::Relaxed) <= Self::QUICK
     }
 
-    /// It does not matter if of two calls at once only one is counted.
+    /// Of two calls at once both are counted: a long one must not be lost.
     pub(crate) fn note(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let average = self.0.load(Ordering::Relaxed);
-        self.0.store(average - average / 4 + nanos / 4, Ordering::Relaxed);
+        self.0.update(Ordering::Relaxed, Ordering::Relaxed, |average| average - average / 4 + nanos / 4);
     }
 }
 

@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::FutureExt;
@@ -165,11 +164,6 @@ impl Evaluation {
         self.call.as_ref().map(|guard| guard.token().clone())
     }
 
-    /// Notes how long the function kept its thread when it was first polled.
-    pub(crate) fn note_pace(&self, time: Duration) {
-        self.exported.pace.note(time);
-    }
-
     /// The warnings of the function.
     pub(crate) fn repeats(&self) -> &Arc<Repeats> {
         &self.exported.repeats
@@ -188,8 +182,7 @@ impl Future for Evaluation {
                 return Poll::Pending;
             }
             Stage::Ready(Evaluable { arguments, call }) => {
-                let is_alone = !self.exported.pace.is_quick();
-                let began = is_alone.then(Instant::now);
+                let began = Instant::now();
                 let polled = catch_unwind(AssertUnwindSafe(|| {
                     let mut running = match (&self.exported.handler, call) {
                         (Handler::WithCall(handler), Some(call)) => handler(*call, arguments),
@@ -200,9 +193,7 @@ impl Future for Evaluation {
                     let polled = running.poll_unpin(cx);
                     (running, polled)
                 }));
-                if let Some(began) = began {
-                    self.exported.pace.note(began.elapsed());
-                }
+                self.exported.pace.note(began.elapsed());
                 polled
             }
             Stage::Running(mut running) => catch_unwind(AssertUnwindSafe(|| {

@@ -8,7 +8,6 @@ use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
-use tokio::time::Instant;
 
 use super::job::Job;
 use crate::kernel::batching::TURN;
@@ -138,23 +137,19 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
     let spawns = std::mem::take(spawns);
     let (node, connection) = (node.clone(), connection.clone());
     tokio::spawn(async move {
-        let mut turn = (spawns.len() > 1).then(Instant::now);
         for (index, spawn) in spawns.into_iter().enumerate() {
             if index > 0 && index % TURN == 0 {
                 // Neither the writer nor another connection waits for all of them.
                 tokio::task::yield_now().await;
-                turn = Some(Instant::now());
             }
-            start(&node, &connection, spawn, turn.as_mut());
+            start(&node, &connection, spawn);
         }
     });
 }
 
 /// Starts a process. The reply is queued before the function runs, so that it goes out before anything that the function
 /// sends; it is written together with what has been sent by the function's first wait.
-///
-/// `turn` is when the turn of this one began among those that came together, and then when it ended.
-fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn, turn: Option<&mut Instant>) {
+fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
     let pid = node.identity.next_pid();
     let origin =
@@ -186,7 +181,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn, turn: O
         let process = process(pid, reference, from, &job);
         // If it cannot be queued, the connection is about to end.
         let _ = connection.outbox.send_held(&process.pid, &reply);
-        match first_poll(&mut job, turn) {
+        match (&mut job).now_or_never() {
             Some(ended) => node.end(&process, &ended.into_reason()),
             None => drop(tokio::spawn(go_on(active, connection.clone(), process, job))),
         }
@@ -194,7 +189,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn, turn: O
     }
     // Callers by `erpc` are not told the pid. Most calls have their value at once, and need no process.
     let _ = connection.outbox.send_held(&pid, &reply);
-    let sent = match first_poll(&mut job, turn) {
+    let sent = match (&mut job).now_or_never() {
         Some(_) if !options.monitor => Ok(Delivery::NotOffered),
         Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
             let connection = connection.clone();
@@ -218,19 +213,6 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn, turn: O
     if sent != Ok(Delivery::Done) {
         connection.outbox.release();
     }
-}
-
-/// Polls a function for the first time: most have their value then.
-fn first_poll(job: &mut Job, turn: Option<&mut Instant>) -> Option<JobEnd> {
-    let polled = job.now_or_never();
-    if let Some(turn) = turn {
-        let end = Instant::now();
-        if let Some(evaluation) = job.evaluation() {
-            evaluation.note_pace(end - *turn);
-        }
-        *turn = end;
-    }
-    polled
 }
 
 fn spawned(reference: Reference, to: Pid, options: SpawnOptions, pid: Pid) -> SpawnReply {
