@@ -18,7 +18,7 @@ locals {
   page = var.page_url == "" ? 0 : 1
 }
 
-# The only way to EPMD and to the nodes is from another member. Put the BEAM nodes of the cluster into it, too.
+# EPMD and the nodes can be reached from other members only. Add the BEAM nodes of the cluster to this group, too.
 resource "aws_security_group" "members" {
   name_prefix = "${var.name}-members-"
   description = "Members of the Erlang cluster"
@@ -160,7 +160,7 @@ resource "aws_iam_role" "worker" {
 }
 
 data "aws_iam_policy_document" "worker" {
-  # EC2 knows no narrower resource for this.
+  # EC2 has no narrower resource for this action.
   statement {
     sid       = "FindPeers"
     actions   = ["ec2:DescribeInstances"]
@@ -179,7 +179,7 @@ data "aws_iam_policy_document" "worker" {
     resources = ["arn:${data.aws_partition.current.partition}:autoscaling:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]
   }
 
-  # Only the instance that asks, and only this tag.
+  # Only the instance that makes the request, and only this tag.
   statement {
     sid       = "TagItselfWhenItDrains"
     actions   = ["ec2:CreateTags"]
@@ -241,7 +241,7 @@ resource "aws_launch_template" "worker" {
     arn = aws_iam_instance_profile.worker.arn
   }
 
-  # Version 2 only, not for what is a hop away (containers), and with the tags, from which a worker knows its release.
+  # Version 2 only, no further hop (containers), and with the instance's tags: a worker reads its release from them.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
@@ -259,7 +259,7 @@ resource "aws_launch_template" "worker" {
     }
   }
 
-  # Of the same version as the image: an instance that a roll-back starts has the tag of the release that it runs.
+  # The tag and the image are of one version of the template: after a rollback, instances have the tag of the release that they run.
   tag_specifications {
     resource_type = "instance"
     tags = {

@@ -10,7 +10,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "The subnets of the workers. They need a way to the AWS API, and to the pages that are fetched."
+  description = "The subnets of the workers. They need a route to the AWS API, and to the pages that are fetched."
   type        = list(string)
 }
 
@@ -59,7 +59,7 @@ variable "cookie_parameter" {
 }
 
 variable "drain_seconds" {
-  description = "How long calls under way may take when an instance goes."
+  description = "How long calls under way may take when an instance is terminated."
   type        = number
   default     = 30
 

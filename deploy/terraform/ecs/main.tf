@@ -225,7 +225,7 @@ data "aws_iam_policy_document" "ecs" {
 }
 
 data "aws_iam_policy_document" "cloudmap" {
-  # Cloud Map knows no narrower resource for this.
+  # Cloud Map has no narrower resource for this action.
   statement {
     sid       = "FindPeers"
     actions   = ["servicediscovery:DiscoverInstances"]

@@ -10,7 +10,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "The subnets of the tasks. They need a way to the AWS API, to the image, and to the pages that are fetched."
+  description = "The subnets of the tasks. They need a route to the AWS API, to the image, and to the pages that are fetched."
   type        = list(string)
 }
 
@@ -76,7 +76,7 @@ variable "cpu_architecture" {
 }
 
 variable "drain_seconds" {
-  description = "How long calls under way may take when a task goes."
+  description = "How long calls under way may take when a task is stopped."
   type        = number
   default     = 30
 
