@@ -1,7 +1,7 @@
 //! The real `epmd`, on a separate port.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,11 @@ use rustix::process::Signal;
 
 use crate::output::Output;
 use crate::process::{Group, Whom};
-use crate::{free_port, tool};
+use crate::{Otp, free_port};
 
 /// OTP's `epmd` on a free port of 127.0.0.1; killed when dropped.
 pub struct Epmd {
+    otp: Otp,
     port: u16,
     group: Mutex<Option<Group>>,
     log: Output,
@@ -28,13 +29,26 @@ impl Epmd {
         Self::start_on(free_port())
     }
 
+    /// Starts the `epmd` of this release on a free port and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// When it is not installed or does not answer.
+    pub fn of(otp: Otp) -> Self {
+        Self::with(otp, free_port())
+    }
+
     /// Starts `epmd` on this port and waits until it answers.
     ///
     /// # Panics
     ///
     /// When it is not installed or does not answer.
     pub fn start_on(port: u16) -> Self {
-        let epmd = Self { port, group: Mutex::new(None), log: Output::default() };
+        Self::with(Otp::V25, port)
+    }
+
+    fn with(otp: Otp, port: u16) -> Self {
+        let epmd = Self { otp, port, group: Mutex::new(None), log: Output::default() };
         epmd.restart();
         epmd
     }
@@ -62,7 +76,7 @@ impl Epmd {
     pub fn restart(&self) {
         let mut group = self.group();
         *group = None;
-        let mut command = Command::new(tool::require("epmd"));
+        let mut command = self.otp.plain_command("epmd");
         command
             .args(["-address", "127.0.0.1", "-port", &self.port.to_string()])
             .env_remove("ERL_EPMD_PORT")
@@ -104,23 +118,17 @@ impl Epmd {
     ///
     /// When `epmd -names` fails.
     pub fn names(&self) -> Vec<(String, u16)> {
-        names_on(self.port)
+        let mut command = self.otp.plain_command("epmd");
+        let output = command.args(["-port", &self.port.to_string(), "-names"]).output().expect("epmd -names starts");
+        assert!(output.status.success(), "epmd -names failed: {output:?}");
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| line.strip_prefix("name ")?.split_once(" at port "))
+            .filter_map(|(name, port)| Some((name.to_owned(), port.trim().parse().ok()?)))
+            .collect()
     }
 
     fn group(&self) -> std::sync::MutexGuard<'_, Option<Group>> {
         self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn names_on(port: u16) -> Vec<(String, u16)> {
-    let output = Command::new(tool::require("epmd"))
-        .args(["-port", &port.to_string(), "-names"])
-        .output()
-        .expect("epmd -names starts");
-    assert!(output.status.success(), "epmd -names failed: {output:?}");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| line.strip_prefix("name ")?.split_once(" at port "))
-        .filter_map(|(name, port)| Some((name.to_owned(), port.trim().parse().ok()?)))
-        .collect()
 }

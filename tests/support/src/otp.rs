@@ -40,6 +40,11 @@ impl Otp {
         self.command_after("exec 3<&0 4>&1 1>&2 </dev/null", program)
     }
 
+    /// A command that runs a program of this release.
+    pub(crate) fn plain_command(self, program: &str) -> Command {
+        self.command_after(":", program)
+    }
+
     /// A command that runs a program of this release in its own terminal, whose input and output are the command's.
     /// The arguments contain no single quotes.
     ///
@@ -47,7 +52,7 @@ impl Otp {
     ///
     /// When the release is not installed.
     pub fn in_terminal(self, program: &str, arguments: &[&str]) -> Command {
-        let inner = self.command_after(":", program);
+        let inner = self.plain_command(program);
         let words = std::iter::once(inner.get_program()).chain(inner.get_args()).map(|word| word.to_string_lossy());
         let line: Vec<String> = words.chain(arguments.iter().map(|word| (*word).into())).map(quoted).collect();
         let mut command = Command::new(tool::require("script"));
