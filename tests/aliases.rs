@@ -3,7 +3,7 @@
 mod stage;
 
 use peerl_node::{Message, Process, Term};
-use peerl_test_support::matrix;
+use peerl_test_support::{conformance, matrix};
 use stage::{LIMIT, Stage, eval, name};
 
 async fn next(process: &mut Process) -> Term {
@@ -37,6 +37,7 @@ async fn the_beam_sends_to_an_alias_until_it_is_taken_back() {
         assert!(!process.unalias(&alias));
         process.send_term(("echo", &peer), &second).await.unwrap();
         assert_eq!(next(&mut process).await, Term::atom("sent"), "the message to the old alias vanished");
+        conformance::holds(otp, [37]);
     }
 }
 

@@ -3,7 +3,7 @@
 mod stage;
 
 use peerl_node::{Atom, GenRequest, Mfa, Term};
-use peerl_test_support::{Beam, matrix};
+use peerl_test_support::{Beam, conformance, matrix};
 use stage::{Stage, eventually, export, message, name};
 
 async fn elixir(beam: &Beam, node: &peerl_node::Node, expression: &str) -> String {
@@ -65,6 +65,14 @@ async fn nodes_of_elixir() {
             }
         });
         check("GenServer.call({Rust.Server, NODE}, :hello)", "{:ok, :hello}").await;
+        check("pid = :rpc.call(NODE, :erlang, :whereis, [Rust.Server]); GenServer.call(pid, :hello)", "{:ok, :hello}")
+            .await;
+        check(
+            "{:ok, tasks} = Task.Supervisor.start_link()
+             Task.Supervisor.async(tasks, fn -> GenServer.call({Rust.Server, NODE}, :hello) end) |> Task.await()",
+            "{:ok, :hello}",
+        )
+        .await;
         check("GenServer.multi_call([NODE], Rust.Server, 1) == {[{NODE, {:ok, 1}}], []}", "true").await;
         check("try do GenServer.call({Nobody, NODE}, 1) catch :exit, {why, _} -> why end", ":noproc").await;
         check(
@@ -99,6 +107,7 @@ async fn nodes_of_elixir() {
         let upcased: String =
             hidden.call(&name(&beam), Mfa::new("Elixir.String", "upcase", ("größe",)).unwrap()).await.unwrap();
         assert_eq!(upcased, "GRÖSSE");
+        conformance::holds(otp, [46, 65]);
     }
 }
 

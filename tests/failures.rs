@@ -11,7 +11,7 @@ use peerl_node::{
     Atom, CallError, ConnectError, Epmd as Mapper, Exception, Limits, Mfa, NodeDownReason, NodeEvent, Nodes, Process,
     Term,
 };
-use peerl_test_support::{COOKIE, Epmd, Otp, ProcessGuard, matrix, unique_name};
+use peerl_test_support::{COOKIE, Epmd, Otp, ProcessGuard, conformance, matrix, unique_name};
 use tokio::sync::Semaphore;
 
 use stage::{LIMIT, Stage, eval_with, event, eventually, expect, export, message, name};
@@ -74,6 +74,7 @@ async fn a_killed_peer() {
             matches!(again, Err(CallError::Connect(ConnectError::UnknownNode(_) | ConnectError::Io { .. }))),
             "{again:?}"
         );
+        conformance::holds(otp, [32, 51]);
     }
 }
 
@@ -108,6 +109,7 @@ async fn our_death() {
             watched.unwrap(),
             "{noconnection,noconnection,[{nodedown_reason,connection_closed}],{badrpc,nodedown}}"
         );
+        conformance::holds(otp, [33]);
     }
 }
 
@@ -145,6 +147,7 @@ async fn our_restart_unnoticed() {
         new.ping(&name(&beam)).await.unwrap();
         assert_eq!(watched.await.unwrap().unwrap(), "3");
         old.kill();
+        conformance::holds(otp, [11]);
     }
 }
 
@@ -270,6 +273,7 @@ async fn epmd_restarts() {
         let mut process = node.process();
         eval_with(&new, &node, "P ! found, ok", [("P", process.pid().clone().into())]).await;
         assert_eq!(message(&mut process).await, Term::atom("found"));
+        conformance::holds(otp, [5]);
     }
 }
 

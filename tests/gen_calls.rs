@@ -5,7 +5,7 @@ mod stage;
 use std::time::Duration;
 
 use peerl_node::{Atom, CallError, GenRequest, Node, Term};
-use peerl_test_support::matrix;
+use peerl_test_support::{conformance, matrix};
 use stage::{LIMIT, Stage, atom, eval, eventually, expect, export, name, until};
 use tokio::task::JoinHandle;
 
@@ -189,9 +189,13 @@ async fn the_beam_spawns_here() {
         expect("R = spawn_request(NODE, rust, add, [1, 2], [{reply, error_only}, monitor]), receive {'DOWN', R, process, _, Why} -> Why end", "normal").await;
         expect("R = spawn_request(NODE, rust, add, [1, 2], [{no_such_option, 1}]), receive {spawn_reply, R, error, Why} -> Why end", "badopt").await;
         expect("R = spawn_request(NODE, rust, add, [1, 2], [link, monitor, {reply_tag, tagged}]), receive {tagged, R, ok, P} -> is_pid(P) end", "true").await;
+        let unasked = "R = spawn_request(NODE, rust, add, [1, 2], [{reply, no}]), net_adm:ping(NODE),
+                receive {spawn_reply, R, _, _} -> reply after 0 -> none end";
+        expect(unasked, "none").await;
         eventually("the end of all", || node.calls_served() == 0).await;
         // The group leader of spawned processes is the BEAM's; exit signals concern only the processes.
         expect("net_adm:ping(NODE)", "pong").await;
         eval(&beam, &node, &until("nodes()", &format!("['{}']", node.name()))).await;
+        conformance::holds(otp, [39, 40]);
     }
 }

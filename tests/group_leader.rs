@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use peerl::{LogEvent, System};
 use peerl_node::{Atom, CallError, Mfa, Node, Term};
-use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, matrix, peerl_command};
+use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, conformance, matrix, peerl_command};
 use stage::{LIMIT, Stage, name};
 
 /// The printed text.
@@ -145,6 +145,7 @@ async fn text_comes_as_the_beam_formats_it_and_in_order() {
             assert_eq!(exception.reason, Term::atom("badarg"), "{bad}");
         }
         assert_eq!(printed.take(), "");
+        conformance::holds(otp, [34]);
     }
 }
 

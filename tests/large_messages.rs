@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use peerl_node::{Atom, Exception, Message, Mfa, Term};
-use peerl_test_support::matrix;
+use peerl_test_support::{conformance, matrix};
 use stage::{LIMIT, Stage, eval, eval_with, export, message, name};
 
 const MIB: usize = 1 << 20;
@@ -139,6 +139,7 @@ async fn small_messages_overtake() {
             };
             if payload.bytes().len() > MIB { is_large = true } else { small += 1 }
         }
+        conformance::holds(otp, [20]);
     }
 }
 
@@ -166,5 +167,6 @@ async fn many_large_messages() {
             [spawn(fun() -> B = binary:copy(<<N>>, (1 bsl 20) + N), S ! (B =:= erpc:call(NODE, rust, echo, [B])) end) || N <- lists:seq(1, 40)],
             lists:all(fun(B) -> B end, [receive B -> B end || _ <- lists:seq(1, 40)])";
         assert_eq!(eval(&beam, &node, calls).await, "true");
+        conformance::holds(otp, [19, 20]);
     }
 }

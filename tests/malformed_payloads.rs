@@ -10,7 +10,7 @@ use std::time::Duration;
 use intruder::{Intruder, fragment};
 use peerl_node::{ErrorChain, Exception, Message, Mfa, Node, NodeDownReason, NodeEvent, Process, Term};
 use peerl_term::{Atom, Pid, Reference};
-use peerl_test_support::{Beam, Otp, matrix};
+use peerl_test_support::{Beam, Otp, conformance, matrix};
 use stage::{LIMIT, Stage, eval, eval_with, event, eventually, expect, export, message, name, until};
 
 const LINK: i64 = 1;
@@ -140,6 +140,7 @@ async fn exit_reasons() {
             .bytes(&[&[131, 68, 1, 0x08, 7, 3][..], b"bye", &control[1..], &[104, 2, 82, 0, 107, 0, 2, 1, 2]].concat());
         expect_reason(&beam, &node, "{bye,[1,2]}").await;
         expect_connected(&beam, &node).await;
+        conformance::holds(otp, [45]);
     }
 }
 
@@ -179,6 +180,7 @@ async fn processes_that_serve_calls() {
         gate.notify_one();
         let ask = format!("{}, result ! {{ask, self()}}, receive R -> R end", until("is_pid(whereis(result))", "true"));
         assert_eq!(eval(&beam, &node, &ask).await, "open");
+        conformance::holds(otp, [45]);
     }
 }
 

@@ -11,8 +11,8 @@ use peerl_node::{
     Visibility,
 };
 use peerl_proto::handshake::HandshakeError;
-use peerl_test_support::{Epmd, free_ports, matrix, unique_name};
-use stage::{LIMIT, Stage, eval, event, expect, message, name};
+use peerl_test_support::{Epmd, conformance, free_ports, matrix, unique_name};
+use stage::{LIMIT, Stage, eval, event, eventually, expect, message, name};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_know_each_other() {
@@ -43,6 +43,7 @@ async fn nodes_know_each_other() {
         // Other requests to `net_kernel`.
         expect(&beam, &visible, "gen_server:call({net_kernel, NODE}, longnames)", "true").await;
         expect(&beam, &visible, "gen_server:call({net_kernel, NODE}, nodename) =:= NODE", "true").await;
+        conformance::holds(otp, [7, 46]);
     }
 }
 
@@ -83,6 +84,7 @@ async fn changes_are_told() {
         assert_eq!(why, "[{nodedown_reason,connection_closed}]");
         assert_eq!(event(&mut events).await, up);
         assert_eq!(event(&mut events).await, down(NodeDownReason::Disconnect));
+        conformance::holds(otp, [46]);
     }
 }
 
@@ -101,6 +103,8 @@ async fn another_cookie_is_refused() {
         assert_eq!(peer, name(&stranger));
         expect(&stranger, &node, "net_adm:ping(NODE)", "pang").await;
         assert!(node.nodes(Nodes::Connected).is_empty());
+        let rejected = format!("Connection attempt from node '{}' rejected", node.name());
+        eventually("a log event of the BEAM", || stranger.log().contains(&rejected)).await;
 
         // Other peers are not affected, and a cookie for this one peer helps.
         expect(&friend, &node, "net_adm:ping(NODE)", "pong").await;
@@ -110,6 +114,7 @@ async fn another_cookie_is_refused() {
         // Until it has noticed, its messages go into the old connection.
         stranger.wait_for_async("nodes()", "[]", LIMIT).await;
         expect(&stranger, &node, "net_adm:ping(NODE)", "pong").await;
+        conformance::holds(otp, [8]);
     }
 }
 
@@ -175,6 +180,17 @@ async fn short_names() {
         beam.wait_for_async("nodes(connected)", "[]", LIMIT).await;
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
         expect(&beam, &node, "gen_server:call({net_kernel, NODE}, longnames)", "false").await;
+
+        // The other kind of name is refused by the node that dials.
+        let (long, long_beam) = (stage.node().await, stage.beam(otp).await);
+        expect(&beam, &long, "net_adm:ping(NODE)", "pang").await;
+        expect(&long_beam, &node, "net_adm:ping(NODE)", "pang").await;
+        for (dialling, peer) in [(&node, &long_beam), (&long, &beam)] {
+            let error = dialling.connect(&name(peer)).await.unwrap_err();
+            assert!(matches!(error, ConnectError::NameKind { .. }), "{error:?}");
+        }
+        long.ping(&name(&long_beam)).await.unwrap();
+        conformance::holds(otp, [13]);
     }
 }
 
@@ -229,6 +245,7 @@ async fn restart_under_the_same_name() {
         });
         assert_eq!(asked.await.unwrap().unwrap(), "noproc");
         assert_eq!(message(&mut process).await, Term::atom("found"));
+        conformance::holds(otp, [15]);
     }
 }
 
@@ -292,6 +309,7 @@ async fn peer_restarts_unnoticed() {
         assert_ne!(pid, old.pid().to_string());
         old.kill();
         lease.release().await;
+        conformance::holds(otp, [11]);
     }
 }
 
@@ -338,6 +356,7 @@ async fn simultaneous_connect() {
             eval(&beam, &node, "net_adm:ping(NODE)").await;
             node.shutdown().await;
         }
+        conformance::holds(otp, [10]);
     }
 }
 

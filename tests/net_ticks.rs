@@ -1,11 +1,14 @@
-//! Ticks for peers whose tick time is shorter than this node's; they do not announce it.
+//! Ticks: for idle peers, and for those whose tick time is shorter than this node's, which they do not announce.
 
+mod intruder;
 mod stage;
 
+use std::io::Write;
 use std::time::Duration;
 
+use intruder::Intruder;
 use peerl_node::{Atom, Node, NodeDownReason, NodeEvent};
-use peerl_test_support::{Beam, Lan, Otp, ProcessGuard, matrix, unique_name};
+use peerl_test_support::{Beam, Lan, Otp, ProcessGuard, conformance, matrix, unique_name};
 use stage::{LIMIT, Stage, eval, expect};
 
 /// The tick time of the BEAM in seconds; this node's is a minute.
@@ -61,6 +64,69 @@ async fn peers_with_a_short_tick_time() {
         for beam in [sender, receiver] {
             assert!(!beam.log().contains("missed"), "{}", beam.log());
         }
+    });
+    futures::future::join_all(runs).await;
+}
+
+/// Nothing is sent for five times the tick time of both sides: each has heard of the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections() {
+    const TICK_TIME: u64 = 4;
+    let stage = Stage::new();
+    let runs = matrix().into_iter().map(async |otp| {
+        let ticks = ["-kernel", "net_ticktime", &TICK_TIME.to_string()];
+        let beam = stage.erlang(otp).args(ticks).start_async().await;
+        let node = stage.builder().net_ticktime(Duration::from_secs(TICK_TIME)).start().await.unwrap();
+        let mut events = node.events();
+        expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
+        assert!(matches!(stage::event(&mut events).await, NodeEvent::NodeUp { .. }));
+        let counts = "{_, Port} = lists:keyfind(NODE, 1, erlang:system_info(dist_ctrl)),
+            {ok, Counts} = inet:getstat(Port, [recv_cnt, send_cnt]), [Count || {_, Count} <- lists:sort(Counts)]";
+        let counts = async || serde_json::from_str::<[u64; 2]>(&eval(&beam, &node, counts).await).unwrap();
+        let before = counts().await;
+        tokio::time::sleep(Duration::from_secs(5 * TICK_TIME)).await;
+        let after = counts().await;
+        // Four times in each tick time, less what a busy machine delays.
+        assert!(after[0] >= before[0] + 8 && after[1] >= before[1] + 8, "{before:?} {after:?}");
+        assert!(events.try_recv().is_err(), "the connection has stayed up");
+        expect(&beam, &node, "lists:member(NODE, nodes())", "true").await;
+        conformance::holds(otp, [21]);
+    });
+    futures::future::join_all(runs).await;
+}
+
+/// A BEAM drops a peer that sends nothing, and none that ticks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_peers() {
+    let stage = Stage::new();
+    let runs = matrix().into_iter().map(async |otp| {
+        let beam = stage.erlang(otp).args(["-kernel", "net_ticktime", TICK_TIME]).start_async().await;
+        let peer = stage::name(&beam);
+        let (_, port) = stage.epmd.names().into_iter().find(|(name, _)| name == peer.name()).unwrap();
+        let watch = "register(watcher, spawn(fun() -> ok = net_kernel:monitor_nodes(true, [nodedown_reason]),
+            receive {nodedown, Node, [{nodedown_reason, Why}]} -> receive {ask, From} -> From ! {Node, Why} end end end)), ok";
+        assert_eq!(beam.eval_async(watch).await.as_deref(), Ok("ok"));
+        let attack = move |peer: peerl_node::NodeName| {
+            let intruder = |stem| Intruder::connect_to(&format!("{}@127.0.0.1", unique_name(stem)), &peer, port);
+            let (mut silent, ticking) = (intruder("silent"), intruder("ticking"));
+            let socket = ticking.socket.try_clone().unwrap();
+            let ticks = std::thread::spawn(move || {
+                let mut socket = socket;
+                while socket.write_all(&[0; 4]).is_ok() {
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+            });
+            silent.assert_closed("silence");
+            (silent.name, ticking, ticks)
+        };
+        let (silent, ticking, ticks) = tokio::task::spawn_blocking(move || attack(peer)).await.unwrap();
+        let told = beam.eval_async("watcher ! {ask, self()}, receive {Node, Why} -> {Node, Why} end").await;
+        assert_eq!(told.unwrap(), format!("{{'{silent}',net_tick_timeout}}"));
+        let connected = beam.eval_async("nodes()").await.unwrap();
+        assert_eq!(connected, format!("['{}']", ticking.name));
+        ticking.socket.shutdown(std::net::Shutdown::Both).unwrap();
+        ticks.join().unwrap();
+        conformance::holds(otp, [22]);
     });
     futures::future::join_all(runs).await;
 }

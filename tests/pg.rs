@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use peerl::otp::pg::{MembershipError, Scope, Update, Updates, UpdatesEnded};
 use peerl::{Mfa, Node, Nodes, Pid, Process, Term};
-use peerl_test_support::{Beam, Otp, matrix};
+use peerl_test_support::{Beam, Otp, conformance, matrix};
 use stage::{LIMIT, Stage, eval_with, expect, name};
 
 /// What a BEAM node does in these tests.
@@ -295,6 +295,9 @@ async fn members_of_all_nodes() {
     for (beam, before) in mesh.beams.iter().zip(scope_processes) {
         assert_eq!(scope_process(beam).await, before, "the scope process of {:?} has ended", beam.otp());
     }
+    for otp in matrix() {
+        conformance::holds(otp, [63, 64]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -395,6 +398,9 @@ async fn scope_processes_that_start_anew() {
     while mesh.agree().await[&group] != [member.pid().clone()] {
         assert!(tokio::time::Instant::now() < end, "members of ended scope processes are still there");
     }
+    for otp in matrix() {
+        conformance::holds(otp, [66]);
+    }
 }
 
 async fn mesh_members(node: &Node, beam: &Beam) -> Term {
@@ -442,6 +448,9 @@ async fn nodes_that_go_and_come_back() {
     left.0.shutdown().await;
     stage::eventually("the member is gone", || !mesh.ours[0].1.members(&group).contains(gone.pid())).await;
     mesh.agree().await;
+    for otp in matrix() {
+        conformance::holds(otp, [63]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ mod stage;
 
 use peerl::phoenix::{Event, NodePubSub, PubSub, Received, StartError, Subscription, SubscriptionEnded};
 use peerl::{Node, Term};
-use peerl_test_support::{Beam, Otp, PHOENIX, matrix};
+use peerl_test_support::{Beam, Otp, PHOENIX, conformance, matrix};
 use stage::{LIMIT, Stage, eventually, name};
 
 const NAME: &str = "MyApp.PubSub";
@@ -106,6 +106,7 @@ async fn broadcasts_both_ways() {
         second.stop().await;
         assert_eq!(there.recv().await.unwrap_err(), SubscriptionEnded::PubSub);
         workers(&pubsub, 1).await;
+        conformance::holds(otp, [65]);
     }
 }
 

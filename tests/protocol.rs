@@ -22,7 +22,7 @@ use peerl_proto::{
     node_name::NodeName,
 };
 use peerl_term::{Atom, Pid, Reference, Term, encode};
-use peerl_test_support::{Beam, COOKIE, free_port, matrix, unique_name};
+use peerl_test_support::{Beam, COOKIE, conformance, free_port, matrix, unique_name};
 
 /// The other end of a BEAM's connection.
 struct Peer {
@@ -272,6 +272,7 @@ fn alive() {
         assert!(asked);
         new.assert_pings();
         assert!(old.receive().is_none());
+        conformance::holds(otp, [11, 12]);
     }
 }
 
@@ -332,6 +333,7 @@ fn echo() {
                 }
             }
         }
+        conformance::holds(otp, [18, 19]);
     }
 }
 
@@ -375,6 +377,7 @@ fn spawn_and_exit() {
         assert_eq!(down.signal, Signal::MonitorExit { from, to: me.clone(), reference: request.clone() });
         assert_eq!(down.payload.unwrap().decode().unwrap(), reason);
         peer.assert_pings();
+        conformance::holds(otp, [39]);
     }
 }
 
@@ -392,5 +395,6 @@ fn alias() {
         let Signal::SendToAlias { to, .. } = message.signal else { panic!("{:?}", message.signal) };
         let operation = if otp.number() < 28 { 33 } else { 37 };
         assert_eq!((to, message.operation), (alias, operation));
+        conformance::holds(otp, [37]);
     }
 }

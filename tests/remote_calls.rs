@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 use peerl_node::{Atom, CallError, Class, Exception, Mfa, Term};
-use peerl_test_support::matrix;
+use peerl_test_support::{conformance, matrix};
 use stage::{LIMIT, Stage, atom, eval, eventually, expect, export, message, name};
 
 /// `Class:Reason` and the stack's first function, of a call that fails.
@@ -82,6 +82,7 @@ async fn erpc_to_us() {
         )
         .await;
         expect(&beam, &node, "erpc:multicall([NODE, NODE], rust, add, [2, 2])", "[{ok,4},{ok,4}]").await;
+        conformance::holds(otp, [47, 49]);
     }
 }
 
@@ -156,10 +157,15 @@ async fn rpc_to_us() {
         expect("rpc:cast(NODE, rust, count, [1]), erpc:cast(NODE, rust, count, [10]), erpc:multicast([NODE, OTHER], rust, count, [100])", "ok").await;
         eventually("all casts", || calls.load(Ordering::SeqCst) == 111).await;
 
+        let features =
+            "{rex, NODE} ! {self(), features_request}, receive {features_reply, NODE, Features} -> Features end";
+        expect(features, "[erpc]").await;
+
         // As C nodes call: `rex ! {Self, {call, ...}}`, and the forms of old releases.
         expect("{rex, NODE} ! {self(), {call, rust, add, [1, 2], user}}, receive {rex, V} -> V end", "3").await;
         expect("gen_server:call({rex, NODE}, {call, rust, add, [1, 2], group_leader()})", "3").await;
         task.abort();
+        conformance::holds(otp, [47, 49, 50, 52]);
     }
 }
 
@@ -224,6 +230,7 @@ async fn calls_to_the_beam() {
         assert!(matches!(&results[0], Ok(name) if name.as_str() == beam.name()));
         assert!(matches!(&results[1], Err(CallError::Connect(_))));
         assert!(results[2].is_ok());
+        conformance::holds(otp, [51]);
     }
 }
 
@@ -303,6 +310,7 @@ async fn calls_given_up() {
         expect(&beam, &node, "catch erpc:call(NODE, rust, sleep, [300], 0), P = spawn(erpc, call, [NODE, rust, sleep, [300]]), timer:sleep(50), exit(P, kill)", "true").await;
         assert_eq!(node.calls_served(), 2);
         eventually("the end of the calls", || node.process_count() == processes && node.calls_served() == 0).await;
+        conformance::holds(otp, [48]);
     }
 }
 

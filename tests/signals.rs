@@ -5,7 +5,7 @@ mod stage;
 use std::time::Duration;
 
 use peerl_node::{Atom, Destination, Node, Pid, Process, Term};
-use peerl_test_support::{Beam, matrix};
+use peerl_test_support::{Beam, conformance, matrix};
 use stage::{LIMIT, Stage, atom, eval, eval_with, eventually, expect, message, name, until};
 
 /// A process of the BEAM that sleeps until it gets a message with its exit reason.
@@ -68,6 +68,7 @@ async fn the_beam_monitors_our_processes() {
         message(&mut process).await;
         drop(process);
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
+        conformance::holds(otp, [24, 25, 26, 27]);
     }
 }
 
@@ -114,6 +115,7 @@ async fn our_processes_monitor_the_beam() {
         process.monitor(Destination::Remote(Atom::from_static("x"), "nobody@127.0.0.1".parse().unwrap())).await;
         let Term::Tuple(down) = message(&mut process).await else { panic!() };
         assert_eq!(down[4], Term::atom("noconnection"));
+        conformance::holds(otp, [24, 25, 26, 27]);
     }
 }
 
@@ -185,6 +187,7 @@ async fn links() {
                       R = monitor(process, X), receive {'DOWN', R, _, _, crash} -> P ! still_there end, ok";
         eval_with(&beam, &node, unlink, [("P", process.pid().clone().into())]).await;
         assert_eq!(message(&mut process).await, Term::atom("still_there"));
+        conformance::holds(otp, [28, 29]);
     }
 }
 
@@ -236,6 +239,7 @@ async fn links_race_with_unlinks() {
         process.send_term(&racer, &exit_message(Term::atom("crash"))).await.unwrap();
         let Term::Tuple(exit) = message(&mut process).await else { panic!() };
         assert_eq!((&exit[0], &exit[2]), (&Term::atom("EXIT"), &Term::atom("crash")));
+        conformance::holds(otp, [30]);
     }
 }
 
@@ -282,6 +286,7 @@ async fn exit_signals() {
         process.exit_other(&pid, &Term::atom("kill"));
         let Term::Tuple(down) = message(&mut process).await else { panic!() };
         assert_eq!(down[4], Term::atom("killed"));
+        conformance::holds(otp, [31]);
     }
 }
 
@@ -299,6 +304,7 @@ async fn priority_signals() {
         let Term::Tuple(trapped) = message(&mut process).await else { panic!() };
         assert_eq!((&trapped[0], &trapped[2]), (&Term::atom("EXIT"), &Term::atom("urgent")));
         assert_eq!(message(&mut process).await, Term::atom("after_exit"));
+        conformance::holds(otp, [38]);
     }
 }
 
@@ -327,6 +333,7 @@ async fn messages_to_nobody() {
         process.send_term(&gone, &Term::atom("lost")).await.unwrap();
         process.exit_other(&gone, &Term::atom("lost"));
         node.ping(&peer).await.unwrap();
+        conformance::holds(otp, [35]);
     }
 }
 
@@ -350,6 +357,7 @@ async fn traced_signals() {
         assert_eq!(message(&mut process).await, Term::atom("two"));
         let Term::Tuple(trapped) = message(&mut process).await else { panic!() };
         assert_eq!(trapped[2], Term::atom("three"));
+        conformance::holds(otp, [36]);
     }
 }
 
@@ -388,6 +396,7 @@ async fn group_leaders() {
                     group_leader(P, W), {group_leader, P} = process_info(W, group_leader), P ! done, ok";
         eval_with(&beam, &node, lead, [("P", process.pid().clone().into())]).await;
         assert_eq!(message(&mut process).await, Term::atom("done"));
+        conformance::holds(otp, [34]);
     }
 }
 
@@ -428,5 +437,6 @@ async fn noconnection() {
         eventually("no process left", || node.process_count() < 8).await;
         assert_eq!(eval(&beam, &node, "net_adm:ping(NODE)").await, "pong");
         tokio::time::sleep(Duration::ZERO).await;
+        conformance::holds(otp, [33]);
     }
 }

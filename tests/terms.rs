@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use peerl_node::{Atom, Mfa, Node, NodeName, Term};
 use peerl_term::arbitrary::{Kinds, term};
-use peerl_test_support::matrix;
+use peerl_test_support::{conformance, matrix};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use stage::{LIMIT, Stage, eval, export, name};
@@ -69,7 +69,9 @@ async fn our_terms_on_the_beam() {
                 let (wrong, back) = judged(&node, &peer, terms).await;
                 assert_eq!((wrong, back.as_list().unwrap().len()), (Term::nil(), terms.len()));
             }
+            conformance::holds(otp, [43]);
         }
+        conformance::holds(otp, [41, 42]);
     }
 }
 
@@ -101,6 +103,7 @@ async fn the_beams_terms_here() {
         let limit = Duration::from_secs(120);
         assert_eq!(beam.eval_within_async(echo, limit).await.unwrap(), "ok");
         let _ = eval(&beam, &node, "node()").await;
+        conformance::holds(otp, [41, 42, 44]);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use erl_dist::epmd::{EpmdClient, NodeEntry};
 use peerl_epmd::{CommandCheck, Config, End, Error, LeaseState, Server, ServerHandle};
-use peerl_test_support::{Beam, Epmd, Otp, free_port, matrix, unique_name};
+use peerl_test_support::{Beam, Epmd, Otp, conformance, free_port, matrix, unique_name};
 use support::{PATIENCE, client, local, node, reaches, run, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -59,6 +59,7 @@ async fn beam_nodes_find_each_other() {
         let client = client(port(&server));
         until("beta unregistered", async || client.lookup(&short(&beta)).await.unwrap().is_none()).await;
         assert!(client.lookup(&short(&alfa)).await.unwrap().is_some());
+        conformance::holds(otp, [4]);
     }
 }
 
@@ -110,6 +111,7 @@ async fn a_beam_registers_again_with_a_new_server() {
         let waited = until("the BEAM is back", async || client(port).names().await.unwrap().len() == 1).await;
         assert!(waited < Duration::from_secs(3), "took {waited:?}");
         assert_eq!(beam.eval_async("erlang:system_info(creation)").await.unwrap(), creation);
+        conformance::holds(otp, [5]);
     }
 }
 

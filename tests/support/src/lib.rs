@@ -25,6 +25,8 @@
 mod beam;
 pub use beam::{Beam, BeamBuilder, COOKIE, StartError};
 
+pub mod conformance;
+
 mod control;
 pub use control::EvalError;
 
