@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use crate::inner::Inner;
 use crate::kernel::connection::Connection;
 use crate::node::Node;
-use crate::running_service::RunningService;
 
 /// How long a peer may take to show that it has read its answers, and to close a link that this node has closed.
 const READING: Duration = Duration::from_secs(5);
@@ -68,10 +67,6 @@ impl Node {
 }
 
 impl Inner {
-    fn running(&self) -> impl DoubleEndedIterator<Item = &dyn RunningService> {
-        self.services.get().into_iter().flatten().map(|service| &**service)
-    }
-
     /// From now on no peer connects, and no call is taken.
     fn leave(&self) {
         self.kernel.drain();

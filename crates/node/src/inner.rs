@@ -18,6 +18,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// The services that run, in the order in which they were started.
+    pub(crate) fn running(&self) -> impl DoubleEndedIterator<Item = &dyn RunningService> {
+        self.services.get().into_iter().flatten().map(|service| &**service)
+    }
+
     pub(crate) fn stop(&self) {
         self.network.stop();
         self.kernel.stop();

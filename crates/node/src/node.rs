@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -14,6 +15,7 @@ use crate::kernel::process::ProcessInfo;
 use crate::network::connect_error::ConnectError;
 use crate::network::dial;
 use crate::network::epmd::Registered;
+use crate::running_service::RunningService;
 
 /// A running node of an Erlang cluster.
 ///
@@ -268,6 +270,11 @@ impl Node {
             .collect();
         nodes.sort();
         nodes
+    }
+
+    /// The [service](crate::Service) of this type, if the node runs one.
+    pub fn service<S: RunningService>(&self) -> Option<&S> {
+        self.inner.running().find_map(|service| (service as &dyn Any).downcast_ref())
     }
 
     /// What becomes of connections from now on. A receiver that lags behind more than 1,024 events misses some.

@@ -1,10 +1,13 @@
+use std::any::Any;
+
 use futures::future::BoxFuture;
 
 /// Why a service did not start.
 pub type ServiceError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A service of a node that runs. Dropped when the node has stopped.
-pub trait RunningService: Send + Sync {
+/// A service of a node that runs. Dropped when the node has stopped. Its crate finds it again with
+/// [`Node::service`](crate::Node::service).
+pub trait RunningService: Any + Send + Sync {
     /// The node [takes nothing new](crate::Node::drain), and waits until what is under way is done; so is what this waits for.
     fn drain(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
