@@ -29,7 +29,7 @@
 //! ```
 //!
 //! Supported: OTP 25 to 29 as peers, visible or hidden; `rpc` and `erpc` both ways; links, monitors, aliases; `gen`
-//! calls both ways; names and locks of the cluster with [`global`](otp::global); process groups with [`pg`](otp::pg); EPMD
+//! calls both ways; names and locks of the cluster with [`global`](NodeGlobal::global); process groups with [`pg`](otp::pg); EPMD
 //! as client and as server. Not yet: TLS.
 
 pub use peerl_node::*;
@@ -39,6 +39,7 @@ pub mod testing;
 pub use peerl_discovery as discovery;
 pub use peerl_epmd as epmd;
 pub use peerl_otp as otp;
+pub use peerl_otp::global::NodeGlobal;
 pub use peerl_otp::{LogEvent, System, SystemError, check_system, guest, node};
 pub use peerl_phoenix as phoenix;
 pub use peerl_proto as proto;

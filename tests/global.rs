@@ -5,7 +5,7 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use peerl::otp::global::{Global, Method};
+use peerl::otp::global::{Global, Method, NodeGlobal};
 use peerl::{Node, Nodes, Process, Term};
 use peerl_test_support::{Beam, Otp, matrix, unique_name};
 use stage::{LIMIT, Stage, atom, eval, eventually, expect, message, name};
@@ -26,9 +26,9 @@ async fn mesh(stage: &Stage, otp: Otp) -> Vec<Beam> {
 /// A node of ours with `global` that has joined the mesh by one of its nodes.
 async fn member(stage: &Stage, own: &str, beams: &[Beam]) -> (Node, Global) {
     let node = stage.builder_of(own).start().await.unwrap();
-    let global = Global::start(&node).unwrap();
+    let global = node.global();
     node.connect(&name(&beams[0])).await.unwrap();
-    eventually("a mesh", || node.nodes(Nodes::Visible).len() == beams.len()).await;
+    eventually("a mesh", || node.nodes(Nodes::Visible).len() >= beams.len()).await;
     tokio::time::timeout(LIMIT, global.sync()).await.expect("the names").unwrap();
     (node, global)
 }
@@ -178,6 +178,54 @@ async fn locks_exclude_each_other() {
     }
 }
 
+/// A lock is that of the process that evaluates `set_lock`: with `erpc` one that ends, with `rpc:block_call` the process `rex`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_are_of_the_process_that_evaluates() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let beams = mesh(&stage, otp).await;
+        let (node, global) = member(&stage, &named("peerl"), &beams).await;
+        let beam = &beams[0];
+        let free = |lock: &str| format!("global:set_lock({{{lock}, self()}}, [node() | nodes()], 0)");
+        expect(beam, &node, "erpc:call(NODE, global, set_lock, [{brief, one}])", "true").await;
+        all(&beams[1..], &node, &free("brief"), "true").await;
+
+        expect(beam, &node, "rpc:block_call(NODE, global, set_lock, [{lasting, one}])", "true").await;
+        let holder = "[{lasting, one, [{Pid, _}]}] = ets:lookup(global_locks, lasting), \
+                      Pid =:= rpc:call(NODE, erlang, whereis, [rex])";
+        for beam in &beams {
+            expect(beam, &node, holder, "true").await;
+            expect(beam, &node, &free("lasting"), "false").await;
+        }
+        assert!(global.try_lock(atom("lasting"), 0).await.unwrap().is_none());
+        // Another process does not remove it.
+        expect(beam, &node, "erpc:call(NODE, global, del_lock, [{lasting, one}])", "true").await;
+        expect(beam, &node, &free("lasting"), "false").await;
+        expect(beam, &node, "rpc:block_call(NODE, global, del_lock, [{lasting, one}])", "true").await;
+        all(&beams, &node, &free("lasting"), "true").await;
+    }
+}
+
+/// OTP's process of this name takes its node with it. Here no exit signal ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_exit_signal_ends_the_server() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let beams = mesh(&stage, otp).await;
+        let (node, global) = member(&stage, &named("peerl"), &beams).await;
+        expect(&beams[0], &node, &registering("before"), "yes").await;
+        let attack = "Pid = rpc:call(NODE, erlang, whereis, [global_name_server]), \
+                      [exit(Pid, Reason) || Reason <- [kill, shutdown, normal]], \
+                      Pid =:= rpc:call(NODE, erlang, whereis, [global_name_server])";
+        expect(&beams[1], &node, attack, "true").await;
+        assert!(is_registered(&global, "before", beams[0].name()).await);
+        let process = node.process();
+        assert!(global.register(atom("after"), process.pid(), Method::RandomExit).await.unwrap());
+        all(&beams, &node, "node(global:whereis_name('after')) =:= NODE", "true").await;
+        all(&beams, &node, "global:sync()", "ok").await;
+    }
+}
+
 /// The same name at two nodes that meet, in both orders of their names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_process_keeps_a_name_that_two_have() {
@@ -186,7 +234,7 @@ async fn one_process_keeps_a_name_that_two_have() {
         for start in ["aaa", "zzz"] {
             let beams = mesh(&stage, otp).await;
             let node = stage.builder_of(&named(start)).start().await.unwrap();
-            let global = Global::start(&node).unwrap();
+            let global = node.global();
             let (exiting, mut told): (Process, Process) = (node.process(), node.process());
             assert!(global.register(atom("exit"), exiting.pid(), Method::RandomExit).await.unwrap());
             assert!(global.register(atom("notify"), told.pid(), Method::NotifyAll).await.unwrap());
@@ -214,41 +262,15 @@ async fn one_process_keeps_a_name_that_two_have() {
     }
 }
 
-/// Whatever a node of ours does to its own connections, the others stay together.
+/// Two BEAM nodes part: no two partitions overlap, in the view of a node of ours either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_other_node_is_driven_out() {
+async fn partitions_do_not_overlap() {
     let stage = Stage::new();
     for otp in matrix() {
         let beams = mesh(&stage, otp).await;
-        let (node, global) = member(&stage, &named("peerl"), &beams).await;
-        let (other, _other_global) = {
-            let other = stage.builder_of(&named("peerl")).start().await.unwrap();
-            let global = Global::start(&other).unwrap();
-            other.connect(node.name()).await.unwrap();
-            eventually("a mesh", || other.nodes(Nodes::Visible).len() == 4).await;
-            (other, global)
-        };
+        let (node, _global) = member(&stage, &named("peerl"), &beams).await;
+        let (other, _global) = member(&stage, &named("peerl"), &beams).await;
         all(&beams, &node, "length(nodes())", "4").await;
-        // One connection ended: the other end reports it, and this node is parted with.
-        assert!(node.disconnect(&name(&beams[1])));
-        all(&beams, &node, "lists:member(NODE, nodes())", "false").await;
-        all(&beams, &other, "lists:member(NODE, nodes()) andalso length(nodes()) =:= 3", "true").await;
-        eventually("a node alone", || node.nodes(Nodes::Visible).is_empty()).await;
-
-        // It comes back, and leaves.
-        node.connect(&name(&beams[2])).await.unwrap();
-        all(&beams, &node, "lists:member(NODE, nodes())", "true").await;
-        tokio::time::timeout(LIMIT, global.sync()).await.expect("the names").unwrap();
-        eventually("a mesh", || node.nodes(Nodes::Visible).len() == 4).await;
-        assert_eq!(global.disconnect().await.unwrap().len(), 4);
-        all(&beams, &node, "lists:member(NODE, nodes())", "false").await;
-        all(&beams, &other, "lists:member(NODE, nodes()) andalso length(nodes()) =:= 3", "true").await;
-        expect(&beams[0], &node, &registering("later"), "yes").await;
-
-        // Two BEAM nodes part: no two partitions overlap, in this node's view either.
-        node.connect(&name(&beams[0])).await.unwrap();
-        eventually("a mesh", || node.nodes(Nodes::Visible).len() == 4).await;
-        tokio::time::timeout(LIMIT, global.sync()).await.expect("the names").unwrap();
         eval(&beams[0], &node, &format!("erlang:disconnect_node('{}')", beams[1].name())).await;
         let parted = format!("lists:member('{}', nodes())", beams[1].name());
         beams[0].wait_for_async(&parted, "false", LIMIT).await;
@@ -267,7 +289,6 @@ async fn a_node_that_goes_while_it_joins_leaves_nothing_locked() {
         for start in ["aaa", "zzz"] {
             for delay in [0, 30, 150, 190, 200, 205, 210, 220, 240, 260, 300] {
                 let node = stage.builder_of(&named(start)).start().await.unwrap();
-                let _global = Global::start(&node).unwrap();
                 node.connect(&name(&beams[0])).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(delay)).await;
                 let begun = Instant::now();
@@ -290,7 +311,7 @@ async fn a_meeting_that_is_broken_off_leaves_nothing_locked() {
         let beam = stage.beam(otp).await;
         for start in ["aaa", "zzz"] {
             let node = stage.builder_of(&named(start)).start().await.unwrap();
-            let global = Global::start(&node).unwrap();
+            let global = node.global();
             for delay in [0, 5, 100, 190, 200, 210, 220, 230, 240, 250, 260] {
                 let meeting = format!(
                     "net_kernel:connect_node(NODE), timer:sleep({delay}), erlang:disconnect_node(NODE), \
@@ -324,7 +345,7 @@ async fn many_meet_at_the_same_time() {
     let mut members = Vec::new();
     for _ in 0..4 {
         let node = stage.node().await;
-        members.push((Global::start(&node).unwrap(), node));
+        members.push((node.global(), node));
     }
     let first = name(&beams[0]);
     for beam in &beams[1..] {

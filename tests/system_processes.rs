@@ -9,6 +9,8 @@ use peerl_node::{Mfa, Nodes, Term};
 use peerl_test_support::matrix;
 use stage::{LIMIT, Stage, eval, eval_with, expect, export, name};
 
+const NAMED: [&str; 4] = ["net_kernel", "rex", "logger", "global_name_server"];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_exit_signal_ends_them() {
     let stage = Stage::new();
@@ -20,7 +22,7 @@ async fn no_exit_signal_ends_them() {
         // The group leader of a function that this node calls there is on this node.
         let leader = Mfa::new("erlang", "group_leader", ()).unwrap();
         let leader = node.call::<Term>(&name(&beam), leader).await.unwrap();
-        let named = ["net_kernel", "rex", "logger"].map(|name| Term::from(node.whereis(name).unwrap()));
+        let named = NAMED.map(|name| Term::from(node.whereis(name).unwrap()));
         let count = node.process_count();
         let attack = "
             [begin
@@ -32,7 +34,7 @@ async fn no_exit_signal_ends_them() {
         let pids = Term::list(named.iter().cloned().chain([leader.clone()]));
         assert_eq!(eval_with(&beam, &node, attack, [("Pids", pids)]).await, "[pong,pong,pong]");
         assert_eq!(node.process_count(), count);
-        assert_eq!(named, ["net_kernel", "rex", "logger"].map(|name| Term::from(node.whereis(name).unwrap())));
+        assert_eq!(named, NAMED.map(|name| Term::from(node.whereis(name).unwrap())));
         assert_eq!(node.nodes(Nodes::Visible), [name(&beam)]);
 
         expect(&beam, &node, "rpc:block_call(NODE, rust, add, [20, 3])", "23").await;

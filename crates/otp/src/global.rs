@@ -6,15 +6,11 @@
 //!   requests of here  ─▶ Event ─▶ └───────┘ ─▶ Action ─▶ answers
 //! ```
 //!
-//! [`Global`] runs at a visible node, and is what its program and its peers use. [`State`] is the whole protocol without I/O:
-//! it is given what happens and the time, and gives what is to be done.
+//! Every node that `peerl::node` sets up has the service [`GlobalService`]; [`NodeGlobal::global`] is what its program
+//! uses. [`State`] is the whole protocol without I/O: it is given what happens and the time, and gives what is to be done.
 //!
-//! A node that has `global` never drives another one out of the mesh: it reports no connection that it has ended itself or
-//! could not make. The other end does; if that is of the same kind, and others still have it after 15 seconds, this node
-//! leaves.
-//!
-//! It is not finished: in simulated networks that fall apart at random, about two of 1,000 runs end with a name that is not
-//! the same on all nodes.
+//! A node that has `global` never drives another one out of the mesh: it reports no connection that has ended or could not be
+//! made. The other end does; if that does not, and others still have it some seconds later, this node leaves.
 //!
 //! Erlang docs: kernel, [`global`](https://www.erlang.org/doc/apps/kernel/global.html).
 
@@ -28,6 +24,7 @@ mod guard;
 mod handle;
 mod ids;
 mod lock;
+mod lock_holder;
 mod locker;
 mod locks;
 mod lost_connections;
@@ -41,16 +38,17 @@ mod registrar;
 mod registration;
 mod resolution;
 mod served;
+mod service;
 mod session;
 mod state;
 mod syncs;
 
 pub use action::Action;
-pub use ask::Stopped;
+pub use ask::NotRunning;
 pub use attempt::{Attempt, AttemptOutcome, Backoff};
 pub use event::{Event, LinkEnd, LocalRequest};
 pub use guard::LockGuard;
-pub use handle::{Global, StartError};
+pub use handle::Global;
 pub use ids::{CallId, MonitorId, RequestId, ResolutionId};
 pub use lock::LockId;
 pub use message::{
@@ -60,6 +58,7 @@ pub use message::{
 pub use method::Method;
 pub use random::Random;
 pub use registration::{ExternalName, Operation, Registration};
+pub use service::{GlobalService, NodeGlobal};
 pub use state::{Identity, State};
 
 /// The name of the process that runs `global` at each node.

@@ -19,6 +19,7 @@ use futures::future::BoxFuture;
 use peerl_node::{Node, NodeBuilder, RunningService, Service, ServiceError, WeakNode};
 
 use crate::functions::Functions;
+use crate::global::GlobalService;
 use unfinished::Unfinished;
 
 /// The processes that peers expect at every node, a [service](Service) of it: `net_kernel`, which answers pings; `rex`, the
@@ -59,9 +60,10 @@ impl System {
         self
     }
 
-    /// Begins to set up a node that has these processes, and the [functions](crate::functions) of every node.
+    /// Begins to set up a node that has these processes, the [functions](crate::functions) of every node, and
+    /// [`global`](crate::global).
     pub fn node(self, name: impl Into<String>) -> NodeBuilder {
-        NodeBuilder::new(name).service(self).service(Functions::All)
+        NodeBuilder::new(name).service(self).service(Functions::All).service(GlobalService)
     }
 
     /// Begins to set up a [guest](NodeBuilder::guest) that has these processes and functions.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use peerl_term::{Atom, Term};
 
@@ -10,6 +10,9 @@ use super::message::Request;
 
 /// The lock on the name space being set in the whole partition: at its boss first, where all try; then at this node and
 /// `extra`; then at all others, until there are none left.
+///
+/// If this node has lost another one lately, the nodes where the lock is set are asked whether they still have that one, before
+/// a name is changed: that one would not learn of the change, and names would not be the same in the whole partition any more.
 #[derive(Debug)]
 pub(super) struct Acquisition {
     id: LockId,
@@ -17,7 +20,17 @@ pub(super) struct Acquisition {
     asked: BTreeSet<Atom>,
     held: Vec<Atom>,
     stage: Attempt,
-    calls: HashMap<CallId, Atom>,
+    verification: Verification,
+    calls: BTreeMap<CallId, Atom>,
+}
+
+/// What the lock is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A meeting with another partition, which may just have been a part of this one.
+    Meeting,
+    /// A change of a name.
+    Change,
 }
 
 /// How far it is.
@@ -31,15 +44,27 @@ pub(super) enum Progress {
     Refused,
 }
 
+/// Whether the nodes are asked for one that this node has lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verification {
+    Due,
+    UnderWay,
+    Unneeded,
+}
+
 impl Acquisition {
-    pub(super) fn start(id: LockId, extra: Vec<Atom>, mesh: &mut Mesh) -> (Self, Progress) {
+    pub(super) fn start(purpose: Purpose, id: LockId, extra: Vec<Atom>, mesh: &mut Mesh) -> (Self, Progress) {
         let mut acquisition = Self {
             id,
             extra,
             asked: BTreeSet::new(),
             held: Vec::new(),
             stage: Attempt::new([]),
-            calls: HashMap::new(),
+            verification: match purpose {
+                Purpose::Change if !mesh.suspects.is_empty() => Verification::Due,
+                _ => Verification::Unneeded,
+            },
+            calls: BTreeMap::new(),
         };
         // To lock this node could stop another that has locked the boss already.
         if !mesh.locks.is_free(&acquisition.id) {
@@ -52,7 +77,13 @@ impl Acquisition {
     /// A call was answered; nothing if it is none of these.
     pub(super) fn answered(&mut self, call: CallId, reply: Option<&Term>, mesh: &mut Mesh) -> Option<Progress> {
         let node = self.calls.remove(&call)?;
-        self.stage.answered(&node, reply);
+        match self.verification {
+            Verification::UnderWay if mesh.is_suspect_in(reply) => {
+                self.stage.answered(&node, Some(&Term::atom("false")));
+            }
+            Verification::UnderWay => self.stage.answered(&node, None),
+            _ => self.stage.answered(&node, reply),
+        }
         Some(self.proceed(mesh))
     }
 
@@ -77,10 +108,13 @@ impl Acquisition {
                 }
             }
             let nodes = self.next_nodes(mesh);
-            if nodes.is_empty() {
+            if !nodes.is_empty() {
+                self.ask(nodes, mesh);
+            } else if self.verification == Verification::Due {
+                self.verify(mesh);
+            } else {
                 return Progress::Held(std::mem::take(&mut self.held));
             }
-            self.ask(nodes, mesh);
         }
         Progress::Waiting
     }
@@ -96,6 +130,15 @@ impl Acquisition {
             return second;
         }
         mesh.known.keys().filter(is_new).cloned().collect()
+    }
+
+    fn verify(&mut self, mesh: &mut Mesh) {
+        self.verification = Verification::UnderWay;
+        let others: Vec<_> = self.held.iter().filter(|node| **node != mesh.outbox.node).cloned().collect();
+        self.stage = Attempt::new(others.iter().cloned());
+        for node in others {
+            self.calls.insert(mesh.outbox.call(&node, Request::Known), node);
+        }
     }
 
     fn ask(&mut self, nodes: Vec<Atom>, mesh: &mut Mesh) {

@@ -1,18 +1,18 @@
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::time::Instant;
 
 use peerl_node::{
     Atom, Down, MailboxPolicy, Message, Mfa, Node, NodeDown, NodeDownReason, NodeName, Overflow, Pid, Process,
     Reference, RegisterError, Term, WeakNode,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::SERVER;
 use super::action::Action;
 use super::event::{Event, LinkEnd, LocalRequest};
 use super::ids::{CallId, MonitorId, RequestId};
 use super::message::{Received, Request};
+use super::random::seed_of;
 use super::state::{Identity, State};
 
 /// A request of this node, and where its answer goes.
@@ -49,12 +49,13 @@ impl Driver {
     pub(super) fn start(node: &Node) -> Result<mpsc::Sender<Asked>, RegisterError> {
         let mailbox = MailboxPolicy { messages: 1_000_000, bytes: 256 << 20, overflow: Overflow::Wait };
         let process = node.process_with(mailbox);
-        process.trap_exit(true);
+        // OTP ends the node if this process ends: names and locks would be half there.
+        process.ignore_exits();
         process.register(Atom::from_static(SERVER))?;
         let (sender, requests) = mpsc::channel(REQUESTS);
         let (report, outcomes) = mpsc::unbounded_channel();
-        let seed = RandomState::new().hash_one(process.pid());
-        let identity = Identity { node: node.name().as_atom().clone(), server: process.pid().clone(), seed };
+        let (server, seed) = (process.pid().clone(), seed_of(process.pid()));
+        let identity = Identity { node: node.name().as_atom().clone(), server, seed };
         let driver = Self {
             node: node.downgrade(),
             process,
@@ -85,13 +86,9 @@ impl Driver {
                 }
             };
             tokio::select! {
-                message = self.process.receive() => match message {
-                    Ok(message) => self.receive(message),
-                    Err(ended) => {
-                        tracing::debug!(reason = ?ended.reason, "global has ended");
-                        return;
-                    }
-                },
+                // A flood of messages keeps nothing else from being done.
+                biased;
+                () = timeout => self.handle(Event::Timeout),
                 Some(event) = self.outcomes.recv() => self.handle(event),
                 Some((wanted, answer)) = self.requests.recv() => {
                     self.last_request += 1;
@@ -99,7 +96,13 @@ impl Driver {
                     self.answers.insert(request, answer);
                     self.handle(Event::Request(request, wanted));
                 }
-                () = timeout => self.handle(Event::Timeout),
+                message = self.process.receive() => match message {
+                    Ok(message) => self.receive(message),
+                    Err(ended) => {
+                        tracing::debug!(reason = ?ended.reason, "global has ended");
+                        return;
+                    }
+                },
             }
         }
     }
@@ -150,7 +153,7 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
-        self.state.handle(event, Instant::now());
+        self.state.handle(event, Instant::now().into_std());
         while let Some(action) = self.state.next_action() {
             self.act(action);
         }
@@ -251,10 +254,10 @@ pub(super) fn gen_call(caller: &Pid, tag: &Reference, request: &Request) -> Term
     Term::tuple([Term::atom("$gen_call"), caller, request.to_term()])
 }
 
-/// Only a connection that this node has not ended is reported to the others.
 fn end(reason: &NodeDownReason) -> LinkEnd {
     match reason {
         NodeDownReason::ConnectionClosed | NodeDownReason::Io(_) => LinkEnd::Peer,
+        NodeDownReason::NetTickTimeout => LinkEnd::Silence,
         _ => LinkEnd::Own,
     }
 }

@@ -29,14 +29,16 @@ pub enum Event {
     Timeout,
 }
 
-/// Who has ended a connection.
+/// Who has ended a connection. In all cases this node tells nobody, because all would part with the other end; that end tells
+/// them, and they part with this node. If it does not, this node leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkEnd {
-    /// The other end, or something between. The other nodes are told, so that no two partitions overlap.
+    /// The other end, or something between.
     Peer,
-    /// This node. It tells nobody, because all would part with the other end; that end tells them, and they part with this
-    /// node.
+    /// This node.
     Own,
+    /// This node, since nothing came any more; the others may find out later.
+    Silence,
 }
 
 /// What this node itself wants.

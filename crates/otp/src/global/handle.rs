@@ -1,29 +1,34 @@
 use std::fmt;
 
-use peerl_node::{Atom, Node, Nodes, Pid, RegisterError, Term};
-use peerl_term::AtomError;
+use peerl_node::{Atom, Node, Nodes, Pid, Term};
 use tokio::sync::mpsc;
 
-use super::ask::{Stopped, ask};
-use super::driver::{Asked, Driver};
+use super::ask::{NotRunning, ask};
+use super::driver::Asked;
 use super::event::LocalRequest;
-use super::guard::{LockGuard, Retries};
+use super::guard::LockGuard;
 use super::lock::LockId;
+use super::lock_holder::Retries;
 use super::method::Method;
 use super::registration::Registration;
 use super::served;
 
-/// `global` at a node: names and locks that are the same at all nodes of the mesh. Clones are handles to the same.
+/// `global` at a node: names and locks that are the same at all nodes of the mesh. [`NodeGlobal::global`](super::NodeGlobal)
+/// gives it.
 ///
 /// ```no_run
-/// use peerl_node::Node;
-/// use peerl_otp::global::{Global, Method};
+/// use peerl_node::{Node, Term};
+/// use peerl_otp::global::{Method, NodeGlobal};
 ///
 /// # async fn example(node: &Node) -> Result<(), Box<dyn std::error::Error>> {
-/// let global = Global::start(node)?;
-/// let process = node.process();
-/// assert!(global.register("job", process.pid(), Method::RandomExit).await?);
-/// let lock = global.lock("table").await?;
+/// let (global, process) = (node.global(), node.process());
+/// // The names of all nodes with which this one is connected are known here.
+/// global.sync().await?;
+/// assert!(global.register(Term::atom("job"), process.pid(), Method::RandomExit).await?);
+/// if let Some(leader) = global.whereis(Term::atom("leader")).await? {
+///     process.send(&leader, &"hello").await?;
+/// }
+/// let lock = global.lock(Term::atom("table")).await?;
 /// // No other node is here at the same time.
 /// lock.release().await;
 /// # Ok(()) }
@@ -31,39 +36,21 @@ use super::served;
 #[derive(Clone)]
 pub struct Global {
     node: Node,
-    requests: mpsc::Sender<Asked>,
-}
-
-/// Why `global` was not started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// It runs already.
-    #[error("the node runs global already")]
-    Running(#[from] RegisterError),
-    /// A function cannot be exported, which does not happen.
-    #[error(transparent)]
-    Export(#[from] AtomError),
+    /// None if the node has no `global`.
+    requests: Option<mpsc::Sender<Asked>>,
 }
 
 impl Global {
-    /// Starts `global` at a visible node: it meets all nodes with which it is connected, and those that they know. Peers can
-    /// call the functions of the module `global` here from then on.
-    ///
-    /// # Errors
-    /// If the node runs it already.
-    pub fn start(node: &Node) -> Result<Self, StartError> {
-        let global = Self { node: node.clone(), requests: Driver::start(node)? };
-        served::export(node, &global.requests)?;
-        Ok(global)
+    pub(super) fn new(node: &Node, requests: Option<mpsc::Sender<Asked>>) -> Self {
+        Self { node: node.clone(), requests }
     }
 
     /// Registers a name for a process at all nodes. Says whether it has the name now: not if another process has it, or the
     /// process has another name.
     ///
     /// # Errors
-    /// If `global` has stopped.
-    pub async fn register(&self, name: impl Into<Term>, pid: &Pid, method: Method) -> Result<bool, Stopped> {
+    /// If `global` does not run.
+    pub async fn register(&self, name: impl Into<Term>, pid: &Pid, method: Method) -> Result<bool, NotRunning> {
         let registration = Registration { name: name.into(), pid: pid.clone(), method: method.to_term() };
         Ok(self.ask(LocalRequest::Register(registration)).await?.is_atom("yes"))
     }
@@ -71,8 +58,8 @@ impl Global {
     /// Registers a name for a process at all nodes, also if another process has it.
     ///
     /// # Errors
-    /// If `global` has stopped.
-    pub async fn re_register(&self, name: impl Into<Term>, pid: &Pid, method: Method) -> Result<(), Stopped> {
+    /// If `global` does not run.
+    pub async fn re_register(&self, name: impl Into<Term>, pid: &Pid, method: Method) -> Result<(), NotRunning> {
         let registration = Registration { name: name.into(), pid: pid.clone(), method: method.to_term() };
         self.ask(LocalRequest::ReRegister(registration)).await.map(drop)
     }
@@ -80,16 +67,16 @@ impl Global {
     /// Removes a name at all nodes.
     ///
     /// # Errors
-    /// If `global` has stopped.
-    pub async fn unregister(&self, name: impl Into<Term>) -> Result<(), Stopped> {
+    /// If `global` does not run.
+    pub async fn unregister(&self, name: impl Into<Term>) -> Result<(), NotRunning> {
         self.ask(LocalRequest::Unregister(name.into())).await.map(drop)
     }
 
     /// The process that has a name.
     ///
     /// # Errors
-    /// If `global` has stopped.
-    pub async fn whereis(&self, name: impl Into<Term>) -> Result<Option<Pid>, Stopped> {
+    /// If `global` does not run.
+    pub async fn whereis(&self, name: impl Into<Term>) -> Result<Option<Pid>, NotRunning> {
         let pid = self.ask(LocalRequest::Whereis(name.into())).await?.as_pid().cloned();
         Ok(pid.filter(|pid| served::may_live(&self.node, pid)))
     }
@@ -97,8 +84,8 @@ impl Global {
     /// All names.
     ///
     /// # Errors
-    /// If `global` has stopped.
-    pub async fn registered_names(&self) -> Result<Vec<Term>, Stopped> {
+    /// If `global` does not run.
+    pub async fn registered_names(&self) -> Result<Vec<Term>, NotRunning> {
         let names = self.ask(LocalRequest::RegisteredNames).await?;
         Ok(names.as_list().unwrap_or_default().to_vec())
     }
@@ -106,8 +93,8 @@ impl Global {
     /// Waits until the names of all nodes are known with which this one is connected now.
     ///
     /// # Errors
-    /// If `global` has stopped.
-    pub async fn sync(&self) -> Result<(), Stopped> {
+    /// If `global` does not run.
+    pub async fn sync(&self) -> Result<(), NotRunning> {
         self.ask(LocalRequest::Sync(None)).await.map(drop)
     }
 
@@ -115,8 +102,8 @@ impl Global {
     /// connected with. They, or this node, may connect again.
     ///
     /// # Errors
-    /// If `global` has stopped.
-    pub async fn disconnect(&self) -> Result<Vec<Atom>, Stopped> {
+    /// If `global` does not run.
+    pub async fn disconnect(&self) -> Result<Vec<Atom>, NotRunning> {
         let left = self.ask(LocalRequest::Disconnect).await?;
         Ok(left.as_list().unwrap_or_default().iter().filter_map(Term::as_atom).cloned().collect())
     }
@@ -125,41 +112,46 @@ impl Global {
     /// guard.
     ///
     /// # Errors
-    /// If the node has stopped.
-    pub async fn lock(&self, resource: impl Into<Term>) -> Result<LockGuard, Stopped> {
+    /// If `global` does not run.
+    pub async fn lock(&self, resource: impl Into<Term>) -> Result<LockGuard, NotRunning> {
         let guard = self.acquire(resource.into(), Retries::Unlimited).await?;
-        guard.ok_or(Stopped)
+        guard.ok_or(NotRunning)
     }
 
     /// Sets a lock as [`lock`](Self::lock) does, but gives nothing if somebody else has it and keeps it during so many more
     /// attempts.
     ///
     /// # Errors
-    /// If the node has stopped.
-    pub async fn try_lock(&self, resource: impl Into<Term>, retries: u32) -> Result<Option<LockGuard>, Stopped> {
+    /// If `global` does not run.
+    pub async fn try_lock(&self, resource: impl Into<Term>, retries: u32) -> Result<Option<LockGuard>, NotRunning> {
         self.acquire(resource.into(), Retries::AtMost(retries)).await
     }
 
     /// Does something under a lock, as `global:trans/2`.
     ///
     /// # Errors
-    /// If the node has stopped.
-    pub async fn trans<T>(&self, resource: impl Into<Term>, work: impl Future<Output = T>) -> Result<T, Stopped> {
+    /// If `global` does not run.
+    pub async fn trans<T>(&self, resource: impl Into<Term>, work: impl Future<Output = T>) -> Result<T, NotRunning> {
         let lock = self.lock(resource).await?;
         let done = work.await;
         lock.release().await;
         Ok(done)
     }
 
-    async fn acquire(&self, resource: Term, retries: Retries) -> Result<Option<LockGuard>, Stopped> {
+    async fn acquire(&self, resource: Term, retries: Retries) -> Result<Option<LockGuard>, NotRunning> {
         let process = self.node.process();
         let id = LockId { resource, requester: process.pid().clone().into() };
         let nodes = self.node.nodes(Nodes::Visible).into_iter().chain([self.node.name().clone()]).collect();
-        LockGuard::acquire(process, id, nodes, retries).await
+        self.requests()?;
+        LockGuard::acquire(&self.node, process, id, nodes, retries).await
     }
 
-    async fn ask(&self, request: LocalRequest) -> Result<Term, Stopped> {
-        ask(&self.requests, request).await
+    async fn ask(&self, request: LocalRequest) -> Result<Term, NotRunning> {
+        ask(self.requests()?, request).await
+    }
+
+    fn requests(&self) -> Result<&mpsc::Sender<Asked>, NotRunning> {
+        self.requests.as_ref().ok_or(NotRunning)
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use peerl_term::{Atom, Pid, Term};
 
-use super::acquisition::{Acquisition, Progress};
+use super::acquisition::{Acquisition, Progress, Purpose};
 use super::action::Action;
 use super::ids::CallId;
 use super::lock::LockId;
@@ -222,7 +222,7 @@ impl Locker {
             Role::Initiator => vec![candidate.node.clone()],
             Role::Responder => vec![],
         };
-        let (acquisition, progress) = Acquisition::start(candidate.lock(&mesh.server), extra, mesh);
+        let (acquisition, progress) = Acquisition::start(Purpose::Meeting, candidate.lock(&mesh.server), extra, mesh);
         self.phase = Phase::Locking { candidate, role, acquisition };
         self.proceed(progress, now, mesh)
     }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use peerl_term::{Atom, Pid, Term};
 
@@ -15,7 +15,7 @@ const MAX_HOLDERS: usize = 10_000;
 /// The locks that are set at this node.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
-    table: HashMap<Term, Lock>,
+    table: BTreeMap<Term, Lock>,
     by_monitor: HashMap<MonitorId, Term>,
     /// The last lock on the name space went because its holder ended.
     is_global_lost: bool,

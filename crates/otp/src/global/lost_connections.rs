@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use peerl_term::{Atom, Term};
@@ -13,7 +13,7 @@ const MAX_REPORTS: usize = 10_000;
 
 /// The lost connections that nodes have reported, each of which is passed on once.
 #[derive(Debug, Default)]
-pub(super) struct LostConnections(HashMap<(Atom, Atom), Report>);
+pub(super) struct LostConnections(BTreeMap<(Atom, Atom), Report>);
 
 #[derive(Debug)]
 struct Report {

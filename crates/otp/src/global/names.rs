@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use peerl_term::{Atom, Pid, Term};
 
@@ -12,7 +12,7 @@ const MAX_NAMES: usize = 1_000_000;
 /// The names that this node knows, and the processes that have them.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    table: HashMap<Term, Entry>,
+    table: BTreeMap<Term, Entry>,
     by_monitor: HashMap<MonitorId, Term>,
     /// How many names each process has.
     by_pid: HashMap<Pid, usize>,

@@ -1,4 +1,14 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
+
+use peerl_term::Pid;
+
+/// A seed that no other process has. It follows from the pid, so that simulations with a seed run alike each time.
+pub(super) fn seed_of(pid: &Pid) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    pid.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// Random numbers from a seed. They keep nodes from trying again in step.
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 use std::collections::{HashSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerl_term::{Atom, Term};
 
-use super::acquisition::{Acquisition, Progress};
+use super::acquisition::{Acquisition, Progress, Purpose};
 use super::attempt::Backoff;
 use super::ids::{CallId, RequestId};
 use super::lock::LockId;
@@ -15,6 +15,9 @@ use super::syncs::Requester;
 
 /// The most requests that wait at a time.
 const MAX_WAITING: usize = 100_000;
+
+/// The most time between attempts while a node was lost that others may still have.
+const UNSETTLED: Duration = Duration::from_millis(500);
 
 /// Registers and unregisters names at all nodes of the partition, one after the other, under the lock on the name space.
 #[derive(Debug, Default)]
@@ -45,6 +48,8 @@ struct Current {
     job: Job,
     backoff: Backoff,
     phase: Phase,
+    /// What to answer, if the nodes have been told once.
+    answer: Option<Term>,
 }
 
 #[derive(Debug)]
@@ -56,6 +61,8 @@ enum Phase {
     Telling {
         locked: Vec<Atom>,
         calls: HashSet<CallId>,
+        /// A node was lost that may not have been told.
+        is_lost: bool,
         answer: Term,
     },
 }
@@ -86,8 +93,9 @@ impl Registrar {
                     self.proceed(progress, now, mesh, names);
                 }
             }
-            Phase::Telling { calls, .. } => {
+            Phase::Telling { calls, is_lost, .. } => {
                 if calls.remove(&call) {
+                    *is_lost |= reply.is_none();
                     self.told(now, mesh, names);
                 }
             }
@@ -112,14 +120,14 @@ impl Registrar {
         if self.current.is_none()
             && let Some(job) = self.waiting.pop_front()
         {
-            self.current = Some(Current { job, backoff: Backoff::default(), phase: Phase::Waiting(now) });
+            self.current = Some(Current { job, backoff: Backoff::default(), phase: Phase::Waiting(now), answer: None });
             self.lock(now, mesh, names);
         }
     }
 
     fn lock(&mut self, now: Instant, mesh: &mut Mesh, names: &mut Names) {
         let Some(current) = &mut self.current else { return };
-        let (acquisition, progress) = Acquisition::start(lock_id(mesh), vec![], mesh);
+        let (acquisition, progress) = Acquisition::start(Purpose::Change, lock_id(mesh), vec![], mesh);
         current.phase = Phase::Locking(acquisition);
         self.proceed(progress, now, mesh, names);
     }
@@ -128,10 +136,18 @@ impl Registrar {
         let Some(current) = &mut self.current else { return };
         match progress {
             Progress::Waiting => {}
-            Progress::Refused => current.phase = Phase::Waiting(now + current.backoff.next(&mut mesh.random)),
+            Progress::Refused => {
+                let wait = current.backoff.next(&mut mesh.random);
+                // Nobody else has the lock: it is only not settled yet who is of the partition.
+                let wait = if mesh.suspects.is_empty() { wait } else { wait.min(UNSETTLED) };
+                current.phase = Phase::Waiting(now + wait);
+            }
             Progress::Held(locked) => {
-                let (calls, answer) = current.job.change.tell(&locked, mesh, names);
-                current.phase = Phase::Telling { locked, calls, answer };
+                let (calls, answer) = match current.answer.take() {
+                    Some(answer) => (current.job.change.tell_again(&locked, mesh, names), answer),
+                    None => current.job.change.tell(&locked, mesh, names),
+                };
+                current.phase = Phase::Telling { locked, calls, is_lost: false, answer };
                 self.told(now, mesh, names);
             }
         }
@@ -143,11 +159,17 @@ impl Registrar {
             Phase::Telling { calls, .. } => calls.is_empty(),
             _ => false,
         };
-        let Some(Current { job, phase: Phase::Telling { locked, answer, .. }, .. }) = self.current.take_if(is_told)
+        let Some(Current { job, phase: Phase::Telling { locked, is_lost, answer, .. }, mut backoff, .. }) =
+            self.current.take_if(is_told)
         else {
             return;
         };
         mesh.release(&lock_id(mesh), &locked);
+        if is_lost {
+            let phase = Phase::Waiting(now + backoff.next(&mut mesh.random));
+            self.current = Some(Current { job, backoff, phase, answer: Some(answer) });
+            return;
+        }
         Requester::Local(job.request).answer(answer, &mut mesh.outbox);
         self.next(now, mesh, names);
     }
@@ -174,8 +196,27 @@ impl Change {
                 (Request::Unregister(name.clone()), Term::atom("ok"))
             }
         };
+        (Self::call_others(&request, nodes, mesh), answer)
+    }
+
+    /// Tells all nodes once more: one was lost at the first time. Others that have it may have been told or not.
+    fn tell_again(&self, nodes: &[Atom], mesh: &mut Mesh, names: &Names) -> HashSet<CallId> {
+        let request = match self {
+            Self::Register(registration) | Self::ReRegister(registration)
+                if names.pid(&registration.name) == Some(&registration.pid) =>
+            {
+                Request::Register(registration.clone())
+            }
+            Self::Unregister(name) if names.pid(name).is_none() => Request::Unregister(name.clone()),
+            // It is changed again meanwhile.
+            _ => return HashSet::new(),
+        };
+        Self::call_others(&request, nodes, mesh)
+    }
+
+    fn call_others(request: &Request, nodes: &[Atom], mesh: &mut Mesh) -> HashSet<CallId> {
         let others = nodes.iter().filter(|node| **node != mesh.outbox.node).cloned().collect::<Vec<_>>();
-        (others.iter().map(|node| mesh.outbox.call(node, request.clone())).collect(), answer)
+        others.iter().map(|node| mesh.outbox.call(node, request.clone())).collect()
     }
 }
 

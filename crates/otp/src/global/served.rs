@@ -1,14 +1,14 @@
 //! The functions of the module `global` that peers may call.
 
-use peerl_node::{Exception, Functions, Node, NodeName, Nodes, Pid, Term, WeakNode};
+use peerl_node::{CallContext, Exception, Functions, Node, NodeName, Nodes, Pid, Term, WeakNode};
 use peerl_term::{AtomError, Encoded, encode};
 use tokio::sync::mpsc;
 
 use super::ask::ask;
 use super::driver::Asked;
 use super::event::LocalRequest;
-use super::guard::{LockGuard, Retries};
 use super::lock::LockId;
+use super::lock_holder::{LockHolder, Retries};
 use super::method::Method;
 use super::registration::Registration;
 
@@ -19,7 +19,7 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
     let served = Served { node: node.downgrade(), requests: requests.clone() };
     let function = |name: &str, arity: u8, to_request: fn(&[Term]) -> Result<LocalRequest, Exception>| {
         let served = served.clone();
-        export_terms(node, name, arity, move |arguments| {
+        export_terms(node, name, arity, move |_, arguments| {
             let served = served.clone();
             async move { served.ask(to_request(&arguments)?).await }
         })
@@ -52,20 +52,16 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
     })?;
     for arity in 1..=3 {
         let this = served.clone();
-        export_terms(node, "set_lock", arity, move |arguments| {
+        export_terms(node, "set_lock", arity, move |context, arguments| {
             let served = this.clone();
-            async move { served.set_lock(&arguments).await }
+            async move { served.set_lock(&context, &arguments).await }
         })?;
     }
     for arity in 1..=2 {
         let this = served.clone();
-        export_terms(node, "del_lock", arity, move |arguments| {
+        export_terms(node, "del_lock", arity, move |context, arguments| {
             let served = this.clone();
-            async move {
-                served.lock_nodes(&arguments)?;
-                // The process that calls has set none that is still there.
-                Ok::<_, Exception>(Term::atom("true"))
-            }
+            async move { served.del_lock(&context, &arguments).await }
         })?;
     }
     Ok(())
@@ -76,11 +72,11 @@ fn export_terms<Fut: Future<Output = Outcome> + Send + 'static>(
     node: &Node,
     name: &str,
     arity: u8,
-    function: impl Fn(Vec<Term>) -> Fut + Send + Sync + 'static,
+    function: impl Fn(CallContext, Vec<Term>) -> Fut + Send + Sync + 'static,
 ) -> Result<(), AtomError> {
     node.export_raw("global", Functions::Exact(name, arity), move |call| {
         let value = match call.arguments.decode() {
-            Ok(Term::List(arguments)) => Ok(function(arguments.into_vec())),
+            Ok(Term::List(arguments)) => Ok(function(call.context, arguments.into_vec())),
             _ => Err(Exception::badarg()),
         };
         async move {
@@ -125,9 +121,9 @@ impl Served {
         Ok(found)
     }
 
-    /// `set_lock(Id)`, `set_lock(Id, Nodes)`, `set_lock(Id, Nodes, Retries)`. The lock is held by the process that is called,
-    /// and goes with it, as at a BEAM.
-    async fn set_lock(&self, arguments: &[Term]) -> Outcome {
+    /// `set_lock(Id)`, `set_lock(Id, Nodes)`, `set_lock(Id, Nodes, Retries)`. The process that evaluates the call holds the lock,
+    /// and the lock goes with it, as at a BEAM: with `erpc` that is at once, with `rpc:block_call` never.
+    async fn set_lock(&self, context: &CallContext, arguments: &[Term]) -> Outcome {
         let (id, nodes) = self.lock_nodes(arguments)?;
         let retries = match arguments.get(2) {
             None => Retries::Unlimited,
@@ -137,9 +133,15 @@ impl Served {
                 None => return Err(Exception::bad_argument(3, "neither a number of retries nor infinity")),
             },
         };
-        let process = self.node()?.process();
-        let guard = LockGuard::acquire(process, id, nodes, retries).await.map_err(|_| stopped())?;
-        Ok(Term::from(guard.is_some()))
+        let holder = LockHolder::new(self.node.clone(), context.pid().clone(), id);
+        holder.set(&nodes, retries).await.map(Term::from).map_err(|_| stopped())
+    }
+
+    /// `del_lock(Id)`, `del_lock(Id, Nodes)`.
+    async fn del_lock(&self, context: &CallContext, arguments: &[Term]) -> Outcome {
+        let (id, nodes) = self.lock_nodes(arguments)?;
+        LockHolder::new(self.node.clone(), context.pid().clone(), id).remove(&nodes).await;
+        Ok(Term::atom("true"))
     }
 
     fn lock_nodes(&self, arguments: &[Term]) -> Result<(LockId, Vec<NodeName>), Exception> {

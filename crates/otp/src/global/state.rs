@@ -37,8 +37,6 @@ const VERSION: u32 = 8;
 #[derive(Debug)]
 pub struct State {
     mesh: Mesh,
-    /// What tells this incarnation from others of the same name.
-    incarnation: Term,
     sessions: BTreeMap<Atom, Session>,
     last_tag: i64,
     locker: Locker,
@@ -49,15 +47,12 @@ pub struct State {
     /// Nodes that learn, when they are connected, that this one knows them.
     joining: BTreeSet<Atom>,
     lost_connections: LostConnections,
-    losses: i64,
     /// Nodes whose connection is about to end, of which nobody is to be told.
     removing: BTreeSet<Atom>,
     /// Nodes that know this one but are not known, and until when that is not strange.
     doubts: BTreeMap<Atom, Instant>,
     /// Nodes that are connected anew when their connection has ended.
     rejoining: BTreeSet<Atom>,
-    /// Nodes that were lost without telling anybody, and until when the others may still have them.
-    suspects: BTreeMap<Atom, Instant>,
     questions: HashMap<CallId, Vec<Atom>>,
     leaving: Vec<Leaving>,
 }
@@ -77,7 +72,7 @@ pub struct Identity {
     pub node: Atom,
     /// The process that is registered as `global_name_server`.
     pub server: Pid,
-    /// A random number: what nodes do by chance follows from it, and it tells this run of the server from others.
+    /// A random number: what the node does by chance follows from it.
     pub seed: u64,
 }
 
@@ -85,13 +80,17 @@ impl State {
     /// Begins, connected to nobody.
     pub fn new(identity: Identity) -> Self {
         let Identity { node, server, seed } = identity;
-        let mut random = Random::new(seed);
-        // As many bits as OTP has.
-        let incarnation = ((random.next_u64() >> 5) & !u64::from(u32::MAX)) | u64::from(server.creation);
-        let mesh = Mesh { server, known: BTreeMap::new(), locks: Locks::default(), outbox: Outbox::new(node), random };
+        let random = Random::new(seed);
+        let mesh = Mesh {
+            server,
+            known: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            locks: Locks::default(),
+            outbox: Outbox::new(node),
+            random,
+        };
         Self {
             mesh,
-            incarnation: Term::from(incarnation),
             sessions: BTreeMap::new(),
             last_tag: 0,
             locker: Locker::default(),
@@ -101,11 +100,9 @@ impl State {
             syncs: Syncs::default(),
             joining: BTreeSet::new(),
             lost_connections: LostConnections::default(),
-            losses: 0,
             removing: BTreeSet::new(),
             doubts: BTreeMap::new(),
             rejoining: BTreeSet::new(),
-            suspects: BTreeMap::new(),
             questions: HashMap::new(),
             leaving: Vec::new(),
         }
@@ -140,7 +137,7 @@ impl State {
 
     /// When [`Event::Timeout`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let doubts = self.doubts.values().chain(self.suspects.values()).copied();
+        let doubts = self.doubts.values().chain(self.mesh.suspects.values()).copied();
         let others = [self.locker.deadline(), self.registrar.deadline(), self.lost_connections.deadline()];
         others.into_iter().flatten().chain(doubts).min()
     }

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use peerl_node::{Node, Pid};
+use peerl_term::Term;
 use tokio::time::timeout;
 
 use super::process;
 use super::unfinished::Unfinished;
+use crate::global;
 
 /// How long what peers want printed or logged may take, when the node is about to end.
 const PRINTING: Duration = Duration::from_secs(2);
@@ -22,8 +24,8 @@ pub enum SystemError {
     Silent(&'static str),
 }
 
-/// Asks the processes that every node has (`net_kernel`, which answers pings, `rex`, `logger` and the group leader)
-/// whether they deal with their messages.
+/// Asks the processes that every node has (`net_kernel`, which answers pings, `rex`, `logger` and the group leader), and that
+/// of [`global`](crate::global) where it runs, whether they deal with their messages.
 ///
 /// # Errors
 /// Naming one that does not.
@@ -32,7 +34,14 @@ pub async fn check_system(node: &Node) -> Result<(), SystemError> {
         let process = process.ok_or(SystemError::Missing(name))?;
         process::present(node, process).await.then_some(()).ok_or(SystemError::Silent(name))
     });
-    join_all(checks).await.into_iter().collect()
+    let (checked, global) = tokio::join!(join_all(checks), check_global(node));
+    checked.into_iter().chain([global]).collect()
+}
+
+async fn check_global(node: &Node) -> Result<(), SystemError> {
+    let Some(server) = node.whereis(global::SERVER) else { return Ok(()) };
+    let version = node.gen_call::<u32>(server, &Term::atom("get_protocol_version")).timeout(process::ANSWER);
+    version.await.map(drop).map_err(|_| SystemError::Silent(global::SERVER))
 }
 
 /// Waits until what has come to be printed or logged has been.

@@ -8,7 +8,7 @@ use peerl_node::{Atom, Caller, Destination, MailboxPolicy, Message, Node, Overfl
 use peerl_term::Term;
 
 /// How long such a process may take to answer: what it does with a message never waits for anybody.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long nothing is taken after a message whose handling has failed: a peer that knows how to make it fail is not to
 /// keep the node busy.

@@ -52,7 +52,7 @@ impl Network {
     pub(crate) fn answer(&mut self, name: &Atom, request: RequestId, answer: &Term) {
         let wanted = self.nodes.get_mut(name).unwrap().requests.remove(&request);
         self.log(|| format!("{name} has answered {request:?}: {answer}"));
-        if let Some(Wanted::Registered(pid)) = wanted
+        if let Some(Wanted::Change(_, Some(pid))) = wanted
             && answer.is_atom("no")
         {
             self.kill(&pid);

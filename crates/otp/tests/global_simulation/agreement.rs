@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use peerl_otp::global::{Event, LocalRequest, Method, Registration};
+use peerl_otp::global::{Event, LinkEnd, LocalRequest, Method, Registration};
 use peerl_term::{Pid, Term};
 
 use crate::network::{Network, ends};
@@ -12,7 +12,9 @@ use crate::node::{Local, Wanted};
 impl Network {
     pub(crate) fn heal(&mut self) {
         self.log(|| "the network is whole".to_owned());
-        self.blocked.clear();
+        for (one, other) in std::mem::take(&mut self.blocked) {
+            self.close(&one, &other, LinkEnd::Silence, LinkEnd::Silence);
+        }
         for _ in 0..50 {
             let mut is_whole = true;
             let alive: Vec<_> = self.nodes.keys().cloned().collect();
@@ -63,10 +65,11 @@ impl Network {
             assert!(node.state.locks().is_empty(), "{} has locks: {:?}", node.name, node.state.locks());
             assert!(node.requests.is_empty(), "requests at {} are not answered", node.name);
             assert!(node.users.is_empty(), "locks at {} are not had", node.name);
-            let names: HashMap<_, _> = node.state.names().into_iter().map(|name| (name.name, name.pid)).collect();
+            let mut names: HashMap<_, _> = node.state.names().into_iter().map(|name| (name.name, name.pid)).collect();
             for (name, pid) in &names {
                 assert!(self.nodes[&pid.node].is_alive(pid), "{name} of {pid:?} at {} is of the dead", node.name);
             }
+            names.retain(|name, _| !self.interrupted.contains(name));
             match &agreed {
                 Some(agreed) => assert_eq!(agreed, &names, "the names at {}", node.name),
                 None => agreed = Some(names),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use peerl_node::Visibility;
-use peerl_otp::global::{Action, Event, LinkEnd, LocalRequest, Received, RequestId};
+use peerl_otp::global::{Action, Event, LinkEnd, LocalRequest, LostConnection, Message, Received, RequestId};
 use peerl_term::{Atom, Pid, Term};
 
 use crate::actions::gen_call;
@@ -135,7 +135,27 @@ impl Network {
         for caller in calls {
             self.answered(to, caller, from, connection, None);
         }
+        self.report_loss(to, from);
         self.event(to, Event::NodeDown(from.clone(), end));
+    }
+
+    /// A node of OTP tells all others that it has lost one.
+    pub(crate) fn report_loss(&mut self, name: &Atom, lost: &Atom) {
+        let node = self.nodes.get_mut(name).unwrap();
+        let known: Vec<_> = node.state.known().cloned().collect();
+        if !node.is_of_otp || !known.contains(lost) {
+            return;
+        }
+        node.losses += 1;
+        let report = Message::LostConnection(LostConnection {
+            node: name.clone(),
+            incarnation: Term::from(node.creation),
+            operation: Term::from(node.losses),
+            lost: lost.clone(),
+        });
+        for other in known.iter().filter(|other| *other != lost) {
+            self.send(name, other, Packet::ToServer(report.to_term()));
+        }
     }
 
     pub(crate) fn server_message(&mut self, name: &Atom, message: Term) {

@@ -18,10 +18,14 @@ pub(crate) struct Network {
     pub(crate) next_connection: u64,
     /// The connections that are up, by their two ends in order.
     pub(crate) connections: BTreeMap<(Atom, Atom), u64>,
-    /// The pairs that cannot be connected.
+    /// The names of which a change was broken off.
+    pub(crate) interrupted: BTreeSet<Term>,
+    /// The pairs that cannot be connected, and do not hear each other.
     pub(crate) blocked: BTreeSet<(Atom, Atom)>,
     /// What is on its way to a node from another one.
     pub(crate) wires: BTreeMap<(Atom, Atom), VecDeque<Packet>>,
+    /// Some nodes are of OTP.
+    pub(crate) is_mixed: bool,
     pub(crate) trace: bool,
 }
 
@@ -61,8 +65,10 @@ impl Network {
             next_creation: 1,
             next_connection: 1,
             connections: BTreeMap::new(),
+            interrupted: BTreeSet::new(),
             blocked: BTreeSet::new(),
             wires: BTreeMap::new(),
+            is_mixed: seed % 2 == 1,
             trace: std::env::var_os("PEERL_TRACE").is_some(),
         };
         for name in network.names.clone() {
@@ -109,7 +115,8 @@ impl Network {
     }
 
     pub(crate) fn send(&mut self, from: &Atom, to: &Atom, packet: Packet) {
-        if self.connections.contains_key(&ends(from, to)) {
+        let pair = ends(from, to);
+        if self.connections.contains_key(&pair) && !self.blocked.contains(&pair) {
             self.wires.entry((to.clone(), from.clone())).or_default().push_back(packet);
         }
     }

@@ -26,6 +26,9 @@ pub(crate) struct Node {
     pub(crate) users: Vec<User>,
     pub(crate) requests: HashMap<RequestId, Wanted>,
     pub(crate) next_request: u64,
+    /// It reports the connections that it loses, as nodes of OTP do.
+    pub(crate) is_of_otp: bool,
+    pub(crate) losses: u64,
 }
 
 /// What a node does with itself.
@@ -60,7 +63,8 @@ pub(crate) enum Asker {
 
 /// A request whose answer is looked at.
 pub(crate) enum Wanted {
-    Registered(Pid),
+    /// A name is changed; in favour of a process, if it is registered.
+    Change(Term, Option<Pid>),
     Other,
 }
 
@@ -82,6 +86,8 @@ impl Node {
             users: Vec::new(),
             requests: HashMap::new(),
             next_request: 1,
+            is_of_otp: false,
+            losses: 0,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use peerl_term::Atom;
 
 use super::State;
+use crate::global::event::LinkEnd;
 use crate::global::message::{KnownNode, Message, NewNodes};
 
 /// How long a node that knows this one may stay unknown. The news of it come within moments, if they come.
@@ -93,7 +94,7 @@ impl State {
         tracing::warn!(%node, "a node of the cluster cannot be connected");
         if self.joining.remove(node) {
             // Nobody is told: all would part with a node that only this one does not reach.
-            self.suspect(node, now);
+            self.suspect(node, LinkEnd::Silence, now);
             self.syncs.settled(node, &mut self.mesh.outbox);
             self.forget(node, now);
         }

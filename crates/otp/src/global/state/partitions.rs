@@ -1,4 +1,4 @@
-//! No two partitions overlap: a node that loses another has all others part with it too.
+//! No two partitions overlap: all others part with a node that another has lost.
 
 use std::time::Instant;
 
@@ -17,10 +17,7 @@ impl State {
     pub(super) fn node_down(&mut self, node: &Atom, end: LinkEnd, now: Instant) {
         self.joining.remove(node);
         if !self.removing.remove(node) {
-            match end {
-                LinkEnd::Peer => self.report_loss(node),
-                LinkEnd::Own => self.suspect(node, now),
-            }
+            self.suspect(node, end, now);
         }
         self.syncs.settled(node, &mut self.mesh.outbox);
         self.forget(node, now);
@@ -30,18 +27,6 @@ impl State {
         if self.rejoining.remove(node) {
             self.mesh.outbox.connect(node);
         }
-    }
-
-    /// Tells all nodes of the partition that a connection was lost.
-    pub(super) fn report_loss(&mut self, lost: &Atom) {
-        self.losses += 1;
-        let report = LostConnection {
-            node: self.node().clone(),
-            incarnation: self.incarnation.clone(),
-            operation: Term::from(self.losses),
-            lost: lost.clone(),
-        };
-        self.multicast(&report, lost);
     }
 
     pub(super) fn lost_connection(&mut self, report: &LostConnection, now: Instant) {

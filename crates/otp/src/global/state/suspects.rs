@@ -2,31 +2,45 @@
 //!
 //! OTP has all others part with such a node. Here that is for the other end to say: no node is driven out because of this
 //! one. If the other end does not, for it is of the same kind, this node leaves.
+//!
+//! When a connection is lost the other end cannot be told from one that has died; the others part with that by themselves.
 
 use std::time::{Duration, Instant};
 
 use peerl_term::{Atom, Term};
 
 use super::State;
+use crate::global::event::LinkEnd;
 use crate::global::ids::CallId;
 use crate::global::message::Request;
 
-/// How long the other end has to tell the others, or to be gone.
-const GRACE: Duration = Duration::from_secs(15);
+/// How long the others may still have a node that was lost, before this one leaves: until the other end has told them, or they
+/// have noticed that it is gone. Of two nodes that lose each other and say nothing, the one with less leaves, and the other
+/// stays.
+fn grace(end: LinkEnd, own: &Atom, lost: &Atom) -> Duration {
+    Duration::from_secs(match (end, own < lost) {
+        (LinkEnd::Own, _) => 4,
+        (LinkEnd::Peer, true) => 6,
+        (LinkEnd::Peer, false) => 8,
+        // The tick times of two connections of a silent node run out at different times.
+        (LinkEnd::Silence, true) => 15,
+        (LinkEnd::Silence, false) => 20,
+    })
+}
 
 impl State {
-    /// A node of the partition is not reached any more, of which nobody was told.
-    pub(super) fn suspect(&mut self, node: &Atom, now: Instant) {
+    /// A node of the partition is not reached any more, of which nobody is told.
+    pub(super) fn suspect(&mut self, node: &Atom, end: LinkEnd, now: Instant) {
         if self.mesh.known.contains_key(node) {
-            self.suspects.insert(node.clone(), now + GRACE);
+            let until = now + grace(end, self.node(), node);
+            self.mesh.suspects.insert(node.clone(), until);
         }
     }
 
     /// Asks the others whether they still have the nodes that were suspected some time ago.
     pub(super) fn question_suspects(&mut self, now: Instant) {
-        let due: Vec<_> = self.suspects.extract_if(.., |_, until| *until <= now).map(|(node, _)| node).collect();
-        let unknown = due.into_iter().filter(|node| !self.mesh.known.contains_key(node));
-        let unknown: Vec<_> = unknown.collect();
+        let due: Vec<_> = self.mesh.suspects.extract_if(.., |_, until| *until <= now).map(|(node, _)| node).collect();
+        let unknown: Vec<_> = due.into_iter().filter(|node| self.mesh.is_unreached(node)).collect();
         if unknown.is_empty() {
             return;
         }
@@ -41,7 +55,7 @@ impl State {
         let Some(suspects) = self.questions.remove(&call) else { return };
         let known = reply.and_then(Term::as_list).unwrap_or_default();
         let is_met = |node: &Atom| known.iter().any(|known| known.as_atom() == Some(node));
-        let unreached = suspects.iter().find(|node| !self.mesh.known.contains_key(*node) && is_met(node));
+        let unreached = suspects.iter().find(|node| self.mesh.is_unreached(node) && is_met(node));
         if let Some(node) = unreached {
             tracing::warn!(%node, "leaving the cluster: it has a node that this one does not reach");
             self.leave(now);
