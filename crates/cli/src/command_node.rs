@@ -8,6 +8,7 @@ use peerl_node::{
     ConnectError, Cookie, Epmd, Limits, Node, NodeBuilder, NodeName, StartError, Visibility, read_cookie,
 };
 use peerl_otp::System;
+use peerl_otp::global::GlobalService;
 
 use crate::failure::Failure;
 use crate::output::pass_on;
@@ -39,13 +40,13 @@ pub async fn start(settings: &Settings, role: Role, peers: &[NodeName]) -> Resul
         return begin(settings, guest(settings, peers, system(settings)).await?).await;
     }
     if let Some(name) = given_name(settings, peers).await? {
-        return begin(settings, with_name(settings, role, &name)?.service(System::new())).await;
+        return begin(settings, member(settings, role, &name)?).await;
     }
     let cookies = cookies(settings)?;
     let mut number = 1;
     loop {
         let name = node_name(&format!("worker_{number}@{}", own_host(peers)))?;
-        match with_name(settings, role, &name)?.service(System::new()).start().await {
+        match member(settings, role, &name)?.start().await {
             Err(StartError::Epmd(peerl_epmd::Error::NameTaken { .. })) if number < MOST_WORKERS => number += 1,
             started => {
                 let node = started?;
@@ -101,8 +102,15 @@ pub async fn guest(settings: &Settings, peers: &[NodeName], system: System) -> R
     Ok(builder.service(system))
 }
 
+/// Prepares a node that others find and call.
+fn member(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBuilder, Failure> {
+    let builder = with_name(settings, role, name)?.service(System::new());
+    Ok(if settings.no_global.unwrap_or(false) { builder } else { builder.service(GlobalService) })
+}
+
 fn with_name(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBuilder, Failure> {
-    let hidden = role != Role::Worker || settings.hidden.unwrap_or(false);
+    // A visible node without `global` would make `global:sync/0` of all others wait for ever.
+    let hidden = role != Role::Worker || settings.hidden.unwrap_or(false) || settings.no_global.unwrap_or(false);
     let mut builder = NodeBuilder::new(name.as_str())
         .visibility(if hidden { Visibility::Hidden } else { Visibility::Visible })
         .epmd(epmd(settings)?);

@@ -62,6 +62,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "flag", default)]
     pub hidden: Option<bool>,
 
+    /// Have no part in `global`, the names and locks that the visible nodes of a cluster share; implies --hidden. Commands
+    /// other than `worker` never have.
+    #[arg(long, global = true, num_args = 0, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "flag", default)]
+    pub no_global: Option<bool>,
+
     /// The address to listen on for other nodes [default: all, of IPv4 and IPv6]. For `web` it is also that of the page, with
     /// its port: ADDRESS:PORT.
     #[arg(long, global = true, value_name = "ADDRESS")]
@@ -179,7 +185,7 @@ pub struct ConfigFile {
 
 impl Settings {
     /// The keys that also have a variable.
-    const VARIABLES: [&str; 24] = [
+    const VARIABLES: [&str; 25] = [
         "admin",
         "admin_token_file",
         "alone_ok",
@@ -199,6 +205,7 @@ impl Settings {
         "max_reassembly",
         "name",
         "net_ticktime",
+        "no_global",
         "node",
         "quiet",
         "removal",

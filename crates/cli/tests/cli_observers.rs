@@ -37,7 +37,7 @@ fn processes_of_a_worker() {
         let value = |expression: &str| beam.eval(&expression.replace("WORKER", &format!("'{name}'"))).unwrap();
         assert_eq!(
             value("lists:sort(rpc:call(WORKER, erlang, registered, []))"),
-            "[logger,logger_proxy,net_kernel,pg,rex]"
+            "[global_name_server,logger,logger_proxy,net_kernel,pg,rex]"
         );
         assert_eq!(value("rpc:call(WORKER, erlang, whereis, [rexx])"), "undefined");
         let all = "Pids = rpc:call(WORKER, erlang, processes, []), Rex = rpc:call(WORKER, erlang, whereis, [rex]),
