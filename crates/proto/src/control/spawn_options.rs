@@ -1,6 +1,6 @@
 //! The options of a `SPAWN_REQUEST`.
 
-use peerl_term::{Atom, Decoder, Sink, encode};
+use peerl_term::{Atom, Decoder, Sink, Term, encode};
 
 use super::{
     ControlError,
@@ -9,8 +9,8 @@ use super::{
 
 /// The options of a [`SpawnRequest`](super::SpawnRequest).
 ///
-/// As in OTP, unknown options are errors. Options that tune a BEAM's memory and scheduling are checked for their form
-/// and ignored.
+/// As in OTP, unknown options and values are errors. Options that tune a BEAM's memory and scheduling are checked and
+/// otherwise ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpawnOptions {
     /// Link the requesting process to the new one.
@@ -26,16 +26,6 @@ pub struct BadOption;
 
 const LINK: Atom = Atom::from_static("link");
 const MONITOR: Atom = Atom::from_static("monitor");
-const TUNING: [Atom; 7] = [
-    Atom::from_static("priority"),
-    Atom::from_static("fullsweep_after"),
-    Atom::from_static("min_heap_size"),
-    Atom::from_static("min_bin_vheap_size"),
-    Atom::from_static("max_heap_size"),
-    Atom::from_static("message_queue_data"),
-    Atom::from_static("async_dist"),
-];
-
 impl Field for Result<SpawnOptions, BadOption> {
     #[inline(always)]
     fn vacant() -> Self {
@@ -74,20 +64,23 @@ fn understand(decoder: &mut Decoder<'_>) -> Result<SpawnOptions, BadOption> {
     let mut options = SpawnOptions::default();
     let count = decoder.list_header().map_err(|_| BadOption)?;
     for _ in 0..count {
-        let is_plain = is_atom(decoder).map_err(|_| BadOption)?;
-        if !is_plain && decoder.tuple_header() != Ok(2) {
+        if is_atom(decoder).map_err(|_| BadOption)? {
+            match decoder.atom().map_err(|_| BadOption)? {
+                key if key == LINK => options.link = true,
+                key if key == MONITOR => options.monitor = true,
+                _ => return Err(BadOption),
+            }
+            continue;
+        }
+        if decoder.tuple_header() != Ok(2) {
             return Err(BadOption);
         }
         let key = decoder.atom().map_err(|_| BadOption)?;
-        if !is_plain {
-            decoder.skip_term().map_err(|_| BadOption)?;
+        let value = decoder.term().map_err(|_| BadOption)?;
+        if !takes(key.as_str(), &value) {
+            return Err(BadOption);
         }
-        match (is_plain, key) {
-            (true, key) if key == LINK => options.link = true,
-            (_, key) if key == MONITOR => options.monitor = true,
-            (false, key) if TUNING.contains(&key) => {}
-            _ => return Err(BadOption),
-        }
+        options.monitor |= key == MONITOR;
     }
     if count > 0 {
         decoder.nil().map_err(|_| BadOption)?;
@@ -95,9 +88,49 @@ fn understand(decoder: &mut Decoder<'_>) -> Result<SpawnOptions, BadOption> {
     Ok(options)
 }
 
+/// Whether a BEAM takes this value for an option.
+fn takes(option: &str, value: &Term) -> bool {
+    match option {
+        "monitor" => value.as_list().is_some_and(|options| options.iter().all(is_monitor_option)),
+        "priority" => is_one_of(value, &["low", "normal", "high", "max"]),
+        "min_heap_size" | "min_bin_vheap_size" | "fullsweep_after" | "scheduler" => is_natural(value),
+        "max_heap_size" => is_natural(value) || is_heap_limit(value),
+        "message_queue_data" => is_one_of(value, &["on_heap", "off_heap"]),
+        "async_dist" => is_one_of(value, &["true", "false"]),
+        _ => false,
+    }
+}
+
+fn is_monitor_option(option: &Term) -> bool {
+    match option.as_tuple() {
+        Some([key, mode]) if key.is_atom("alias") => {
+            is_one_of(mode, &["explicit_unalias", "demonitor", "reply_demonitor"])
+        }
+        Some([key, _]) => key.is_atom("tag"),
+        _ => false,
+    }
+}
+
+/// The value of `max_heap_size`, if it is a map: unknown keys are ignored.
+fn is_heap_limit(value: &Term) -> bool {
+    let Term::Map(map) = value else { return false };
+    let get = |name: &str| map.iter().find(|(key, _)| key.is_atom(name)).map(|(_, value)| value);
+    let is_switch = |name: &str| get(name).is_none_or(|value| is_one_of(value, &["true", "false"]));
+    get("size").is_some_and(is_natural)
+        && ["kill", "error_logger", "include_shared_binaries"].into_iter().all(is_switch)
+}
+
+fn is_natural(value: &Term) -> bool {
+    value.as_integer().is_some_and(|value| value >= 0)
+}
+
+fn is_one_of(value: &Term, names: &[&str]) -> bool {
+    names.iter().any(|name| value.is_atom(name))
+}
+
 #[cfg(test)]
 mod tests {
-    use peerl_term::{AtomTable, Limits, Term};
+    use peerl_term::{AtomTable, Limits};
 
     use super::*;
 
@@ -129,8 +162,13 @@ mod tests {
             Term::list([Term::tuple([Term::atom("alias"), Term::atom("demonitor")])]),
         ]);
         assert_eq!(options([aliased]), Ok(SpawnOptions { link: false, monitor: true }));
-        let priority = Term::tuple([Term::atom("priority"), Term::atom("high")]);
-        assert_eq!(options([priority]), Ok(SpawnOptions::default()));
+        let tuning = [
+            ("priority", Term::atom("high")),
+            ("max_heap_size", Term::map([(Term::atom("size"), 1.into()), (Term::atom("kill"), Term::atom("true"))])),
+            ("async_dist", Term::atom("true")),
+        ];
+        let tuning = tuning.map(|(key, value)| Term::tuple([Term::atom(key), value]));
+        assert_eq!(options(tuning), Ok(SpawnOptions::default()));
     }
 
     #[test]
@@ -139,6 +177,15 @@ mod tests {
         assert_eq!(options([Term::tuple([Term::atom("foo"), Term::atom("bar")])]), Err(BadOption));
         assert_eq!(options([Term::tuple([Term::atom("reply"), Term::atom("no")])]), Err(BadOption));
         assert_eq!(options([Term::from(1)]), Err(BadOption));
+        let malformed = [
+            ("priority", Term::atom("urgent")),
+            ("min_heap_size", Term::from(-1)),
+            ("max_heap_size", Term::map([(Term::atom("kill"), Term::atom("true"))])),
+            ("monitor", Term::list([Term::tuple([Term::atom("alias"), Term::atom("never")])])),
+        ];
+        for (key, value) in malformed {
+            assert_eq!(options([Term::tuple([Term::atom(key), value])]), Err(BadOption), "{key}");
+        }
         assert_eq!(read(&Term::atom("link")), Err(BadOption));
         let improper = Term::list_with_tail([Term::atom("link")], Term::atom("monitor"));
         assert_eq!(read(&improper), Err(BadOption));
