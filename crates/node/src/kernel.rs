@@ -2,6 +2,7 @@
 //! kernel is given the signals of peers, and queues signals for them.
 
 pub(crate) mod address;
+pub(crate) mod aliases;
 pub(crate) mod bad_argument;
 pub(crate) mod batching;
 pub(crate) mod call;

@@ -1,6 +1,6 @@
 use peerl_term::{Atom, Term};
 
-use super::pair::{Pair, Seen, Way, mailbox};
+use super::pair::{Pair, Seen, mailbox};
 use crate::kernel::process::Monitored;
 
 const SERVICE: Atom = Atom::from_static("service");
@@ -101,39 +101,6 @@ fn the_end_of_a_watcher_ends_its_monitors() {
     pair.deliver();
     assert_eq!(pair.monitors_of_a(), 0);
     assert!(watched.alive().unwrap().watchers.is_empty() && here.alive().unwrap().watchers.is_empty());
-}
-
-/// The tables are empty after many cycles, whichever side is the first to let go.
-#[test]
-fn cycles_leave_nothing() {
-    let mut pair = Pair::connected();
-    let (first, second) = (pair.a.trapping(), pair.b.trapping());
-    for turn in 0..10_000 {
-        let reference = pair.a.monitor(&first, Monitored::Process(second.pid.clone()));
-        pair.a.kernel.link(&first, &second.pid);
-        if turn % 2 == 0 {
-            pair.deliver_one_way(Way::AToB);
-        }
-        pair.a.kernel.demonitor(&first, &reference);
-        match turn % 3 {
-            0 => pair.a.kernel.unlink(&first, &second.pid),
-            1 => pair.b.kernel.unlink(&second, &first.pid),
-            _ => {
-                pair.a.kernel.unlink(&first, &second.pid);
-                pair.b.kernel.unlink(&second, &first.pid);
-            }
-        }
-        pair.deliver();
-        // One that was unlinked by the other side before the link came is a link now.
-        pair.a.kernel.unlink(&first, &second.pid);
-        pair.deliver();
-    }
-    for process in [&first, &second] {
-        let state = process.alive().unwrap();
-        assert_eq!((state.links.len(), state.watchers.len(), state.watched.len()), (0, 0, 0));
-    }
-    assert_eq!(pair.monitors_of_a(), 0);
-    assert_eq!((mailbox(&first), mailbox(&second)), (vec![], vec![]));
 }
 
 #[test]

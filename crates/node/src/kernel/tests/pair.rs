@@ -83,6 +83,11 @@ impl Pair {
     pub(super) fn monitors_of_a(&self) -> usize {
         self.b.connection.as_ref().unwrap().monitors.len()
     }
+
+    /// The number of monitors of B's processes on A's that A's connection knows.
+    pub(super) fn monitors_of_b(&self) -> usize {
+        self.a.connection.as_ref().unwrap().monitors.len()
+    }
 }
 
 impl Side {
