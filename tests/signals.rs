@@ -304,6 +304,26 @@ async fn priority_signals() {
         let Term::Tuple(trapped) = message(&mut process).await else { panic!() };
         assert_eq!((&trapped[0], &trapped[2]), (&Term::atom("EXIT"), &Term::atom("urgent")));
         assert_eq!(message(&mut process).await, Term::atom("after_exit"));
+
+        // To an alias. It is none with priority, so that nothing overtakes.
+        let alias = process.alias();
+        let to_alias = "P ! first, erlang:send(A, second, [priority]), exit(A, third, [priority]), exit(A, fourth),
+                        A ! fifth, ok";
+        let variables = || [("P", process.pid().clone().into()), ("A", alias.clone().into())];
+        eval_with(&beam, &node, to_alias, variables()).await;
+        let mut process = process;
+        for what in ["first", "second", "third", "fourth", "fifth"] {
+            match message(&mut process).await {
+                Term::Tuple(trapped) => assert_eq!((&trapped[0], &trapped[2]), (&Term::atom("EXIT"), &atom(what))),
+                other => assert_eq!(other, atom(what)),
+            }
+        }
+        // Of one that has been taken back, nothing arrives.
+        assert!(process.unalias(&alias));
+        let gone = "erlang:send(A, lost, [priority]), exit(A, kill, [priority]), A ! lost, P ! last, ok";
+        let variables = [("P", process.pid().clone().into()), ("A", alias.into())];
+        eval_with(&beam, &node, gone, variables).await;
+        assert_eq!(message(&mut process).await, Term::atom("last"));
         conformance::holds(otp, [38]);
     }
 }
@@ -337,7 +357,7 @@ async fn messages_to_nobody() {
     }
 }
 
-/// Trace tokens arrive with signals; they are read and dropped.
+/// Signals arrive with their trace tokens.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traced_signals() {
     let stage = Stage::new();

@@ -20,8 +20,8 @@ mod sender;
 
 pub use connected::NotSent;
 pub use destination::Destination;
-pub(crate) use send::Payload;
 pub use send::SendError;
+pub(crate) use send::{Payload, queue};
 pub use sender::ProcessSender;
 
 /// A process of this node: it has a pid and a mailbox, and its owner receives from it.
@@ -150,7 +150,7 @@ impl Process {
         let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
         let to = to.into();
-        self.inner.send_from(&self.core.pid, to.address(&self.inner.kernel.identity), Payload::Encoded(payload)).await
+        self.inner.send_from(&self.core, to.address(&self.inner.kernel.identity), Payload::Encoded(payload)).await
     }
 
     /// Sends a message that is a term.
@@ -159,7 +159,7 @@ impl Process {
     /// If the peer cannot be reached.
     pub async fn send_term(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
         let to = to.into();
-        self.inner.send_from(&self.core.pid, to.address(&self.inner.kernel.identity), Payload::Term(message)).await
+        self.inner.send_from(&self.core, to.address(&self.inner.kernel.identity), Payload::Term(message)).await
     }
 
     /// Subscribes to [`Message::NodeUp`] and [`Message::NodeDown`], as `net_kernel:monitor_nodes/1`; returns the nodes that are

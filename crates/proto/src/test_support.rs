@@ -3,7 +3,7 @@
 use peerl_term::{Atom, AtomTable, Decoder, Limits, Pid, Reference, Term};
 
 use crate::{
-    control::{Control, ControlError, Signal},
+    control::{Control, ControlError, Signal, TraceToken, Traceable},
     cookie::Cookie,
     flags::DistributionFlags,
     handshake::LocalNode,
@@ -89,12 +89,18 @@ where
     assert_read(wire, Signal::from(&message), None);
 }
 
-/// Checks that `wire` is the twin of `message` that has a sequential trace token.
+/// Checks that `wire` is the twin of `message` that has a sequential trace token: it is written and read so.
 #[track_caller]
-pub(crate) fn assert_traced<C: Control>(wire: &str, message: C, token: Term)
+pub(crate) fn assert_traced<C: Traceable>(wire: &str, message: C, token: Term)
 where
     for<'a> Signal: From<&'a C>,
 {
+    let mut written = Vec::new();
+    message.encode_traced(&TraceToken::from_term(&token).unwrap(), &mut written);
+    let wire_bytes = hex(wire);
+    assert_eq!(written, wire_bytes[..written.len()]);
+    assert_eq!(written.len() < wire_bytes.len(), message.content().is_inside());
+    assert_eq!(read_bytes(&wire_bytes).unwrap().0, message.traced_operation());
     assert_read(wire, Signal::from(&message), Some(token));
 }
 

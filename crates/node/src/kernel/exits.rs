@@ -9,7 +9,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::{Pid, Reference};
 
 use super::address::Address;
-use super::process::{Core, Down, EndedState, Exit, Exits, Message, Monitored, Watched};
+use super::process::{Core, Down, EndedState, Envelope, Exit, Exits, Message, Monitored, Watched};
 use super::reason::{self, Cause, Reason};
 use super::signal::Signal;
 use super::state::Kernel;
@@ -34,10 +34,12 @@ impl Kernel {
         }
     }
 
-    fn propagate_end(&self, pid: &Pid, ended: EndedState, reason: &Reason, ending: &mut Ending) {
+    fn propagate_end(&self, pid: &Pid, mut ended: EndedState, reason: &Reason, ending: &mut Ending) {
         // A node that is not connected knows: its connection has ended.
         for linked in ended.links {
-            let _ = self.signal_and(pid, Address::Process(&linked), Signal::Exit(reason), ending);
+            let token = ended.trace.as_mut().and_then(|trace| trace.next(pid));
+            let exit = Signal::Exit(reason, token.as_ref());
+            let _ = self.signal_and(pid, Address::Process(&linked), exit, ending);
         }
         for (reference, watcher) in ended.watchers {
             let down = Signal::Down { name: watcher.name.as_ref(), reference: &reference, reason };
@@ -64,7 +66,11 @@ impl Kernel {
         let cause = reason.into();
         let Some(exits) = to.alive().map(|state| state.exits) else { return };
         match exits {
-            Exits::Trap => to.deliver_signal(Message::Exit(Box::new(Exit { from, reason: cause.into_raw() }))),
+            Exits::Trap => {
+                let (reason, token) = cause.into_raw();
+                let message = Message::Exit(Box::new(Exit { from, reason }));
+                to.deliver_signal(Envelope { message, token });
+            }
             Exits::End if !cause.is_atom("normal") => {
                 if let Some(reason) = cause.into_reason() {
                     ending.0.push_back((to.clone(), reason));

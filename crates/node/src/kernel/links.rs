@@ -34,14 +34,19 @@ impl Kernel {
         if !is_new {
             return;
         }
-        if self.signal(&process.pid, Address::Process(other), Signal::Link) == Delivery::Unreachable {
+        let reason = match self.signal(&process.pid, Address::Process(other), Signal::Link) {
+            Delivery::Done | Delivery::NotOffered => None,
+            Delivery::NoProcess => Some("noproc"),
+            Delivery::Unreachable => Some("noconnection"),
+        };
+        if let Some(reason) = reason {
             let mut ending = Ending::default();
-            self.break_link(process, other, reason::atom("noconnection"), &mut ending);
+            self.break_link(process, other, reason::atom(reason), &mut ending);
             self.end_all(ending);
         }
         if let Some(reason) = process.exit_reason() {
             // It has ended meanwhile, and the exit signal of its end may have been sent before the link.
-            let _ = self.signal(&process.pid, Address::Process(other), Signal::Exit(&reason));
+            let _ = self.signal(&process.pid, Address::Process(other), Signal::Exit(&reason, None));
         }
     }
 
@@ -71,7 +76,7 @@ impl Kernel {
             return Err(Violation::Foreign { signal: "link" });
         }
         if !self.process(to).is_some_and(|process| process.linked_by(from)) {
-            let _ = connection.signal(to, Address::Process(from), Signal::Exit(&reason::atom("noproc")))?;
+            let _ = connection.signal(to, Address::Process(from), Signal::Exit(&reason::atom("noproc"), None))?;
         }
         Ok(())
     }

@@ -33,8 +33,13 @@ impl Kernel {
         let Some(mut state) = watcher.alive() else { return };
         state.watched.insert(reference.clone(), watched.clone());
         drop(state);
-        if self.signal(&watcher.pid, (&object).into(), Signal::Monitor(reference)) == Delivery::Unreachable {
-            watcher.monitor_fired(reference, reason::atom("noconnection").to_raw());
+        let reason = match self.signal(&watcher.pid, (&object).into(), Signal::Monitor(reference)) {
+            Delivery::Done | Delivery::NotOffered => None,
+            Delivery::NoProcess => Some("noproc"),
+            Delivery::Unreachable => Some("noconnection"),
+        };
+        if let Some(reason) = reason {
+            watcher.monitor_fired(reference, reason::atom(reason).to_raw());
         }
         if watcher.alive().is_none() {
             // It has ended meanwhile, and the demonitor of its end may have been sent before the monitor.

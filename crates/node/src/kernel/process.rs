@@ -8,6 +8,7 @@ mod mailbox;
 mod message;
 mod node_monitors;
 mod table;
+mod trace;
 
 pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, Watched, Watcher};
 pub(crate) use alias::Aliases;
@@ -18,3 +19,4 @@ pub use mailbox::{MailboxPolicy, Overflow};
 pub use message::{Down, Exit, Message, Monitored, NodeDown, NodeUp};
 pub(crate) use node_monitors::NodeMonitors;
 pub(crate) use table::ProcessTable;
+pub(crate) use trace::{Envelope, SequentialTrace};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use peerl_proto::control::TraceToken;
 use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
 
 /// A well-formed exit reason: made by this node, or decoded on arrival. Only such a reason is kept and sent on: malformed
@@ -56,48 +57,59 @@ impl Reason {
     }
 }
 
-/// The reason of a signal on its way to a process of this node.
+/// The reason of a signal on its way to a process of this node, with the signal's trace token if it has one.
 #[derive(Debug)]
-pub(crate) enum Cause {
-    Ours(Reason),
-    /// As it has arrived, not decoded yet.
-    Peers(RawTerm),
+pub(crate) struct Cause {
+    made: Made,
+    token: Option<Box<TraceToken>>,
+}
+
+#[derive(Debug)]
+enum Made {
+    Here(Reason),
+    /// By a peer: as it has arrived, not decoded yet.
+    There(RawTerm),
 }
 
 impl From<Reason> for Cause {
     fn from(reason: Reason) -> Self {
-        Self::Ours(reason)
+        Self { made: Made::Here(reason), token: None }
     }
 }
 
 impl From<RawTerm> for Cause {
     fn from(raw: RawTerm) -> Self {
-        Self::Peers(raw)
+        Self { made: Made::There(raw), token: None }
     }
 }
 
 impl Cause {
+    pub(crate) fn with_token(self, token: Option<Box<TraceToken>>) -> Self {
+        Self { token, ..self }
+    }
+
     pub(crate) fn is_atom(&self, name: &str) -> bool {
-        match self {
-            Self::Ours(reason) => reason.is_atom(name),
-            Self::Peers(raw) => raw.is_atom(name),
+        match &self.made {
+            Made::Here(reason) => reason.is_atom(name),
+            Made::There(raw) => raw.is_atom(name),
         }
     }
 
-    /// The reason for a message, to be decoded by the process that receives it.
-    pub(crate) fn into_raw(self) -> RawTerm {
-        match self {
-            Self::Ours(reason) => reason.to_raw(),
-            Self::Peers(raw) => raw,
-        }
+    /// The reason for a message, to be decoded by the process that receives it; and the token of that message.
+    pub(crate) fn into_raw(self) -> (RawTerm, Option<Box<TraceToken>>) {
+        let raw = match self.made {
+            Made::Here(reason) => reason.to_raw(),
+            Made::There(raw) => raw,
+        };
+        (raw, self.token)
     }
 
     /// The reason to be kept and sent on; none if it is malformed. Then the signal is dropped, and the connection that brought
     /// it ends.
     pub(crate) fn into_reason(self) -> Option<Reason> {
-        match self {
-            Self::Ours(reason) => Some(reason),
-            Self::Peers(raw) => match raw.decode() {
+        match self.made {
+            Made::Here(reason) => Some(reason),
+            Made::There(raw) => match raw.decode() {
                 Ok(term) => Some(term.into()),
                 Err(error) if error.kind.is_limit() => Some(Reason::too_large(raw.bytes().len())),
                 Err(_) => None,

@@ -4,12 +4,12 @@ use std::mem;
 use std::sync::Arc;
 
 use peerl_proto::channel::Message as Received;
-use peerl_proto::control::{ProcessId, Signal, SpawnRequest};
+use peerl_proto::control::{ProcessId, Signal, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
 use crate::kernel::connection::{Answer, Connection};
-use crate::kernel::process::{Core, Message, Overflow};
-use crate::kernel::reason;
+use crate::kernel::process::{Core, Envelope, Message, Overflow};
+use crate::kernel::reason::{self, Cause};
 use crate::kernel::reply_tag::reply_tag;
 use crate::kernel::serving;
 use crate::kernel::serving::Spawn;
@@ -22,7 +22,7 @@ pub(crate) enum Routed {
     /// A process is to be spawned.
     Spawn(Spawn),
     /// The mailbox is full, and the process wants the connection to wait.
-    Full(Arc<Core>, Message),
+    Full(Arc<Core>, Envelope),
 }
 
 impl Kernel {
@@ -36,12 +36,13 @@ impl Kernel {
             return self.lost(connection, &message.signal, loss, bytes).map(|()| Routed::Done);
         }
         let payload = message.payload.take();
+        let token = message.token.take().and_then(|token| TraceToken::from_term(&token)).map(Box::new);
         // The signal is matched in place: moving it costs more than reading it.
         match &mut message.signal {
-            Signal::Send { to, .. } => return Ok(self.route_message(connection, to, required(payload)?)),
-            Signal::SendToName { to, .. } => return Ok(self.route_named(to, required(payload)?)),
-            Signal::SendToAlias { to, .. } => return Ok(self.route_alias(connection, to, required(payload)?)),
-            Signal::SpawnRequest(request) => return self.spawn(connection, request, required(payload)?),
+            Signal::Send { to, .. } => return Ok(self.route_message(connection, to, required(payload)?, token)),
+            Signal::SendToName { to, .. } => return Ok(self.route_named(to, required(payload)?, token)),
+            Signal::SendToAlias { to, .. } => return Ok(self.route_alias(connection, to, required(payload)?, token)),
+            Signal::SpawnRequest(request) => return self.spawn(connection, request, required(payload)?, token),
             Signal::SpawnReply { reference, result, .. } => self.spawned(connection, reference, result)?,
             Signal::MonitorExit { to, reference, .. } => self.down(connection, to, reference, required(payload)?),
             Signal::Monitor { from, to, reference } => {
@@ -53,9 +54,16 @@ impl Kernel {
             Signal::Link { from, to } => self.linked_by_peer(connection, from, to)?,
             Signal::Unlink { id, from, to } => self.unlinked_by_peer(connection, *id, taken(from), taken(to))?,
             Signal::UnlinkAck { id, from, to } => self.unlink_acknowledged_by_peer(*id, from, to),
-            Signal::Exit { from, to } => self.link_broken_by_peer(connection, from, to, required(payload)?)?,
-            Signal::Exit2 { from, to } => self.exit_by_peer(taken(from), to, required(payload)?),
-            Signal::Exit2ToAlias { from, to } => self.exit_alias_by_peer(taken(from), to, required(payload)?),
+            Signal::Exit { from, to } => {
+                let cause = Cause::from(required(payload)?).with_token(token);
+                self.link_broken_by_peer(connection, from, to, cause)?;
+            }
+            Signal::Exit2 { from, to } => {
+                self.exit_by_peer(taken(from), to, Cause::from(required(payload)?).with_token(token));
+            }
+            Signal::Exit2ToAlias { from, to } => {
+                self.exit_alias_by_peer(taken(from), to, Cause::from(required(payload)?).with_token(token));
+            }
             Signal::GroupLeader { from, to } => {
                 if let Some(process) = self.process(to)
                     && let Some(mut state) = process.alive()
@@ -72,33 +80,40 @@ impl Kernel {
         connection: &Connection,
         request: &mut SpawnRequest,
         arguments: RawTerm,
+        token: Option<Box<TraceToken>>,
     ) -> Result<Routed, Violation> {
         if request.from.node != connection.atom {
             return Err(Violation::Foreign { signal: "spawn request" });
         }
-        Ok(serving::take_spawn(self, connection, request, arguments)?.map_or(Routed::Done, Routed::Spawn))
+        Ok(serving::take_spawn(self, connection, request, arguments, token)?.map_or(Routed::Done, Routed::Spawn))
     }
 
-    fn route_message(&self, connection: &Connection, to: &Pid, payload: RawTerm) -> Routed {
+    fn route_message(
+        &self,
+        connection: &Connection,
+        to: &Pid,
+        payload: RawTerm,
+        token: Option<Box<TraceToken>>,
+    ) -> Routed {
         if self.identity.is_same(to, &self.requester) {
             self.reply_by_tag(connection, payload);
             return Routed::Done;
         }
         match self.process(to) {
-            Some(process) => self.deliver(process, Message::User(kept(payload))),
+            Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
             None => Routed::Done,
         }
     }
 
-    fn route_named(&self, to: &Atom, payload: RawTerm) -> Routed {
+    fn route_named(&self, to: &Atom, payload: RawTerm, token: Option<Box<TraceToken>>) -> Routed {
         match self.processes.whereis(to) {
-            Some(process) => self.deliver(process, Message::User(kept(payload))),
+            Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
             None => Routed::Done,
         }
     }
 
     /// Puts a message into a mailbox; if that is full, follows the mailbox policy.
-    pub(crate) fn deliver(&self, process: Arc<Core>, message: Message) -> Routed {
+    pub(crate) fn deliver(&self, process: Arc<Core>, message: impl Into<Envelope>) -> Routed {
         match process.deliver(message) {
             Ok(()) => Routed::Done,
             Err((message, Overflow::Wait)) => Routed::Full(process, message),
@@ -115,10 +130,16 @@ impl Kernel {
     }
 
     /// An alias of this node belongs to a process, or is the reference of a pending request.
-    fn route_alias(&self, connection: &Connection, to: &Reference, payload: RawTerm) -> Routed {
+    fn route_alias(
+        &self,
+        connection: &Connection,
+        to: &Reference,
+        payload: RawTerm,
+        token: Option<Box<TraceToken>>,
+    ) -> Routed {
         let Some(number) = self.identity.reference_number(to) else { return Routed::Done };
         match self.processes.of_alias(number) {
-            Some(process) => self.deliver(process, Message::User(kept(payload))),
+            Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
             None => {
                 connection.calls.answer(number, Answer::Reply(payload));
                 Routed::Done

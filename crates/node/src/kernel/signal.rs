@@ -1,5 +1,6 @@
 use std::num::NonZeroU64;
 
+use peerl_proto::control::TraceToken;
 use peerl_term::{Atom, Reference};
 
 use super::reason::Reason;
@@ -10,8 +11,8 @@ pub(crate) enum Signal<'a> {
     Link,
     /// The sender ends the link.
     Unlink(NonZeroU64),
-    /// The sender, which was linked, has ended.
-    Exit(&'a Reason),
+    /// The sender, which was linked, has ended; with its trace token.
+    Exit(&'a Reason, Option<&'a TraceToken>),
     /// `exit(To, Reason)`.
     Exit2(&'a Reason),
     Monitor(&'a Reference),
@@ -32,6 +33,8 @@ pub(crate) enum Delivery {
     Done,
     /// The node takes no such signals.
     NotOffered,
+    /// The process was one of an earlier incarnation of the node.
+    NoProcess,
     /// The node is not connected.
     Unreachable,
 }

@@ -10,7 +10,7 @@ use super::address::Address;
 use super::exits::Ending;
 use super::place::Place;
 use super::process::Core;
-use super::reason;
+use super::reason::{self, Cause};
 use super::signal::{Delivery, Signal};
 use super::state::Kernel;
 
@@ -62,7 +62,10 @@ impl Kernel {
                     state.links.unlink_acknowledged(to, id.get());
                 }
             }
-            (Signal::Exit(reason), Some(process)) => self.break_link(&process, from, reason.clone(), ending),
+            (Signal::Exit(reason, token), Some(process)) => {
+                let token = token.map(|token| Box::new(token.clone()));
+                self.break_link(&process, from, Cause::from(reason.clone()).with_token(token), ending);
+            }
             (Signal::Exit2(reason), Some(process)) => {
                 self.exit_request(&process, from.clone(), reason.clone(), ending);
             }
@@ -75,7 +78,7 @@ impl Kernel {
             (Signal::Down { reference, reason, .. }, Some(process)) => {
                 process.monitor_fired(reference, reason.to_raw());
             }
-            (Signal::Exit(_) | Signal::Exit2(_) | Signal::Demonitor(_) | Signal::Down { .. }, None) => {}
+            (Signal::Exit(..) | Signal::Exit2(_) | Signal::Demonitor(_) | Signal::Down { .. }, None) => {}
         }
     }
 }

@@ -12,11 +12,10 @@ use tokio::runtime::Handle;
 
 use super::state::Network;
 use super::transport::ReadHalf;
-use crate::kernel;
 use crate::kernel::clock;
 use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
-use crate::kernel::process::Core;
+use crate::kernel::process::{Core, Envelope};
 use crate::kernel::router::Routed;
 use crate::kernel::serving::{self, Spawn};
 use crate::kernel::violation::Violation;
@@ -92,7 +91,7 @@ fn route_all(
     half: &mut ReceiveHalf,
     message: &mut Message,
     spawns: &mut Vec<Spawn>,
-) -> Result<Option<(Arc<Core>, kernel::process::Message)>, Violation> {
+) -> Result<Option<(Arc<Core>, Envelope)>, Violation> {
     loop {
         match half.next(message) {
             Ok(false) => return Ok(None),
@@ -146,7 +145,7 @@ fn lost(error: &io::Error) -> NodeDownReason {
 
 /// Waits until a process has taken messages from its full mailbox. Neither side is to be taken for dead meanwhile, because
 /// ticks are not read.
-async fn wait_for_room(connection: &Connection, process: &Core, mut message: kernel::process::Message) {
+async fn wait_for_room(connection: &Connection, process: &Core, mut message: Envelope) {
     while let Some(Err((refused, _))) = connection.while_up(|| process.deliver(message)) {
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;

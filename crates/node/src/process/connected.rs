@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use peerl_term::{Pid, RawTerm, Term};
+use peerl_term::{RawTerm, Term};
 
-use super::send::{queue, queue_in_turn};
+use super::send::{envelope, queue, queue_in_turn};
 use super::{Destination, Payload, Process};
 use crate::inner::Inner;
 use crate::kernel::address::Address;
 use crate::kernel::connection::{Connection, QueueError};
 use crate::kernel::place::Place;
-use crate::kernel::process::{Core, Message};
+use crate::kernel::process::Core;
 use crate::kernel::router::Routed;
 
 /// Why a message was not sent to a node that was to be connected.
@@ -56,7 +56,7 @@ impl Process {
     /// # Errors
     /// If the node is not connected, or the message cannot be queued.
     pub fn send_connected(&self, to: impl Into<Destination>, message: &Term) -> Result<(), NotSent> {
-        self.inner.send_at_once(&self.core.pid, &to.into(), Payload::Term(message))
+        self.inner.send_at_once(&self.core, &to.into(), Payload::Term(message))
     }
 
     /// Sends a message that is encoded already, as [`send_connected`](Self::send_connected). One that goes to many receivers is
@@ -66,22 +66,22 @@ impl Process {
     /// As [`send_connected`](Self::send_connected); if the message has arrived from another node, also if it is malformed.
     pub fn send_connected_raw(&self, to: impl Into<Destination>, message: &RawTerm) -> Result<(), NotSent> {
         if message.is_own() {
-            return self.inner.send_at_once(&self.core.pid, &to.into(), Payload::Raw(message));
+            return self.inner.send_at_once(&self.core, &to.into(), Payload::Raw(message));
         }
         // Malformed bytes would end the connection of the next node that gets them.
         let message = message.decode().map_err(|_| NotSent::Malformed)?;
-        self.inner.send_at_once(&self.core.pid, &to.into(), Payload::Term(&message))
+        self.inner.send_at_once(&self.core, &to.into(), Payload::Term(&message))
     }
 }
 
 impl Inner {
     /// Sends a message if that can be done at once.
-    pub(super) fn send_at_once(&self, from: &Pid, to: &Destination, payload: Payload<'_>) -> Result<(), NotSent> {
+    pub(super) fn send_at_once(&self, from: &Core, to: &Destination, payload: Payload<'_>) -> Result<(), NotSent> {
         let address = to.address(&self.kernel.identity);
         let connection = match self.connected(address, &payload)? {
             Connected::Here(None) => return Ok(()),
             Connected::Here(Some(process)) => {
-                return match self.kernel.deliver(process, Message::User(payload.into_raw())) {
+                return match self.kernel.deliver(process, envelope(from, payload)) {
                     Routed::Full(..) => Err(NotSent::Full),
                     _ => Ok(()),
                 };
@@ -92,11 +92,11 @@ impl Inner {
     }
 
     /// Sends a message as soon as there is room for it.
-    pub(super) async fn send_if_connected(&self, from: &Pid, to: &Destination, message: &Term) -> Result<(), NotSent> {
+    pub(super) async fn send_if_connected(&self, from: &Core, to: &Destination, message: &Term) -> Result<(), NotSent> {
         let (address, payload) = (to.address(&self.kernel.identity), Payload::Term(message));
         let connection = match self.connected(address, &payload)? {
             Connected::Here(process) => {
-                self.send_here(process, payload).await;
+                self.send_here(from, process, payload).await;
                 return Ok(());
             }
             Connected::There(connection) => connection,

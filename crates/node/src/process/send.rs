@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::{Control, Offered};
+use peerl_proto::control::{Control, Offered, TraceToken, Traceable};
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Encoded, Pid, RawTerm, Term, encode};
 
@@ -9,7 +9,7 @@ use crate::inner::Inner;
 use crate::kernel::address::Address;
 use crate::kernel::connection::{Connection, QueueError};
 use crate::kernel::place::Place;
-use crate::kernel::process::{Core, Message};
+use crate::kernel::process::{Core, Envelope, Message};
 use crate::kernel::router::Routed;
 use crate::network::connect_error::ConnectError;
 
@@ -106,10 +106,10 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn send_from(&self, from: &Pid, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
+    pub(crate) async fn send_from(&self, from: &Core, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
         let connection = match self.kernel.place(to) {
             Place::Here(process) => {
-                self.send_here(process, payload).await;
+                self.send_here(from, process, payload).await;
                 return Ok(());
             }
             Place::Connected(connection) => connection,
@@ -118,9 +118,9 @@ impl Inner {
         send_on(&connection, from, to, payload).await
     }
 
-    pub(crate) async fn send_here(&self, process: Option<Arc<Core>>, payload: Payload<'_>) {
+    pub(crate) async fn send_here(&self, from: &Core, process: Option<Arc<Core>>, payload: Payload<'_>) {
         let Some(process) = process else { return };
-        let mut routed = self.kernel.deliver(process, Message::User(payload.into_raw()));
+        let mut routed = self.kernel.deliver(process, envelope(from, payload));
         while let Routed::Full(process, message) = routed {
             process.room().await;
             routed = self.kernel.deliver(process, message);
@@ -128,7 +128,12 @@ impl Inner {
     }
 }
 
-async fn send_on(connection: &Connection, from: &Pid, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
+/// A message to a process of this node.
+pub(super) fn envelope(from: &Core, payload: Payload<'_>) -> Envelope {
+    Envelope { message: Message::User(payload.into_raw()), token: from.next_token().map(Box::new) }
+}
+
+async fn send_on(connection: &Connection, from: &Core, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
     match queue_in_turn(connection, from, to, payload).await {
         Ok(Some(())) => Ok(()),
         Ok(None) => Err(SendError::NoAliases(connection.peer.clone())),
@@ -139,27 +144,42 @@ async fn send_on(connection: &Connection, from: &Pid, to: Address<'_>, payload: 
 /// Queues a message as soon as the connection is not busy; `None` if it is for an alias and the peer knows none.
 pub(super) async fn queue_in_turn(
     connection: &Connection,
-    from: &Pid,
+    from: &Core,
     to: Address<'_>,
     payload: Payload<'_>,
 ) -> Result<Option<()>, QueueError> {
-    connection.outbox.ready(from, payload.size()).await?;
+    connection.outbox.ready(&from.pid, payload.size()).await?;
     queue(connection, from, to, payload).transpose()
 }
 
 /// Queues a message; `None` if it is for an alias and the peer knows none.
-pub(super) fn queue(
+pub(crate) fn queue(
     connection: &Connection,
-    from: &Pid,
+    from: &Core,
     to: Address<'_>,
     payload: Payload<'_>,
 ) -> Option<Result<(), QueueError>> {
-    let forms = &connection.forms;
+    let (forms, pid, token) = (&connection.forms, &from.pid, from.next_token());
+    let token = token.filter(|token| connection.can_take(&token.label));
     Some(match to {
-        Address::Process(to) => queue_as(connection, from, &forms.send(from.clone(), to.clone()), payload),
-        Address::Name(to, _) => queue_as(connection, from, &forms.reg_send(from.clone(), to.clone()), payload),
-        Address::Alias(to) => queue_as(connection, from, &forms.alias_send(from.clone(), to.clone())?, payload),
+        Address::Process(to) => queue_traced(connection, pid, forms.send(pid.clone(), to.clone()), token, payload),
+        Address::Name(to, _) => queue_traced(connection, pid, forms.reg_send(pid.clone(), to.clone()), token, payload),
+        Address::Alias(to) => queue_traced(connection, pid, forms.alias_send(pid.clone(), to.clone())?, token, payload),
     })
+}
+
+#[inline]
+fn queue_traced<C: Traceable>(
+    connection: &Connection,
+    from: &Pid,
+    control: Offered<C>,
+    token: Option<TraceToken>,
+    payload: Payload<'_>,
+) -> Result<(), QueueError> {
+    match token {
+        None => queue_as(connection, from, &control, payload),
+        Some(token) => queue_as(connection, from, &connection.forms.with_token(control, Some(&token)), payload),
+    }
 }
 
 fn queue_as(

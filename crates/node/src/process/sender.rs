@@ -6,26 +6,27 @@ use serde::Serialize;
 
 use super::{Destination, NotSent, Payload, Process};
 use crate::inner::Inner;
+use crate::kernel::process::Core;
 use crate::rpc::{Caller, ReplyError};
 
 /// Sends in the name of a process, from any task. It does not keep the process alive.
 #[derive(Clone)]
 pub struct ProcessSender {
     inner: Arc<Inner>,
-    pid: Pid,
+    core: Arc<Core>,
 }
 
 impl Process {
     /// What sends in the name of this process from other tasks than the one that receives.
     pub fn sender(&self) -> ProcessSender {
-        ProcessSender { inner: self.inner.clone(), pid: self.core.pid.clone() }
+        ProcessSender { inner: self.inner.clone(), core: self.core.clone() }
     }
 }
 
 impl ProcessSender {
     /// The pid of the process.
     pub fn pid(&self) -> &Pid {
-        &self.pid
+        &self.core.pid
     }
 
     /// Sends a message at once, if its receiver's node is connected: [`Process::send_connected`].
@@ -33,7 +34,7 @@ impl ProcessSender {
     /// # Errors
     /// If the node is not connected, or the message cannot be queued.
     pub fn send_connected(&self, to: impl Into<Destination>, message: &Term) -> Result<(), NotSent> {
-        self.inner.send_at_once(&self.pid, &to.into(), Payload::Term(message))
+        self.inner.send_at_once(&self.core, &to.into(), Payload::Term(message))
     }
 
     /// Sends a message if its receiver's node is connected, and waits while the connection is busy or the mailbox is full. For
@@ -42,7 +43,7 @@ impl ProcessSender {
     /// # Errors
     /// If the node is not connected, or the message cannot be sent.
     pub async fn send_if_connected(&self, to: impl Into<Destination>, message: &Term) -> Result<(), NotSent> {
-        self.inner.send_if_connected(&self.pid, &to.into(), message).await
+        self.inner.send_if_connected(&self.core, &to.into(), message).await
     }
 
     /// Answers a `gen` call: [`Process::reply`].
@@ -50,12 +51,12 @@ impl ProcessSender {
     /// # Errors
     /// If the reply cannot be a term.
     pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
-        self.inner.reply(&self.pid, to, reply)
+        self.inner.reply(&self.core, to, reply)
     }
 }
 
 impl fmt::Debug for ProcessSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ProcessSender").field(&self.pid).finish()
+        f.debug_tuple("ProcessSender").field(self.pid()).finish()
     }
 }

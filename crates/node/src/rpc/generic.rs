@@ -24,11 +24,11 @@ use crate::inner::Inner;
 use crate::kernel::address::Address;
 use crate::kernel::connection::{Answer, Connection, Sender};
 use crate::kernel::place::Place;
-use crate::kernel::process::{MailboxPolicy, Message};
+use crate::kernel::process::{Core, Envelope, MailboxPolicy, Message};
 use crate::kernel::reply_tag::{alias_tag, reply_tag};
 use crate::kernel::signal::Delivery;
 use crate::node::Node;
-use crate::process::{Destination, Ended, Process};
+use crate::process::{Destination, Ended, Payload, Process, queue};
 
 /// A `gen_server:call` that is about to be made. It is made when it is awaited.
 #[must_use = "a call is made when it is awaited"]
@@ -268,13 +268,13 @@ impl Process {
     /// # Errors
     /// If the reply cannot be a term.
     pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
-        self.inner().reply(self.pid(), to, reply)
+        self.inner().reply(self.core(), to, reply)
     }
 }
 
 impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
-    pub(crate) fn reply(&self, from: &Pid, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
+    pub(crate) fn reply(&self, from: &Core, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
         let mut message = Encoded::default();
         encode::tuple_header(2, &mut message);
         encode::term(&to.tag, &mut message);
@@ -285,7 +285,8 @@ impl Inner {
         let connection = match self.kernel.place(address) {
             Place::Here(process) => {
                 if let Some(process) = process {
-                    let _ = process.deliver(Message::User(message));
+                    let token = from.next_token().map(Box::new);
+                    let _ = process.deliver(Envelope { message: Message::User(message), token });
                 }
                 return Ok(());
             }
@@ -296,12 +297,10 @@ impl Inner {
         if connection.never_made(&to.pid) || !connection.can_take(&to.tag) {
             return Ok(());
         }
-        let to_alias = alias_tag(&to.tag).and_then(|alias| connection.forms.alias_send(from.clone(), alias));
+        let alias = alias_tag(&to.tag).filter(|_| connection.flags.contains(DistributionFlags::ALIAS));
+        let address = alias.as_ref().map_or(Address::Process(&to.pid), Address::Alias);
         // A caller whose connection has ended waits no more.
-        let _ = match to_alias {
-            Some(control) => connection.outbox.send_term(from, &control, &message),
-            None => connection.outbox.send_term(from, &connection.forms.send(from.clone(), to.pid.clone()), &message),
-        };
+        let _ = queue(&connection, from, address, Payload::Raw(&message));
         Ok(())
     }
 }

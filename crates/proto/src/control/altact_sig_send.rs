@@ -2,7 +2,9 @@
 
 use peerl_term::{Atom, Decoder, Pid, Reference, Sink, Term, encode};
 
-use super::{Content, Control, ControlError, FieldError, Signal, field::is_atom, sealed::Sealed};
+use super::{
+    Content, Control, ControlError, FieldError, Signal, TraceToken, Traceable, field::is_atom, sealed::Sealed,
+};
 use crate::flags::DistributionFlags;
 
 /// A signal to an alias, or with priority (OTP 28). The payload is the message, or the reason of an exit signal.
@@ -74,10 +76,32 @@ impl Control for AltactSigSend {
     }
 
     fn encode<S: Sink>(&self, sink: &mut S) {
+        encode::tuple_header(4, sink);
+        self.encode_elements(0, sink);
+    }
+}
+
+impl Traceable for AltactSigSend {
+    fn traced_operation(&self) -> u8 {
+        Self::OPERATION
+    }
+
+    fn encode_traced<S: Sink>(&self, token: &TraceToken, sink: &mut S) {
+        encode::tuple_header(5, sink);
+        self.encode_elements(TOKEN, sink);
+        token.encode(sink);
+    }
+}
+
+impl AltactSigSend {
+    pub(super) const OPERATION: u8 = 37;
+
+    /// Writes the elements before the token, from the operation on.
+    fn encode_elements<S: Sink>(&self, token: u8, sink: &mut S) {
         let mut flags = match self.to {
-            SignalTarget::Pid(_) => 0,
-            SignalTarget::Alias(_) => ALIAS,
-            SignalTarget::Name(_) => NAME,
+            SignalTarget::Pid(_) => token,
+            SignalTarget::Alias(_) => token | ALIAS,
+            SignalTarget::Name(_) => token | NAME,
         };
         if self.priority == Priority::High {
             flags |= PRIORITY;
@@ -85,7 +109,6 @@ impl Control for AltactSigSend {
         if self.kind == SignalKind::Exit {
             flags |= EXIT;
         }
-        encode::tuple_header(4, sink);
         encode::integer(Self::OPERATION.into(), sink);
         encode::integer(flags.into(), sink);
         encode::pid(&self.from, sink);
@@ -95,10 +118,6 @@ impl Control for AltactSigSend {
             SignalTarget::Name(name) => encode::atom(name, sink),
         }
     }
-}
-
-impl AltactSigSend {
-    pub(super) const OPERATION: u8 = 37;
 
     /// Reads the elements after the operation. The priority is ignored: it counts only for a priority alias, and this
     /// node makes none.
@@ -149,7 +168,7 @@ impl From<&AltactSigSend> for Signal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::{assert_read, assert_wire, atom, b, read_control, token};
+    use crate::test_support::{assert_traced, assert_wire, atom, b, read_control, token};
 
     /// From OTP 29: messages to an alias, ordinary, with priority and traced; `exit(Alias, Reason)`, ordinary and with
     /// priority; and `exit(Pid, Reason, [priority])`.
@@ -168,7 +187,7 @@ mod tests {
         let priority = AltactSigSend { priority: Priority::High, ..message.clone() };
         assert_wire(&format!("6804 6125 6105 {FROM} {ALIAS}"), priority.clone());
         let traced = format!("6805 6125 6106 {FROM} {ALIAS} 6805 6100 6111 6101 {FROM} 6100");
-        assert_read(&traced, Signal::from(&message), Some(token(17, 1, from, 0)));
+        assert_traced(&traced, message.clone(), token(17, 1, from, 0));
         let exit = AltactSigSend { kind: SignalKind::Exit, ..message };
         assert_wire(&format!("6804 6125 6114 {FROM} {ALIAS}"), exit);
         let exit = AltactSigSend { kind: SignalKind::Exit, ..priority };

@@ -7,7 +7,7 @@ use peerl_term::{Atom, Pid, Reference, Sink};
 use super::{
     AliasSend, AltactSigSend, Content, Control, DemonitorP, Exit, Exit2, Link, MonitorP, MonitorPExit, PayloadExit,
     PayloadExit2, PayloadMonitorPExit, Priority, ProcessId, RegSend, Send, SendSender, SignalKind, SignalTarget,
-    SpawnReply, UnlinkId, UnlinkIdAck, sealed::Sealed,
+    SpawnReply, TraceToken, Traceable, UnlinkId, UnlinkIdAck, WithToken, sealed::Sealed,
 };
 use crate::flags::DistributionFlags;
 
@@ -94,6 +94,22 @@ impl<New: Control, Old: Control> Control for Form<New, Old> {
     }
 }
 
+impl<New: Traceable, Old: Traceable> Traceable for Form<New, Old> {
+    fn traced_operation(&self) -> u8 {
+        match self {
+            Form::New(message) => message.traced_operation(),
+            Form::Old(message) => message.traced_operation(),
+        }
+    }
+
+    fn encode_traced<S: Sink>(&self, token: &TraceToken, sink: &mut S) {
+        match self {
+            Form::New(message) => message.encode_traced(token, sink),
+            Form::Old(message) => message.encode_traced(token, sink),
+        }
+    }
+}
+
 impl Forms {
     /// The forms for a connection with these negotiated flags.
     pub fn new(flags: DistributionFlags) -> Self {
@@ -104,6 +120,19 @@ impl Forms {
     #[inline]
     pub fn offer<C: Control>(self, control: C) -> Option<Offered<C>> {
         control.is_offered(self.flags).then_some(Offered(control))
+    }
+
+    /// The message as its twin with a trace token, if there is a token that the peer accepts; else as it is.
+    pub fn with_token<C: Traceable>(
+        self,
+        offered: Offered<C>,
+        token: Option<&TraceToken>,
+    ) -> Offered<Form<WithToken<'_, C>, C>> {
+        let control = offered.0;
+        Offered(match token.filter(|token| token.is_offered(self.flags)) {
+            Some(token) => Form::New(WithToken { control, token }),
+            None => Form::Old(control),
+        })
     }
 
     /// A message to a process.

@@ -24,8 +24,8 @@ pub(super) trait Traced: Received {
 
 /// Defines the struct of a control message, which is sent, and reads the message as a [`Signal`]. The fields are in
 /// the order of the tuple's elements; `unused` stands for the element that held the cookie, and `absent` for a field
-/// of the signal that the message lacks. The second operation has a trace token; it is read, but never sent. The
-/// content is a `payload`, a term `inside` as the last element, or `empty`. `needs` names the flags that a peer must
+/// of the signal that the message lacks. The second operation has a trace token; it is sent as a
+/// [`WithToken`](super::WithToken). The content is a `payload`, a term `inside` as the last element, or `empty`. `needs` names the flags that a peer must
 /// offer to be sent the message.
 macro_rules! control_message {
     (
@@ -35,6 +35,20 @@ macro_rules! control_message {
         $(
             impl $crate::control::macros::Traced for $name {
                 const TRACED: u8 = $traced;
+            }
+
+            impl $crate::control::Traceable for $name {
+                fn traced_operation(&self) -> u8 {
+                    $traced
+                }
+
+                fn encode_traced<S: peerl_term::Sink>(&self, token: &$crate::control::TraceToken, sink: &mut S) {
+                    use $crate::control::macros::Received;
+                    let arity = Self::ARITY + 1 + usize::from(Self::CONTENT.is_inside());
+                    $crate::control::trace_token::put_head(arity, $traced, sink);
+                    self.encode_elements(sink);
+                    token.encode(sink);
+                }
             }
         )?
         $crate::control::control_message! {
@@ -120,15 +134,23 @@ macro_rules! control_message {
             }
 
             #[inline]
-            fn encode<S: peerl_term::Sink>(&self, $sink: &mut S) {
-                let $this = self;
+            fn encode<S: peerl_term::Sink>(&self, sink: &mut S) {
                 const ARITY: u8 = $($arity)* + $crate::control::control_message!(@$content).is_inside() as u8;
-                $sink.put(&[
+                sink.put(&[
                     peerl_term::Tag::SMALL_TUPLE_EXT.0,
                     ARITY,
                     peerl_term::Tag::SMALL_INTEGER_EXT.0,
                     $operation,
                 ]);
+                self.encode_elements(sink);
+            }
+        }
+
+        impl $name {
+            /// Writes the elements between the operation and the trace token or term inside.
+            #[inline(always)]
+            fn encode_elements<S: peerl_term::Sink>(&self, $sink: &mut S) {
+                let $this = self;
                 $($encode)*
             }
         }

@@ -5,7 +5,7 @@
 use std::num::NonZeroU64;
 
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::{Control, Offered, ProcessId};
+use peerl_proto::control::{Control, Offered, ProcessId, TraceToken};
 use peerl_term::{Pid, Reference, Sink, encode};
 
 use super::{Connection, QueueError};
@@ -14,13 +14,19 @@ use crate::kernel::reason::{Reason, Returned};
 use crate::kernel::signal::{Delivery, Signal};
 
 impl Connection {
-    /// Queues a signal of a process of this node.
+    /// Queues a signal of a process of this node; none to a process of an earlier incarnation of the peer, since a BEAM ends the
+    /// connection on an exit signal or the end of a link to such a process.
     pub(crate) fn signal(&self, from: &Pid, to: Address<'_>, signal: Signal<'_>) -> Result<Delivery, QueueError> {
+        if matches!(to, Address::Process(pid) if pid.creation != self.creation) {
+            return Ok(Delivery::NoProcess);
+        }
         let queued = |queued: Result<(), QueueError>| queued.map(|()| Delivery::Done);
         match (signal, to) {
             (Signal::Link, Address::Process(to)) => queued(self.send_link(from.clone(), to.clone())),
             (Signal::Unlink(id), Address::Process(to)) => self.send_unlink(id, from.clone(), to.clone()),
-            (Signal::Exit(reason), Address::Process(to)) => queued(self.send_exit(from.clone(), to.clone(), reason)),
+            (Signal::Exit(reason, token), Address::Process(to)) => {
+                queued(self.send_exit(from.clone(), to.clone(), reason, token))
+            }
             (Signal::Exit2(reason), Address::Process(to)) => queued(self.send_exit2(from.clone(), to.clone(), reason)),
             (Signal::Down { name, reference, reason }, Address::Process(to)) => {
                 self.monitors.fired(reference, from);
@@ -41,9 +47,10 @@ impl Connection {
     }
 
     /// A linked process has ended.
-    fn send_exit(&self, from: Pid, to: Pid, reason: &Reason) -> Result<(), QueueError> {
+    fn send_exit(&self, from: Pid, to: Pid, reason: &Reason, token: Option<&TraceToken>) -> Result<(), QueueError> {
         let reason = self.fit_reason(reason);
-        self.send_with(&from.clone(), &self.forms.exit(from, to), &reason)
+        let control = self.forms.with_token(self.forms.exit(from.clone(), to), token);
+        self.send_with(&from, &control, &reason)
     }
 
     /// `exit(To, Reason)`.

@@ -1,14 +1,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use peerl_proto::control::TraceToken;
 use peerl_term::{Atom, Pid, Reference};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::link::order;
-use super::{Aliases, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow};
+use super::{Aliases, Envelope, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow, SequentialTrace};
 use crate::kernel::reason::Reason;
 
 /// The state of a process of this node.
@@ -16,6 +18,8 @@ use crate::kernel::reason::Reason;
 pub(crate) struct Core {
     pub(crate) pid: Pid,
     state: Mutex<State>,
+    /// Whether what the process sends has a trace token: without one, senders do not lock the state.
+    is_traced: AtomicBool,
     /// A message has come, or the process has ended.
     arrived: Notify,
     /// A message has been taken, or the process has ended.
@@ -49,6 +53,8 @@ pub(crate) struct State {
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
     pub(crate) group_leader: Option<Pid>,
+    /// None until the first trace token comes.
+    trace: Option<Box<SequentialTrace>>,
     /// The function that it evaluates for a peer.
     pub(crate) function: Option<(Atom, Atom, usize)>,
     ended: Option<Reason>,
@@ -84,6 +90,8 @@ pub(crate) struct EndedState {
     pub(crate) watched: Vec<(Reference, Watched)>,
     pub(crate) names: Vec<Atom>,
     pub(crate) aliases: Aliases,
+    /// The exit signals to linked processes carry its token.
+    pub(crate) trace: Option<Box<SequentialTrace>>,
 }
 
 impl State {
@@ -120,9 +128,11 @@ impl Core {
                 names: Vec::new(),
                 aliases: Aliases::default(),
                 group_leader: None,
+                trace: None,
                 function: None,
                 ended: None,
             }),
+            is_traced: AtomicBool::new(false),
             arrived: Notify::new(),
             room: Notify::new(),
         })
@@ -136,18 +146,18 @@ impl Core {
 
     /// Puts a message into the mailbox; returns it if the mailbox is full. As in Erlang, a message to a process that has
     /// ended is dropped.
-    pub(crate) fn deliver(&self, message: Message) -> Result<(), (Message, Overflow)> {
+    pub(crate) fn deliver(&self, message: impl Into<Envelope>) -> Result<(), (Envelope, Overflow)> {
         if let Some(mut state) = self.alive() {
-            state.mailbox.push(message)?;
+            state.mailbox.push(message.into())?;
         }
         self.arrived.notify_one();
         Ok(())
     }
 
     /// Puts a signal into the mailbox, even if that is full: signals are never lost.
-    pub(crate) fn deliver_signal(&self, message: Message) {
+    pub(crate) fn deliver_signal(&self, message: impl Into<Envelope>) {
         if let Some(mut state) = self.alive() {
-            state.mailbox.push_always(message);
+            state.mailbox.push_always(message.into());
         }
         self.arrived.notify_one();
     }
@@ -166,12 +176,47 @@ impl Core {
         if let Some(reason) = &state.ended {
             return Err(reason.clone());
         }
-        let message = state.mailbox.pop();
-        drop(state);
-        if message.is_some() {
-            self.room.notify_one();
+        let Some(Envelope { message, token }) = state.mailbox.pop() else { return Ok(None) };
+        if token.is_some() || state.trace.is_some() {
+            self.follow(&mut state, &message, token);
         }
-        Ok(message)
+        drop(state);
+        self.room.notify_one();
+        Ok(Some(message))
+    }
+
+    /// The trace token of the next message that the process sends.
+    #[inline]
+    pub(crate) fn next_token(&self) -> Option<TraceToken> {
+        if !self.is_traced.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.alive()?.trace.as_mut()?.next(&self.pid)
+    }
+
+    /// Gives the token of the spawn request to the process; returns that of the reply. As at the BEAM, the reply has the number
+    /// of the request, and follows the one before.
+    pub(crate) fn begin_trace(&self, token: TraceToken) -> TraceToken {
+        let previous = (token.serial - 1).max(0);
+        let reply = TraceToken { previous, from: self.pid.clone().into(), ..token.clone() };
+        if let Some(mut state) = self.alive() {
+            state.trace = Some(Box::new(SequentialTrace::begun(token)));
+            self.is_traced.store(true, Ordering::Relaxed);
+        }
+        reply
+    }
+
+    /// The process receives a message: its token is that of the process from now on. Of the signals, only an exit signal
+    /// can have one; the others change nothing.
+    #[cold]
+    fn follow(&self, state: &mut State, message: &Message, token: Option<Box<TraceToken>>) {
+        match (&mut state.trace, token) {
+            (Some(trace), Some(token)) => trace.receive(*token),
+            (None, Some(token)) => state.trace = Some(Box::new(SequentialTrace::begun(*token))),
+            (Some(trace), None) if matches!(message, Message::User(_)) => trace.end(),
+            _ => {}
+        }
+        self.is_traced.store(state.trace.as_ref().is_some_and(|trace| trace.is_active()), Ordering::Relaxed);
     }
 
     /// Waits until something may have come.
@@ -207,6 +252,7 @@ impl Core {
             watched: state.watched.drain().collect(),
             names: std::mem::take(&mut state.names),
             aliases: std::mem::take(&mut state.aliases),
+            trace: state.trace.take(),
         };
         drop(state);
         self.arrived.notify_one();

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::Message;
+use super::Envelope;
 
 /// The limits of a mailbox, and the effect of reaching them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Default for MailboxPolicy {
 /// The messages that a process has not received yet.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    queue: VecDeque<Message>,
+    queue: VecDeque<Envelope>,
     bytes: usize,
     policy: MailboxPolicy,
 }
@@ -48,7 +48,7 @@ impl Mailbox {
     }
 
     /// Adds a message; returns it if the mailbox is full.
-    pub(crate) fn push(&mut self, message: Message) -> Result<(), (Message, Overflow)> {
+    pub(crate) fn push(&mut self, message: Envelope) -> Result<(), (Envelope, Overflow)> {
         let size = message.size();
         // An empty mailbox accepts a message of any size; otherwise it could never be received.
         let room = self.queue.len() < self.policy.messages && self.bytes + size <= self.policy.bytes;
@@ -60,12 +60,12 @@ impl Mailbox {
     }
 
     /// Adds a signal; signals are never lost.
-    pub(crate) fn push_always(&mut self, message: Message) {
+    pub(crate) fn push_always(&mut self, message: Envelope) {
         self.bytes += message.size();
         self.queue.push_back(message);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Message> {
+    pub(crate) fn pop(&mut self) -> Option<Envelope> {
         let message = self.queue.pop_front()?;
         self.bytes -= message.size();
         Some(message)

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use futures::FutureExt;
 use peerl_proto::channel::Fragments;
-use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest};
+use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
 use super::job::Job;
@@ -72,6 +72,7 @@ pub(crate) struct Spawn {
     function: Atom,
     options: SpawnOptions,
     arguments: RawTerm,
+    token: Option<Box<TraceToken>>,
     active: Active,
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn take_spawn(
     connection: &Connection,
     request: &mut SpawnRequest,
     arguments: RawTerm,
+    token: Option<Box<TraceToken>>,
 ) -> Result<Option<Spawn>, QueueError> {
     let reference = mem::replace(&mut request.reference, Reference::VACANT);
     let from = mem::replace(&mut request.from, Pid::VACANT);
@@ -101,6 +103,7 @@ pub(crate) fn take_spawn(
                     function: request.function.function.clone(),
                     options,
                     arguments,
+                    token,
                     active,
                 }));
             }
@@ -150,7 +153,7 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
 /// Starts a process. The reply is queued before the function runs, so that it goes out before anything that the function
 /// sends; it is written together with what has been sent by the function's first wait.
 fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
-    let Spawn { reference, from, group_leader, module, function, options, arguments, active } = spawn;
+    let Spawn { reference, from, group_leader, module, function, options, arguments, token, active } = spawn;
     let pid = node.identity.next_pid();
     let origin =
         CallOrigin { node: Some(&from.node), caller: Some(&from), group_leader: Some(&group_leader), process: &pid };
@@ -176,10 +179,12 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     };
     let reply = spawned(reference.clone(), from.clone(), options, pid.clone());
     let reply = connection.forms.spawn_reply(reply);
-    if options.link || !job.is_call() {
+    if options.link || !job.is_call() || token.is_some() {
         // Signals may come as soon as the peer knows the pid.
         let process = process(pid, reference, from, &job);
+        let token = token.map(|token| process.begin_trace(*token));
         // If it cannot be queued, the connection is about to end.
+        let reply = connection.forms.with_token(reply, token.as_ref());
         let _ = connection.outbox.send_held(&process.pid, &reply);
         match (&mut job).now_or_never() {
             Some(ended) => node.end(&process, &ended.into_reason()),

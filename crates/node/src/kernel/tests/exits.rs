@@ -1,8 +1,8 @@
 use peerl_term::Term;
 
-use super::pair::{Pair, Seen, ended, mailbox};
+use super::pair::{Pair, Seen, Way, ended, mailbox};
 use crate::kernel::address::Address;
-use crate::kernel::process::{Core, Exits};
+use crate::kernel::process::{Core, Exits, Monitored};
 use crate::kernel::reason;
 use crate::kernel::signal::{Delivery, Signal};
 
@@ -63,7 +63,17 @@ fn a_stale_creation_reaches_nobody() {
     let reason = reason::atom("kill");
     let _ = pair.a.kernel.signal(&sender.pid, Address::Process(&stale), Signal::Exit2(&reason));
     pair.a.kernel.link(&sender, &stale);
-    pair.deliver();
+    pair.a.kernel.unlink(&sender, &stale);
+    let object = Monitored::Process(stale.clone());
+    let reference = pair.a.monitor(&sender, object.clone());
+    assert!(!pair.a.kernel.demonitor(&sender, &reference));
+    pair.a.end(&sender, "normal");
+    assert!(!pair.deliver_one_way(Way::AToB), "a BEAM would end the connection");
+
+    let trapping = pair.a.trapping();
+    pair.a.kernel.link(&trapping, &stale);
+    pair.a.monitor(&trapping, object.clone());
+    let noproc = || Term::atom("noproc");
+    assert_eq!(mailbox(&trapping), [Seen::Exit(stale, noproc()), Seen::Down(object, noproc())]);
     assert_eq!(ended(&process), None);
-    assert_eq!(mailbox(&sender), [Seen::Exit(stale, Term::atom("noproc"))]);
 }
