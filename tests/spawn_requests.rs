@@ -6,7 +6,7 @@ mod stage;
 use intruder::Intruder;
 use peerl_node::{Node, NodeName, Reference, Term};
 use peerl_proto::control::{ProcessId, Signal};
-use peerl_test_support::{Beam, matrix};
+use peerl_test_support::{Beam, conformance, matrix};
 use stage::{Stage, eval, export, name};
 
 /// The functions that both nodes have.
@@ -213,6 +213,7 @@ async fn options_and_functions() {
         })
         .await
         .unwrap();
+        conformance::holds(otp, [39]);
     }
 }
 
@@ -263,5 +264,6 @@ async fn as_programs_of_the_beam_make_them() {
             let expected = eval(&beam, &node, &at(other.name())).await;
             assert_eq!(eval(&beam, &node, &at(node.name().as_str())).await, expected, "{call}, on {otp:?}");
         }
+        conformance::holds(otp, [39, 40]);
     }
 }

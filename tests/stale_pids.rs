@@ -3,12 +3,8 @@
 mod stage;
 
 use peerl::{Node, Pid, Process, Term};
-use peerl_test_support::{BeamBuilder, Otp, matrix, unique_name};
+use peerl_test_support::{conformance, matrix, unique_name};
 use stage::{Stage, eval, eval_with, message, name};
-
-fn builder(stage: &Stage, otp: Otp, name: &str) -> BeamBuilder {
-    stage.erlang(otp).name(name)
-}
 
 /// Whether the connection is the same as before.
 async fn is_steady(node: &Node, peer: &peerl::NodeName, process: &mut Process) {
@@ -24,14 +20,14 @@ async fn of_a_beam() {
     for otp in matrix() {
         let node = stage.node().await;
         let beam_name = format!("{}@127.0.0.1", unique_name("again"));
-        let beam = builder(&stage, otp, &beam_name).start_async().await;
+        let beam = stage.erlang(otp).name(&beam_name).start_async().await;
         let peer = name(&beam);
         let stale: Pid =
             node.call(&peer, peerl::Mfa::new("erlang", "whereis", (Term::atom("init"),)).unwrap()).await.unwrap();
         beam.kill();
         drop(beam);
         stage::eventually("the node is down", || node.connection(&peer).is_none()).await;
-        let beam = builder(&stage, otp, &beam_name).start_async().await;
+        let beam = stage.erlang(otp).name(&beam_name).start_async().await;
         node.connect(&peer).await.unwrap();
 
         let mut process = node.process();
@@ -88,5 +84,6 @@ async fn of_ours() {
         for process in &mut processes {
             assert!(process.try_receive().unwrap().is_none());
         }
+        conformance::holds(otp, [15]);
     }
 }

@@ -3,7 +3,7 @@
 mod stage;
 
 use peerl::{Atom, Destination, GenRequest, Node, NodeName, Process, Term};
-use peerl_test_support::{Beam, matrix};
+use peerl_test_support::{Beam, conformance, matrix};
 use stage::{Stage, eval_with, export, message};
 
 /// What a BEAM does in the place of our node.
@@ -129,6 +129,7 @@ async fn numbers_as_a_beam_gives_them() {
                 stage::eventually("the name is free", || node.whereis("relay").is_none()).await;
             }
         }
+        conformance::holds(otp, [36]);
     }
 }
 
