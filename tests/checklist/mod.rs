@@ -88,7 +88,7 @@ pub(crate) const SECTIONS: &[(&str, &[Line])] = &[
             line(33, Tests, "The death of a peerl node is reported as `noconnection` to the processes of a BEAM"),
             line(34, Tests, "Group leaders are set over the wire, and print where they are"),
             line(35, Tests, "Messages to nobody are dropped; `{Name, Node} ! Message` arrives with its sender"),
-            line(36, Tests, "Signals with a trace token are read"),
+            line(36, Tests, "Signals with a trace token are read, and the token is passed on as by a BEAM"),
             line(37, Tests, "A message to an alias arrives, in the form of the release; after its end it is dropped"),
             line(38, TestsFrom(28), "Priority messages and exit signals are taken"),
             line(
