@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use peerl::otp::global::{Global, Method, NodeGlobal};
 use peerl::{Node, Nodes, Process, Term};
-use peerl_test_support::{Beam, Otp, matrix, unique_name};
+use peerl_test_support::{Beam, Otp, conformance, matrix, unique_name};
 use stage::{LIMIT, Stage, atom, eval, eventually, expect, message, name};
 
 /// Three BEAM nodes that know each other.
@@ -113,6 +113,7 @@ async fn names_are_the_same_everywhere() {
         here(&global, "name2", None).await;
         expect(&beams[1], &node, "global:unregister_name(name0)", "ok").await;
         here(&global, "name0", None).await;
+        conformance::holds(otp, [53, 54]);
     }
 }
 
@@ -175,6 +176,7 @@ async fn locks_exclude_each_other() {
         }
         let done = global.trans(atom("table"), async { 5 }).await;
         assert_eq!(done, Ok(5));
+        conformance::holds(otp, [55]);
     }
 }
 
@@ -203,6 +205,7 @@ async fn locks_are_of_the_process_that_evaluates() {
         expect(beam, &node, &free("lasting"), "false").await;
         expect(beam, &node, "rpc:block_call(NODE, global, del_lock, [{lasting, one}])", "true").await;
         all(&beams, &node, &free("lasting"), "true").await;
+        conformance::holds(otp, [55]);
     }
 }
 
@@ -259,6 +262,7 @@ async fn one_process_keeps_a_name_that_two_have() {
             let parts = conflict.as_tuple().map(|parts| parts[..2].to_vec());
             assert_eq!(parts, Some(vec![Term::atom("global_name_conflict"), Term::atom("notify")]));
         }
+        conformance::holds(otp, [56]);
     }
 }
 
@@ -277,6 +281,7 @@ async fn partitions_do_not_overlap() {
         let both = [name(&beams[0]), name(&beams[1])];
         let overlaps = |node: &Node| both.iter().all(|beam| node.nodes(Nodes::Visible).contains(beam));
         eventually("partitions", || !overlaps(&node) && !overlaps(&other)).await;
+        conformance::holds(otp, [58]);
     }
 }
 
@@ -300,6 +305,7 @@ async fn a_node_that_goes_while_it_joins_leaves_nothing_locked() {
                 assert!(begun.elapsed() < Duration::from_secs(10), "{start} {delay}: {:?}", begun.elapsed());
             }
         }
+        conformance::holds(otp, [60, 61]);
     }
 }
 
@@ -333,6 +339,7 @@ async fn a_meeting_that_is_broken_off_leaves_nothing_locked() {
             all(std::slice::from_ref(&beam), &node, &format!("node(global:whereis_name({start})) =:= NODE"), "true")
                 .await;
         }
+        conformance::holds(otp, [60]);
     }
 }
 
@@ -343,7 +350,7 @@ async fn many_meet_at_the_same_time() {
     let releases = matrix();
     let beams = join_all([0, 1, 2].map(|index| stage.beam(releases[index % releases.len()]))).await;
     let mut members = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..17 {
         let node = stage.node().await;
         members.push((node.global(), node));
     }
@@ -354,7 +361,7 @@ async fn many_meet_at_the_same_time() {
     let connected = join_all(members.iter().map(|(_, node)| node.connect(&first))).await;
     assert!(connected.into_iter().all(|connected| connected.is_ok()));
     for (global, node) in &members {
-        eventually("a mesh", || node.nodes(Nodes::Visible).len() == 6).await;
+        eventually("a mesh", || node.nodes(Nodes::Visible).len() == members.len() + beams.len() - 1).await;
         tokio::time::timeout(LIMIT, global.sync()).await.expect("the names").unwrap();
     }
     for (index, (global, node)) in members.iter().enumerate() {
@@ -365,5 +372,8 @@ async fn many_meet_at_the_same_time() {
         for (other, _) in &members {
             assert!(is_registered(other, &name, node.name().as_str()).await);
         }
+    }
+    for otp in matrix() {
+        conformance::holds(otp, [62]);
     }
 }

@@ -15,7 +15,7 @@ use peerl::otp::global::NodeGlobal;
 use peerl::transport::{Listener, ReadHalf, Stream, Tcp, Transport};
 use peerl::{Limits, Node, NodeName, Nodes, Term};
 use peerl_discovery::Mesh as _;
-use peerl_test_support::{Beam, Otp, matrix};
+use peerl_test_support::{Beam, Otp, conformance, matrix};
 use stage::{LIMIT, Stage, eval, eventually, expect, name};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -108,6 +108,7 @@ async fn a_connection_that_a_beam_ends() {
             mesh.going.connect(&name(&mesh.beams[1])).await.unwrap();
             mesh.complete().await;
         }
+        conformance::holds(otp, [58]);
     }
 }
 
@@ -154,6 +155,7 @@ async fn a_node_that_leaves() {
         let mesh = Mesh::new(&stage, otp).await;
         assert_eq!(mesh.going.leave().await.unwrap().len(), 4);
         mesh.only_one_has_gone("discovery lists a node no longer").await;
+        conformance::holds(otp, [61]);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use futures::future::join_all;
-use peerl::otp::global::{Global, Method};
+use peerl::otp::global::{Global, Method, NodeGlobal};
 use peerl::otp::pg::Scope;
 use peerl::{Mfa, Node, NodeName, Nodes, Pid, Process, Term};
 use peerl_test_support::{Beam, Otp, conformance, matrix, unique_name};
@@ -121,7 +121,7 @@ impl Mesh {
     async fn member(&self, name: &str) -> Member {
         let node = self.stage.builder_of(name).start().await.unwrap();
         export(&node);
-        let global = Global::start(&node).unwrap();
+        let global = node.global();
         let scope = Scope::start(&node, SCOPE).await.unwrap();
         let idle = node.process_count();
         Member { node, global, scope, named: Vec::new(), joined: Vec::new(), idle }

@@ -3,7 +3,7 @@
 mod cluster;
 
 use cluster::{A_WHILE, Cluster};
-use peerl_test_support::{Beam, matrix};
+use peerl_test_support::{Beam, conformance, matrix};
 
 #[test]
 fn a_visible_worker_is_a_member_of_the_mesh() {
@@ -29,6 +29,7 @@ fn a_visible_worker_is_a_member_of_the_mesh() {
             let found = format!("node(erpc:call('{worker}', global, whereis_name, [job])) =:= '{}'", a.name());
             b.wait_for(&found, "true", A_WHILE);
         }
+        conformance::holds(otp, [53, 57]);
     }
 }
 
@@ -54,6 +55,7 @@ fn a_worker_that_ends_parts_nobody() {
         a.wait_for("nodes()", &format!("['{}']", b.name()), A_WHILE);
         b.wait_for("nodes()", &format!("['{}']", a.name()), A_WHILE);
         assert_eq!(b.eval("global:register_name(after_all, self())").unwrap(), "yes");
+        conformance::holds(otp, [61]);
     }
 }
 
