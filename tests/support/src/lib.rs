@@ -57,7 +57,7 @@ mod name;
 pub use name::unique_name;
 
 mod otp;
-pub use otp::{Otp, matrix, observer};
+pub use otp::{Otp, matrix, neighbours, observer, suites};
 
 mod output;
 

@@ -107,6 +107,28 @@ pub fn observer() -> PathBuf {
         .unwrap_or_else(|| panic!("this test needs etop in {}: run scripts/setup-tests", libraries.display()))
 }
 
+/// The directory with OTP's own tests, and with the libraries that run them.
+///
+/// # Panics
+///
+/// When they are not installed.
+pub fn suites() -> PathBuf {
+    let suites = cache().join("suites");
+    assert!(suites.exists(), "this test needs {}: run PEERL_OTP_SUITES=1 scripts/setup-tests", suites.display());
+    suites
+}
+
+/// The root directory of RabbitMQ and ejabberd, which are not installed on the machine.
+///
+/// # Panics
+///
+/// When they are not there.
+pub fn neighbours() -> PathBuf {
+    let root = cache().join("neighbours");
+    assert!(root.exists(), "this test needs {}: run PEERL_NEIGHBOURS=1 scripts/setup-tests", root.display());
+    root
+}
+
 fn quoted(word: std::borrow::Cow<'_, str>) -> String {
     assert!(!word.contains('\''), "{word}");
     format!("'{word}'")
