@@ -9,6 +9,8 @@ pub(crate) enum Measure {
     Micros,
     /// Calls a second.
     Calls,
+    /// Signals a second.
+    Signals,
     /// Messages a second.
     Messages,
     /// Megabytes (10^6) a second.
@@ -84,6 +86,7 @@ impl<'a> Contest<'a> {
         let unit = match self.measure {
             Measure::Micros => "µs each",
             Measure::Calls => "calls/s",
+            Measure::Signals => "signals/s",
             Measure::Messages => "messages/s",
             Measure::Megabytes => "MB/s",
         };
@@ -129,7 +132,7 @@ impl<'a> Contest<'a> {
     fn number(&self, value: f64) -> String {
         match self.measure {
             Measure::Micros => format!("{value:.1}"),
-            Measure::Calls | Measure::Messages | Measure::Megabytes => {
+            Measure::Calls | Measure::Signals | Measure::Messages | Measure::Megabytes => {
                 let digits = format!("{value:.0}");
                 let groups: Vec<&str> =
                     digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
@@ -144,7 +147,7 @@ impl Measure {
     fn count(self, result: f64, time: Duration) -> f64 {
         match self {
             Self::Micros => time.as_secs_f64() * 1e6 / result,
-            Self::Calls | Self::Messages | Self::Megabytes => time.as_secs_f64() * result,
+            Self::Calls | Self::Signals | Self::Messages | Self::Megabytes => time.as_secs_f64() * result,
         }
     }
 }

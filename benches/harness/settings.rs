@@ -4,7 +4,7 @@ use peerl_test_support::Otp;
 use tokio::runtime::{Builder, Runtime};
 
 /// The arguments: `cargo bench -p peerl --bench NAME -- [--rounds N] [--slice SECONDS] [--otp 25|27|29] [--threads N]
-/// [--epmd-port PORT] [--only WORDS]`.
+/// [--epmd-port PORT] [--only WORDS] [--nodes N]`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// The number of turns of each contestant.
@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) threads: Option<usize>,
     /// The port of the benchmark's EPMD. `edp_node` only uses port 4369, and takes part only then.
     pub(crate) epmd_port: Option<u16>,
+    /// The largest mesh.
+    pub(crate) nodes: usize,
     /// Only the contests whose title contains this.
     pub(crate) only: Option<String>,
 }
@@ -32,6 +34,7 @@ impl Settings {
             otp: Otp::V25,
             threads: None,
             epmd_port: None,
+            nodes: 200,
             only: None,
         };
         let mut arguments = std::env::args().skip(1);
@@ -46,6 +49,7 @@ impl Settings {
                 "--otp" => settings.otp = otp(&value),
                 "--threads" => settings.threads = Some(value.parse().expect("a number of threads")),
                 "--epmd-port" => settings.epmd_port = Some(value.parse().expect("a port")),
+                "--nodes" => settings.nodes = value.parse().expect("a number of nodes"),
                 "--only" => settings.only = Some(value),
                 other => panic!("unknown option {other}"),
             }

@@ -3,6 +3,7 @@
 
 mod beam;
 mod ei;
+pub(crate) mod membership;
 mod raw;
 mod rivals;
 mod stage;
