@@ -5,6 +5,7 @@ use peerl_node::{
     Reference, RegisterError, Term, WeakNode,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::SERVER;
@@ -21,6 +22,9 @@ pub(super) type Asked = (LocalRequest, oneshot::Sender<Term>);
 /// The most requests of this node that wait to be taken: beyond it, they wait to be sent.
 const REQUESTS: usize = 1024;
 
+/// The most attempts to connect at a time. The names come from peers, and each attempt takes seconds.
+const DIALS: usize = 1024;
+
 /// Runs a [`State`] in the process `global_name_server` of a node.
 pub(super) struct Driver {
     node: WeakNode,
@@ -35,6 +39,8 @@ pub(super) struct Driver {
     watched: HashMap<Reference, Watched>,
     monitors: HashMap<MonitorId, Reference>,
     calls: HashMap<CallId, Reference>,
+    /// Attempts to connect to nodes. They end with this process.
+    dials: JoinSet<()>,
 }
 
 /// What a monitor is for.
@@ -68,6 +74,7 @@ impl Driver {
             watched: HashMap::new(),
             monitors: HashMap::new(),
             calls: HashMap::new(),
+            dials: JoinSet::new(),
         };
         tokio::spawn(driver.run());
         Ok(sender)
@@ -222,9 +229,14 @@ impl Driver {
         }
     }
 
-    fn connect(&self, node: Atom) {
+    fn connect(&mut self, node: Atom) {
+        while self.dials.try_join_next().is_some() {}
         let (this, report) = (self.node.upgrade(), self.report.clone());
-        tokio::spawn(async move {
+        if self.dials.len() >= DIALS {
+            let _ = report.send(Event::ConnectFailed(node));
+            return;
+        }
+        self.dials.spawn(async move {
             let connected = match (this, NodeName::new(&node)) {
                 (Some(this), Ok(name)) => this.connect(&name).await.is_ok(),
                 _ => false,

@@ -16,7 +16,7 @@ use super::syncs::Requester;
 /// The most requests that wait at a time.
 const MAX_WAITING: usize = 100_000;
 
-/// The most time between attempts while a node was lost that others may still have.
+/// The most time between attempts if it is not another node that holds the lock, but one that was just lost.
 const UNSETTLED: Duration = Duration::from_millis(500);
 
 /// Registers and unregisters names at all nodes of the partition, one after the other, under the lock on the name space.
@@ -138,7 +138,7 @@ impl Registrar {
             Progress::Waiting => {}
             Progress::Refused => {
                 let wait = current.backoff.next(&mut mesh.random);
-                // Nobody else has the lock: it is only not settled yet who is of the partition.
+                // Others may still have the lost node.
                 let wait = if mesh.suspects.is_empty() { wait } else { wait.min(UNSETTLED) };
                 current.phase = Phase::Waiting(now + wait);
             }
@@ -166,7 +166,7 @@ impl Registrar {
         };
         mesh.release(&lock_id(mesh), &locked);
         if is_lost {
-            let phase = Phase::Waiting(now + backoff.next(&mut mesh.random));
+            let phase = Phase::Waiting(now + backoff.next(&mut mesh.random).min(UNSETTLED));
             self.current = Some(Current { job, backoff, phase, answer: Some(answer) });
             return;
         }

@@ -8,6 +8,9 @@ use super::State;
 use crate::global::event::LinkEnd;
 use crate::global::message::{KnownNode, Message, NewNodes};
 
+/// The most nodes of a partition: no peer can make this node dial without end.
+const MAX_KNOWN: usize = 10_000;
+
 /// How long a node that knows this one may stay unknown. The news of it come within moments, if they come.
 const DOUBT: Duration = Duration::from_secs(15);
 
@@ -59,7 +62,10 @@ impl State {
     pub(super) fn add_known(&mut self, nodes: Vec<KnownNode>) -> Vec<Atom> {
         let mut added = Vec::new();
         for KnownNode { node, version } in nodes {
-            if node != *self.node() && !self.mesh.known.contains_key(&node) {
+            let is_new = node != *self.node() && !self.mesh.known.contains_key(&node);
+            if is_new && self.mesh.known.len() >= MAX_KNOWN {
+                tracing::error!(%node, "the cluster has too many nodes: one is left out");
+            } else if is_new {
                 self.doubts.remove(&node);
                 self.mesh.known.insert(node.clone(), version);
                 added.push(node);

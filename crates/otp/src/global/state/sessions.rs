@@ -41,6 +41,10 @@ impl State {
 
     pub(super) fn init_connect(&mut self, message: InitConnect, now: Instant) {
         let InitConnect { version: Version { version, tag }, node, locker } = message;
+        if self.is_of_another_partition(&node) {
+            // One that was begun may have been given up for a message of the connection before.
+            self.begin(&node);
+        }
         let Some(session) = self.sessions.get_mut(&node) else {
             // It is of the own partition, and learns that in a moment.
             tracing::debug!(%node, "asks for a session that is not needed");
