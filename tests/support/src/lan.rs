@@ -75,8 +75,8 @@ impl Lan {
     ///
     /// When that does not work.
     pub fn machine(&self, address: Ipv4Addr) -> Machine {
-        let holder = self.attach(&format!("{address}/24"), &[]);
-        Machine { address: address.into(), holder }
+        let (holder, port) = self.attach(&format!("{address}/24"), &[]);
+        Machine { address: address.into(), holder, port }
     }
 
     /// Starts a machine with this address, and without any IPv4 address, not even `127.0.0.1`.
@@ -86,13 +86,31 @@ impl Lan {
     /// When that does not work.
     pub fn machine_without_ipv4(&self, address: Ipv6Addr) -> Machine {
         // Without the search for duplicates, the address is there at once.
-        let holder = self.attach(&format!("{address}/64"), &["nodad"]);
+        let (holder, port) = self.attach(&format!("{address}/64"), &["nodad"]);
         run(within(&holder, ip(["-4", "addr", "flush", "dev", "lo"])));
-        Machine { address: address.into(), holder }
+        Machine { address: address.into(), holder, port }
     }
 
-    /// Starts a process in its own network namespace, on the bridge, with this address.
-    fn attach(&self, address: &str, flags: &[&str]) -> ProcessGuard {
+    /// Pulls the cable of a machine: nothing comes to it or from it any more, and no connection ends.
+    ///
+    /// # Panics
+    ///
+    /// When that does not work.
+    pub fn unplug(&self, machine: &Machine) {
+        run(within(&self.switch, ip(["link", "set", &machine.port, "down"])));
+    }
+
+    /// Plugs the cable of a machine in again.
+    ///
+    /// # Panics
+    ///
+    /// When that does not work.
+    pub fn plug(&self, machine: &Machine) {
+        run(within(&self.switch, ip(["link", "set", &machine.port, "up"])));
+    }
+
+    /// Starts a process in its own network namespace, on a port of the bridge, with this address.
+    fn attach(&self, address: &str, flags: &[&str]) -> (ProcessGuard, String) {
         let holder = holder(&self.hosts(), "true");
         let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
         let pid = holder.pid().to_string();
@@ -100,7 +118,7 @@ impl Lan {
         run(within(&self.switch, ip(["link", "set", &port, "master", "br0", "up"])));
         run(within(&holder, ip(["addr", "add", address, "dev", "eth0"].iter().chain(flags).copied())));
         run(within(&holder, ip(["link", "set", "eth0", "up"])));
-        holder
+        (holder, port)
     }
 
     /// Adds a name to the hosts file of all machines.
@@ -143,6 +161,8 @@ impl Lan {
 pub struct Machine {
     address: IpAddr,
     holder: ProcessGuard,
+    /// At the bridge.
+    port: String,
 }
 
 impl Machine {
