@@ -33,7 +33,7 @@ fn a_node_with_tls_is_named_by_either_side() {
         let cluster = Cluster::start();
         let beam = tls_node(&cluster, otp).epmd(&cluster.epmd).start();
         let failure = cluster.run(&["ping", beam.name()]).failure(1);
-        let words = format!("{} speaks TLS (-proto_dist inet_tls); peerl does not speak it yet", beam.name());
+        let words = format!("{} speaks TLS (-proto_dist inet_tls), and this node does not", beam.name());
         assert!(failure.contains(&words) && failure.contains("-ssl_dist_optfile"), "{failure}");
         let (worker, name) = cluster.worker(&["--node", beam.name()]);
         worker.wait_for_error_line(&words, A_WHILE);

@@ -90,7 +90,7 @@ impl NodeBuilder {
             no_cookie: IfMissing::Fail,
             ports: 0..=0,
             address: None,
-            transport: Arc::new(Tcp),
+            transport: Arc::new(Tcp::default()),
             visibility: Visibility::default(),
             epmd: Epmd::default(),
             epmd_client: None,

@@ -25,7 +25,7 @@
 //! # }
 //! ```
 //!
-//! What it does not do yet: `global` and `pg`, TLS, and code that moves between nodes.
+//! What it does not do yet: `global` and `pg`, and code that moves between nodes.
 
 mod builder;
 mod drain;

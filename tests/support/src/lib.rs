@@ -25,6 +25,9 @@
 mod beam;
 pub use beam::{Beam, BeamBuilder, COOKIE, StartError};
 
+mod certificates;
+pub use certificates::{Authority, Identity, KeyKind};
+
 pub mod conformance;
 
 mod control;

@@ -30,6 +30,7 @@ impl Error {
     /// The reason in a few words, without anything that the peer has chosen.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::InvalidData => "no agreement on the transport",
             Self::Io(_) => "broken connection",
             Self::Handshake(error) => error.kind(),
             Self::Grant(_) => "no name to give",

@@ -2,8 +2,10 @@
 
 mod peeked;
 mod tcp;
+mod tls;
 
-pub use tcp::Tcp;
+pub use tcp::{Family, Tcp};
+pub use tls::{Tls, TlsConfig, TlsError, TlsFault, TlsRole};
 
 pub use crate::kernel::connection::ShortWait;
 

@@ -86,7 +86,7 @@ fn is_printable(byte: u8) -> bool {
 impl fmt::Display for ForeignProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls => f.write_str("TLS (-proto_dist inet_tls); peerl does not speak it yet"),
+            Self::Tls => f.write_str("TLS (-proto_dist inet_tls), and this node does not"),
             Self::Http => f.write_str("HTTP, not the Erlang distribution protocol"),
             Self::Ssh => f.write_str("SSH, not the Erlang distribution protocol"),
             Self::Text { begins } => {

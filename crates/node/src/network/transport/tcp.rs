@@ -19,7 +19,38 @@ use super::{Incoming, Listener, ReadHalf, Stream, Transport};
 
 /// TCP. Peers are found by the resolver of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tcp;
+pub struct Tcp {
+    family: Family,
+}
+
+/// The family of addresses at which nodes are reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Any that the host has.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+impl Family {
+    fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Ipv4 => address.is_ipv4(),
+            Self::Ipv6 => address.is_ipv6(),
+        }
+    }
+}
+
+impl Tcp {
+    /// TCP for nodes with addresses of one family only.
+    pub fn of_family(family: Family) -> Self {
+        Self { family }
+    }
+}
 
 impl Transport for Tcp {
     fn listen(
@@ -28,23 +59,21 @@ impl Transport for Tcp {
         ports: RangeInclusive<u16>,
     ) -> BoxFuture<'_, io::Result<(Box<dyn Listener>, u16)>> {
         async move {
-            let (listener, port) = bind(address, ports).await?;
+            let (listener, port) = bind(self.family, address, ports).await?;
             Ok((Box::new(listener) as Box<dyn Listener>, port))
         }
         .boxed()
     }
 
     fn dial<'a>(&'a self, peer: &'a NodeName, port: u16) -> BoxFuture<'a, io::Result<Stream>> {
-        async move { halves(open(peer.host(), port).await?) }.boxed()
+        async move { halves(open(self.family, peer.host(), port).await?) }.boxed()
     }
 }
 
 impl Listener for TcpListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let (stream, address) = TcpListener::accept(self).await?;
-            // A socket of both families gives IPv4 addresses as `::ffff:10.0.0.7`.
-            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+            let (stream, address) = self::accept(self).await?;
             Ok(Incoming { address, stream: async { halves(stream) }.boxed() })
         }
         .boxed()
@@ -64,9 +93,17 @@ fn halves(stream: TcpStream) -> io::Result<Stream> {
     Ok(Stream { read: Box::new(read), write: Box::new(write) })
 }
 
+/// Waits for a peer.
+pub(super) async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, address) = listener.accept().await?;
+    // A socket of both families gives IPv4 addresses as `::ffff:10.0.0.7`.
+    Ok((stream, SocketAddr::new(address.ip().to_canonical(), address.port())))
+}
+
 /// Tries the addresses of a host one after another.
-async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+pub(super) async fn open(family: Family, host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = tokio::net::lookup_host((host, port)).await?;
+    let addresses: Vec<SocketAddr> = addresses.filter(|address| family.has(address.ip())).collect();
     let each = Duration::from_secs(3).max(SetupTimer::DEFAULT_STEP / addresses.len().max(1) as u32);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in addresses {
@@ -81,12 +118,17 @@ async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-async fn bind(address: Option<IpAddr>, ports: RangeInclusive<u16>) -> io::Result<(TcpListener, u16)> {
+/// Listens on the first free port of a range.
+pub(super) async fn bind(
+    family: Family,
+    address: Option<IpAddr>,
+    ports: RangeInclusive<u16>,
+) -> io::Result<(TcpListener, u16)> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the range is empty");
     for port in ports {
         let bound = match address {
             Some(address) => TcpListener::bind(SocketAddr::new(address, port)).await,
-            None => bind_to_all(port).await,
+            None => bind_to_all(family, port).await,
         };
         match bound.and_then(|listener| Ok((listener.local_addr()?.port(), listener))) {
             Ok((port, listener)) => return Ok((listener, port)),
@@ -96,9 +138,14 @@ async fn bind(address: Option<IpAddr>, ports: RangeInclusive<u16>) -> io::Result
     Err(last)
 }
 
-/// Listens on all addresses of both families, or of IPv4 on a host without IPv6.
-async fn bind_to_all(port: u16) -> io::Result<TcpListener> {
-    match bind_dual_stack(port) {
+/// Listens on all addresses of the families, or of IPv4 on a host without IPv6.
+async fn bind_to_all(family: Family, port: u16) -> io::Result<TcpListener> {
+    let bound = match family {
+        Family::Ipv4 => return TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+        Family::Ipv6 => return bind_ipv6(port, true),
+        Family::Any => bind_ipv6(port, false),
+    };
+    match bound {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
             // The error of the last attempt is the one to tell: a port that must not be used fails in both.
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
@@ -107,10 +154,10 @@ async fn bind_to_all(port: u16) -> io::Result<TcpListener> {
     }
 }
 
-fn bind_dual_stack(port: u16) -> io::Result<TcpListener> {
+fn bind_ipv6(port: u16, only: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
     // The default is another one on each operating system.
-    socket.set_only_v6(false)?;
+    socket.set_only_v6(only)?;
     // As tokio does: a node that is started again gets its port back. On Windows the option means something else.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
@@ -126,16 +173,16 @@ mod tests {
 
     #[tokio::test]
     async fn all_addresses_are_of_both_families_and_one_is_alone() {
-        let (listener, port) = bind(None, 0..=0).await.unwrap();
+        let (listener, port) = bind(Family::Any, None, 0..=0).await.unwrap();
         for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let stream = TcpStream::connect((address, port)).await.unwrap();
             let (_, peer) = TcpListener::accept(&listener).await.unwrap();
             assert_eq!(peer.ip().to_canonical(), stream.local_addr().unwrap().ip());
         }
-        let taken = bind(None, port..=port).await.unwrap_err();
+        let taken = bind(Family::Any, None, port..=port).await.unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
 
-        let (_listener, port) = bind(Some(Ipv6Addr::LOCALHOST.into()), 0..=0).await.unwrap();
+        let (_listener, port) = bind(Family::Any, Some(Ipv6Addr::LOCALHOST.into()), 0..=0).await.unwrap();
         TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err());
     }

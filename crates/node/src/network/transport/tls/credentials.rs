@@ -1,0 +1,116 @@
+//! Certificates and keys, read from files of PEM form.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore};
+
+use super::config::RoleOptions;
+use super::der::Certificate;
+use super::error::{TlsError, unusable};
+
+/// What a role shows its peers, and whom it trusts.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    pub(super) own: Option<Arc<CertifiedKey>>,
+    pub(super) authorities: Option<Arc<RootCertStore>>,
+}
+
+impl Credentials {
+    /// Reads the files of a role.
+    pub(super) fn read(options: &RoleOptions, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        let authorities = options.authorities.as_deref().map(|path| Ok((path, certificates(path)?))).transpose()?;
+        let known = authorities.as_ref().map_or(&[][..], |(_, certificates)| certificates);
+        let own = options.certificate.as_deref().map(|certificate| {
+            let key = options.key.as_deref().unwrap_or(certificate);
+            own(certificate, key, known, provider).map(Arc::new)
+        });
+        let own = own.transpose()?;
+        let authorities =
+            authorities.map(|(path, certificates)| trusted(path, certificates).map(Arc::new)).transpose()?;
+        Ok(Self { own, authorities })
+    }
+}
+
+fn own(
+    path: &Path,
+    key_path: &Path,
+    known: &[CertificateDer<'static>],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let mut chain = certificates(path)?;
+    complete(&mut chain, known);
+    let key = private_key(key_path)?;
+    let mismatch = |problem: String| {
+        let (key, certificate) = (key_path.to_owned(), path.to_owned());
+        TlsError::Key { key, certificate, problem }
+    };
+    let key = provider.key_provider.load_private_key(key).map_err(|error| mismatch(error.to_string()))?;
+    let own = CertifiedKey::new(chain, key);
+    match own.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(own),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(mismatch("it is the key of another one".to_owned())),
+        Err(error) => Err(TlsError::Certificate { path: path.to_owned(), problem: unusable(&error.to_string()) }),
+    }
+}
+
+/// Adds the certificates between the node's and an authority's, as far as they are among the authorities: OTP builds its chain
+/// from them.
+fn complete(chain: &mut Vec<CertificateDer<'static>>, known: &[CertificateDer<'static>]) {
+    // No chain is longer than the certificates that are known.
+    for _ in known {
+        let Some(last) = chain.last().and_then(|last| Certificate::read(last)) else { return };
+        if last.issuer == last.subject {
+            return;
+        }
+        let issuer =
+            known.iter().find(|known| Certificate::read(known).is_some_and(|known| known.subject == last.issuer));
+        match issuer {
+            Some(issuer) if !chain.contains(issuer) => chain.push(issuer.clone()),
+            _ => return,
+        }
+    }
+}
+
+fn trusted(path: &Path, certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates {
+        store
+            .add(certificate)
+            .map_err(|error| TlsError::Certificate { path: path.to_owned(), problem: unusable(&error.to_string()) })?;
+    }
+    Ok(store)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = contents(path)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(TlsError::NoCertificate(path.to_owned())),
+        Err(error) => Err(TlsError::Read { path: path.to_owned(), source: io::Error::other(error) }),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = contents(path)?;
+    // PKCS #8 says so in its label, the older forms in a header.
+    let is_encrypted = ["ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"]
+        .iter()
+        .any(|mark| pem.windows(mark.len()).any(|window| window == mark.as_bytes()));
+    match PrivateKeyDer::from_pem_slice(&pem) {
+        _ if is_encrypted => Err(TlsError::EncryptedKey(path.to_owned())),
+        Ok(key) => Ok(key),
+        Err(_) => Err(TlsError::NoKey(path.to_owned())),
+    }
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+}

@@ -1,0 +1,177 @@
+//! TLS with BEAM nodes that are started with `-proto_dist inet_tls`.
+
+mod stage;
+
+use std::path::Path;
+use std::time::Duration;
+
+use peerl_node::transport::{Tls, TlsConfig};
+use peerl_node::{Mfa, Node, NodeDownReason, NodeEvent, Term};
+use peerl_test_support::{Authority, Beam, BeamBuilder, Identity, KeyKind, Otp, matrix, unique_name};
+use rcgen::SanType;
+use stage::{LIMIT, Stage, eval, event, expect, export, name, until};
+
+const MIB: usize = 1 << 20;
+
+/// A node at `localhost`, where certificates are for.
+async fn node(stage: &Stage, config: TlsConfig) -> Node {
+    let node = stage.builder_of(&format!("{}@localhost", unique_name("peerl")));
+    let node = node.transport(Tls::new(config).unwrap()).start().await.unwrap();
+    export(&node);
+    node
+}
+
+fn mutual(identity: &Identity) -> TlsConfig {
+    TlsConfig::mutual(&identity.certificate, &identity.key, &identity.authority)
+}
+
+fn erlang(stage: &Stage, otp: Otp, optfile: &Path) -> BeamBuilder {
+    let optfile = optfile.to_str().unwrap();
+    stage.erlang(otp).short_names().args(["-proto_dist", "inet_tls", "-ssl_dist_optfile", optfile])
+}
+
+async fn beam(stage: &Stage, otp: Otp, optfile: &Path) -> Beam {
+    erlang(stage, otp, optfile).start_async().await
+}
+
+async fn both_directions(node: &Node, beam: &Beam) {
+    let (peer, mut events) = (name(beam), node.events());
+    // The peer connects, and later this node.
+    expect(beam, node, "net_adm:ping(NODE)", "pong").await;
+    expect(beam, node, "nodes() =:= [NODE]", "true").await;
+    assert_eq!(eval(beam, node, "erpc:call(NODE, rust, add, [1, 2])").await, "3");
+    assert_eq!(eval(beam, node, "rpc:call(NODE, rust, add, [3, 4])").await, "7");
+    assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
+    expect(beam, node, "erlang:disconnect_node(NODE)", "true").await;
+    assert!(matches!(event(&mut events).await, NodeEvent::NodeDown { reason: NodeDownReason::ConnectionClosed, .. }));
+    expect(beam, node, &until("nodes()", "[]"), "ok").await;
+    node.connect(&peer).await.unwrap();
+    let sum: i64 = node.call(&peer, Mfa::new("lists", "sum", (vec![1, 2, 3],)).unwrap()).await.unwrap();
+    assert_eq!(sum, 6);
+    assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
+}
+
+/// Of a size, there and back, from both sides.
+async fn payloads(node: &Node, beam: &Beam, bytes: usize) {
+    let data = Term::binary((0..bytes).map(|index| (index / 251) as u8).collect::<Vec<u8>>());
+    let mfa = Mfa::new("lists", "last", (vec![data.clone()],)).unwrap();
+    let back: Term = node.call(&name(beam), mfa).timeout(4 * LIMIT).await.unwrap();
+    assert!(back == data);
+    let call =
+        format!("B = binary:copy(<<1, 2, 3, 4, 5, 6, 7, 8>>, {}), B =:= erpc:call(NODE, rust, echo, [B])", bytes / 8);
+    let call = call.replace("NODE", &format!("'{}'", node.name()));
+    assert_eq!(beam.eval_within_async(call, 4 * LIMIT).await.as_deref(), Ok("true"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_nodes_verify_each_other() {
+    let (stage, authority) = (Stage::new(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    for otp in matrix() {
+        for versions in ["", ", {versions, ['tlsv1.3', 'tlsv1.2']}", ", {versions, ['tlsv1.3']}"] {
+            let beam = beam(&stage, otp, &identity.optfile(versions)).await;
+            let node = node(&stage, mutual(&identity)).await;
+            both_directions(&node, &beam).await;
+            payloads(&node, &beam, MIB).await;
+        }
+    }
+}
+
+/// The largest messages come in fragments, and the links between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_256_mb() {
+    let (stage, authority) = (Stage::new(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    for otp in matrix() {
+        let beam = beam(&stage, otp, &identity.optfile("")).await;
+        let node = node(&stage, mutual(&identity)).await;
+        payloads(&node, &beam, 256_000_000).await;
+    }
+}
+
+/// An idle connection with a tick time of 8 s is up after 15 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_stay_up() {
+    let (stage, authority) = (Stage::new(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    let runs = matrix().into_iter().map(async |otp| {
+        let ticks = ["-kernel", "net_ticktime", "8"];
+        let beam = erlang(&stage, otp, &identity.optfile("")).args(ticks).start_async().await;
+        let node = stage.builder_of(&format!("{}@localhost", unique_name("peerl")));
+        let node = node.transport(Tls::new(mutual(&identity)).unwrap()).net_ticktime(Duration::from_secs(8));
+        let node = node.start().await.unwrap();
+        let mut events = node.events();
+        node.connect(&name(&beam)).await.unwrap();
+        assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert!(events.try_recv().is_err(), "the connection has stayed up");
+        expect(&beam, &node, "nodes() =:= [NODE]", "true").await;
+    });
+    futures::future::join_all(runs).await;
+}
+
+/// Files that are replaced count for the next connection, as soon as they fit each other. Nothing of an earlier session is used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_are_read_again_when_they_change() {
+    let (stage, authority, other) = (Stage::new(), Authority::new(), Authority::new());
+    let [ours, theirs] = ["ours", "theirs"].map(|stem| authority.issue(stem, &["localhost"]));
+    // Each renewal is a file of its own that takes the place of the earlier one.
+    let renew = |from: &Path, to: &Path| {
+        let new = to.with_extension("new");
+        std::fs::copy(from, &new).unwrap();
+        std::fs::rename(new, to).unwrap();
+    };
+    for otp in matrix() {
+        for versions in ["", ", {versions, ['tlsv1.3']}"] {
+            let [good, bad] = ["good", "bad"].map(|stem| match stem {
+                "good" => authority.issue(stem, &["localhost"]),
+                _ => authority.issue(stem, &["elsewhere.example"]),
+            });
+            let all = |identity: &Identity| {
+                renew(&identity.certificate, &ours.certificate);
+                renew(&identity.key, &ours.key);
+            };
+            all(&good);
+            let trusted = authority.directory().join("trusted.pem");
+            renew(&authority.file(), &trusted);
+            let beam = beam(&stage, otp, &theirs.optfile(versions)).await;
+            let config = TlsConfig::mutual(&ours.certificate, &ours.key, &trusted);
+            let node = node(&stage, config).await;
+            let ping = "erlang:disconnect_node(NODE), net_adm:ping(NODE)";
+            expect(&beam, &node, ping, "pong").await;
+            renew(&bad.certificate, &ours.certificate);
+            expect(&beam, &node, ping, "pong").await;
+            renew(&bad.key, &ours.key);
+            expect(&beam, &node, ping, "pang").await;
+            all(&good);
+            expect(&beam, &node, ping, "pong").await;
+            renew(&other.file(), &trusted);
+            expect(&beam, &node, ping, "pang").await;
+            renew(&authority.file(), &trusted);
+            expect(&beam, &node, ping, "pong").await;
+        }
+    }
+}
+
+/// Hosts that are addresses: OTP tells them as the name of the server, and compares them as release 25 or as later ones do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_are_addresses() {
+    let (stage, authority) = (Stage::new(), Authority::new());
+    for otp in matrix() {
+        let stem = format!("node{}", otp.number());
+        let identity = match otp {
+            // The kind DNS, of which rcgen makes only what is a name.
+            Otp::V25 => authority.issue_with(&stem, KeyKind::Ec, &[], |params| {
+                let name = "127.0.0.1".try_into().unwrap();
+                params.subject_alt_names.push(SanType::DnsName(name));
+            }),
+            _ => authority.issue(&stem, &["127.0.0.1"]),
+        };
+        let optfile = identity.optfile("");
+        let arguments = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", optfile.to_str().unwrap()];
+        let beam = stage.erlang(otp).args(arguments).start_async().await;
+        let node = stage.builder().transport(Tls::new(mutual(&identity)).unwrap()).start().await.unwrap();
+        export(&node);
+        both_directions(&node, &beam).await;
+    }
+}
