@@ -15,8 +15,8 @@ use peerl_test_support::{HttpServer, Lan, Machine, Moto, ProcessGuard, Response,
 const A_WHILE: Duration = Duration::from_secs(60);
 
 /// The pages that a test below executes.
-const WORKED_THROUGH: [&str; 5] =
-    ["how-to-ec2.md", "how-to-ecs.md", "how-to-sidecar.md", "how-to-systemd.md", "how-to-web-page.md"];
+const WORKED_THROUGH: [&str; 6] =
+    ["how-to-ec2.md", "how-to-ecs.md", "how-to-sidecar.md", "how-to-systemd.md", "how-to-tls.md", "how-to-web-page.md"];
 
 #[test]
 fn every_block_is_run_or_says_that_it_is_not() {
@@ -213,6 +213,31 @@ fn systemd() {
     let _worker = worker(&host, &page, name);
     let sums = page.run_on(&host);
     assert!(sums.contains(EXAMPLE), "{sums}");
+    page.end();
+}
+
+#[test]
+fn tls() {
+    let lan = Lan::start();
+    let mut page = Page::open("how-to-tls.md");
+    let host = lan.machine(lan.address(5));
+    page.replace("10.0.0.5", &host.address().to_string());
+    page.replace("/etc/peerl", page.at("etc").to_str().unwrap());
+    page.set("HOME", page.at("bin").to_str().unwrap());
+    page.run();
+    page.run();
+    let shop = page.start_on(&host);
+    while !page.meanwhile_on(&host, "peerl names || true").contains("\nshop ") {
+        assert!(shop.is_running(), "{}", shop.stderr());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    page.run();
+    let worker = page.start_on(&host);
+    worker.wait_for_line("ready", A_WHILE);
+    let pinged = page.run_on(&host);
+    assert_eq!(pinged.matches("pong").count(), 2, "{pinged}");
+    let mesh = page.run_on(&host);
+    assert!(mesh.contains("worker@") && mesh.contains("shop@"), "{mesh}");
     page.end();
 }
 

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::output::pass_on;
 use crate::remote_log;
 use crate::settings::{EpmdChoice, PortRange, Settings, Size, Span};
+use crate::transport::with_transport;
 
 /// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +139,12 @@ fn loopback_of(name: &NodeName) -> IpAddr {
     }
 }
 
-/// Applies common settings: the cookie, the tick time and the limits.
+/// Applies common settings: the cookie, the tick time, the limits and the transport.
 fn with_settings(settings: &Settings, mut builder: NodeBuilder) -> Result<NodeBuilder, Failure> {
     if let Some(Span(time)) = settings.net_ticktime {
         builder = builder.net_ticktime(time);
     }
-    builder = builder.limits(limits(settings));
+    builder = with_transport(settings, builder.limits(limits(settings)))?;
     Ok(match cookie(settings)? {
         Some(cookie) => builder.cookie(cookie),
         None => builder,

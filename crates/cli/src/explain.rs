@@ -1,6 +1,7 @@
 //! Error messages of the command line, each class of error with its own hint.
 
 use peerl_discovery::{IdentityError, Obstacle, StrategyError};
+use peerl_node::transport::TlsFault;
 use peerl_node::{CallError, Class, ConnectError, CookieFileError, ErrorChain, Exception, Loss, Node, StartError};
 use peerl_proto::handshake::{ForeignProtocol, HandshakeError};
 use peerl_term::Term;
@@ -81,10 +82,11 @@ impl From<ConnectError> for Failure {
                 Failure::new(format!("there is no node {}: it is not registered at the EPMD of {}", peer, peer.host()))
                     .hint(format!("`peerl names {}` lists those that it knows", peer.host()))
             }
-            ConnectError::Io { peer, port, source } => {
-                Failure::new(format!("{peer} cannot be reached at port {port}: {}", os_words(source)))
-                    .hint("does the node still run, and does a firewall let its port through?")
-            }
+            ConnectError::Io { peer, port, source } => match TlsFault::of(source) {
+                Some(fault) => Failure::new(format!("no TLS with {peer} at port {port}: {fault}")),
+                None => Failure::new(format!("{peer} cannot be reached at port {port}: {}", os_words(source)))
+                    .hint("does the node still run, and does a firewall let its port through?"),
+            },
             ConnectError::Handshake { peer, source } => match source {
                 HandshakeError::CookieMismatch { .. } => wrong_cookie(&format!("{peer} has another cookie")),
                 HandshakeError::NotAllowed { .. } => Failure::new(format!("{peer} does not allow this node to connect"))
@@ -98,8 +100,8 @@ impl From<ConnectError> for Failure {
                     let failure = Failure::new(format!("{peer} speaks {protocol}"));
                     match protocol {
                         ForeignProtocol::Tls => failure.hint(
-                            "only nodes started with -proto_dist inet_tls and the cluster's certificates (-ssl_dist_optfile) \
-                             can join it; for peerl, start the node without -proto_dist inet_tls",
+                            "give --tls-cert, --tls-key and --tls-ca with certificates of the cluster, or --tls-config with its \
+                             -ssl_dist_optfile",
                         ),
                         _ => failure.hint(format!("EPMD at {} gives the port of another program", peer.host())),
                     }

@@ -50,4 +50,5 @@ pub mod service_manager;
 pub mod settings;
 pub mod shutdown;
 pub mod sidecar;
+pub mod transport;
 pub mod web;

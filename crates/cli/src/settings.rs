@@ -6,6 +6,10 @@ pub use listen::Listen;
 mod nearest;
 mod option_defaults;
 pub use option_defaults::OptionDefaults;
+mod port_range;
+pub use port_range::PortRange;
+mod proto_dist;
+pub use proto_dist::ProtoDist;
 mod size;
 pub use size::Size;
 mod sources;
@@ -85,6 +89,32 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "HOW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epmd: Option<EpmdChoice>,
+
+    /// How nodes connect, as with `erl -proto_dist`; all nodes of a cluster must have the same [default: TCP by IPv4 and IPv6, or
+    /// TLS if certificates are given].
+    #[arg(long, global = true, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proto_dist: Option<ProtoDist>,
+
+    /// A file with options for TLS in Erlang's syntax, as nodes of OTP have it with `-ssl_dist_optfile`.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["tls_cert", "tls_key", "tls_ca"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_config: Option<PathBuf>,
+
+    /// The certificate of this node (PEM), for TLS in which both nodes verify each other.
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of this node (PEM, not encrypted) [default: in the file of the certificate].
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The certificates of the authorities that sign those of the cluster's nodes (PEM).
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<PathBuf>,
 
     /// The most bytes of a message of another node, as 64MiB or 1G; a larger one fails alone, with a warning
     /// [default: 256MiB].
@@ -185,7 +215,7 @@ pub struct ConfigFile {
 
 impl Settings {
     /// The keys that also have a variable.
-    const VARIABLES: [&str; 25] = [
+    const VARIABLES: [&str; 30] = [
         "admin",
         "admin_token_file",
         "alone_ok",
@@ -207,9 +237,14 @@ impl Settings {
         "net_ticktime",
         "no_global",
         "node",
+        "proto_dist",
         "quiet",
         "removal",
         "sname",
+        "tls_ca",
+        "tls_cert",
+        "tls_config",
+        "tls_key",
         "verbose",
     ];
 
@@ -233,6 +268,12 @@ impl Settings {
                 if higher.cookie.is_some() || higher.cookie_file.is_some() {
                     (layer.cookie, layer.cookie_file) = (None, None);
                 }
+                if higher.tls_config.is_some() {
+                    (layer.tls_cert, layer.tls_key, layer.tls_ca) = (None, None, None);
+                }
+                if higher.has_tls_files() {
+                    layer.tls_config = None;
+                }
                 if higher.verbose > 0 || higher.quiet > 0 {
                     (layer.verbose, layer.quiet) = (0, 0);
                 }
@@ -244,6 +285,9 @@ impl Settings {
             (Some(_), Some(_), ..) => Err(Failure::usage("both `name` and `sname` are set").hint("keep one of them")),
             (_, _, Some(_), Some(_)) => {
                 Err(Failure::usage("both `cookie` and `cookie_file` are set").hint("keep one of them"))
+            }
+            _ if settings.tls_config.is_some() && settings.has_tls_files() => {
+                Err(Failure::usage("`tls_config` is set, and certificates too").hint("keep one of them"))
             }
             _ => Ok(settings),
         }
@@ -257,6 +301,10 @@ impl Settings {
     /// The address to listen on for other nodes, if given.
     pub fn listen_address(&self) -> Option<IpAddr> {
         self.listen.map(|listen| listen.address)
+    }
+
+    fn has_tls_files(&self) -> bool {
+        self.tls_cert.is_some() || self.tls_key.is_some() || self.tls_ca.is_some()
     }
 
     /// The verbosity, from -2 to 3.
@@ -300,63 +348,6 @@ pub enum EpmdChoice {
     Embedded,
     /// Nowhere: all nodes listen at the same port, each on a host of its own.
     None,
-}
-
-/// A port, or a range of ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "PortForm", into = "String")]
-pub struct PortRange {
-    /// The first.
-    pub first: u16,
-    /// The last.
-    pub last: u16,
-}
-
-impl FromStr for PortRange {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| format!("{text:?} is not a port (0 to 65535)"));
-        let range = Self { first: port(first)?, last: port(last)? };
-        if range.first > range.last || (range.first == 0 && range.last > 0) {
-            return Err(format!("{text} is not a range of ports: LO-HI, with LO from 1 to HI"));
-        }
-        Ok(range)
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.first == self.last {
-            true => self.first.fmt(f),
-            false => write!(f, "{}-{}", self.first, self.last),
-        }
-    }
-}
-
-impl From<PortRange> for String {
-    fn from(range: PortRange) -> Self {
-        range.to_string()
-    }
-}
-
-impl TryFrom<PortForm> for PortRange {
-    type Error = String;
-
-    fn try_from(form: PortForm) -> Result<Self, String> {
-        match form {
-            PortForm::Number(port) => Ok(Self { first: port, last: port }),
-            PortForm::Text(text) => text.parse(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a port (9100), or a range of ports (\"9100-9110\")")]
-enum PortForm {
-    Number(u16),
-    Text(String),
 }
 
 /// A duration in human-readable form: `30s`, `1m 30s`, `500ms`; a bare number is seconds.

@@ -42,6 +42,17 @@ fn the_table_ends_with_the_verdict() {
 }
 
 #[test]
+fn with_tls_the_certificates_are_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = peerl_command();
+    command.args(["demo", "--tls", "--workers", "2", "--pages", "20"]).env("TMPDIR", directory.path());
+    let ran = run(command);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.lines().last().unwrap().starts_with("20 of 20 pages match"), "{ran:?}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn nothing_is_left_behind_however_it_ends() {
     for end in ["SIGINT", "SIGTERM", "SIGKILL"] {
         let mut command = peerl_command();

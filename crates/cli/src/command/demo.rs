@@ -1,5 +1,7 @@
 //! `peerl demo`: a whole cluster on this machine.
 
+mod certificates;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,6 +14,7 @@ use peerl_discovery::strategy::StaticListSettings;
 use peerl_discovery::{Reconciler, Spec};
 use peerl_epmd::environment::loopback;
 use peerl_epmd::{Client, Config, Server, ServerHandle};
+use peerl_node::transport::Tls;
 use peerl_node::{Epmd, Node, NodeBuilder, NodeName, Visibility};
 use peerl_otp::System;
 use peerl_term::text::Syntax;
@@ -19,6 +22,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use self::certificates::Certificates;
 use super::checksum::{page_call, page_function};
 use crate::checksum::ChecksumRecord;
 use crate::failure::{Failure, Status};
@@ -38,10 +42,12 @@ Examples:
   peerl demo --format json
   peerl demo --workers 2 --pages 50
   peerl demo --web                       the same cluster at work in a browser
+  peerl demo --tls                       the same cluster with TLS between its nodes
 
 Starts an EPMD, a page server and the workers, each a process of its own, on free ports of the loopback address; spreads the
 work; and compares every sum with one that was reckoned here. Exits with 0 only if all match. With --web it serves a page
-instead, and goes on until Ctrl-C. Nothing is left behind.")]
+instead, and goes on until Ctrl-C. With --tls it makes certificates, by which all nodes verify each other. Nothing is left
+behind.")]
 pub(super) struct Demo {
     /// How many workers.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32))]
@@ -54,6 +60,10 @@ pub(super) struct Demo {
     /// Serve a page on which you have the workers take the checksums, at 127.0.0.1:8080 or this address.
     #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     web: Option<SocketAddr>,
+
+    /// Encrypt the connections between the nodes, with certificates that are made for this run.
+    #[arg(long)]
+    tls: bool,
 
     #[command(flatten)]
     options: WebOptions,
@@ -80,12 +90,13 @@ impl Demo {
 
     async fn work(&self, output: &Output) -> Result<Status, Failure> {
         let start = Instant::now();
-        let Cluster { pages, epmd, node, workers } = self.start(output).await?;
+        let Cluster { pages, epmd, node, workers, certificates } = self.start(output).await?;
         let nodes = WorkerNodes::of(node, workers.names());
         let records = self.fan_out(&nodes, &pages, output).await?;
         nodes.node.shutdown().await;
         workers.stop().await?;
         epmd.shutdown().await;
+        drop(certificates);
         let took = start.elapsed();
         let count = self.pages as usize;
         let expected: Vec<Expected> =
@@ -136,21 +147,24 @@ impl Demo {
         let cookie = cookie()?;
         let port = epmd.local_addr().port();
         output.note(&format!("EPMD at port {port}, {} pages at {}", self.pages, pages.url(0)));
-        let workers = Workers::start(self.workers, epmd.local_addr(), &cookie).await?;
-        let node = NodeBuilder::new(format!("demo_{}@{here}", std::process::id()))
+        let certificates = if self.tls { Some(Certificates::make(here)?) } else { None };
+        let workers = Workers::start(self.workers, epmd.local_addr(), &cookie, certificates.as_ref()).await?;
+        let mut node = NodeBuilder::new(format!("demo_{}@{here}", std::process::id()))
             .cookie(cookie)
             .listen_address(here)
             .visibility(Visibility::Hidden)
             .epmd(Epmd::Unregistered)
             .epmd_client(Client::new(epmd.local_addr()))
-            .service(System::new())
-            .start()
-            .await?;
+            .service(System::new());
+        if let Some(certificates) = &certificates {
+            node = node.transport(Tls::new(certificates.config())?);
+        }
+        let node = node.start().await?;
         for (name, child) in &workers.0 {
             let pid = child.id().map_or_else(String::new, |pid| format!(", process {pid}"));
             output.note(&format!("worker {name}{pid}"));
         }
-        Ok(Cluster { pages, epmd, node, workers })
+        Ok(Cluster { pages, epmd, node, workers, certificates })
     }
 
     async fn fan_out(
@@ -183,6 +197,8 @@ struct Cluster {
     epmd: ServerHandle,
     node: Node,
     workers: Workers,
+    /// Those of its nodes, if they have TLS.
+    certificates: Option<Certificates>,
 }
 
 /// The address of the demo's page.
@@ -202,8 +218,13 @@ fn cookie() -> Result<String, Failure> {
 struct Workers(Vec<(NodeName, Child)>);
 
 impl Workers {
-    async fn start(count: u16, epmd: SocketAddr, cookie: &str) -> Result<Self, Failure> {
-        let starting = (1..=count).map(|number| start_worker(number, epmd, cookie));
+    async fn start(
+        count: u16,
+        epmd: SocketAddr,
+        cookie: &str,
+        certificates: Option<&Certificates>,
+    ) -> Result<Self, Failure> {
+        let starting = (1..=count).map(|number| start_worker(number, epmd, cookie, certificates));
         Ok(Self(futures::future::try_join_all(starting).await?))
     }
 
@@ -233,7 +254,12 @@ impl Workers {
     }
 }
 
-async fn start_worker(number: u16, epmd: SocketAddr, cookie: &str) -> Result<(NodeName, Child), Failure> {
+async fn start_worker(
+    number: u16,
+    epmd: SocketAddr,
+    cookie: &str,
+    certificates: Option<&Certificates>,
+) -> Result<(NodeName, Child), Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("cannot start a worker: {error}"));
     let program = std::env::current_exe().map_err(failed)?;
     let host = epmd.ip().to_string();
@@ -259,6 +285,9 @@ async fn start_worker(number: u16, epmd: SocketAddr, cookie: &str) -> Result<(No
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
+    for (option, file) in certificates.iter().flat_map(|certificates| certificates.options()) {
+        command.arg(option).arg(file);
+    }
     let mut child = command.spawn().map_err(failed)?;
     let mut lines = child.stdout.take().map(|out| BufReader::new(out).lines());
     let ready = async {

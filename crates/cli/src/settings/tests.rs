@@ -72,6 +72,19 @@ fn of_two_ways_to_say_one_thing_the_higher_layer_counts() {
 }
 
 #[test]
+fn certificates_and_a_file_of_options_replace_each_other() {
+    let flags = Settings { tls_cert: Some("/node".into()), ..Settings::default() };
+    let environment = [("PEERL_TLS_CA", "/ca"), ("PEERL_PROTO_DIST", "inet6_tls")];
+    let settings = load(&flags, &environment, "tls_config = '/options'\n").unwrap();
+    assert_eq!((settings.tls_config, settings.tls_cert), (None, Some("/node".into())));
+    assert_eq!((settings.tls_ca, settings.proto_dist), (Some("/ca".into()), Some(ProtoDist::Inet6Tls)));
+    let flags = Settings { tls_config: Some("/options".into()), ..Settings::default() };
+    assert_eq!(load(&flags, &environment, "tls_key = '/key'\n").unwrap().tls_key, None);
+    assert!(refused(&[], "tls_config = '/options'\ntls_ca = '/ca'\n").contains("tls_config"));
+    assert!(refused(&[("PEERL_PROTO_DIST", "tls")], "").contains("PEERL_PROTO_DIST"));
+}
+
+#[test]
 fn discovery_from_both() {
     let from = |environment: &[(&str, &str)], file| {
         let specs = load(&Settings::default(), environment, file).unwrap().discover.unwrap();
@@ -189,7 +202,7 @@ fn times_limits_nodes_and_cookies_come_from_both() {
 }
 
 /// Options that apply to a single run: they have neither a variable nor a key.
-const PER_RUN: [&str; 15] = [
+const PER_RUN: [&str; 16] = [
     "count",
     "dispatcher",
     "dry_run",
@@ -203,6 +216,7 @@ const PER_RUN: [&str; 15] = [
     "ready",
     "resume",
     "retry_failed",
+    "tls",
     "topic",
     "watch",
 ];

@@ -1,0 +1,165 @@
+//! Clusters whose nodes connect by TLS: workers and commands that take part in them, and the settings for it.
+
+mod cluster;
+
+use cluster::{A_WHILE, Cluster, run};
+use peerl_test_support::{Authority, Beam, BeamBuilder, Identity, Otp, ProcessGuard, free_port, matrix, unique_name};
+
+fn erlang(cluster: &Cluster, otp: Otp, identity: &Identity) -> BeamBuilder {
+    let optfile = identity.optfile("");
+    let optfile = optfile.to_str().unwrap();
+    Beam::erlang(otp).epmd(&cluster.epmd).short_names().args(["-proto_dist", "inet_tls", "-ssl_dist_optfile", optfile])
+}
+
+/// The options with which a command is given its certificate.
+fn files(identity: &Identity) -> [String; 6] {
+    let [certificate, key, authority] =
+        [&identity.certificate, &identity.key, &identity.authority].map(|path| path.to_str().unwrap().to_owned());
+    ["--tls-cert".into(), certificate, "--tls-key".into(), key, "--tls-ca".into(), authority]
+}
+
+fn with<'a>(arguments: &[&'a str], options: &'a [String]) -> Vec<&'a str> {
+    arguments.iter().copied().chain(options.iter().map(String::as_str)).collect()
+}
+
+fn worker(cluster: &Cluster, more: &[&str]) -> (ProcessGuard, String) {
+    let name = format!("{}@localhost", unique_name("w"));
+    let arguments = [&["worker", "--sname", &name, "--listen", "127.0.0.1"], more].concat();
+    let worker = ProcessGuard::spawn(&mut cluster.command(&arguments));
+    worker.wait_for_line("ready", A_WHILE);
+    (worker, name)
+}
+
+#[test]
+fn a_worker_and_commands_in_a_cluster_with_tls() {
+    let (cluster, authority) = (Cluster::start(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    let files = files(&identity);
+    for otp in matrix() {
+        let beam = erlang(&cluster, otp, &identity).start();
+        let optfile = identity.optfile("").to_str().unwrap().to_owned();
+        // The options of the other nodes, and discovery.
+        let options = ["--tls-config", &optfile, "--discover", "epmd:localhost", "--interval", "1s"];
+        let (worker, name) = self::worker(&cluster, &options);
+        beam.wait_for(&format!("lists:member('{name}', nodes())"), "true", A_WHILE);
+        assert!(beam.ping(&name));
+        let called = format!("rpc:call('{name}', erlang, node, [])");
+        assert_eq!(beam.eval(&called).unwrap(), name);
+
+        let both = [beam.name(), &*name];
+        cluster.run(&with(&[&["ping"][..], &both].concat(), &files)).ok();
+        assert_eq!(cluster.run(&with(&["call", beam.name(), "lists:sum([1, 2])"], &files)).ok(), "3\n");
+        let mapped = ["pmap", "string:uppercase(_)", "--items", "-", "--node", beam.name()];
+        let mapped = cluster.run_with(&with(&mapped, &files), b"one\n");
+        assert!(mapped.code == 0 && mapped.out.contains("ONE"), "{mapped:?}");
+        let mesh = cluster.run(&with(&["mesh", "--node", beam.name()], &files));
+        assert!(mesh.out.contains(&name), "{mesh:?}");
+
+        // The settings are also variables and keys of the file.
+        let mut command = cluster.command(&["ping", beam.name()]);
+        command.env("PEERL_PROTO_DIST", "inet_tls").env("PEERL_TLS_CONFIG", &optfile);
+        run(command).ok();
+        cluster.write(
+            "tls.toml",
+            format!(
+                "proto_dist = 'inet_tls'\ntls_cert = {:?}\ntls_key = {:?}\ntls_ca = {:?}\n",
+                files[1], files[3], files[5]
+            ),
+        );
+        cluster.run(&["ping", beam.name(), "--config", "tls.toml"]).ok();
+
+        worker.sigterm();
+        assert!(worker.wait(A_WHILE).success());
+        beam.wait_for("nodes()", "[]", A_WHILE);
+    }
+}
+
+#[test]
+fn either_side_names_a_peer_without_tls() {
+    let (cluster, authority) = (Cluster::start(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    let files = files(&identity);
+    let (with_tls, encrypted) = worker(&cluster, &files.each_ref().map(String::as_str));
+    let (without_tls, plain) = worker(&cluster, &[]);
+
+    let failure = cluster.run(&["ping", &encrypted]).failure(1);
+    assert!(failure.contains("speaks TLS") && failure.contains("--tls-cert"), "{failure}");
+    let line = with_tls.wait_for_error_line("rejected a connection attempt", A_WHILE);
+    assert!(line.contains("it speaks no TLS: it is a node without -proto_dist inet_tls"), "{line}");
+
+    let failure = cluster.run(&with(&["ping", &plain], &files)).failure(1);
+    assert!(failure.contains("no TLS with") && failure.contains("a node without -proto_dist inet_tls"), "{failure}");
+    let line = without_tls.wait_for_error_line("rejected a connection attempt", A_WHILE);
+    assert!(line.contains("speaks TLS"), "{line}");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_at_start_with_its_name() {
+    let (cluster, authority) = (Cluster::start(), Authority::new());
+    let [identity, other] = ["node", "other"].map(|stem| authority.issue(stem, &["localhost"]));
+    let refused = |arguments: &[&str]| {
+        let ran = cluster.run(&[&["ping", "nobody@localhost"], arguments].concat());
+        assert_ne!(ran.code, 0, "{ran:?}");
+        ran.err
+    };
+    let file = |name: &str, text: &str| cluster.write(name, text);
+
+    let err = refused(&["--tls-config", &file("fun.conf", "[{client, [{verify_fun, {fun a:b/3, []}}]}].")]);
+    assert!(err.contains("verify_fun"), "{err}");
+    let err = refused(&["--tls-config", &file("unknown.conf", "[{server, [{no_such, 1}]}].")]);
+    assert!(err.contains("no_such"), "{err}");
+    let err = refused(&["--tls-config", &file("cipher.conf", "[{client, [{ciphers, [\"AES128-SHA\"]}]}].")]);
+    assert!(err.contains("AES128-SHA"), "{err}");
+    let err = refused(&["--tls-config", &file("syntax.conf", "[{client, ")]);
+    assert!(err.contains("syntax.conf"), "{err}");
+    let err = refused(&["--proto-dist", "inet_tls"]);
+    assert!(err.contains("--tls-cert") && err.contains("--tls-config"), "{err}");
+    let err = refused(&["--tls-config", "x", "--tls-cert", "y"]);
+    assert!(err.contains("--tls-c"), "{err}");
+
+    let paths = |certificate: &str, key: &str, authority: &str| {
+        refused(&["--tls-cert", certificate, "--tls-key", key, "--tls-ca", authority])
+    };
+    let [certificate, key, ca] =
+        [&identity.certificate, &identity.key, &identity.authority].map(|path| path.to_str().unwrap());
+    assert!(paths("/no/such/file", key, ca).contains("/no/such/file"));
+    assert!(paths(certificate, certificate, ca).contains("no private key"));
+    assert!(paths(key, key, ca).contains("no certificate"));
+    assert!(paths(certificate, other.key.to_str().unwrap(), ca).contains("does not belong"));
+    let encrypted = cluster.path("encrypted.pem");
+    for form in [&["pkey"][..], &["ec"]] {
+        let openssl = std::process::Command::new("openssl")
+            .args(form)
+            .args(["-aes128", "-passout", "pass:secret", "-in", key, "-out", encrypted.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert!(openssl.status.success(), "{openssl:?}");
+        let err = paths(certificate, encrypted.to_str().unwrap(), ca);
+        assert!(err.contains("is encrypted") && err.contains("openssl pkey"), "{err}");
+    }
+}
+
+/// `inet_tls` and the like are each for one family of addresses: two nodes have the same port.
+#[test]
+fn the_family_of_addresses() {
+    let (cluster, authority) = (Cluster::start(), Authority::new());
+    let files = files(&authority.issue("node", &["127.0.0.1", "::1"]));
+    let port = free_port().to_string();
+    let options = |proto_dist| with(&["--epmd", "none", "--dist-port", &port, "--proto-dist", proto_dist], &files);
+    for [of_ipv4, of_ipv6] in [["inet_tls", "inet6_tls"], ["inet_tcp", "inet6_tcp"]] {
+        let workers = [("four@127.0.0.1", of_ipv4), ("six@::1", of_ipv6)].map(|(name, proto_dist)| {
+            let arguments = [&["worker", "--name", name], &options(proto_dist)[..]].concat();
+            let worker = ProcessGuard::spawn(&mut cluster.command(&arguments));
+            worker.wait_for_line("ready", A_WHILE);
+            worker
+        });
+        let ping = |name, proto_dist| cluster.run(&[&["ping", name], &options(proto_dist)[..]].concat());
+        ping("four@127.0.0.1", of_ipv4).ok();
+        ping("six@::1", of_ipv6).ok();
+        for (name, proto_dist) in [("four@127.0.0.1", of_ipv6), ("six@::1", of_ipv4)] {
+            let failure = ping(name, proto_dist).failure(1);
+            assert!(failure.contains("the host has no address"), "{failure}");
+        }
+        drop(workers);
+    }
+}
