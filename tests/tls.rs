@@ -51,16 +51,19 @@ async fn both_directions(node: &Node, beam: &Beam) {
     assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
 }
 
-/// Of a size, there and back, from both sides.
-async fn payloads(node: &Node, beam: &Beam, bytes: usize) {
+/// Of a size, there and back; this node calls.
+async fn payload_to_beam(node: &Node, beam: &Beam, bytes: usize) {
     let data = Term::binary((0..bytes).map(|index| (index / 251) as u8).collect::<Vec<u8>>());
     let mfa = Mfa::new("lists", "last", (vec![data.clone()],)).unwrap();
     let back: Term = node.call(&name(beam), mfa).timeout(4 * LIMIT).await.unwrap();
     assert!(back == data);
-    let call =
-        format!("B = binary:copy(<<1, 2, 3, 4, 5, 6, 7, 8>>, {}), B =:= erpc:call(NODE, rust, echo, [B])", bytes / 8);
-    let call = call.replace("NODE", &format!("'{}'", node.name()));
-    assert_eq!(beam.eval_within_async(call, 4 * LIMIT).await.as_deref(), Ok("true"));
+}
+
+/// The same; the BEAM calls.
+async fn payload_of_beam(node: &Node, beam: &Beam, bytes: usize) {
+    let call = "B = binary:copy(<<1, 2, 3, 4, 5, 6, 7, 8>>, EIGHTH), B =:= erpc:call(NODE, rust, echo, [B], infinity)";
+    let call = call.replace("NODE", &format!("'{}'", node.name())).replace("EIGHTH", &(bytes / 8).to_string());
+    assert_eq!(beam.eval_within_async(call, 8 * LIMIT).await.as_deref(), Ok("true"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +75,8 @@ async fn both_nodes_verify_each_other() {
             let beam = beam(&stage, otp, &identity.optfile(versions)).await;
             let node = node(&stage, mutual(&identity)).await;
             both_directions(&node, &beam).await;
-            payloads(&node, &beam, MIB).await;
+            payload_to_beam(&node, &beam, MIB).await;
+            payload_of_beam(&node, &beam, MIB).await;
         }
     }
 }
@@ -85,7 +89,7 @@ async fn messages_of_256_mb() {
     for otp in matrix() {
         let beam = beam(&stage, otp, &identity.optfile("")).await;
         let node = node(&stage, mutual(&identity)).await;
-        payloads(&node, &beam, 256_000_000).await;
+        payload_of_beam(&node, &beam, 256_000_000).await;
     }
 }
 
