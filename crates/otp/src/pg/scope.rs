@@ -155,6 +155,11 @@ impl Scope {
         self.running.ended().await;
     }
 
+    /// Waits until the scope process has ended; returns the exit reason. A peer may end it by `exit/2`.
+    pub async fn ended(&mut self) -> Term {
+        self.running.ended().await
+    }
+
     async fn ask(&self, request: Request) -> Result<(), MembershipError> {
         match self.running.call::<Term>(&request).await {
             Ok(Term::Atom(name)) if name == "ok" => Ok(()),
