@@ -217,7 +217,7 @@ fn an_instance_fetches_its_secrets() {
     let instance = Instance::new(of_release("r1"));
     std::fs::write(instance.at("etc/release"), "r1\n").unwrap();
     instance.program("aws", "echo 'a secret'");
-    for kind in ["cookie", "page-token"] {
+    for kind in ["cookie", "page-token", "tls-node", "tls-ca"] {
         let secret = instance.at("etc").join(kind);
         for (from, call) in [
             ("parameter", "ssm get-parameter --region eu-central-1 --name /the/name --with-decryption"),

@@ -179,3 +179,33 @@ async fn hosts_that_are_addresses() {
         both_directions(&node, &beam).await;
     }
 }
+
+/// By TLS 1.2, OTP renegotiates after some records, 2^28 unless its options say less, and ends the connection of a peer that does
+/// not; the next message makes another one. By TLS 1.3 it does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_otp_renegotiates() {
+    const CALLS: &str = "[catch erpc:call(NODE, rust, add, [N, 1], 2000) || N <- lists:seq(1, 60)], ok";
+    let (stage, authority) = (Stage::new(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    for otp in matrix() {
+        for (version, ends) in [("tlsv1.2", true), ("tlsv1.3", false)] {
+            let options = format!(", {{versions, ['{version}']}}, {{renegotiate_at, 40}}");
+            let beam = beam(&stage, otp, &identity.optfile(&options)).await;
+            let node = node(&stage, mutual(&identity)).await;
+            let mut events = node.events();
+            expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
+            assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
+            expect(&beam, &node, CALLS, "ok").await;
+            if ends {
+                let down = event(&mut events).await;
+                assert!(
+                    matches!(down, NodeEvent::NodeDown { reason: NodeDownReason::ConnectionClosed, .. }),
+                    "{down:?}"
+                );
+                expect(&beam, &node, &until("net_adm:ping(NODE)", "pong"), "ok").await;
+            } else {
+                assert!(events.try_recv().is_err(), "the connection has stayed up");
+            }
+        }
+    }
+}

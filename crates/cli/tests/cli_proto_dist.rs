@@ -163,3 +163,21 @@ fn the_family_of_addresses() {
         drop(workers);
     }
 }
+
+/// The sidecar and the app's other nodes have TLS; the app connects to those that discovery finds.
+#[test]
+fn a_sidecar_for_an_app_with_tls() {
+    let (cluster, authority) = (Cluster::start(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    let files = files(&identity);
+    for otp in matrix() {
+        let [app, other] = [(); 2].map(|()| erlang(&cluster, otp, &identity).start());
+        let strategy = format!("static:{}", other.name());
+        let arguments = ["sidecar", "--node", app.name(), "--discover", &strategy, "--interval", "1s"];
+        let sidecar = ProcessGuard::spawn(&mut cluster.command(&with(&arguments, &files)));
+        sidecar.wait_for_line(&format!("connected {}", other.name()), A_WHILE);
+        app.wait_for("nodes()", &format!("[{}]", other.name()), A_WHILE);
+        sidecar.sigterm();
+        assert!(sidecar.wait(A_WHILE).success());
+    }
+}
