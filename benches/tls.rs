@@ -11,6 +11,7 @@ mod peers;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use std::net::Ipv4Addr;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use harness::{Bound, Contest, Measure, Settings, describe};
@@ -188,6 +189,14 @@ async fn exchange(one: &mut Stream, other: &mut Stream) {
         let (from, to) = if turn == 0 { (&mut *one, &mut *other) } else { (&mut *other, &mut *one) };
         let (sent, received) = tokio::join!(from.write.write_all(&sent), to.read.read_exact(&mut received));
         sent.and(received.map(drop)).expect("the bytes arrive");
+    }
+    // Both wait for more, as an idle connection does.
+    for stream in [one, other] {
+        std::future::poll_fn(|context| {
+            assert!(stream.read.poll_readable(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
