@@ -12,6 +12,9 @@
 //! A node that has `global` never drives another one out of the mesh: it reports no connection that has ended or could not be
 //! made. The other end does; if that does not, and others still have it some seconds later, this node leaves.
 //!
+//! A change of a name that ends with the node that makes it has reached some nodes and not others, as in OTP, whose nodes undo
+//! nothing: a name that was registered anew may be gone at one node, and that of the process before at another.
+//!
 //! Erlang docs: kernel, [`global`](https://www.erlang.org/doc/apps/kernel/global.html).
 
 mod acquisition;

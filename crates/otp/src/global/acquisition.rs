@@ -11,8 +11,8 @@ use super::message::Request;
 /// The lock on the name space being set in the whole partition: at its boss first, where all try; then at this node and
 /// `extra`; then at all others, until there are none left.
 ///
-/// If this node has lost another one lately, the nodes where the lock is set are asked whether they still have that one, before
-/// a name is changed: that one would not learn of the change, and names would not be the same in the whole partition any more.
+/// If this node has lost another one lately, the nodes where the lock is set are asked whether they still have that one. That
+/// one would not learn of what is done under the lock, and names would not be the same in the whole partition any more.
 #[derive(Debug)]
 pub(super) struct Acquisition {
     id: LockId,
@@ -20,15 +20,16 @@ pub(super) struct Acquisition {
     asked: BTreeSet<Atom>,
     held: Vec<Atom>,
     stage: Attempt,
+    purpose: Purpose,
     verification: Verification,
     calls: BTreeMap<CallId, Atom>,
 }
 
 /// What the lock is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A meeting with another partition, which may just have been a part of this one.
-    Meeting,
+    /// A meeting with this node, which may be the one that was lost.
+    Meeting(Atom),
     /// A change of a name.
     Change,
 }
@@ -60,10 +61,8 @@ impl Acquisition {
             asked: BTreeSet::new(),
             held: Vec::new(),
             stage: Attempt::new([]),
-            verification: match purpose {
-                Purpose::Change if !mesh.suspects.is_empty() => Verification::Due,
-                _ => Verification::Unneeded,
-            },
+            purpose,
+            verification: if mesh.suspects.is_empty() { Verification::Unneeded } else { Verification::Due },
             calls: BTreeMap::new(),
         };
         // To lock this node could stop another that has locked the boss already.
@@ -78,7 +77,7 @@ impl Acquisition {
     pub(super) fn answered(&mut self, call: CallId, reply: Option<&Term>, mesh: &mut Mesh) -> Option<Progress> {
         let node = self.calls.remove(&call)?;
         match self.verification {
-            Verification::UnderWay if mesh.is_suspect_in(reply) => {
+            Verification::UnderWay if self.has_suspect(reply, mesh) => {
                 self.stage.answered(&node, Some(&Term::atom("false")));
             }
             Verification::UnderWay => self.stage.answered(&node, None),
@@ -130,6 +129,14 @@ impl Acquisition {
             return second;
         }
         mesh.known.keys().filter(is_new).cloned().collect()
+    }
+
+    /// Whether a node that answers with these nodes, which it knows, still has one that this node has lost.
+    fn has_suspect(&self, reply: Option<&Term>, mesh: &Mesh) -> bool {
+        let known = reply.and_then(Term::as_list).unwrap_or_default();
+        let is_peer = |node: &Atom| matches!(&self.purpose, Purpose::Meeting(peer) if peer == node);
+        let is_lost = |node: &Atom| !mesh.known.contains_key(node) && !is_peer(node);
+        mesh.suspects.keys().any(|node| is_lost(node) && known.iter().any(|known| known.as_atom() == Some(node)))
     }
 
     fn verify(&mut self, mesh: &mut Mesh) {

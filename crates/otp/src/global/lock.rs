@@ -22,6 +22,11 @@ impl LockId {
         Self::global(Term::list(pids))
     }
 
+    /// Whether it is a lock on the name space that is not of two lockers, but of one node that changes a name.
+    pub(super) fn is_for_change(&self) -> bool {
+        self.resource.is_atom("global") && self.requester.as_list().is_none()
+    }
+
     /// `{ResourceId, LockRequesterId}`.
     pub fn to_term(&self) -> Term {
         Term::tuple([self.resource.clone(), self.requester.clone()])

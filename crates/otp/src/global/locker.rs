@@ -222,7 +222,8 @@ impl Locker {
             Role::Initiator => vec![candidate.node.clone()],
             Role::Responder => vec![],
         };
-        let (acquisition, progress) = Acquisition::start(Purpose::Meeting, candidate.lock(&mesh.server), extra, mesh);
+        let purpose = Purpose::Meeting(candidate.node.clone());
+        let (acquisition, progress) = Acquisition::start(purpose, candidate.lock(&mesh.server), extra, mesh);
         self.phase = Phase::Locking { candidate, role, acquisition };
         self.proceed(progress, now, mesh)
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use peerl_term::{Atom, Pid, Term};
+use peerl_term::{Atom, Pid};
 
 use super::lock::LockId;
 use super::locks::Locks;
@@ -33,14 +33,6 @@ impl Mesh {
     /// Whether a node is not of the partition, nor about to join it.
     pub(super) fn is_unreached(&self, node: &Atom) -> bool {
         !self.known.contains_key(node) && !self.outbox.is_connected(node)
-    }
-
-    /// Whether a node that answers with these nodes, which it knows, still has one that this node has lost, and has not met
-    /// again yet.
-    pub(super) fn is_suspect_in(&self, reply: Option<&Term>) -> bool {
-        let known = reply.and_then(Term::as_list).unwrap_or_default();
-        let is_met = |node: &Atom| known.iter().any(|known| known.as_atom() == Some(node));
-        self.suspects.keys().any(|node| !self.known.contains_key(node) && is_met(node))
     }
 
     /// Removes a lock of this server's at these nodes; at the boss last, where others try first.

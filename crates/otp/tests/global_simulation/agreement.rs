@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use peerl_otp::global::{Event, LinkEnd, LocalRequest, Method, Registration};
-use peerl_term::{Pid, Term};
+use peerl_term::{Atom, Pid, Term};
 
 use crate::network::{Network, ends};
 use crate::node::{Local, Wanted};
@@ -42,17 +42,22 @@ impl Network {
         // A name can be registered anywhere.
         for name in self.nodes.keys().cloned().collect::<Vec<_>>() {
             let begun = self.now;
-            let node = self.nodes.get_mut(&name).unwrap();
-            let pid = node.spawn();
-            let registration = Registration { name: Term::from(pid.clone()), pid, method: Method::default().to_term() };
-            let request = node.next_request(Wanted::Other);
-            let wanted = LocalRequest::Register(registration);
-            node.local.push_back(Local::Event(Event::Request(request, wanted)));
+            self.register_own(&name);
             self.settle();
             assert!(self.nodes[&name].requests.is_empty(), "a name cannot be registered at {name}");
             assert!(self.now - begun < Duration::from_secs(10));
         }
         self.check_agreement();
+    }
+
+    /// Has a node register a process of its own, under a name that nobody else has.
+    pub(crate) fn register_own(&mut self, name: &Atom) {
+        let node = self.nodes.get_mut(name).unwrap();
+        let pid = node.spawn();
+        let registration = Registration { name: Term::from(pid.clone()), pid, method: Method::default().to_term() };
+        let request = node.next_request(Wanted::Other);
+        let wanted = LocalRequest::Register(registration);
+        node.local.push_back(Local::Event(Event::Request(request, wanted)));
     }
 
     pub(crate) fn check_agreement(&self) {

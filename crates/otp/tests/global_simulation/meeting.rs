@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use peerl_otp::global::{Event, LinkEnd, LocalRequest, Method, Registration};
-use peerl_term::{Atom, Term};
+use peerl_otp::global::LinkEnd;
+use peerl_term::Atom;
 
 use crate::network::Network;
-use crate::node::{Local, Wanted};
 
 /// What ends: nodes are counted in the order of their names.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +45,8 @@ impl Network {
     /// Has each node register a name of its own.
     pub(crate) fn register_everywhere(&mut self) {
         let begun = self.now;
-        for node in self.nodes.values_mut() {
-            let pid = node.spawn();
-            let registration = Registration { name: Term::from(pid.clone()), pid, method: Method::default().to_term() };
-            let request = node.next_request(Wanted::Other);
-            let wanted = LocalRequest::Register(registration);
-            node.local.push_back(Local::Event(Event::Request(request, wanted)));
+        for name in self.nodes.keys().cloned().collect::<Vec<_>>() {
+            self.register_own(&name);
         }
         let limit = begun + Duration::from_secs(10);
         while self.is_registering() && self.now < limit && self.step() {}

@@ -14,6 +14,11 @@ use crate::global::syncs::Requester;
 impl State {
     pub(super) fn call(&mut self, from: Caller, request: Request, now: Instant) {
         let reply = match request {
+            // It would change names here that this node then would not change.
+            Request::SetLock(id) if id.is_for_change() && self.is_of_another_partition(&from.pid.node) => {
+                self.doubt(&from.pid.node, now);
+                Term::from(false)
+            }
             Request::SetLock(id) => Term::from(self.mesh.locks.set(&id, &from.pid, &mut self.mesh.outbox)),
             Request::DelLock(id) => {
                 self.mesh.locks.remove(&id, &from.pid, &mut self.mesh.outbox);

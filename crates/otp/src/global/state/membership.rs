@@ -7,12 +7,13 @@ use peerl_term::Atom;
 use super::State;
 use crate::global::event::LinkEnd;
 use crate::global::message::{KnownNode, Message, NewNodes};
+use crate::global::session::Session;
 
 /// The most nodes of a partition: no peer can make this node dial without end.
 const MAX_KNOWN: usize = 10_000;
 
 /// How long a node that knows this one may stay unknown. The news of it come within moments, if they come.
-const DOUBT: Duration = Duration::from_secs(15);
+const DOUBT: Duration = Duration::from_secs(3);
 
 impl State {
     /// Whether a node is connected, but of another partition. (A hidden one is of none.)
@@ -40,15 +41,21 @@ impl State {
         }
         self.end_session(node, now);
         if self.is_of_another_partition(node) {
-            self.doubts.insert(node.clone(), now + DOUBT);
+            self.doubt(node, now);
         }
+    }
+
+    /// A node takes this one for a member of its partition, and is not known.
+    pub(super) fn doubt(&mut self, node: &Atom, now: Instant) {
+        self.doubts.entry(node.clone()).or_insert(now + DOUBT);
     }
 
     /// A node knows this one, and nobody has told this one of it: who was to do so is gone. The connection is made anew.
     pub(super) fn settle_doubts(&mut self, now: Instant) {
         let due: Vec<_> = self.doubts.extract_if(.., |_, until| *until <= now).map(|(node, _)| node).collect();
         for node in due {
-            if self.is_of_another_partition(&node) && !self.sessions.contains_key(&node) {
+            let is_meeting = self.sessions.get(&node).is_some_and(Session::is_pending);
+            if self.is_of_another_partition(&node) && !is_meeting {
                 tracing::info!(%node, "connecting anew with a node that knows this one, but is not known");
                 let message = Message::RemoveConnection { node: self.node().clone() };
                 self.mesh.outbox.send(&node, message);
