@@ -126,8 +126,9 @@ async fn negotiate(mut socket: TcpStream, role: Arc<Role<ServerConfig>>) -> io::
     const ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 10];
     socket.set_nodelay(true)?;
     if let Some(fault) = without_tls(&socket).await? {
-        // A peer that recognises it can say what is wrong.
+        // A peer that recognises it can say what is wrong. Closing a socket with unread bytes could discard it.
         let _ = socket.write_all(&ALERT).await;
+        let _ = socket.try_read(&mut [0; 2048]);
         return Err(fault.into_io());
     }
     let stream = TlsAcceptor::from(role.config()).accept(socket).await.map_err(failed)?;

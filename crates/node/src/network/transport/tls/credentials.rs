@@ -55,7 +55,7 @@ fn own(
     let own = CertifiedKey::new(chain, key);
     match own.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(own),
-        Err(rustls::Error::InconsistentKeys(_)) => Err(mismatch("it is the key of another one".to_owned())),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(mismatch("it does not belong to it".to_owned())),
         Err(error) => Err(TlsError::Certificate { path: path.to_owned(), problem: unusable(&error.to_string()) }),
     }
 }

@@ -106,7 +106,7 @@ pub enum TlsError {
     #[error("the private key in {} is encrypted, and peerl reads keys that are not", .0.display())]
     EncryptedKey(PathBuf),
     /// A key cannot be used, or is not the certificate's.
-    #[error("the private key in {} does not belong to the certificate in {}: {problem}", key.display(), certificate.display())]
+    #[error("the private key in {} cannot be used with the certificate in {}: {problem}", key.display(), certificate.display())]
     Key {
         /// The file of the key.
         key: PathBuf,
