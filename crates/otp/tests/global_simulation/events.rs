@@ -121,10 +121,11 @@ impl Network {
 
     pub(crate) fn down(&mut self, to: &Atom, from: &Atom, connection: u64, end: LinkEnd) {
         let node = self.nodes.get_mut(to).unwrap();
-        let calls = node.calls.extract_if(|_, call| call.node == *from && call.connection == connection);
+        let calls = node.calls.extract_if(.., |_, call| call.node == *from && call.connection == connection);
         let calls: Vec<_> = calls.map(|(_, call)| call.caller).collect();
-        let monitors =
-            node.monitors.extract_if(|_, monitor| monitor.pid.node == *from && monitor.connection == Some(connection));
+        let monitors = node
+            .monitors
+            .extract_if(.., |_, monitor| monitor.pid.node == *from && monitor.connection == Some(connection));
         let monitors: Vec<_> = monitors.map(|(id, _)| id).collect();
         for process in node.processes.values_mut() {
             process.retain(|(watcher, _)| watcher != from);

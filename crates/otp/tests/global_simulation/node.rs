@@ -19,9 +19,9 @@ pub(crate) struct Node {
     pub(crate) processes: BTreeMap<u32, Vec<(Atom, MonitorId)>>,
     pub(crate) next_process: u32,
     /// The monitors that the server has.
-    pub(crate) monitors: HashMap<MonitorId, Monitor>,
+    pub(crate) monitors: BTreeMap<MonitorId, Monitor>,
     /// The calls that are under way, by the number that is their tag.
-    pub(crate) calls: HashMap<i64, OpenCall>,
+    pub(crate) calls: BTreeMap<i64, OpenCall>,
     pub(crate) next_tag: i64,
     pub(crate) users: Vec<User>,
     pub(crate) requests: HashMap<RequestId, Wanted>,
@@ -80,8 +80,8 @@ impl Node {
             local: VecDeque::new(),
             processes: BTreeMap::new(),
             next_process: 2,
-            monitors: HashMap::new(),
-            calls: HashMap::new(),
+            monitors: BTreeMap::new(),
+            calls: BTreeMap::new(),
             next_tag: 1,
             users: Vec::new(),
             requests: HashMap::new(),
