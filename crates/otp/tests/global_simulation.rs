@@ -22,7 +22,9 @@ mod user;
 use meeting::Break;
 use network::Network;
 
-/// Runs the seeds; `PEERL_SEED=N` runs one, `PEERL_SEEDS=N` that many.
+/// Runs the seeds; `PEERL_SEED=N` runs one, `PEERL_SEEDS=N` that many. Of the first 3,000, seed 502 fails: two nodes that have lost
+/// each other and are connected again do not meet within the time for which changes of names are held back, and one of them
+/// removes a name that the other keeps.
 #[test]
 fn the_nodes_agree_once_the_network_is_whole() {
     let number = |variable| std::env::var(variable).ok().and_then(|value| value.parse::<u64>().ok());
