@@ -88,11 +88,14 @@ fn run(suite: &str, bystander: Bystander) -> BTreeMap<String, String> {
         file.display()
     );
     let counts = tester.eval_within(&run, PATIENCE).unwrap();
-    println!("{suite} with {bystander:?}: {counts}");
     assert!(workers.iter().all(ProcessGuard::is_running) && beams.iter().all(Beam::is_running));
     let results = std::fs::read_to_string(file).unwrap();
     let results = results.lines().filter_map(|line| line.split_once(' '));
-    results.map(|(case, result)| (case.to_owned(), result.to_owned())).collect()
+    let results: BTreeMap<String, String> =
+        results.map(|(case, result)| (case.to_owned(), result.to_owned())).collect();
+    let others: Vec<_> = results.iter().filter(|(_, result)| *result != "passed").collect();
+    println!("{suite} with {bystander:?}: {counts}, {others:?}");
+    results
 }
 
 /// What passes without a bystander passes with a hidden one; and what passes with a visible BEAM node, which some of the

@@ -13,7 +13,7 @@ use peerl_proto::handshake::{HandshakeError, LocalNode};
 use peerl_proto::node_name::NodeName;
 use peerl_term::text::alters_display;
 use peerl_test_support::{
-    Beam, COOKIE, Epmd, Lan, Machine, Otp, ProcessGuard, free_port, matrix, peerl_command, unique_name,
+    Beam, COOKIE, Epmd, Lan, Machine, Otp, ProcessGuard, conformance, free_port, matrix, peerl_command, unique_name,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -168,6 +168,7 @@ fn rejections_are_summed_up() {
         assert!(sum.contains("127.0.0.1: wrong cookie (") && sum.contains("count="), "{sum}");
         let log = worker.process.stderr();
         assert!(log.lines().count() <= 4 && log.len() < 2000, "{log}");
+        conformance::holds(otp, [8]);
     }
 }
 
