@@ -78,8 +78,8 @@ async fn slow_link(to: SocketAddr, rate: usize) -> u16 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_messages_on_a_slow_link() {
     const SIZE: usize = 100_000_000;
-    const RATE: usize = 16_000_000;
-    const TICK_TIME: u64 = 4;
+    const RATE: usize = 12_000_000;
+    const TICK_TIME: u64 = 6;
     const PATIENCE: Duration = Duration::from_secs(120);
     for otp in matrix() {
         let stage = Stage::new();

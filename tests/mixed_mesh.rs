@@ -187,6 +187,9 @@ impl Mesh {
             18 => {
                 let old = self.beams.remove(beam);
                 old.kill();
+                let short = name(&old).name().to_owned();
+                let is_free = || self.stage.epmd.names().iter().all(|(name, _)| *name != short);
+                stage::eventually("the end of a name", is_free).await;
                 let new = self.beam(old.otp(), old.name()).await;
                 self.beams.insert(beam, new);
                 self.join().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use peerl_node::transport::{Tls, TlsConfig};
 use peerl_node::{Mfa, Node, NodeDownReason, NodeEvent, Term};
-use peerl_test_support::{Authority, Beam, BeamBuilder, Identity, KeyKind, Otp, matrix, unique_name};
+use peerl_test_support::{Authority, Beam, BeamBuilder, Identity, KeyKind, Otp, conformance, matrix, unique_name};
 use rcgen::SanType;
 use stage::{LIMIT, Stage, eval, event, expect, export, name, until};
 
@@ -78,6 +78,7 @@ async fn both_nodes_verify_each_other() {
             payload_to_beam(&node, &beam, MIB).await;
             payload_of_beam(&node, &beam, MIB).await;
         }
+        conformance::holds(otp, [67, 68]);
     }
 }
 
@@ -112,6 +113,9 @@ async fn idle_connections_stay_up() {
         expect(&beam, &node, "nodes() =:= [NODE]", "true").await;
     });
     futures::future::join_all(runs).await;
+    for otp in matrix() {
+        conformance::holds(otp, [68]);
+    }
 }
 
 /// Files that are replaced count for the next connection, as soon as they fit each other. Nothing of an earlier session is used.
@@ -154,6 +158,7 @@ async fn certificates_are_read_again_when_they_change() {
             renew(&authority.file(), &trusted);
             expect(&beam, &node, ping, "pong").await;
         }
+        conformance::holds(otp, [67]);
     }
 }
 
@@ -177,6 +182,7 @@ async fn hosts_that_are_addresses() {
         let node = stage.builder().transport(Tls::new(mutual(&identity)).unwrap()).start().await.unwrap();
         export(&node);
         both_directions(&node, &beam).await;
+        conformance::holds(otp, [68]);
     }
 }
 

@@ -176,8 +176,12 @@ pub(crate) const SECTIONS: &[(&str, &[Line])] = &[
     (
         "TLS and tools",
         &[
-            line(67, ToCome, "Distribution over TLS 1.2 and 1.3, both ways, with certificates of both sides"),
-            line(68, ToCome, "Ticks, large messages and addresses as host names over TLS"),
+            line(
+                67,
+                Tests,
+                "Distribution over TLS 1.2 and 1.3, both ways, with certificates of both sides; others are refused",
+            ),
+            line(68, Tests, "Ticks, large messages and addresses as host names over TLS"),
             line(69, ToCome, "Observer shows a peerl node"),
             line(70, ToCome, "The crash report of a linked task does not wait for a peerl node"),
             line(
