@@ -127,7 +127,7 @@ async fn capabilities() {
         flags(&read(&mut socket).unwrap())
     };
     let silent = "silent@127.0.0.1".parse().unwrap();
-    let (_, ours) = tokio::join!(node.connect(&silent), async { tokio::task::block_in_place(&dialled) });
+    let (_, ours) = tokio::join!(node.connect(&silent), async { tokio::task::block_in_place(dialled) });
     assert_eq!(ours, OURS);
     for otp in matrix() {
         let expected = if otp.number() < 28 { 0x0d_07df_7fbd } else { OURS };
@@ -135,7 +135,7 @@ async fn capabilities() {
         assert_eq!(challenged(port), expected);
         let connect = beam.eval_async("spawn(fun() -> net_kernel:connect_node('silent@127.0.0.1') end)");
         connect.await.unwrap();
-        assert_eq!(tokio::task::block_in_place(&dialled), expected);
+        assert_eq!(tokio::task::block_in_place(dialled), expected);
         // What both offer is what is used: the BEAM connects to a node of ours.
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
         conformance::holds(otp, [14]);

@@ -195,12 +195,12 @@ impl Transport for Garbling {
         address: Option<IpAddr>,
         ports: RangeInclusive<u16>,
     ) -> BoxFuture<'_, io::Result<(Box<dyn Listener>, u16)>> {
-        Tcp.listen(address, ports)
+        Tcp::default().listen(address, ports)
     }
 
     fn dial<'a>(&'a self, peer: &'a NodeName, port: u16) -> BoxFuture<'a, io::Result<Stream>> {
         Box::pin(async move {
-            let Stream { read, write } = Tcp.dial(peer, port).await?;
+            let Stream { read, write } = Tcp::default().dial(peer, port).await?;
             Ok(Stream { read: Box::new(GarbledRead { read, is_garbled: self.0.clone() }), write })
         })
     }
