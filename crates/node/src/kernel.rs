@@ -33,4 +33,5 @@ pub(crate) mod signals;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transferred;
 pub(crate) mod violation;

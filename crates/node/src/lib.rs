@@ -49,6 +49,7 @@ pub use kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 pub use kernel::exception::{Class, Exception};
 pub use kernel::limits::Limits;
 pub use kernel::process::{Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo};
+pub use kernel::transferred::Transferred;
 pub use kernel::violation::Violation;
 pub use mfa::{Mfa, MfaError};
 pub use network::connect_error::ConnectError;

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use crate::inner::Inner;
 use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 use crate::kernel::process::ProcessInfo;
+use crate::kernel::transferred::Transferred;
 use crate::network::connect_error::ConnectError;
 use crate::network::dial;
 use crate::network::epmd::Registered;
@@ -151,6 +152,12 @@ impl Node {
     /// How long the node has been running.
     pub fn uptime(&self) -> Duration {
         self.inner.started.elapsed()
+    }
+
+    /// The bytes that all connections have carried since the node started, those included that are no longer up. Handshakes do not
+    /// count.
+    pub fn transferred(&self) -> Transferred {
+        self.inner.kernel.transferred()
     }
 
     /// The number of processes, those included that serve calls of peers.

@@ -7,9 +7,13 @@ mod code;
 mod crypto;
 mod erlang;
 mod iodata;
+mod memory;
 mod net_kernel;
+mod observer_backend;
 mod peerl;
 mod process;
+mod statistics;
+mod system_info;
 mod timer;
 
 /// The result of a function.
@@ -57,9 +61,65 @@ pub fn export(node: &Node) -> Result<(), AtomError> {
 /// If a name is not a valid atom, which does not happen.
 pub fn export_introspection(node: &Node) -> Result<(), AtomError> {
     erlang::register(node)?;
+    memory::register(node)?;
     net_kernel::register(node)?;
+    observer_backend::register(node)?;
     process::register(node)?;
+    statistics::register(node)?;
+    system_info::register(node)?;
     peerl::register(node)
+}
+
+/// Exports a function without arguments.
+fn nullary(
+    node: &Node,
+    module: &str,
+    name: &str,
+    function: impl Fn(&Node) -> Outcome + Send + Sync + 'static,
+) -> Result<(), AtomError> {
+    let this = node.downgrade();
+    node.export(module, name, move |()| {
+        let outcome = running(&this).and_then(|node| function(&node));
+        async move { outcome }
+    })
+}
+
+/// Exports a function of one argument.
+fn unary(
+    node: &Node,
+    module: &str,
+    name: &str,
+    function: impl Fn(&Node, &Term) -> Outcome + Send + Sync + 'static,
+) -> Result<(), AtomError> {
+    let this = node.downgrade();
+    node.export(module, name, move |(argument,): (Term,)| {
+        let outcome = running(&this).and_then(|node| function(&node, &argument));
+        async move { outcome }
+    })
+}
+
+/// Exports a function of two arguments.
+fn binary(
+    node: &Node,
+    module: &str,
+    name: &str,
+    function: impl Fn(&Node, &Term, &Term) -> Outcome + Send + Sync + 'static,
+) -> Result<(), AtomError> {
+    let this = node.downgrade();
+    node.export(module, name, move |(one, two): (Term, Term)| {
+        let outcome = running(&this).and_then(|node| function(&node, &one, &two));
+        async move { outcome }
+    })
+}
+
+/// The elements of a list, each with its position for errors; or a single non-list argument.
+fn elements(argument: &Term) -> Vec<(&Term, String)> {
+    match argument {
+        Term::List(all) => {
+            all.iter().enumerate().map(|(index, element)| (element, format!("element {}: ", index + 1))).collect()
+        }
+        alone => vec![(alone, String::new())],
+    }
 }
 
 /// Argument `number`, counted from 1, which must be an atom.

@@ -4,6 +4,7 @@ use peerl_term::{Pid, Term};
 use crate::Exception;
 use crate::kernel::call::Call;
 use crate::node::{Node, WeakNode};
+use crate::process::ProcessSender;
 
 /// What the handler of an exported function may know of the call. It can be kept, and given to other tasks.
 #[derive(Debug, Clone)]
@@ -29,6 +30,17 @@ impl CallContext {
     /// `rpc` sends as a message it is that of `rex`.
     pub fn pid(&self) -> &Pid {
         &self.call.process
+    }
+
+    /// What sends in the name of the process that evaluates the function. The receivers get its exit signal after what it has
+    /// sent.
+    ///
+    /// # Errors
+    /// If the process has ended, or as [`node`](Self::node).
+    pub async fn sender(&self) -> Result<ProcessSender, Exception> {
+        // The process of a call is not there until its function waits.
+        tokio::task::yield_now().await;
+        self.node()?.sender_of(self.pid()).ok_or_else(|| Exception::exit(Term::atom("killed")))
     }
 
     /// The process that calls; none if it is not told, as in a cast of `rpc`, or if this node calls itself.

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kernel::event::{ConnectionId, Visibility};
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
+use crate::kernel::transferred::TransferCounter;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ pub(crate) struct Connection {
     pub(crate) calls: Calls,
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
+    pub(crate) transferred: TransferCounter,
     /// Whether processes of the peer may have this node's group leader.
     pub(crate) lends_group_leader: AtomicBool,
     /// Cancels the reader and the writer.
@@ -79,6 +81,7 @@ impl Connection {
             calls: Calls::default(),
             answers: Answers::default(),
             monitors: Monitors::default(),
+            transferred: TransferCounter::default(),
             lends_group_leader: AtomicBool::new(false),
             closed: CancellationToken::new(),
             delivery: Mutex::new(()),

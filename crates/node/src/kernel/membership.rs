@@ -6,6 +6,7 @@ use super::connection::Connection;
 use super::event::{Level, NodeDownReason, NodeEvent, Visibility};
 use super::process::{Core, Message, NodeDown, NodeUp};
 use super::state::Kernel;
+use super::transferred::Transferred;
 
 /// The log target of node up and node down.
 const MEMBERS: &str = "peerl::members";
@@ -45,11 +46,20 @@ impl Kernel {
         connection.monitors.close();
         self.node_gone(&connection.peer);
         let _held = self.changing.lock();
+        *self.formerly_transferred.lock() += connection.transferred.total();
         release(&|| self.connections.remove(connection));
         let node = connection.peer.clone();
         let down = NodeDown { node: node.clone(), reason: reason.clone(), connection: connection.id() };
         self.node_monitors.tell(&Message::NodeDown(Box::new(down)));
         let _ = self.events.send(NodeEvent::NodeDown { node, reason });
+    }
+
+    /// What all connections have carried, those included that are no longer up.
+    pub(crate) fn transferred(&self) -> Transferred {
+        let _held = self.changing.lock();
+        let mut total = *self.formerly_transferred.lock();
+        self.connections.all().iter().for_each(|connection| total += connection.transferred.total());
+        total
     }
 
     /// Adds a node monitor; returns the nodes that are connected already.

@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::process::{NodeMonitors, ProcessTable};
 use super::reason;
 use super::serving::Served;
+use super::transferred::Transferred;
 
 /// The processes of a node, the functions that it exports, and the connections that are up.
 pub(crate) struct Kernel {
@@ -31,6 +32,8 @@ pub(crate) struct Kernel {
     pub(super) node_monitors: NodeMonitors,
     /// Held while a connection comes up or goes down: a receiver of an event finds the table in agreement with it.
     pub(super) changing: Mutex<()>,
+    /// What the connections that are no longer up have carried. Changed while `changing` is held.
+    pub(super) formerly_transferred: Mutex<Transferred>,
 }
 
 impl Kernel {
@@ -49,6 +52,7 @@ impl Kernel {
             events: broadcast::channel(1024).0,
             node_monitors: NodeMonitors::default(),
             changing: Mutex::default(),
+            formerly_transferred: Mutex::default(),
         }
     }
 

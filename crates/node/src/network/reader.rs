@@ -78,7 +78,10 @@ async fn read_until_broken(
         // After a read that took less than it could, tokio does not ask the kernel again until more has come.
         match stream.read_buf(half.read_buffer()).await {
             Ok(0) => return NodeDownReason::ConnectionClosed,
-            Ok(count) => tick_due = connection.outbox.has_read(half.has_read(count)),
+            Ok(count) => {
+                connection.transferred.received(count);
+                tick_due = connection.outbox.has_read(half.has_read(count));
+            }
             Err(error) => return lost(&error),
         }
     }

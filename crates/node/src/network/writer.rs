@@ -49,6 +49,7 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
                     _ => NodeDownReason::Io(error.kind()),
                 };
             }
+            connection.transferred.sent(batch.pieces().map(<[u8]>::len).sum());
             let answer = connection.outbox.has_written(batch.traffic());
             if tick.deadline() > answer.into() {
                 tick.as_mut().reset(answer.into());

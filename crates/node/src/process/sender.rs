@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Destination, NotSent, Payload, Process};
 use crate::inner::Inner;
 use crate::kernel::process::Core;
+use crate::node::Node;
 use crate::rpc::{Caller, ReplyError};
 
 /// Sends in the name of a process, from any task. It does not keep the process alive.
@@ -20,6 +21,13 @@ impl Process {
     /// What sends in the name of this process from other tasks than the one that receives.
     pub fn sender(&self) -> ProcessSender {
         ProcessSender { inner: self.inner.clone(), core: self.core.clone() }
+    }
+}
+
+impl Node {
+    /// What sends in the name of a process of this node, if it lives.
+    pub(crate) fn sender_of(&self, pid: &Pid) -> Option<ProcessSender> {
+        Some(ProcessSender { inner: self.inner.clone(), core: self.inner.kernel.process(pid)? })
     }
 }
 

@@ -1,52 +1,38 @@
 //! `erlang`: the processes of this node, for the shells and observers of the BEAM.
 
-use peerl_node::{Exception, Monitored, Node, ProcessInfo, WeakNode};
+use peerl_node::{Exception, Monitored, Node, ProcessInfo};
 use peerl_term::{Atom, AtomError, Pid, Term};
 
-use super::{Outcome, atom, running};
+use super::{Outcome, atom, binary, nullary, unary};
 
-/// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1` and `process_info/1,2`.
+/// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1`, `garbage_collect/1` and `process_info/1,2`;
+/// and `proc_lib:translate_initial_call/1`.
 ///
 /// A process here is a mailbox and a task of a Rust program. It has no heap, stack or reductions, which are reported
 /// as 0, and no dictionary. The initial call of a process that serves a call is the called function.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    let this = node.downgrade();
-    node.export("erlang", "processes", move |()| {
-        let pids = running(&this).map(|node| Term::list(node.processes().into_iter().map(Term::from)));
-        async move { pids }
-    })?;
-    let this = node.downgrade();
-    node.export("erlang", "registered", move |()| {
-        let names = running(&this).map(|node| Term::list(node.registered().into_iter().map(Term::Atom)));
-        async move { names }
-    })?;
-    export(node, "whereis", |node, name| {
+    nullary(node, "erlang", "processes", |node| Ok(Term::list(node.processes().into_iter().map(Term::from))))?;
+    nullary(node, "erlang", "registered", |node| Ok(Term::list(node.registered().into_iter().map(Term::Atom))))?;
+    unary(node, "erlang", "whereis", |node, name| {
         let name = atom(name, 1)?;
         Ok(node.whereis(name.as_str()).map_or_else(|| Term::atom("undefined"), Term::from))
     })?;
-    export(node, "is_process_alive", |node, pid| Ok(Term::from(node.process_info(own_pid(node, pid)?).is_some())))?;
-    export(node, "process_info", |node, pid| {
+    unary(node, "erlang", "is_process_alive", is_alive)?;
+    // There is no garbage to collect.
+    unary(node, "erlang", "garbage_collect", is_alive)?;
+    unary(node, "erlang", "process_info", |node, pid| {
         let info = node.process_info(own_pid(node, pid)?);
         Ok(info.map_or_else(|| Term::atom("undefined"), |info| all(&info)))
     })?;
-    let this = node.downgrade();
-    node.export("erlang", "process_info", move |(pid, items): (Term, Term)| {
-        let info = running(&this).and_then(|node| process_info(&node, &pid, &items));
-        async move { info }
+    binary(node, "erlang", "process_info", process_info)?;
+    unary(node, "proc_lib", "translate_initial_call", |node, pid| {
+        // The BEAM's answer for any process that `proc_lib` has not started.
+        own_pid(node, pid).map(|_| Term::tuple([Term::atom("proc_lib"), Term::atom("init_p"), Term::from(5)]))
     })
 }
 
-/// Exports a function of `erlang` that has one argument.
-fn export(
-    node: &Node,
-    name: &str,
-    function: impl Fn(&Node, &Term) -> Outcome + Send + Sync + 'static,
-) -> Result<(), AtomError> {
-    let this: WeakNode = node.downgrade();
-    node.export("erlang", name, move |(argument,): (Term,)| {
-        let outcome = running(&this).and_then(|node| function(&node, &argument));
-        async move { outcome }
-    })
+fn is_alive(node: &Node, pid: &Term) -> Outcome {
+    Ok(Term::from(node.process_info(own_pid(node, pid)?).is_some()))
 }
 
 fn own_pid<'a>(node: &Node, pid: &'a Term) -> Result<&'a Pid, Exception> {
@@ -103,7 +89,8 @@ fn unknown(place: &str) -> Exception {
     Exception::bad_argument(2, &format!("{place}no item of a process that is known here"))
 }
 
-fn value(info: &ProcessInfo, item: &Term) -> Option<Term> {
+/// The value of an item of a process.
+pub(super) fn value(info: &ProcessInfo, item: &Term) -> Option<Term> {
     let pids = |pids: &[Pid]| Term::list(pids.iter().cloned().map(Term::from));
     if let Some([kind, _]) = item.as_tuple() {
         return kind.is_atom("dictionary").then(|| Term::atom("undefined"));
