@@ -117,7 +117,12 @@ async fn a_violation_of_the_protocol() {
     let stage = Stage::new();
     for otp in matrix() {
         let garbled = Arc::new(AtomicBool::new(false));
-        let going = stage.builder().transport(Garbling(garbled.clone())).start().await.unwrap();
+        let going = stage
+            .builder()
+            .transport(Garbling { tcp: Tcp::default(), is_garbled: garbled.clone() })
+            .start()
+            .await
+            .unwrap();
         let mesh = Mesh::with(&stage, otp, going).await;
         garbled.store(true, Ordering::Relaxed);
         eval(&mesh.beams[1], &mesh.going, "{nobody, NODE} ! hello").await;
@@ -187,7 +192,10 @@ async fn a_connection_between_two_of_ours() {
 }
 
 /// Streams of TCP that give other bytes than what has come, once that is wanted; only those that were dialled.
-struct Garbling(Arc<AtomicBool>);
+struct Garbling {
+    tcp: Tcp,
+    is_garbled: Arc<AtomicBool>,
+}
 
 impl Transport for Garbling {
     fn listen(
@@ -195,13 +203,13 @@ impl Transport for Garbling {
         address: Option<IpAddr>,
         ports: RangeInclusive<u16>,
     ) -> BoxFuture<'_, io::Result<(Box<dyn Listener>, u16)>> {
-        Tcp::default().listen(address, ports)
+        self.tcp.listen(address, ports)
     }
 
     fn dial<'a>(&'a self, peer: &'a NodeName, port: u16) -> BoxFuture<'a, io::Result<Stream>> {
         Box::pin(async move {
-            let Stream { read, write } = Tcp::default().dial(peer, port).await?;
-            Ok(Stream { read: Box::new(GarbledRead { read, is_garbled: self.0.clone() }), write })
+            let Stream { read, write } = self.tcp.dial(peer, port).await?;
+            Ok(Stream { read: Box::new(GarbledRead { read, is_garbled: self.is_garbled.clone() }), write })
         })
     }
 }
