@@ -128,7 +128,13 @@ async fn pids_do_not_mean_the_guest_of_the_same_name() {
         other.connect(&name(&b)).await.unwrap();
         assert_eq!(guest.name_at(&name(&a)), other.name_at(&name(&b)));
         // The numbers of the two are the same.
-        let (process, mut namesake) = (guest.process(), other.process());
+        let (mut process, mut namesake) = (guest.process(), other.process());
+        while process.pid().id < namesake.pid().id {
+            process = guest.process();
+        }
+        while namesake.pid().id < process.pid().id {
+            namesake = other.process();
+        }
         assert_eq!((process.pid().id, process.pid().serial), (namesake.pid().id, namesake.pid().serial));
         let receiver = "register(receiver, spawn(fun() -> receive P -> persistent_term:put(pid, P) end end)), ok";
         expect(&a, &guest, receiver, "ok").await;

@@ -81,8 +81,15 @@ async fn idle_connections() {
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
         assert!(matches!(stage::event(&mut events).await, NodeEvent::NodeUp { .. }));
         let counts = "{_, Port} = lists:keyfind(NODE, 1, erlang:system_info(dist_ctrl)),
-            {ok, Counts} = inet:getstat(Port, [recv_cnt, send_cnt]), [Count || {_, Count} <- lists:sort(Counts)]";
-        let counts = async || serde_json::from_str::<[u64; 2]>(&eval(&beam, &node, counts).await).unwrap();
+            {ok, Counts} = inet:getstat(Port, [recv_cnt, send_cnt]), [{_, Received}, {_, Sent}] = lists:sort(Counts),
+            #{received => Received, sent => Sent}";
+        let counts = async || {
+            let printed = eval(&beam, &node, counts).await;
+            let numbers = printed.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+            let numbers: Vec<u64> = numbers.map(|digits| digits.parse().unwrap()).collect();
+            assert_eq!(numbers.len(), 2, "{printed}");
+            numbers
+        };
         let before = counts().await;
         tokio::time::sleep(Duration::from_secs(5 * TICK_TIME)).await;
         let after = counts().await;

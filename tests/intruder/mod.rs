@@ -17,7 +17,7 @@ use peerl_test_support::{COOKIE, unique_name};
 
 use crate::stage::LIMIT;
 
-/// A hostile peer that knows the cookie, and sends arbitrary bytes.
+/// A hostile peer that knows the cookie, and sends arbitrary bytes. It is hidden: `global` sends it nothing.
 pub struct Intruder {
     pub socket: TcpStream,
     pub name: String,
@@ -40,7 +40,7 @@ impl Intruder {
 
     pub fn connect_at(name: &str, peer: &NodeName, address: SocketAddr) -> Self {
         let cookie = Cookie::new(COOKIE).unwrap();
-        let local = LocalNode::new(name.parse().unwrap(), 9, DistributionFlags::FULL_MEMBER, cookie);
+        let local = LocalNode::new(name.parse().unwrap(), 9, DistributionFlags::HIDDEN, cookie);
         let mut socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         let mut buffer = BytesMut::new();
