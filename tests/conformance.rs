@@ -179,7 +179,7 @@ fn the_page_says_what_the_tests_claim() {
     assert_is_in_the_book(&page(&claims(), expected));
 }
 
-/// After a run with `PEERL_CONFORMANCE`: every test that claims something has been there, with all releases of the run.
+/// After a run with `CONFORMANCE_RECORDS`: every test that claims something has been there, with all releases of the run.
 #[ignore = "run by scripts/test after all other tests"]
 #[test]
 fn the_page_says_what_the_run_has_shown() {

@@ -95,10 +95,10 @@ async fn the_load_charts() {
                 {lists:sort(Threads), In, Out, proplists:get_value(total, Memory)} end end,
             {Threads, In, Out, Memory} = Next(),
             Percent = [100 * (Busy - B) div (Total - T) || {{N, B, T}, {N, Busy, Total}} <- lists:zip(Threads, element(1, Next()))],
-            Backend ! exit,
+            exit(Backend, kill),
             receive {'EXIT', Backend, Why} -> ok end,
             {Why, lists:all(fun(P) -> P >= 0 andalso P =< 101 end, Percent), length(Percent), In > 0, Out > 0, Memory > 1000000}";
-        expect(&beam, &node, charts, "{normal,true,2,true,true,true}").await;
+        expect(&beam, &node, charts, "{killed,true,2,true,true,true}").await;
         let closed = format!(
             "Self = self(), spawn(fun() -> Self ! {{backend, spawn_link(NODE, observer_backend, fetch_stats, [self(), 20])}} end),
              receive {{backend, Backend}} -> ok end, {}",

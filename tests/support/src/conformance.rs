@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::Otp;
 
 /// The variable that names the directory with the records of a run.
-const DIRECTORY: &str = "PEERL_CONFORMANCE";
+const DIRECTORY: &str = "CONFORMANCE_RECORDS";
 
 /// One place in a test was reached: a line of the checklist holds with a release.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The records of a run, whose directory `PEERL_CONFORMANCE` names.
+    /// The records of a run, whose directory `CONFORMANCE_RECORDS` names.
     ///
     /// # Panics
     ///

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use peerl_node::{CallContext, Node, Pid, ProcessInfo};
+use peerl_node::{CallContext, Node, Pid};
 use peerl_term::{AtomError, Term};
 
 use super::memory::memory;
@@ -121,7 +121,7 @@ async fn etop(context: &CallContext, to: &Pid) -> Outcome {
     Ok(Term::atom("ok"))
 }
 
-/// The Load Charts of observer: a message every so often, until this process gets one, or whoever asked has gone.
+/// The Load Charts of observer: a message every so often, until whoever asked has gone.
 async fn load(context: &CallContext, to: &Pid, every: Duration) -> Outcome {
     // No tool wants more.
     let sender = context.sender().await?;
@@ -130,8 +130,7 @@ async fn load(context: &CallContext, to: &Pid, every: Duration) -> Outcome {
     loop {
         turns.tick().await;
         let node = context.node()?;
-        let is_over = |info: &ProcessInfo| info.messages > 0 || !info.links.contains(to);
-        if node.process_info(context.pid()).is_none_or(|info| is_over(&info)) {
+        if node.process_info(context.pid()).is_none_or(|info| !info.links.contains(to)) {
             return Ok(Term::atom("ok"));
         }
         let memory = Term::list(memory(&node));
