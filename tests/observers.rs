@@ -1,37 +1,9 @@
-//! etop, and what the tabs of observer ask a node for.
+//! What the tabs of observer ask a node for.
 
 mod stage;
 
-use peerl_test_support::{Otp, matrix, observer};
+use peerl_test_support::{Otp, matrix};
 use stage::{Stage, eval, expect, until};
-
-/// A device that keeps what is printed: `Printed()` gives it.
-const DEVICE: &str = "Device = spawn(fun() -> (fun Loop(Kept) -> receive
-         {io_request, From, Ref, {put_chars, _, Chars}} -> From ! {io_reply, Ref, ok}, Loop([Kept, Chars]);
-         {io_request, From, Ref, {put_chars, _, M, F, A}} -> From ! {io_reply, Ref, ok}, Loop([Kept, apply(M, F, A)]);
-         {io_request, From, Ref, _} -> From ! {io_reply, Ref, {error, enotsup}}, Loop(Kept);
-         {printed, From} -> From ! {printed, lists:flatten(Kept)}, Loop(Kept)
-     end end)([]) end),
-     Printed = fun() -> Device ! {printed, self()}, receive {printed, Text} -> Text end end";
-
-/// It shows a table of the node's processes, again and again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn etop() {
-    let (stage, path) = (Stage::new(), observer());
-    let node = stage.node().await;
-    let beam = stage.erlang(Otp::V25).args(["-pa", path.to_str().unwrap()]).start_async().await;
-    let shows = |what: &str| until(&format!("length(string:split(Printed(), {what}, all)) > 2"), "true");
-    // In the second table, too.
-    let table = format!(
-        "{DEVICE}, spawn(NODE, timer, sleep, [infinity]),
-         Options = [{{node, NODE}}, {{output, text}}, {{tracing, off}}, {{interval, 1}}, {{lines, 100}}],
-         Etop = spawn(fun() -> group_leader(Device, self()), etop:start(Options) end), Watch = monitor(process, Etop),
-         {}, {}, etop:stop(), receive {{'DOWN', Watch, _, _, Why}} -> Why end",
-        shows("\"net_kernel\""),
-        shows("\"timer:sleep/1\""),
-    );
-    expect(&beam, &node, &table, "normal").await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_system_tab() {
