@@ -110,8 +110,9 @@ async fn silent_peers() {
         let beam = stage.erlang(otp).args(["-kernel", "net_ticktime", TICK_TIME]).start_async().await;
         let peer = stage::name(&beam);
         let (_, port) = stage.epmd.names().into_iter().find(|(name, _)| name == peer.name()).unwrap();
-        let watch = "register(watcher, spawn(fun() -> ok = net_kernel:monitor_nodes(true, [nodedown_reason]),
-            receive {nodedown, Node, [{nodedown_reason, Why}]} -> receive {ask, From} -> From ! {Node, Why} end end end)), ok";
+        let watch = "register(watcher, spawn(fun() -> ok = net_kernel:monitor_nodes(true, [nodedown_reason, {node_type, hidden}]),
+            receive {nodedown, Node, Info} -> Why = proplists:get_value(nodedown_reason, Info),
+                receive {ask, From} -> From ! {Node, Why} end end end)), ok";
         assert_eq!(beam.eval_async(watch).await.as_deref(), Ok("ok"));
         let attack = move |peer: peerl_node::NodeName| {
             let intruder = |stem| Intruder::connect_to(&format!("{}@127.0.0.1", unique_name(stem)), &peer, port);
@@ -129,7 +130,7 @@ async fn silent_peers() {
         let (silent, ticking, ticks) = tokio::task::spawn_blocking(move || attack(peer)).await.unwrap();
         let told = beam.eval_async("watcher ! {ask, self()}, receive {Node, Why} -> {Node, Why} end").await;
         assert_eq!(told.unwrap(), format!("{{'{silent}',net_tick_timeout}}"));
-        let connected = beam.eval_async("nodes()").await.unwrap();
+        let connected = beam.eval_async("nodes(hidden)").await.unwrap();
         assert_eq!(connected, format!("['{}']", ticking.name));
         ticking.socket.shutdown(std::net::Shutdown::Both).unwrap();
         ticks.join().unwrap();
