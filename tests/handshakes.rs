@@ -142,7 +142,7 @@ async fn capabilities() {
     }
 }
 
-/// A handshake that stops half-way is ended, whoever waits.
+/// Either side ends a handshake that stops half-way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_that_stop() {
     let stage = Stage::new();

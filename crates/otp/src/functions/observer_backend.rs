@@ -122,7 +122,7 @@ async fn etop(context: &CallContext, to: &Pid) -> Outcome {
     Ok(Term::atom("ok"))
 }
 
-/// The Load Charts of observer: a message every so often, until whoever asked has gone.
+/// The Load Charts of observer: a message at this interval, until the linked process that asked has ended.
 async fn load(context: &CallContext, to: &Pid, every: Duration) -> Outcome {
     // No tool wants more.
     let sender = context.sender().await?;

@@ -18,7 +18,7 @@ use super::error::TlsFault;
 /// Verifies the certificates of peers to which this node connects.
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
-    /// `None`: whoever answers is accepted.
+    /// `None`: any certificate is accepted (`verify_none`).
     pub(super) authorities: Option<Arc<RootCertStore>>,
     pub(super) depth: usize,
     pub(super) name: NameToVerify,
