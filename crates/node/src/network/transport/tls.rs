@@ -1,8 +1,8 @@
 //! Streams of TLS over TCP, as `inet_tls_dist` has them.
 
+mod certificate;
 mod config;
 mod credentials;
-mod der;
 mod error;
 mod optfile;
 mod roles;

@@ -11,8 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
 
+use super::certificate;
 use super::config::RoleOptions;
-use super::der::Certificate;
 use super::error::{TlsError, unusable};
 
 /// What a role shows its peers, and whom it trusts.
@@ -65,12 +65,13 @@ fn own(
 fn complete(chain: &mut Vec<CertificateDer<'static>>, known: &[CertificateDer<'static>]) {
     // No chain is longer than the certificates that are known.
     for _ in known {
-        let Some(last) = chain.last().and_then(|last| Certificate::read(last)) else { return };
-        if last.issuer == last.subject {
+        let Some(last) = chain.last().and_then(|last| certificate::read(last)) else { return };
+        if last.issuer().as_raw() == last.subject().as_raw() {
             return;
         }
-        let issuer =
-            known.iter().find(|known| Certificate::read(known).is_some_and(|known| known.subject == last.issuer));
+        let issuer = known.iter().find(|known| {
+            certificate::read(known).is_some_and(|known| known.subject().as_raw() == last.issuer().as_raw())
+        });
         match issuer {
             Some(issuer) if !chain.contains(issuer) => chain.push(issuer.clone()),
             _ => return,

@@ -11,8 +11,8 @@ use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, SignatureScheme};
 
+use super::certificate::{self, Names};
 use super::config::ServerName as NameToVerify;
-use super::der::{Certificate, Names};
 use super::error::TlsFault;
 
 /// Verifies the certificates of peers to which this node connects.
@@ -74,7 +74,7 @@ impl ServerCertVerifier for ServerVerifier {
 /// Accepts two kinds of names that OTP accepts and rustls does not: an address that is written as a DNS name, as OTP 25 needs
 /// it, and the name in the subject of a certificate without alternative names, as up to OTP 28.
 fn verify_name_as_otp(certificate: &CertificateDer<'_>, host: &str) -> Result<(), rustls::Error> {
-    let names = Certificate::read(certificate).map(|certificate| certificate.names()).unwrap_or_default();
+    let names = certificate::read(certificate).map(|certificate| Names::of(&certificate)).unwrap_or_default();
     let is_address = host.parse::<IpAddr>().is_ok();
     let is_named = match &names.common {
         Some(name) => name.eq_ignore_ascii_case(host),
