@@ -4,10 +4,10 @@ mod stage;
 
 use std::time::Duration;
 
-use peerl::{Atom, CallContext, Exception, Functions, Mfa, Node, RawCall, Term};
+use peerl::{Atom, CallContext, Exception, Functions, Mfa, Node, Pid, Process, RawCall, Term};
 use peerl_term::{Encoded, RawTerm};
 use peerl_test_support::{Otp, matrix};
-use stage::{Stage, eval, eval_with, eventually, expect, export, name};
+use stage::{Stage, eval, eval_with, eventually, expect, export, name, until};
 use tokio::sync::mpsc;
 
 /// Plain values, and errors of any type.
@@ -244,4 +244,82 @@ async fn slow_functions_delay_others_once_alone() {
     expect(&beam, &node, "erpc:call(NODE, rust, single, [1000])", "1000").await;
     let took = echoes_with("single").await;
     assert!(took < BLOCKS.as_millis() * 8 / 10, "echoes waited {took} ms for a function that has blocked before");
+}
+
+/// A function that receives: it tells its pid, sends back what comes until `stop`, and gives the number of messages.
+fn export_receiving(node: &Node) {
+    node.export("rust", "listen", |mut process: Process, context: CallContext, (to, exits): (Pid, Atom)| async move {
+        assert_eq!(process.pid(), context.pid());
+        process.trap_exit(exits.as_str() == "trap");
+        process.send(&to, &Term::tuple([Term::atom("begun"), process.pid().clone().into()])).await?;
+        for number in 0.. {
+            // One that is ended by a signal goes no further, whatever it does then.
+            let Ok(message) = process.receive().await else { return std::future::pending().await };
+            match message.into_term()? {
+                stop if stop.is_atom("stop") => return Ok(number),
+                fail if fail.is_atom("fail") => return Err(Exception::exit(Term::atom("failed"))),
+                other => process.send(&to, &other).await?,
+            }
+        }
+        Err(Exception::badarg())
+    })
+    .unwrap();
+}
+
+/// Its process has a mailbox, links, and an end, as any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_that_receive() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let (node, beam) = (stage.node().await, stage.beam(otp).await);
+        export_receiving(&node);
+        let next = "Next = fun() -> receive {'DOWN', _, _, _, Why} -> {down, Why}; Message -> Message end end,";
+        // What comes before the function does is kept, in order.
+        let spawned = format!(
+            "{next} {{P, _}} = spawn_monitor(NODE, rust, listen, [self(), end_]), [P ! N || N <- lists:seq(1, 50)], P ! stop,
+             {{begun, P}} = Next(), {{[Next() || _ <- lists:seq(1, 50)] =:= lists:seq(1, 50), Next()}}"
+        );
+        expect(&beam, &node, &spawned, "{true,{down,normal}}").await;
+        let fails = format!(
+            "{next} {{P, _}} = spawn_monitor(NODE, rust, listen, [self(), end_]), P ! fail, {{begun, P}} = Next(), Next()"
+        );
+        expect(&beam, &node, &fails, "{down,failed}").await;
+        // Exit signals end it, or are messages.
+        let ended = format!(
+            "{next} {{P, _}} = spawn_monitor(NODE, rust, listen, [self(), end_]), {{begun, P}} = Next(), exit(P, why), Next()"
+        );
+        expect(&beam, &node, &ended, "{down,why}").await;
+        let traps = format!(
+            "{next} Me = self(), {{P, _}} = spawn_monitor(NODE, rust, listen, [Me, trap]), {{begun, P}} = Next(), exit(P, why),
+             {{'EXIT', Me, why}} = Next(), exit(P, kill), Next()"
+        );
+        expect(&beam, &node, &traps, "{down,killed}").await;
+        let info = format!(
+            "{next} Me = self(), P = spawn_link(NODE, rust, listen, [Me, trap]), {{begun, P}} = Next(),
+             [{{current_function, F}}, {{links, [Me]}}] = rpc:call(NODE, erlang, process_info, [P, [current_function, links]]),
+             unlink(P), P ! a, P ! stop, {{F, Next(), {}}}",
+            until("rpc:call(NODE, erlang, is_process_alive, [P])", "false")
+        );
+        expect(&beam, &node, &info, "{{rust,listen,2},a,ok}").await;
+        // A call has the function's value; by a message, `rex` evaluates it and keeps its own messages.
+        for call in ["erpc:call", "rpc:call", "rpc:block_call"] {
+            let called = format!(
+                "{next} Me = self(), spawn(fun() -> Me ! {{value, {call}(NODE, rust, listen, [Me, end_])}} end),
+                 {{begun, P}} = Next(), P ! a, a = Next(), rpc:abcast([NODE], rex, b), P ! stop,
+                 {{Next(), P =:= rpc:call(NODE, erlang, whereis, [rex])}}"
+            );
+            expect(&beam, &node, &called, "{{value,1},false}").await;
+        }
+        let processes = node.process_count();
+        node.export("rust", "listen_and_panic", |_: Process, _: CallContext, ()| async move {
+            panic!("on purpose");
+            #[expect(unreachable_code, reason = "it has a type")]
+            Ok::<(), Exception>(())
+        })
+        .unwrap();
+        let panics =
+            format!("{next} spawn_monitor(NODE, rust, listen_and_panic, []), {{down, {{What, _}}}} = Next(), What");
+        expect(&beam, &node, &panics, "{panic,<<\"on purpose\">>}").await;
+        eventually("the end of all", || node.process_count() == processes).await;
+    }
 }

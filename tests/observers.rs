@@ -71,8 +71,12 @@ async fn the_load_charts() {
             receive {'EXIT', Backend, Why} -> ok end,
             {Why, lists:all(fun(P) -> P >= 0 andalso P =< 101 end, Percent), length(Percent), In > 0, Out > 0, Memory > 1000000}";
         expect(&beam, &node, charts, "{killed,true,2,true,true,true}").await;
+        let stopped =
+            "process_flag(trap_exit, true), Backend = spawn_link(NODE, observer_backend, fetch_stats, [self(), 20]),
+            receive {stats, _, _, _, _} -> Backend ! stop end, receive {'EXIT', Backend, Why} -> Why end";
+        expect(&beam, &node, stopped, "normal").await;
         let closed = format!(
-            "Self = self(), spawn(fun() -> Self ! {{backend, spawn_link(NODE, observer_backend, fetch_stats, [self(), 20])}} end),
+            "Self = self(), spawn(fun() -> Self ! {{backend, spawn(NODE, observer_backend, fetch_stats, [self(), 20])}} end),
              receive {{backend, Backend}} -> ok end, {}",
             until("rpc:call(NODE, erlang, is_process_alive, [Backend])", "false")
         );

@@ -74,6 +74,27 @@ impl Node {
     /// have tasks of their own. Like every task, one that blocks its thread keeps that from others: for such work there is
     /// [`spawn_blocking`](https://docs.rs/tokio/latest/tokio/task/fn.spawn_blocking.html).
     ///
+    /// With `erpc` and `spawn` a function is evaluated by a process of its own, which drops the messages that it is sent. One that
+    /// is to receive them, to trap exits or to be linked takes that [`Process`](crate::Process) before the context; what it
+    /// returns is the exit reason, or the value of the call:
+    ///
+    /// ```no_run
+    /// # use peerl_node::{CallContext, Exception, Node, Pid, Process};
+    /// # fn example(node: &Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// node.export("clock", "tick", |mut process: Process, _: CallContext, (to,): (Pid,)| async move {
+    ///     loop {
+    ///         tokio::select! {
+    ///             _ = process.receive() => return Ok::<_, Exception>("stopped"),
+    ///             () = tokio::time::sleep(std::time::Duration::from_secs(1)) => process.send(&to, &"tick").await?,
+    ///         }
+    ///     }
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// What calls by a message, as `rpc:block_call`, has it evaluated by `rex`: then that process is one started for the call.
+    ///
     /// If the process of the call is sent an exit signal, the handler is dropped. As with `erpc` it goes on if the caller only
     /// stops waiting; [`CallContext::cancelled`] tells. A panic becomes the error `{panic, Text}`, and the node lives on.
     ///

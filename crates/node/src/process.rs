@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::inner::Inner;
 use crate::kernel::address::Address;
+use crate::kernel::call::Call;
 use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, NodeUp};
 use crate::kernel::reason::{self, Reason};
 use crate::kernel::signal::Signal;
@@ -27,10 +28,20 @@ pub use sender::ProcessSender;
 /// A process of this node: it has a pid and a mailbox, and its owner receives from it.
 ///
 /// It ends with reason `normal` when it is dropped, with another by [`exit`](Self::exit), or when an exit signal
-/// reaches it; also when its node stops.
+/// reaches it; also when its node stops. That of a [function](Node::export) that receives messages ends with the function, and
+/// not when it is dropped.
 pub struct Process {
     inner: Arc<Inner>,
     core: Arc<Core>,
+    ends: Ends,
+}
+
+/// What ends a process, if nothing else does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    WhenDropped,
+    /// Its value is the exit reason.
+    WithItsFunction,
 }
 
 /// The process has ended; there will be no more messages.
@@ -67,7 +78,22 @@ impl Process {
     pub(crate) fn start(inner: &Arc<Inner>, policy: MailboxPolicy) -> Self {
         let core = Core::new(inner.kernel.identity.next_pid(), policy);
         inner.kernel.processes.insert(core.clone());
-        Self { inner: inner.clone(), core }
+        Self { inner: inner.clone(), core, ends: Ends::WhenDropped }
+    }
+
+    /// The process that evaluates the function of this call, which receives its messages. A function that another process
+    /// evaluates, which has messages of its own, has one that is started for it.
+    pub(crate) fn of_call(inner: &Arc<Inner>, call: &mut Call) -> Self {
+        if let Some(core) = call.receiver.take() {
+            return Self { inner: inner.clone(), core, ends: Ends::WithItsFunction };
+        }
+        let process = Self::start(inner, MailboxPolicy::default());
+        if let Some(mut state) = process.core.alive() {
+            state.function = Some((call.module.clone(), call.function.clone(), call.arity));
+            state.group_leader.clone_from(&call.group_leader);
+        }
+        call.process = process.pid().clone();
+        process
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -214,6 +240,8 @@ impl fmt::Debug for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.inner.kernel.end(&self.core, &reason::atom("normal"));
+        if self.ends == Ends::WhenDropped {
+            self.inner.kernel.end(&self.core, &reason::atom("normal"));
+        }
     }
 }

@@ -9,10 +9,11 @@ use crate::Exception;
 use crate::kernel::bad_argument;
 use crate::kernel::exports::{self, Evaluated, Outcome};
 use crate::node::WeakNode;
+use crate::process::Process;
 
-/// What can be [exported](crate::Node::export): an async function or closure of a tuple of [`Arguments`], or of a
-/// [`CallContext`] and such a tuple, that gives a [`Result`] of any type that serde writes, or an [`Exception`]. `Shape` tells
-/// the two apart, and is always inferred.
+/// What can be [exported](crate::Node::export): an async function or closure of a tuple of [`Arguments`], of a
+/// [`CallContext`] and such a tuple, or of a [`Process`], a [`CallContext`] and such a tuple, that gives a [`Result`] of any type
+/// that serde writes, or an [`Exception`]. `Shape` tells these apart, and is always inferred.
 pub trait Handler<Shape>: Send + Sync + 'static {
     /// The number of arguments.
     fn arity(&self) -> u8;
@@ -54,6 +55,28 @@ where
     fn into_function(self, node: WeakNode) -> Function {
         Function(exports::Handler::WithCall(Box::new(move |call, arguments| {
             evaluate(&arguments, |read| self(CallContext::new(node.clone(), call), read))
+        })))
+    }
+}
+
+impl<F, Fut, A, R> Handler<fn(Process, CallContext, A) -> R> for F
+where
+    F: Fn(Process, CallContext, A) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, Exception>> + Send + 'static,
+    A: Arguments,
+    R: Serialize,
+{
+    fn arity(&self) -> u8 {
+        A::ARITY
+    }
+
+    fn into_function(self, node: WeakNode) -> Function {
+        Function(exports::Handler::Receiving(Box::new(move |mut call, arguments| {
+            let Some(running) = node.upgrade() else {
+                return futures::future::ready(Err(Exception::exit(Term::atom("shutdown")))).boxed();
+            };
+            let process = Process::of_call(&running.inner, &mut call);
+            evaluate(&arguments, |read| self(process, CallContext::new(node.clone(), call), read))
         })))
     }
 }

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
 use peerl_term::{Atom, Pid};
 use tokio_util::sync::CancellationToken;
+
+use crate::kernel::process::Core;
 
 /// Who has a function called, and where it is evaluated.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) node: Option<Atom>,
     pub(crate) group_leader: Option<Pid>,
     pub(crate) process: Pid,
+    /// The process that evaluates the function, if that receives its messages; of others they are dropped.
+    pub(crate) receiver: Option<Arc<Core>>,
     /// Nobody waits for the value any more.
     pub(crate) cancelled: CancellationToken,
 }
@@ -39,6 +45,7 @@ impl CallOrigin<'_> {
             node: self.node.cloned(),
             group_leader: self.group_leader.cloned(),
             process: self.process.clone(),
+            receiver: None,
             cancelled: CancellationToken::new(),
         }
     }

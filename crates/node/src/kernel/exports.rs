@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::kernel::batching::Pace;
 use crate::kernel::call::Call;
 use crate::kernel::exception::Exception;
+use crate::kernel::process::Core;
 use crate::kernel::repeats::Repeats;
 
 /// The functions that peers may call. Nothing else of this program can be called, ever.
@@ -56,6 +57,8 @@ pub(crate) enum Handler {
     Plain(Box<dyn Fn(RawTerm) -> Evaluated + Send + Sync>),
     /// It knows who calls.
     WithCall(Box<dyn Fn(Call, RawTerm) -> Evaluated + Send + Sync>),
+    /// It knows who calls, and receives the messages of the process that evaluates it.
+    Receiving(Box<dyn Fn(Call, RawTerm) -> Evaluated + Send + Sync>),
 }
 
 pub(crate) type Evaluated = BoxFuture<'static, Outcome>;
@@ -152,7 +155,7 @@ struct Evaluable {
 
 impl Evaluation {
     pub(crate) fn new(exported: Arc<Exported>, arguments: RawTerm, call: impl FnOnce() -> Call) -> Self {
-        let call = matches!(exported.handler, Handler::WithCall(_)).then(|| Box::new(call()));
+        let call = (!matches!(exported.handler, Handler::Plain(_))).then(|| Box::new(call()));
         let guard = call.as_ref().map(|call| call.cancelled.clone().drop_guard());
         let evaluable = Evaluable { arguments, call };
         let stage = if exported.pace.is_quick() { Stage::Ready(evaluable) } else { Stage::Apart(evaluable) };
@@ -162,6 +165,20 @@ impl Evaluation {
     /// Cancels the handler when its caller no longer waits, if the handler takes that.
     pub(crate) fn cancellation(&self) -> Option<CancellationToken> {
         self.call.as_ref().map(|guard| guard.token().clone())
+    }
+
+    /// Whether the function receives the messages of its process, which then has to be there before it is called.
+    pub(crate) fn receives(&self) -> bool {
+        matches!(self.exported.handler, Handler::Receiving(_))
+    }
+
+    /// Gives the function, which has not been called yet, the process whose messages it receives.
+    pub(crate) fn receive_as(&mut self, process: Arc<Core>) {
+        if let Stage::Apart(Evaluable { call: Some(call), .. }) | Stage::Ready(Evaluable { call: Some(call), .. }) =
+            &mut self.stage
+        {
+            call.receiver = Some(process);
+        }
     }
 
     /// The warnings of the function.
@@ -185,10 +202,12 @@ impl Future for Evaluation {
                 let began = Instant::now();
                 let polled = catch_unwind(AssertUnwindSafe(|| {
                     let mut running = match (&self.exported.handler, call) {
-                        (Handler::WithCall(handler), Some(call)) => handler(*call, arguments),
+                        (Handler::WithCall(handler) | Handler::Receiving(handler), Some(call)) => {
+                            handler(*call, arguments)
+                        }
                         (Handler::Plain(handler), _) => handler(arguments),
-                        // It is made with its call.
-                        (Handler::WithCall(_), None) => futures::future::pending().boxed(),
+                        // They are made with their call.
+                        (Handler::WithCall(_) | Handler::Receiving(_), None) => futures::future::pending().boxed(),
                     };
                     let polled = running.poll_unpin(cx);
                     (running, polled)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use peerl_node::{CallContext, Node, Pid};
+use peerl_node::{CallContext, Node, Pid, Process};
 use peerl_term::{AtomError, Term};
 
 use super::memory::memory;
@@ -38,8 +38,8 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
         "etop_collect",
         |context: CallContext, (to,): (Pid,)| async move { etop(&context, &to).await },
     )?;
-    node.export(MODULE, "fetch_stats", |context: CallContext, (to, every): (Pid, u32)| async move {
-        load(&context, &to, Duration::from_millis(every.into())).await
+    node.export(MODULE, "fetch_stats", |process: Process, context: CallContext, (to, every): (Pid, u32)| async move {
+        load(process, &context, &to, Duration::from_millis(every.into())).await
     })
 }
 
@@ -122,22 +122,22 @@ async fn etop(context: &CallContext, to: &Pid) -> Outcome {
     Ok(Term::atom("ok"))
 }
 
-/// The Load Charts of observer: a message at this interval, until the linked process that asked has ended.
-async fn load(context: &CallContext, to: &Pid, every: Duration) -> Outcome {
+/// The Load Charts of observer: a message at this interval, until a message comes, or the process that gets them has ended.
+async fn load(mut process: Process, context: &CallContext, to: &Pid, every: Duration) -> Outcome {
+    process.trap_exit(true);
+    process.monitor_connected(to);
     // No tool wants more.
-    let sender = context.sender().await?;
-    let mut turns = tokio::time::interval(every.max(Duration::from_millis(10)));
-    turns.tick().await;
+    let every = every.max(Duration::from_millis(10));
     loop {
-        turns.tick().await;
-        let node = context.node()?;
-        if node.process_info(context.pid()).is_none_or(|info| !info.links.contains(to)) {
-            return Ok(Term::atom("ok"));
+        tokio::select! {
+            _ = process.receive() => return Ok(Term::from(false)),
+            () = tokio::time::sleep(every) => {}
         }
+        let node = context.node()?;
         let memory = Term::list(memory(&node));
         let stats = [Term::atom("stats"), Term::from(1), scheduler_wall_time(&node), io(&node), memory];
-        if sender.send_connected(to, &Term::tuple(stats)).is_err() {
-            return Ok(Term::atom("ok"));
+        if process.send_connected(to, &Term::tuple(stats)).is_err() {
+            return Ok(Term::from(false));
         }
     }
 }

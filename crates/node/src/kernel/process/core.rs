@@ -57,6 +57,8 @@ pub(crate) struct State {
     trace: Option<Box<SequentialTrace>>,
     /// The function that it evaluates for a peer.
     pub(crate) function: Option<(Atom, Atom, usize)>,
+    /// That function receives the messages: this tells its task that the process has ended.
+    pub(crate) receiving: Option<CancellationToken>,
     ended: Option<Reason>,
 }
 
@@ -130,6 +132,7 @@ impl Core {
                 group_leader: None,
                 trace: None,
                 function: None,
+                receiving: None,
                 ended: None,
             }),
             is_traced: AtomicBool::new(false),
@@ -229,8 +232,12 @@ impl Core {
         self.room.notified().await;
     }
 
-    /// Waits until a signal has ended the process; for a process that receives no messages.
+    /// Waits until a signal has ended the process, which evaluates a function. If that receives no messages, they are dropped.
     pub(crate) async fn ended(&self) {
+        let receiving = self.alive().and_then(|state| state.receiving.clone());
+        if let Some(ended) = receiving {
+            return ended.cancelled().await;
+        }
         while self.take().is_ok() {
             self.arrival().await;
         }
@@ -254,7 +261,11 @@ impl Core {
             aliases: std::mem::take(&mut state.aliases),
             trace: state.trace.take(),
         };
+        let receiving = state.receiving.take();
         drop(state);
+        if let Some(ended) = receiving {
+            ended.cancel();
+        }
         self.arrived.notify_one();
         self.room.notify_waiters();
         self.room.notify_one();

@@ -125,6 +125,14 @@ impl Applied {
         }
     }
 
+    /// As [`evaluation`](Self::evaluation).
+    pub(super) fn evaluation_mut(&mut self) -> Option<&mut Evaluation> {
+        match &mut self.state {
+            State::Found { evaluation, .. } => Some(evaluation),
+            State::Failed(_) => None,
+        }
+    }
+
     /// The function that is evaluated, if there is one.
     pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
         match &self.state {

@@ -61,6 +61,17 @@ impl Job {
         self.applied().evaluation()
     }
 
+    /// As [`evaluation`](Self::evaluation).
+    pub(super) fn evaluation_mut(&mut self) -> Option<&mut Evaluation> {
+        let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
+        applied.evaluation_mut()
+    }
+
+    /// Whether the function receives the messages of its process.
+    pub(super) fn receives(&self) -> bool {
+        self.evaluation().is_some_and(Evaluation::receives)
+    }
+
     fn applied(&self) -> &Applied {
         let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
         applied

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
+use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
 use crate::kernel::batching::TURN;
@@ -158,7 +159,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     let origin =
         CallOrigin { node: Some(&from.node), caller: Some(&from), group_leader: Some(&group_leader), process: &pid };
     let mut job = Job::new(node, origin, module, function, arguments);
-    let process = |pid, reference: Reference, from: Pid, job: &Job| {
+    let process = |pid, reference: Reference, from: Pid, job: &mut Job| {
         let process = Core::new(pid, MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
             if options.link {
@@ -173,15 +174,21 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
             }
             state.group_leader = Some(group_leader);
             state.function = job.function();
+            state.receiving = job.receives().then(CancellationToken::new);
+        }
+        if let Some(evaluation) = job.evaluation_mut()
+            && evaluation.receives()
+        {
+            evaluation.receive_as(process.clone());
         }
         node.processes.insert(process.clone());
         process
     };
     let reply = spawned(reference.clone(), from.clone(), options, pid.clone());
     let reply = connection.forms.spawn_reply(reply);
-    if options.link || !job.is_call() || token.is_some() {
+    if options.link || !job.is_call() || token.is_some() || job.receives() {
         // Signals may come as soon as the peer knows the pid.
-        let process = process(pid, reference, from, &job);
+        let process = process(pid, reference, from, &mut job);
         let token = token.map(|token| process.begin_trace(*token));
         // If it cannot be queued, the connection is about to end.
         let reply = connection.forms.with_token(reply, token.as_ref());
@@ -210,7 +217,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
             connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason)
         }
         None => {
-            let process = process(pid, reference, from, &job);
+            let process = process(pid, reference, from, &mut job);
             tokio::spawn(go_on(active, connection.clone(), process, job));
             Ok(Delivery::NotOffered)
         }
