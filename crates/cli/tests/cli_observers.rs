@@ -6,25 +6,31 @@ mod cluster;
 use cluster::{A_WHILE, Cluster};
 use peerl_test_support::{Beam, COOKIE, Otp, ProcessGuard, matrix, observer, unique_name};
 
-/// Runs with a group leader that records the output and answers every prompt with an empty line; binds the output to
-/// `Text` and the value to `Value`.
+/// Binds `Keeper` to a group leader that records the output and answers every prompt with an empty line.
+fn keeper() -> &'static str {
+    "Keep = fun Loop(Kept) -> receive
+         {io_request, From, Ref, Request} ->
+             {Answer, Printed} = case Request of
+                 {put_chars, _, Chars} -> {ok, Chars};
+                 {put_chars, _, M, F, A} -> {ok, apply(M, F, A)};
+                 getopts -> {[], []};
+                 {get_line, _, _} -> {\"\\n\", []};
+                 _ -> {{error, enotsup}, []}
+             end,
+             From ! {io_reply, Ref, Answer}, Loop([Kept, Printed]);
+         {kept, From} -> From ! {kept, unicode:characters_to_list(Kept)}, Loop(Kept)
+     end end,
+     Keeper = spawn(fun() -> Keep([]) end)"
+}
+
+/// Runs with such a group leader; binds the output to `Text` and the value to `Value`.
 fn printing(expression: &str, then: &str) -> String {
     format!(
-        "Keep = fun Loop(Kept) -> receive
-             {{io_request, From, Ref, Request}} ->
-                 {{Answer, Printed}} = case Request of
-                     {{put_chars, _, Chars}} -> {{ok, Chars}};
-                     {{put_chars, _, M, F, A}} -> {{ok, apply(M, F, A)}};
-                     {{get_line, _, _}} -> {{\"\\n\", []}};
-                     _ -> {{{{error, enotsup}}, []}}
-                 end,
-                 From ! {{io_reply, Ref, Answer}}, Loop([Kept, Printed]);
-             {{kept, From}} -> From ! {{kept, unicode:characters_to_list(Kept)}}
-         end end,
-         Before = group_leader(), Keeper = spawn(fun() -> Keep([]) end), group_leader(Keeper, self()),
+        "Before = group_leader(), {}, group_leader(Keeper, self()),
          Value = {expression},
          group_leader(Before, self()), Keeper ! {{kept, self()}}, Text = receive {{kept, Kept}} -> Kept end,
-         {then}"
+         {then}",
+        keeper()
     )
 }
 
@@ -158,16 +164,55 @@ fn an_observer_that_brings_its_modules() {
     }
 }
 
-/// `etop` requires the runtime tools at the node, and ends without them.
+/// A BEAM with OTP's observer: `etop` and `ttb`.
+fn with_observer(otp: Otp, cluster: &Cluster) -> Beam {
+    let builder = Beam::erlang(otp).epmd(&cluster.epmd);
+    match otp {
+        Otp::V25 => builder.args(["-pa", observer().to_str().unwrap()]).start(),
+        // It is installed with these releases.
+        _ => builder.start(),
+    }
+}
+
+/// Without tracing, etop shows a table of the worker's processes, and what changes. With it, etop ends: its user is told why. That
+/// of OTP 27 traces even with `tracing` off.
 #[test]
-fn etop_ends() {
-    let cluster = Cluster::start();
-    let (_worker, name) = cluster.worker(&[]);
-    let path = observer();
-    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).args(["-pa", path.to_str().unwrap()]).start();
-    let etop = format!("catch etop:start([{{node, '{name}'}}, {{output, text}}])");
-    assert_eq!(beam.eval(&etop).unwrap(), "{'EXIT',\"Faulty version of runtime_tools on remote node\"}");
-    assert!(beam.ping(&name));
+fn etop_and_tracers() {
+    for otp in matrix() {
+        let cluster = Cluster::start();
+        let (_worker, name) = cluster.worker(&[]);
+        let beam = with_observer(otp, &cluster);
+        let until = "Until = fun Until(Text) -> {Keeper, _} = Text, Keeper ! {kept, self()},
+                         receive {kept, Kept} -> Kept end,
+                         case string:find(Kept, element(2, Text)) of
+                             nomatch -> timer:sleep(20), Until(Text); _ -> ok
+                         end end,";
+        // A change of the configuration shows the next table at once.
+        let table = format!(
+            "{}, {until}
+             {{Etop, Etops}} = spawn_monitor(fun() -> group_leader(Keeper, self()),
+                 etop:start([{{node, '{name}'}}, {{output, text}}, {{tracing, off}}, {{interval, 60}}, {{lines, 30}}]) end),
+             [Until({{Keeper, Shown}}) || Shown <- [\"global_name_server\", \"rex\", \"MsgQ\"]],
+             spawn('{name}', timer, sleep, [infinity]), ok = etop:config(lines, 31),
+             Until({{Keeper, \"timer:sleep/1\"}}),
+             etop:stop(), receive {{'DOWN', Etops, process, Etop, Why}} -> Why end",
+            keeper()
+        );
+        if otp != Otp::V27 {
+            assert_eq!(beam.eval(&table).unwrap(), "normal");
+        }
+        let traced = format!("catch etop:start([{{node, '{name}'}}, {{output, text}}, {{port, 23456}}])");
+        let told = beam.eval(&printing(&traced, "{element(1, Value), lists:flatten(Text)}")).unwrap();
+        assert!(told.contains("'EXIT'") && told.contains("cannot be traced"), "{told}");
+        assert!(told.contains("shows its processes with -tracing off"), "{told}");
+        // What has asked for the relay is not stuck.
+        let relay = format!("dbg:tracer(), {{error, {{Why, _}}}} = dbg:n('{name}'), dbg:stop(), Why");
+        assert_eq!(beam.eval(&relay).unwrap(), "tracing_not_supported");
+        let own = format!("{{ok, [Own]}} = ttb:tracer([node(), '{name}']), ttb:stop(), Own =:= node()");
+        assert_eq!(beam.eval(&own).unwrap(), "true");
+        let called = format!("rpc:call('{name}', erlang, function_exported, [dbg, do_relay, 2])");
+        assert_eq!(beam.eval(&called).unwrap(), "false");
+    }
 }
 
 #[test]

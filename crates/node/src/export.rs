@@ -137,6 +137,26 @@ impl Node {
         Ok(())
     }
 
+    /// Refuses to spawn processes that evaluate a function: as when the BEAM is short of memory, `spawn` raises an error at the
+    /// caller, the one that `refuse` gives. So does a call. This is for a tool that would wait for ever for a process that ends with
+    /// `undef`.
+    ///
+    /// # Errors
+    /// If a name is too long for an atom.
+    pub fn refuse_spawn(
+        &self,
+        module: &str,
+        function: &str,
+        arity: u8,
+        refuse: impl Fn(CallContext) -> Atom + Send + Sync + 'static,
+    ) -> Result<(), AtomError> {
+        let node = self.downgrade();
+        let scope = Scope::Function(Atom::new(module)?, Atom::new(function)?, usize::from(arity));
+        let handler = exports::Handler::Refusing(Box::new(move |call| refuse(CallContext::new(node.clone(), call))));
+        self.inner.kernel.exports.insert(&scope, handler);
+        Ok(())
+    }
+
     /// The functions that peers may call, sorted. What is exported with any number of arguments, or as all functions of a module,
     /// is not among them.
     pub fn exports(&self) -> Vec<(Atom, Atom, usize)> {

@@ -5,6 +5,7 @@ use peerl_term::{Atom, AtomError, Term};
 
 mod code;
 mod crypto;
+mod dbg;
 mod erlang;
 mod iodata;
 mod memory;
@@ -60,6 +61,7 @@ pub fn export(node: &Node) -> Result<(), AtomError> {
 /// # Errors
 /// If a name is not a valid atom, which does not happen.
 pub fn export_introspection(node: &Node) -> Result<(), AtomError> {
+    dbg::register(node)?;
     erlang::register(node)?;
     memory::register(node)?;
     net_kernel::register(node)?;

@@ -59,6 +59,8 @@ pub(crate) enum Handler {
     WithCall(Box<dyn Fn(Call, RawTerm) -> Evaluated + Send + Sync>),
     /// It knows who calls, and receives the messages of the process that evaluates it.
     Receiving(Box<dyn Fn(Call, RawTerm) -> Evaluated + Send + Sync>),
+    /// It is not evaluated: this is the error of a request to spawn a process for it, and of a call.
+    Refusing(Box<dyn Fn(Call) -> Atom + Send + Sync>),
 }
 
 pub(crate) type Evaluated = BoxFuture<'static, Outcome>;
@@ -107,20 +109,27 @@ impl Exports {
     /// The names and arities of the functions that have an arity, sorted.
     pub(crate) fn names(&self) -> Vec<(Atom, Atom, usize)> {
         let table = self.0.load();
+        let served = table.functions.iter().filter(|(_, exported)| exported.is_served());
         let mut names: Vec<_> =
-            table.functions.keys().map(|name| (name.module.clone(), name.function.clone(), name.arity)).collect();
+            served.map(|(name, _)| (name.module.clone(), name.function.clone(), name.arity)).collect();
         names.sort();
         names
     }
 
     pub(crate) fn contains(&self, module: &Atom, function: &Atom, arity: usize) -> bool {
-        self.find(module, function, arity).is_some()
+        self.find(module, function, arity).is_some_and(|exported| exported.is_served())
     }
 
     pub(crate) fn find(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Arc<Exported>> {
         let name = Name { module: module.clone(), function: function.clone(), arity };
         let table = self.0.load();
         table.functions.get(&name).or_else(|| table.of_wide_scope(module, function)).cloned()
+    }
+}
+
+impl Exported {
+    fn is_served(&self) -> bool {
+        !matches!(self.handler, Handler::Refusing(_))
     }
 }
 
@@ -181,6 +190,17 @@ impl Evaluation {
         }
     }
 
+    /// The error with which a process for the function is not spawned, if it is refused.
+    pub(crate) fn refusal(&mut self) -> Option<Atom> {
+        let Handler::Refusing(refuse) = &self.exported.handler else { return None };
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Apart(Evaluable { call: Some(call), .. }) | Stage::Ready(Evaluable { call: Some(call), .. }) => {
+                catch_unwind(AssertUnwindSafe(|| refuse(*call))).ok()
+            }
+            _ => None,
+        }
+    }
+
     /// The warnings of the function.
     pub(crate) fn repeats(&self) -> &Arc<Repeats> {
         &self.exported.repeats
@@ -206,8 +226,11 @@ impl Future for Evaluation {
                             handler(*call, arguments)
                         }
                         (Handler::Plain(handler), _) => handler(arguments),
+                        (Handler::Refusing(refuse), Some(call)) => {
+                            futures::future::ready(Err(Exception::error(refuse(*call)))).boxed()
+                        }
                         // They are made with their call.
-                        (Handler::WithCall(_) | Handler::Receiving(_), None) => futures::future::pending().boxed(),
+                        (_, None) => futures::future::pending().boxed(),
                     };
                     let polled = running.poll_unpin(cx);
                     (running, polled)

@@ -11,18 +11,21 @@ use super::statistics::{io, run_queue, scheduler_wall_time};
 use super::system_info::system_info;
 use super::{Outcome, binary, nullary};
 
+const VERSION: &str = concat!("peerl ", env!("CARGO_PKG_VERSION"));
+
 /// The most processes in a message of `procs_info/1`: it stays small, so that the signals of this node do not wait for it.
 const CHUNK: usize = 500;
 
-/// `observer_backend:sys_info/0`, `procs_info/1`, `etop_collect/1`, `fetch_stats/2`, `get_table_list/2`,
+/// `observer_backend:vsn/0`, `sys_info/0`, `procs_info/1`, `etop_collect/1`, `fetch_stats/2`, `get_table_list/2`,
 /// `get_port_list/0`, `get_socket_list/0` and `socket_info/0`.
 ///
 /// Tools spawn `procs_info/1`, `etop_collect/1` and `fetch_stats/2`, whose processes send what they find. A process has no
 /// reductions and no heap: 0; its memory is that of its mailbox.
 ///
-/// There is no `vsn/0`: etop would go on to have the node traced, and wait for ever. Without it, etop ends with a message.
+/// `vsn/0`, by which etop and `ttb` know a node that has such functions, is the version of peerl.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     const MODULE: &str = "observer_backend";
+    nullary(node, MODULE, "vsn", |_| Ok(Term::tuple([Term::atom("ok"), Term::charlist(VERSION)])))?;
     nullary(node, MODULE, "sys_info", |node| Ok(system(node)))?;
     for none in ["get_port_list", "get_socket_list", "socket_info"] {
         nullary(node, MODULE, none, |_| Ok(Term::nil()))?;

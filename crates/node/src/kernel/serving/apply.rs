@@ -133,6 +133,15 @@ impl Applied {
         }
     }
 
+    /// The error with which a process for the function is not spawned, if it is refused.
+    pub(super) fn refusal(&mut self) -> Option<Atom> {
+        let error = self.evaluation_mut()?.refusal()?;
+        if let Some(log) = self.log.take() {
+            log.end(&Err(Exception::error(error.clone())));
+        }
+        Some(error)
+    }
+
     /// The function that is evaluated, if there is one.
     pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
         match &self.state {

@@ -72,6 +72,14 @@ impl Job {
         self.evaluation().is_some_and(Evaluation::receives)
     }
 
+    /// The error with which the process is not spawned, if its function is refused. A call gets it as an exception.
+    pub(super) fn refusal(&mut self) -> Option<Atom> {
+        match self {
+            Self::Function(applied) => applied.refusal(),
+            _ => None,
+        }
+    }
+
     fn applied(&self) -> &Applied {
         let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
         applied

@@ -159,6 +159,11 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     let origin =
         CallOrigin { node: Some(&from.node), caller: Some(&from), group_leader: Some(&group_leader), process: &pid };
     let mut job = Job::new(node, origin, module, function, arguments);
+    if let Some(error) = job.refusal() {
+        // If it cannot be queued, the connection is about to end.
+        let _ = refuse(node, connection, reference, from, error);
+        return;
+    }
     let process = |pid, reference: Reference, from: Pid, job: &mut Job| {
         let process = Core::new(pid, MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
