@@ -79,7 +79,12 @@ async fn is_refused(beam: &Beam, node: &Node) {
 /// Three connected BEAMs: one waits for a short call, one for a long one, and one for none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_under_way_are_answered_and_all_links_end_together() {
-    let stage = Stage::new();
+    for stage in [Stage::new(), Stage::with_tls()] {
+        links_end_together_on(&stage).await;
+    }
+}
+
+async fn links_end_together_on(stage: &Stage) {
     let node = stage.node().await;
     export(&node);
     let mut beams = Vec::new();

@@ -2,6 +2,7 @@
 
 mod stage;
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,10 +12,10 @@ use peerl_node::{
     Atom, CallError, ConnectError, Epmd as Mapper, Exception, Limits, Mfa, NodeDownReason, NodeEvent, Nodes, Process,
     Term,
 };
-use peerl_test_support::{COOKIE, Epmd, Otp, ProcessGuard, conformance, matrix, unique_name};
+use peerl_test_support::{COOKIE, Epmd, Identity, Otp, ProcessGuard, conformance, matrix, unique_name};
 use tokio::sync::Semaphore;
 
-use stage::{LIMIT, Stage, eval_with, event, eventually, expect, export, message, name};
+use stage::{LIMIT, Stage, eval_with, event, eventually, expect, export, message, mutual_tls, name};
 
 fn sleep() -> Mfa {
     Mfa::new("timer", "sleep", (600_000,)).unwrap()
@@ -117,11 +118,16 @@ async fn our_death() {
 /// and the new node replaces the old one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_restart_unnoticed() {
-    let stage = Stage::new();
+    for stage in [Stage::new(), Stage::with_tls()] {
+        our_restart_is_unnoticed_on(&stage).await;
+    }
+}
+
+async fn our_restart_is_unnoticed_on(stage: &Stage) {
     for otp in matrix() {
         let beam = stage.beam(otp).await;
         let own_name = format!("{}@127.0.0.1", unique_name("mortal"));
-        let old = mortal_program(&own_name, &stage).await;
+        let old = mortal_program(&own_name, stage).await;
         let ping = format!("net_adm:ping('{own_name}')");
         assert_eq!(beam.eval_async(ping).await.unwrap(), "pong");
         old.sigstop();
@@ -135,7 +141,7 @@ async fn our_restart_unnoticed() {
             Registration::new(name(&beam).name().parse().unwrap(), beam_port.await.unwrap().parse().unwrap());
         let client = Client::new(other_epmd.address());
         let _lease = client.register(registration).await.unwrap();
-        let new = peerl::node(&own_name).cookie(COOKIE).epmd(Mapper::External).epmd_client(client);
+        let new = stage.builder_of(&own_name).epmd_client(client);
         let new = new.start().await.unwrap();
         export(&new);
         let watch = format!(
@@ -155,6 +161,9 @@ async fn mortal_program(own_name: &str, stage: &Stage) -> ProcessGuard {
     let mut program = Command::new(std::env::current_exe().unwrap());
     program.args(["--exact", "mortal", "--ignored", "--nocapture"]);
     program.env("MORTAL_NAME", own_name).env("MORTAL_EPMD", stage.epmd.address().to_string());
+    if let Some(Identity { certificate, key, authority }) = stage.identity() {
+        program.env("MORTAL_CERTIFICATE", certificate).env("MORTAL_KEY", key).env("MORTAL_AUTHORITY", authority);
+    }
     let program = ProcessGuard::spawn(&mut program);
     let up = tokio::task::spawn_blocking(move || {
         program.wait_for_line("mortal is up", LIMIT);
@@ -170,6 +179,13 @@ async fn mortal() {
     let Ok(own_name) = std::env::var("MORTAL_NAME") else { return };
     let epmd = std::env::var("MORTAL_EPMD").unwrap().parse().unwrap();
     let node = peerl::node(own_name).cookie(COOKIE).epmd(Mapper::External).epmd_client(Client::new(epmd));
+    let file = |variable| std::env::var(variable).ok().map(PathBuf::from);
+    let node = match (file("MORTAL_CERTIFICATE"), file("MORTAL_KEY"), file("MORTAL_AUTHORITY")) {
+        (Some(certificate), Some(key), Some(authority)) => {
+            node.transport(mutual_tls(&Identity { certificate, key, authority }))
+        }
+        _ => node,
+    };
     let node = node.start().await.unwrap();
     export(&node);
     let mut process = node.process();

@@ -279,7 +279,12 @@ async fn dropped_nodes_are_gone() {
 /// A BEAM restarts while this node still has the connection of the first: `alive` is asked and answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_restarts_unnoticed() {
-    let stage = Stage::new();
+    for stage in [Stage::new(), Stage::with_tls()] {
+        peer_restarts_unnoticed_on(&stage).await;
+    }
+}
+
+async fn peer_restarts_unnoticed_on(stage: &Stage) {
     for otp in matrix() {
         let node = stage.node().await;
         let old = stage.beam(otp).await;
@@ -294,7 +299,7 @@ async fn peer_restarts_unnoticed() {
         let other_epmd = Epmd::start();
         let registration = Registration::new(node.name().name().parse().unwrap(), node.port());
         let lease = Client::new(other_epmd.address()).register(registration).await.unwrap();
-        let new = peerl_test_support::Beam::erlang(otp).name(old.name()).epmd(&other_epmd).start_async().await;
+        let new = stage.erlang_at(otp, &other_epmd).name(old.name()).start_async().await;
         expect(&new, &node, "net_adm:ping(NODE)", "pong").await;
 
         let peer = name(&old);
@@ -320,8 +325,12 @@ fn charlist(term: Term) -> String {
 /// Both sides connect at the same moment, repeatedly: exactly one connection remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn simultaneous_connect() {
-    const ROUNDS: usize = 100;
-    let stage = Stage::new();
+    for (stage, rounds) in [(Stage::new(), 100), (Stage::with_tls(), 40)] {
+        connects_simultaneously_on(&stage, rounds).await;
+    }
+}
+
+async fn connects_simultaneously_on(stage: &Stage, rounds: usize) {
     for otp in matrix() {
         let beam = stage.beam(otp).await;
         let peer = name(&beam);
@@ -330,7 +339,7 @@ async fn simultaneous_connect() {
             let node = stage.builder_of(&format!("{}@127.0.0.1", unique_name(stem))).start().await.unwrap();
             assert_eq!(stem == "a", *node.name() < peer);
             let started = std::time::Instant::now();
-            for round in 0..ROUNDS {
+            for round in 0..rounds {
                 let pinged = eval(&beam, &node, "net_adm:ping(NODE)");
                 let delay = Duration::from_micros((round as u64 * 37) % 1500);
                 let connected = async {

@@ -5,8 +5,10 @@ mod stage;
 use std::path::Path;
 use std::time::Duration;
 
+use peerl_node::testing::Network;
 use peerl_node::transport::{Tls, TlsConfig};
-use peerl_node::{Mfa, Node, NodeDownReason, NodeEvent, Term};
+use peerl_node::{Mfa, Node, NodeDownReason, NodeEvent, Nodes, Term, Visibility};
+use peerl_otp::global::{Method, NodeGlobal};
 use peerl_test_support::{Authority, Beam, BeamBuilder, Identity, KeyKind, Otp, conformance, matrix, unique_name};
 use rcgen::SanType;
 use stage::{LIMIT, Stage, eval, event, expect, export, name, until};
@@ -186,8 +188,59 @@ async fn hosts_that_are_addresses() {
     }
 }
 
+/// Who knows the number of records, here from the file of options of all nodes, makes a new connection before OTP renegotiates, when
+/// nothing is under way. A member leaves the whole mesh for a moment, so that its peers do not part with each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_renewed_before_otp_renegotiates() {
+    let (stage, authority) = (Stage::new(), Authority::new());
+    let identity = authority.issue("node", &["localhost"]);
+    let optfile = identity.optfile(", {versions, ['tlsv1.2']}, {renegotiate_at, 400}");
+    let runs = matrix().into_iter().flat_map(|otp| [(otp, Visibility::Visible), (otp, Visibility::Hidden)]);
+    let runs = runs.map(async |(otp, visibility)| {
+        let [caller, other] = [beam(&stage, otp, &optfile).await, beam(&stage, otp, &optfile).await];
+        let node = stage.builder_of(&format!("{}@localhost", unique_name("peerl"))).visibility(visibility);
+        let node = node.transport(Tls::new(TlsConfig::from_optfile(&optfile).unwrap()).unwrap()).start().await.unwrap();
+        export(&node);
+        let server = node.process();
+        let mut events = node.events();
+        expect(&caller, &node, &format!("net_adm:ping('{}')", other.name()), "pong").await;
+        let watch = format!("net_kernel:monitor_nodes(true), monitor_node('{}', true), ok", other.name());
+        for beam in [&caller, &other] {
+            node.connect(&name(beam)).await.unwrap();
+        }
+        if visibility == Visibility::Visible {
+            assert!(node.global().register(Term::atom("server"), server.pid(), Method::RandomExit).await.unwrap());
+        }
+        let calls = format!(
+            "{watch}, Calls = [begin
+                 N rem 50 =:= 0 andalso timer:sleep(300),
+                 erpc:call(NODE, rust, add, [N, 1]) =:= N + 1
+             end || N <- lists:seq(1, 600)],
+             Lost = receive {{nodedown, '{}'}} -> lost after 0 -> none end,
+             {{lists:usort(Calls), Lost}}",
+            other.name()
+        );
+        expect(&caller, &node, &calls, "{[true],none}").await;
+        let mut ends = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            if let NodeEvent::NodeDown { node, reason } = event {
+                ends.push((node, reason));
+            }
+        }
+        assert!(ends.iter().any(|(node, _)| *node == name(&caller)), "{ends:?}");
+        assert!(ends.iter().all(|(_, reason)| *reason == NodeDownReason::Disconnect), "{ends:?}");
+        if visibility == Visibility::Visible {
+            for beam in [&caller, &other] {
+                expect(beam, &node, &until("is_pid(global:whereis_name(server))", "true"), "ok").await;
+                expect(beam, &node, &until("length(nodes())", "2"), "ok").await;
+            }
+        }
+    });
+    futures::future::join_all(runs).await;
+}
+
 /// By TLS 1.2, OTP renegotiates after some records, 2^28 unless its options say less, and ends the connection of a peer that does
-/// not; the next message makes another one. By TLS 1.3 it does not.
+/// not; the next message makes another one. This node does not know the number. By TLS 1.3 it does not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_otp_renegotiates() {
     const CALLS: &str = "[catch erpc:call(NODE, rust, add, [N, 1], 2000) || N <- lists:seq(1, 60)], ok";
@@ -214,4 +267,59 @@ async fn connections_that_otp_renegotiates() {
             }
         }
     }
+}
+
+/// Nodes on simulated hosts connect by TLS over what carries their bytes, whatever that does.
+#[tokio::test(start_paused = true)]
+async fn nodes_on_a_simulated_network() {
+    let (network, authority) = (Network::seeded(7), Authority::new());
+    let hosts = ["one", "two", "three"];
+    let mut nodes = Vec::new();
+    for host in hosts {
+        let node = network.on_host(host, peerl_otp::node(format!("node@{host}")));
+        let tls = Tls::over(network.host(host), mutual(&authority.issue(host, &[host]))).unwrap();
+        let node = node.transport(tls).start().await.unwrap();
+        export(&node);
+        nodes.push(node);
+    }
+    // A certificate for another host.
+    let stranger = network.on_host("four", peerl_otp::node("node@four"));
+    let tls = Tls::over(network.host("four"), mutual(&authority.issue("four", &["five"]))).unwrap();
+    let _stranger = stranger.transport(tls).start().await.unwrap();
+
+    network.set_delay(Duration::from_millis(1)..=Duration::from_millis(50));
+    let [one, two, three] = &nodes[..] else { unreachable!() };
+    one.connect(two.name()).await.unwrap();
+    two.connect(three.name()).await.unwrap();
+    let all_meet = async || {
+        for node in &nodes {
+            eventually_in_time(|| node.nodes(Nodes::Visible).len() == 2).await;
+        }
+    };
+    all_meet().await;
+    let refused = one.connect(&"node@four".parse().unwrap()).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("five"), "{refused:?}");
+
+    let data = Term::binary((0..MIB).map(|index| (index / 251) as u8).collect::<Vec<u8>>());
+    let echo = || Mfa::new("rust", "echo", (data.clone(),)).unwrap();
+    assert!(one.call::<Term>(three.name(), echo()).await.unwrap() == data);
+    network.partition("one", "three");
+    eventually_in_time(|| !one.nodes(Nodes::Visible).contains(three.name())).await;
+    network.heal("one", "three");
+    for (node, peer) in [(one, three), (one, two), (two, three)] {
+        node.connect(peer.name()).await.unwrap();
+    }
+    all_meet().await;
+    assert!(three.call::<Term>(one.name(), echo()).await.unwrap() == data);
+}
+
+/// In simulated time.
+async fn eventually_in_time(mut holds: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it has not come about within 1,000 s");
 }

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use peerl_epmd::Client;
+use peerl_node::transport::{Tls, TlsConfig};
 use peerl_node::{Atom, Epmd as Mapper, Exception, Node, NodeBuilder, NodeEvent, NodeName, Process, Term, Visibility};
 use peerl_otp::System;
-use peerl_test_support::{Beam, BeamBuilder, COOKIE, Epmd, Otp, unique_name};
+use peerl_test_support::{Authority, Beam, BeamBuilder, COOKIE, Epmd, Identity, KeyKind, Otp, unique_name};
+use rcgen::SanType;
 use tokio::sync::broadcast::Receiver;
 
 /// Longer than any successful operation on a busy machine.
@@ -14,11 +16,28 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 
 pub struct Stage {
     pub epmd: Epmd,
+    /// What the nodes show each other, if they connect by TLS.
+    certificates: Option<(Authority, Identity)>,
 }
 
 impl Stage {
     pub fn new() -> Self {
-        Self { epmd: Epmd::start() }
+        Self { epmd: Epmd::start(), certificates: None }
+    }
+
+    /// One whose nodes connect by TLS, with the versions that each release has as it comes.
+    pub fn with_tls() -> Self {
+        let authority = Authority::new();
+        let identity = authority.issue_with("node", KeyKind::Ec, &["127.0.0.1"], |params| {
+            // As release 25 looks for it.
+            params.subject_alt_names.push(SanType::DnsName("127.0.0.1".try_into().unwrap()));
+        });
+        Self { certificates: Some((authority, identity)), ..Self::new() }
+    }
+
+    /// The certificate of all nodes, if they connect by TLS.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.certificates.as_ref().map(|(_, identity)| identity)
     }
 
     /// A peerl node that is not started yet.
@@ -36,7 +55,11 @@ impl Stage {
     }
 
     fn on_stage(&self, builder: NodeBuilder) -> NodeBuilder {
-        builder.cookie(COOKIE).epmd(Mapper::External).epmd_client(Client::new(self.epmd.address()))
+        let builder = builder.cookie(COOKIE).epmd(Mapper::External).epmd_client(Client::new(self.epmd.address()));
+        match self.identity() {
+            Some(identity) => builder.transport(mutual_tls(identity)),
+            None => builder,
+        }
     }
 
     /// A visible peerl node.
@@ -49,12 +72,26 @@ impl Stage {
     }
 
     pub fn erlang(&self, otp: Otp) -> BeamBuilder {
-        Beam::erlang(otp).epmd(&self.epmd)
+        self.erlang_at(otp, &self.epmd)
+    }
+
+    /// A BEAM that is registered with another EPMD.
+    pub fn erlang_at(&self, otp: Otp, epmd: &Epmd) -> BeamBuilder {
+        let beam = Beam::erlang(otp).epmd(epmd);
+        match self.identity().map(|identity| identity.optfile("")) {
+            Some(optfile) => beam.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile", optfile.to_str().unwrap()]),
+            None => beam,
+        }
     }
 
     pub async fn beam(&self, otp: Otp) -> Beam {
         self.erlang(otp).start_async().await
     }
+}
+
+/// Nodes verify each other by this certificate.
+pub fn mutual_tls(identity: &Identity) -> Tls {
+    Tls::new(TlsConfig::mutual(&identity.certificate, &identity.key, &identity.authority)).unwrap()
 }
 
 pub fn name(beam: &Beam) -> NodeName {

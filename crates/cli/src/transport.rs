@@ -17,7 +17,7 @@ pub fn with_transport(settings: &Settings, builder: NodeBuilder) -> Result<NodeB
         None => settings.tls_config.is_some() || settings.tls_cert.is_some() || settings.tls_ca.is_some(),
     };
     Ok(match has_tls {
-        true => builder.transport(Tls::of_family(tls_config(settings)?, family)?),
+        true => builder.transport(Tls::over(Tcp::of_family(family), tls_config(settings)?)?),
         false => builder.transport(Tcp::of_family(family)),
     })
 }

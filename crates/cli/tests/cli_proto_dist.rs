@@ -1,9 +1,12 @@
 //! Clusters whose nodes connect by TLS: workers and commands that take part in them, and the settings for it.
 
 mod cluster;
+mod visitor;
 
-use cluster::{A_WHILE, Cluster, run};
+use cluster::{A_WHILE, Cluster, Pages, run};
 use peerl_test_support::{Authority, Beam, BeamBuilder, Identity, Otp, ProcessGuard, free_port, matrix, unique_name};
+use serde_json::json;
+use visitor::{Page, Visitor};
 
 fn erlang(cluster: &Cluster, otp: Otp, identity: &Identity) -> BeamBuilder {
     let optfile = identity.optfile("");
@@ -72,6 +75,21 @@ fn a_worker_and_commands_in_a_cluster_with_tls() {
         assert!(worker.wait(A_WHILE).success());
         beam.wait_for("nodes()", "[]", A_WHILE);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_workers_have_tls() {
+    let (cluster, pages, authority) = (Cluster::start(), Pages::serve(), Authority::new());
+    let files = files(&authority.issue("node", &["localhost"]));
+    let (_worker, name) = worker(&cluster, &files.each_ref().map(String::as_str));
+    let own = format!("{}@localhost", unique_name("page"));
+    let arguments = ["web", "--web", "127.0.0.1:0", "--sname", &own, "--interval", "1s", "--node", &name];
+    let page = Page::start(&cluster, &with(&arguments, &files));
+    let mut visitor = Visitor::of(&page.url);
+    visitor.workers(1).await;
+    let job = visitor.take(&pages.url("/0/a")).await;
+    let results = visitor.ended(&job).await;
+    assert_eq!((&results["job"]["done"], &results["rows"][0]["node"]), (&json!(1), &json!(name)));
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::network::guest::GuestNames;
 use crate::network::state::{Network, NetworkSettings};
 use crate::network::transport::{Tcp, Transport};
 use crate::node::Node;
+use crate::renewal;
 use crate::service::Service;
 use crate::start_error::StartError;
 
@@ -248,6 +249,7 @@ impl NodeBuilder {
         let node = Node::new(inner);
         let started: Result<Vec<_>, _> = self.services.into_iter().map(|service| service.start(&node)).collect();
         let _ = node.inner.services.set(started.map_err(StartError::Service)?);
+        tokio::spawn(renewal::renew(node.downgrade()));
         if let Some(listener) = listener {
             tokio::spawn(accept::listen(node.inner.network.clone(), listener));
         }

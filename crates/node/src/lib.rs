@@ -36,6 +36,7 @@ mod mfa;
 mod network;
 mod node;
 mod process;
+mod renewal;
 mod rpc;
 mod running_service;
 mod service;

@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     pub(crate) transferred: TransferCounter,
     /// Whether processes of the peer may have this node's group leader.
     pub(crate) lends_group_leader: AtomicBool,
+    /// Whether it should be renewed when nothing is under way.
+    pub(crate) is_worn: AtomicBool,
     /// Cancels the reader and the writer.
     pub(crate) closed: CancellationToken,
     /// Held while messages of the peer are delivered.
@@ -83,6 +85,7 @@ impl Connection {
             monitors: Monitors::default(),
             transferred: TransferCounter::default(),
             lends_group_leader: AtomicBool::new(false),
+            is_worn: AtomicBool::new(false),
             closed: CancellationToken::new(),
             delivery: Mutex::new(()),
         }

@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -70,6 +71,9 @@ async fn read_until_broken(
             // being emptied.
             tokio::task::yield_now().await;
         } else if half.waiting_bytes() == 0 {
+            if stream.is_worn() && !connection.is_worn.swap(true, Ordering::Relaxed) {
+                node.worn.notify_one();
+            }
             stream.readable().await;
         }
         if half.waiting_bytes() > 0 {

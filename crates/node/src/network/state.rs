@@ -7,6 +7,7 @@ use peerl_proto::cookie::Cookie;
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::handshake::LocalNode;
 use peerl_proto::node_name::NodeName;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::attempts::Attempts;
@@ -34,6 +35,8 @@ pub(crate) struct Network {
     /// The node listens no more; it drains, or has stopped.
     pub(crate) unlisted: CancellationToken,
     pub(crate) stopped: CancellationToken,
+    /// A connection should be renewed.
+    pub(crate) worn: Notify,
 }
 
 /// What a node's network is started with.
@@ -63,6 +66,7 @@ impl Network {
             granted_names: GrantedNames::default(),
             unlisted: CancellationToken::new(),
             stopped: CancellationToken::new(),
+            worn: Notify::new(),
         }
     }
 

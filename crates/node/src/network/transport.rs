@@ -80,6 +80,12 @@ pub trait ReadHalf: AsyncRead + Send + Unpin {
     /// Waits until a read returns bytes, the end of the stream or an error. An idle connection waits here, and so needs no
     /// buffer to read into.
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether another stream should soon take the place of this one, whose keys have protected nearly as much as they may. The
+    /// node renews the connection when nothing is under way.
+    fn is_worn(&self) -> bool {
+        false
+    }
 }
 
 impl dyn ReadHalf + '_ {

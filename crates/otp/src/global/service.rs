@@ -1,9 +1,13 @@
 //! `global` as a part of a node.
 
-use peerl_node::{Node, RunningService, Service, ServiceError};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use peerl_node::{Node, NodeName, RunningService, Service, ServiceError, Term};
 use tokio::sync::mpsc;
 
+use super::ask::ask;
 use super::driver::{Asked, Driver};
+use super::event::LocalRequest;
 use super::handle::Global;
 use super::served;
 
@@ -28,7 +32,16 @@ struct Running {
     requests: mpsc::Sender<Asked>,
 }
 
-impl RunningService for Running {}
+impl RunningService for Running {
+    fn leave_mesh(&self) -> BoxFuture<'_, Vec<NodeName>> {
+        async {
+            let left = ask(&self.requests, LocalRequest::Disconnect).await;
+            let left = left.ok().as_ref().and_then(Term::as_list).unwrap_or_default().to_vec();
+            left.iter().filter_map(Term::as_atom).filter_map(|node| NodeName::new(node.as_str()).ok()).collect()
+        }
+        .boxed()
+    }
+}
 
 /// Gives a node its [`Global`].
 pub trait NodeGlobal {

@@ -227,6 +227,11 @@ impl Outbox {
         !batch.is_empty()
     }
 
+    /// Whether nothing waits to be written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.lock().half.is_empty()
+    }
+
     /// Reports a read, now. Returns whether a tick is due, unless something else is written.
     pub(crate) fn has_read(&self, read: Traffic) -> bool {
         let now = clock::now();

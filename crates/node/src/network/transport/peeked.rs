@@ -26,6 +26,18 @@ impl<R> Peeked<R> {
     pub(super) fn new(inner: R) -> Self {
         Self { inner, first: Bytes::new(), result: None }
     }
+
+    /// What has been read to find out, and not by its reader yet.
+    pub(super) fn first(&self) -> &[u8] {
+        &self.first
+    }
+}
+
+impl Peeked<Box<dyn ReadHalf>> {
+    /// The half without what peeks, if nothing is kept.
+    pub(super) fn into_half(self) -> Box<dyn ReadHalf> {
+        if self.first.is_empty() && self.result.is_none() { self.inner } else { Box::new(self) }
+    }
 }
 
 impl<R: AsyncRead + Send + Unpin> ReadHalf for Peeked<R> {

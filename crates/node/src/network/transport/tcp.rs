@@ -94,14 +94,14 @@ fn halves(stream: TcpStream) -> io::Result<Stream> {
 }
 
 /// Waits for a peer.
-pub(super) async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, address) = listener.accept().await?;
     // A socket of both families gives IPv4 addresses as `::ffff:10.0.0.7`.
     Ok((stream, SocketAddr::new(address.ip().to_canonical(), address.port())))
 }
 
 /// Tries the addresses of a host one after another.
-pub(super) async fn open(family: Family, host: &str, port: u16) -> io::Result<TcpStream> {
+async fn open(family: Family, host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = tokio::net::lookup_host((host, port)).await?;
     let addresses: Vec<SocketAddr> = addresses.filter(|address| family.has(address.ip())).collect();
     let each = Duration::from_secs(3).max(SetupTimer::DEFAULT_STEP / addresses.len().max(1) as u32);
@@ -119,11 +119,7 @@ pub(super) async fn open(family: Family, host: &str, port: u16) -> io::Result<Tc
 }
 
 /// Listens on the first free port of a range.
-pub(super) async fn bind(
-    family: Family,
-    address: Option<IpAddr>,
-    ports: RangeInclusive<u16>,
-) -> io::Result<(TcpListener, u16)> {
+async fn bind(family: Family, address: Option<IpAddr>, ports: RangeInclusive<u16>) -> io::Result<(TcpListener, u16)> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the range is empty");
     for port in ports {
         let bound = match address {

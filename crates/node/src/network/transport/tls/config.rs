@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rustls::crypto::ring::cipher_suite;
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
+
+use super::suites::CIPHER_SUITES;
+use super::wear::MOST_RECORDS;
 
 /// How a node shows its peers by TLS who it is, and which of them it accepts: the names of files and what is verified. The files
 /// are read when the node starts, and again when they change.
@@ -50,6 +52,8 @@ pub(super) struct RoleOptions {
     pub(super) depth: usize,
     pub(super) server_name: ServerName,
     pub(super) cipher_order: CipherOrder,
+    /// After how many records by TLS 1.2 the peers renegotiate.
+    pub(super) renegotiate_at: u64,
 }
 
 impl Default for RoleOptions {
@@ -65,6 +69,7 @@ impl Default for RoleOptions {
             depth: 10,
             server_name: ServerName::OfPeer,
             cipher_order: CipherOrder::OfClient,
+            renegotiate_at: MOST_RECORDS,
         }
     }
 }
@@ -99,40 +104,3 @@ pub(super) enum CipherOrder {
     OfClient,
     OfServer,
 }
-
-/// The cipher suites of rustls, in its order of preference, by the names of OpenSSL, which OTP uses too, and of the standard.
-pub(super) const CIPHER_SUITES: [(&str, &str, SupportedCipherSuite); 9] = [
-    ("TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", cipher_suite::TLS13_AES_256_GCM_SHA384),
-    ("TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256", cipher_suite::TLS13_AES_128_GCM_SHA256),
-    ("TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256", cipher_suite::TLS13_CHACHA20_POLY1305_SHA256),
-    (
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    ),
-    (
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    ),
-    (
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-        cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    ),
-    (
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-        cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    ),
-    (
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-        cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    ),
-    (
-        "ECDHE-RSA-CHACHA20-POLY1305",
-        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-        cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-    ),
-];

@@ -7,8 +7,9 @@ use peerl_term::text::erlang;
 use peerl_term::{Atom, Term};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::config::{CIPHER_SUITES, CipherOrder, ClientCertificate, RoleOptions, ServerName, TlsConfig, Verify};
+use super::config::{CipherOrder, ClientCertificate, RoleOptions, ServerName, TlsConfig, Verify};
 use super::error::{TlsError, TlsRole};
+use super::suites::CIPHER_SUITES;
 
 impl TlsConfig {
     /// Reads a file of options as it is given to OTP with `-ssl_dist_optfile`: `[{server, [...]}, {client, [...]}].`
@@ -111,6 +112,11 @@ fn set(options: &mut RoleOptions, role: TlsRole, name: &str, value: &Term) -> Re
                 false => ServerName::Given(text(value).ok_or_else(|| unexpected(value, "disable or a host name"))?),
             }
         }
+        "renegotiate_at" => {
+            let records =
+                value.as_integer().and_then(|records| u64::try_from(records).ok()).filter(|records| *records > 0);
+            options.renegotiate_at = records.ok_or_else(|| unexpected(value, "a number of records"))?;
+        }
         "honor_cipher_order" if role == TlsRole::Server => {
             options.cipher_order = match truth(value)? {
                 true => CipherOrder::OfServer,
@@ -123,7 +129,7 @@ fn set(options: &mut RoleOptions, role: TlsRole, name: &str, value: &Term) -> Re
         "client_renegotiation" if role == TlsRole::Server => only(value, false)?,
         "crl_check" => only(value, false)?,
         // They say how OTP works, and change nothing for its peers: a session need not be used again.
-        "hibernate_after" | "ktls" | "log_level" | "renegotiate_at" | "reuse_sessions" => {}
+        "hibernate_after" | "ktls" | "log_level" | "reuse_sessions" => {}
         "password" => {
             return Err(Problem::Value("is for an encrypted key, and peerl reads keys that are not".to_owned()));
         }

@@ -15,6 +15,7 @@ use rustls::{ClientConfig, ConfigBuilder, ConfigSide, ServerConfig, WantsVerifie
 use super::config::{CipherOrder, ClientCertificate, RoleOptions, ServerName, TlsConfig, Verify};
 use super::credentials::Credentials;
 use super::error::{TlsError, TlsRole};
+use super::suites::lasting;
 use super::verifier::{ClientVerifier, ServerVerifier};
 
 /// A configuration, and the files from which it was made.
@@ -157,7 +158,8 @@ fn client(options: &RoleOptions) -> Result<ClientConfig, TlsError> {
 }
 
 fn provider(options: &RoleOptions) -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider { cipher_suites: options.cipher_suites.clone(), ..ring::default_provider() })
+    let cipher_suites = options.cipher_suites.iter().copied().map(lasting).collect();
+    Arc::new(CryptoProvider { cipher_suites, ..ring::default_provider() })
 }
 
 fn versions<S: ConfigSide>(

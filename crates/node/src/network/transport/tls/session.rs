@@ -1,51 +1,132 @@
 //! An established session: its two directions share the state of rustls, and each has its half of the socket. The state is locked
 //! only to encrypt and to decrypt, so that neither direction waits for a system call of the other.
 
+use std::fmt;
 use std::io::{self, BufRead, IoSlice, Write};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use rustls::{Connection, ProtocolVersion};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Join, ReadBuf};
 
+use super::config::RoleOptions;
 use super::error::TlsFault;
+use super::wear::Wear;
+use crate::network::transport::peeked::Peeked;
 use crate::network::transport::{ReadHalf, Stream};
 
-/// The two directions of a session.
-pub(super) fn halves(socket: TcpStream, session: Connection) -> Stream {
-    let (version, suite) = (session.protocol_version(), session.negotiated_cipher_suite());
-    tracing::debug!(address = ?socket.peer_addr().ok(), ?version, ?suite, "TLS is negotiated");
-    let has_limit = version == Some(ProtocolVersion::TLSv1_2);
-    let session = Arc::new(Mutex::new(session));
-    let (read, write) = socket.into_split();
-    let receiver =
-        Receiver { socket: read, session: session.clone(), received: BytesMut::new(), records: has_limit.then_some(0) };
-    Stream {
-        read: Box::new(receiver),
-        write: Box::new(Sender { socket: write, session, encrypted: Vec::new(), sent: 0, taken: 0 }),
+/// What a session is negotiated on.
+pub(super) type Socket = Join<Peeked<Box<dyn ReadHalf>>, Box<dyn AsyncWrite + Send + Unpin>>;
+
+/// The state of rustls.
+pub(super) struct Session {
+    connection: Connection,
+    /// If the version has a limit.
+    wear: Option<Wear>,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection, options: &RoleOptions) -> Self {
+        let has_limit = connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        Self { connection, wear: has_limit.then(|| Wear::new(options.renegotiate_at)) }
+    }
+
+    /// Tells in the log that the session is negotiated.
+    pub(super) fn started(self, peer: &(impl fmt::Display + ?Sized), has_warned: &AtomicBool) -> Self {
+        let (version, suite) = (self.connection.protocol_version(), self.connection.negotiated_cipher_suite());
+        tracing::debug!(%peer, ?version, ?suite, "TLS is negotiated");
+        if self.wear.is_some() && !has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "this connection, and perhaps others, has TLS 1.2, by which OTP ends a connection after 2^28 records unless it \
+                 is renewed in time; to avoid both, give the peers {{versions, ['tlsv1.3', 'tlsv1.2']}} in their \
+                 -ssl_dist_optfile"
+            );
+        }
+        self
+    }
+
+    /// Decrypts what has been received, as far as the text fits.
+    fn decrypt(&mut self, received: &mut BytesMut, to: &mut ReadBuf<'_>) -> io::Result<Decrypted> {
+        loop {
+            while to.remaining() > 0 {
+                let mut plain = self.connection.reader();
+                match plain.fill_buf() {
+                    Ok([]) => return Ok(Decrypted::End),
+                    Ok(text) => {
+                        let count = text.len().min(to.remaining());
+                        to.put_slice(&text[..count]);
+                        // Each piece of plain text is that of one record.
+                        if count == text.len()
+                            && let Some(wear) = &mut self.wear
+                        {
+                            wear.received_record();
+                        }
+                        plain.consume(count);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            if to.remaining() == 0 {
+                return Ok(Decrypted::Full);
+            }
+            if received.is_empty() {
+                return Ok(Decrypted::All);
+            }
+            let count = self.connection.read_tls(&mut &received[..])?;
+            received.advance(count);
+            self.connection.process_new_packets().map_err(|error| TlsFault::of_rustls(&error).into_io())?;
+        }
+    }
+
+    /// Whether there is plain text, or the end has come.
+    fn is_readable(&mut self) -> bool {
+        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        !self.connection.reader().fill_buf().is_err_and(would_block)
+    }
+
+    /// Encrypts plain text, and whatever the session has to say itself, such as an answer to a change of keys.
+    fn encrypt(
+        &mut self,
+        to: &mut Vec<u8>,
+        write: impl FnOnce(&mut rustls::Writer<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let taken = write(&mut self.connection.writer())?;
+        if let Some(wear) = &mut self.wear {
+            wear.sent(taken);
+        }
+        self.take_encrypted(to)?;
+        Ok(taken)
+    }
+
+    fn take_encrypted(&mut self, to: &mut Vec<u8>) -> io::Result<()> {
+        while self.connection.wants_write() {
+            self.connection.write_tls(to)?;
+        }
+        Ok(())
+    }
+
+    fn is_worn(&self) -> bool {
+        self.wear.as_ref().is_some_and(Wear::is_worn)
+    }
+
+    /// The two directions.
+    pub(super) fn halves(self, socket: Socket) -> Stream {
+        let (read, write) = socket.into_inner();
+        let session = Arc::new(Mutex::new(self));
+        let receiver =
+            Receiver { socket: read.into_half(), session: session.clone(), received: BytesMut::new(), is_worn: false };
+        Stream {
+            read: Box::new(receiver),
+            write: Box::new(Sender { socket: write, session, encrypted: Vec::new(), sent: 0, taken: 0 }),
+        }
     }
 }
-
-struct Receiver {
-    socket: OwnedReadHalf,
-    session: Arc<Mutex<Connection>>,
-    /// What has come and has not been given to the session. An idle connection has no buffer.
-    received: BytesMut,
-    /// How many records have come, if the version has a limit of them.
-    records: Option<u64>,
-}
-
-/// OTP ends a connection by TLS 1.2 after it has sent twice as many records: it wants new keys, for which it must renegotiate, and
-/// rustls does not.
-const HALF_OF_RECORDS: u64 = 1 << 27;
-
-/// How much is read at a time: two of the largest records.
-const READ: usize = 32 << 10;
 
 /// What a session has for a reader.
 enum Decrypted {
@@ -57,66 +138,32 @@ enum Decrypted {
     End,
 }
 
-impl Receiver {
-    /// Decrypts what has been received, as far as the text fits.
-    fn decrypt(&mut self, to: &mut ReadBuf<'_>) -> io::Result<Decrypted> {
-        let mut session = self.session.lock();
-        loop {
-            while to.remaining() > 0 {
-                let mut plain = session.reader();
-                match plain.fill_buf() {
-                    Ok([]) => return Ok(Decrypted::End),
-                    Ok(text) => {
-                        let count = text.len().min(to.remaining());
-                        to.put_slice(&text[..count]);
-                        // Each piece of plain text is that of one record.
-                        if count == text.len() {
-                            has_read_record(&self.socket, &mut self.records);
-                        }
-                        plain.consume(count);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error),
-                }
-            }
-            if to.remaining() == 0 {
-                return Ok(Decrypted::Full);
-            }
-            if self.received.is_empty() {
-                return Ok(Decrypted::All);
-            }
-            let count = session.read_tls(&mut &self.received[..])?;
-            self.received.advance(count);
-            session.process_new_packets().map_err(|error| TlsFault::of_rustls(&error).into_io())?;
-        }
-    }
-}
+/// How much is read at a time: two of the largest records.
+const READ: usize = 32 << 10;
 
-fn has_read_record(socket: &OwnedReadHalf, records: &mut Option<u64>) {
-    let Some(records) = records else { return };
-    *records += 1;
-    if *records == HALF_OF_RECORDS {
-        let address = socket.peer_addr().ok();
-        tracing::warn!(
-            ?address,
-            "half of the records have come after which OTP ends a connection by TLS 1.2; to avoid it, give the peer \
-             {{versions, ['tlsv1.3', 'tlsv1.2']}} in its -ssl_dist_optfile"
-        );
-    }
+struct Receiver {
+    socket: Box<dyn ReadHalf>,
+    session: Arc<Mutex<Session>>,
+    /// What has come and has not been given to the session. An idle connection has no buffer.
+    received: BytesMut,
+    is_worn: bool,
 }
 
 impl ReadHalf for Receiver {
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        if !self.received.is_empty() || !self.session.lock().reader().fill_buf().is_err_and(would_block) {
+        if !self.received.is_empty() || self.session.lock().is_readable() {
             // The last read had no room for all, or the end has come.
             return Poll::Ready(());
         }
-        let readable = self.socket.as_ref().poll_read_ready(context);
+        let readable = self.socket.poll_readable(context);
         if readable.is_pending() {
             self.received = BytesMut::new();
         }
-        readable.map(drop)
+        readable
+    }
+
+    fn is_worn(&self) -> bool {
+        self.is_worn
     }
 }
 
@@ -125,7 +172,13 @@ impl AsyncRead for Receiver {
         let this = self.get_mut();
         let before = to.filled().len();
         loop {
-            match this.decrypt(to)? {
+            let decrypted = {
+                let mut session = this.session.lock();
+                let decrypted = session.decrypt(&mut this.received, to)?;
+                this.is_worn = session.is_worn();
+                decrypted
+            };
+            match decrypted {
                 Decrypted::Full | Decrypted::End => return Poll::Ready(Ok(())),
                 Decrypted::All => {}
             }
@@ -146,8 +199,8 @@ impl AsyncRead for Receiver {
 
 /// A write ends when the socket has taken the encrypted bytes, so that there is nothing to flush.
 struct Sender {
-    socket: OwnedWriteHalf,
-    session: Arc<Mutex<Connection>>,
+    socket: Box<dyn AsyncWrite + Send + Unpin>,
+    session: Arc<Mutex<Session>>,
     /// The encrypted bytes of a write, of which so many have been sent.
     encrypted: Vec<u8>,
     sent: usize,
@@ -159,15 +212,10 @@ impl Sender {
     fn poll_encrypted(
         &mut self,
         context: &mut Context<'_>,
-        encrypt: impl FnOnce(&mut Connection) -> io::Result<usize>,
+        write: impl FnOnce(&mut rustls::Writer<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         if self.taken == 0 {
-            let mut session = self.session.lock();
-            self.taken = encrypt(&mut session)?;
-            // With answers of the session itself, such as to a change of keys.
-            while session.wants_write() {
-                session.write_tls(&mut self.encrypted)?;
-            }
+            self.taken = self.session.lock().encrypt(&mut self.encrypted, write)?;
         }
         ready!(self.poll_send(context))?;
         Poll::Ready(Ok(std::mem::take(&mut self.taken)))
@@ -188,7 +236,7 @@ impl Sender {
 
 impl AsyncWrite for Sender {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_encrypted(context, |session| session.writer().write(bytes))
+        self.get_mut().poll_encrypted(context, |session| session.write(bytes))
     }
 
     fn poll_write_vectored(
@@ -196,7 +244,7 @@ impl AsyncWrite for Sender {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_encrypted(context, |session| session.writer().write_vectored(slices))
+        self.get_mut().poll_encrypted(context, |session| session.write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -211,10 +259,8 @@ impl AsyncWrite for Sender {
         let this = self.get_mut();
         {
             let mut session = this.session.lock();
-            session.send_close_notify();
-            while session.wants_write() {
-                session.write_tls(&mut this.encrypted)?;
-            }
+            session.connection.send_close_notify();
+            session.take_encrypted(&mut this.encrypted)?;
         }
         ready!(this.poll_send(context))?;
         Pin::new(&mut this.socket).poll_shutdown(context)
