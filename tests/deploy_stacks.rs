@@ -7,10 +7,11 @@ mod kit;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
-use kit::{actions, deploy, json, set};
-use peerl_test_support::{Epmd, Moto, ProcessGuard, peerl_command, python_tool, unique_name};
+use kit::{actions, deploy, json, set, texts};
+use peerl_test_support::{Authority, Epmd, Moto, ProcessGuard, peerl_command, python_tool, unique_name};
 use serde_json::{Value, json};
 
 const WHERE: [&str; 2] = ["VpcId={vpc}", "SubnetIds={subnets}"];
@@ -144,10 +145,16 @@ fn visitors_reach_the_page_by_its_load_balancer_only(stack: &Value) {
     assert_eq!((&targets["Port"], &targets["HealthCheckPath"]), (&json!(8080), &json!("/")));
 }
 
+/// The certificate for workers, as parameters of a template: where the node's is, and where the authorities' are.
+fn tls<'a>(node: &'a str, authorities: &'a str) -> [&'a str; 3] {
+    [node, authorities, "TlsServerName=workers.example"]
+}
+
 #[test]
-fn instances_get_a_page() {
+fn instances_get_a_page_and_certificates() {
     let moto = Moto::start();
-    let arguments = [&WHERE[..], &["ImageId={image}", "Release=r1"], &PAGE].concat();
+    let tls = tls("TlsNodeParameter=/peerl/node", "TlsCaParameter=/peerl/ca");
+    let arguments = [&WHERE[..], &["ImageId={image}", "Release=r1"], &PAGE, &tls].concat();
     let stack = deploy(&moto, "workers", "ec2", &arguments);
     assert_eq!(stack["status"], "CREATE_COMPLETE");
     visitors_reach_the_page_by_its_load_balancer_only(&stack);
@@ -156,32 +163,56 @@ fn instances_get_a_page() {
     assert_eq!(token["Resource"], "arn:aws:ssm:eu-central-1:123456789012:parameter/peerl/page-token");
     let script = &stack["launch_templates"][0]["LaunchTemplateData"]["UserData"];
     let script = json(python_tool("python").args(["-c", DECODE, script.as_str().unwrap()]));
-    assert!(script.as_str().unwrap().contains("PEERL_PUBLIC_URL=https://checksums.example.org"), "{script}");
+    let script = script.as_str().unwrap();
+    assert!(script.contains("PEERL_PUBLIC_URL=https://checksums.example.org"), "{script}");
+    let certificates = statements.iter().find(|statement| statement["Sid"] == "ReadCertificates").unwrap();
+    let parameter = |name: &str| format!("arn:aws:ssm:eu-central-1:123456789012:parameter/peerl/{name}");
+    assert_eq!(certificates["Resource"], json!([parameter("node"), parameter("ca")]));
+    for line in ["ec2-prepare --tls-node-parameter /peerl/node", "ec2-prepare --tls-ca-parameter /peerl/ca"] {
+        assert!(script.contains(line), "{script}");
+    }
+    assert!(script.contains("PEERL_TLS_SERVER_NAME=workers.example"), "{script}");
     assert_eq!(stack["groups"][0]["TargetGroupARNs"], json!([stack["target_groups"][0]["TargetGroupArn"]]));
 }
 
 const DECODE: &str = "import base64, json, sys; print(json.dumps(base64.b64decode(sys.argv[1]).decode()))";
 
 #[test]
-fn tasks_get_a_page() {
+fn tasks_get_a_page_and_certificates() {
     let moto = Moto::start();
+    let secret = |kind: &str, name: &str| {
+        format!("Tls{kind}SecretArn=arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-AbCdEf")
+    };
+    let (node, authorities) = (secret("Node", "node"), secret("Ca", "ca"));
+    let tls = tls(&node, &authorities);
     let token = "PageTokenSecretArn=arn:aws:secretsmanager:eu-central-1:123456789012:secret:page-AbCdEf";
     let own = ["Cluster=cluster", "Image=peerl:r1", "Release=r1", SECRET, token];
-    let stack = deploy(&moto, "workers", "ecs", &[&WHERE[..], &own, &PAGE].concat());
+    let stack = deploy(&moto, "workers", "ecs", &[&WHERE[..], &own, &PAGE, &tls].concat());
     assert_eq!(stack["status"], "CREATE_COMPLETE");
     visitors_reach_the_page_by_its_load_balancer_only(&stack);
     let container = &stack["task_definitions"][0]["taskDefinition"]["containerDefinitions"][0];
     assert_eq!(container["portMappings"][0]["containerPort"], 8080);
     let secrets = container["secrets"].as_array().unwrap();
-    assert!(token.ends_with(secrets[1]["valueFrom"].as_str().unwrap()), "{secrets:?}");
-    // With the variables of the template, a worker serves a page that requires the token.
+    let from =
+        |name: &str| secrets.iter().find(|secret| secret["name"] == name).unwrap()["valueFrom"].as_str().unwrap();
+    assert!(token.ends_with(from("PEERL_TOKEN")), "{secrets:?}");
+    let certificates = from("PEERL_TLS_CERT");
+    assert!(node.ends_with(certificates) && authorities.ends_with(from("PEERL_TLS_CA")), "{secrets:?}");
+    let readable = stack["roles"]["ExecutionRole"]["inline"][0]["Statement"].as_array().unwrap();
+    assert!(readable.iter().any(|statement| texts(&statement["Resource"]).contains(certificates)), "{readable:?}");
+    // With the variables of the template, a worker serves a page that requires the token, and has the certificate.
+    let authority = Authority::new();
+    let identity = authority.issue("shared", &["workers.example"]);
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
     let (epmd, name) = (Epmd::start(), unique_name("w"));
     let mut command = peerl_command();
     command.args(["worker", "--name", &format!("{name}@127.0.0.1"), "--listen", "127.0.0.1", "--cookie", "c"]);
     command.env("ERL_EPMD_PORT", epmd.port().to_string()).env("PEERL_TOKEN", "correct-horse-battery-staple");
+    command.env("PEERL_TLS_CERT", text(&identity.certificate) + &text(&identity.key));
+    command.env("PEERL_TLS_CA", text(&identity.authority));
     for variable in container["environment"].as_array().unwrap() {
         let (name, value) = (variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap());
-        if ["PEERL_WEB", "PEERL_PUBLIC_URL"].contains(&name) {
+        if ["PEERL_WEB", "PEERL_PUBLIC_URL", "PEERL_TLS_SERVER_NAME"].contains(&name) {
             command.env(name, value.replace(":8080", ":0"));
         }
     }

@@ -53,6 +53,11 @@ fn common(text: &str) -> String {
         ("${PageUrl}", "${var.page_url}", "<page>"),
         ("${PageTokenParameter}", "${var.page_token_parameter}", "<page token parameter>"),
         ("${PageTokenSecretArn}", "${var.page_token_secret_arn}", "<page token secret>"),
+        ("${TlsNodeParameter}", "${var.tls_node_parameter}", "<certificate parameter>"),
+        ("${TlsCaParameter}", "${var.tls_ca_parameter}", "<authorities parameter>"),
+        ("${TlsNodeSecretArn}", "${var.tls_node_secret_arn}", "<certificate secret>"),
+        ("${TlsCaSecretArn}", "${var.tls_ca_secret_arn}", "<authorities secret>"),
+        ("${TlsServerName}", "${var.tls_server_name}", "<server name>"),
     ];
     let common = words
         .iter()
@@ -73,14 +78,20 @@ fn cloud_text(value: &Value) -> String {
 /// A statement of a policy: its name, actions, resources and conditions.
 type Statement = (String, BTreeSet<String>, BTreeSet<String>, BTreeMap<String, String>);
 
-/// The elements that are always present, and those that only a page adds.
-fn with_and_without_page(list: &Value) -> (Value, Value) {
-    let (with, without): (Vec<_>, Vec<_>) = list.as_array().unwrap().iter().partition(|it| it.get("Fn::If").is_some());
-    let with = with.iter().map(|it| {
-        assert_eq!((&it["Fn::If"][0], &it["Fn::If"][2]), (&json!("WithPage"), &json!({"Ref": "AWS::NoValue"})));
-        it["Fn::If"][1].clone()
-    });
-    (without.into_iter().cloned().collect(), with.collect())
+/// The elements that are always present, those that only a page adds, and those that only TLS adds.
+fn by_condition(list: &Value) -> [Value; 3] {
+    let elements = list.as_array().unwrap();
+    ["", "WithPage", "WithTls"].map(|condition| {
+        let of_it = elements.iter().filter_map(|it| match it.get("Fn::If") {
+            None => condition.is_empty().then(|| it.clone()),
+            Some(branches) => {
+                assert_eq!(branches[2], json!({"Ref": "AWS::NoValue"}));
+                assert!(branches[0] == "WithPage" || branches[0] == "WithTls", "{branches}");
+                (branches[0] == condition).then(|| branches[1].clone())
+            }
+        });
+        of_it.collect()
+    })
 }
 
 fn cloud_statements(statements: &Value) -> Vec<Statement> {
@@ -92,7 +103,11 @@ fn cloud_statements(statements: &Value) -> Vec<Statement> {
             of.iter().map(move |(variable, value)| (format!("{test} {variable}"), cloud_text(value)))
         });
         let sid = it["Sid"].as_str().unwrap().to_owned();
-        (sid, texts(&it["Action"]), [cloud_text(&it["Resource"])].into(), conditions.collect())
+        let resources = match &it["Resource"] {
+            Value::Array(resources) => resources.iter().map(cloud_text).collect(),
+            resource => [cloud_text(resource)].into(),
+        };
+        (sid, texts(&it["Action"]), resources, conditions.collect())
     };
     statements.as_array().unwrap().iter().map(statement).collect()
 }
@@ -117,9 +132,10 @@ fn policies_are_the_same_in_both_languages() {
         |template: &Value, name: &str| template["Resources"][name]["Properties"]["PolicyDocument"]["Statement"].clone();
     let (cloud, terra) = (template("ec2"), terraform("ec2"));
     let documents = &terra["data"]["aws_iam_policy_document"];
-    let (always, with_page) = with_and_without_page(&policy(&cloud, "Policy"));
+    let [always, with_page, with_tls] = by_condition(&policy(&cloud, "Policy"));
     assert_eq!(cloud_statements(&always), terra_statements(&documents["worker"]));
     assert_eq!(cloud_statements(&with_page), terra_statements(&documents["page"]));
+    assert_eq!(cloud_statements(&with_tls), terra_statements(&documents["tls"]));
 
     let (cloud, terra) = (template("ecs"), terraform("ecs"));
     let documents = &terra["data"]["aws_iam_policy_document"];
@@ -127,10 +143,12 @@ fn policies_are_the_same_in_both_languages() {
     assert_eq!(of_task["Fn::If"][0], "ByCloudMap");
     assert_eq!(cloud_statements(&of_task["Fn::If"][1]), terra_statements(&documents["cloudmap"]));
     assert_eq!(cloud_statements(&of_task["Fn::If"][2]), terra_statements(&documents["ecs"]));
-    let (always, with_page) = with_and_without_page(&policy(&cloud, "ExecutionPolicy"));
+    let [always, with_page, with_tls] = by_condition(&policy(&cloud, "ExecutionPolicy"));
     assert_eq!(cloud_statements(&always), terra_statements(&documents["execution"]));
     assert_eq!(cloud_statements(&with_page), terra_statements(&documents["page"]));
+    assert_eq!(cloud_statements(&with_tls), terra_statements(&documents["tls"]));
     let sidecar = template("sidecar");
+    assert_eq!(by_condition(&policy(&sidecar, "ExecutionPolicy"))[2], with_tls);
     assert_eq!(cloud_statements(&policy(&sidecar, "TaskPolicy")), terra_statements(&documents["ecs"]));
 }
 
@@ -200,7 +218,17 @@ fn instances_start_the_same_in_both_languages() {
     let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
     let arguments = terra["resource"]["aws_launch_template"]["worker"]["user_data"].as_str().unwrap();
     let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
-    let names = ["release", "name", "drain_seconds", "cookie_parameter", "page_url", "page_token_parameter"];
+    let names = [
+        "release",
+        "name",
+        "drain_seconds",
+        "cookie_parameter",
+        "tls_node_parameter",
+        "tls_ca_parameter",
+        "tls_server_name",
+        "page_url",
+        "page_token_parameter",
+    ];
     let script = names.iter().fold(script, |script, name| {
         assert!(arguments.contains(&format!("{name} = var.{name}")), "{arguments}");
         script.replace(&format!("${{{name}}}"), &format!("${{var.{name}}}"))
@@ -435,13 +463,13 @@ fn a_load_balancer_asks_a_worker_for_its_first_page() {
 fn a_page_is_where_its_load_balancer_looks_for_it() {
     let (cloud, terra) = (template("ecs"), terraform("ecs"));
     let container = &cloud["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"][0];
-    let (_, variables) = with_and_without_page(&container["Environment"]);
+    let [_, variables, _] = by_condition(&container["Environment"]);
     let variables = variables.as_array().unwrap().iter().map(|it| (&it["Name"], cloud_text(&it["Value"])));
     let variables: Vec<(&Value, String)> = variables.collect();
     let [(address, port), (url, page)] = &variables[..] else { panic!("{variables:?}") };
     assert_eq!((*address, port.as_str()), (&json!("PEERL_WEB"), "0.0.0.0:8080"));
     assert_eq!((*url, page.as_str()), (&json!("PEERL_PUBLIC_URL"), "<page>"));
-    let (_, secrets) = with_and_without_page(&container["Secrets"]);
+    let [_, secrets, _] = by_condition(&container["Secrets"]);
     assert_eq!(secrets, json!([{"Name": "PEERL_TOKEN", "ValueFrom": {"Ref": "PageTokenSecretArn"}}]));
     assert_eq!(container["PortMappings"]["Fn::If"][1], json!([{"ContainerPort": 8080}]));
     let balancer = &cloud["Resources"]["Service"]["Properties"]["LoadBalancers"]["Fn::If"][1];
@@ -495,8 +523,8 @@ fn tasks_are_the_same_in_both_languages() {
     assert!(theirs.contains(&format!("command = [{}]", quoted(&container["Command"]))), "{theirs}");
     assert!(theirs.contains(&format!("command = [{}]", quoted(&container["HealthCheck"]["Command"]))), "{theirs}");
     assert!(theirs.contains("stopTimeout = var.drain_seconds + 10"), "{theirs}");
-    let (always, _) = with_and_without_page(&container["Environment"]);
-    for variable in always.as_array().unwrap() {
+    let both = ["Environment", "Secrets"].map(|of| by_condition(&container[of]));
+    for variable in both.iter().flatten().flat_map(|variables| variables.as_array().unwrap()) {
         let name = variable["Name"].as_str().unwrap();
         assert!(theirs.contains(&format!("name = \"{name}\"")), "{name}");
         if name == "PEERL_DISCOVER" {

@@ -97,7 +97,7 @@ pub struct Settings {
     pub proto_dist: Option<ProtoDist>,
 
     /// A file with options for TLS in Erlang's syntax, as nodes of OTP have it with `-ssl_dist_optfile`.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["tls_cert", "tls_key", "tls_ca"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["tls_cert", "tls_key", "tls_ca", "tls_server_name"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<PathBuf>,
 
@@ -115,6 +115,11 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ca: Option<PathBuf>,
+
+    /// The name in the certificates of the nodes to which this one connects, if they share one [default: the host of each].
+    #[arg(long, global = true, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_server_name: Option<String>,
 
     /// The most bytes of a message of another node, as 64MiB or 1G; a larger one fails alone, with a warning
     /// [default: 256MiB].
@@ -215,7 +220,7 @@ pub struct ConfigFile {
 
 impl Settings {
     /// The keys that also have a variable.
-    const VARIABLES: [&str; 30] = [
+    const VARIABLES: [&str; 31] = [
         "admin",
         "admin_token_file",
         "alone_ok",
@@ -245,6 +250,7 @@ impl Settings {
         "tls_cert",
         "tls_config",
         "tls_key",
+        "tls_server_name",
         "verbose",
     ];
 
@@ -270,6 +276,7 @@ impl Settings {
                 }
                 if higher.tls_config.is_some() {
                     (layer.tls_cert, layer.tls_key, layer.tls_ca) = (None, None, None);
+                    layer.tls_server_name = None;
                 }
                 if higher.has_tls_files() {
                     layer.tls_config = None;
@@ -303,8 +310,9 @@ impl Settings {
         self.listen.map(|listen| listen.address)
     }
 
-    fn has_tls_files(&self) -> bool {
-        self.tls_cert.is_some() || self.tls_key.is_some() || self.tls_ca.is_some()
+    /// Whether a certificate is given, or what concerns one.
+    pub(crate) fn has_tls_files(&self) -> bool {
+        self.tls_cert.is_some() || self.tls_key.is_some() || self.tls_ca.is_some() || self.tls_server_name.is_some()
     }
 
     /// The verbosity, from -2 to 3.

@@ -3,6 +3,8 @@
 mod cluster;
 mod visitor;
 
+use std::path::Path;
+
 use cluster::{A_WHILE, Cluster, Pages, run};
 use peerl_test_support::{Authority, Beam, BeamBuilder, Identity, Otp, ProcessGuard, free_port, matrix, unique_name};
 use serde_json::json;
@@ -90,6 +92,36 @@ async fn a_page_whose_workers_have_tls() {
     let job = visitor.take(&pages.url("/0/a")).await;
     let results = visitor.ended(&job).await;
     assert_eq!((&results["job"]["done"], &results["rows"][0]["node"]), (&json!(1), &json!(name)));
+}
+
+/// As the tasks of ECS and the instances of a group do: the certificate is a variable, and for a name that is no host.
+#[test]
+fn nodes_that_share_a_certificate() {
+    let (cluster, authority) = (Cluster::start(), Authority::new());
+    let identity = authority.issue("shared", &["workers.example"]);
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let own = text(&identity.certificate) + &text(&identity.key);
+    let with_variables = |arguments: &[&str]| {
+        let mut command = cluster.command(arguments);
+        command.env("PEERL_TLS_CERT", &own).env("PEERL_TLS_CA", text(&identity.authority));
+        command
+    };
+    let name = format!("{}@localhost", unique_name("w"));
+    let mut command = with_variables(&["worker", "--sname", &name, "--listen", "127.0.0.1"]);
+    let worker = ProcessGuard::spawn(command.env("PEERL_TLS_SERVER_NAME", "workers.example"));
+    worker.wait_for_line("ready", A_WHILE);
+    let beam = erlang(&cluster, Otp::V25, &identity).start();
+    for peer in [&*name, beam.name()] {
+        run(with_variables(&["ping", peer, "--tls-server-name", "workers.example"])).ok();
+        let failure = run(with_variables(&["ping", peer])).failure(1);
+        assert!(failure.contains("is for workers.example, and not for localhost"), "{failure}");
+    }
+    let mut command = with_variables(&["ping", &name]);
+    command.env("PEERL_TLS_CERT", "-----BEGIN CERTIFICATE-----\nnonsense");
+    let failure = run(command).failure(1);
+    assert!(failure.contains("a certificate in the text of tls_cert is damaged"), "{failure}");
+    let failure = cluster.run(&["ping", &name, "--tls-server-name", "workers.example"]).failure(2);
+    assert!(failure.contains("--tls-cert"), "{failure}");
 }
 
 #[test]

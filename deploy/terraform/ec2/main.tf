@@ -205,6 +205,24 @@ resource "aws_iam_role_policy" "worker" {
   policy = data.aws_iam_policy_document.worker.json
 }
 
+data "aws_iam_policy_document" "tls" {
+  statement {
+    sid     = "ReadCertificates"
+    actions = ["ssm:GetParameter"]
+    resources = [
+      "arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:parameter${var.tls_node_parameter}",
+      "arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:parameter${var.tls_ca_parameter}",
+    ]
+  }
+}
+
+resource "aws_iam_role_policy" "tls" {
+  count  = var.tls_node_parameter == "" ? 0 : 1
+  name   = "peerl-tls"
+  role   = aws_iam_role.worker.id
+  policy = data.aws_iam_policy_document.tls.json
+}
+
 data "aws_iam_policy_document" "page" {
   statement {
     sid       = "ReadPageToken"
@@ -232,6 +250,13 @@ resource "aws_iam_instance_profile" "worker" {
 }
 
 resource "aws_launch_template" "worker" {
+  lifecycle {
+    precondition {
+      condition     = var.tls_node_parameter == "" || (var.tls_ca_parameter != "" && var.tls_server_name != "")
+      error_message = "Nodes verify each other: tls_node_parameter needs tls_ca_parameter and tls_server_name."
+    }
+  }
+
   name_prefix            = "${var.name}-"
   image_id               = var.image_id
   instance_type          = var.instance_type
@@ -273,6 +298,9 @@ resource "aws_launch_template" "worker" {
     name                 = var.name
     drain_seconds        = var.drain_seconds
     cookie_parameter     = var.cookie_parameter
+    tls_node_parameter   = var.tls_node_parameter
+    tls_ca_parameter     = var.tls_ca_parameter
+    tls_server_name      = var.tls_server_name
     page_url             = var.page_url
     page_token_parameter = var.page_token_parameter
   }))
@@ -323,6 +351,7 @@ resource "aws_autoscaling_group" "workers" {
 
   depends_on = [
     aws_iam_role_policy.worker,
+    aws_iam_role_policy.tls,
     aws_iam_role_policy.page,
     aws_vpc_security_group_ingress_rule.epmd,
     aws_vpc_security_group_ingress_rule.distribution,

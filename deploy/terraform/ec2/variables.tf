@@ -58,6 +58,39 @@ variable "cookie_parameter" {
   }
 }
 
+variable "tls_node_parameter" {
+  description = "The name of the SSM parameter (SecureString) that holds the certificate and the key of all nodes, in PEM form, for a cluster whose nodes connect by TLS. Without one, they do not."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(/[A-Za-z0-9._/-]+)?$", var.tls_node_parameter))
+    error_message = "A parameter's name is a path that begins with a slash."
+  }
+}
+
+variable "tls_ca_parameter" {
+  description = "The name of the SSM parameter that holds the certificates of the cluster's authorities, in PEM form."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(/[A-Za-z0-9._/-]+)?$", var.tls_ca_parameter))
+    error_message = "A parameter's name is a path that begins with a slash."
+  }
+}
+
+variable "tls_server_name" {
+  description = "The name in the certificate of all nodes."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9.-]*$", var.tls_server_name))
+    error_message = "A name has letters, digits, dots and dashes."
+  }
+}
+
 variable "drain_seconds" {
   description = "How long calls under way may take when an instance is terminated."
   type        = number

@@ -182,6 +182,21 @@ resource "aws_iam_role_policy" "execution" {
   policy = data.aws_iam_policy_document.execution.json
 }
 
+data "aws_iam_policy_document" "tls" {
+  statement {
+    sid       = "ReadCertificates"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.tls_node_secret_arn, var.tls_ca_secret_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "tls" {
+  count  = var.tls_node_secret_arn == "" ? 0 : 1
+  name   = "certificates"
+  role   = aws_iam_role.execution.id
+  policy = data.aws_iam_policy_document.tls.json
+}
+
 data "aws_iam_policy_document" "page" {
   count = local.page
 
@@ -276,6 +291,13 @@ resource "aws_ecs_task_definition" "worker" {
   task_role_arn            = aws_iam_role.task.arn
   tags                     = { csrelease = var.release }
 
+  lifecycle {
+    precondition {
+      condition     = var.tls_node_secret_arn == "" || (var.tls_ca_secret_arn != "" && var.tls_server_name != "")
+      error_message = "Nodes verify each other: tls_node_secret_arn needs tls_ca_secret_arn and tls_server_name."
+    }
+  }
+
   runtime_platform {
     cpu_architecture        = var.cpu_architecture
     operating_system_family = "LINUX"
@@ -295,12 +317,18 @@ resource "aws_ecs_task_definition" "worker" {
       { name = "PEERL_LOG_FORMAT", value = "json" },
       # For the health check; reached from inside the container only.
       { name = "PEERL_ADMIN", value = "127.0.0.1:9180" },
+      ], var.tls_node_secret_arn == "" ? [] : [
+      { name = "PEERL_TLS_SERVER_NAME", value = var.tls_server_name },
       ], var.page_url == "" ? [] : [
       { name = "PEERL_WEB", value = "0.0.0.0:8080" },
       { name = "PEERL_PUBLIC_URL", value = var.page_url },
     ])
     portMappings = var.page_url == "" ? [] : [{ containerPort = 8080 }]
     secrets = concat([{ name = "PEERL_COOKIE", valueFrom = var.cookie_secret_arn }],
+      var.tls_node_secret_arn == "" ? [] : [
+        { name = "PEERL_TLS_CERT", valueFrom = var.tls_node_secret_arn },
+        { name = "PEERL_TLS_CA", valueFrom = var.tls_ca_secret_arn },
+    ],
     var.page_url == "" ? [] : [{ name = "PEERL_TOKEN", valueFrom = var.page_token_secret_arn }])
     healthCheck = {
       command     = ["CMD", "/usr/bin/peerl", "health"]
@@ -360,6 +388,7 @@ resource "aws_ecs_service" "worker" {
   depends_on = [
     aws_iam_role_policy.task,
     aws_iam_role_policy.execution,
+    aws_iam_role_policy.tls,
     aws_iam_role_policy.page,
     aws_iam_role_policy_attachment.execution,
     aws_vpc_security_group_ingress_rule.epmd,

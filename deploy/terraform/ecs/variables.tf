@@ -34,6 +34,24 @@ variable "cookie_secret_arn" {
   type        = string
 }
 
+variable "tls_node_secret_arn" {
+  description = "The ARN of the secret whose text is the certificate and the key of all nodes, in PEM form, for a cluster whose nodes connect by TLS. Without one, they do not."
+  type        = string
+  default     = ""
+}
+
+variable "tls_ca_secret_arn" {
+  description = "The ARN of the secret whose text is the certificates of the cluster's authorities, in PEM form."
+  type        = string
+  default     = ""
+}
+
+variable "tls_server_name" {
+  description = "The name in the certificate of all nodes."
+  type        = string
+  default     = ""
+}
+
 variable "discovery" {
   description = "ecs: running tasks of this service that run the same revision, so that releases do not mix. cloudmap: all instances that are registered in Cloud Map."
   type        = string

@@ -5,7 +5,7 @@ mod tcp;
 mod tls;
 
 pub use tcp::{Family, Tcp};
-pub use tls::{Tls, TlsConfig, TlsError, TlsFault, TlsRole};
+pub use tls::{Pem, Tls, TlsConfig, TlsError, TlsFault, TlsRole};
 
 pub use crate::kernel::connection::ShortWait;
 

@@ -5,6 +5,7 @@ mod config;
 mod credentials;
 mod error;
 mod optfile;
+mod pem;
 mod roles;
 mod session;
 mod suites;
@@ -13,6 +14,7 @@ mod wear;
 
 pub use config::TlsConfig;
 pub use error::{TlsError, TlsFault, TlsRole};
+pub use pem::Pem;
 
 use std::fmt;
 use std::io;

@@ -1,14 +1,15 @@
 //! The settings of TLS.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
+use super::pem::Pem;
 use super::suites::CIPHER_SUITES;
 use super::wear::MOST_RECORDS;
 
-/// How a node shows its peers by TLS who it is, and which of them it accepts: the names of files and what is verified. The files
-/// are read when the node starts, and again when they change.
+/// How a node shows its peers by TLS who it is, and which of them it accepts: certificates, and what is verified. Files are read
+/// when the node starts, and again when they change.
 #[derive(Debug, Clone)]
 pub struct TlsConfig {
     pub(super) server: Option<RoleOptions>,
@@ -17,9 +18,9 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     /// Mutual verification, in both roles: each node has a certificate that an authority of `authorities` has signed, and the
-    /// certificate of a node to which this one connects is for the host of its name. All files are in PEM form; after the
-    /// certificate those between it and its authority may follow.
-    pub fn mutual(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>, authorities: impl Into<PathBuf>) -> Self {
+    /// certificate of a node to which this one connects is for the host of its name. After the certificate those between it and its
+    /// authority may follow.
+    pub fn mutual(certificate: impl Into<Pem>, key: impl Into<Pem>, authorities: impl Into<Pem>) -> Self {
         let options = RoleOptions {
             verify: Verify::Peer,
             client_certificate: ClientCertificate::Required,
@@ -31,9 +32,19 @@ impl TlsConfig {
         Self { server: Some(options.clone()), client: Some(options) }
     }
 
+    /// Looks for this name in the certificates of the nodes to which this one connects, instead of the hosts of their names: for
+    /// nodes that share a certificate.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        if let Some(client) = &mut self.client {
+            client.server_name = ServerName::Given(name.into());
+        }
+        self
+    }
+
     /// All files on which the settings depend.
     pub(super) fn files(options: &RoleOptions) -> impl Iterator<Item = &Path> {
-        [&options.certificate, &options.key, &options.authorities].into_iter().flatten().map(PathBuf::as_path)
+        let all = [&options.certificate, &options.key, &options.authorities].into_iter().flatten();
+        all.filter(|pem| pem.as_text().is_none()).map(Pem::path)
     }
 }
 
@@ -42,10 +53,10 @@ impl TlsConfig {
 pub(super) struct RoleOptions {
     pub(super) verify: Verify,
     pub(super) client_certificate: ClientCertificate,
-    pub(super) certificate: Option<PathBuf>,
+    pub(super) certificate: Option<Pem>,
     /// Without it, the key is in the file of the certificate.
-    pub(super) key: Option<PathBuf>,
-    pub(super) authorities: Option<PathBuf>,
+    pub(super) key: Option<Pem>,
+    pub(super) authorities: Option<Pem>,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) cipher_suites: Vec<SupportedCipherSuite>,
     /// The most certificates between that of a peer and an authority's.

@@ -1,7 +1,6 @@
-//! Certificates and keys, read from files of PEM form.
+//! Certificates and keys, read from their PEM form.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use rustls::{InconsistentKeys, RootCertStore};
 use super::certificate;
 use super::config::RoleOptions;
 use super::error::{TlsError, unusable};
+use super::pem::Pem;
 
 /// What a role shows its peers, and whom it trusts.
 #[derive(Debug)]
@@ -25,10 +25,10 @@ pub(super) struct Credentials {
 impl Credentials {
     /// Reads the files of a role.
     pub(super) fn read(options: &RoleOptions, provider: &CryptoProvider) -> Result<Self, TlsError> {
-        let authorities = options.authorities.as_deref().map(|path| Ok((path, certificates(path)?))).transpose()?;
+        let authorities = options.authorities.as_ref().map(|pem| Ok((pem.path(), certificates(pem)?))).transpose()?;
         let known = authorities.as_ref().map_or(&[][..], |(_, certificates)| certificates);
-        let own = options.certificate.as_deref().map(|certificate| {
-            let key = options.key.as_deref().unwrap_or(certificate);
+        let own = options.certificate.as_ref().map(|certificate| {
+            let key = options.key.as_ref().unwrap_or(certificate);
             own(certificate, key, known, provider).map(Arc::new)
         });
         let own = own.transpose()?;
@@ -39,18 +39,19 @@ impl Credentials {
 }
 
 fn own(
-    path: &Path,
-    key_path: &Path,
+    certificate: &Pem,
+    key: &Pem,
     known: &[CertificateDer<'static>],
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsError> {
-    let mut chain = certificates(path)?;
+    let mut chain = certificates(certificate)?;
     complete(&mut chain, known);
-    let key = private_key(key_path)?;
+    let (path, key_path) = (certificate.path(), key.path());
     let mismatch = |problem: String| {
         let (key, certificate) = (key_path.to_owned(), path.to_owned());
         TlsError::Key { key, certificate, problem }
     };
+    let key = private_key(key)?;
     let key = provider.key_provider.load_private_key(key).map_err(|error| mismatch(error.to_string()))?;
     let own = CertifiedKey::new(chain, key);
     match own.keys_match() {
@@ -89,18 +90,22 @@ fn trusted(path: &Path, certificates: Vec<CertificateDer<'static>>) -> Result<Ro
     Ok(store)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = contents(path)?;
+fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let path = pem.path();
+    let pem = contents(pem)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(TlsError::NoCertificate(path.to_owned())),
-        Err(error) => Err(TlsError::Read { path: path.to_owned(), source: io::Error::other(error) }),
+        Err(_) => {
+            Err(TlsError::Certificate { path: path.to_owned(), problem: "is damaged in its PEM form".to_owned() })
+        }
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let pem = contents(path)?;
+fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let path = pem.path();
+    let pem = contents(pem)?;
     // PKCS #8 says so in its label, the older forms in a header.
     let is_encrypted = ["ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"]
         .iter()
@@ -112,6 +117,9 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     }
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+fn contents(pem: &Pem) -> Result<Vec<u8>, TlsError> {
+    match pem.as_text() {
+        Some(text) => Ok(text.as_bytes().to_vec()),
+        None => fs::read(pem.path()).map_err(|source| TlsError::Read { path: pem.path().to_owned(), source }),
+    }
 }

@@ -97,9 +97,9 @@ fn set(options: &mut RoleOptions, role: TlsRole, name: &str, value: &Term) -> Re
                 false => ClientCertificate::Optional,
             }
         }
-        "certfile" => options.certificate = Some(file(value)?),
-        "keyfile" => options.key = Some(file(value)?),
-        "cacertfile" => options.authorities = Some(file(value)?),
+        "certfile" => options.certificate = Some(file(value)?.into()),
+        "keyfile" => options.key = Some(file(value)?.into()),
+        "cacertfile" => options.authorities = Some(file(value)?.into()),
         "versions" => options.versions = versions(value)?,
         "ciphers" => options.cipher_suites = cipher_suites(value)?,
         "depth" => {
