@@ -7,8 +7,8 @@ use peerl_epmd::environment::loopback;
 use peerl_node::{
     ConnectError, Cookie, Epmd, Limits, Node, NodeBuilder, NodeName, StartError, Visibility, read_cookie,
 };
-use peerl_otp::System;
 use peerl_otp::global::GlobalService;
+use peerl_otp::{System, TaskSupervisor};
 
 use crate::failure::Failure;
 use crate::output::pass_on;
@@ -105,7 +105,10 @@ pub async fn guest(settings: &Settings, peers: &[NodeName], system: System) -> R
 
 /// Prepares a node that others find and call.
 fn member(settings: &Settings, role: Role, name: &NodeName) -> Result<NodeBuilder, Failure> {
-    let builder = with_name(settings, role, name)?.service(System::new());
+    let mut builder = with_name(settings, role, name)?.service(System::new());
+    if role == Role::Worker {
+        builder = builder.service(TaskSupervisor::new());
+    }
     Ok(if settings.no_global.unwrap_or(false) { builder } else { builder.service(GlobalService) })
 }
 

@@ -227,6 +227,10 @@ fn pmap_over_a_beam_and_a_worker() {
     let cluster = Cluster::start();
     let beam = Beam::elixir(Otp::V25).epmd(&cluster.epmd).start();
     let (_worker, worker) = cluster.worker(&["--node", beam.name()]);
+    let tasks = format!(
+        "Task.Supervisor.async_stream({{Peerl.TaskSupervisor, :\"{worker}\"}}, [1, 2], :peerl, :echo, []) |> Enum.to_list()"
+    );
+    assert_eq!(beam.eval_elixir(&tasks).unwrap(), "[ok: 1, ok: 2]");
     let numbers: String = (1..=300).map(|number| format!("{number}\n")).collect();
     let arguments = ["pmap", "String.to_integer(_)", "--items", "-", "--node", beam.name(), "--format", "json"];
     let ran = cluster.run_with(&arguments, numbers.as_bytes());

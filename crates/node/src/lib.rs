@@ -65,7 +65,9 @@ pub use peerl_proto::error_chain::ErrorChain;
 pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};
 pub use process::{Destination, Ended, NotSent, Process, ProcessSender, RegisterError, SendError};
-pub use rpc::{ByNode, Call, CallError, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers};
+pub use rpc::{
+    ByNode, Call, CallError, CallLabel, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers,
+};
 pub use running_service::{RunningService, ServiceError};
 pub use service::Service;
 pub use serving::{PeerCall, Refused, ServedCall};

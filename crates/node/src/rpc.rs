@@ -10,5 +10,5 @@ mod rex;
 
 pub use call::Call;
 pub use call_error::CallError;
-pub use generic::{Caller, GenCall, GenRequest, ReplyError};
+pub use generic::{CallLabel, Caller, GenCall, GenRequest, ReplyError};
 pub use pmap::{ByNode, CallOf, Mapped, Pmap, Workers};

@@ -7,6 +7,7 @@ mod behaviour;
 pub use behaviour::{Answer, Outcome, Server, Stop, later, reply};
 mod context;
 pub use context::Context;
+mod debug;
 mod message;
 mod receive_loop;
 mod start;

@@ -20,6 +20,7 @@ use peerl_node::{Node, NodeBuilder, RunningService, Service, ServiceError, WeakN
 
 use crate::functions::Functions;
 use crate::global::GlobalService;
+use crate::task_supervisor::TaskSupervisor;
 use unfinished::Unfinished;
 
 /// The processes that peers expect at every node, a [service](Service) of it: `net_kernel`, which answers pings; `rex`, the
@@ -60,10 +61,14 @@ impl System {
         self
     }
 
-    /// Begins to set up a node that has these processes, the [functions](crate::functions) of every node, and
-    /// [`global`](crate::global).
+    /// Begins to set up a node that has these processes, the [functions](crate::functions) of every node,
+    /// [`global`](crate::global), and a [supervisor of tasks](TaskSupervisor).
     pub fn node(self, name: impl Into<String>) -> NodeBuilder {
-        NodeBuilder::new(name).service(self).service(Functions::All).service(GlobalService)
+        NodeBuilder::new(name)
+            .service(self)
+            .service(Functions::All)
+            .service(TaskSupervisor::new())
+            .service(GlobalService)
     }
 
     /// Begins to set up a [guest](NodeBuilder::guest) that has these processes and functions.

@@ -37,9 +37,23 @@ pub struct GenCall<T> {
     node: Node,
     to: Destination,
     request: Result<RawTerm, peerl_term::serde::Error>,
+    label: CallLabel,
     caller: Option<Pid>,
     timeout: Option<Duration>,
     reply: PhantomData<fn() -> T>,
+}
+
+/// The first element of a call's message, by which the called process tells what kind of call it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CallLabel {
+    /// `'$gen_call'`: a call of a server, a state machine or a supervisor.
+    #[default]
+    Request,
+    /// `system`: a call of `sys`, which any process of OTP answers.
+    System,
+    /// The pid of the caller: a call of an event manager.
+    Caller,
 }
 
 impl Node {
@@ -48,7 +62,15 @@ impl Node {
     pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
         let mut encoded = Encoded::default();
         let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded.into());
-        GenCall { node: self.clone(), to: to.into(), request, caller: None, timeout: None, reply: PhantomData }
+        GenCall {
+            node: self.clone(),
+            to: to.into(),
+            request,
+            label: CallLabel::default(),
+            caller: None,
+            timeout: None,
+            reply: PhantomData,
+        }
     }
 }
 
@@ -58,6 +80,12 @@ impl<T> GenCall<T> {
     /// answers to aliases, as all do that use `gen_server:reply/2` of OTP 24 or later.
     pub fn on_behalf_of(mut self, caller: &Pid) -> Self {
         self.caller = Some(caller.clone());
+        self
+    }
+
+    /// Sets what kind of call it is. Without this it is a [request](CallLabel::Request).
+    pub fn label(mut self, label: CallLabel) -> Self {
+        self.label = label;
         self
     }
 
@@ -77,10 +105,11 @@ impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let request = self.request?;
-            let (node, caller) = (&self.node.inner, self.caller.as_ref());
+            let node = &self.node.inner;
+            let message = Request { label: self.label, caller: self.caller.as_ref(), request: &request };
             match self.timeout {
-                None => make(node, self.to, caller, &request, Some(UNMONITORED)).await,
-                Some(timeout) => within(timeout, make(node, self.to, caller, &request, None)).await,
+                None => make(node, self.to, message, Some(UNMONITORED)).await,
+                Some(timeout) => within(timeout, make(node, self.to, message, None)).await,
             }
         })
     }
@@ -89,17 +118,28 @@ impl<T: DeserializeOwned + 'static> IntoFuture for GenCall<T> {
 /// The default time limit of a call to a process that cannot be monitored.
 const UNMONITORED: Duration = Duration::from_secs(5);
 
+/// What a call says.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    label: CallLabel,
+    caller: Option<&'a Pid>,
+    request: &'a RawTerm,
+}
+
+const GEN_CALL: Atom = Atom::from_static("$gen_call");
+const SYSTEM: Atom = Atom::from_static("system");
+
 /// Makes the call. If the process cannot be monitored, the wait lasts for `unmonitored` at most.
 async fn make<T: DeserializeOwned>(
     node: &Arc<Inner>,
     to: Destination,
-    caller: Option<&Pid>,
-    request: &RawTerm,
+    message: Request<'_>,
     unmonitored: Option<Duration>,
 ) -> Result<T, CallError> {
+    let Request { label, caller, request } = message;
     let address = to.address(&node.kernel.identity);
     let connection = match node.kernel.place(address) {
-        Place::Here(_) => return make_here(node, to, caller, request).await,
+        Place::Here(_) => return make_here(node, to, message).await,
         Place::Connected(connection) => connection,
         Place::Unconnected => match NodeName::new(address.node()) {
             Ok(peer) => Box::pin(node.network.connect(&peer)).await?,
@@ -119,10 +159,15 @@ async fn make<T: DeserializeOwned>(
     let limit = if monitor.map_err(not_sent)? == Delivery::Done { None } else { unmonitored };
     let alias = connection.flags.contains(DistributionFlags::ALIAS);
     let start = |out: &mut MessageBuffer<'_>| {
+        let caller = caller.unwrap_or(&node.kernel.requester);
         encode::tuple_header(3, out);
-        encode::atom(&Atom::from_static("$gen_call"), out);
+        match label {
+            CallLabel::Request => encode::atom(&GEN_CALL, out),
+            CallLabel::System => encode::atom(&SYSTEM, out),
+            CallLabel::Caller => encode::pid(caller, out),
+        }
         encode::tuple_header(2, out);
-        encode::pid(caller.unwrap_or(&node.kernel.requester), out);
+        encode::pid(caller, out);
         if alias {
             encode::list_header(1, out);
             encode::atom(&Atom::from_static("alias"), out);
@@ -157,8 +202,7 @@ async fn make<T: DeserializeOwned>(
 async fn make_here<T: DeserializeOwned>(
     node: &Arc<Inner>,
     to: Destination,
-    caller: Option<&Pid>,
-    request: &RawTerm,
+    Request { label, caller, request }: Request<'_>,
 ) -> Result<T, CallError> {
     let mut asking = Process::start(node, MailboxPolicy::default());
     let monitor = asking.monitor(to.clone()).await;
@@ -170,8 +214,13 @@ async fn make_here<T: DeserializeOwned>(
         None => tag.clone().into(),
         Some(_) => Term::list_with_tail([Term::atom("alias")], tag.clone().into()),
     };
+    let label = match label {
+        CallLabel::Request => GEN_CALL.into(),
+        CallLabel::System => SYSTEM.into(),
+        CallLabel::Caller => from.clone().into(),
+    };
     let from = Term::tuple([from.clone().into(), marked]);
-    let call = Term::tuple([Term::atom("$gen_call"), from, request.decode()?]);
+    let call = Term::tuple([label, from, request.decode()?]);
     // A process that is not there is told by the monitor.
     let _ = asking.send_term(to, &call).await;
     loop {

@@ -115,7 +115,7 @@ impl Server for ScopeServer {
 
     async fn handle_call(&mut self, request: Request, _: Caller, context: &mut Context) -> Outcome<Term> {
         let Some(state) = &mut self.state else { return reply(Term::nil()) };
-        if let Some(pid) = request.pid_elsewhere(context.node()) {
+        if let Some(pid) = request.pid_elsewhere(&context.node()?) {
             return reply(Term::tuple([Term::atom("nolocal"), pid.clone().into()]));
         }
         let pids = |pids: &[Pid]| Term::list(pids.iter().cloned().map(Term::from));

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 
-use peerl_node::{Caller, ErrorChain, Message, Node, Term};
+use peerl_node::{Caller, ErrorChain, Exception, Message, Node, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -126,6 +126,34 @@ pub trait Server: Sized + Send + 'static {
     /// The state for `sys:get_state/1`.
     fn state(&self) -> Term {
         Term::atom("undefined")
+    }
+
+    /// Takes another state, in the form that [`state`](Self::state) has: `sys:replace_state/2` has applied a function to that. A
+    /// function that is not exported here is evaluated at the caller's node, which has its code.
+    ///
+    /// # Errors
+    /// If the server cannot take the state, which then stays as it is. Without this method none is taken.
+    fn replace_state(&mut self, _state: Term) -> Result<(), Exception> {
+        Err(Exception::error(Term::atom("not_supported")))
+    }
+
+    /// The state as `sys:get_status/1` and the tools that call it show it: without what must stay secret.
+    fn format_status(&self) -> Term {
+        self.state()
+    }
+
+    /// Handles `sys:change_code/4`, which a release upgrade of a BEAM calls while the server is suspended. The code of a program
+    /// in Rust stays; the server can follow another version of its peers.
+    ///
+    /// # Errors
+    /// A [`Stop`] refuses the change, with its reason. The server continues.
+    fn code_change(
+        &mut self,
+        _version: &Term,
+        _extra: &Term,
+        _context: &mut Context,
+    ) -> impl Future<Output = Result<(), Stop>> + Send {
+        async { Ok(()) }
     }
 
     /// Starts the server at a node, when the result is awaited.

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
-use peerl_node::{Caller, Node, Pid, Process, ReplyError};
+use peerl_node::{Caller, Node, Pid, Process, ReplyError, Term, WeakNode};
 use serde::Serialize;
+
+use super::Stop;
 
 /// A server's process, and what happens after the handler returns.
 #[derive(Debug)]
 pub struct Context {
-    node: Node,
+    node: WeakNode,
     pub(super) process: Process,
     pub(super) parent: Option<Pid>,
     pub(super) exits: ExitSignals,
@@ -24,13 +26,16 @@ pub(super) enum ExitSignals {
 }
 
 impl Context {
-    pub(super) fn new(node: Node, process: Process, parent: Option<Pid>) -> Self {
+    pub(super) fn new(node: WeakNode, process: Process, parent: Option<Pid>) -> Self {
         Self { node, process, parent, exits: ExitSignals::End, continues: false, timeout: None }
     }
 
-    /// The node at which the server runs.
-    pub fn node(&self) -> &Node {
-        &self.node
+    /// The node at which the server runs. A server does not keep its node running.
+    ///
+    /// # Errors
+    /// If the node is about to stop; the server then ends with `shutdown`.
+    pub fn node(&self) -> Result<Node, Stop> {
+        self.node.upgrade().ok_or_else(|| Stop::because(Term::atom("shutdown")))
     }
 
     /// The server's pid.

@@ -29,6 +29,18 @@ impl Received {
         }
     }
 
+    /// The message as a term, for those who record it.
+    pub(super) fn term(&self) -> Option<Term> {
+        let from = |caller: &Caller| Term::tuple([caller.pid.clone().into(), caller.tag.clone()]);
+        match self {
+            Self::Call(caller, request) => Some(Term::tuple([Term::atom("$gen_call"), from(caller), request.clone()])),
+            Self::Cast(request) => Some(Term::tuple([Term::atom("$gen_cast"), request.clone()])),
+            Self::System(caller, request) => Some(Term::tuple([Term::atom("system"), from(caller), request.clone()])),
+            Self::Exit(_, _, message) | Self::Info(message) => message.clone().into_term().ok(),
+            Self::Malformed => None,
+        }
+    }
+
     fn of_user(payload: &RawTerm, message: &Message) -> Self {
         let Ok(term) = payload.decode() else { return Self::Malformed };
         match term.as_tuple() {

@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 
 use super::context::{Context, ExitSignals};
 use super::message::Received;
-use super::system::{self, Effect, Mode};
+use super::system::{self, Control, Mode};
 use super::{Answer, Server, Stop};
 
 /// Receives messages until the server ends; returns the exit reason.
 pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: MailboxPolicy) -> Term {
     let waiting = HeldMessages { messages: VecDeque::new(), bytes: 0, mailbox };
-    let mut state = State { server, context, mode: Mode::Running, waiting };
+    let mut state = State { server, context, control: Control::default(), waiting };
     let reason = match state.receive().await {
         // The process has already ended: it was killed, or its node stops.
         Err(LoopEnd::Signal(Ended { reason })) => return reason,
@@ -64,7 +64,7 @@ fn is_ordinary(reason: &Term) -> bool {
 struct State<S> {
     server: S,
     context: Context,
-    mode: Mode,
+    control: Control,
     waiting: HeldMessages,
 }
 
@@ -113,23 +113,24 @@ impl<S: Server> State<S> {
             match next {
                 None => guarded(self.server.handle_timeout(&mut self.context)).await?,
                 Some(Received::System(from, request)) => {
-                    match system::handle(&self.server, &self.context, self.mode, &from, &request) {
-                        Effect::Mode(mode) => self.mode = mode,
-                        Effect::Terminate(reason) => return Err(Stop::because(reason).into()),
+                    let Self { server, context, control, .. } = self;
+                    if let Some(reason) = system::handle(server, context, control, &from, &request).await {
+                        return Err(Stop::because(reason).into());
                     }
                 }
                 Some(Received::Exit(from, reason, _)) if Some(&from) == self.context.parent.as_ref() => {
                     return Err(Stop::because(reason).into());
                 }
-                Some(received) if self.mode == Mode::Suspended => self.waiting.push(size, received)?,
-                Some(received) => self.handle(received).await?,
+                Some(received) if self.control.mode == Mode::Suspended => self.waiting.push(size, received)?,
+                Some(received) if self.control.debug.is_active() => self.handle_recorded(size, received).await?,
+                Some(received) => self.handle(received).await.map(drop)?,
             }
         }
     }
 
     /// The next message and its size in bytes; `None` after a time-out.
     async fn next(&mut self) -> Result<(usize, Option<Received>), LoopEnd> {
-        if self.mode == Mode::Running
+        if self.control.mode == Mode::Running
             && let Some(received) = self.waiting.pop()
         {
             self.context.timeout = None;
@@ -147,42 +148,65 @@ impl<S: Server> State<S> {
         Ok((size, message.map(Received::of)))
     }
 
-    async fn handle(&mut self, received: Received) -> Result<(), Stop> {
+    /// Handles a message, and records it for `sys`.
+    async fn handle_recorded(&mut self, size: usize, received: Received) -> Result<(), Stop> {
+        let pid = self.context.pid().clone();
+        if let Some(message) = received.term() {
+            self.control.debug.received(&pid, size, message);
+        }
+        match self.handle(received).await? {
+            Some((from, reply)) => {
+                let to = Term::tuple([from.pid.into(), from.tag]);
+                self.control.debug.replied(&pid, reply, to, self.server.state());
+            }
+            None => self.control.debug.handled(&pid, self.server.state()),
+        }
+        Ok(())
+    }
+
+    /// Handles a message. Gives the reply that was sent, if replies are recorded.
+    async fn handle(&mut self, received: Received) -> Result<Option<(Caller, Term)>, Stop> {
         match received {
-            Received::Call(from, request) => self.call(from, &request).await,
+            Received::Call(from, request) => return self.call(from, &request).await,
             Received::Cast(request) => match read(&request) {
-                Ok(request) => guarded(self.server.handle_cast(request, &mut self.context)).await,
+                Ok(request) => guarded(self.server.handle_cast(request, &mut self.context)).await?,
                 Err(error) => {
                     tracing::warn!(server = ?self.context.pid(), %error, "dropped a cast of another type than this server's");
-                    Ok(())
                 }
             },
             Received::Exit(_, reason, message) => match self.context.exits {
-                ExitSignals::Trap => self.info(message).await,
-                ExitSignals::End if reason.is_atom("normal") => Ok(()),
-                ExitSignals::End => Err(Stop::because(reason)),
+                ExitSignals::Trap => self.info(message).await?,
+                ExitSignals::End if reason.is_atom("normal") => {}
+                ExitSignals::End => return Err(Stop::because(reason)),
             },
-            Received::Info(message) => self.info(message).await,
+            Received::Info(message) => self.info(message).await?,
             // System messages are never held back.
-            Received::System(..) | Received::Malformed => Ok(()),
+            Received::System(..) | Received::Malformed => {}
         }
+        Ok(None)
     }
 
     async fn info(&mut self, message: Message) -> Result<(), Stop> {
         guarded(self.server.handle_info(message, &mut self.context)).await
     }
 
-    async fn call(&mut self, from: Caller, request: &Term) -> Result<(), Stop> {
+    async fn call(&mut self, from: Caller, request: &Term) -> Result<Option<(Caller, Term)>, Stop> {
         let request = match read(request) {
             Ok(request) => request,
             Err(error) => {
                 let why = Term::tuple([Term::atom("bad_request"), Term::from(error.to_string())]);
-                return Ok(self.context.reply(&from, &Term::tuple([Term::atom("error"), why]))?);
+                let reply = Term::tuple([Term::atom("error"), why]);
+                self.context.reply(&from, &reply)?;
+                return Ok(Some((from, reply)));
             }
         };
         match guarded(self.server.handle_call(request, from.clone(), &mut self.context)).await? {
-            Answer::Reply(reply) => Ok(self.context.reply(&from, &reply)?),
-            Answer::Later => Ok(()),
+            Answer::Reply(reply) => {
+                self.context.reply(&from, &reply)?;
+                let recorded = self.control.debug.is_active();
+                Ok(if recorded { Some((from, peerl_term::serde::to_term(&reply)?)) } else { None })
+            }
+            Answer::Later => Ok(None),
         }
     }
 }

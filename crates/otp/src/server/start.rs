@@ -65,6 +65,13 @@ impl<S: Server> Options<S> {
     }
 
     async fn run(self) -> Result<Running, StartError> {
+        let node = self.node.clone();
+        let (pid, ending) = self.start().await?;
+        Ok(Running { node, pid, ending })
+    }
+
+    /// Starts the server; nothing that is returned keeps its node.
+    pub(crate) async fn start(self) -> Result<(Pid, watch::Receiver<Option<Term>>), StartError> {
         let Self { mut server, node, name, parent, mailbox } = self;
         let name = match name {
             Some(name) => Some(Atom::new(&name).map_err(|_| StartError::Name(name))?),
@@ -76,7 +83,7 @@ impl<S: Server> Options<S> {
         if let Some(parent) = &parent {
             process.link(parent).await;
         }
-        let mut context = Context::new(node.clone(), process, parent);
+        let mut context = Context::new(node.downgrade(), process, parent);
         // Like `gen_server:init_it`, register the name first, so that a second server with the name does not start.
         if let Some(name) = name {
             let register = context.process.register(name.clone());
@@ -92,7 +99,7 @@ impl<S: Server> Options<S> {
             let reason = receive_loop::run(server, context, mailbox).await;
             ended.send_replace(Some(reason));
         });
-        Ok(Running { node, pid, ending })
+        Ok((pid, ending))
     }
 }
 
@@ -105,7 +112,7 @@ impl<S: Server> IntoFuture for Options<S> {
     }
 }
 
-/// A running server. It continues when this is dropped, until it is stopped or its node is.
+/// A running server. It continues when this is dropped, until it is stopped or its node is, which this keeps running.
 #[derive(Debug, Clone)]
 pub struct Running {
     node: Node,

@@ -1,7 +1,12 @@
 //! System messages, sent by `sys`.
 
-use peerl_node::{Caller, Term};
+use std::time::Duration;
 
+use peerl_node::{CallError, Caller, Class, Exception, Mfa, Node, NodeName, Term};
+use peerl_term::Atom;
+
+use super::debug::Debug;
+use super::receive_loop::guarded;
 use super::{Context, Server};
 
 /// Whether a server handles messages other than system messages.
@@ -13,50 +18,159 @@ pub(super) enum Mode {
     Suspended,
 }
 
-/// The effect of a system message.
-pub(super) enum Effect {
-    /// The server enters this mode.
-    Mode(Mode),
-    /// The server ends for this reason.
-    Terminate(Term),
+/// What `sys` controls of a server.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) mode: Mode,
+    pub(super) debug: Debug,
 }
 
-/// Handles a system message.
-pub(super) fn handle<S: Server>(server: &S, context: &Context, mode: Mode, from: &Caller, request: &Term) -> Effect {
+impl Default for Control {
+    fn default() -> Self {
+        Self { mode: Mode::Running, debug: Debug::default() }
+    }
+}
+
+/// Handles a system message. Gives the exit reason, if it ends the server.
+pub(super) async fn handle<S: Server>(
+    server: &mut S,
+    context: &mut Context,
+    control: &mut Control,
+    from: &Caller,
+    request: &Term,
+) -> Option<Term> {
     let ok = || Term::atom("ok");
-    let (answer, effect) = match request {
+    let answer = match request {
         Term::Atom(name) => match name.as_str() {
-            // OTP 27 and later accept only this form; OTP 25 accepts any term as the state.
-            "get_state" => (Term::tuple([ok(), server.state()]), Effect::Mode(mode)),
-            "get_status" => (status(server, context, mode), Effect::Mode(mode)),
-            "suspend" => (ok(), Effect::Mode(Mode::Suspended)),
-            "resume" => (ok(), Effect::Mode(Mode::Running)),
-            _ => (unknown(request), Effect::Mode(mode)),
+            "get_state" => {
+                reply_with_state(context, from, server.state());
+                return None;
+            }
+            "get_status" => status(server, context, control),
+            "suspend" => {
+                control.mode = Mode::Suspended;
+                ok()
+            }
+            "resume" => {
+                control.mode = Mode::Running;
+                ok()
+            }
+            _ => unknown(request),
         },
         Term::Tuple(parts) => match &parts[..] {
-            [kind, reason] if kind.is_atom("terminate") => (ok(), Effect::Terminate(reason.clone())),
-            // Debugging is not supported.
-            [kind, what] if kind.is_atom("debug") && what.is_atom("no_debug") => (ok(), Effect::Mode(mode)),
-            [kind, ..] if kind.is_atom("replace_state") => {
-                let why = Term::tuple([Term::atom("error"), Term::atom("not_supported")]);
-                (why, Effect::Mode(mode))
+            [kind, reason] if kind.is_atom("terminate") => {
+                reply(context, from, &ok());
+                return Some(reason.clone());
             }
-            _ => (unknown(request), Effect::Mode(mode)),
+            [kind, what] if kind.is_atom("debug") => control.debug.request(context.pid(), what),
+            [kind, fun] if kind.is_atom("replace_state") => match replace_state(server, context, from, fun).await {
+                Ok(()) => {
+                    reply_with_state(context, from, server.state());
+                    return None;
+                }
+                Err(exception) => replacement_failed(exception),
+            },
+            [kind, _, version, extra] if kind.is_atom("change_code") && control.mode == Mode::Suspended => {
+                match guarded(server.code_change(version, extra, context)).await {
+                    Ok(()) => ok(),
+                    Err(stop) => Term::tuple([Term::atom("error"), stop.into_reason()]),
+                }
+            }
+            _ => unknown(request),
         },
-        _ => (unknown(request), Effect::Mode(mode)),
+        _ => unknown(request),
     };
+    reply(context, from, &answer);
+    None
+}
+
+fn reply(context: &Context, from: &Caller, answer: &Term) {
     // A term can always be encoded.
-    let _ = context.reply(from, &answer);
-    effect
+    let _ = context.reply(from, answer);
 }
 
 fn unknown(request: &Term) -> Term {
     Term::tuple([Term::atom("error"), Term::tuple([Term::atom("unknown_system_msg"), request.clone()])])
 }
 
+/// `{error, {callback_failed, {Module, Function}, {Class, Reason}}}`.
+fn replacement_failed(exception: Exception) -> Term {
+    let callback = Term::tuple([Term::atom("gen_server"), Term::atom("system_replace_state")]);
+    let class = match exception.class {
+        Class::Error => "error",
+        Class::Exit => "exit",
+        Class::Throw => "throw",
+    };
+    let cause = Term::tuple([Term::atom(class), exception.reason]);
+    Term::tuple([Term::atom("error"), Term::tuple([Term::atom("callback_failed"), callback, cause])])
+}
+
+/// How long another node may take to evaluate the function of `sys:replace_state/2`, as its own time limit.
+const EVALUATION: Duration = Duration::from_secs(5);
+
+/// Replaces the state by the value of a function of it. An exported function is called here; any other one is called at
+/// the node of the caller, which has its code.
+async fn replace_state<S: Server>(
+    server: &mut S,
+    context: &Context,
+    from: &Caller,
+    fun: &Term,
+) -> Result<(), Exception> {
+    let state = server.state();
+    let running = || Exception::exit(Term::atom("shutdown"));
+    let node = context.node().map_err(|_| running())?;
+    let exported = match fun {
+        Term::ExternalFun(fun) => node.is_exported(&fun.module, &fun.function, fun.arity.into()),
+        _ => false,
+    };
+    let place = match NodeName::new(&from.pid.node) {
+        Ok(place) if !exported => place,
+        _ => node.name().clone(),
+    };
+    let arguments = vec![fun.clone(), Term::list([state])];
+    let apply = Mfa::with_terms(Atom::from_static("erlang"), Atom::from_static("apply"), arguments);
+    let new = node.call::<Term>(&place, apply).if_connected().timeout(EVALUATION).await.map_err(raised)?;
+    server.replace_state(new)
+}
+
+fn raised(error: CallError) -> Exception {
+    match error {
+        CallError::Signal(reason) => Exception::exit(reason),
+        error => error.into(),
+    }
+}
+
+/// How long a node may take to say which release it runs.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// The last release whose `sys` takes the state itself; the later ones take `{ok, State}`.
+const LAST_WITH_BARE_STATE: u32 = 25;
+
+/// Answers with the state in the form that the caller's release takes.
+fn reply_with_state(context: &Context, from: &Caller, state: Term) {
+    let (sender, from) = (context.process.sender(), from.clone());
+    let Ok(node) = context.node() else { return };
+    tokio::spawn(async move {
+        let takes_bare = release(&node, &from.pid.node).await.is_some_and(|release| release <= LAST_WITH_BARE_STATE);
+        drop(node);
+        let answer = if takes_bare { state } else { Term::tuple([Term::atom("ok"), state]) };
+        let _ = sender.reply(&from, &answer);
+    });
+}
+
+/// The OTP release of another node. No flag of the handshake tells it.
+async fn release(node: &Node, peer: &Atom) -> Option<u32> {
+    let peer = NodeName::new(peer).ok().filter(|peer| peer != node.name())?;
+    let ask = Mfa::new("erlang", "system_info", (Atom::from_static("otp_release"),)).ok()?;
+    match node.call(&peer, ask).if_connected().timeout(RELEASE).await.ok()? {
+        Term::List(release) => release.to_text()?.parse().ok(),
+        _ => None,
+    }
+}
+
 /// `{status, Pid, {module, Module}, [Dictionary, Mode, Parent, Debug, Misc]}`.
-fn status<S: Server>(server: &S, context: &Context, mode: Mode) -> Term {
-    let mode = Term::atom(match mode {
+fn status<S: Server>(server: &S, context: &Context, control: &Control) -> Term {
+    let mode = Term::atom(match control.mode {
         Mode::Running => "running",
         Mode::Suspended => "suspended",
     });
@@ -68,12 +182,13 @@ fn status<S: Server>(server: &S, context: &Context, mode: Mode) -> Term {
     };
     let name = std::any::type_name::<S>();
     let header = Term::tuple([Term::atom("header"), Term::charlist(&format!("Status for generic server {name}"))]);
+    let events = control.debug.events();
     let misc = Term::list([
         header,
-        data(vec![("Status", mode.clone()), ("Parent", parent.clone()), ("Logged events", Term::nil())]),
-        data(vec![("State", server.state())]),
+        data(vec![("Status", mode.clone()), ("Parent", parent.clone()), ("Logged events", events)]),
+        data(vec![("State", server.format_status())]),
     ]);
     let module = Term::tuple([Term::atom("module"), Term::atom("gen_server")]);
-    let details = Term::list([Term::nil(), mode, parent, Term::nil(), misc]);
+    let details = Term::list([Term::nil(), mode, parent, control.debug.options(), misc]);
     Term::tuple([Term::atom("status"), pid, module, details])
 }

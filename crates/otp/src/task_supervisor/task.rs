@@ -1,0 +1,147 @@
+//! A task: a process that evaluates one function.
+
+use std::time::Duration;
+
+use peerl_node::{Class, Exception, Message, NodeName, PeerCall, Pid, Process, ServedCall, Term, WeakNode};
+use peerl_term::{Limits, RawTerm};
+use tokio::time::{Instant, timeout_at};
+
+use super::request::{Assignment, Function, Start};
+
+/// How long a task waits for the message with its function: the caller sends it at once.
+const ASSIGNMENT: Duration = Duration::from_secs(5);
+
+pub(super) struct Task {
+    pub(super) process: Process,
+    pub(super) node: WeakNode,
+    pub(super) group_leader: Pid,
+    /// The task counts among the calls under way.
+    pub(super) served: ServedCall,
+}
+
+impl Task {
+    /// Runs the task up to the end of its process.
+    pub(super) async fn run(mut self, start: Start) {
+        let reason = match start {
+            Start::Message { owner } => self.run_for(&owner).await,
+            Start::Function { owner, function } => match self.evaluate(&owner, &function).await {
+                Some(Ok(_)) => Term::atom("normal"),
+                Some(Err(exception)) => exit_reason(exception),
+                None => return,
+            },
+        };
+        self.process.exit(&reason);
+    }
+
+    /// Evaluates the function that the owner sends, and sends it the value. Gives the exit reason.
+    async fn run_for(&mut self, owner: &Pid) -> Term {
+        let Assignment { tag, reply_to, function } = match self.assignment(owner).await {
+            Ok(assignment) => assignment,
+            Err(reason) => return reason,
+        };
+        let value = match self.evaluate(owner, &function).await {
+            Some(Ok(value)) => value.decode_with(&Limits::NONE),
+            Some(Err(exception)) => return exit_reason(exception),
+            None => return Term::atom("killed"),
+        };
+        match value {
+            Ok(value) => self.reply(&reply_to, Term::tuple([tag, value])).await,
+            Err(error) => return exit_reason(Exception::error(Term::from(error.to_string()))),
+        }
+        Term::atom("normal")
+    }
+
+    /// Waits for the message of the owner.
+    ///
+    /// # Errors
+    /// The exit reason of the task, if none comes.
+    async fn assignment(&mut self, owner: &Pid) -> Result<Assignment, Term> {
+        let deadline = Instant::now() + ASSIGNMENT;
+        let monitor = self.process.monitor_connected(owner);
+        loop {
+            let received = timeout_at(deadline, self.process.receive()).await.map_err(|_| Term::atom("timeout"))?;
+            match received.map_err(|ended| ended.reason)? {
+                Message::User(payload) => {
+                    let message = payload.decode().ok();
+                    if let Some(assignment) = message.and_then(|message| Assignment::of(&message, owner)) {
+                        self.process.demonitor(&monitor);
+                        return Ok(assignment);
+                    }
+                }
+                Message::Down(down) if down.reference == monitor => {
+                    let reason = down.reason.decode().unwrap_or_else(|_| Term::atom("killed"));
+                    return Err(Term::tuple([Term::atom("shutdown"), reason]));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Evaluates a function; gives nothing if the process is ended meanwhile.
+    async fn evaluate(&mut self, owner: &Pid, function: &Function) -> Option<Result<RawTerm, Exception>> {
+        let call = PeerCall {
+            module: function.module.clone(),
+            function: function.name.clone(),
+            arguments: function.arguments.clone(),
+            node: Some(owner.node.clone()),
+            caller: Some(owner.clone()),
+            group_leader: Some(self.group_leader.clone()),
+            process: self.process.pid().clone(),
+        };
+        let process = &mut self.process;
+        // A task takes no messages but the one that it begins with.
+        let ended = async { while process.receive().await.is_ok() {} };
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.served.apply(call) => outcome,
+            () = ended => return None,
+        };
+        if let Err(exception) = &outcome
+            && !is_ordinary(exception)
+        {
+            let Function { module, name, arguments, callers } = function;
+            let arity = arguments.as_list().map_or(0, <[Term]>::len);
+            tracing::error!(
+                task = ?self.process.pid(), ?owner, ?callers, %exception,
+                "a task has failed that evaluated {module:?}:{name:?}/{arity}"
+            );
+        }
+        Some(outcome)
+    }
+
+    /// Sends the value, if the node of its receiver is still connected: a task does not connect nodes again.
+    async fn reply(&self, to: &Term, message: Term) {
+        let Some(node) = self.node.upgrade() else { return };
+        let is_there = |name: &str| {
+            let peer = NodeName::new(name).ok();
+            peer.is_some_and(|peer| peer == *node.name() || node.connection(&peer).is_some())
+        };
+        match to {
+            Term::Pid(to) => drop(self.process.sender().send_if_connected(&**to, &message).await),
+            Term::Reference(alias) if is_there(alias.node()) => {
+                let _ = self.process.send_to_alias(alias, &message).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether Elixir logs nothing of it.
+fn is_ordinary(exception: &Exception) -> bool {
+    let reason = &exception.reason;
+    exception.class == Class::Exit
+        && match reason.as_tuple() {
+            Some([kind, _]) => kind.is_atom("shutdown"),
+            _ => reason.is_atom("normal") || reason.is_atom("shutdown"),
+        }
+}
+
+/// The reason with which a process ends that does not catch the exception.
+fn exit_reason(exception: Exception) -> Term {
+    let Exception { class, reason, stack } = exception;
+    match class {
+        Class::Error => Term::tuple([reason, stack]),
+        Class::Exit => reason,
+        Class::Throw => Term::tuple([Term::tuple([Term::atom("nocatch"), reason]), stack]),
+    }
+}

@@ -1,0 +1,164 @@
+//! What users of Elixir do with the servers, tasks and functions of a node: a node of peerl does what a BEAM does. Both are
+//! asked the same by the same program.
+
+mod stage;
+
+use std::time::Duration;
+
+use peerl::otp::{Context, Outcome, Server, Stop, later, reply};
+use peerl::{Caller, Exception, Message, Node, Term};
+use peerl_test_support::{Beam, matrix};
+use serde::Deserialize;
+use stage::{Stage, export};
+
+/// The server of `behaviours/servers.exs` in Rust.
+struct Counter(i64);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Request {
+    Add(i64),
+    Value,
+    Sleep(u64),
+    End(Term),
+    Idle(u64),
+    DoubleNext,
+    Later(u64),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Cast {
+    Set(i64),
+}
+
+impl Server for Counter {
+    type Call = Request;
+    type Reply = Term;
+    type Cast = Cast;
+
+    async fn handle_call(&mut self, request: Request, from: Caller, context: &mut Context) -> Outcome<Term> {
+        match request {
+            Request::Add(by) => self.0 += by,
+            Request::Value => {}
+            Request::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Request::End(reason) => return Err(Stop::because(reason)),
+            Request::Idle(ms) => context.timeout(Duration::from_millis(ms)),
+            Request::DoubleNext => context.continue_next(),
+            Request::Later(ms) => {
+                let sender = context.process().sender();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    sender.reply(&from, &Term::atom("later"))
+                });
+                return later();
+            }
+        }
+        reply(Term::from(self.0))
+    }
+
+    async fn handle_cast(&mut self, Cast::Set(value): Cast, _: &mut Context) -> Result<(), Stop> {
+        self.0 = value;
+        Ok(())
+    }
+
+    async fn handle_continue(&mut self, _: &mut Context) -> Result<(), Stop> {
+        self.0 *= 2;
+        Ok(())
+    }
+
+    async fn handle_timeout(&mut self, _: &mut Context) -> Result<(), Stop> {
+        self.0 += 100;
+        Ok(())
+    }
+
+    async fn handle_info(&mut self, message: Message, context: &mut Context) -> Result<(), Stop> {
+        if let Some([Term::Pid(from), Term::Integer(by)]) = message.into_term()?.as_tuple() {
+            self.0 += by;
+            context.process().send(&**from, &self.0).await?;
+        }
+        Ok(())
+    }
+
+    async fn code_change(&mut self, _: &Term, extra: &Term, _: &mut Context) -> Result<(), Stop> {
+        let by = extra.as_integer().ok_or_else(|| Stop::because(Term::tuple([Term::atom("error"), extra.clone()])))?;
+        self.0 += by;
+        Ok(())
+    }
+
+    fn state(&self) -> Term {
+        Term::from(self.0)
+    }
+
+    fn replace_state(&mut self, state: Term) -> Result<(), Exception> {
+        self.0 = state.as_integer().ok_or_else(|| Exception::error(Term::atom("badarg")))?;
+        Ok(())
+    }
+}
+
+async fn elixir(beam: &Beam, program: &str) -> String {
+    let (beam, program) = (beam.clone(), program.to_owned());
+    let run = move || beam.eval_elixir_within(&program, Duration::from_secs(300)).map_err(|error| error.to_string());
+    tokio::task::spawn_blocking(run).await.unwrap().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A node that has what `behaviours/servers.exs` has.
+async fn node(stage: &Stage) -> Node {
+    let node = stage.node().await;
+    export(&node);
+    let this = node.downgrade();
+    node.export("rust", "server", move |(value,): (i64,)| {
+        let this = this.clone();
+        async move {
+            let node = this.upgrade().ok_or_else(|| Exception::exit(Term::atom("shutdown")))?;
+            Ok::<_, Exception>(Term::from(Counter(value).start(&node).await?.pid().clone()))
+        }
+    })
+    .unwrap();
+    Counter(0).start(&node).name("counter").await.unwrap();
+    node
+}
+
+/// What differs, and is documented at `Server`.
+const DIFFERENT: [&str; 2] = ["install", "log_to_file"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_a_beam_does() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let start = || Beam::elixir(otp).epmd(&stage.epmd).start_async();
+        let (client, reference) = tokio::join!(start(), start());
+        let node = node(&stage).await;
+        elixir(&reference, include_str!("behaviours/servers.exs")).await;
+        elixir(&client, include_str!("behaviours/checks.exs")).await;
+        let only = std::env::var("PEERL_CHECKS").unwrap_or_else(|_| ":all".to_owned());
+        let outcomes = async |name: &str| {
+            let run = format!(
+                "Checks.run(:\"{name}\", {only}) |> Enum.map(fn {{name, outcome}} ->
+                     IO.iodata_to_binary([inspect(name), \" \", inspect(outcome, limit: :infinity, printable_limit: 300)])
+                 end) |> Enum.join(\"\\n\")"
+            );
+            elixir(&client, &run).await
+        };
+        let (ours, theirs) = tokio::join!(outcomes(node.name().as_str()), outcomes(reference.name()));
+        let lines = |text: &str| text.split("\\n").map(str::to_owned).collect::<Vec<_>>();
+        let (ours, theirs) = (lines(&ours), lines(&theirs));
+        assert!(!ours.iter().any(|line| line.contains(":never") || line.contains(":no_end")), "{ours:#?}");
+        assert!(theirs.len() > 80 || only != ":all", "{theirs:?}");
+        let is_same = |line: &str| !DIFFERENT.iter().any(|name| line.starts_with(&format!(":{name} ")));
+        let different: Vec<String> = ours
+            .iter()
+            .zip(&theirs)
+            .filter(|(ours, theirs)| ours != theirs && is_same(ours))
+            .map(|(ours, theirs)| format!("peerl {ours}\nBEAM  {theirs}"))
+            .collect();
+        assert!(
+            different.is_empty(),
+            "{} of {} differ on {otp:?}:\n{}",
+            different.len(),
+            ours.len(),
+            different.join("\n")
+        );
+        assert_eq!(ours.len(), theirs.len());
+    }
+}
