@@ -22,23 +22,19 @@ mod user;
 use meeting::Break;
 use network::Network;
 
-/// Runs the seeds; `PEERL_SEED=N` runs one, `PEERL_SEEDS=N` that many. Of the first 3,000, seed 502 fails: two nodes that have lost
-/// each other and are connected again do not meet within the time for which changes of names are held back, and one of them
-/// removes a name that the other keeps.
+/// Runs 200 seeds, which takes some seconds; `PEERL_SEED=N PEERL_SEEDS=M` runs M from N on, and `PEERL_SEED=N` alone that one.
+/// 10,000 of them take 10 minutes of one processor: `PEERL_SEEDS=10000 cargo test --locked --workspace --test global_simulation`.
 #[test]
 fn the_nodes_agree_once_the_network_is_whole() {
     let number = |variable| std::env::var(variable).ok().and_then(|value| value.parse::<u64>().ok());
-    let seeds = match number("PEERL_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("PEERL_SEEDS").unwrap_or(200),
-    };
-    for seed in seeds {
-        let run = std::panic::catch_unwind(|| Network::new(seed).run());
-        assert!(
-            run.is_ok(),
-            "this repeats it:\nPEERL_SEED={seed} cargo test --locked --workspace --test global_simulation"
-        );
-    }
+    let first = number("PEERL_SEED");
+    let count = number("PEERL_SEEDS").unwrap_or(if first.is_some() { 1 } else { 200 });
+    let seeds = first.unwrap_or(0)..first.unwrap_or(0) + count;
+    let failed: Vec<_> = seeds.filter(|seed| std::panic::catch_unwind(|| Network::new(*seed).run()).is_err()).collect();
+    let Some(seed) = failed.first() else { return };
+    panic!(
+        "seeds {failed:?} fail; this repeats one:\nPEERL_SEED={seed} cargo test --locked --workspace --test global_simulation"
+    );
 }
 
 /// More than a meeting takes.

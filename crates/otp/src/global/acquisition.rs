@@ -22,6 +22,7 @@ pub(super) struct Acquisition {
     stage: Attempt,
     purpose: Purpose,
     verification: Verification,
+    members: Members,
     calls: BTreeMap<CallId, Atom>,
 }
 
@@ -40,17 +41,24 @@ pub(super) enum Progress {
     /// Answers are missing.
     Waiting,
     /// The lock is set at these nodes.
-    Held(Vec<Atom>),
+    Held(Vec<Atom>, Members),
     /// A node has refused, and the lock is removed again.
     Refused,
+}
+
+/// Whether the nodes of the partition know the same nodes, as far as they were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Members {
+    Same,
+    /// One knows a node that this one does not, and may have had other names of it.
+    Differ,
 }
 
 /// Whether the nodes are asked for one that this node has lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verification {
-    Due,
-    UnderWay,
-    Unneeded,
+    NotYet,
+    Asked,
 }
 
 impl Acquisition {
@@ -62,7 +70,8 @@ impl Acquisition {
             held: Vec::new(),
             stage: Attempt::new([]),
             purpose,
-            verification: if mesh.suspects.is_empty() { Verification::Unneeded } else { Verification::Due },
+            verification: Verification::NotYet,
+            members: Members::Same,
             calls: BTreeMap::new(),
         };
         // To lock this node could stop another that has locked the boss already.
@@ -76,13 +85,21 @@ impl Acquisition {
     /// A call was answered; nothing if it is none of these.
     pub(super) fn answered(&mut self, call: CallId, reply: Option<&Term>, mesh: &mut Mesh) -> Option<Progress> {
         let node = self.calls.remove(&call)?;
-        match self.verification {
-            Verification::UnderWay if self.has_suspect(reply, mesh) => {
-                self.stage.answered(&node, Some(&Term::atom("false")));
+        let refusal = Term::atom("false");
+        let is_member = |node: &Atom| *node == mesh.outbox.node || mesh.known.contains_key(node);
+        let reply = match (reply, self.verification) {
+            // The node is being lost. At the next attempt it is known whether the others still have it.
+            (None, _) if is_member(&node) => Some(&refusal),
+            (Some(reply), Verification::Asked) => {
+                let known: Vec<_> = reply.as_list().unwrap_or_default().iter().filter_map(Term::as_atom).collect();
+                if is_member(&node) && !known.iter().all(|known| is_member(known)) {
+                    self.members = Members::Differ;
+                }
+                Some(&refusal).filter(|_| self.has_suspect(&known, mesh))
             }
-            Verification::UnderWay => self.stage.answered(&node, None),
-            _ => self.stage.answered(&node, reply),
-        }
+            (reply, _) => reply,
+        };
+        self.stage.answered(&node, reply);
         Some(self.proceed(mesh))
     }
 
@@ -109,10 +126,10 @@ impl Acquisition {
             let nodes = self.next_nodes(mesh);
             if !nodes.is_empty() {
                 self.ask(nodes, mesh);
-            } else if self.verification == Verification::Due {
+            } else if self.verification == Verification::NotYet && !mesh.suspects.is_empty() {
                 self.verify(mesh);
             } else {
-                return Progress::Held(std::mem::take(&mut self.held));
+                return Progress::Held(std::mem::take(&mut self.held), self.members);
             }
         }
         Progress::Waiting
@@ -131,16 +148,20 @@ impl Acquisition {
         mesh.known.keys().filter(is_new).cloned().collect()
     }
 
-    /// Whether a node that answers with these nodes, which it knows, still has one that this node has lost.
-    fn has_suspect(&self, reply: Option<&Term>, mesh: &Mesh) -> bool {
-        let known = reply.and_then(Term::as_list).unwrap_or_default();
-        let is_peer = |node: &Atom| matches!(&self.purpose, Purpose::Meeting(peer) if peer == node);
-        let is_lost = |node: &Atom| !mesh.known.contains_key(node) && !is_peer(node);
-        mesh.suspects.keys().any(|node| is_lost(node) && known.iter().any(|known| known.as_atom() == Some(node)))
+    /// Whether a node that knows these nodes still has one that this node has lost.
+    fn has_suspect(&self, known: &[&Atom], mesh: &Mesh) -> bool {
+        let peer = match &self.purpose {
+            Purpose::Meeting(peer) => Some(peer),
+            Purpose::Change => None,
+        };
+        // Two that have lost each other meet even if others are to be met as well: else all would wait for each other.
+        let is_reunion = peer.is_some_and(|peer| mesh.is_back(peer));
+        let is_due = |node: &&Atom| Some(*node) != peer && !(is_reunion && mesh.is_back(node));
+        mesh.suspects.keys().filter(is_due).any(|node| known.contains(&node))
     }
 
     fn verify(&mut self, mesh: &mut Mesh) {
-        self.verification = Verification::UnderWay;
+        self.verification = Verification::Asked;
         let others: Vec<_> = self.held.iter().filter(|node| **node != mesh.outbox.node).cloned().collect();
         self.stage = Attempt::new(others.iter().cloned());
         for node in others {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use peerl_term::{Atom, Pid, Term};
 
-use super::acquisition::{Acquisition, Progress, Purpose};
+use super::acquisition::{Acquisition, Members, Progress, Purpose};
 use super::action::Action;
 use super::ids::CallId;
 use super::lock::LockId;
@@ -60,6 +60,7 @@ struct Held {
     candidate: Candidate,
     lock: LockId,
     nodes: Vec<Atom>,
+    members: Members,
     until: Instant,
 }
 
@@ -67,7 +68,7 @@ struct Held {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// Both partitions are locked.
-    LockIsSet { node: Atom, tag: i64, lock: LockId },
+    LockIsSet { node: Atom, tag: i64, lock: LockId, members: Members },
     /// The other node does not go on.
     Stuck { node: Atom, tag: i64 },
 }
@@ -185,13 +186,12 @@ impl Locker {
             self.plan(now, mesh, Pause::Usual);
             return None;
         }
-        // Those of the own host first: a meeting of two large partitions is made by neighbours.
+        // Those that were lost first: the others are not met before. Then those of the own host: a meeting of two large
+        // partitions is made by neighbours.
         let host = host(&mesh.outbox.node);
-        let is_near = |candidate: &&Candidate| self::host(&candidate.node) == host;
-        let mut choice: Vec<_> = self.candidates.iter().filter(is_near).collect();
-        if choice.is_empty() {
-            choice = self.candidates.iter().collect();
-        }
+        let rank = |candidate: &Candidate| (!mesh.is_back(&candidate.node), self::host(&candidate.node) != host);
+        let best = self.candidates.iter().map(rank).min();
+        let choice: Vec<_> = self.candidates.iter().filter(|candidate| Some(rank(candidate)) == best).collect();
         let Some(candidate) = choice.get(mesh.random.below(choice.len())).copied().cloned() else {
             self.phase = Phase::Idle { next: None };
             return None;
@@ -233,21 +233,21 @@ impl Locker {
             return None;
         }
         let Phase::Locking { candidate, role, .. } = self.become_idle() else { return None };
-        let nodes = match progress {
-            Progress::Held(nodes) => Some(nodes),
+        let held = match progress {
+            Progress::Held(nodes, members) => Some((nodes, members)),
             _ => None,
         };
-        if role == Role::Responder || nodes.is_some() {
+        if role == Role::Responder || held.is_some() {
             let answer = LockSet {
                 locker: mesh.server.clone(),
-                is_set: nodes.is_some(),
+                is_set: held.is_some(),
                 known: mesh.known.keys().cloned().collect(),
                 tag: Some(candidate.peer.tag.clone()).filter(|_| candidate.peer.version >= 8),
             };
             mesh.outbox.send(&candidate.node, Message::LockSet(answer));
         }
-        let Some(nodes) = nodes else { return self.idle(now, mesh, Pause::Usual) };
-        let held = Held { lock: candidate.lock(&mesh.server), candidate, nodes, until: now + STUCK_AFTER };
+        let Some((nodes, members)) = held else { return self.idle(now, mesh, Pause::Usual) };
+        let held = Held { lock: candidate.lock(&mesh.server), candidate, nodes, members, until: now + STUCK_AFTER };
         if role == Role::Responder {
             return Some(self.locked(held));
         }
@@ -261,10 +261,10 @@ impl Locker {
 
     fn locked(&mut self, held: Held) -> Outcome {
         let Candidate { node, tag, .. } = held.candidate.clone();
-        let lock = held.lock.clone();
+        let (lock, members) = (held.lock.clone(), held.members);
         self.candidates.retain(|candidate| candidate.node != node);
         self.phase = Phase::Locked(held);
-        Outcome::LockIsSet { node, tag, lock }
+        Outcome::LockIsSet { node, tag, lock, members }
     }
 
     fn become_idle(&mut self) -> Phase {

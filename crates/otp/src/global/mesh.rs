@@ -16,7 +16,8 @@ pub(super) struct Mesh {
     pub(super) server: Pid,
     /// The nodes of the partition but this one, with the version of the protocol that each has.
     pub(super) known: BTreeMap<Atom, u32>,
-    /// Nodes that were lost, of which nobody was told, and until when the others may still have them.
+    /// Nodes that were lost, of which nobody was told, and until when the others may still have them. One that is connected
+    /// again is among them until it has met this one.
     pub(super) suspects: BTreeMap<Atom, Instant>,
     pub(super) locks: Locks,
     pub(super) outbox: Outbox,
@@ -30,9 +31,9 @@ impl Mesh {
         self.known.last_key_value().map_or(node, |(greatest, _)| greatest.max(node))
     }
 
-    /// Whether a node is not of the partition, nor about to join it.
-    pub(super) fn is_unreached(&self, node: &Atom) -> bool {
-        !self.known.contains_key(node) && !self.outbox.is_connected(node)
+    /// Whether a node was lost, is connected again, and is to be met.
+    pub(super) fn is_back(&self, node: &Atom) -> bool {
+        self.suspects.contains_key(node) && self.outbox.is_visible(node)
     }
 
     /// Removes a lock of this server's at these nodes; at the boss last, where others try first.

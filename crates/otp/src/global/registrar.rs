@@ -142,7 +142,7 @@ impl Registrar {
                 let wait = if mesh.suspects.is_empty() { wait } else { wait.min(UNSETTLED) };
                 current.phase = Phase::Waiting(now + wait);
             }
-            Progress::Held(locked) => {
+            Progress::Held(locked, _) => {
                 let (calls, answer) = match current.answer.take() {
                     Some(answer) => (current.job.change.tell_again(&locked, mesh, names), answer),
                     None => current.job.change.tell(&locked, mesh, names),
@@ -201,15 +201,18 @@ impl Change {
 
     /// Tells all nodes once more: one was lost at the first time. Others that have it may have been told or not.
     fn tell_again(&self, nodes: &[Atom], mesh: &mut Mesh, names: &Names) -> HashSet<CallId> {
-        let request = match self {
-            Self::Register(registration) | Self::ReRegister(registration)
-                if names.pid(&registration.name) == Some(&registration.pid) =>
-            {
-                Request::Register(registration.clone())
+        let (name, pid) = match self {
+            Self::Register(registration) | Self::ReRegister(registration) => {
+                (&registration.name, Some(&registration.pid))
             }
-            Self::Unregister(name) if names.pid(name).is_none() => Request::Unregister(name.clone()),
+            Self::Unregister(name) => (name, None),
+        };
+        let request = match (names.get(name), pid) {
+            (Some(registered), Some(pid)) if registered.pid == *pid => Request::Register(registered),
+            // The process has ended, or the name is to go.
+            (None, _) => Request::Unregister(name.clone()),
             // It is changed again meanwhile.
-            _ => return HashSet::new(),
+            (Some(_), _) => return HashSet::new(),
         };
         Self::call_others(&request, nodes, mesh)
     }

@@ -1,6 +1,6 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use peerl_term::{Atom, Term};
+use peerl_term::{Atom, Pid, Term};
 
 use super::ids::ResolutionId;
 use super::names::Names;
@@ -12,6 +12,8 @@ use super::registration::{Operation, Registration};
 pub(super) struct Resolution {
     rest: VecDeque<Registration>,
     is_smaller: bool,
+    /// The names that the other node has got from this one. Their processes may have ended since.
+    sent: BTreeMap<Term, Pid>,
     asked: Option<(ResolutionId, Conflict)>,
     found: Found,
 }
@@ -40,8 +42,8 @@ pub(super) enum Step {
 }
 
 impl Resolution {
-    pub(super) fn new(theirs: Vec<Registration>, own: &Atom, peer: &Atom) -> Self {
-        Self { rest: theirs.into(), is_smaller: own < peer, asked: None, found: Found::default() }
+    pub(super) fn new(theirs: Vec<Registration>, sent: BTreeMap<Term, Pid>, own: &Atom, peer: &Atom) -> Self {
+        Self { rest: theirs.into(), is_smaller: own < peer, sent, asked: None, found: Found::default() }
     }
 
     pub(super) fn proceed(&mut self, names: &Names) -> Step {
@@ -52,6 +54,7 @@ impl Resolution {
                 Some(ours) if self.is_smaller => return Step::Ask(Conflict { ours, theirs }),
                 // The other node asks.
                 Some(_) => {}
+                None if !self.is_smaller && self.sent.get(&theirs.name).is_some_and(|pid| *pid != theirs.pid) => {}
                 None => self.found.here.push(Operation::Insert(theirs)),
             }
         }

@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use peerl_term::{Pid, Term};
 
+use super::acquisition::Members;
 use super::lock::LockId;
 use super::message::Resolved;
 use super::registration::{Operation, Registration};
@@ -13,7 +16,9 @@ pub(super) struct Session {
     /// What is known of the other node, once it has asked for the session too.
     pub(super) peer: Option<Peer>,
     /// Both partitions are locked.
-    pub(super) lock: Option<LockId>,
+    pub(super) lock: Option<(LockId, Members)>,
+    /// The names that were sent to the other node.
+    pub(super) sent: BTreeMap<Term, Pid>,
     /// The names of the other partition, which have come before the lock was set here.
     pub(super) names: Option<Vec<Registration>>,
     /// Names that both have are being looked at.
@@ -35,7 +40,16 @@ pub(super) struct Peer {
 
 impl Session {
     pub(super) fn new(tag: i64) -> Self {
-        Self { tag, peer: None, lock: None, names: None, resolution: None, operations: None, resolved: None }
+        Self {
+            tag,
+            peer: None,
+            lock: None,
+            sent: BTreeMap::new(),
+            names: None,
+            resolution: None,
+            operations: None,
+            resolved: None,
+        }
     }
 
     /// Whether a message is of this session.

@@ -108,10 +108,17 @@ impl State {
         }
     }
 
+    /// Enters names of processes of this node, which is connected to nobody yet.
+    pub fn restore(&mut self, names: Vec<Registration>) {
+        for name in names {
+            self.names.insert(name, None, &mut self.mesh.outbox);
+        }
+    }
+
     /// Takes what has happened.
     pub fn handle(&mut self, event: Event, now: Instant) {
         match event {
-            Event::NodeUp(node, visibility) => self.node_up(&node, visibility),
+            Event::NodeUp(node, visibility) => self.node_up(&node, visibility, now),
             Event::NodeDown(node, end) => self.node_down(&node, end, now),
             Event::ConnectFailed(node) => self.connect_failed(&node, now),
             Event::Received(received) => match *received {
@@ -249,7 +256,7 @@ impl State {
     fn settle(&mut self, outcome: Option<Outcome>, now: Instant) {
         match outcome {
             None => {}
-            Some(Outcome::LockIsSet { node, tag, lock }) => self.lock_is_set(&node, tag, lock, now),
+            Some(Outcome::LockIsSet { node, tag, lock, members }) => self.lock_is_set(&node, tag, (lock, members), now),
             Some(Outcome::Stuck { node, tag }) => {
                 tracing::warn!(%node, "the names of a node were awaited for too long; beginning again");
                 if self.sessions.get(&node).is_some_and(|session| session.tag == tag) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use peerl_term::{Atom, Pid, Term};
 
 use super::State;
+use crate::global::acquisition::Members;
 use crate::global::action::Action;
 use crate::global::ids::ResolutionId;
 use crate::global::lock::LockId;
@@ -14,7 +15,7 @@ use crate::global::registration::{ExternalName, Operation, Registration};
 use crate::global::resolution::{Conflict, Found, Resolution, Step};
 
 impl State {
-    pub(super) fn lock_is_set(&mut self, node: &Atom, tag: i64, lock: LockId, now: Instant) {
+    pub(super) fn lock_is_set(&mut self, node: &Atom, tag: i64, lock: (LockId, Members), now: Instant) {
         let own = self.node().clone();
         let session = self.sessions.get_mut(node).filter(|session| session.tag == tag);
         let Some((session, peer)) = session.and_then(|session| session.peer.clone().map(|peer| (session, peer))) else {
@@ -22,7 +23,9 @@ impl State {
         };
         session.lock = Some(lock);
         let names = session.names.take();
-        let message = Exchange { node: own, names: self.names.all(), tag: peer.tag };
+        let sent = self.names.all();
+        session.sent = sent.iter().map(|sent| (sent.name.clone(), sent.pid.clone())).collect();
+        let message = Exchange { node: own, names: sent, tag: peer.tag };
         self.mesh.outbox.send(node, Message::Exchange(message));
         if let Some(names) = names {
             self.resolve(node, names, now);
@@ -46,7 +49,8 @@ impl State {
 
     /// Compares the names of the other partition with those of the own one.
     fn resolve(&mut self, node: &Atom, names: Vec<Registration>, now: Instant) {
-        let resolution = Resolution::new(names, self.node(), node);
+        let sent = self.sessions.get_mut(node).map(|session| std::mem::take(&mut session.sent)).unwrap_or_default();
+        let resolution = Resolution::new(names, sent, self.node(), node);
         self.go_on(node, resolution, now);
     }
 
@@ -136,13 +140,13 @@ impl State {
         let Some(session) = self.sessions.get_mut(&node) else { return };
         let mut operations = session.operations.take().unwrap_or_default();
         operations.extend(found);
-        let lock = session.lock.clone();
+        let (lock, members) = session.lock.clone().unzip();
         let version = session.peer.as_ref().map_or(0, |peer| peer.version);
         let ours: Vec<_> = self.mesh.known.keys().cloned().collect();
         let mut nodes = vec![KnownNode { node: node.clone(), version }];
         nodes.extend_from_slice(&theirs);
         // Two partitions that overlap may disagree within themselves: then all get all names.
-        let overlap = theirs.iter().any(|known| ours.contains(&known.node));
+        let overlap = members == Some(Members::Differ) || theirs.iter().any(|known| ours.contains(&known.node));
         self.add_known(nodes.clone());
         for known in &theirs {
             self.connect(&known.node);

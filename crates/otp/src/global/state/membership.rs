@@ -74,6 +74,7 @@ impl State {
                 tracing::error!(%node, "the cluster has too many nodes: one is left out");
             } else if is_new {
                 self.doubts.remove(&node);
+                self.mesh.suspects.remove(&node);
                 self.mesh.known.insert(node.clone(), version);
                 added.push(node);
             }

@@ -16,7 +16,9 @@ const SINCE: u32 = 7;
 impl State {
     pub(super) fn node_down(&mut self, node: &Atom, end: LinkEnd, now: Instant) {
         self.joining.remove(node);
-        if !self.removing.remove(node) {
+        if self.removing.remove(node) {
+            self.mesh.suspects.remove(node);
+        } else {
             self.suspect(node, end, now);
         }
         self.syncs.settled(node, &mut self.mesh.outbox);

@@ -10,8 +10,9 @@ use crate::global::message::{InitConnect, InitConnectAck, LockSet, Message, Vers
 use crate::global::session::{Peer, Session};
 
 impl State {
-    pub(super) fn node_up(&mut self, node: &Atom, visibility: Visibility) {
+    pub(super) fn node_up(&mut self, node: &Atom, visibility: Visibility, now: Instant) {
         self.mesh.outbox.node_up(node, visibility);
+        self.suspect_is_back(node, now);
         if visibility == Visibility::Hidden {
             self.joining.remove(node);
             return;

@@ -14,6 +14,9 @@ use crate::global::event::LinkEnd;
 use crate::global::ids::CallId;
 use crate::global::message::Request;
 
+/// How long a node that was lost and is connected again may take to meet this one, which the locks of others delay.
+const REUNION: Duration = Duration::from_secs(60);
+
 /// How long the others may still have a node that was lost, before this one leaves: until the other end has told them, or they
 /// have noticed that it is gone. Of two nodes that lose each other and say nothing, the one with less leaves, and the other
 /// stays.
@@ -31,16 +34,23 @@ fn grace(end: LinkEnd, own: &Atom, lost: &Atom) -> Duration {
 impl State {
     /// A node of the partition is not reached any more, of which nobody is told.
     pub(super) fn suspect(&mut self, node: &Atom, end: LinkEnd, now: Instant) {
-        if self.mesh.known.contains_key(node) {
+        if self.mesh.known.contains_key(node) || self.mesh.suspects.contains_key(node) {
             let until = now + grace(end, self.node(), node);
             self.mesh.suspects.insert(node.clone(), until);
         }
     }
 
+    /// A node is connected again. Until the two have met, no change of a name could be made at all nodes that have the name.
+    pub(super) fn suspect_is_back(&mut self, node: &Atom, now: Instant) {
+        if let Some(until) = self.mesh.suspects.get_mut(node) {
+            *until = now + REUNION;
+        }
+    }
+
     /// Asks the others whether they still have the nodes that were suspected some time ago.
     pub(super) fn question_suspects(&mut self, now: Instant) {
-        let due: Vec<_> = self.mesh.suspects.extract_if(.., |_, until| *until <= now).map(|(node, _)| node).collect();
-        let unknown: Vec<_> = due.into_iter().filter(|node| self.mesh.is_unreached(node)).collect();
+        let due = self.mesh.suspects.extract_if(.., |_, until| *until <= now);
+        let unknown: Vec<_> = due.map(|(node, _)| node).collect();
         if unknown.is_empty() {
             return;
         }
@@ -55,7 +65,7 @@ impl State {
         let Some(suspects) = self.questions.remove(&call) else { return };
         let known = reply.and_then(Term::as_list).unwrap_or_default();
         let is_met = |node: &Atom| known.iter().any(|known| known.as_atom() == Some(node));
-        let unreached = suspects.iter().find(|node| self.mesh.is_unreached(node) && is_met(node));
+        let unreached = suspects.iter().find(|node| !self.mesh.known.contains_key(*node) && is_met(node));
         if let Some(node) = unreached {
             tracing::warn!(%node, "leaving the cluster: it has a node that this one does not reach");
             self.leave(now);
