@@ -2,6 +2,7 @@
 
 mod stage;
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -9,6 +10,11 @@ use peerl::otp::global::{Global, Method, NodeGlobal};
 use peerl::{Node, Nodes, Process, Term};
 use peerl_test_support::{Beam, Otp, conformance, matrix, unique_name};
 use stage::{LIMIT, Stage, atom, eval, eventually, expect, message, name};
+use tracing::field::Field;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Three BEAM nodes that know each other.
 async fn mesh(stage: &Stage, otp: Otp) -> Vec<Beam> {
@@ -209,26 +215,6 @@ async fn locks_are_of_the_process_that_evaluates() {
     }
 }
 
-/// OTP's process of this name takes its node with it. Here no exit signal ends it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_exit_signal_ends_the_server() {
-    let stage = Stage::new();
-    for otp in matrix() {
-        let beams = mesh(&stage, otp).await;
-        let (node, global) = member(&stage, &named("peerl"), &beams).await;
-        expect(&beams[0], &node, &registering("before"), "yes").await;
-        let attack = "Pid = rpc:call(NODE, erlang, whereis, [global_name_server]), \
-                      [exit(Pid, Reason) || Reason <- [kill, shutdown, normal]], \
-                      Pid =:= rpc:call(NODE, erlang, whereis, [global_name_server])";
-        expect(&beams[1], &node, attack, "true").await;
-        assert!(is_registered(&global, "before", beams[0].name()).await);
-        let process = node.process();
-        assert!(global.register(atom("after"), process.pid(), Method::RandomExit).await.unwrap());
-        all(&beams, &node, "node(global:whereis_name('after')) =:= NODE", "true").await;
-        all(&beams, &node, "global:sync()", "ok").await;
-    }
-}
-
 /// The same name at two nodes that meet, in both orders of their names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_process_keeps_a_name_that_two_have() {
@@ -375,5 +361,69 @@ async fn many_meet_at_the_same_time() {
     }
     for otp in matrix() {
         conformance::holds(otp, [62]);
+    }
+}
+
+/// Fails where `global` says that it has got this message, as a fault of its own would.
+struct Fault;
+
+impl<S: Subscriber> Layer<S> for Fault {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut said = String::new();
+        event.record(&mut |_: &Field, value: &dyn Debug| said += &format!("{value:?}"));
+        assert!(!said.contains("global has got a message that it does not know: fault"), "a fault");
+    }
+}
+
+/// OTP's process of this name takes its node with it. Here no exit signal ends it, and after a fault there is another one. (All
+/// tasks of the node are in this thread, where the fault is.)
+#[tokio::test]
+async fn a_server_that_fails_or_is_killed_stays_a_member() {
+    let _fault = tracing_subscriber::registry().with(Fault).set_default();
+    let stage = Stage::new();
+    for otp in matrix() {
+        let beams = mesh(&stage, otp).await;
+        let (node, global) = member(&stage, &named("peerl"), &beams).await;
+        let (ours, later) = (node.process(), node.process());
+        assert!(global.register(atom("ours"), ours.pid(), Method::RandomExit).await.unwrap());
+        expect(&beams[0], &node, &registering("theirs"), "yes").await;
+        let watch = "register(watch, spawn(fun() -> net_kernel:monitor_nodes(true), (fun Watch(Seen) -> receive \
+                     {nodedown, Node} -> Watch([Node | Seen]); {From, tell} -> From ! {seen, lists:usort(Seen)}, Watch(Seen); \
+                     _ -> Watch(Seen) end end)([]) end))";
+        for beam in &beams {
+            expect(beam, &node, watch, "true").await;
+        }
+        let server = "erpc:call(NODE, erlang, whereis, [global_name_server])";
+        let works = async |round: &str| {
+            for beam in &beams {
+                all(&beams, &node, "lists:member(NODE, nodes()) andalso length(nodes())", "3").await;
+                expect(beam, &node, "global:sync()", "ok").await;
+                expect(beam, &node, "global:trans({table, self()}, fun() -> done end)", "done").await;
+            }
+            all(&beams, &node, "node(global:whereis_name(ours)) =:= NODE", "true").await;
+            here(&global, "theirs", Some(beams[0].name())).await;
+            expect(&beams[1], &node, &registering(&format!("theirs_{round}")), "yes").await;
+            here(&global, &format!("theirs_{round}"), Some(beams[1].name())).await;
+            global.lock(atom("table")).await.unwrap().release().await;
+        };
+
+        // No peer ends it.
+        for reason in ["kill", "shutdown", "normal"] {
+            expect(&beams[2], &node, &format!("P = {server}, exit(P, {reason}), P =:= {server}"), "true").await;
+        }
+        works("killed").await;
+        expect(&beams[1], &node, "watch ! {self(), tell}, receive {seen, Seen} -> Seen end", "[]").await;
+
+        // With a fault of its own, the node leaves the mesh, and nobody else does.
+        for round in ["once", "twice"] {
+            let fail = format!("persistent_term:put(server, {server}), {{global_name_server, NODE}} ! fault");
+            expect(&beams[2], &node, &fail, "fault").await;
+            let is_new = format!("(catch {server}) =/= persistent_term:get(server) andalso is_pid(catch {server})");
+            beams[2].wait_for_async(&is_new.replace("NODE", &format!("'{}'", node.name())), "true", LIMIT).await;
+            works(round).await;
+        }
+        all(&beams, &node, "watch ! {self(), tell}, receive {seen, Seen} -> Seen =:= [NODE] end", "true").await;
+        assert!(global.register(atom("later"), later.pid(), Method::RandomExit).await.unwrap());
+        all(&beams, &node, "node(global:whereis_name(later)) =:= NODE", "true").await;
     }
 }

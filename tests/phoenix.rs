@@ -187,6 +187,54 @@ async fn events_of_channels() {
     }
 }
 
+/// A peer ends the processes of a PubSub: it goes on, and so do others on its scope.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_a_peer_ends() {
+    for otp in matrix() {
+        let stage = Stage::new();
+        let node = stage.node().await;
+        let pubsub = node.pubsub(NAME).await.unwrap();
+        let second = PubSub::on(&node, pubsub.scope(), ":other").await.unwrap();
+        let beam = phoenix(&stage, otp, &node, 2).await;
+        assert_eq!(elixir(&beam, "StandIn.listen(:orders, \"orders\")").await, ":ok");
+        workers(&pubsub, 1).await;
+        let mut orders = pubsub.subscribe("orders");
+        let ended = [
+            ("Phoenix.PubSub", ":kill"),
+            ("Phoenix.PubSub", ":shutdown"),
+            ("Phoenix.PubSub", ":some_reason"),
+            ("MyApp.PubSub.Adapter", ":kill"),
+        ];
+        for (number, (name, reason)) in ended.into_iter().enumerate() {
+            let scope = pubsub.scope().pid();
+            let end = format!("Process.exit(:erpc.call(:\"{}\", :erlang, :whereis, [{name}]), {reason})", node.name());
+            assert_eq!(elixir(&beam, &end).await, "true");
+            if name == "Phoenix.PubSub" {
+                eventually("another scope process", || pubsub.scope().pid() != scope).await;
+            }
+            // Each side knows the workers of the other again.
+            let group = Term::Atom(second.pool().first().clone());
+            eventually("the second one has joined", || second.scope().members(&group).len() == 1).await;
+            workers(&pubsub, 1).await;
+            let has_joined = format!(
+                "Enum.all?(1..2, &(Enum.any?(StandIn.members(MyApp.PubSub, &1), fn pid -> node(pid) == :\"{}\" end)))",
+                node.name()
+            );
+            until(&beam, &has_joined, "true").await;
+            assert_eq!(pubsub.broadcast("orders", &number).await.unwrap(), 1);
+            until(&beam, &format!("List.last(StandIn.heard(:orders)) == {number}"), "true").await;
+            assert_eq!(next_term(&mut orders).await, Term::from(number));
+            for group in 1..=2 {
+                elixir(&beam, &format!("StandIn.broadcast(MyApp.PubSub, \"orders\", {{:from, {group}}}, {group})"))
+                    .await;
+                assert_eq!(next_term(&mut orders).await, Term::tuple([Term::atom("from"), Term::from(group)]));
+            }
+        }
+        pubsub.stop().await;
+        assert!(node.pubsub(NAME).await.is_ok());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_of_a_node() {
     let stage = Stage::new();

@@ -44,6 +44,7 @@ mod served;
 mod service;
 mod session;
 mod state;
+mod supervisor;
 mod syncs;
 
 pub use action::Action;

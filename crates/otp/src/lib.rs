@@ -24,6 +24,7 @@ pub mod global;
 mod node;
 pub mod pg;
 pub use node::{guest, node};
+mod panic;
 mod server;
 pub use server::{Answer, Context, Options, Outcome, Running, Server, StartError, Stop, later, reply};
 mod supervisor;

@@ -25,6 +25,7 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod state;
+mod supervisor;
 #[cfg(test)]
 mod tests;
 mod view;

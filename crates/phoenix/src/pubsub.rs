@@ -17,7 +17,7 @@ use crate::subscription::{Received, Subscribers, Subscription};
 use crate::worker::Worker;
 
 /// A PubSub of a Phoenix application at this node: it broadcasts to the subscribers on all nodes, and subscribes to what they
-/// broadcast.
+/// broadcast. If a peer ends the process of its scope, another one is started, and the PubSub joins its groups again.
 ///
 /// Clones are handles to the same PubSub. With the last one it ends.
 #[derive(Clone)]
@@ -106,7 +106,9 @@ impl PubSub {
         let subscribers = Arc::<Subscribers>::default();
         let worker = Worker::start(process, pool.clone(), scope.clone(), subscribers.clone()).await;
         let worker = Mutex::new(Some(tokio::spawn(worker.run())));
-        Ok(Self(Arc::new(Inner { node: this, pool, scope, sender: node.process(), subscribers, worker })))
+        let sender = node.process();
+        sender.ignore_exits();
+        Ok(Self(Arc::new(Inner { node: this, pool, scope, sender, subscribers, worker })))
     }
 
     /// The scope of the groups.

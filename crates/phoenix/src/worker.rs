@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use peerl_node::{Atom, Process, Term};
-use peerl_otp::pg::{Scope, Update, Updates};
+use peerl_otp::pg::{Scope, Update, Updates, UpdatesEnded};
 
 use crate::message;
 use crate::pool::Pool;
@@ -18,19 +18,28 @@ pub(crate) struct Worker {
     subscribers: Arc<Subscribers>,
 }
 
+/// What has become of the groups.
+enum Event {
+    Joined(Term),
+    Left,
+    /// Some changes have been missed.
+    Missed,
+    /// There is another scope process, which knows of no member here.
+    Restarted,
+    Ended,
+}
+
 impl Worker {
     /// The most groups that are joined because others have workers there.
     const MOST_GROUPS: usize = 1024;
 
     /// Joins the groups that there are.
     pub(crate) async fn start(process: Process, pool: Pool, scope: Scope, subscribers: Arc<Subscribers>) -> Self {
+        // A peer that ended it would end the PubSub.
+        process.ignore_exits();
         let (groups, updates) = scope.monitor_all();
-        let first = pool.first().clone();
         let mut worker = Self { process, pool, scope, updates, groups: Vec::new(), subscribers };
-        worker.join(&Term::Atom(first)).await;
-        for group in groups.keys() {
-            worker.join(group).await;
-        }
+        worker.join_all(groups.into_keys()).await;
         worker
     }
 
@@ -46,15 +55,45 @@ impl Worker {
                     }
                     Err(_) => return,
                 },
-                update = self.updates.recv() => match update {
-                    Ok(Update::Joined { group, .. }) => self.join(&group).await,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::error!(pubsub = %self.pool.pubsub(), %error, "the PubSub receives no longer");
+                event = Self::event(&mut self.updates, &mut self.scope) => match event {
+                    Event::Joined(group) => self.join(&group).await,
+                    Event::Left => {}
+                    Event::Missed => self.look().await,
+                    Event::Restarted => {
+                        self.groups.clear();
+                        self.look().await;
+                    }
+                    Event::Ended => {
+                        tracing::error!(pubsub = %self.pool.pubsub(), "the PubSub receives no longer: its scope has ended");
                         return;
                     }
                 },
             }
+        }
+    }
+
+    async fn event(updates: &mut Updates, scope: &mut Scope) -> Event {
+        match updates.recv().await {
+            Ok(Update::Joined { group, .. }) => Event::Joined(group),
+            Ok(_) => Event::Left,
+            Err(UpdatesEnded::Lagging) => Event::Missed,
+            Err(_) if scope.restarted().await => Event::Restarted,
+            Err(_) => Event::Ended,
+        }
+    }
+
+    /// Joins the groups that there are, and learns of others from then on.
+    async fn look(&mut self) {
+        let (groups, updates) = self.scope.monitor_all();
+        self.updates = updates;
+        self.join_all(groups.into_keys()).await;
+    }
+
+    /// Joins the first group of the pool, and those of these that are of it.
+    async fn join_all(&mut self, groups: impl Iterator<Item = Term>) {
+        let first = Term::Atom(self.pool.first().clone());
+        for group in [first].into_iter().chain(groups) {
+            self.join(&group).await;
         }
     }
 

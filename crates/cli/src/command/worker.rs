@@ -107,8 +107,7 @@ impl Worker {
         let rule = AddressRule::of_options(&self.web.allow, &self.deny);
         function::register(&node, &PageClient::with_rule(rule)).map_err(Failure::new)?;
         for scope in &self.scopes {
-            let scope = Scope::start(&node, scope).await.map_err(|error| Failure::from_error(&error))?;
-            tokio::spawn(supervise(node.clone(), scope));
+            Scope::start(&node, scope).await.map_err(|error| Failure::from_error(&error))?;
         }
         let removal = self.removal.or(settings.removal).unwrap_or_default();
         let reconciler = Reconciler::new(node.clone(), strategies).interval(self.interval.0).removal(removal);
@@ -173,25 +172,6 @@ async fn tell_of_failures(mut events: broadcast::Receiver<MeshEvent>) {
             }
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return,
-        }
-    }
-}
-
-/// Starts the process of a scope again when a peer has ended it, as the supervisor of OTP's `kernel` does.
-async fn supervise(node: Node, mut scope: Scope) {
-    const PAUSE: Duration = Duration::from_secs(1);
-    loop {
-        let reason = scope.ended().await;
-        if reason.is_atom("shutdown") {
-            // As when the node stops.
-            return;
-        }
-        let name = scope.name().clone();
-        tracing::warn!(scope = %name, ?reason, "the process of a scope has ended, and is started again");
-        tokio::time::sleep(PAUSE).await;
-        match Scope::start(&node, name.as_str()).await {
-            Ok(started) => scope = started,
-            Err(error) => return tracing::error!(scope = %name, "{}", ErrorChain(&error)),
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use peerl_node::{
     Atom, Down, MailboxPolicy, Message, Mfa, Node, NodeDown, NodeDownReason, NodeName, Overflow, Pid, Process,
@@ -14,13 +15,11 @@ use super::event::{Event, LinkEnd, LocalRequest};
 use super::ids::{CallId, MonitorId, RequestId};
 use super::message::{Received, Request};
 use super::random::seed_of;
+use super::registration::Registration;
 use super::state::{Identity, State};
 
 /// A request of this node, and where its answer goes.
 pub(super) type Asked = (LocalRequest, oneshot::Sender<Term>);
-
-/// The most requests of this node that wait to be taken: beyond it, they wait to be sent.
-const REQUESTS: usize = 1024;
 
 /// The most attempts to connect at a time. The names come from peers, and each attempt takes seconds.
 const DIALS: usize = 1024;
@@ -51,18 +50,17 @@ enum Watched {
 }
 
 impl Driver {
-    /// Starts the process. It ends with its node.
-    pub(super) fn start(node: &Node) -> Result<mpsc::Sender<Asked>, RegisterError> {
+    /// Starts the process.
+    pub(super) fn start(node: &Node, requests: mpsc::Receiver<Asked>) -> Result<Self, RegisterError> {
         let mailbox = MailboxPolicy { messages: 1_000_000, bytes: 256 << 20, overflow: Overflow::Wait };
         let process = node.process_with(mailbox);
         // OTP ends the node if this process ends: names and locks would be half there.
         process.ignore_exits();
         process.register(Atom::from_static(SERVER))?;
-        let (sender, requests) = mpsc::channel(REQUESTS);
         let (report, outcomes) = mpsc::unbounded_channel();
         let (server, seed) = (process.pid().clone(), seed_of(process.pid()));
         let identity = Identity { node: node.name().as_atom().clone(), server, seed };
-        let driver = Self {
+        Ok(Self {
             node: node.downgrade(),
             process,
             state: State::new(identity),
@@ -75,12 +73,49 @@ impl Driver {
             monitors: HashMap::new(),
             calls: HashMap::new(),
             dials: JoinSet::new(),
-        };
-        tokio::spawn(driver.run());
-        Ok(sender)
+        })
     }
 
-    async fn run(mut self) {
+    /// The names of the processes of this node.
+    pub(super) fn own_names(&self) -> Vec<Registration> {
+        let node = &self.process.pid().node;
+        self.state.names().into_iter().filter(|name| name.pid.node == *node).collect()
+    }
+
+    /// The node, while it runs.
+    pub(super) fn node(&self) -> Option<Node> {
+        self.node.upgrade()
+    }
+
+    /// Ends the process. What was asked already gets no answer; later requests wait for the next process.
+    pub(super) fn end(self, reason: &Term) -> mpsc::Receiver<Asked> {
+        self.process.exit(reason);
+        self.requests
+    }
+
+    /// Connects to these nodes after a pause, if they have not connected before.
+    pub(super) fn join_after(&mut self, pause: Duration, nodes: Vec<NodeName>) {
+        for peer in nodes {
+            let node = self.node.clone();
+            self.dials.spawn(async move {
+                tokio::time::sleep(pause).await;
+                if let Some(node) = node.upgrade()
+                    && let Err(error) = node.connect(&peer).await
+                {
+                    tracing::warn!(%peer, %error, "a node of the mesh cannot be connected again");
+                }
+            });
+        }
+    }
+
+    /// Enters names that have been registered at this node before.
+    pub(super) fn restore(&mut self, names: Vec<Registration>) {
+        self.state.restore(names);
+        self.act_all();
+    }
+
+    /// Runs until the node ends.
+    pub(super) async fn run(&mut self) {
         for up in self.process.monitor_nodes() {
             self.handle(Event::NodeUp(up.node.as_atom().clone(), up.visibility));
         }
@@ -161,6 +196,10 @@ impl Driver {
 
     fn handle(&mut self, event: Event) {
         self.state.handle(event, Instant::now().into_std());
+        self.act_all();
+    }
+
+    fn act_all(&mut self) {
         while let Some(action) = self.state.next_action() {
             self.act(action);
         }

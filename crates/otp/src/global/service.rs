@@ -6,22 +6,24 @@ use peerl_node::{Node, NodeName, RunningService, Service, ServiceError, Term};
 use tokio::sync::mpsc;
 
 use super::ask::ask;
-use super::driver::{Asked, Driver};
+use super::driver::Asked;
 use super::event::LocalRequest;
 use super::handle::Global;
-use super::served;
+use super::{served, supervisor};
 
 /// `global` as a [service](Service) of a node. `peerl::node` gives it to every node that it sets up.
 ///
 /// A visible node is a full member of the mesh with it: it meets all nodes with which it is connected, and connects to those
 /// that they know. A hidden node stays alone, as a hidden node of OTP does: its names and locks are its own. Peers can call
 /// the functions of the module `global` here.
+///
+/// If it fails, the node leaves the mesh, and joins it anew a second later.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GlobalService;
 
 impl Service for GlobalService {
     fn start(self: Box<Self>, node: &Node) -> Result<Box<dyn RunningService>, ServiceError> {
-        let requests = Driver::start(node)?;
+        let requests = supervisor::start(node)?;
         served::export(node, &requests)?;
         Ok(Box::new(Running { requests }))
     }

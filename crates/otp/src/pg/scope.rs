@@ -2,17 +2,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use peerl_node::{Atom, Node, NodeName, Pid, Term};
+use tokio::sync::watch;
 
 use super::functions;
-use super::server::{Request, ScopeServer};
+use super::server::Request;
 use super::shared::{self, Shared, Updates};
+use super::supervisor::Supervisor;
 use super::view::Subject;
-use crate::{Running, Server, StartError};
+use crate::{Running, StartError};
 
 /// A scope of process groups at one node: groups of the same scope are the same on all connected nodes.
 ///
-/// Clones are handles to the same scope process. It goes on when they are dropped, until it is [stopped](Self::stop) or its
-/// node is.
+/// Clones are handles to the same scope. It goes on when they are dropped, until it is [stopped](Self::stop) or its node is.
+/// If its process ends, because a peer has ended it, another one is started, as by the supervisor of OTP's `pg`: it learns the
+/// members of the other nodes, and those of this node [join again](Self::restarted).
 ///
 /// ```no_run
 /// use peerl_node::{Node, Term};
@@ -30,9 +33,10 @@ use crate::{Running, Server, StartError};
 #[derive(Debug, Clone)]
 pub struct Scope {
     name: Atom,
-    node: Node,
     shared: Arc<Shared>,
-    running: Running,
+    /// The process that runs, or the last one.
+    running: watch::Receiver<Running>,
+    is_stopped: Arc<watch::Sender<bool>>,
 }
 
 /// Why a process has not joined or left a group.
@@ -63,9 +67,11 @@ impl Scope {
     pub async fn start(node: &Node, name: &str) -> Result<Self, StartError> {
         let atom = Atom::new(name).map_err(|_| StartError::Name(name.to_owned()))?;
         let shared = Arc::<Shared>::default();
-        let running = ScopeServer::new(atom.clone(), shared.clone()).start(node).name(name).await?;
+        let is_stopped = Arc::new(watch::Sender::new(false));
+        let supervisor = Supervisor::new(node, atom.clone(), shared.clone(), is_stopped.subscribe());
+        let running = supervisor.start().await?;
         functions::register(node).map_err(|_| StartError::Name(name.to_owned()))?;
-        Ok(Self { name: atom, node: node.clone(), shared, running })
+        Ok(Self { name: atom, shared, running, is_stopped })
     }
 
     /// The name.
@@ -74,8 +80,8 @@ impl Scope {
     }
 
     /// The scope process.
-    pub fn pid(&self) -> &Pid {
-        self.running.pid()
+    pub fn pid(&self) -> Pid {
+        self.running.borrow().pid().clone()
     }
 
     /// Has a process of this node join a group, once more if it is in it. It leaves when it ends.
@@ -151,17 +157,20 @@ impl Scope {
 
     /// Ends the scope process: for its peers all members of this node leave. Waits until it has ended.
     pub async fn stop(mut self) {
-        self.node.process().exit_other(self.running.pid(), &Term::atom("shutdown"));
-        self.running.ended().await;
+        self.is_stopped.send_replace(true);
+        while self.restarted().await {}
     }
 
-    /// Waits until the scope process has ended; returns the exit reason. A peer may end it by `exit/2`.
-    pub async fn ended(&mut self) -> Term {
-        self.running.ended().await
+    /// Waits until the scope process has been started again after this handle was made, or after the last time that this was
+    /// awaited: processes of this node join their groups again then, and monitors of groups are made anew. Gives `false`
+    /// if the scope has ended for good.
+    pub async fn restarted(&mut self) -> bool {
+        self.running.changed().await.is_ok()
     }
 
     async fn ask(&self, request: Request) -> Result<(), MembershipError> {
-        match self.running.call::<Term>(&request).await {
+        let call = self.running.borrow().call::<Term>(&request);
+        match call.await {
             Ok(Term::Atom(name)) if name == "ok" => Ok(()),
             Ok(Term::Atom(_)) => Err(MembershipError::NotJoined),
             Ok(Term::Tuple(parts)) if parts.len() == 2 => Err(MembershipError::NotLocal(parts[1].clone())),

@@ -21,6 +21,8 @@ pub(super) struct Shared(RwLock<Shown>);
 struct Shown {
     view: View,
     receivers: BTreeMap<MonitorId, mpsc::Sender<Update>>,
+    /// How many scope processes have ended.
+    ended: u64,
     is_over: bool,
 }
 
@@ -41,9 +43,18 @@ impl Shared {
         }
     }
 
+    /// Another scope process starts.
+    pub(super) fn begin(&self) {
+        self.0.write().is_over = false;
+    }
+
     /// The scope process has ended: nothing is known any more.
     pub(super) fn end(&self) {
-        *self.0.write() = Shown { is_over: true, ..Shown::default() };
+        let mut shown = self.0.write();
+        shown.view.clear();
+        shown.receivers.clear();
+        shown.is_over = true;
+        shown.ended += 1;
     }
 
     /// Reads what is shown.
@@ -60,7 +71,7 @@ impl Shared {
         if !shown.is_over {
             shown.receivers.insert(id, sender);
         }
-        (read(&shown.view), Updates { id, shared: self.clone(), receiver })
+        (read(&shown.view), Updates { id, ended: shown.ended, shared: self.clone(), receiver })
     }
 }
 
@@ -71,6 +82,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Updates {
     id: MonitorId,
+    /// The scope processes that had ended when this one was there.
+    ended: u64,
     shared: Arc<Shared>,
     receiver: mpsc::Receiver<Update>,
 }
@@ -93,9 +106,12 @@ impl Updates {
     /// # Errors
     /// If there are no more.
     pub async fn recv(&mut self) -> Result<Update, UpdatesEnded> {
-        self.receiver.recv().await.ok_or_else(|| match self.shared.0.read().is_over {
-            true => UpdatesEnded::Scope,
-            false => UpdatesEnded::Lagging,
+        self.receiver.recv().await.ok_or_else(|| {
+            let shown = self.shared.0.read();
+            match shown.is_over || shown.ended != self.ended {
+                true => UpdatesEnded::Scope,
+                false => UpdatesEnded::Lagging,
+            }
         })
     }
 }
@@ -161,5 +177,13 @@ mod tests {
         let (members, mut late) = shared.monitor(Subject::Scope, all);
         assert!(members.is_empty());
         assert_eq!(late.recv().await, Err(UpdatesEnded::Scope));
+
+        // Those of the process before do not disturb those of the next one.
+        shared.begin();
+        let ((), mut next) = shared.monitor(Subject::Scope, |_| ());
+        assert_eq!(updates.recv().await, Err(UpdatesEnded::Scope));
+        drop((updates, late));
+        shared.apply(Origin::Local, change(true));
+        assert!(next.recv().await.is_ok());
     }
 }

@@ -77,6 +77,11 @@ impl View {
         told.flat_map(updates).filter(|(_, update)| !update.pids().is_empty()).collect()
     }
 
+    /// Forgets all groups and all who are told of changes. Later ones are not taken for them.
+    pub(super) fn clear(&mut self) {
+        *self = Self { last_monitor: self.last_monitor, ..Self::default() };
+    }
+
     /// Adds one that is told of changes.
     pub(super) fn monitor(&mut self, subject: Subject) -> MonitorId {
         self.last_monitor += 1;

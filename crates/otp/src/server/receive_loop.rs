@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,6 +11,7 @@ use super::context::{Context, ExitSignals};
 use super::message::Received;
 use super::system::{self, Control, Mode};
 use super::{Answer, Server, Stop};
+use crate::panic;
 
 /// Receives messages until the server ends; returns the exit reason.
 pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: MailboxPolicy) -> Term {
@@ -41,15 +41,9 @@ pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: Mailbox
 
 /// Runs a handler. A panic becomes the reason `{panic, Text}`.
 pub(super) async fn guarded<T>(handler: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    AssertUnwindSafe(handler)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic| Err(Stop::because(Term::tuple([Term::atom("panic"), Term::from(panic_text(&*panic))]))))
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
+    AssertUnwindSafe(handler).catch_unwind().await.unwrap_or_else(|panic| {
+        Err(Stop::because(Term::tuple([Term::atom("panic"), Term::from(panic::text(&*panic))])))
+    })
 }
 
 /// Whether OTP makes no crash report for this reason.
