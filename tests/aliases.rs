@@ -2,8 +2,8 @@
 
 mod stage;
 
-use peerl_node::{Message, Process, Term};
-use peerl_test_support::{conformance, matrix};
+use peerl_node::{Message, Node, NotSent, Priority, Process, Reference, Term};
+use peerl_test_support::{Beam, Otp, conformance, matrix};
 use stage::{LIMIT, Stage, eval, name};
 
 async fn next(process: &mut Process) -> Term {
@@ -64,4 +64,98 @@ async fn a_process_sends_to_aliases_of_the_beam_and_of_its_own_node() {
     let theirs = other.alias();
     drop(other);
     process.send_to_alias(&theirs, &Term::from(9)).await.unwrap();
+}
+
+/// A process of the BEAM that gives an alias, and tells what came to it, in the order of its mailbox, once it is told to.
+const KEEPER: &str = "register(keeper, spawn(fun Keeper() ->
+    process_flag(trap_exit, true),
+    receive {To, give, Options} -> To ! {alias, alias(Options)} end,
+    receive tell -> ok end,
+    To ! {kept, (fun Rest() -> receive M -> [M | Rest()] after 0 -> [] end end)()},
+    Keeper()
+end))";
+
+fn messages(terms: &[&'static str]) -> Term {
+    Term::list(terms.iter().map(|term| Term::atom(term)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_with_priority_and_exit_signals() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    for otp in matrix() {
+        let beam = stage.beam(otp).await;
+        let mut process = node.process();
+        let (peer, pid) = (name(&beam), process.pid().clone());
+        eval(&beam, &node, KEEPER).await;
+        let has_priority = otp >= Otp::V29;
+        for options in if has_priority { vec![messages(&[]), messages(&["priority"])] } else { vec![messages(&[])] } {
+            let overtakes = options != messages(&[]);
+            let request = Term::tuple([pid.clone().into(), Term::atom("give"), options]);
+            process.send_term(("keeper", &peer), &request).await.unwrap();
+            let given = next(&mut process).await;
+            let alias: Reference = given.as_tuple().unwrap()[1].as_reference().unwrap().clone();
+            let exit = process.exit_alias(Priority::Ordinary, &alias, &Term::atom("late"));
+            assert_eq!(exit, if has_priority { Ok(()) } else { Err(NotSent::Unsendable) });
+            process.send_to_alias(&alias, &Term::atom("first")).await.unwrap();
+            process.send_to_alias_with(Priority::Ordinary, &alias, &Term::atom("second")).await.unwrap();
+            process.send_to_alias_with(Priority::High, &alias, &Term::atom("urgent")).await.unwrap();
+            if has_priority {
+                process.exit_alias(Priority::High, &alias, &Term::atom("alarm")).unwrap();
+            }
+            process.send_term(("keeper", &peer), &Term::atom("tell")).await.unwrap();
+            let exit = |reason| Term::tuple([Term::atom("EXIT"), pid.clone().into(), Term::atom(reason)]);
+            let [first, second, urgent] = ["first", "second", "urgent"].map(Term::atom);
+            let kept = match (has_priority, overtakes) {
+                (false, _) => vec![first, second, urgent],
+                (true, false) => vec![exit("late"), first, second, urgent, exit("alarm")],
+                (true, true) => vec![urgent, exit("alarm"), exit("late"), first, second],
+            };
+            assert_eq!(next(&mut process).await, Term::tuple([Term::atom("kept"), Term::list(kept)]), "{otp:?}");
+        }
+        if has_priority {
+            exits_by_alias(&beam, &node, &mut process).await;
+        }
+        beam.kill();
+    }
+    // A process of the same node.
+    let (process, mut other) = (node.process(), node.process());
+    let (alias, taken_back) = (other.alias(), other.alias());
+    other.unalias(&taken_back);
+    process.exit_alias(Priority::High, &taken_back, &Term::atom("nobody")).unwrap();
+    process.send_to_alias_with(Priority::High, &alias, &Term::from(1)).await.unwrap();
+    assert_eq!(next(&mut other).await, Term::from(1));
+    process.exit_alias(Priority::Ordinary, &alias, &Term::atom("over")).unwrap();
+    let ended = tokio::time::timeout(LIMIT, other.receive()).await.unwrap();
+    assert_eq!(ended.unwrap_err().reason, Term::atom("over"));
+    let away = Reference::new(peerl_node::Atom::from_static("nobody@127.0.0.1"), 1, &[1, 2, 3]).unwrap();
+    assert_eq!(process.exit_alias(Priority::Ordinary, &away, &Term::atom("x")), Err(NotSent::NotConnected));
+}
+
+/// One that traps no exit signals ends with the reason, or as killed; by an alias that is none any more nothing happens.
+async fn exits_by_alias(beam: &Beam, node: &Node, process: &mut Process) {
+    let pid = process.pid().clone();
+    for (given, reason, expected) in [
+        ("alias()", "over", Some("over")),
+        ("alias()", "kill", Some("killed")),
+        ("alias([priority])", "over", Some("over")),
+        ("alias()", "normal", None),
+        ("begin A = alias(), unalias(A), A end", "over", None),
+    ] {
+        let start = format!(
+            "spawn(fun() -> register(victim, self()), receive {{To, give}} -> To ! {given} end, \
+             receive {{To, stop}} -> ok end end), (fun Wait() -> whereis(victim) =/= undefined orelse Wait() end)()"
+        );
+        eval(beam, node, &start).await;
+        let monitor = process.monitor((peerl_node::Atom::from_static("victim"), name(beam))).await;
+        let ask = |what| Term::tuple([pid.clone().into(), Term::atom(what)]);
+        process.send_term(("victim", &name(beam)), &ask("give")).await.unwrap();
+        let alias = next(process).await.as_reference().unwrap().clone();
+        process.exit_alias(Priority::Ordinary, &alias, &Term::atom(reason)).unwrap();
+        process.send_term(("victim", &name(beam)), &ask("stop")).await.unwrap();
+        let down = tokio::time::timeout(LIMIT, process.receive()).await.unwrap().unwrap();
+        let Message::Down(down) = down else { panic!("{down:?}") };
+        assert_eq!(down.reference, monitor);
+        assert_eq!(down.reason.decode().unwrap(), Term::atom(expected.unwrap_or("normal")), "{given} {reason}");
+    }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use peerl::{LogEvent, System};
-use peerl_node::{Atom, CallError, Mfa, Node, Term};
+use peerl_node::{Atom, CallError, Mfa, Node, NotSent, Process, Term};
 use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, conformance, matrix, peerl_command};
 use stage::{LIMIT, Stage, name};
 
@@ -290,4 +290,42 @@ fn from_another_machine() {
         let print = "clerk ! {print, self()}, receive {printed, Ok, Node} -> {Ok, Node =:= node()} end";
         assert_eq!(beam.eval(print).as_deref(), Ok("{ok,true}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_of_a_peer_gets_another_group_leader() {
+    let stage = Stage::new();
+    let (node, printed, _) = guest(&stage).await;
+    let mut process = node.process();
+    for otp in matrix() {
+        let beam = stage.beam(otp).await;
+        let printer = "register(printer, spawn(fun Printer() -> \
+                       receive {From, Text} -> io:put_chars(Text), From ! {self(), group_leader()}, Printer() end end)), ok";
+        assert_eq!(beam.eval_async(printer).await.as_deref(), Ok("ok"));
+        node.connect(&name(&beam)).await.unwrap();
+        let print = async |process: &mut Process, text: &str| {
+            let request = Term::tuple([process.pid().clone().into(), Term::from(text)]);
+            process.send_term(("printer", &name(&beam)), &request).await.unwrap();
+            let told = tokio::time::timeout(LIMIT, process.receive()).await.unwrap().unwrap().into_term().unwrap();
+            let [printer, leader] = told.as_tuple().unwrap() else { panic!("{told}") };
+            (printer.as_pid().unwrap().clone(), leader.as_pid().unwrap().clone())
+        };
+        let (printer, user) = print(&mut process, "at home").await;
+        process.set_group_leader_of(&printer, node.group_leader()).unwrap();
+        assert_eq!(print(&mut process, "far away\n").await.1, *node.group_leader());
+        assert_eq!(printed.take(), "far away\n");
+        process.set_group_leader_of(&printer, &user).unwrap();
+        assert_eq!(print(&mut process, "home again\n").await.1, user);
+        assert_eq!(printed.take(), "");
+        beam.kill();
+        let lost = async {
+            while process.set_group_leader_of(&printer, &user) != Err(NotSent::NotConnected) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, lost).await.unwrap();
+    }
+    let other = node.process();
+    process.set_group_leader_of(other.pid(), process.pid()).unwrap();
+    assert_eq!(node.process_info(other.pid()).unwrap().group_leader, *process.pid());
 }

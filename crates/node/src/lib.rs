@@ -60,6 +60,7 @@ pub use network::transport;
 pub use node::{Node, Nodes, WeakNode};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::connection::QueueError;
+pub use peerl_proto::control::Priority;
 pub use peerl_proto::cookie::{Cookie, CookieError};
 pub use peerl_proto::error_chain::ErrorChain;
 pub use peerl_proto::node_name::{NodeName, NodeNameError};

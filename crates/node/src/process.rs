@@ -226,6 +226,16 @@ impl Process {
         let _ = self.inner.kernel.signal(&self.core.pid, Address::Process(other), Signal::Exit2(&reason));
     }
 
+    /// Gives a process another group leader, as `erlang:group_leader(Leader, Process)`: what it prints from then on goes to that
+    /// one, and so does what processes print that it spawns. It does not connect to a node.
+    ///
+    /// # Errors
+    /// If the node of the process is not connected.
+    pub fn set_group_leader_of(&self, process: &Pid, leader: &Pid) -> Result<(), NotSent> {
+        let (from, to) = (&self.core.pid, Address::Process(process));
+        self.inner.kernel.signal(from, to, Signal::GroupLeader(leader)).into_result()
+    }
+
     /// Ends the process with a reason.
     pub fn exit(self, reason: &Term) {
         self.inner.kernel.end(&self.core, &Reason::from(reason.clone()));

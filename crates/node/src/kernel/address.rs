@@ -1,4 +1,4 @@
-use peerl_proto::control::ProcessId;
+use peerl_proto::control::{Priority, ProcessId};
 use peerl_term::{Atom, Pid, Reference};
 
 use super::process::Monitored;
@@ -9,8 +9,8 @@ pub(crate) enum Address<'a> {
     Process(&'a Pid),
     /// The process that has this name on this node.
     Name(&'a Atom, &'a Atom),
-    /// The process that has made this alias.
-    Alias(&'a Reference),
+    /// The process that has made this alias. It takes signals with priority if it has allowed that.
+    Alias(&'a Reference, Priority),
 }
 
 impl<'a> Address<'a> {
@@ -19,7 +19,7 @@ impl<'a> Address<'a> {
         match self {
             Self::Process(pid) => &pid.node,
             Self::Name(_, node) => node,
-            Self::Alias(alias) => alias.node(),
+            Self::Alias(alias, _) => alias.node(),
         }
     }
 
@@ -28,7 +28,7 @@ impl<'a> Address<'a> {
         match self {
             Self::Process(pid) => Some(ProcessId::Pid(pid.clone())),
             Self::Name(name, _) => Some(ProcessId::Name(name.clone())),
-            Self::Alias(_) => None,
+            Self::Alias(..) => None,
         }
     }
 }

@@ -73,7 +73,7 @@ impl Kernel {
         let Some(watching) = self.process(watcher) else { return };
         let name = match to {
             Address::Name(name, _) => Some(name.clone()),
-            Address::Process(_) | Address::Alias(_) => None,
+            Address::Process(_) | Address::Alias(..) => None,
         };
         let id = MonitorId { node: watcher.node.clone(), reference: reference.clone() };
         let watched = process.filter(|process| {

@@ -25,7 +25,7 @@ impl Kernel {
             Address::Name(name, node) if *node == self.identity.atom => {
                 return Place::Here(self.processes.whereis(name));
             }
-            Address::Alias(alias) if self.identity.is_own(alias.node()) => {
+            Address::Alias(alias, _) if self.identity.is_own(alias.node()) => {
                 return Place::Here(self.process_of_alias(alias));
             }
             _ => {}

@@ -1,7 +1,7 @@
 use std::num::NonZeroU64;
 
 use peerl_proto::control::TraceToken;
-use peerl_term::{Atom, Reference};
+use peerl_term::{Atom, Pid, Reference};
 
 use super::reason::Reason;
 
@@ -15,6 +15,8 @@ pub(crate) enum Signal<'a> {
     Exit(&'a Reason, Option<&'a TraceToken>),
     /// `exit(To, Reason)`.
     Exit2(&'a Reason),
+    /// The process gets another group leader.
+    GroupLeader(&'a Pid),
     Monitor(&'a Reference),
     Demonitor(&'a Reference),
     /// The sender, which was monitored, has ended. The monitor may have been made by the sender's name.

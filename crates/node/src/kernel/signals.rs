@@ -69,6 +69,11 @@ impl Kernel {
             (Signal::Exit2(reason), Some(process)) => {
                 self.exit_request(&process, from.clone(), reason.clone(), ending);
             }
+            (Signal::GroupLeader(leader), Some(process)) => {
+                if let Some(mut state) = process.alive() {
+                    state.group_leader = Some(leader.clone());
+                }
+            }
             (Signal::Monitor(reference), process) => self.monitored_here(from, to, process, reference),
             (Signal::Demonitor(reference), Some(process)) => {
                 if let Some(mut state) = process.alive() {
@@ -78,7 +83,14 @@ impl Kernel {
             (Signal::Down { reference, reason, .. }, Some(process)) => {
                 process.monitor_fired(reference, reason.to_raw());
             }
-            (Signal::Exit(..) | Signal::Exit2(_) | Signal::Demonitor(_) | Signal::Down { .. }, None) => {}
+            (
+                Signal::Exit(..)
+                | Signal::Exit2(_)
+                | Signal::GroupLeader(_)
+                | Signal::Demonitor(_)
+                | Signal::Down { .. },
+                None,
+            ) => {}
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::kernel::connection::{Connection, QueueError};
 use crate::kernel::place::Place;
 use crate::kernel::process::Core;
 use crate::kernel::router::Routed;
+use crate::kernel::signal::Delivery;
 
 /// Why a message was not sent to a node that was to be connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,17 @@ impl From<QueueError> for NotSent {
             QueueError::Closed => Self::Closed,
             QueueError::Full => Self::Full,
             _ => Self::Unsendable,
+        }
+    }
+}
+
+impl Delivery {
+    /// As for a message; to a process that is gone nothing is sent either.
+    pub(super) fn into_result(self) -> Result<(), NotSent> {
+        match self {
+            Self::Done | Self::NoProcess => Ok(()),
+            Self::NotOffered => Err(NotSent::Unsendable),
+            Self::Unreachable => Err(NotSent::NotConnected),
         }
     }
 }

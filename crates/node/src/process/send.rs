@@ -164,7 +164,9 @@ pub(crate) fn queue(
     Some(match to {
         Address::Process(to) => queue_traced(connection, pid, forms.send(pid.clone(), to.clone()), token, payload),
         Address::Name(to, _) => queue_traced(connection, pid, forms.reg_send(pid.clone(), to.clone()), token, payload),
-        Address::Alias(to) => queue_traced(connection, pid, forms.alias_send(pid.clone(), to.clone())?, token, payload),
+        Address::Alias(to, priority) => {
+            queue_traced(connection, pid, forms.alias_send(priority, pid.clone(), to.clone())?, token, payload)
+        }
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
-use peerl_proto::control::ProcessId;
+use peerl_proto::control::{Priority, ProcessId};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, Encoded, Pid, RawTerm, Term, encode};
@@ -330,7 +330,8 @@ impl Inner {
         peerl_term::serde::to_sink(reply, &mut message)?;
         let message = message.into();
         let own_alias = alias_tag(&to.tag).filter(|alias| self.kernel.identity.is_own(alias.node()));
-        let address = own_alias.as_ref().map_or(Address::Process(&to.pid), Address::Alias);
+        let address =
+            own_alias.as_ref().map_or(Address::Process(&to.pid), |alias| Address::Alias(alias, Priority::Ordinary));
         let connection = match self.kernel.place(address) {
             Place::Here(process) => {
                 if let Some(process) = process {
@@ -347,7 +348,8 @@ impl Inner {
             return Ok(());
         }
         let alias = alias_tag(&to.tag).filter(|_| connection.flags.contains(DistributionFlags::ALIAS));
-        let address = alias.as_ref().map_or(Address::Process(&to.pid), Address::Alias);
+        let address =
+            alias.as_ref().map_or(Address::Process(&to.pid), |alias| Address::Alias(alias, Priority::Ordinary));
         // A caller whose connection has ended waits no more.
         let _ = queue(&connection, from, address, Payload::Raw(&message));
         Ok(())

@@ -5,9 +5,9 @@ use std::num::NonZeroU64;
 use peerl_term::{Atom, Pid, Reference, Sink};
 
 use super::{
-    AliasSend, AltactSigSend, Content, Control, DemonitorP, Exit, Exit2, Link, MonitorP, MonitorPExit, PayloadExit,
-    PayloadExit2, PayloadMonitorPExit, Priority, ProcessId, RegSend, Send, SendSender, SignalKind, SignalTarget,
-    SpawnReply, TraceToken, Traceable, UnlinkId, UnlinkIdAck, WithToken, sealed::Sealed,
+    AliasSend, AltactSigSend, Content, Control, DemonitorP, Exit, Exit2, GroupLeader, Link, MonitorP, MonitorPExit,
+    PayloadExit, PayloadExit2, PayloadMonitorPExit, Priority, ProcessId, RegSend, Send, SendSender, SignalKind,
+    SignalTarget, SpawnReply, TraceToken, Traceable, UnlinkId, UnlinkIdAck, WithToken, sealed::Sealed,
 };
 use crate::flags::DistributionFlags;
 
@@ -149,11 +149,16 @@ impl Forms {
         Offered(RegSend { from, to })
     }
 
-    /// A message to an alias.
-    pub fn alias_send(self, from: Pid, to: Reference) -> Option<Offered<Form<AltactSigSend, AliasSend>>> {
+    /// A message to an alias. Of a peer that knows no priority, no alias allows it.
+    pub fn alias_send(
+        self,
+        priority: Priority,
+        from: Pid,
+        to: Reference,
+    ) -> Option<Offered<Form<AltactSigSend, AliasSend>>> {
         self.offer(if self.flags.contains(DistributionFlags::ALTACT_SIG) {
             let to = SignalTarget::Alias(to);
-            Form::New(AltactSigSend { priority: Priority::Ordinary, kind: SignalKind::Message, from, to })
+            Form::New(AltactSigSend { priority, kind: SignalKind::Message, from, to })
         } else {
             Form::Old(AliasSend { from, to })
         })
@@ -191,6 +196,16 @@ impl Forms {
         } else {
             Form::Old(Exit2 { from, to })
         })
+    }
+
+    /// An exit signal as of `exit/2` with an alias (OTP 28).
+    pub fn exit_alias(self, priority: Priority, from: Pid, to: Reference) -> Option<Offered<AltactSigSend>> {
+        self.offer(AltactSigSend { priority, kind: SignalKind::Exit, from, to: SignalTarget::Alias(to) })
+    }
+
+    /// Another group leader for a process. Every peer accepts it.
+    pub fn group_leader(self, from: Pid, to: Pid) -> Offered<GroupLeader> {
+        Offered(GroupLeader { from, to })
     }
 
     /// A monitor. Like OTP, this requires that the peer accepts monitors by name, even for a pid. Without monitors
@@ -240,19 +255,23 @@ mod tests {
             forms.unlink(NonZeroU64::MIN, a(1), b(2)).map(|control| control.operation()),
             forms.monitor(a(1), watched.clone(), reference.clone()).map(|control| control.operation()),
             forms.demonitor(a(1), watched, reference.clone()).map(|control| control.operation()),
-            forms.alias_send(a(1), reference).map(|control| control.operation()),
+            forms.alias_send(Priority::High, a(1), reference.clone()).map(|control| control.operation()),
+            forms.exit_alias(Priority::Ordinary, a(1), reference).map(|control| control.operation()),
         ]
     }
 
     #[test]
     fn the_form_that_the_peer_understands() {
-        let of = |operations: [u8; 8]| operations.map(|number| (number > 0).then_some(number)).to_vec();
+        let of = |operations: [u8; 9]| operations.map(|number| (number > 0).then_some(number)).to_vec();
         let full = DistributionFlags::FULL_MEMBER;
-        assert_eq!(operations(full), of([22, 24, 26, 28, 35, 19, 20, 37]));
-        assert_eq!(operations(full.difference(DistributionFlags::ALTACT_SIG)), of([22, 24, 26, 28, 35, 19, 20, 33]));
-        assert_eq!(operations(full.difference(DistributionFlags::EXIT_PAYLOAD)), of([22, 3, 8, 21, 35, 19, 20, 37]));
-        assert_eq!(operations(DistributionFlags::MANDATORY_26), of([2, 3, 8, 0, 35, 0, 0, 0]));
-        assert_eq!(operations(DistributionFlags::MANDATORY_25), of([2, 3, 8, 0, 0, 0, 0, 0]));
+        assert_eq!(operations(full), of([22, 24, 26, 28, 35, 19, 20, 37, 37]));
+        assert_eq!(operations(full.difference(DistributionFlags::ALTACT_SIG)), of([22, 24, 26, 28, 35, 19, 20, 33, 0]));
+        assert_eq!(
+            operations(full.difference(DistributionFlags::EXIT_PAYLOAD)),
+            of([22, 3, 8, 21, 35, 19, 20, 37, 37])
+        );
+        assert_eq!(operations(DistributionFlags::MANDATORY_26), of([2, 3, 8, 0, 35, 0, 0, 0, 0]));
+        assert_eq!(operations(DistributionFlags::MANDATORY_25), of([2, 3, 8, 0, 0, 0, 0, 0, 0]));
     }
 
     /// A node on `ei` has the first flag but not the second.

@@ -28,6 +28,16 @@ impl Connection {
                 queued(self.send_exit(from.clone(), to.clone(), reason, token))
             }
             (Signal::Exit2(reason), Address::Process(to)) => queued(self.send_exit2(from.clone(), to.clone(), reason)),
+            (Signal::Exit2(reason), Address::Alias(to, priority)) => {
+                match self.forms.exit_alias(priority, from.clone(), to.clone()) {
+                    Some(control) => queued(self.send_with(from, &control, &self.fit_reason(reason))),
+                    None => Ok(Delivery::NotOffered),
+                }
+            }
+            (Signal::GroupLeader(leader), Address::Process(to)) => {
+                let control = self.forms.group_leader(leader.clone(), to.clone());
+                queued(self.outbox.send(from, &control, |_| {}))
+            }
             (Signal::Down { name, reference, reason }, Address::Process(to)) => {
                 self.monitors.fired(reference, from);
                 let sender = name.map_or_else(|| ProcessId::Pid(from.clone()), |name| ProcessId::Name(name.clone()));
@@ -42,7 +52,7 @@ impl Connection {
                 None => Ok(Delivery::NotOffered),
             },
             // Links and exits are between pids.
-            (_, Address::Name(..) | Address::Alias(_)) => Ok(Delivery::NotOffered),
+            (_, Address::Name(..) | Address::Alias(..)) => Ok(Delivery::NotOffered),
         }
     }
 
