@@ -2,11 +2,13 @@
 //! asked the same by the same program.
 
 mod stage;
+#[path = "behaviours/supervisors.rs"]
+mod supervisors;
 
 use std::time::Duration;
 
-use peerl::otp::{Context, Outcome, Server, Stop, later, reply};
-use peerl::{Caller, Exception, Message, Node, Term};
+use peerl::otp::{ChildSpec, Context, Intensity, Outcome, Parent, Server, Stop, Strategy, Supervisor, later, reply};
+use peerl::{Atom, CallContext, Caller, Exception, Message, Node, Term};
 use peerl_test_support::{Beam, matrix};
 use serde::Deserialize;
 use stage::{Stage, export};
@@ -106,13 +108,26 @@ async fn elixir(beam: &Beam, program: &str) -> String {
 async fn node(stage: &Stage) -> Node {
     let node = stage.node().await;
     export(&node);
-    let this = node.downgrade();
-    node.export("rust", "server", move |(value,): (i64,)| {
-        let this = this.clone();
-        async move {
-            let node = this.upgrade().ok_or_else(|| Exception::exit(Term::atom("shutdown")))?;
-            Ok::<_, Exception>(Term::from(Counter(value).start(&node).await?.pid().clone()))
-        }
+    node.export("rust", "server", |call: CallContext, (value,): (i64,)| async move {
+        Ok(Term::from(Counter(value).start(&call.node()?).await?.pid().clone()))
+    })
+    .unwrap();
+    node.export("rust", "start_link", |call: CallContext, (value,): (i64,)| async move {
+        let pid = Counter(value).start(&call.node()?).await?.pid().clone();
+        Ok(Term::tuple([Term::atom("ok"), pid.into()]))
+    })
+    .unwrap();
+    node.export("rust", "supervisor", |call: CallContext, (strategy,): (Atom,)| async move {
+        let strategy = match strategy.as_str() {
+            "one_for_one" => Strategy::OneForOne,
+            "rest_for_one" => Strategy::RestForOne,
+            _ => Strategy::OneForAll,
+        };
+        let intensity = Intensity { restarts: 2, period: Duration::from_secs(60) };
+        let supervisor = ["a", "b", "c"].into_iter().fold(Supervisor::new(strategy), |supervisor, id| {
+            supervisor.child(ChildSpec::new(id, |parent: &Parent| parent.start(Counter(0))))
+        });
+        Ok(Term::from(supervisor.intensity(intensity).start(&call.node()?).await?.pid().clone()))
     })
     .unwrap();
     Counter(0).start(&node).name("counter").await.unwrap();

@@ -48,6 +48,23 @@ fn worker() {
 }
 
 #[test]
+fn supervisor() {
+    let epmd = Epmd::start();
+    let beam = Beam::erlang(Otp::V25).epmd(&epmd).start();
+    let name = format!("{}@127.0.0.1", unique_name("supervisor"));
+    let node = ProcessGuard::spawn(example("supervisor", &epmd).args([&name, COOKIE]));
+    node.wait_for_line("ready", A_WHILE);
+    let count = format!("gen_server:call({{counter, '{name}'}}, {{increment, 2}})");
+    assert_eq!(beam.eval(&format!("2 = {count}, {count}")).unwrap(), "4");
+    beam.eval(&format!("exit(rpc:call('{name}', erlang, whereis, [counter]), kill)")).unwrap();
+    beam.wait_for(&format!("(catch {count})"), "2", A_WHILE);
+    let ids = format!("[Id || {{Id, _, worker, _}} <- supervisor:which_children({{supervisor, '{name}'}})]");
+    assert_eq!(beam.eval(&ids).unwrap(), "[uptime,counter]");
+    node.sigint();
+    assert!(node.wait(A_WHILE).success());
+}
+
+#[test]
 fn pmap() {
     let epmd = Epmd::start();
     let output = example("pmap", &epmd).output().unwrap();

@@ -80,7 +80,7 @@ defmodule Checks do
     end
   end
 
-  defp all(target), do: servers(target) ++ sys(target) ++ tasks(target) ++ nodes(target) ++ calls(target)
+  defp all(target), do: servers(target) ++ sys(target) ++ supervisors(target) ++ tasks(target) ++ nodes(target) ++ calls(target)
 
   defp servers(target) do
     counter = {:counter, target}
@@ -264,6 +264,100 @@ defmodule Checks do
       of_nobody: fn -> :sys.get_state({:no_such_server, target}) end,
       install: fn -> :sys.install(new(target), {fn state, _, _ -> state end, 0}) end,
       log_to_file: fn -> :sys.log_to_file(new(target), String.to_charlist("/no/such/directory/file")) end
+    ]
+  end
+
+  defp supervisor(target, strategy \\ :one_for_one), do: :rpc.call(target, :rust, :supervisor, [strategy])
+
+  defp children(pid), do: Map.new(Supervisor.which_children(pid), fn {id, child, _, _} -> {id, child} end)
+
+  # The children that are others after one of them has been killed.
+  defp changed(pid, killed) do
+    old = children(pid)
+    Process.exit(old[killed], :kill)
+    told = until(fn -> is_pid(children(pid)[killed]) and children(pid)[killed] != old[killed] end)
+    new = children(pid)
+    {told, for(id <- Map.keys(old), new[id] != old[id], do: id), Enum.all?(Map.values(new), &is_pid/1)}
+  end
+
+  defp supervisors(target) do
+    [
+      which_children: fn ->
+        pid = supervisor(target)
+        {for({id, child, type, _} <- Supervisor.which_children(pid), do: {id, child, type}), Supervisor.count_children(pid)}
+      end,
+      strategies: fn ->
+        for strategy <- [:one_for_one, :rest_for_one, :one_for_all], do: changed(supervisor(target, strategy), :b)
+      end,
+      intensity: fn ->
+        pid = supervisor(target, :one_for_all)
+        twice = for _ <- 1..2, do: changed(pid, :a)
+        monitors = [Process.monitor(pid), Process.monitor(children(pid)[:c])]
+        Process.exit(children(pid)[:a], :other)
+        {twice, Enum.map(monitors, &down/1)}
+      end,
+      terminate_restart_delete: fn ->
+        pid = supervisor(target)
+        {:ok, _} = Supervisor.restart_child(pid, :a) |> then(&if(&1 == {:error, :running}, do: {:ok, 1}, else: &1))
+        monitor = Process.monitor(children(pid)[:a])
+        told = [Supervisor.delete_child(pid, :a), Supervisor.terminate_child(pid, :a), down(monitor), children(pid)[:a]]
+        again = [Supervisor.restart_child(pid, :a), Supervisor.terminate_child(pid, :a), Supervisor.delete_child(pid, :a)]
+        nobody = [Supervisor.restart_child(pid, :x), Supervisor.terminate_child(pid, :x), Supervisor.delete_child(pid, :x)]
+        {told, again, nobody, Map.keys(children(pid)), Supervisor.count_children(pid)}
+      end,
+      get_childspec: fn ->
+        pid = supervisor(target)
+        {:ok, spec} = :supervisor.get_childspec(pid, :b)
+        {Map.take(spec, [:id, :restart, :shutdown, :type]), :supervisor.get_childspec(pid, :x)}
+      end,
+      start_child: fn ->
+        pid = supervisor(target)
+        spec = %{id: :d, start: {:rust, :start_link, [5]}}
+        {:ok, child} = Supervisor.start_child(pid, spec)
+        value = GenServer.call(child, :value)
+        again = [Supervisor.start_child(pid, spec), changed(pid, :d), Supervisor.terminate_child(pid, :d), Supervisor.start_child(pid, spec)]
+        temporary = Supervisor.start_child(pid, {:t, {:rust, :start_link, [6]}, :temporary, 100, :worker, [:rust]})
+        {value, again, temporary, Supervisor.terminate_child(pid, :t), children(pid)[:t]}
+      end,
+      start_child_that_fails: fn ->
+        pid = supervisor(target)
+        for {module, function} <- [{:no_such_module, :f}, {:rust, :nothing}] do
+          {:error, {why, child}} = Supervisor.start_child(pid, %{id: :e, start: {module, function, [1]}})
+          {why, child |> Tuple.to_list() |> Enum.drop(-1), children(pid)[:e]}
+        end
+      end,
+      start_child_that_is_none: fn ->
+        pid = supervisor(target)
+        start = {:rust, :start_link, [1]}
+        for spec <- [
+              %{id: :x}, %{start: start}, %{id: :x, start: 7}, :nonsense, %{id: :x, start: start, restart: :bad},
+              %{id: :x, start: start, shutdown: :bad}, %{id: :x, start: start, type: :bad}
+            ],
+            do: :supervisor.start_child(pid, spec)
+      end,
+      stop_supervisor: fn ->
+        pid = supervisor(target)
+        monitors = for who <- [pid | Map.values(children(pid))], do: Process.monitor(who)
+        {Supervisor.stop(pid), Enum.map(monitors, &down/1)}
+      end,
+      kill_supervisor: fn ->
+        pid = supervisor(target)
+        monitors = for who <- [pid | Map.values(children(pid))], do: Process.monitor(who)
+        Process.exit(pid, :kill)
+        Enum.map(monitors, &down/1)
+      end,
+      exit_of_a_stranger: fn -> pid = supervisor(target); Process.exit(pid, :shutdown); Supervisor.count_children(pid) end,
+      children_are_linked: fn ->
+        pid = supervisor(target)
+        {:links, links} = :rpc.call(target, :erlang, :process_info, [pid, :links])
+        Enum.sort(links) == Enum.sort(Map.values(children(pid)))
+      end,
+      supervisor_by_sys: fn ->
+        pid = supervisor(target)
+        {:status, _, module, [_, state | _]} = :sys.get_status(pid)
+        told = :sys.suspend(pid)
+        {module, state, told, :sys.resume(pid), :sys.terminate(pid, :shutdown)}
+      end
     ]
   end
 

@@ -34,6 +34,14 @@ defmodule :rust do
   def fail(:exit), do: exit(:gone)
   def fail(_), do: :erlang.error(:wrong)
   def server(value), do: GenServer.start(Reference.Counter, value) |> elem(1)
+  def start_link(value), do: GenServer.start_link(Reference.Counter, value)
+
+  def supervisor(strategy) do
+    children = for id <- [:a, :b, :c], do: %{id: id, start: {:rust, :start_link, [0]}}
+    {:ok, pid} = Supervisor.start_link(children, strategy: strategy, max_restarts: 2, max_seconds: 60)
+    Process.unlink(pid)
+    pid
+  end
 end
 
 {:ok, _} = GenServer.start(Reference.Counter, 0, name: :counter)

@@ -28,7 +28,7 @@ mod panic;
 mod server;
 pub use server::{Answer, Context, Options, Outcome, Running, Server, StartError, Stop, later, reply};
 mod supervisor;
-pub use supervisor::{Intensity, Restart, Shutdown};
+pub use supervisor::{ChildError, ChildSpec, Handle, Intensity, Parent, Restart, Shutdown, Strategy, Supervisor};
 mod system;
 pub use system::{LogEvent, System, SystemError, check_system};
 mod task_supervisor;

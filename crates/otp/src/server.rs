@@ -10,6 +10,7 @@ pub use context::Context;
 mod debug;
 mod message;
 mod receive_loop;
+pub(crate) use receive_loop::guarded;
 mod start;
 pub use start::{Options, Running, StartError};
 mod system;

@@ -40,7 +40,7 @@ pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: Mailbox
 }
 
 /// Runs a handler. A panic becomes the reason `{panic, Text}`.
-pub(super) async fn guarded<T>(handler: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+pub(crate) async fn guarded<T>(handler: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
     AssertUnwindSafe(handler).catch_unwind().await.unwrap_or_else(|panic| {
         Err(Stop::because(Term::tuple([Term::atom("panic"), Term::from(panic::text(&*panic))])))
     })

@@ -31,6 +31,10 @@ impl Restarts {
         Self { intensity, made: VecDeque::new() }
     }
 
+    pub(crate) fn intensity(&self) -> Intensity {
+        self.intensity
+    }
+
     /// Notes a restart; says whether it may be made.
     pub(crate) fn note(&mut self, now: Instant) -> bool {
         while self.made.front().is_some_and(|made| *made + self.intensity.period < now) {

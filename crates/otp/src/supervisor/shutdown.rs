@@ -27,6 +27,15 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
+    /// `brutal_kill`, `infinity`, or a number of milliseconds.
+    pub(crate) fn to_term(self) -> Term {
+        match self {
+            Self::Kill => Term::atom("brutal_kill"),
+            Self::Within(limit) => Term::from(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            Self::Infinity => Term::atom("infinity"),
+        }
+    }
+
     pub(crate) fn from_term(term: &Term) -> Option<Self> {
         match term {
             Term::Integer(limit) => Some(Self::Within(Duration::from_millis(u64::try_from(*limit).ok()?))),
