@@ -147,3 +147,59 @@ fn a_newcomer_builds_without_the_sdks_of_aws() {
     let without = packages(&["--no-default-features"]);
     assert!(without.contains("peerl-node ") && !without.contains("aws-"), "{without}");
 }
+
+/// Each item on the page about observing is answered as the page says, and each item of a process is on the page.
+#[tokio::test]
+async fn every_observed_item_is_explained() {
+    use peerl::{Atom, Epmd, Mfa, Pid, Term};
+
+    let page = include_str!("../docs/observing.md");
+    let node = peerl::node("observed@127.0.0.1").cookie("c").epmd(Epmd::Unregistered).start().await.unwrap();
+    let pid: Pid = node.whereis("rex").unwrap();
+    let value = async |function: &str, name: &str| {
+        let item = Term::Atom(Atom::new(name).unwrap());
+        let arguments = match function {
+            "process_info" => vec![Term::from(pid.clone()), item],
+            _ => vec![item],
+        };
+        let mfa = Mfa::with_terms(Atom::from_static("erlang"), Atom::new(function).unwrap(), arguments);
+        let value = node.call::<Term>(node.name(), mfa).await;
+        let value = value.unwrap_or_else(|error| panic!("{function}: {name} is refused: {error}"));
+        match (function, value) {
+            ("process_info", Term::Tuple(pair)) => pair[1].clone(),
+            (_, value) => value,
+        }
+    };
+    let mut explained = Vec::new();
+    let mut function = "";
+    for line in page.lines().filter(|line| line.starts_with('|')) {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (items, meaning) = (cells.next().unwrap(), cells.next().unwrap());
+        if let Some(named) = ["process_info", "memory", "statistics", "system_info"]
+            .into_iter()
+            .find(|name| items.starts_with(&format!("`{name}`")) || items.starts_with(&format!("`erlang:{name}`")))
+        {
+            function = named;
+        } else if !function.is_empty() {
+            for item in items.split('`').skip(1).step_by(2) {
+                let value = value(function, item).await;
+                let (is_unknown, is_empty) = (value == Term::atom("undefined"), value == Term::nil());
+                let zeros =
+                    [Term::from(0), Term::tuple([0, 0].map(Term::from)), Term::tuple([0, 0, 0].map(Term::from))];
+                match meaning {
+                    _ if meaning.starts_with("`undefined`") => assert!(is_unknown, "{item}: {value:?}"),
+                    _ if meaning.starts_with("`[]`") => assert!(is_empty, "{item}: {value:?}"),
+                    _ if meaning.starts_with("0: ") => assert!(zeros.contains(&value), "{item}: {value:?}"),
+                    _ => assert!(!is_unknown || meaning.contains("`undefined`"), "{item} is unknown"),
+                }
+                explained.push((function, item));
+            }
+        }
+    }
+    assert!(explained.len() > 100, "{}", explained.len());
+    let source = include_str!("../crates/otp/src/functions/process.rs");
+    let items = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","));
+    for item in items {
+        assert!(explained.contains(&("process_info", item)), "docs/observing.md does not explain {item}");
+    }
+}

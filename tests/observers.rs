@@ -2,8 +2,9 @@
 
 mod stage;
 
+use peerl::Atom;
 use peerl_test_support::{Otp, matrix};
-use stage::{Stage, eval, expect, until};
+use stage::{Stage, eval, eventually, expect, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_system_tab() {
@@ -16,7 +17,9 @@ async fn the_system_tab() {
                 wordsize_internal, wordsize_external, process_count, process_limit, atom_count, atom_limit, port_count,
                 port_limit, ets_count, ets_limit, dist_buf_busy_limit, total, processes, atom, binary, code, ets],
                 not is_integer(proplists:get_value(Key, Info))]";
-        expect(&beam, &node, no_number, "[]").await;
+        // These are shown as unknown.
+        let unknown = "[thread_pool_size,process_limit,atom_limit,port_limit,ets_limit]";
+        expect(&beam, &node, no_number, unknown).await;
         let grows = "Of = fun(Key) -> proplists:get_value(Key, rpc:call(NODE, observer_backend, sys_info, [])) end,
             In = Of(io_input), rpc:call(NODE, peerl, echo, [binary:copy(<<1>>, 100000)]), Of(io_input) - In >= 100000";
         expect(&beam, &node, grows, "true").await;
@@ -25,6 +28,8 @@ async fn the_system_tab() {
             "[rpc:call(NODE, observer_backend, F, A) || {F, A} <- [{get_table_list, [ets, []]}, {get_port_list, []},
             {get_socket_list, []}, {socket_info, []}]]";
         expect(&beam, &node, none, "[[],[],[],[]]").await;
+        let mnesia = "{error, Text} = rpc:call(NODE, observer_backend, get_table_list, [mnesia, []]), string:prefix(Text, \"Mnesia is not\") =/= nomatch";
+        expect(&beam, &node, mnesia, "true").await;
     }
 }
 
@@ -48,10 +53,25 @@ async fn the_processes_tab() {
                 node(Pid) =/= NODE orelse not is_integer(Memory) orelse not is_integer(Queue)],
             {Wrong, length(All) > 1200, lists:keymember(rex, 5, All)}";
         expect(&beam, &node, collect, "{[],true,true}").await;
-        // The window of a process.
+        // The window of a process: the page of its facts, its messages, dictionary and stack.
         let window = "Pid = rpc:call(NODE, erlang, whereis, [rex]),
-            {rpc:call(NODE, proc_lib, translate_initial_call, [Pid]), rpc:call(NODE, erlang, garbage_collect, [Pid])}";
-        expect(&beam, &node, window, "{{proc_lib,init_p,5},true}").await;
+            Facts = rpc:call(NODE, erlang, process_info, [Pid, [binary, catchlevel, current_function, error_handler,
+                garbage_collection, group_leader, heap_size, initial_call, last_calls, links, memory, message_queue_len,
+                monitored_by, monitors, priority, reductions, registered_name, sequential_trace_token, stack_size, status,
+                suspending, total_heap_size, trace, trap_exit]]),
+            {length(Facts), [rpc:call(NODE, erlang, process_info, [Pid, Item]) || Item <- [messages, dictionary, current_stacktrace]],
+             rpc:call(NODE, proc_lib, translate_initial_call, [Pid]), rpc:call(NODE, erlang, garbage_collect, [Pid])}";
+        let shown = "{24,[{messages,[]},{dictionary,[]},{current_stacktrace,[]}],{proc_lib,init_p,5},true}";
+        expect(&beam, &node, window, shown).await;
+        let mut busy = node.process();
+        busy.register(Atom::from_static("busy")).unwrap();
+        let waiting = "{busy, NODE} ! {one, <<1>>}, {busy, NODE} ! [two],
+            rpc:call(NODE, erlang, process_info, [rpc:call(NODE, erlang, whereis, [busy]), messages])";
+        expect(&beam, &node, waiting, "{messages,[{one,<<1>>},[two]]}").await;
+        let large = "{busy, NODE} ! binary:copy(<<1>>, 2000000), Pid = rpc:call(NODE, erlang, whereis, [busy]),
+            [{messages, undefined}, {message_queue_len, 3}] = rpc:call(NODE, erlang, process_info, [Pid, [messages, message_queue_len]])";
+        assert!(eval(&beam, &node, large).await.starts_with("[{messages"));
+        assert!(busy.try_receive().unwrap().is_some());
     }
 }
 
@@ -97,7 +117,56 @@ async fn statistics() {
     expect(&beam, &node, &format!("{{Used, _}} = {}, is_integer(Used)", call("runtime")), "true").await;
     expect(&beam, &node, &format!("is_integer({})", call("run_queue")), "true").await;
     expect(&beam, &node, &call("reductions"), "{0,0}").await;
-    let unknown = eval(&beam, &node, &call("microstate_accounting")).await;
+    let unknown = eval(&beam, &node, &call("nonsense")).await;
     assert!(unknown.contains("no statistics that are known here"), "{unknown}");
     expect(&beam, &node, "rpc:call(NODE, erlang, ports, [])", "[]").await;
+}
+
+/// The Applications tab: there are none, and what answers ends with its client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_applications_tab() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let (node, beam) = (stage.node().await, stage.beam(otp).await);
+        let processes = node.process_count();
+        let tab = "Self = self(), spawn(fun() ->
+                {ok, Pid} = appmon_info:start_link(NODE, self(), []),
+                appmon_info:app_ctrl(Pid, NODE, true, []), appmon_info:app(Pid, kernel, true, []),
+                Next = fun() -> receive {delivery, Pid, What, About, Found} -> {What, About =:= NODE, Found} end end,
+                Self ! {shown, [Next(), Next()]} end),
+            receive {shown, Shown} -> Shown end";
+        expect(&beam, &node, tab, "[{app_ctrl,true,[]},{app,false,{[],[],[],[]}}]").await;
+        eventually("the end of what answers", || node.process_count() == processes).await;
+    }
+}
+
+/// `c:nregs/0`, `net_adm:world/0`, `rpc:pinfo/1,2` at a BEAM that sees the node; Elixir's functions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shells() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let (node, beam) = (stage.node().await, stage.beam(otp).await);
+        let seen = "pong = net_adm:ping(NODE), c:nregs(), {lists:member(NODE, net_adm:world_list(['127.0.0.1'])),
+            rpc:pinfo(rpc:call(NODE, erlang, whereis, [rex]), registered_name),
+            length(rpc:pinfo(rpc:call(NODE, erlang, whereis, [rex])))}";
+        expect(&beam, &node, seen, "{true,{registered_name,rex},17}").await;
+        let elixir = "Info = fun(F, A) -> rpc:call(NODE, 'Elixir.Process', F, A) end, Rex = Info(whereis, [rex]),
+            {Dead, M} = spawn_monitor(NODE, erlang, node, []), receive {'DOWN', M, _, _, _} -> ok end,
+            {Info(info, [Rex, registered_name]), Info(info, [Dead]), Info(info, [Dead, links]), Info('alive?', [Dead]),
+             Info(whereis, [nobody]), lists:member(Rex, Info(list, [])), rpc:call(NODE, 'Elixir.Node', self, []) =:= NODE,
+             lists:member(node(), rpc:call(NODE, 'Elixir.Node', list, []))}";
+        expect(&beam, &node, elixir, "{{registered_name,rex},nil,nil,false,nil,true,true,true}").await;
+    }
+}
+
+/// What tools ask any node: the answers are those of a BEAM, in their shape, or the unknown value.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_of_a_beam() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let (node, beam) = (stage.node().await, stage.beam(otp).await);
+        beam.load_module(include_str!("observers/questions.erl")).unwrap();
+        expect(&beam, &node, "questions:differences(NODE)", "[]").await;
+        expect(&beam, &node, "questions:made_up(NODE)", "[]").await;
+    }
 }

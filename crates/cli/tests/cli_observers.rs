@@ -75,7 +75,7 @@ fn processes_of_a_worker() {
             ("process_info, [self()]", "argument 1: a process of another node"),
             ("process_info, [rex]", "argument 1: not a pid"),
             (
-                "process_info, [rpc:call(WORKER, erlang, whereis, [rex]), [links, backtrace]]",
+                "process_info, [rpc:call(WORKER, erlang, whereis, [rex]), [links, nonsense]]",
                 "argument 2: element 2: no item of a process that is known here",
             ),
             ("whereis, [\"rex\"]", "argument 1: not an atom"),
@@ -135,7 +135,7 @@ fn modules_that_are_not_here() {
             assert_eq!(call(&format!("erlang, function_exported, [{function}]")), exported, "{function}");
         }
         let wrong = call("erlang, function_exported, [crypto, hash, two]");
-        assert!(wrong.contains("argument 3: not a number from 0 on"), "{wrong}");
+        assert!(wrong.contains("argument 3: not a number"), "{wrong}");
     }
 }
 
@@ -152,8 +152,7 @@ fn an_observer_that_brings_its_modules() {
         let begin = format!(
             "true = net_kernel:hidden_connect_node('{name}'),
              unchanged = net_kernel:set_net_ticktime(rpc:call('{name}', net_kernel, get_net_ticktime, [])),
-             {{badrpc, {{'EXIT', {{undef, [{{observer_cli, start, [1500], []}}]}}}}}} =
-                 rpc:call('{name}', observer_cli, start, [1500]),
+             {{badrpc, {{'EXIT', no_modules_can_be_loaded}}}} = rpc:call('{name}', observer_cli, start, [1500]),
              [{{ok, {{error, badarg}}}}] =
                  erpc:multicall(['{name}'], code, load_binary, [observer_cli, \"observer_cli.beam\", <<\"FOR1\">>]),
              catch erpc:call('{name}', observer_cli_escriptize, ensure_set_env, [observer_cli, []])"

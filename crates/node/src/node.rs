@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::inner::Inner;
 use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
-use crate::kernel::process::ProcessInfo;
+use crate::kernel::process::{Message, ProcessInfo};
 use crate::kernel::transferred::Transferred;
 use crate::network::connect_error::ConnectError;
 use crate::network::dial;
@@ -178,6 +178,11 @@ impl Node {
     /// What is known of a process, if it is one of this node and lives.
     pub fn process_info(&self, pid: &Pid) -> Option<ProcessInfo> {
         self.inner.kernel.process(pid)?.info(&self.inner.kernel)
+    }
+
+    /// The messages that a process of this node has not received yet, if they have no more bytes than this.
+    pub fn waiting_messages(&self, pid: &Pid, bytes: usize) -> Option<Vec<Message>> {
+        self.inner.kernel.process(pid)?.waiting(bytes)
     }
 
     /// The number of calls of peers that are under way.

@@ -3,19 +3,23 @@
 use peerl_node::{Exception, Node, RunningService, Service, ServiceError, WeakNode};
 use peerl_term::{Atom, AtomError, Term};
 
+mod appmon_info;
 mod code;
 mod crypto;
 mod dbg;
+mod elixir;
 mod erlang;
 mod iodata;
 mod memory;
 mod net_kernel;
 mod observer_backend;
+mod observer_cli;
 mod peerl;
 mod process;
 mod statistics;
 mod system_info;
 mod timer;
+mod told;
 
 /// The result of a function.
 type Outcome = Result<Term, Exception>;
@@ -61,11 +65,14 @@ pub fn export(node: &Node) -> Result<(), AtomError> {
 /// # Errors
 /// If a name is not a valid atom, which does not happen.
 pub fn export_introspection(node: &Node) -> Result<(), AtomError> {
+    appmon_info::register(node)?;
     dbg::register(node)?;
+    elixir::register(node)?;
     erlang::register(node)?;
     memory::register(node)?;
     net_kernel::register(node)?;
     observer_backend::register(node)?;
+    observer_cli::register(node)?;
     process::register(node)?;
     statistics::register(node)?;
     system_info::register(node)?;

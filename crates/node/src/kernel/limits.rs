@@ -1,4 +1,5 @@
 use peerl_proto::channel::ChannelLimits;
+use peerl_proto::connection::SendHalf;
 
 /// What a node accepts from a peer. A peer knows the cookie, but may be faulty or hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,11 @@ pub struct Limits {
     /// The most bytes that may wait to be written to a peer that does not read. A single message may be larger, and so may the
     /// large answers for a peer that reads.
     pub queued: usize,
+}
+
+impl Limits {
+    /// So many bytes that wait to be written to a peer make the senders of further messages wait.
+    pub const BUSY: usize = SendHalf::BUSY;
 }
 
 impl Default for Limits {

@@ -22,7 +22,8 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
 /// That of a port that has been closed.
 fn port_info(port: &Term) -> Outcome {
     match port {
-        Term::Port(_) => Ok(Term::atom("undefined")),
+        // An atom may be the name of one.
+        Term::Port(_) | Term::Atom(_) => Ok(Term::atom("undefined")),
         _ => Err(Exception::bad_argument(1, "not a port")),
     }
 }
@@ -33,7 +34,7 @@ fn disconnect(node: &Node, peer: &Term) -> Outcome {
     Ok(Term::from(NodeName::new(peer.as_str()).is_ok_and(|peer| node.disconnect(&peer))))
 }
 
-fn nodes(node: &Node, which: &Term) -> Outcome {
+pub(super) fn nodes(node: &Node, which: &Term) -> Outcome {
     let mut found = BTreeSet::new();
     for (kind, place) in elements(which) {
         found.extend(match kind.as_atom().map(|kind| kind.as_str()) {
@@ -48,6 +49,6 @@ fn nodes(node: &Node, which: &Term) -> Outcome {
     Ok(atoms(found))
 }
 
-fn atoms(nodes: impl IntoIterator<Item = NodeName>) -> Term {
+pub(super) fn atoms(nodes: impl IntoIterator<Item = NodeName>) -> Term {
     Term::list(nodes.into_iter().filter_map(|node| Atom::new(node.as_str()).ok()).map(Term::Atom))
 }

@@ -6,13 +6,14 @@ use peerl_node::{Exception, Node, NodeName, Visibility};
 use peerl_term::{AtomError, Term};
 use tokio::sync::Semaphore;
 
-use super::{Outcome, atom, running};
+use super::{Outcome, atom, nullary, running};
 
 /// The most pending connections on behalf of other nodes. Each times out after some seconds.
 const DIALS: usize = 64;
 
 /// `net_kernel:connect_node(Node)`, which returns whether the node is then connected;
-/// `net_kernel:get_net_ticktime()`; and `init:get_argument(Flag)`, of which only the flag `hidden` can be set.
+/// `net_kernel:get_net_ticktime()`; `init:get_status()`; and `init:get_argument(Flag)`, of which only the flag `hidden` can be
+/// set.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let (this, dials) = (node.downgrade(), Arc::new(Semaphore::new(DIALS)));
     node.export("net_kernel", "connect_node", move |(peer,): (Term,)| {
@@ -22,6 +23,10 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     // In seconds, like OTP.
     let ticktime = node.net_ticktime().as_secs();
     node.export("net_kernel", "get_net_ticktime", move |()| async move { Ok::<_, Exception>(Term::from(ticktime)) })?;
+    nullary(node, "init", "get_status", |node| {
+        let status = || Term::atom(if node.is_draining() { "stopping" } else { "started" });
+        Ok(Term::tuple([status(), status()]))
+    })?;
     let hidden = node.visibility() == Visibility::Hidden;
     node.export("init", "get_argument", move |(flag,): (Term,)| async move {
         let given = hidden && flag.is_atom("hidden");

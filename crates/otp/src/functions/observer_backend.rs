@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use peerl_node::{CallContext, Node, Pid, Process};
+use peerl_node::{CallContext, Exception, Node, Pid, Process};
 use peerl_term::{AtomError, Term};
 
 use super::memory::memory;
@@ -30,7 +30,7 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     for none in ["get_port_list", "get_socket_list", "socket_info"] {
         nullary(node, MODULE, none, |_| Ok(Term::nil()))?;
     }
-    binary(node, MODULE, "get_table_list", |_, _, _| Ok(Term::nil()))?;
+    binary(node, MODULE, "get_table_list", |node, kind, _| tables(node, kind))?;
     node.export(
         MODULE,
         "procs_info",
@@ -76,18 +76,27 @@ fn system(node: &Node) -> Term {
     let pair = |name: &'static str, value: Term| Term::tuple([Term::atom(name), value]);
     let uptime = u64::try_from(node.uptime().as_millis()).unwrap_or(u64::MAX);
     let bytes = node.transferred();
-    let item = |name| system_info(node, &Term::atom(name)).ok().map(|value| pair(name, value));
+    let value = |name| system_info(node, &Term::atom(name)).unwrap_or_else(|_| Term::atom("undefined"));
     let named = [
         pair("uptime", uptime.into()),
         pair("run_queue", run_queue().into()),
         pair("io_input", bytes.received.into()),
         pair("io_output", bytes.sent.into()),
-        pair("schedulers_available", system_info(node, &Term::atom("schedulers")).unwrap_or_else(|_| Term::from(1))),
-        pair("wordsize_internal", 8.into()),
-        pair("wordsize_external", 8.into()),
+        pair("schedulers_available", value("schedulers")),
+        pair("wordsize_internal", value("wordsize")),
+        pair("wordsize_external", value("wordsize")),
         pair("alloc_info", Term::nil()),
     ];
-    Term::list(named.into_iter().chain(ITEMS.into_iter().filter_map(item)).chain(memory(node)))
+    Term::list(named.into_iter().chain(ITEMS.into_iter().map(|name| pair(name, value(name)))).chain(memory(node)))
+}
+
+/// The Tables tab of observer: there are none, and there is no Mnesia, which observer shows by this exception of OTP.
+fn tables(node: &Node, kind: &Term) -> Outcome {
+    if !kind.is_atom("mnesia") {
+        return Ok(Term::nil());
+    }
+    let text = format!("Mnesia is not running on: {}", node.name());
+    Err(Exception::throw(Term::tuple([Term::atom("error"), Term::charlist(&text)])))
 }
 
 /// The Processes tab of observer.
@@ -151,7 +160,7 @@ fn described(node: &Node) -> Vec<Term> {
     let all = node.processes().into_iter();
     all.filter_map(|pid| {
         let info = node.process_info(&pid)?;
-        let item = |name| value(&info, &Term::atom(name)).unwrap_or_else(|| Term::atom("undefined"));
+        let item = |name| value(node, &info, name);
         let name = info.names.first().cloned().map_or_else(|| item("initial_call"), Term::Atom);
         let zero = || Term::from(0);
         Some(Term::tuple([

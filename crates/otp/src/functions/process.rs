@@ -1,37 +1,38 @@
 //! `erlang`: the processes of this node, for the shells and observers of the BEAM.
 
-use peerl_node::{Exception, Monitored, Node, ProcessInfo};
+use peerl_node::{Exception, Message, Monitored, Node, ProcessInfo};
 use peerl_term::{Atom, AtomError, Pid, Term};
 
-use super::{Outcome, atom, binary, nullary, unary};
+use super::{Outcome, atom, binary, elements, nullary, unary};
 
-/// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1`, `garbage_collect/1` and `process_info/1,2`;
+/// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1`, `garbage_collect/0,1` and `process_info/1,2`;
 /// and `proc_lib:translate_initial_call/1`.
 ///
 /// A process here is a mailbox and a task of a Rust program. It has no heap, stack or reductions, which are reported
-/// as 0, and no dictionary. The initial call of a process that serves a call is the called function.
+/// as 0, and no dictionary. The initial call of a process that serves a call is the called function. Other items that OTP documents
+/// are `undefined`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     nullary(node, "erlang", "processes", |node| Ok(Term::list(node.processes().into_iter().map(Term::from))))?;
     nullary(node, "erlang", "registered", |node| Ok(Term::list(node.registered().into_iter().map(Term::Atom))))?;
-    unary(node, "erlang", "whereis", |node, name| {
-        let name = atom(name, 1)?;
-        Ok(node.whereis(name.as_str()).map_or_else(|| Term::atom("undefined"), Term::from))
-    })?;
+    unary(node, "erlang", "whereis", whereis)?;
     unary(node, "erlang", "is_process_alive", is_alive)?;
     // There is no garbage to collect.
     unary(node, "erlang", "garbage_collect", is_alive)?;
-    unary(node, "erlang", "process_info", |node, pid| {
-        let info = node.process_info(own_pid(node, pid)?);
-        Ok(info.map_or_else(|| Term::atom("undefined"), |info| all(&info)))
-    })?;
-    binary(node, "erlang", "process_info", process_info)?;
+    nullary(node, "erlang", "garbage_collect", |_| Ok(Term::from(true)))?;
+    unary(node, "erlang", "process_info", info)?;
+    binary(node, "erlang", "process_info", info_of)?;
     unary(node, "proc_lib", "translate_initial_call", |node, pid| {
         // The BEAM's answer for any process that `proc_lib` has not started.
         own_pid(node, pid).map(|_| Term::tuple([Term::atom("proc_lib"), Term::atom("init_p"), Term::from(5)]))
     })
 }
 
-fn is_alive(node: &Node, pid: &Term) -> Outcome {
+pub(super) fn whereis(node: &Node, name: &Term) -> Outcome {
+    let name = atom(name, 1)?;
+    Ok(node.whereis(name.as_str()).map_or_else(|| Term::atom("undefined"), Term::from))
+}
+
+pub(super) fn is_alive(node: &Node, pid: &Term) -> Outcome {
     Ok(Term::from(node.process_info(own_pid(node, pid)?).is_some()))
 }
 
@@ -43,8 +44,51 @@ fn own_pid<'a>(node: &Node, pid: &'a Term) -> Result<&'a Pid, Exception> {
     }
 }
 
-/// The items of `erlang:process_info/1` that exist here.
-const ALL: [&str; 13] = [
+/// The items of a process that OTP documents.
+const ITEMS: [&str; 39] = [
+    "async_dist",
+    "backtrace",
+    "binary",
+    "catchlevel",
+    "current_function",
+    "current_location",
+    "current_stacktrace",
+    "dictionary",
+    "error_handler",
+    "fullsweep_after",
+    "garbage_collection",
+    "garbage_collection_info",
+    "group_leader",
+    "heap_size",
+    "initial_call",
+    "label",
+    "last_calls",
+    "links",
+    "max_heap_size",
+    "memory",
+    "message_queue_data",
+    "message_queue_len",
+    "messages",
+    "min_bin_vheap_size",
+    "min_heap_size",
+    "monitored_by",
+    "monitors",
+    "parent",
+    "priority",
+    "priority_messages",
+    "reductions",
+    "registered_name",
+    "sequential_trace_token",
+    "stack_size",
+    "status",
+    "suspending",
+    "total_heap_size",
+    "trace",
+    "trap_exit",
+];
+
+/// Those of `erlang:process_info/1`.
+const ALL: [&str; 16] = [
     "current_function",
     "initial_call",
     "status",
@@ -52,72 +96,97 @@ const ALL: [&str; 13] = [
     "links",
     "dictionary",
     "trap_exit",
+    "error_handler",
     "priority",
     "group_leader",
     "total_heap_size",
     "heap_size",
     "stack_size",
     "reductions",
+    "garbage_collection",
+    "suspending",
 ];
 
-fn all(info: &ProcessInfo) -> Term {
+/// The most bytes of waiting messages that are shown: to show them copies them.
+const SHOWN: usize = 1 << 20;
+
+/// `erlang:process_info/1`.
+pub(super) fn info(node: &Node, pid: &Term) -> Outcome {
+    let Some(info) = node.process_info(own_pid(node, pid)?) else { return Ok(Term::atom("undefined")) };
     // Without a name there is no such item.
     let items = (!info.names.is_empty()).then_some("registered_name").into_iter().chain(ALL);
-    Term::list(items.map(Term::atom).filter_map(|item| {
-        let value = value(info, &item)?;
-        Some(Term::tuple([item, value]))
-    }))
+    Ok(Term::list(items.map(|item| Term::tuple([Term::atom(item), value(node, &info, item)]))))
 }
 
-fn process_info(node: &Node, pid: &Term, items: &Term) -> Outcome {
-    let Some(info) = node.process_info(own_pid(node, pid)?) else { return Ok(Term::atom("undefined")) };
-    match items {
-        Term::List(items) => {
-            let told = items.iter().enumerate().map(|(index, item)| {
-                let value = value(&info, item).ok_or_else(|| unknown(&format!("element {}: ", index + 1)))?;
-                Ok(Term::tuple([item.clone(), value]))
-            });
-            Ok(Term::list(told.collect::<Result<Vec<_>, Exception>>()?))
-        }
+/// `erlang:process_info/2`.
+pub(super) fn info_of(node: &Node, pid: &Term, items: &Term) -> Outcome {
+    let pid = own_pid(node, pid)?;
+    let asked =
+        elements(items).into_iter().map(|(item, place)| Ok((item, known(item).ok_or_else(|| unknown(&place))?)));
+    let asked = asked.collect::<Result<Vec<_>, Exception>>()?;
+    let Some(info) = node.process_info(pid) else { return Ok(Term::atom("undefined")) };
+    let mut told = asked.into_iter().map(|(item, name)| Term::tuple([item.clone(), value(node, &info, name)]));
+    Ok(match items {
+        Term::List(_) => Term::list(told),
         // As on the BEAM: an unnamed process has no such item, but in a list of items it has one.
-        item if item.is_atom("registered_name") && info.names.is_empty() => Ok(Term::nil()),
-        item => Ok(Term::tuple([item.clone(), value(&info, item).ok_or_else(|| unknown(""))?])),
-    }
+        item if item.is_atom("registered_name") && info.names.is_empty() => Term::nil(),
+        _ => told.next().unwrap_or_else(Term::nil),
+    })
 }
 
 fn unknown(place: &str) -> Exception {
     Exception::bad_argument(2, &format!("{place}no item of a process that is known here"))
 }
 
-/// The value of an item of a process.
-pub(super) fn value(info: &ProcessInfo, item: &Term) -> Option<Term> {
-    let pids = |pids: &[Pid]| Term::list(pids.iter().cloned().map(Term::from));
-    if let Some([kind, _]) = item.as_tuple() {
-        return kind.is_atom("dictionary").then(|| Term::atom("undefined"));
+/// The name of an item.
+fn known(item: &Term) -> Option<&'static str> {
+    match item.as_tuple() {
+        // The value of a key.
+        Some([kind, _]) => kind.is_atom("dictionary").then_some("label"),
+        _ => ITEMS.into_iter().find(|name| item.is_atom(name)),
     }
-    Some(match item.as_atom()?.as_str() {
+}
+
+/// The value of an item. What has no meaning here, or is not known, is `undefined`.
+pub(super) fn value(node: &Node, info: &ProcessInfo, item: &str) -> Term {
+    let pids = |pids: &[Pid]| Term::list(pids.iter().cloned().map(Term::from));
+    let function = info
+        .function
+        .as_ref()
+        .map(|(module, function, arity)| [module.clone().into(), function.clone().into(), Term::from(*arity)]);
+    // The place in a file is not known.
+    let place = || function.clone().map(|function| Term::tuple(function.into_iter().chain([Term::nil()])));
+    let undefined = || Term::atom("undefined");
+    match item {
         "registered_name" => info.names.first().cloned().map_or_else(Term::nil, Term::Atom),
-        "current_function" | "initial_call" => match &info.function {
-            Some((module, function, arity)) => {
-                Term::tuple([module.clone().into(), function.clone().into(), Term::from(*arity)])
-            }
-            // What the BEAM reports for native code.
-            None => Term::atom("undefined"),
-        },
-        "status" => Term::atom("waiting"),
+        // `undefined` is what the BEAM reports for native code.
+        "current_function" | "initial_call" => function.map_or_else(undefined, Term::tuple),
+        "current_location" => place().unwrap_or_else(undefined),
+        "current_stacktrace" => Term::list(place()),
         "message_queue_len" => Term::from(info.messages),
+        "messages" => messages(node, info),
         "memory" => Term::from(info.message_bytes),
         "links" => pids(&info.links),
         "monitors" => Term::list(info.monitors.iter().filter_map(monitor)),
         "monitored_by" => pids(&info.monitored_by),
         "trap_exit" => Term::from(info.traps_exits),
-        "priority" => Term::atom("normal"),
         "group_leader" => Term::from(info.group_leader.clone()),
+        // All are alike.
+        "priority" => Term::atom("normal"),
         "total_heap_size" | "heap_size" | "stack_size" | "reductions" | "trace" => Term::from(0),
-        "dictionary" | "suspending" | "current_stacktrace" | "sequential_trace_token" | "binary" => Term::nil(),
-        "label" => Term::atom("undefined"),
-        _ => return None,
-    })
+        "dictionary" | "suspending" | "binary" | "garbage_collection" | "garbage_collection_info" => Term::nil(),
+        "sequential_trace_token" if !info.is_traced => Term::nil(),
+        "last_calls" => Term::from(false),
+        _ => undefined(),
+    }
+}
+
+/// The messages in the mailbox, if they are not too many to be copied.
+fn messages(node: &Node, info: &ProcessInfo) -> Term {
+    let messages = node.waiting_messages(&info.pid, SHOWN);
+    // A malformed message is one that its receiver cannot read either.
+    let read = |messages: Vec<Message>| Term::list(messages.into_iter().filter_map(|message| message.into_term().ok()));
+    messages.map_or_else(|| Term::atom("undefined"), read)
 }
 
 fn monitor(monitored: &Monitored) -> Option<Term> {

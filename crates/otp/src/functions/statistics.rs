@@ -11,8 +11,8 @@ use super::{Outcome, unary};
 
 /// `erlang:statistics/1`.
 ///
-/// A scheduler here is a thread of tokio's runtime, and the run queue is that of the runtime. There is neither garbage to collect
-/// nor a count of reductions: both are 0.
+/// A scheduler here is a thread of tokio's runtime, and the run queue is the one that its threads share; those of each thread are
+/// not known. There is neither garbage to collect nor are there reductions: both are 0. What else OTP documents is `undefined`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     let last = Mutex::new(LastTimes::default());
     unary(node, "erlang", "statistics", move |node, item| statistics(node, item, &last))
@@ -35,10 +35,19 @@ fn statistics(node: &Node, item: &Term, last: &Mutex<LastTimes>) -> Outcome {
         Some("wall_clock") => since(milliseconds(node.uptime()), &mut last.lock().wall_clock),
         Some("runtime") => since(milliseconds(processor_time()), &mut last.lock().runtime),
         Some("run_queue" | "total_run_queue_lengths" | "total_run_queue_lengths_all") => Term::from(run_queue()),
+        Some("run_queue_lengths" | "run_queue_lengths_all") => Term::list([Term::from(run_queue())]),
         Some("io") => io(node),
         Some("scheduler_wall_time" | "scheduler_wall_time_all") => scheduler_wall_time(node),
         Some("reductions" | "exact_reductions") => Term::tuple([zero(), zero()]),
         Some("garbage_collection") => Term::tuple([zero(), zero(), zero()]),
+        Some(
+            "active_tasks"
+            | "active_tasks_all"
+            | "total_active_tasks"
+            | "total_active_tasks_all"
+            | "context_switches"
+            | "microstate_accounting",
+        ) => Term::atom("undefined"),
         _ => return Err(Exception::bad_argument(1, "no statistics that are known here")),
     })
 }

@@ -188,10 +188,21 @@ impl Core {
         Ok(Some(message))
     }
 
+    /// Whether what the process sends has a trace token.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.is_traced.load(Ordering::Relaxed)
+    }
+
+    /// The messages in the mailbox, if they have no more bytes than this.
+    pub(crate) fn waiting(&self, bytes: usize) -> Option<Vec<Message>> {
+        let state = self.alive()?;
+        (state.mailbox.bytes() <= bytes).then(|| state.mailbox.iter().cloned().collect())
+    }
+
     /// The trace token of the next message that the process sends.
     #[inline]
     pub(crate) fn next_token(&self) -> Option<TraceToken> {
-        if !self.is_traced.load(Ordering::Relaxed) {
+        if !self.is_traced() {
             return None;
         }
         self.alive()?.trace.as_mut()?.next(&self.pid)

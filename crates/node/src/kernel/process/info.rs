@@ -9,6 +9,8 @@ use crate::kernel::state::Kernel;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessInfo {
+    /// Its pid.
+    pub pid: Pid,
     /// The names that it has registered.
     pub names: Vec<Atom>,
     /// The module, function and arity that it evaluates for a peer; none for a process of this program's own.
@@ -25,6 +27,8 @@ pub struct ProcessInfo {
     pub monitored_by: Vec<Pid>,
     /// Whether it receives exit signals as messages.
     pub traps_exits: bool,
+    /// Whether what it sends carries a trace token.
+    pub is_traced: bool,
     /// The process that receives its output.
     pub group_leader: Pid,
 }
@@ -34,6 +38,7 @@ impl Core {
         let state = self.alive()?;
         let watchers = state.watchers.values().map(|watcher| watcher.pid.clone());
         Some(ProcessInfo {
+            pid: self.pid.clone(),
             names: state.names.clone(),
             function: state.function.clone(),
             messages: state.mailbox.len(),
@@ -42,6 +47,7 @@ impl Core {
             monitors: state.watched.values().map(|watched| watched.object.clone()).collect(),
             monitored_by: watchers.chain(state.spawner.iter().map(|(_, pid)| pid.clone())).collect(),
             traps_exits: state.exits == Exits::Trap,
+            is_traced: self.is_traced(),
             group_leader: state.group_leader.clone().unwrap_or_else(|| node.group_leader().clone()),
         })
     }

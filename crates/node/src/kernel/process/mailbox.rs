@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::Envelope;
+use super::{Envelope, Message};
 
 /// The limits of a mailbox, and the effect of reaching them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,11 @@ impl Mailbox {
     pub(crate) fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.bytes = 0;
+    }
+
+    /// The messages, the oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.queue.iter().map(|envelope| &envelope.message)
     }
 
     pub(crate) fn len(&self) -> usize {
