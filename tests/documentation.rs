@@ -107,6 +107,7 @@ fn every_metric_is_explained() {
         include_str!("../crates/discovery/src/mesh_metrics.rs"),
         include_str!("../crates/cli/src/admin/routes.rs"),
         include_str!("../crates/cli/src/admin/member.rs"),
+        include_str!("../crates/node/src/metrics.rs"),
         include_str!("../crates/cli/src/sidecar/app.rs"),
     ]
     .concat();

@@ -2,9 +2,19 @@
 
 mod stage;
 
-use peerl::Atom;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use peerl::{Atom, Dropped, Exception, MailboxPolicy, Mfa, Nodes, Overflow};
 use peerl_test_support::{Otp, matrix};
-use stage::{Stage, eval, eventually, expect, until};
+use stage::{Stage, eval, eventually, expect, export, name, until};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_system_tab() {
@@ -168,5 +178,124 @@ async fn answers_of_a_beam() {
         beam.load_module(include_str!("observers/questions.erl")).unwrap();
         expect(&beam, &node, "questions:differences(NODE)", "[]").await;
         expect(&beam, &node, "questions:made_up(NODE)", "[]").await;
+    }
+}
+
+/// What is counted of a peer and of a function, for metrics.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures() {
+    let stage = Stage::new();
+    let (node, beam) = (stage.node().await, stage.beam(Otp::V25).await);
+    export(&node);
+    let calls = "[catch erpc:call(NODE, rust, F, A) || {F, A} <- [{add, [1, 2]}, {add, [3, 4]}, {fail, [throw]}, {fail, [exit]},
+            {fail, [panic]}, {add, [a, b]}]],
+        {P, M} = spawn_monitor(NODE, rust, sleep, [60000]), exit(P, kill), receive {'DOWN', M, _, _, killed} -> ok end";
+    expect(&beam, &node, calls, "ok").await;
+    let function = |name: &str| {
+        let mut all = node.function_figures().into_iter();
+        let found =
+            all.find(|figures| figures.module == "rust" && figures.function.as_ref().is_some_and(|f| *f == name));
+        let found = found.unwrap();
+        [found.values, found.errors, found.exits, found.throws, found.ended]
+    };
+    assert_eq!(function("add"), [2, 1, 0, 0, 0]);
+    assert_eq!(function("fail"), [0, 1, 1, 1, 0]);
+    eventually("the end of a killed call", || function("sleep") == [0, 0, 0, 0, 1]).await;
+
+    let policy = MailboxPolicy { messages: 1, overflow: Overflow::Drop, ..MailboxPolicy::default() };
+    let small = node.process_with(policy);
+    small.register(Atom::from_static("small")).unwrap();
+    let of_peer =
+        || node.peer_figures().into_iter().find(|figures| figures.peer.as_ref() == Some(name(&beam).as_atom()));
+    let before = of_peer().unwrap();
+    let sends = "[{small, NODE} ! N || N <- lists:seq(1, 5)], [{nobody, NODE} ! N || N <- [1, 2, 3]],
+        rpc:call(NODE, erlang, node, []) =:= NODE";
+    expect(&beam, &node, sends, "true").await;
+    let after = of_peer().unwrap();
+    assert_eq!((after.dropped(Dropped::MailboxFull), after.dropped(Dropped::NoProcess)), (4, 3));
+    let received = after.messages_received - before.messages_received;
+    assert!((9..100).contains(&received), "{received}");
+    assert!(after.messages_sent > before.messages_sent && after.bytes.received > before.bytes.received);
+    assert_eq!(node.mailbox_totals().0, 1);
+    // Nothing is lost with a connection.
+    node.disconnect(&name(&beam));
+    eventually("the end of the connection", || node.nodes(Nodes::Connected).is_empty()).await;
+    expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
+    let again = of_peer().unwrap();
+    assert!(again.messages_received > after.messages_received && again.dropped(Dropped::MailboxFull) == 4);
+}
+
+/// The span of a caller and that of the handler, at another node, have the same `id`, and the handler's events are in its span.
+#[tokio::test]
+async fn spans() {
+    let seen = Seen::default();
+    let _held = tracing_subscriber::registry().with(seen.clone()).set_default();
+    let stage = Stage::new();
+    let (caller, server) = (stage.node().await, stage.node().await);
+    server
+        .export("rust", "greet", |()| async {
+            // It goes on in a task of its own.
+            tokio::task::yield_now().await;
+            tracing::info!(target: "greeting", "hello");
+            Ok::<_, Exception>(1)
+        })
+        .unwrap();
+    caller.call::<i64>(server.name(), Mfa::new("rust", "greet", ()).unwrap()).await.unwrap();
+    let seen = seen.0.lock().unwrap();
+    let greeting = seen.events.first().expect("the event of the handler");
+    assert!(greeting.contains("name=serve") && greeting.contains("function=greet"), "{greeting}");
+    let id = greeting.split(' ').find(|field| field.starts_with("id=")).expect("the reference of the request");
+    let call =
+        seen.spans.iter().find(|span| span.contains("name=call") && span.contains(id)).expect("the caller's span");
+    assert!(call.contains("function=greet") && call.contains(&format!("peer={}", server.name())), "{call}");
+}
+
+/// Records spans of the node and events of the handler.
+#[derive(Default, Clone)]
+struct Seen(Arc<Mutex<Record>>);
+
+#[derive(Default)]
+struct Record {
+    spans: Vec<String>,
+    /// Each is told by its span.
+    events: Vec<String>,
+    numbers: HashMap<Id, usize>,
+}
+
+/// Writes fields as `name=value`.
+struct Fields<'a>(&'a mut String);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        write!(self.0, " {}={value}", field.name()).unwrap();
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Seen {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let mut text = format!("name={}", attributes.metadata().name());
+        attributes.record(&mut Fields(&mut text));
+        let mut record = self.0.lock().unwrap();
+        let number = record.spans.len();
+        record.numbers.insert(id.clone(), number);
+        record.spans.push(text);
+    }
+
+    fn on_record(&self, id: &Id, values: &tracing::span::Record<'_>, _: Context<'_, S>) {
+        let mut record = self.0.lock().unwrap();
+        let number = record.numbers[id];
+        values.record(&mut Fields(&mut record.spans[number]));
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if event.metadata().target() == "greeting" {
+            let mut record = self.0.lock().unwrap();
+            let span = context.current_span().id().map(|id| record.spans[record.numbers[id]].clone());
+            record.events.push(span.unwrap_or_default());
+        }
     }
 }

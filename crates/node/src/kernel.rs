@@ -13,6 +13,7 @@ pub(crate) mod event;
 pub(crate) mod exception;
 pub(crate) mod exits;
 pub(crate) mod exports;
+pub(crate) mod figures;
 pub(crate) mod guest_name;
 pub(crate) mod identity;
 pub(crate) mod limits;
@@ -30,6 +31,7 @@ pub(crate) mod router;
 pub(crate) mod serving;
 pub(crate) mod signal;
 pub(crate) mod signals;
+pub(crate) mod spans;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;

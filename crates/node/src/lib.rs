@@ -32,6 +32,8 @@ mod drain;
 mod export;
 mod inner;
 mod kernel;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod mfa;
 mod network;
 mod node;
@@ -48,6 +50,8 @@ pub use builder::NodeBuilder;
 pub use export::{Arguments, CallContext, Functions, Handler, RawCall};
 pub use kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 pub use kernel::exception::{Class, Exception};
+#[cfg(feature = "metrics")]
+pub use kernel::figures::{Dropped, FunctionFigures, PeerFigures};
 pub use kernel::limits::Limits;
 pub use kernel::process::{Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo};
 pub use kernel::transferred::Transferred;

@@ -11,6 +11,8 @@ use tokio::sync::broadcast;
 
 use crate::inner::Inner;
 use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
+#[cfg(feature = "metrics")]
+use crate::kernel::figures::{FunctionFigures, PeerFigures};
 use crate::kernel::process::{Message, ProcessInfo};
 use crate::kernel::transferred::Transferred;
 use crate::network::connect_error::ConnectError;
@@ -158,6 +160,28 @@ impl Node {
     /// count.
     pub fn transferred(&self) -> Transferred {
         self.inner.kernel.transferred()
+    }
+
+    /// What the connections with each peer have carried since the node started, those included that are no longer up.
+    #[cfg(feature = "metrics")]
+    pub fn peer_figures(&self) -> Vec<PeerFigures> {
+        self.inner.kernel.peer_figures()
+    }
+
+    /// How the calls of each exported function have ended.
+    #[cfg(feature = "metrics")]
+    pub fn function_figures(&self) -> Vec<FunctionFigures> {
+        self.inner.kernel.exports.figures()
+    }
+
+    /// The number of messages that wait in all mailboxes, and about how many bytes they have.
+    pub fn mailbox_totals(&self) -> (usize, usize) {
+        let processes = self.inner.kernel.processes.all();
+        let sizes = processes.iter().filter_map(|process| {
+            let state = process.alive()?;
+            Some((state.mailbox.len(), state.mailbox.bytes()))
+        });
+        sizes.fold((0, 0), |(messages, bytes), (more, larger)| (messages + more, bytes + larger))
     }
 
     /// The number of processes, those included that serve calls of peers.

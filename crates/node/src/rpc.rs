@@ -7,6 +7,7 @@ mod multicall;
 mod pmap;
 mod reply;
 mod rex;
+mod span;
 
 pub use call::Call;
 pub use call_error::CallError;

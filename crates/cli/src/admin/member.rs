@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{describe_gauge, gauge};
 use peerl_node::{ErrorChain, Node, NodeName, Nodes, Registered};
 
 use super::{Administered, Check, NodeLists, Readiness};
@@ -79,14 +79,7 @@ impl Administered for Member {
 
     fn record(&self) {
         let node = &self.node;
-        for (visibility, which) in [("visible", Nodes::Visible), ("hidden", Nodes::Hidden)] {
-            gauge!("peerl_node_connections", "visibility" => visibility).set(node.nodes(which).len() as f64);
-        }
-        counter!("peerl_node_calls_served_total").absolute(node.calls_taken());
-        gauge!("peerl_node_calls_active").set(node.calls_served() as f64);
-        gauge!("peerl_node_processes").set(node.process_count() as f64);
-        gauge!("peerl_node_uptime_seconds").set(node.uptime().as_secs_f64());
-        gauge!("peerl_node_draining").set(if node.is_draining() { 1.0 } else { 0.0 });
+        peerl_node::metrics::record(node);
         let (name, version) = (node.name().to_string(), env!("CARGO_PKG_VERSION"));
         gauge!("peerl_node_info", "name" => name, "version" => version).set(1.0);
     }
@@ -94,11 +87,6 @@ impl Administered for Member {
 
 /// Describes each metric.
 pub(super) fn describe() {
-    describe_gauge!("peerl_node_connections", "Nodes that are connected, by visibility");
-    describe_counter!("peerl_node_calls_served_total", "Calls of peers that were taken since the start");
-    describe_gauge!("peerl_node_calls_active", "Calls of peers that are under way");
-    describe_gauge!("peerl_node_processes", "Processes, those included that serve calls");
-    describe_gauge!("peerl_node_uptime_seconds", "The time since the node was started");
-    describe_gauge!("peerl_node_draining", "1 if no more calls are taken");
+    peerl_node::metrics::describe();
     describe_gauge!("peerl_node_info", "The node's name and the version of peerl; always 1");
 }

@@ -29,6 +29,7 @@ use peerl_term::Atom;
 use tokio_util::sync::CancellationToken;
 
 use crate::kernel::event::{ConnectionId, Visibility};
+use crate::kernel::figures::ConnectionCounts;
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
 use crate::kernel::transferred::TransferCounter;
@@ -49,6 +50,7 @@ pub(crate) struct Connection {
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
     pub(crate) transferred: TransferCounter,
+    pub(crate) counts: ConnectionCounts,
     /// Whether processes of the peer may have this node's group leader.
     pub(crate) lends_group_leader: AtomicBool,
     /// Whether it should be renewed when nothing is under way.
@@ -84,6 +86,7 @@ impl Connection {
             answers: Answers::default(),
             monitors: Monitors::default(),
             transferred: TransferCounter::default(),
+            counts: ConnectionCounts::default(),
             lends_group_leader: AtomicBool::new(false),
             is_worn: AtomicBool::new(false),
             closed: CancellationToken::new(),

@@ -16,8 +16,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::kernel::batching::Pace;
 use crate::kernel::call::Call;
 use crate::kernel::exception::Exception;
+#[cfg(feature = "metrics")]
+use crate::kernel::figures::FunctionFigures;
+use crate::kernel::figures::OutcomeCounts;
 use crate::kernel::process::Core;
 use crate::kernel::repeats::Repeats;
+use crate::kernel::spans::ServeSpan;
 
 /// The functions that peers may call. Nothing else of this program can be called, ever.
 #[derive(Default)]
@@ -49,6 +53,7 @@ pub(crate) struct Exported {
     pace: Pace,
     /// The warnings of arguments that do not fit.
     repeats: Arc<Repeats>,
+    outcomes: OutcomeCounts,
 }
 
 /// What evaluates a function, of a list of arguments.
@@ -86,7 +91,12 @@ impl Hash for Name {
 impl Exports {
     /// Makes a function callable; one of the same name and arity is replaced.
     pub(crate) fn insert(&self, scope: &Scope, handler: Handler) {
-        let exported = Arc::new(Exported { handler, pace: Pace::default(), repeats: Arc::default() });
+        let exported = Arc::new(Exported {
+            handler,
+            pace: Pace::default(),
+            repeats: Arc::default(),
+            outcomes: OutcomeCounts::default(),
+        });
         self.0.rcu(|table| {
             let mut table = Table::clone(table);
             let exported = exported.clone();
@@ -114,6 +124,20 @@ impl Exports {
             served.map(|(name, _)| (name.module.clone(), name.function.clone(), name.arity)).collect();
         names.sort();
         names
+    }
+
+    /// How the calls of all functions have ended.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn figures(&self) -> Vec<FunctionFigures> {
+        let Table { functions, of_any_arity, modules } = &**self.0.load();
+        let exact = functions.iter().map(|(name, exported)| {
+            exported.outcomes.figures(name.module.clone(), Some(name.function.clone()), Some(name.arity))
+        });
+        let named = of_any_arity
+            .iter()
+            .map(|((module, name), exported)| exported.outcomes.figures(module.clone(), Some(name.clone()), None));
+        let whole = modules.iter().map(|(module, exported)| exported.outcomes.figures(module.clone(), None, None));
+        exact.chain(named).chain(whole).collect()
     }
 
     pub(crate) fn contains(&self, module: &Atom, function: &Atom, arity: usize) -> bool {
@@ -144,6 +168,7 @@ impl Table {
 pub(crate) struct Evaluation {
     exported: Arc<Exported>,
     stage: Stage,
+    span: ServeSpan,
     /// The handler of a function that knows who calls is told when this is dropped.
     call: Option<DropGuard>,
 }
@@ -168,7 +193,12 @@ impl Evaluation {
         let guard = call.as_ref().map(|call| call.cancelled.clone().drop_guard());
         let evaluable = Evaluable { arguments, call };
         let stage = if exported.pace.is_quick() { Stage::Ready(evaluable) } else { Stage::Apart(evaluable) };
-        Self { exported, stage, call: guard }
+        Self { exported, stage, span: ServeSpan::default(), call: guard }
+    }
+
+    /// Sets the span in which the function is evaluated.
+    pub(crate) fn set_span(&mut self, span: ServeSpan) {
+        self.span = span;
     }
 
     /// Cancels the handler when its caller no longer waits, if the handler takes that.
@@ -211,6 +241,13 @@ impl Future for Evaluation {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let span = self.span.clone();
+        span.within(|| self.as_mut().advance(cx))
+    }
+}
+
+impl Evaluation {
+    fn advance(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let polled = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Ended => return Poll::Pending,
             Stage::Apart(evaluable) => {
@@ -244,12 +281,27 @@ impl Future for Evaluation {
             })),
         };
         match polled {
-            Ok((_, Poll::Ready(outcome))) => Poll::Ready(outcome),
+            Ok((_, Poll::Ready(outcome))) => {
+                self.exported.outcomes.note(&outcome);
+                Poll::Ready(outcome)
+            }
             Ok((running, Poll::Pending)) => {
                 self.stage = Stage::Running(running);
                 Poll::Pending
             }
-            Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+            Err(panic) => {
+                let outcome = Err(panicked(&*panic));
+                self.exported.outcomes.note(&outcome);
+                Poll::Ready(outcome)
+            }
+        }
+    }
+}
+
+impl Drop for Evaluation {
+    fn drop(&mut self) {
+        if !matches!(self.stage, Stage::Ended) {
+            self.exported.outcomes.ended();
         }
     }
 }

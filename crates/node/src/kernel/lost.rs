@@ -9,6 +9,7 @@ use peerl_proto::control::Signal;
 use peerl_term::{Atom, Reference};
 
 use crate::kernel::connection::{Answer, Connection};
+use crate::kernel::figures::Dropped;
 use crate::kernel::reason::Reason;
 use crate::kernel::serving;
 use crate::kernel::state::Kernel;
@@ -24,6 +25,7 @@ impl Kernel {
         loss: Loss,
         bytes: usize,
     ) -> Result<(), Violation> {
+        connection.counts.dropped(Dropped::TooLarge);
         let limit = self.limits.channel.message;
         let sender = signal.sender().map_or_else(|| "unknown".to_owned(), |pid| format!("{pid:?}"));
         tracing::warn!(peer = %connection.peer, %sender, bytes, limit, "dropped the contents of a message: {loss}");

@@ -46,7 +46,9 @@ impl Kernel {
         connection.monitors.close();
         self.node_gone(&connection.peer);
         let _held = self.changing.lock();
-        *self.formerly_transferred.lock() += connection.transferred.total();
+        let transferred = connection.transferred.total();
+        *self.formerly_transferred.lock() += transferred;
+        self.former_peers.lock().add(connection.peer.as_atom(), transferred, &connection.counts);
         release(&|| self.connections.remove(connection));
         let node = connection.peer.clone();
         let down = NodeDown { node: node.clone(), reason: reason.clone(), connection: connection.id() };

@@ -8,6 +8,7 @@ use peerl_proto::control::{ProcessId, Signal, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
 use crate::kernel::connection::{Answer, Connection};
+use crate::kernel::figures::Dropped;
 use crate::kernel::process::{Core, Envelope, Message, Overflow};
 use crate::kernel::reason::{self, Cause};
 use crate::kernel::reply_tag::reply_tag;
@@ -23,6 +24,8 @@ pub(crate) enum Routed {
     Spawn(Spawn),
     /// The mailbox is full, and the process wants the connection to wait.
     Full(Arc<Core>, Envelope),
+    /// The message reaches no process.
+    Dropped(Dropped),
 }
 
 impl Kernel {
@@ -32,6 +35,7 @@ impl Kernel {
         connection: &Arc<Connection>,
         message: &mut Received,
     ) -> Result<Routed, Violation> {
+        connection.counts.received();
         if let Some((loss, bytes)) = message.lost.take() {
             return self.lost(connection, &message.signal, loss, bytes).map(|()| Routed::Done);
         }
@@ -101,14 +105,14 @@ impl Kernel {
         }
         match self.process(to) {
             Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
-            None => Routed::Done,
+            None => Routed::Dropped(Dropped::NoProcess),
         }
     }
 
     fn route_named(&self, to: &Atom, payload: RawTerm, token: Option<Box<TraceToken>>) -> Routed {
         match self.processes.whereis(to) {
             Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
-            None => Routed::Done,
+            None => Routed::Dropped(Dropped::NoProcess),
         }
     }
 
@@ -119,12 +123,12 @@ impl Kernel {
             Err((message, Overflow::Wait)) => Routed::Full(process, message),
             Err((_, Overflow::Drop)) => {
                 tracing::warn!(pid = ?process.pid, "dropped a message: the mailbox is full");
-                Routed::Done
+                Routed::Dropped(Dropped::MailboxFull)
             }
             Err((_, Overflow::Exit)) => {
                 tracing::error!(pid = ?process.pid, "ended a process: its mailbox is full");
                 self.end(&process, &reason::atom("mailbox_overflow"));
-                Routed::Done
+                Routed::Dropped(Dropped::MailboxFull)
             }
         }
     }

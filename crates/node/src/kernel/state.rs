@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use super::connections::Connections;
 use super::event::NodeEvent;
 use super::exports::Exports;
+use super::figures::FormerPeers;
 use super::identity::Identity;
 use super::limits::Limits;
 use super::process::{NodeMonitors, ProcessTable};
@@ -34,6 +35,7 @@ pub(crate) struct Kernel {
     pub(super) changing: Mutex<()>,
     /// What the connections that are no longer up have carried. Changed while `changing` is held.
     pub(super) formerly_transferred: Mutex<Transferred>,
+    pub(super) former_peers: Mutex<FormerPeers>,
 }
 
 impl Kernel {
@@ -53,6 +55,7 @@ impl Kernel {
             node_monitors: NodeMonitors::default(),
             changing: Mutex::default(),
             formerly_transferred: Mutex::default(),
+            former_peers: Mutex::default(),
         }
     }
 

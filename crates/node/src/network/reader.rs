@@ -108,6 +108,7 @@ fn route_all(
         match node.kernel.route(connection, message) {
             Ok(Routed::Done) => {}
             Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
+            Ok(Routed::Dropped(reason)) => connection.counts.dropped(reason),
             Ok(Routed::Full(process, message)) => return Ok(Some((process, message))),
             Err(violation) => return Err(violation),
         }

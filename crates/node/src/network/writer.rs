@@ -50,6 +50,7 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
                 };
             }
             connection.transferred.sent(batch.pieces().map(<[u8]>::len).sum());
+            connection.counts.sent(batch.messages);
             let answer = connection.outbox.has_written(batch.traffic());
             if tick.deadline() > answer.into() {
                 tick.as_mut().reset(answer.into());

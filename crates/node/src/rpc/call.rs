@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::call_error::{CallError, not_sent};
 use super::reply::Reply;
 use super::rex::{self, Limit};
+use super::span::{calling, requested};
 use crate::inner::Inner;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Answer, Connection, QueueError, Sender};
@@ -99,10 +100,13 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let Self { node, peer, mfa, dial, timeout, result: _ } = &self;
-            match timeout {
-                None => make(&node.inner, peer, mfa, *dial, Limit::Unset).await,
-                Some(timeout) => within(*timeout, make(&node.inner, peer, mfa, *dial, Limit::Set)).await,
-            }
+            calling(peer, mfa, async {
+                match timeout {
+                    None => make(&node.inner, peer, mfa, *dial, Limit::Unset).await,
+                    Some(timeout) => within(*timeout, make(&node.inner, peer, mfa, *dial, Limit::Set)).await,
+                }
+            })
+            .await
         })
     }
 }
@@ -144,6 +148,7 @@ async fn make_on<T: DeserializeOwned>(
     let reference = node.kernel.identity.reference(number);
     let request = node.erpc_request(connection, &reference, mfa, ErpcKind::Call);
     let Some(request) = request else { return Box::pin(rex::call(node, connection, mfa, limit)).await };
+    requested(&reference);
     let sender = Sender::call(number);
     let ready = connection.outbox.ready(sender, mfa.arguments().bytes().len());
     if ready.await.is_err() {

@@ -18,8 +18,7 @@ const MEMORY: [&str; 9] =
 
 /// `[{total, Bytes}, ...]`.
 pub(super) fn memory(node: &Node) -> Vec<Term> {
-    let processes = node.processes().into_iter().filter_map(|pid| node.process_info(&pid));
-    let processes: u64 = processes.map(|info| info.message_bytes as u64).sum();
+    let processes = node.mailbox_totals().1 as u64;
     // Mailboxes may have been filled since.
     let total = resident_bytes().max(processes);
     let bytes = |key| match key {

@@ -325,7 +325,8 @@ impl SendHalf {
     }
 
     #[inline]
-    fn bytes(&self) -> usize {
+    /// The bytes that are queued.
+    pub fn bytes(&self) -> usize {
         self.buffer.len() + self.lanes.bytes()
     }
 }

@@ -227,6 +227,12 @@ impl Outbox {
         !batch.is_empty()
     }
 
+    /// The bytes that wait to be written.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queue.lock().half.bytes()
+    }
+
     /// Whether nothing waits to be written.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.lock().half.is_empty()
