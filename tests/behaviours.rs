@@ -1,6 +1,8 @@
 //! What users of Elixir do with the servers, tasks and functions of a node: a node of peerl does what a BEAM does. Both are
 //! asked the same by the same program.
 
+#[path = "behaviours/clients.rs"]
+mod clients;
 mod stage;
 #[path = "behaviours/supervisors.rs"]
 mod supervisors;
@@ -145,6 +147,7 @@ async fn as_a_beam_does() {
         let (client, reference) = tokio::join!(start(), start());
         let node = node(&stage).await;
         elixir(&reference, include_str!("behaviours/servers.exs")).await;
+        clients::use_those_of_a_beam(&node, &reference).await;
         elixir(&client, include_str!("behaviours/checks.exs")).await;
         let only = std::env::var("PEERL_CHECKS").unwrap_or_else(|_| ":all".to_owned());
         let outcomes = async |name: &str| {

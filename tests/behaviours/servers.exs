@@ -26,6 +26,23 @@ defmodule Reference.Counter do
   def code_change(_, value, by), do: {:ok, value + by}
 end
 
+defmodule Reference.Switch do
+  def callback_mode, do: :handle_event_function
+  def init(state), do: {:ok, state, 0}
+  def handle_event({:call, from}, :flip, :off, n), do: {:next_state, :on, n + 1, [{:reply, from, :on}]}
+  def handle_event({:call, from}, :flip, :on, n), do: {:next_state, :off, n + 1, [{:reply, from, :off}]}
+  def handle_event({:call, from}, :get, state, n), do: {:keep_state_and_data, [{:reply, from, {state, n}}]}
+  def handle_event(:cast, :reset, _, _), do: {:next_state, :off, 0}
+end
+
+defmodule Reference.Events do
+  def init(n), do: {:ok, n}
+  def handle_event({:add, by}, n), do: {:ok, n + by}
+  def handle_call(:get, n), do: {:ok, n, n}
+  def handle_call(:crash, _), do: exit(:no)
+  def terminate(argument, n), do: {argument, n}
+end
+
 defmodule :rust do
   def add(a, b), do: a + b
   def echo(term), do: term
@@ -45,6 +62,21 @@ defmodule :rust do
 end
 
 {:ok, _} = GenServer.start(Reference.Counter, 0, name: :counter)
+{:ok, _} = :gen_statem.start({:local, :switch}, Reference.Switch, :off, [])
+{:ok, _} = :gen_event.start({:local, :events})
+{:ok, _} = Agent.start(fn -> %{limit: 3} end, name: Reference.Settings)
+
+defmodule Reference.Echo do
+  def loop do
+    receive do
+      {from, message} -> send(from, {:echo, node(), message})
+    end
+
+    loop()
+  end
+end
+
+Process.register(spawn(Reference.Echo, :loop, []), :echo)
 {:ok, tasks} = Task.Supervisor.start_link(name: Peerl.TaskSupervisor)
 Process.unlink(tasks)
 :ok

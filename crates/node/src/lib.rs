@@ -71,7 +71,8 @@ pub use peerl_proto::node_name::{NodeName, NodeNameError};
 pub use peerl_term::{Atom, Pid, Reference, Term};
 pub use process::{Destination, Ended, NotSent, Process, ProcessSender, RegisterError, SendError};
 pub use rpc::{
-    ByNode, Call, CallError, CallLabel, CallOf, Caller, GenCall, GenRequest, Mapped, Pmap, ReplyError, Workers,
+    ByNode, Call, CallError, CallLabel, CallOf, Caller, GenCall, GenRequest, Mapped, Multicall, Pmap, ReplyError,
+    Workers,
 };
 pub use running_service::{RunningService, ServiceError};
 pub use service::Service;

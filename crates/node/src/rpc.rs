@@ -12,4 +12,5 @@ mod span;
 pub use call::Call;
 pub use call_error::CallError;
 pub use generic::{CallLabel, Caller, GenCall, GenRequest, ReplyError};
+pub use multicall::Multicall;
 pub use pmap::{ByNode, CallOf, Mapped, Pmap, Workers};

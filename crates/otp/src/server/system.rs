@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use peerl_node::{CallError, Caller, Class, Exception, Mfa, Node, NodeName, Term};
+use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, Term};
 use peerl_term::Atom;
 
 use super::debug::Debug;
 use super::receive_loop::guarded;
 use super::{Context, Server};
+use crate::state_form::StateForm;
 
 /// Whether a server handles messages other than system messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,32 +141,16 @@ fn raised(error: CallError) -> Exception {
     }
 }
 
-/// How long a node may take to say which release it runs.
-const RELEASE: Duration = Duration::from_secs(2);
-
-/// The last release whose `sys` takes the state itself; the later ones take `{ok, State}`.
-const LAST_WITH_BARE_STATE: u32 = 25;
-
 /// Answers with the state in the form that the caller's release takes.
 fn reply_with_state(context: &Context, from: &Caller, state: Term) {
     let (sender, from) = (context.process.sender(), from.clone());
     let Ok(node) = context.node() else { return };
     tokio::spawn(async move {
-        let takes_bare = release(&node, &from.pid.node).await.is_some_and(|release| release <= LAST_WITH_BARE_STATE);
+        let form = StateForm::at(&node, &from.pid.node).await;
         drop(node);
-        let answer = if takes_bare { state } else { Term::tuple([Term::atom("ok"), state]) };
+        let answer = form.answer(state);
         let _ = sender.reply(&from, &answer);
     });
-}
-
-/// The OTP release of another node. No flag of the handshake tells it.
-async fn release(node: &Node, peer: &Atom) -> Option<u32> {
-    let peer = NodeName::new(peer).ok().filter(|peer| peer != node.name())?;
-    let ask = Mfa::new("erlang", "system_info", (Atom::from_static("otp_release"),)).ok()?;
-    match node.call(&peer, ask).if_connected().timeout(RELEASE).await.ok()? {
-        Term::List(release) => release.to_text()?.parse().ok(),
-        _ => None,
-    }
 }
 
 /// `{status, Pid, {module, Module}, [Dictionary, Mode, Parent, Debug, Misc]}`.

@@ -42,6 +42,11 @@ impl ChildError {
         }
     }
 
+    /// Reads `ok`, or an error.
+    pub(crate) fn ok_in(answer: &Term) -> Result<(), Self> {
+        if answer.is_atom("ok") { Ok(()) } else { Err(Self::in_answer(answer)) }
+    }
+
     fn in_answer(answer: &Term) -> Self {
         let Some([error, reason]) = answer.as_tuple() else { return Self::Failed(answer.clone()) };
         if !error.is_atom("error") {
