@@ -194,7 +194,7 @@ async fn hosts_that_are_addresses() {
 async fn connections_are_renewed_before_otp_renegotiates() {
     let (stage, authority) = (Stage::new(), Authority::new());
     let identity = authority.issue("node", &["localhost"]);
-    let optfile = identity.optfile(", {versions, ['tlsv1.2']}, {renegotiate_at, 400}");
+    let optfile = identity.optfile(", {versions, ['tlsv1.2']}, {renegotiate_at, 600}");
     let runs = matrix().into_iter().flat_map(|otp| [(otp, Visibility::Visible), (otp, Visibility::Hidden)]);
     let runs = runs.map(async |(otp, visibility)| {
         let [caller, other] = [beam(&stage, otp, &optfile).await, beam(&stage, otp, &optfile).await];
@@ -213,9 +213,9 @@ async fn connections_are_renewed_before_otp_renegotiates() {
         }
         let calls = format!(
             "{watch}, Calls = [begin
-                 N rem 50 =:= 0 andalso timer:sleep(300),
+                 N rem 50 =:= 0 andalso timer:sleep(500),
                  erpc:call(NODE, rust, add, [N, 1]) =:= N + 1
-             end || N <- lists:seq(1, 600)],
+             end || N <- lists:seq(1, 700)],
              Lost = receive {{nodedown, '{}'}} -> lost after 0 -> none end,
              {{lists:usort(Calls), Lost}}",
             other.name()
