@@ -9,8 +9,10 @@ mod supervisors;
 
 use std::time::Duration;
 
-use peerl::otp::{ChildSpec, Context, Intensity, Outcome, Parent, Server, Stop, Strategy, Supervisor, later, reply};
-use peerl::{Atom, CallContext, Caller, Exception, Message, Node, Term};
+use peerl::otp::{
+    ChildSpec, Context, Intensity, Outcome, Parent, Server, Stop, Strategy, Supervisor, TaskSupervisor, later, reply,
+};
+use peerl::{Atom, CallContext, Caller, Exception, Message, Node, Process, Term};
 use peerl_test_support::{Beam, matrix};
 use serde::Deserialize;
 use stage::{Stage, export};
@@ -114,6 +116,10 @@ async fn node(stage: &Stage) -> Node {
         Ok(Term::from(Counter(value).start(&call.node()?).await?.pid().clone()))
     })
     .unwrap();
+    node.export("rust", "wait", |mut process: Process, _: CallContext, (): ()| async move {
+        Ok(process.receive().await?.into_term()?)
+    })
+    .unwrap();
     node.export("rust", "start_link", |call: CallContext, (value,): (i64,)| async move {
         let pid = Counter(value).start(&call.node()?).await?.pid().clone();
         Ok(Term::tuple([Term::atom("ok"), pid.into()]))
@@ -134,6 +140,44 @@ async fn node(stage: &Stage) -> Node {
     .unwrap();
     Counter(0).start(&node).name("counter").await.unwrap();
     node
+}
+
+/// As many tasks as there may be, and no new ones while the node drains.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_of_tasks() {
+    let stage = Stage::new();
+    let small = |name: &str| TaskSupervisor::new().name(name).max_children(3);
+    let builder = stage.builder().service(small("Elixir.Small")).service(small("Elixir.Fair").max_children_per_peer(2));
+    let node = builder.start().await.unwrap();
+    export(&node);
+    let beam = Beam::elixir(matrix()[0]).epmd(&stage.epmd).start_async().await;
+    for (name, limit) in [("Small", 3), ("Fair", 2)] {
+        let fill = format!(
+            "tasks = {{{name}, :\"{}\"}}
+             start = fn ms -> Task.Supervisor.start_child(tasks, :rust, :sleep, [ms]) end
+             for _ <- 1..{limit}, do: {{:ok, _}} = start.(60_000)
+             refused = [start.(1), try do Task.Supervisor.async(tasks, :rust, :sleep, [1]) rescue e in RuntimeError -> e.__struct__ end]
+             [first | _] = Task.Supervisor.children(tasks)
+             Task.Supervisor.terminate_child(tasks, first)
+             {{refused, start.(60_000) |> elem(0), length(Task.Supervisor.children(tasks))}}",
+            node.name()
+        );
+        let expected = format!("{{[{{:error, :max_children}}, RuntimeError], :ok, {limit}}}");
+        assert_eq!(elixir(&beam, &fill).await, expected);
+    }
+    // A task counts among the calls under way, for which a node waits before it leaves.
+    let begin = "tasks = {Peerl.TaskSupervisor, :\"NODE\"}
+        Task.Supervisor.start_child(tasks, :rust, :sleep, [1500]) |> elem(0)";
+    assert_eq!(elixir(&beam, &begin.replace("NODE", node.name().as_str())).await, ":ok");
+    let stop = format!("for name <- [Small, Fair], do: Supervisor.stop({{name, :\"{}\"}})", node.name());
+    assert_eq!(elixir(&beam, &stop).await, "[:ok, :ok]");
+    assert_eq!(node.calls_served(), 1);
+    let drained = node.clone();
+    let drain = tokio::spawn(async move { drained.drain().await });
+    stage::eventually("a refusal", || node.begin_call().is_err()).await;
+    assert_eq!(elixir(&beam, &begin.replace("NODE", node.name().as_str())).await, ":error");
+    tokio::time::timeout(stage::LIMIT, drain).await.expect("the end of the task").unwrap();
+    assert_eq!(node.calls_served(), 0);
 }
 
 /// What differs, and is documented at `Server`.

@@ -422,6 +422,32 @@ defmodule Checks do
         Process.flag(:trap_exit, true)
         Task.Supervisor.async(tasks, :rust, :sleep, [500]) |> Task.await(20)
       end,
+      receives: fn ->
+        task = Task.Supervisor.async(tasks, :rust, :wait, [])
+        shown = fn -> :rpc.call(target, :erlang, :process_info, [task.pid, :current_function]) end
+        told = until(fn -> shown.() == {:current_function, {:rust, :wait, 0}} end)
+        send(task.pid, :hello)
+        {told, Task.await(task, 20_000)}
+      end,
+      receives_and_is_ended: fn ->
+        for how <- [:shutdown, :kill] do
+          task = Task.Supervisor.async_nolink(tasks, :rust, :wait, [])
+          Process.exit(task.pid, how)
+          Task.yield(task, 20_000)
+        end
+      end,
+      nonsense: fn ->
+        # No caller ends the supervisor for others by what it sends.
+        pid = :rpc.call(target, :erlang, :whereis, [Peerl.TaskSupervisor])
+        send(pid, :nonsense)
+        GenServer.cast(pid, :nonsense)
+        send(pid, {:EXIT, self(), :normal})
+        {:ok, lost} = GenServer.call(pid, {:start_task, [{node(), self(), self()}, :monitor], :temporary, nil})
+        for message <- [:nonsense, {self(), 1}, {:other, 1, 2, [], {:rust, :add, [1, 2]}}], do: send(lost, message)
+        send(lost, {self(), 1, self(), [], {:rust, :add, [1 | 2]}})
+        monitor = Process.monitor(lost)
+        {down(monitor) |> elem(0), Task.Supervisor.async(tasks, :rust, :add, [1, 2]) |> Task.await(20_000)}
+      end,
       start_child: fn ->
         {:ok, pid} = Task.Supervisor.start_child(tasks, :rust, :sleep, [300])
         pid |> Process.monitor() |> down()
@@ -486,6 +512,11 @@ defmodule Checks do
         {:ok, child} = Task.Supervisor.start_child(tasks, :rust, :sleep, [60_000])
         monitors = [Process.monitor(pid), Process.monitor(child)]
         {Supervisor.stop(pid, :shutdown), Enum.map(monitors, &down/1)}
+      end,
+      # At a BEAM, the supervisor of the supervisor starts it again.
+      started_again: fn ->
+        until(fn -> is_pid(:rpc.call(target, :erlang, :whereis, [Peerl.TaskSupervisor])) end)
+        Task.Supervisor.async(tasks, :rust, :add, [1, 2]) |> Task.await(20_000)
       end
     ]
   end

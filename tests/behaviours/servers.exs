@@ -47,6 +47,7 @@ defmodule :rust do
   def add(a, b), do: a + b
   def echo(term), do: term
   def sleep(ms), do: Process.sleep(ms) && :awake
+  def wait, do: receive(do: (message -> message))
   def fail(:throw), do: throw(:ball)
   def fail(:exit), do: exit(:gone)
   def fail(_), do: :erlang.error(:wrong)
@@ -77,6 +78,7 @@ defmodule Reference.Echo do
 end
 
 Process.register(spawn(Reference.Echo, :loop, []), :echo)
-{:ok, tasks} = Task.Supervisor.start_link(name: Peerl.TaskSupervisor)
-Process.unlink(tasks)
+tasks = %{id: :tasks, start: {Task.Supervisor, :start_link, [[name: Peerl.TaskSupervisor]]}}
+{:ok, pid} = Supervisor.start_link([tasks], strategy: :one_for_one, max_restarts: 100)
+Process.unlink(pid)
 :ok

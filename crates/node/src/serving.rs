@@ -6,8 +6,9 @@ use peerl_term::{Atom, Pid, RawTerm, Term};
 
 use crate::Exception;
 use crate::kernel::call::CallOrigin;
-use crate::kernel::serving::{Active, Arguments, apply, refuse_apply};
+use crate::kernel::serving::{Active, Applied, Arguments, apply, refuse_apply};
 use crate::node::Node;
+use crate::process::Process;
 
 pub use crate::kernel::serving::Refused;
 
@@ -58,8 +59,28 @@ impl ServedCall {
     /// # Errors
     /// That of the function; `undef`, if there is none; `badarg`, if it cannot be a call.
     pub async fn apply(&self, call: PeerCall) -> Result<RawTerm, Exception> {
+        self.begin(call).await.map(RawTerm::from)
+    }
+
+    /// Evaluates an exported function as [`apply`](Self::apply) does, in the process of the call: the process shows what it
+    /// evaluates, and a function that receives messages receives those of the process. Gives nothing if an exit signal ends the
+    /// process first. The process ends with its owner's handle, not with the function.
+    pub async fn apply_in(&self, process: &mut Process, call: PeerCall) -> Option<Result<RawTerm, Exception>> {
+        let mut applied = self.begin(PeerCall { process: process.pid().clone(), ..call });
+        let core = process.core();
+        if let Some(mut state) = core.alive() {
+            applied.begin_in(core, &mut state);
+        }
+        tokio::select! {
+            biased;
+            outcome = applied => Some(outcome.map(RawTerm::from)),
+            () = core.ended() => None,
+        }
+    }
+
+    fn begin(&self, call: PeerCall) -> Applied {
         let PeerCall { module, function, arguments, node, caller, group_leader, process } = call;
-        let applied = match (module, function) {
+        match (module, function) {
             (Term::Atom(module), Term::Atom(function)) => {
                 let origin = CallOrigin {
                     node: node.as_ref(),
@@ -71,7 +92,6 @@ impl ServedCall {
                 apply(self.active.kernel(), origin, module, function, arguments)
             }
             (module, function) => refuse_apply(node.as_ref(), module, function, arguments),
-        };
-        applied.await.map(RawTerm::from)
+        }
     }
 }

@@ -10,7 +10,7 @@ mod node_monitors;
 mod table;
 mod trace;
 
-pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, Watched, Watcher};
+pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, State as ProcessState, Watched, Watcher};
 pub(crate) use alias::Aliases;
 pub use info::ProcessInfo;
 pub(crate) use link::Links;

@@ -88,14 +88,7 @@ impl Task {
             group_leader: Some(self.group_leader.clone()),
             process: self.process.pid().clone(),
         };
-        let process = &mut self.process;
-        // A task takes no messages but the one that it begins with.
-        let ended = async { while process.receive().await.is_ok() {} };
-        let outcome = tokio::select! {
-            biased;
-            outcome = self.served.apply(call) => outcome,
-            () = ended => return None,
-        };
+        let outcome = self.served.apply_in(&mut self.process, call).await?;
         if let Err(exception) = &outcome
             && !is_ordinary(exception)
         {

@@ -1,14 +1,17 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use peerl_term::{Atom, RawTerm, Term};
+use tokio_util::sync::CancellationToken;
 
 use super::Arguments;
 use super::call_log::CallLog;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::exception::Exception;
 use crate::kernel::exports::{Evaluation, Outcome};
+use crate::kernel::process::{Core, ProcessState};
 use crate::kernel::state::Kernel;
 
 /// Calls an exported function, as `erlang:apply/3`. What is not exported is `undef`, whatever it is; what is no list of
@@ -140,6 +143,17 @@ impl Applied {
             log.end(&Err(Exception::error(error.clone())));
         }
         Some(error)
+    }
+
+    /// Has the function evaluated by this process: the process shows it, and it receives the messages if it takes them.
+    pub(crate) fn begin_in(&mut self, process: &Arc<Core>, state: &mut ProcessState) {
+        state.function = self.function();
+        let Some(evaluation) = self.evaluation_mut() else { return };
+        state.cancellation = evaluation.cancellation();
+        if evaluation.receives() {
+            state.receiving = Some(CancellationToken::new());
+            evaluation.receive_as(process.clone());
+        }
     }
 
     /// The function that is evaluated, if there is one.

@@ -14,6 +14,7 @@ use super::{Applied, Arguments, apply};
 use crate::kernel::call::CallOrigin;
 use crate::kernel::exception::Exception;
 use crate::kernel::exports::Evaluation;
+use crate::kernel::process::{Core, ProcessState};
 use crate::kernel::reason::{CallId, JobEnd};
 use crate::kernel::repeats::Repeats;
 use crate::kernel::state::Kernel;
@@ -78,6 +79,12 @@ impl Job {
             Self::Function(applied) => applied.refusal(),
             _ => None,
         }
+    }
+
+    /// As [`Applied::begin_in`].
+    pub(super) fn begin_in(&mut self, process: &Arc<Core>, state: &mut ProcessState) {
+        let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
+        applied.begin_in(process, state);
     }
 
     fn applied(&self) -> &Applied {

@@ -8,13 +8,11 @@ use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
-use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
 use crate::kernel::batching::TURN;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Added, Connection, QueueError};
-use crate::kernel::exports::Evaluation;
 use crate::kernel::process::{Core, MailboxPolicy};
 use crate::kernel::reason::{JobEnd, Reason};
 use crate::kernel::signal::Delivery;
@@ -176,7 +174,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
             if options.link {
                 state.links.linked_by(from.clone());
             }
-            state.cancellation = job.evaluation().and_then(Evaluation::cancellation);
+            job.begin_in(&process, &mut state);
             if options.monitor {
                 match connection.monitors.add(reference.clone(), process.clone()) {
                     Added::Closed => state.spawner_gone(),
@@ -184,13 +182,6 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
                 }
             }
             state.group_leader = Some(group_leader);
-            state.function = job.function();
-            state.receiving = job.receives().then(CancellationToken::new);
-        }
-        if let Some(evaluation) = job.evaluation_mut()
-            && evaluation.receives()
-        {
-            evaluation.receive_as(process.clone());
         }
         node.processes.insert(process.clone());
         process
