@@ -52,3 +52,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/how-to-test.md")]
 struct HowToTest;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/how-to-metrics.md")]
+struct HowToMetrics;

@@ -234,6 +234,7 @@ fn remote_shells_end() {
         let erlang = start("erl", "-");
         if otp == Otp::V25 {
             // As at any node without a shell; ^G continues from here.
+            erlang.wait_for_line("without a BEAM, and has no shell", A_WHILE);
             erlang.wait_for_line("Shell process terminated!", A_WHILE);
             erlang.write_stdin(b"\x07");
             erlang.wait_for_line("User switch command", A_WHILE);

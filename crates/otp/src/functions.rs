@@ -16,6 +16,7 @@ mod observer_backend;
 mod observer_cli;
 mod peerl;
 mod process;
+mod shell;
 mod statistics;
 mod system_info;
 mod timer;
@@ -74,6 +75,7 @@ pub fn export_introspection(node: &Node) -> Result<(), AtomError> {
     observer_backend::register(node)?;
     observer_cli::register(node)?;
     process::register(node)?;
+    shell::register(node)?;
     statistics::register(node)?;
     system_info::register(node)?;
     peerl::register(node)

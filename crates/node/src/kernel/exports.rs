@@ -197,6 +197,7 @@ impl Evaluation {
     }
 
     /// Sets the span in which the function is evaluated.
+    #[cfg(feature = "spans")]
     pub(crate) fn set_span(&mut self, span: ServeSpan) {
         self.span = span;
     }

@@ -26,6 +26,7 @@ pub enum Dropped {
     TooLarge,
 }
 
+#[cfg(feature = "metrics")]
 impl Dropped {
     /// All reasons.
     pub const ALL: [Self; 3] = [Self::NoProcess, Self::MailboxFull, Self::TooLarge];

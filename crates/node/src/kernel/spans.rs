@@ -5,27 +5,28 @@
 #[cfg(feature = "spans")]
 mod enabled {
     use peerl_term::{Atom, Reference};
-    use tracing::field::{Empty, debug};
+    use tracing::field::debug;
     use tracing::{Level, Span, span};
 
-    /// None if a call of this node itself runs the handler, which is then in the caller's span.
+    /// None if a call of this node itself runs the handler, which is then in the caller's span; or if no spans are recorded.
     #[derive(Clone, Default)]
     pub(crate) struct ServeSpan(Option<Span>);
 
     impl ServeSpan {
+        pub(crate) fn is_recorded() -> bool {
+            tracing::enabled!(target: "peerl_node::spans", Level::DEBUG)
+        }
+
         pub(crate) fn new(
             caller: &Atom,
             (module, function, arity): &(Atom, Atom, usize),
-            reference: Option<&Reference>,
+            reference: &Reference,
         ) -> Self {
             let (module, function, caller) = (module.as_str(), function.as_str(), caller.as_str());
-            let span = span!(
-                target: "peerl_node::spans", parent: None, Level::DEBUG, "serve", caller, module, function, arity, id = Empty
-            );
-            if let Some(reference) = reference {
-                span.record("id", debug(reference));
-            }
-            Self(Some(span))
+            let id = debug(reference);
+            Self(Some(span!(
+                target: "peerl_node::spans", parent: None, Level::DEBUG, "serve", caller, module, function, arity, id
+            )))
         }
 
         pub(crate) fn within<T>(&self, run: impl FnOnce() -> T) -> T {
@@ -39,17 +40,10 @@ mod enabled {
 
 #[cfg(not(feature = "spans"))]
 mod disabled {
-    use peerl_term::{Atom, Reference};
-
     #[derive(Clone, Default)]
     pub(crate) struct ServeSpan;
 
     impl ServeSpan {
-        #[inline]
-        pub(crate) fn new(_: &Atom, _: &(Atom, Atom, usize), _: Option<&Reference>) -> Self {
-            Self
-        }
-
         #[inline]
         pub(crate) fn within<T>(&self, run: impl FnOnce() -> T) -> T {
             run()

@@ -6,7 +6,7 @@ use peerl_term::{Atom, AtomError, Pid, Term};
 use super::{Outcome, atom, binary, elements, nullary, unary};
 
 /// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1`, `garbage_collect/0,1` and `process_info/1,2`;
-/// and `proc_lib:translate_initial_call/1`.
+/// and `proc_lib:translate_initial_call/1` and `get_label/1`.
 ///
 /// A process here is a mailbox and a task of a Rust program. It has no heap, stack or reductions, which are reported
 /// as 0, and no dictionary. The initial call of a process that serves a call is the called function. Other items that OTP documents
@@ -21,6 +21,8 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     nullary(node, "erlang", "garbage_collect", |_| Ok(Term::from(true)))?;
     unary(node, "erlang", "process_info", info)?;
     binary(node, "erlang", "process_info", info_of)?;
+    // None is ever set.
+    unary(node, "proc_lib", "get_label", |node, pid| own_pid(node, pid).map(|_| Term::atom("undefined")))?;
     unary(node, "proc_lib", "translate_initial_call", |node, pid| {
         // The BEAM's answer for any process that `proc_lib` has not started.
         own_pid(node, pid).map(|_| Term::tuple([Term::atom("proc_lib"), Term::atom("init_p"), Term::from(5)]))

@@ -1,16 +1,22 @@
 //! What is printed for the user of a tool that this node cannot serve.
 
-use peerl_node::CallContext;
+use peerl_node::{CallContext, Node, Process};
 use peerl_term::Term;
 
 /// Prints what a node of this kind is, and this, at the group leader of the process that asks: that of the tool's user.
 pub(super) fn tell_user(context: &CallContext, text: &str) {
-    let (Some(user), Ok(node)) = (context.group_leader(), context.node()) else { return };
-    let text = format!("{} is a node of peerl, without a BEAM, {text}.\n", node.name());
-    let (process, put) = (node.process(), [Term::atom("put_chars"), Term::atom("unicode"), Term::from(text)]);
-    // Nobody waits for the reply.
-    let request = [Term::atom("io_request"), process.pid().clone().into(), Term::nil(), Term::tuple(put)];
-    if let Err(error) = process.send_connected(user, &Term::tuple(request)) {
-        tracing::debug!(%error, "the user of a tool is not told what this node is");
+    if let Ok(node) = context.node() {
+        // Nobody waits for the reply.
+        tell_user_by(&node.process(), &node, context, text);
     }
+}
+
+/// Does that by a process, which gets the reply. Returns whether there is one to wait for.
+pub(super) fn tell_user_by(process: &Process, node: &Node, context: &CallContext, text: &str) -> bool {
+    let Some(user) = context.group_leader() else { return false };
+    let text = format!("{} is a node of peerl, without a BEAM, {text}.\n", node.name());
+    let put = Term::tuple([Term::atom("put_chars"), Term::atom("unicode"), Term::from(text)]);
+    let request = Term::tuple([Term::atom("io_request"), process.pid().clone().into(), Term::nil(), put]);
+    let sent = process.send_connected(user, &request);
+    sent.inspect_err(|error| tracing::debug!(%error, "the user of a tool is not told what this node is")).is_ok()
 }

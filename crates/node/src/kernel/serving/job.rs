@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use peerl_proto::control::{ERPC, EXECUTE_CALL, EXECUTE_CAST};
+#[cfg(feature = "spans")]
+use peerl_term::Reference;
 use peerl_term::{Atom, DecodeError, RawTerm, Tag, Term};
 
 use super::apply::refuse_apply;
@@ -17,6 +19,8 @@ use crate::kernel::exports::Evaluation;
 use crate::kernel::process::{Core, ProcessState};
 use crate::kernel::reason::{CallId, JobEnd};
 use crate::kernel::repeats::Repeats;
+#[cfg(feature = "spans")]
+use crate::kernel::spans::ServeSpan;
 use crate::kernel::state::Kernel;
 
 /// The evaluation of the function that a process was spawned for, up to the end of the process.
@@ -66,6 +70,17 @@ impl Job {
     pub(super) fn evaluation_mut(&mut self) -> Option<&mut Evaluation> {
         let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
         applied.evaluation_mut()
+    }
+
+    /// Sets the span in which the function is evaluated, if spans are recorded.
+    #[cfg(feature = "spans")]
+    pub(super) fn set_span(&mut self, caller: &Atom, reference: &Reference) {
+        if ServeSpan::is_recorded()
+            && let Some(function) = self.function()
+            && let Some(evaluation) = self.evaluation_mut()
+        {
+            evaluation.set_span(ServeSpan::new(caller, &function, reference));
+        }
     }
 
     /// Whether the function receives the messages of its process.

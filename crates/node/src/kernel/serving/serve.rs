@@ -16,7 +16,6 @@ use crate::kernel::connection::{Added, Connection, QueueError};
 use crate::kernel::process::{Core, MailboxPolicy};
 use crate::kernel::reason::{JobEnd, Reason};
 use crate::kernel::signal::Delivery;
-use crate::kernel::spans::ServeSpan;
 use crate::kernel::state::Kernel;
 
 /// A call of a peer, until it has been answered.
@@ -158,11 +157,8 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     let origin =
         CallOrigin { node: Some(&from.node), caller: Some(&from), group_leader: Some(&group_leader), process: &pid };
     let mut job = Job::new(node, origin, module, function, arguments);
-    if let Some(function) = job.function()
-        && let Some(evaluation) = job.evaluation_mut()
-    {
-        evaluation.set_span(ServeSpan::new(&from.node, &function, Some(&reference)));
-    }
+    #[cfg(feature = "spans")]
+    job.set_span(&from.node, &reference);
     if let Some(error) = job.refusal() {
         // If it cannot be queued, the connection is about to end.
         let _ = refuse(node, connection, reference, from, error);
