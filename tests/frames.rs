@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use peerl_epmd::{Client, Registration};
 use peerl_node::{Atom, Mfa, NodeEvent, Term};
-use peerl_test_support::{Epmd, conformance, matrix};
+use peerl_test_support::{conformance, matrix};
 use stage::{LIMIT, Stage, eval, export, name};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -88,7 +88,7 @@ async fn large_messages_on_a_slow_link() {
         let short = name(&beam).name().to_owned();
         let (_, port) = stage.epmd.names().into_iter().find(|(name, _)| *name == short).unwrap();
         // The node finds the BEAM behind the link.
-        let other = Stage { epmd: Epmd::start() };
+        let other = Stage::new();
         let registration =
             Registration::new(short.parse().unwrap(), slow_link((Ipv4Addr::LOCALHOST, port).into(), RATE).await);
         let _lease = Client::new(other.epmd.address()).register(registration).await.unwrap();

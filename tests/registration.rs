@@ -25,7 +25,7 @@ fn port_please(epmd: &Epmd, name: &str) -> Vec<u8> {
 }
 
 fn stage_of(otp: Otp) -> Stage {
-    Stage { epmd: Epmd::of(otp) }
+    Stage::of(Epmd::of(otp))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,11 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Self {
-        Self { epmd: Epmd::start(), certificates: None }
+        Self::of(Epmd::start())
+    }
+
+    pub fn of(epmd: Epmd) -> Self {
+        Self { epmd, certificates: None }
     }
 
     /// One whose nodes connect by TLS, with the versions that each release has as it comes.
