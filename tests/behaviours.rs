@@ -6,14 +6,17 @@ mod clients;
 mod stage;
 #[path = "behaviours/supervisors.rs"]
 mod supervisors;
+#[path = "behaviours/timeouts.rs"]
+mod timeouts;
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use peerl::otp::{
     ChildSpec, Context, Intensity, Outcome, Parent, Server, Stop, Strategy, Supervisor, TaskSupervisor, later, reply,
 };
 use peerl::{Atom, CallContext, Caller, Exception, Message, Node, Process, Term};
-use peerl_test_support::{Beam, matrix};
+use peerl_test_support::{Beam, Otp, matrix};
 use serde::Deserialize;
 use stage::{Stage, export};
 
@@ -186,41 +189,39 @@ const DIFFERENT: [&str; 2] = ["install", "log_to_file"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_a_beam_does() {
     let stage = Stage::new();
-    for otp in matrix() {
-        let start = || Beam::elixir(otp).epmd(&stage.epmd).start_async();
-        let (client, reference) = tokio::join!(start(), start());
-        let node = node(&stage).await;
-        elixir(&reference, include_str!("behaviours/servers.exs")).await;
-        clients::use_those_of_a_beam(&node, &reference).await;
-        elixir(&client, include_str!("behaviours/checks.exs")).await;
-        let only = std::env::var("PEERL_CHECKS").unwrap_or_else(|_| ":all".to_owned());
-        let outcomes = async |name: &str| {
-            let run = format!(
-                "Checks.run(:\"{name}\", {only}) |> Enum.map(fn {{name, outcome}} ->
-                     IO.iodata_to_binary([inspect(name), \" \", inspect(outcome, limit: :infinity, printable_limit: 300)])
-                 end) |> Enum.join(\"\\n\")"
-            );
-            elixir(&client, &run).await
-        };
-        let (ours, theirs) = tokio::join!(outcomes(node.name().as_str()), outcomes(reference.name()));
-        let lines = |text: &str| text.split("\\n").map(str::to_owned).collect::<Vec<_>>();
-        let (ours, theirs) = (lines(&ours), lines(&theirs));
-        assert!(!ours.iter().any(|line| line.contains(":never") || line.contains(":no_end")), "{ours:#?}");
-        assert!(theirs.len() > 80 || only != ":all", "{theirs:?}");
-        let is_same = |line: &str| !DIFFERENT.iter().any(|name| line.starts_with(&format!(":{name} ")));
-        let different: Vec<String> = ours
-            .iter()
-            .zip(&theirs)
-            .filter(|(ours, theirs)| ours != theirs && is_same(ours))
-            .map(|(ours, theirs)| format!("peerl {ours}\nBEAM  {theirs}"))
-            .collect();
-        assert!(
-            different.is_empty(),
-            "{} of {} differ on {otp:?}:\n{}",
-            different.len(),
-            ours.len(),
-            different.join("\n")
+    // Most of the time the checks wait.
+    join_all(matrix().into_iter().map(|otp| compare(&stage, otp))).await;
+}
+
+async fn compare(stage: &Stage, otp: Otp) {
+    let start = || Beam::elixir(otp).epmd(&stage.epmd).start_async();
+    let (client, reference) = tokio::join!(start(), start());
+    let node = node(stage).await;
+    elixir(&reference, include_str!("behaviours/servers.exs")).await;
+    clients::use_those_of_a_beam(&node, &reference).await;
+    elixir(&client, include_str!("behaviours/checks.exs")).await;
+    // Some of the checks alone: PEERL_CHECKS='[:async, :stop]'.
+    let only = std::env::var("PEERL_CHECKS").unwrap_or_else(|_| ":all".to_owned());
+    let outcomes = async |name: &str| {
+        let run = format!(
+            "Checks.run(:\"{name}\", {only}) |> Enum.map(fn {{name, outcome}} ->
+                 IO.iodata_to_binary([inspect(name), \" \", inspect(outcome, limit: :infinity, printable_limit: 300)])
+             end) |> Enum.join(\"\\n\")"
         );
-        assert_eq!(ours.len(), theirs.len());
-    }
+        elixir(&client, &run).await
+    };
+    let (ours, theirs) = tokio::join!(outcomes(node.name().as_str()), outcomes(reference.name()));
+    let lines = |text: &str| text.split("\\n").map(str::to_owned).collect::<Vec<_>>();
+    let (ours, theirs) = (lines(&ours), lines(&theirs));
+    assert!(!ours.iter().any(|line| line.contains(":never") || line.contains(":no_end")), "{ours:#?}");
+    assert!(theirs.len() > 80 || only != ":all", "{theirs:?}");
+    let is_same = |line: &str| !DIFFERENT.iter().any(|name| line.starts_with(&format!(":{name} ")));
+    let different: Vec<String> = ours
+        .iter()
+        .zip(&theirs)
+        .filter(|(ours, theirs)| ours != theirs && is_same(ours))
+        .map(|(ours, theirs)| format!("peerl {ours}\nBEAM  {theirs}"))
+        .collect();
+    assert!(different.is_empty(), "{} of {} differ on {otp:?}:\n{}", different.len(), ours.len(), different.join("\n"));
+    assert_eq!(ours.len(), theirs.len());
 }

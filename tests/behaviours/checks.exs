@@ -3,7 +3,14 @@
 
 defmodule Checks do
   def run(target, names) do
-    for {name, check} <- all(target), names == :all or name in names, do: {name, outcome(target, check)}
+    groups = [servers(target), sys(target) ++ supervisors(target), tasks(target), nodes(target) ++ calls(target)]
+
+    groups
+    |> Enum.map(fn checks ->
+      Task.async(fn -> for {name, check} <- checks, names == :all or name in names, do: {name, outcome(target, check)} end)
+    end)
+    |> Task.await_many(:infinity)
+    |> Enum.concat()
   end
 
   # Each check has a process of its own, so that no message is left for the next one.
@@ -80,8 +87,6 @@ defmodule Checks do
     end
   end
 
-  defp all(target), do: servers(target) ++ sys(target) ++ supervisors(target) ++ tasks(target) ++ nodes(target) ++ calls(target)
-
   defp servers(target) do
     counter = {:counter, target}
 
@@ -110,7 +115,7 @@ defmodule Checks do
       end,
       responses: fn ->
         pid = new(target, 1)
-        request = :gen_server.send_request(pid, {:later, 100})
+        request = :gen_server.send_request(pid, {:later, 500})
         early = {:gen_server.wait_response(request, 0), :gen_server.check_response(:message, request)}
         {early, :gen_server.receive_response(request, 10_000)}
       end,
@@ -139,7 +144,9 @@ defmodule Checks do
       timeout: fn ->
         pid = new(target, 4)
         GenServer.call(pid, {:idle, 20})
-        until(fn -> Process.sleep(50); GenServer.call(pid, :value) == 104 end)
+        early = :sys.get_state(pid) in [4, 104]
+        Process.sleep(1000)
+        {early, GenServer.call(pid, :value)}
       end,
       too_late: fn -> GenServer.call(new(target), {:sleep, 500}, 20) end,
       of_nobody: fn -> GenServer.call({:no_such_server, target}, :value) end,
@@ -197,7 +204,7 @@ defmodule Checks do
   defp sys(target) do
     [
       get_state: fn -> :sys.get_state(new(target, 3)) end,
-      get_state_by_name: fn -> GenServer.cast({:counter, target}, {:set, 8}); :sys.get_state({:counter, target}, 10_000) end,
+      get_state_by_name: fn -> :sys.get_state({:counter, target}, 10_000) |> is_integer() end,
       replace_state: fn ->
         pid = new(target, 3)
         {:sys.replace_state(pid, closure("fn state -> state + 4 end")), GenServer.call(pid, :value)}
@@ -408,7 +415,7 @@ defmodule Checks do
       end,
       async_nolink_outlives: fn ->
         this = self()
-        spawn(fn -> send(this, Task.Supervisor.async_nolink(tasks, :rust, :sleep, [300]).pid) end)
+        spawn(fn -> send(this, Task.Supervisor.async_nolink(tasks, :rust, :sleep, [1000]).pid) end)
         receive do pid -> pid end |> Process.monitor() |> down()
       end,
       shutdown: fn ->
@@ -449,7 +456,7 @@ defmodule Checks do
         {down(monitor) |> elem(0), Task.Supervisor.async(tasks, :rust, :add, [1, 2]) |> Task.await(20_000)}
       end,
       start_child: fn ->
-        {:ok, pid} = Task.Supervisor.start_child(tasks, :rust, :sleep, [300])
+        {:ok, pid} = Task.Supervisor.start_child(tasks, :rust, :sleep, [1000])
         pid |> Process.monitor() |> down()
       end,
       start_child_that_fails: fn ->
@@ -487,7 +494,7 @@ defmodule Checks do
         Task.Supervisor.async_stream_nolink(tasks, [:error, :exit], :rust, :fail, []) |> Enum.to_list()
       end,
       stream_too_slow: fn ->
-        Task.Supervisor.async_stream_nolink(tasks, [1, 60_000], :rust, :sleep, [], timeout: 400, on_timeout: :kill_task)
+        Task.Supervisor.async_stream_nolink(tasks, [1, 60_000], :rust, :sleep, [], timeout: 1500, on_timeout: :kill_task)
         |> Enum.to_list()
       end,
       stream_is_left: fn ->
@@ -500,7 +507,7 @@ defmodule Checks do
         spawn(fn ->
           {:ok, pid} = GenServer.call(tasks, {:start_task, [{node(), self(), self()}, :monitor], :temporary, nil})
           send(this, pid)
-          Process.sleep(100)
+          Process.sleep(700)
           exit(:over)
         end)
         monitor = receive do pid -> Process.monitor(pid) end
@@ -512,6 +519,13 @@ defmodule Checks do
         {:ok, child} = Task.Supervisor.start_child(tasks, :rust, :sleep, [60_000])
         monitors = [Process.monitor(pid), Process.monitor(child)]
         {Supervisor.stop(pid, :shutdown), Enum.map(monitors, &down/1)}
+      end,
+      started_too_often: fn ->
+        until(fn -> is_pid(:rpc.call(target, :erlang, :whereis, [Peerl.TaskSupervisor])) end)
+        {:ok, bystander} = Task.Supervisor.start_child(tasks, :rust, :sleep, [60_000])
+        monitor = Process.monitor(bystander)
+        {:ok, _} = Task.Supervisor.start_child(tasks, :rust, :fail, [:exit], restart: :transient)
+        down(monitor)
       end,
       # At a BEAM, the supervisor of the supervisor starts it again.
       started_again: fn ->
@@ -551,7 +565,7 @@ defmodule Checks do
       rpc_multicall: fn -> :rpc.multicall([target, :nobody@localhost, target], :rust, :add, [1, 2], 10_000) end,
       rpc_eval_everywhere: fn -> :rpc.eval_everywhere([target], :rust, :add, [1, 2]) end,
       rpc_async: fn ->
-        key = :rpc.async_call(target, :rust, :sleep, [100])
+        key = :rpc.async_call(target, :rust, :sleep, [500])
         {:rpc.nb_yield(key, 0), :rpc.yield(key)}
       end,
       rpc_pinfo: fn ->
@@ -579,13 +593,13 @@ defmodule Checks do
       erpc_multicall_fails: fn -> for how <- [:error, :exit, :throw], do: :erpc.multicall([target], :rust, :fail, [how]) end,
       erpc_cast: fn -> {:erpc.cast(target, :rust, :add, [1, 2]), :erpc.multicast([target, target], :rust, :add, [1, 2])} end,
       erpc_requests: fn ->
-        request = :erpc.send_request(target, :rust, :sleep, [200])
+        request = :erpc.send_request(target, :rust, :sleep, [500])
         early = {:erpc.wait_response(request, 0), :erpc.check_response(:message, request)}
         {early, :erpc.receive_response(request, 10_000)}
       end,
       erpc_collection: fn ->
         requests =
-          Enum.reduce(1..3, :erpc.reqids_new(), fn n, requests -> :erpc.send_request(target, :rust, :sleep, [n * 50], n, requests) end)
+          Enum.reduce(1..3, :erpc.reqids_new(), fn n, requests -> :erpc.send_request(target, :rust, :sleep, [n * n * 100], n, requests) end)
         {one, label, requests} = :erpc.receive_response(requests, 10_000, true)
         {{:response, two}, 2, requests} = :erpc.wait_response(requests, 10_000, true)
         {one, label, two, :erpc.reqids_size(requests), requests |> :erpc.reqids_to_list() |> Keyword.values() |> length()}

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::FutureExt;
 use peerl_node::{Caller, Ended, MailboxPolicy, Message, Term};
@@ -103,10 +104,13 @@ impl<S: Server> State<S> {
             while std::mem::take(&mut self.context.continues) {
                 guarded(self.server.handle_continue(&mut self.context)).await?;
             }
-            let (size, next) = self.next().await?;
+            let limit = self.context.timeout.take();
+            let (size, next) = self.next(limit).await?;
             match next {
                 None => guarded(self.server.handle_timeout(&mut self.context)).await?,
                 Some(Received::System(from, request)) => {
+                    // As in OTP, a system message does not cancel a time-out: its time begins anew.
+                    self.context.timeout = limit;
                     let Self { server, context, control, .. } = self;
                     if let Some(reason) = system::handle(server, context, control, &from, &request).await {
                         return Err(Stop::because(reason).into());
@@ -115,22 +119,23 @@ impl<S: Server> State<S> {
                 Some(Received::Exit(from, reason, _)) if Some(&from) == self.context.parent.as_ref() => {
                     return Err(Stop::because(reason).into());
                 }
-                Some(received) if self.control.mode == Mode::Suspended => self.waiting.push(size, received)?,
+                Some(received) if self.control.mode == Mode::Suspended => {
+                    self.context.timeout = limit;
+                    self.waiting.push(size, received)?;
+                }
                 Some(received) if self.control.debug.is_active() => self.handle_recorded(size, received).await?,
                 Some(received) => self.handle(received).await.map(drop)?,
             }
         }
     }
 
-    /// The next message and its size in bytes; `None` after a time-out.
-    async fn next(&mut self) -> Result<(usize, Option<Received>), LoopEnd> {
-        if self.control.mode == Mode::Running
-            && let Some(received) = self.waiting.pop()
-        {
-            self.context.timeout = None;
+    /// The next message and its size in bytes; `None` after a time-out. A suspended server has none.
+    async fn next(&mut self, limit: Option<Duration>) -> Result<(usize, Option<Received>), LoopEnd> {
+        let is_running = self.control.mode == Mode::Running;
+        if is_running && let Some(received) = self.waiting.pop() {
             return Ok((0, Some(received)));
         }
-        let message = match self.context.timeout.take() {
+        let message = match limit.filter(|_| is_running) {
             Some(limit) => tokio::time::timeout(limit, self.context.process.receive()).await.ok(),
             None => Some(self.context.process.receive().await),
         };

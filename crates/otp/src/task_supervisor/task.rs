@@ -92,12 +92,7 @@ impl Task {
         if let Err(exception) = &outcome
             && !is_ordinary(exception)
         {
-            let Function { module, name, arguments, callers } = function;
-            let arity = arguments.as_list().map_or(0, <[Term]>::len);
-            tracing::error!(
-                task = ?self.process.pid(), ?owner, ?callers, %exception,
-                "a task has failed that evaluated {module:?}:{name:?}/{arity}"
-            );
+            log(self.process.pid(), owner, function, exception);
         }
         Some(outcome)
     }
@@ -117,6 +112,19 @@ impl Task {
             _ => {}
         }
     }
+}
+
+/// The most characters of a term in a line of the log, and the most callers: peers say what they are.
+const SHOWN: usize = 300;
+const CALLERS: usize = 5;
+
+fn log(task: &Pid, owner: &Pid, Function { module, name, arguments, callers }: &Function, exception: &Exception) {
+    let shown = |term: &Term| format!("{term:?}").chars().take(SHOWN).collect::<String>();
+    let callers: Vec<&Pid> =
+        callers.as_list().unwrap_or_default().iter().filter_map(Term::as_pid).take(CALLERS).collect();
+    let function = format!("{}:{}/{}", shown(module), shown(name), arguments.as_list().map_or(0, <[Term]>::len));
+    let reason = shown(&exception.reason);
+    tracing::error!(?task, ?owner, ?callers, function, class = ?exception.class, reason, "a task has failed");
 }
 
 /// Whether Elixir logs nothing of it.
