@@ -124,7 +124,7 @@ fn page(claims: &[Claim], result: impl Fn(&Line, Otp) -> &'static str) -> String
             let mut names: Vec<String> =
                 tests.get(&line.number).into_iter().flatten().map(|claim| format!("`{}`", claim.name())).collect();
             names.dedup();
-            if let Proof::ByHand(how) = line.proof {
+            if let Proof::ByHand(how) | Proof::TestsInShort(how) = line.proof {
                 names.push(how.to_owned());
             }
             let [v25, v27, v29] = results;
@@ -138,7 +138,7 @@ fn page(claims: &[Claim], result: impl Fn(&Line, Otp) -> &'static str) -> String
 /// The result if all tests pass.
 fn expected(line: &Line, otp: Otp) -> &'static str {
     match line.proof {
-        Proof::Tests => "passed",
+        Proof::Tests | Proof::TestsInShort(_) => "passed",
         Proof::TestsFrom(first) if otp.number() < first => "–",
         Proof::TestsFrom(_) => "passed",
         Proof::ByHand(_) => "by hand",
@@ -167,7 +167,7 @@ fn lines_are_numbered_and_have_tests() {
     let claims = claims();
     let tests = tests(&claims);
     for line in lines() {
-        let is_tested = matches!(line.proof, Proof::Tests | Proof::TestsFrom(_));
+        let is_tested = matches!(line.proof, Proof::Tests | Proof::TestsInShort(_) | Proof::TestsFrom(_));
         assert_eq!(tests.contains_key(&line.number), is_tested, "the tests of line {}: {}", line.number, line.text);
     }
     let unknown = tests.keys().find(|number| !numbers.contains(number));
@@ -200,10 +200,10 @@ fn the_page_says_what_the_run_has_shown() {
     let shown = |line: &Line, otp: Otp| {
         let found = records.iter().any(|record| (record.line, record.otp) == (line.number, otp.number()));
         match line.proof {
-            Proof::Tests | Proof::TestsFrom(_) if found => "passed",
+            Proof::Tests | Proof::TestsInShort(_) | Proof::TestsFrom(_) if found => "passed",
             // A run with OTP 25 alone says nothing about the others.
             _ if !releases.contains(&otp) => expected(line, otp),
-            Proof::Tests => "not shown",
+            Proof::Tests | Proof::TestsInShort(_) => "not shown",
             Proof::TestsFrom(first) if otp.number() >= first => "not shown",
             _ => expected(line, otp),
         }

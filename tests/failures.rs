@@ -118,13 +118,8 @@ async fn our_death() {
 /// and the new node replaces the old one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_restart_unnoticed() {
-    for stage in [Stage::new(), Stage::with_tls()] {
-        our_restart_is_unnoticed_on(&stage).await;
-    }
-}
-
-async fn our_restart_is_unnoticed_on(stage: &Stage) {
-    for otp in matrix() {
+    let stages = [Stage::new(), Stage::with_tls()];
+    for (stage, otp) in stages.iter().flat_map(|stage| matrix().into_iter().map(move |otp| (stage, otp))) {
         let beam = stage.beam(otp).await;
         let own_name = format!("{}@127.0.0.1", unique_name("mortal"));
         let old = mortal_program(&own_name, stage).await;

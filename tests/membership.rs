@@ -279,13 +279,8 @@ async fn dropped_nodes_are_gone() {
 /// A BEAM restarts while this node still has the connection of the first: `alive` is asked and answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_restarts_unnoticed() {
-    for stage in [Stage::new(), Stage::with_tls()] {
-        peer_restarts_unnoticed_on(&stage).await;
-    }
-}
-
-async fn peer_restarts_unnoticed_on(stage: &Stage) {
-    for otp in matrix() {
+    let stages = [Stage::new(), Stage::with_tls()];
+    for (stage, otp) in stages.iter().flat_map(|stage| matrix().into_iter().map(move |otp| (stage, otp))) {
         let node = stage.node().await;
         let old = stage.beam(otp).await;
         node.ping(&name(&old)).await.unwrap();
@@ -325,13 +320,10 @@ fn charlist(term: Term) -> String {
 /// Both sides connect at the same moment, repeatedly: exactly one connection remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn simultaneous_connect() {
-    for (stage, rounds) in [(Stage::new(), 100), (Stage::with_tls(), 40)] {
-        connects_simultaneously_on(&stage, rounds).await;
-    }
-}
-
-async fn connects_simultaneously_on(stage: &Stage, rounds: usize) {
-    for otp in matrix() {
+    let stages = [(Stage::new(), 100), (Stage::with_tls(), 40)];
+    for (stage, rounds, otp) in
+        stages.iter().flat_map(|(stage, rounds)| matrix().into_iter().map(move |otp| (stage, *rounds, otp)))
+    {
         let beam = stage.beam(otp).await;
         let peer = name(&beam);
         // One name is smaller than the BEAM's, one is greater.

@@ -68,15 +68,20 @@ async fn peers_with_a_short_tick_time() {
     futures::future::join_all(runs).await;
 }
 
-/// Nothing is sent for five times the tick time of both sides: each has heard of the other.
+/// Nothing is sent for five times the tick time of both sides: each has heard of the other. The tick time is 4 s, to save time; with
+/// that of OTP it takes five minutes:
+///
+/// ```text
+/// PEERL_OTP_MATRIX=1 PEERL_TICK_TIME=60 cargo test --workspace --test net_ticks idle
+/// ```
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections() {
-    const TICK_TIME: u64 = 4;
+    let tick_time: u64 = std::env::var("PEERL_TICK_TIME").map_or(4, |seconds| seconds.parse().unwrap());
     let stage = Stage::new();
     let runs = matrix().into_iter().map(async |otp| {
-        let ticks = ["-kernel", "net_ticktime", &TICK_TIME.to_string()];
+        let ticks = ["-kernel", "net_ticktime", &tick_time.to_string()];
         let beam = stage.erlang(otp).args(ticks).start_async().await;
-        let node = stage.builder().net_ticktime(Duration::from_secs(TICK_TIME)).start().await.unwrap();
+        let node = stage.builder().net_ticktime(Duration::from_secs(tick_time)).start().await.unwrap();
         let mut events = node.events();
         expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
         assert!(matches!(stage::event(&mut events).await, NodeEvent::NodeUp { .. }));
@@ -91,7 +96,7 @@ async fn idle_connections() {
             numbers
         };
         let before = counts().await;
-        tokio::time::sleep(Duration::from_secs(5 * TICK_TIME)).await;
+        tokio::time::sleep(Duration::from_secs(5 * tick_time)).await;
         let after = counts().await;
         // Four times in each tick time, less what a busy machine delays.
         assert!(after[0] >= before[0] + 8 && after[1] >= before[1] + 8, "{before:?} {after:?}");

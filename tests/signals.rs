@@ -194,7 +194,7 @@ async fn links() {
 /// Both sides link and unlink at once; in the end both agree about the link.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_race_with_unlinks() {
-    const ROUNDS: usize = 1000;
+    const ROUNDS: usize = 10_000;
     let stage = Stage::new();
     for otp in matrix() {
         let node = stage.node().await;

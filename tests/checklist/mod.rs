@@ -1,6 +1,6 @@
 //! What a node of the BEAM expects of its peers: the lines of `docs/conformance.md`.
 
-use Proof::{ByHand, Tests, TestsFrom, ToCome};
+use Proof::{ByHand, Tests, TestsFrom, TestsInShort, ToCome};
 
 /// One expectation.
 pub(crate) struct Line {
@@ -16,6 +16,8 @@ pub(crate) enum Proof {
     Tests,
     /// By tests with this release and later ones: earlier ones have no such thing.
     TestsFrom(u32),
+    /// By tests with all releases, in a short form; and how the long one is run.
+    TestsInShort(&'static str),
     /// By a program that takes too long for a test run, and how it is run.
     ByHand(&'static str),
     /// Not yet.
@@ -68,7 +70,11 @@ pub(crate) const SECTIONS: &[(&str, &[Line])] = &[
             line(18, Tests, "Messages come through without the cache, and without distribution headers"),
             line(19, Tests, "Binaries of one MiB arrive whole, in fragments, both ways"),
             line(20, Tests, "Fragments of several senders and small messages interleave"),
-            line(21, Tests, "An idle connection stays up: both sides tick"),
+            line(
+                21,
+                TestsInShort("20 seconds each time; [five minutes by hand](how-to-test.md#tests-that-take-long)"),
+                "An idle connection stays up: both sides tick",
+            ),
             line(22, Tests, "A BEAM drops a silent peer after its tick time, and never one that ticks"),
             line(23, Tests, "A message of 100 MB on a slow link does not hold up ticks"),
         ],
@@ -82,7 +88,7 @@ pub(crate) const SECTIONS: &[(&str, &[Line])] = &[
             line(27, Tests, "The monitors of a process end with it"),
             line(28, Tests, "A link to a dead process gives an exit signal; a live one ends each side with the other"),
             line(29, Tests, "After an unlink nothing comes, whatever becomes of the other side"),
-            line(30, Tests, "Links and unlinks that cross leave both sides with the same view"),
+            line(30, Tests, "10,000 links and unlinks that cross leave both sides with the same view"),
             line(31, Tests, "`exit(Pid, kill)` ends a process, and its links as `killed`; `normal` is ignored"),
             line(32, Tests, "The death of a BEAM is reported as `noconnection` to all who monitor or link"),
             line(33, Tests, "The death of a peerl node is reported as `noconnection` to the processes of a BEAM"),
