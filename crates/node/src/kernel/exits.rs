@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Pid, Reference};
+use peerl_term::Pid;
 
 use super::address::Address;
+use super::place::Place;
 use super::process::{Core, Down, EndedState, Envelope, Exit, Exits, Message, Monitored, Watched};
 use super::reason::{self, Cause, Reason};
 use super::signal::Signal;
@@ -67,9 +68,10 @@ impl Kernel {
         let Some(exits) = to.alive().map(|state| state.exits) else { return };
         match exits {
             Exits::Trap => {
+                let priority = cause.priority();
                 let (reason, token) = cause.into_raw();
                 let message = Message::Exit(Box::new(Exit { from, reason }));
-                to.deliver_signal(Envelope { message, token });
+                to.deliver_signal_with(Envelope { message, token }, priority);
             }
             Exits::End if !cause.is_atom("normal") => {
                 if let Some(reason) = cause.into_reason() {
@@ -88,8 +90,11 @@ impl Kernel {
     }
 
     /// A process of a peer calls `exit(Alias, Reason)`.
-    pub(super) fn exit_alias_by_peer(&self, from: Pid, to: &Reference, reason: impl Into<Cause>) {
-        self.exit_process_by_peer(self.process_of_alias(to), from, reason);
+    pub(super) fn exit_alias_by_peer(&self, from: Pid, to: Address<'_>, reason: impl Into<Cause>) {
+        if let Place::Here(Some(process)) = self.place(to) {
+            let priority = self.priority(&process, to);
+            self.exit_process_by_peer(Some(process), from, reason.into().with_priority(priority));
+        }
     }
 
     fn exit_process_by_peer(&self, to: Option<Arc<Core>>, from: Pid, reason: impl Into<Cause>) {

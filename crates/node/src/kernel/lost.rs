@@ -8,6 +8,7 @@ use peerl_proto::channel::Loss;
 use peerl_proto::control::Signal;
 use peerl_term::{Atom, Reference};
 
+use crate::kernel::address::Address;
 use crate::kernel::connection::{Answer, Connection};
 use crate::kernel::figures::Dropped;
 use crate::kernel::reason::Reason;
@@ -37,12 +38,16 @@ impl Kernel {
             }
             Signal::Exit { from, to } => self.link_broken_by_peer(connection, from, to, reason())?,
             Signal::Exit2 { from, to } => self.exit_by_peer(from.clone(), to, reason()),
-            Signal::Exit2ToAlias { from, to } => self.exit_alias_by_peer(from.clone(), to, reason()),
+            Signal::Exit2ToAlias { from, to, priority } => {
+                self.exit_alias_by_peer(from.clone(), Address::Alias(to, *priority), reason());
+            }
             Signal::MonitorExit { to, reference, .. } if self.identity.is_same(to, &self.requester) => {
                 self.answer_lost(connection, reference, answer);
             }
             Signal::MonitorExit { to, reference, .. } => self.down(connection, to, reference, reason().to_raw()),
-            Signal::SendToAlias { to, .. } => self.answer_lost(connection, to, answer),
+            Signal::SendToAlias { to, .. } | Signal::SendToAliasWithPriority { to, .. } => {
+                self.answer_lost(connection, to, answer)
+            }
             // The others have no payload, or no process waits for it.
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peerl_proto::control::TraceToken;
+use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
 
 /// A well-formed exit reason: made by this node, or decoded on arrival. Only such a reason is kept and sent on: malformed
@@ -62,6 +62,7 @@ impl Reason {
 pub(crate) struct Cause {
     made: Made,
     token: Option<Box<TraceToken>>,
+    priority: Priority,
 }
 
 #[derive(Debug)]
@@ -73,19 +74,28 @@ enum Made {
 
 impl From<Reason> for Cause {
     fn from(reason: Reason) -> Self {
-        Self { made: Made::Here(reason), token: None }
+        Self { made: Made::Here(reason), token: None, priority: Priority::Ordinary }
     }
 }
 
 impl From<RawTerm> for Cause {
     fn from(raw: RawTerm) -> Self {
-        Self { made: Made::There(raw), token: None }
+        Self { made: Made::There(raw), token: None, priority: Priority::Ordinary }
     }
 }
 
 impl Cause {
     pub(crate) fn with_token(self, token: Option<Box<TraceToken>>) -> Self {
         Self { token, ..self }
+    }
+
+    /// The signal comes with this priority.
+    pub(crate) fn with_priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        self.priority
     }
 
     pub(crate) fn is_atom(&self, name: &str) -> bool {

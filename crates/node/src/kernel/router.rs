@@ -4,9 +4,10 @@ use std::mem;
 use std::sync::Arc;
 
 use peerl_proto::channel::Message as Received;
-use peerl_proto::control::{ProcessId, Signal, SpawnRequest, TraceToken};
+use peerl_proto::control::{Priority, ProcessId, Signal, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
+use crate::kernel::address::Address;
 use crate::kernel::connection::{Answer, Connection};
 use crate::kernel::figures::Dropped;
 use crate::kernel::process::{Core, Envelope, Message, Overflow};
@@ -45,7 +46,12 @@ impl Kernel {
         match &mut message.signal {
             Signal::Send { to, .. } => return Ok(self.route_message(connection, to, required(payload)?, token)),
             Signal::SendToName { to, .. } => return Ok(self.route_named(to, required(payload)?, token)),
-            Signal::SendToAlias { to, .. } => return Ok(self.route_alias(connection, to, required(payload)?, token)),
+            Signal::SendToAlias { to, .. } => {
+                return Ok(self.route_alias(connection, (to, Priority::Ordinary), required(payload)?, token));
+            }
+            Signal::SendToAliasWithPriority { to, .. } => {
+                return Ok(self.route_alias(connection, (to, Priority::High), required(payload)?, token));
+            }
             Signal::SpawnRequest(request) => return self.spawn(connection, request, required(payload)?, token),
             Signal::SpawnReply { reference, result, .. } => self.spawned(connection, reference, result)?,
             Signal::MonitorExit { to, reference, .. } => self.down(connection, to, reference, required(payload)?),
@@ -65,8 +71,12 @@ impl Kernel {
             Signal::Exit2 { from, to } => {
                 self.exit_by_peer(taken(from), to, Cause::from(required(payload)?).with_token(token));
             }
-            Signal::Exit2ToAlias { from, to } => {
-                self.exit_alias_by_peer(taken(from), to, Cause::from(required(payload)?).with_token(token));
+            Signal::Exit2ToAlias { from, to, priority } => {
+                self.exit_alias_by_peer(
+                    taken(from),
+                    Address::Alias(to, *priority),
+                    Cause::from(required(payload)?).with_token(token),
+                );
             }
             Signal::GroupLeader { from, to } => {
                 if let Some(process) = self.process(to)
@@ -104,21 +114,25 @@ impl Kernel {
             return Routed::Done;
         }
         match self.process(to) {
-            Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
+            Some(process) => {
+                self.deliver(process, Envelope { message: Message::User(kept(payload)), token }, Priority::Ordinary)
+            }
             None => Routed::Dropped(Dropped::NoProcess),
         }
     }
 
     fn route_named(&self, to: &Atom, payload: RawTerm, token: Option<Box<TraceToken>>) -> Routed {
         match self.processes.whereis(to) {
-            Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
+            Some(process) => {
+                self.deliver(process, Envelope { message: Message::User(kept(payload)), token }, Priority::Ordinary)
+            }
             None => Routed::Dropped(Dropped::NoProcess),
         }
     }
 
     /// Puts a message into a mailbox; if that is full, follows the mailbox policy.
-    pub(crate) fn deliver(&self, process: Arc<Core>, message: impl Into<Envelope>) -> Routed {
-        match process.deliver(message) {
+    pub(crate) fn deliver(&self, process: Arc<Core>, message: impl Into<Envelope>, priority: Priority) -> Routed {
+        match process.deliver(message, priority) {
             Ok(()) => Routed::Done,
             Err((message, Overflow::Wait)) => Routed::Full(process, message),
             Err((_, Overflow::Drop)) => {
@@ -137,13 +151,16 @@ impl Kernel {
     fn route_alias(
         &self,
         connection: &Connection,
-        to: &Reference,
+        (to, sent): (&Reference, Priority),
         payload: RawTerm,
         token: Option<Box<TraceToken>>,
     ) -> Routed {
         let Some(number) = self.identity.reference_number(to) else { return Routed::Done };
         match self.processes.of_alias(number) {
-            Some(process) => self.deliver(process, Envelope { message: Message::User(kept(payload)), token }),
+            Some(process) => {
+                let priority = self.priority(&process, Address::Alias(to, sent));
+                self.deliver(process, Envelope { message: Message::User(kept(payload)), token }, priority)
+            }
             None => {
                 connection.calls.answer(number, Answer::Reply(payload));
                 Routed::Done

@@ -67,7 +67,8 @@ impl Kernel {
                 self.break_link(&process, from, Cause::from(reason.clone()).with_token(token), ending);
             }
             (Signal::Exit2(reason), Some(process)) => {
-                self.exit_request(&process, from.clone(), reason.clone(), ending);
+                let cause = Cause::from(reason.clone()).with_priority(self.priority(&process, to));
+                self.exit_request(&process, from.clone(), cause, ending);
             }
             (Signal::GroupLeader(leader), Some(process)) => {
                 if let Some(mut state) = process.alive() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use peerl_proto::channel::Message;
 use peerl_proto::connection::ReceiveHalf;
+use peerl_proto::control::Priority;
 use peerl_proto::tick::Traffic;
 use peerl_term::Origin;
 use tokio::io::AsyncReadExt;
@@ -154,7 +155,7 @@ fn lost(error: &io::Error) -> NodeDownReason {
 /// Waits until a process has taken messages from its full mailbox. Neither side is to be taken for dead meanwhile, because
 /// ticks are not read.
 async fn wait_for_room(connection: &Connection, process: &Core, mut message: Envelope) {
-    while let Some(Err((refused, _))) = connection.while_up(|| process.deliver(message)) {
+    while let Some(Err((refused, _))) = connection.while_up(|| process.deliver(message, Priority::Ordinary)) {
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;
         if connection.outbox.has_read(Traffic::Message) {

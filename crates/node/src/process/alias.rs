@@ -16,7 +16,14 @@ impl Process {
     /// [taken it back](Self::unalias). A reply that comes too late to such an address vanishes, instead of lying in the
     /// mailbox.
     pub fn alias(&self) -> Reference {
-        self.inner().kernel.make_alias(self.core())
+        self.inner().kernel.make_alias(self.core(), Priority::Ordinary)
+    }
+
+    /// Makes an alias by which signals that are sent with priority overtake the messages in the mailbox, as
+    /// `erlang:alias([priority])` (OTP 28): messages, and exit signals that this process [traps](Self::trap_exit). They come before
+    /// all others, in their own order.
+    pub fn priority_alias(&self) -> Reference {
+        self.inner().kernel.make_alias(self.core(), Priority::High)
     }
 
     /// Sends a message to an alias. The node that made it is connected to if it is not; a message to an alias that is no
@@ -30,7 +37,8 @@ impl Process {
 
     /// Sends a message to an alias as [`send_to_alias`](Self::send_to_alias) does. With [`Priority::High`] it overtakes the
     /// messages in the receiver's mailbox, as with `erlang:send(Alias, Message, [priority])`, if the alias allows that: it was
-    /// made by `erlang:alias([priority])` (OTP 28). To another alias it is an ordinary message.
+    /// made by `erlang:alias([priority])` (OTP 28) or [`priority_alias`](Self::priority_alias). To another alias it is an ordinary
+    /// message.
     ///
     /// # Errors
     /// As [`send_to_alias`](Self::send_to_alias).

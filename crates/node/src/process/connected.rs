@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use peerl_proto::control::Priority;
 use peerl_term::{RawTerm, Term};
 
 use super::send::{envelope, queue, queue_in_turn};
@@ -93,7 +94,7 @@ impl Inner {
         let connection = match self.connected(address, &payload)? {
             Connected::Here(None) => return Ok(()),
             Connected::Here(Some(process)) => {
-                return match self.kernel.deliver(process, envelope(from, payload)) {
+                return match self.kernel.deliver(process, envelope(from, payload), Priority::Ordinary) {
                     Routed::Full(..) => Err(NotSent::Full),
                     _ => Ok(()),
                 };
@@ -108,7 +109,7 @@ impl Inner {
         let (address, payload) = (to.address(&self.kernel.identity), Payload::Term(message));
         let connection = match self.connected(address, &payload)? {
             Connected::Here(process) => {
-                self.send_here(from, process, payload).await;
+                self.send_here(from, process, address, payload).await;
                 return Ok(());
             }
             Connected::There(connection) => connection,

@@ -109,7 +109,7 @@ impl Inner {
     pub(crate) async fn send_from(&self, from: &Core, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
         let connection = match self.kernel.place(to) {
             Place::Here(process) => {
-                self.send_here(from, process, payload).await;
+                self.send_here(from, process, to, payload).await;
                 return Ok(());
             }
             Place::Connected(connection) => connection,
@@ -118,12 +118,19 @@ impl Inner {
         send_on(&connection, from, to, payload).await
     }
 
-    pub(crate) async fn send_here(&self, from: &Core, process: Option<Arc<Core>>, payload: Payload<'_>) {
+    pub(crate) async fn send_here(
+        &self,
+        from: &Core,
+        process: Option<Arc<Core>>,
+        to: Address<'_>,
+        payload: Payload<'_>,
+    ) {
         let Some(process) = process else { return };
-        let mut routed = self.kernel.deliver(process, envelope(from, payload));
+        let priority = self.kernel.priority(&process, to);
+        let mut routed = self.kernel.deliver(process, envelope(from, payload), priority);
         while let Routed::Full(process, message) = routed {
             process.room().await;
-            routed = self.kernel.deliver(process, message);
+            routed = self.kernel.deliver(process, message, priority);
         }
     }
 }

@@ -336,7 +336,7 @@ impl Inner {
             Place::Here(process) => {
                 if let Some(process) = process {
                     let token = from.next_token().map(Box::new);
-                    let _ = process.deliver(Envelope { message: Message::User(message), token });
+                    let _ = process.deliver(Envelope { message: Message::User(message), token }, Priority::Ordinary);
                 }
                 return Ok(());
             }

@@ -119,8 +119,7 @@ impl AltactSigSend {
         }
     }
 
-    /// Reads the elements after the operation. The priority is ignored: it counts only for a priority alias, and this
-    /// node makes none.
+    /// Reads the elements after the operation. The priority counts only for an alias.
     #[inline(always)]
     pub(super) fn read(
         signal: &mut Signal,
@@ -135,10 +134,14 @@ impl AltactSigSend {
             return Err(ControlError::WrongArity { operation: Self::OPERATION, arity });
         }
         let from = decoder.pid()?;
+        let priority = if flags & PRIORITY != 0 { Priority::High } else { Priority::Ordinary };
         *signal = match (flags & EXIT != 0, flags & ALIAS != 0, flags & NAME != 0) {
             (_, true, true) => return Err(FieldError::AliasAndName.into()),
             (true, _, true) => return Err(FieldError::ExitToName.into()),
-            (true, true, false) => Signal::Exit2ToAlias { from, to: decoder.reference()? },
+            (true, true, false) => Signal::Exit2ToAlias { from, to: decoder.reference()?, priority },
+            (false, true, false) if priority == Priority::High => {
+                Signal::SendToAliasWithPriority { from, to: decoder.reference()? }
+            }
             (false, true, false) => Signal::SendToAlias { from, to: decoder.reference()? },
             (false, false, true) => Signal::SendToName { from, to: decoder.atom()? },
             (_, false, false) if is_atom(decoder)? => return Err(FieldError::UnflaggedName.into()),
@@ -156,10 +159,15 @@ impl From<&AltactSigSend> for Signal {
         let from = message.from.clone();
         match (message.kind, message.to.clone()) {
             (SignalKind::Message, SignalTarget::Pid(to)) => Signal::Send { from: Some(from), to },
+            (SignalKind::Message, SignalTarget::Alias(to)) if message.priority == Priority::High => {
+                Signal::SendToAliasWithPriority { from, to }
+            }
             (SignalKind::Message, SignalTarget::Alias(to)) => Signal::SendToAlias { from, to },
             (SignalKind::Message, SignalTarget::Name(to)) => Signal::SendToName { from, to },
             (SignalKind::Exit, SignalTarget::Pid(to)) => Signal::Exit2 { from, to },
-            (SignalKind::Exit, SignalTarget::Alias(to)) => Signal::Exit2ToAlias { from, to },
+            (SignalKind::Exit, SignalTarget::Alias(to)) => {
+                Signal::Exit2ToAlias { from, to, priority: message.priority }
+            }
             (SignalKind::Exit, SignalTarget::Name(_)) => panic!("no exit signal has a name"),
         }
     }

@@ -6,8 +6,8 @@ use peerl_term::{Atom, Decoder, Pid, Reference, Term};
 
 use super::{
     AliasSend, AltactSigSend, Content, ControlError, DemonitorP, Exit, Exit2, GroupLeader, Link, MonitorP,
-    MonitorPExit, PayloadExit, PayloadExit2, PayloadMonitorPExit, ProcessId, RegSend, Send, SendSender, SpawnReply,
-    SpawnReplyFlags, SpawnRequest, UnlinkId, UnlinkIdAck,
+    MonitorPExit, PayloadExit, PayloadExit2, PayloadMonitorPExit, Priority, ProcessId, RegSend, Send, SendSender,
+    SpawnReply, SpawnReplyFlags, SpawnRequest, UnlinkId, UnlinkIdAck,
     macros::{Received, Traced},
     unlink::Unlink,
 };
@@ -35,6 +35,13 @@ pub enum Signal {
     },
     /// A message to an alias: [`AliasSend`] or [`AltactSigSend`].
     SendToAlias {
+        /// The sender.
+        from: Pid,
+        /// The alias of the receiver.
+        to: Reference,
+    },
+    /// A message to an alias that overtakes others, if the alias allows that: [`AltactSigSend`].
+    SendToAliasWithPriority {
         /// The sender.
         from: Pid,
         /// The alias of the receiver.
@@ -86,6 +93,8 @@ pub enum Signal {
         from: Pid,
         /// The alias of the process to end.
         to: Reference,
+        /// Whether it overtakes messages, if the alias allows that and the process traps exit signals.
+        priority: Priority,
     },
     /// Changes the group leader of a process: [`GroupLeader`].
     GroupLeader {
@@ -207,6 +216,7 @@ impl Signal {
             Signal::MonitorExit { from: ProcessId::Pid(from), .. }
             | Signal::SendToName { from, .. }
             | Signal::SendToAlias { from, .. }
+            | Signal::SendToAliasWithPriority { from, .. }
             | Signal::Link { from, .. }
             | Signal::Unlink { from, .. }
             | Signal::UnlinkAck { from, .. }

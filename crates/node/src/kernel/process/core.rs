@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use peerl_proto::control::TraceToken;
+use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Pid, Reference};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
@@ -149,9 +149,9 @@ impl Core {
 
     /// Puts a message into the mailbox; returns it if the mailbox is full. As in Erlang, a message to a process that has
     /// ended is dropped.
-    pub(crate) fn deliver(&self, message: impl Into<Envelope>) -> Result<(), (Envelope, Overflow)> {
+    pub(crate) fn deliver(&self, message: impl Into<Envelope>, priority: Priority) -> Result<(), (Envelope, Overflow)> {
         if let Some(mut state) = self.alive() {
-            state.mailbox.push(message.into())?;
+            state.mailbox.push(message.into(), priority)?;
         }
         self.arrived.notify_one();
         Ok(())
@@ -159,8 +159,12 @@ impl Core {
 
     /// Puts a signal into the mailbox, even if that is full: signals are never lost.
     pub(crate) fn deliver_signal(&self, message: impl Into<Envelope>) {
+        self.deliver_signal_with(message, Priority::Ordinary);
+    }
+
+    pub(crate) fn deliver_signal_with(&self, message: impl Into<Envelope>, priority: Priority) {
         if let Some(mut state) = self.alive() {
-            state.mailbox.push_always(message.into());
+            state.mailbox.push_always(message.into(), priority);
         }
         self.arrived.notify_one();
     }

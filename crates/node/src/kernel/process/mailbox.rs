@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use peerl_proto::control::Priority;
+
 use super::{Envelope, Message};
 
 /// The limits of a mailbox, and the effect of reaching them.
@@ -38,41 +40,52 @@ impl Default for MailboxPolicy {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     queue: VecDeque<Envelope>,
+    /// So many messages at the front have come with priority.
+    urgent: usize,
     bytes: usize,
     policy: MailboxPolicy,
 }
 
 impl Mailbox {
     pub(crate) fn new(policy: MailboxPolicy) -> Self {
-        Self { queue: VecDeque::new(), bytes: 0, policy }
+        Self { queue: VecDeque::new(), urgent: 0, bytes: 0, policy }
     }
 
     /// Adds a message; returns it if the mailbox is full.
-    pub(crate) fn push(&mut self, message: Envelope) -> Result<(), (Envelope, Overflow)> {
+    pub(crate) fn push(&mut self, message: Envelope, priority: Priority) -> Result<(), (Envelope, Overflow)> {
         let size = message.size();
         // An empty mailbox accepts a message of any size; otherwise it could never be received.
         let room = self.queue.len() < self.policy.messages && self.bytes + size <= self.policy.bytes;
         if !room && !self.queue.is_empty() {
             return Err((message, self.policy.overflow));
         }
-        self.push_always(message);
+        self.push_always(message, priority);
         Ok(())
     }
 
     /// Adds a signal; signals are never lost.
-    pub(crate) fn push_always(&mut self, message: Envelope) {
+    pub(crate) fn push_always(&mut self, message: Envelope, priority: Priority) {
         self.bytes += message.size();
-        self.queue.push_back(message);
+        match priority {
+            Priority::Ordinary => self.queue.push_back(message),
+            // Behind those with priority that are there.
+            Priority::High => {
+                self.queue.insert(self.urgent, message);
+                self.urgent += 1;
+            }
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
         let message = self.queue.pop_front()?;
+        self.urgent = self.urgent.saturating_sub(1);
         self.bytes -= message.size();
         Some(message)
     }
 
     pub(crate) fn clear(&mut self) {
         self.queue = VecDeque::new();
+        self.urgent = 0;
         self.bytes = 0;
     }
 

@@ -1,5 +1,7 @@
 //! The tables are empty after many cycles of links, monitors and aliases, whichever side is the first to let go.
 
+use peerl_proto::control::Priority;
+
 use super::pair::{Pair, Way, mailbox};
 use crate::kernel::process::{Core, Monitored};
 use crate::kernel::state::Kernel;
@@ -34,7 +36,7 @@ impl Cycle<'_> {
         let to_b = self.pair.a.monitor(&a, Monitored::Process(b.pid.clone()));
         let to_a = self.pair.b.monitor(&b, Monitored::Process(a.pid.clone()));
         self.pair.a.kernel.link(&a, &b.pid);
-        let alias = self.pair.b.kernel.make_alias(&b);
+        let alias = self.pair.b.kernel.make_alias(&b, Priority::Ordinary);
         if turn.is_multiple_of(2) {
             self.pair.deliver_one_way(Way::AToB);
         }
@@ -88,7 +90,7 @@ fn ends_of_processes_leave_nothing() {
         pair.a.monitor(&ends, Monitored::Process(stays.pid.clone()));
         pair.b.monitor(&stays, Monitored::Process(ends.pid.clone()));
         pair.a.kernel.link(&ends, &stays.pid);
-        pair.a.kernel.make_alias(&ends);
+        pair.a.kernel.make_alias(&ends, Priority::Ordinary);
         if turn.is_multiple_of(2) {
             pair.deliver();
         }
