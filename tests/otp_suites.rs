@@ -37,16 +37,17 @@ const RECORDER: &str = "
 ";
 
 /// Who is connected to the node that runs the tests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Bystander {
     Nobody,
+    HiddenBeam,
     HiddenWorker,
     VisibleBeam,
     VisibleWorker,
 }
 
-/// The result of each case of a suite.
-fn run(suite: &str, bystander: Bystander) -> BTreeMap<String, String> {
+/// The result of each case of a suite, or of these cases.
+fn run(suite: &str, cases: &[String], bystander: Bystander) -> BTreeMap<String, String> {
     let (epmd, suites) = (Epmd::start(), suites());
     let (tests, libraries) = (suites.join("tests"), suites.join("usr/lib/erlang/lib"));
     let tester = Beam::erlang(Otp::V25).short_names().epmd(&epmd).env("ERL_LIBS", libraries);
@@ -69,20 +70,23 @@ fn run(suite: &str, bystander: Bystander) -> BTreeMap<String, String> {
         tester.wait_for("length(nodes(connected))", "1", LIMIT);
         worker
     };
+    let beam = |visibility: &[&str]| {
+        let beam = Beam::erlang(Otp::V25).short_names().epmd(&epmd).args(visibility.to_vec()).start();
+        assert!(beam.ping(tester.name()));
+        beam
+    };
     let (mut beams, mut workers) = (Vec::new(), Vec::new());
     match bystander {
         Bystander::Nobody => {}
+        Bystander::HiddenBeam => beams.push(beam(&["-hidden"])),
         Bystander::HiddenWorker => workers.push(worker(&["--hidden"])),
-        Bystander::VisibleBeam => {
-            let beam = Beam::erlang(Otp::V25).short_names().epmd(&epmd).start();
-            assert!(beam.ping(tester.name()));
-            beams.push(beam);
-        }
+        Bystander::VisibleBeam => beams.push(beam(&[])),
         Bystander::VisibleWorker => workers.push(worker(&[])),
     }
 
+    let cases = if cases.is_empty() { String::new() } else { format!("{{testcase, [{}]}}, ", cases.join(", ")) };
     let run = format!(
-        "ct:run_test([{{dir, \"{}\"}}, {{suite, {suite}}}, {{logdir, \"{}\"}}, {{auto_compile, false}}, {{ct_hooks, [{{recorder, \"{}\"}}]}}])",
+        "ct:run_test([{{dir, \"{}\"}}, {{suite, {suite}}}, {cases}{{logdir, \"{}\"}}, {{auto_compile, false}}, {{ct_hooks, [{{recorder, \"{}\"}}]}}])",
         tests.display(),
         tester.home().display(),
         file.display()
@@ -98,19 +102,42 @@ fn run(suite: &str, bystander: Bystander) -> BTreeMap<String, String> {
     results
 }
 
-/// What passes without a bystander passes with a hidden one; and what passes with a visible BEAM node, which some of the
-/// tests see, passes with one of ours.
+/// How often a case is run again that has not passed beside a worker: some of OTP's cases fail now and then, whoever is there.
+const AGAIN: usize = 3;
+
+/// What passes beside a BEAM node passes beside a worker, hidden or visible. Some of the cases see every node that is connected,
+/// whatever runs it, and pass beside none.
 fn passes_beside_a_worker(suite: &'static str) {
-    let bystanders = [Bystander::Nobody, Bystander::HiddenWorker, Bystander::VisibleBeam, Bystander::VisibleWorker];
-    let runs = bystanders.map(|bystander| std::thread::spawn(move || run(suite, bystander)));
-    let [alone, hidden, beam, visible] = runs.map(|run| run.join().unwrap());
-    assert!(alone.values().filter(|result| *result == "passed").count() > 10, "{alone:?}");
-    let lost = |before: &BTreeMap<String, String>, after: &BTreeMap<String, String>| -> Vec<String> {
-        let passed = before.iter().filter(|(_, result)| *result == "passed").map(|(case, _)| case);
-        passed.filter(|case| after.get(*case).is_none_or(|result| result != "passed")).cloned().collect()
-    };
-    let lost = [("a hidden worker", lost(&alone, &hidden)), ("a visible worker", lost(&beam, &visible))];
-    assert!(lost.iter().all(|(_, cases)| cases.is_empty()), "these do not pass beside {lost:?}");
+    use Bystander::{HiddenBeam, HiddenWorker, Nobody, VisibleBeam, VisibleWorker};
+    let bystanders = [Nobody, HiddenBeam, HiddenWorker, VisibleBeam, VisibleWorker];
+    let runs = bystanders.map(|bystander| std::thread::spawn(move || run(suite, &[], bystander)));
+    let results = runs.map(|run| run.join().unwrap());
+    assert!(results[0].values().filter(|result| is_passed(Some(result))).count() > 10, "{:?}", results[0]);
+    println!("{suite}: the cases that differ, beside {bystanders:?}");
+    for case in results[0].keys() {
+        let found = results.each_ref().map(|results| results.get(case).map_or("missing", String::as_str));
+        if found.iter().any(|result| *result != found[0]) {
+            println!("  {case}: {}", found.join(", "));
+        }
+    }
+    let mut lost = Vec::new();
+    for (beam, worker, bystander) in [(1, 2, HiddenWorker), (3, 4, VisibleWorker)] {
+        let passed = results[beam].iter().filter(|(_, result)| is_passed(Some(result))).map(|(case, _)| case);
+        for case in passed.filter(|case| !is_passed(results[worker].get(*case))) {
+            let again = (0..AGAIN).filter(|_| is_passed(run(suite, std::slice::from_ref(case), bystander).get(case)));
+            match again.count() {
+                0 => lost.push((case.clone(), bystander)),
+                passed => {
+                    println!("{case} has passed {passed} times of {AGAIN} beside a {bystander:?} when it was run again")
+                }
+            }
+        }
+    }
+    assert!(lost.is_empty(), "these pass beside a BEAM, and not beside a worker: {lost:?}");
+}
+
+fn is_passed(result: Option<&String>) -> bool {
+    result.is_some_and(|result| result == "passed")
 }
 
 #[ignore = "takes minutes, and needs OTP's tests"]
