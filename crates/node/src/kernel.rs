@@ -5,6 +5,7 @@ pub(crate) mod address;
 pub(crate) mod aliases;
 pub(crate) mod bad_argument;
 pub(crate) mod batching;
+pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod clock;
 pub(crate) mod connection;

@@ -44,12 +44,13 @@ impl fmt::Debug for ServedCall {
 }
 
 impl Node {
-    /// Takes a call of a peer that has come as a message, unless the node is about to leave or too many are under way.
+    /// Takes a call of a peer, if that is told, that has come as a message, unless the node is about to leave or too many are under
+    /// way.
     ///
     /// # Errors
     /// Why it is not taken.
-    pub fn begin_call(&self) -> Result<ServedCall, Refused> {
-        Active::begin(&self.inner.kernel).map(|active| ServedCall { active })
+    pub fn begin_call(&self, peer: Option<&Atom>) -> Result<ServedCall, Refused> {
+        Active::begin_of(&self.inner.kernel, peer).map(|active| ServedCall { active })
     }
 }
 

@@ -16,6 +16,7 @@ pub use short_wait::ShortWait;
 
 pub(crate) use peerl_proto::connection::{QueueError, Sender};
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
@@ -31,7 +32,8 @@ use tokio_util::sync::CancellationToken;
 use crate::kernel::event::{ConnectionId, Visibility};
 use crate::kernel::figures::ConnectionCounts;
 use crate::kernel::identity::Identity;
-use crate::kernel::limits::Limits;
+use crate::kernel::serving::PeerCalls;
+use crate::kernel::state::Kernel;
 use crate::kernel::transferred::TransferCounter;
 
 /// The state of one connection.
@@ -47,6 +49,7 @@ pub(crate) struct Connection {
     pub(crate) forms: Forms,
     pub(crate) outbox: Outbox,
     pub(crate) calls: Calls,
+    pub(crate) served: Arc<PeerCalls>,
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
     pub(crate) transferred: TransferCounter,
@@ -67,12 +70,12 @@ impl Connection {
         atom: Atom,
         established: &Established,
         own_name: NodeName,
-        identity: &Identity,
         timing: Timing,
-        limits: &Limits,
+        node: &Kernel,
     ) -> Self {
-        let rename = (own_name != identity.name)
-            .then(|| Rename { own: identity.atom.clone(), on_connection: own_name.as_atom().clone() });
+        let Identity { name, atom: own, .. } = &node.identity;
+        let rename =
+            (own_name != *name).then(|| Rename { own: own.clone(), on_connection: own_name.as_atom().clone() });
         Self {
             id,
             peer: established.peer.clone(),
@@ -81,8 +84,9 @@ impl Connection {
             own_name,
             flags: established.flags,
             forms: Forms::new(established.flags),
-            outbox: Outbox::new(established.flags, rename, limits.queued, timing),
+            outbox: Outbox::new(established.flags, rename, node.limits.queued, timing),
             calls: Calls::default(),
+            served: node.served.peer(),
             answers: Answers::default(),
             monitors: Monitors::default(),
             transferred: TransferCounter::default(),

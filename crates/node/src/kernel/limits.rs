@@ -7,7 +7,8 @@ pub struct Limits {
     /// The limits of messages. A message beyond them fails alone: its caller gets `system_limit`, an exit reason is replaced,
     /// any other message is dropped.
     pub channel: ChannelLimits,
-    /// The most calls of peers that run at a time; more are refused with `system_limit`.
+    /// The most calls of peers that run at a time; more are refused with `system_limit`. A peer may have as many of them as it
+    /// leaves for the others: one that wants all gets half, two get a third each.
     pub calls: usize,
     /// The most bytes that may wait to be written to a peer that does not read. A single message may be larger, and so may the
     /// large answers for a peer that reads.

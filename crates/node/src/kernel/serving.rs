@@ -12,4 +12,4 @@ pub(crate) use apply::{Applied, apply, refuse_apply};
 pub(crate) use arguments::Arguments;
 pub use serve::Refused;
 pub(crate) use serve::{Active, Spawn, refuse, serve, take_spawn};
-pub(crate) use served::Served;
+pub(crate) use served::{PeerCalls, Served};

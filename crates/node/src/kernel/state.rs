@@ -47,7 +47,7 @@ impl Kernel {
             connections: Connections::default(),
             processes: ProcessTable::default(),
             exports: Exports::default(),
-            served: Served::default(),
+            served: Served::new(limits.calls),
             draining: AtomicBool::new(false),
             requester,
             group_leader: OnceLock::new(),

@@ -33,7 +33,7 @@ fn answer_call(node: &Node, process: &Process, call: GenRequest) {
     let Some(function) = call.request.as_tuple().and_then(|parts| function(parts, &["block_call", "call"])) else {
         return;
     };
-    let (rex, active) = (process.sender(), node.begin_call());
+    let (rex, active) = (process.sender(), node.begin_call(Some(&call.from.pid.node)));
     let from = call.from;
     tokio::spawn(async move {
         let value = evaluate(&active, function.of_caller(&from.pid, &rex)).await;
@@ -69,7 +69,7 @@ fn answer_message(node: &Node, process: &Process, message: Term) {
             request => {
                 // A C node's call; the value goes to the process that asked.
                 let Some(function) = function(request, &["call"]) else { return };
-                let (rex, to, active) = (process.sender(), (**from).clone(), node.begin_call());
+                let (rex, to, active) = (process.sender(), (**from).clone(), node.begin_call(Some(&from.node)));
                 tokio::spawn(async move {
                     let value = evaluate(&active, function.of_caller(&to, &rex)).await;
                     let _ = rex.send_if_connected(to, &Term::tuple([Term::atom("rex"), value])).await;
@@ -81,7 +81,8 @@ fn answer_message(node: &Node, process: &Process, message: Term) {
             let Some(function) = function(request, &["cast"]) else { return };
             // A cast does not say who sends it; what it prints goes to its sender's group leader.
             let caller = function.group_leader.as_ref().map(|leader| leader.node.clone());
-            let (call, active) = (function.call(caller, None, process.pid()), node.begin_call());
+            let active = node.begin_call(caller.as_ref());
+            let call = function.call(caller, None, process.pid());
             tokio::spawn(async move {
                 evaluate(&active, call).await;
                 drop(active);

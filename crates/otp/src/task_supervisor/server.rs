@@ -59,7 +59,7 @@ impl Tasks {
         context: &Context,
     ) -> Result<Option<Pid>, Stop> {
         let node = context.node()?;
-        let Ok(served) = node.begin_call() else { return Ok(None) };
+        let Ok(served) = node.begin_call(Some(&start.owner().node)) else { return Ok(None) };
         let process = node.process();
         process.link(context.pid()).await;
         let pid = process.pid().clone();

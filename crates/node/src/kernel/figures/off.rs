@@ -34,5 +34,5 @@ impl OutcomeCounts {
 pub(crate) struct FormerPeers;
 
 impl FormerPeers {
-    pub(crate) fn add(&mut self, _: &Atom, _: crate::Transferred, _: &ConnectionCounts) {}
+    pub(crate) fn add(&mut self, _: &Atom, _: crate::kernel::transferred::Transferred, _: &ConnectionCounts) {}
 }

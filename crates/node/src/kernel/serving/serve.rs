@@ -10,6 +10,7 @@ use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags,
 use peerl_term::{Atom, Pid, RawTerm, Reference};
 
 use super::job::Job;
+use super::served::PeerCalls;
 use crate::kernel::batching::TURN;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Added, Connection, QueueError};
@@ -19,7 +20,10 @@ use crate::kernel::signal::Delivery;
 use crate::kernel::state::Kernel;
 
 /// A call of a peer, until it has been answered.
-pub(crate) struct Active(Arc<Kernel>);
+pub(crate) struct Active {
+    kernel: Arc<Kernel>,
+    calls: Arc<PeerCalls>,
+}
 
 /// Why a call is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,37 +31,43 @@ pub enum Refused {
     /// The node is about to leave, as a node that cannot be reached any more.
     #[error("the node is about to leave")]
     Draining,
-    /// Too many are under way.
+    /// The peer has too many under way, or all have.
     #[error("too many calls are under way")]
     Busy,
 }
 
 impl Active {
     /// Takes a call. One that is taken while the node begins to drain is waited for.
-    pub(crate) fn begin(node: &Arc<Kernel>) -> Result<Self, Refused> {
-        let others = node.served.active.fetch_add(1, Ordering::SeqCst);
-        let active = Self(node.clone());
+    pub(crate) fn begin(node: &Arc<Kernel>, calls: &Arc<PeerCalls>) -> Result<Self, Refused> {
+        if !calls.share.take(1) {
+            return Err(if node.is_draining() { Refused::Draining } else { Refused::Busy });
+        }
+        let active = Self { kernel: node.clone(), calls: calls.clone() };
         if node.is_draining() {
             return Err(Refused::Draining);
         }
-        if others >= node.limits.calls {
-            return Err(Refused::Busy);
-        }
-        node.served.taken.fetch_add(1, Ordering::Relaxed);
+        calls.taken.fetch_add(1, Ordering::Relaxed);
         Ok(active)
     }
 
+    /// Takes a call that has come as a message, from this node if that is told.
+    pub(crate) fn begin_of(node: &Arc<Kernel>, caller: Option<&Atom>) -> Result<Self, Refused> {
+        match caller.and_then(|caller| node.connections.get(caller)) {
+            Some(connection) => Self::begin(node, &connection.served),
+            None => Self::begin(node, &node.served.of_nobody),
+        }
+    }
+
     pub(crate) fn kernel(&self) -> &Kernel {
-        &self.0
+        &self.kernel
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        let served = &self.0.served;
-        served.active.fetch_sub(1, Ordering::SeqCst);
-        if self.0.is_draining() {
-            served.ended.notify_waiters();
+        self.calls.share.give_back(1);
+        if self.kernel.is_draining() {
+            self.kernel.served.ended.notify_waiters();
         }
     }
 }
@@ -92,7 +102,7 @@ pub(crate) fn take_spawn(
         Err(_) => "badopt",
         // The peer is slow to take its answers.
         Ok(_) if connection.answers.bytes() > node.limits.channel.reassembly => "system_limit",
-        Ok(options) => match Active::begin(node) {
+        Ok(options) => match Active::begin(node, &connection.served) {
             Ok(active) => {
                 return Ok(Some(Spawn {
                     reference,
@@ -204,7 +214,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
             let connection = connection.clone();
             tokio::spawn(async move {
-                if ready(&active.0, &connection, &pid, returned.value.bytes().len()).await.is_ok() {
+                if ready(&active.kernel, &connection, &pid, returned.value.bytes().len()).await.is_ok() {
                     let _ = connection.send_returned(pid, from, reference, returned);
                 }
             });
@@ -245,7 +255,7 @@ async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, 
             && value.bytes().len() > Fragments::LARGE
         {
             // If the connection ends, the answer is dropped.
-            let _ = ready(&active.0, &connection, &process.pid, value.bytes().len()).await;
+            let _ = ready(&active.kernel, &connection, &process.pid, value.bytes().len()).await;
         }
         reason
     };
@@ -255,5 +265,5 @@ async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, 
         // A signal has ended the process and told its links and monitors: the function is dropped.
         () = process.ended() => return,
     };
-    active.0.end(&process, &reason);
+    active.kernel.end(&process, &reason);
 }

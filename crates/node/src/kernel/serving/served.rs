@@ -1,25 +1,79 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::kernel::budget::{Budget, Share};
 use crate::kernel::repeats::Repeats;
 
+/// How many calls a peer's share borrows at a time.
+const CHUNK: usize = 16;
+
 /// The calls of peers that are under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Served {
-    pub(super) active: AtomicUsize,
-    pub(super) taken: AtomicU64,
+    budget: Arc<Budget>,
+    /// The calls of each connection that is up, or of which a call is under way.
+    of_peers: Mutex<Vec<Weak<PeerCalls>>>,
+    /// Calls whose peer is not known.
+    pub(super) of_nobody: Arc<PeerCalls>,
+    /// The calls that were taken of connections that are no more.
+    formerly_taken: Arc<AtomicU64>,
     pub(super) ended: Notify,
     pub(super) failed_casts: Arc<Repeats>,
 }
 
+/// The calls that a peer makes of this node.
+#[derive(Debug)]
+pub(crate) struct PeerCalls {
+    pub(super) share: Share,
+    pub(super) taken: AtomicU64,
+    formerly_taken: Arc<AtomicU64>,
+}
+
+impl Drop for PeerCalls {
+    fn drop(&mut self) {
+        self.formerly_taken.fetch_add(*self.taken.get_mut(), Ordering::Relaxed);
+    }
+}
+
 impl Served {
+    /// None yet, and at most so many at a time.
+    pub(crate) fn new(most: usize) -> Self {
+        let budget = Budget::new(most, CHUNK);
+        let formerly_taken = Arc::new(AtomicU64::new(0));
+        let of_nobody = Arc::new(PeerCalls {
+            share: budget.share(),
+            taken: AtomicU64::new(0),
+            formerly_taken: formerly_taken.clone(),
+        });
+        let of_peers = Mutex::new(vec![Arc::downgrade(&of_nobody)]);
+        Self { budget, of_peers, of_nobody, formerly_taken, ended: Notify::new(), failed_casts: Arc::default() }
+    }
+
+    /// The calls of a connection that comes up.
+    pub(crate) fn peer(&self) -> Arc<PeerCalls> {
+        let calls = Arc::new(PeerCalls {
+            share: self.budget.share(),
+            taken: AtomicU64::new(0),
+            formerly_taken: self.formerly_taken.clone(),
+        });
+        let mut of_peers = self.of_peers.lock();
+        of_peers.retain(|calls| calls.strong_count() > 0);
+        of_peers.push(Arc::downgrade(&calls));
+        calls
+    }
+
+    fn sum<T: std::iter::Sum>(&self, of: impl Fn(&PeerCalls) -> T) -> T {
+        self.of_peers.lock().iter().filter_map(Weak::upgrade).map(|calls| of(&calls)).sum()
+    }
+
     /// Waits until no call is under way.
     pub(crate) async fn all_answered(&self) {
         loop {
             let ended = self.ended.notified();
-            if self.active.load(Ordering::SeqCst) == 0 {
+            if self.active() == 0 {
                 return;
             }
             ended.await;
@@ -28,11 +82,12 @@ impl Served {
 
     /// The number of calls that are under way.
     pub(crate) fn active(&self) -> usize {
-        self.active.load(Ordering::Relaxed)
+        self.sum(|calls| calls.share.taken())
     }
 
     /// The number of calls that have been taken, those under way among them.
     pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+        let taken: u64 = self.sum(|calls| calls.taken.load(Ordering::Relaxed));
+        taken + self.formerly_taken.load(Ordering::Relaxed)
     }
 }

@@ -231,8 +231,8 @@ fn brief(term: &Term) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pem::Pem;
     use super::*;
+    use crate::network::transport::Pem;
 
     fn read(text: &str) -> Result<TlsConfig, TlsError> {
         parse(Path::new("dist.conf"), text)
@@ -248,7 +248,7 @@ mod tests {
             r#"%% A comment.
             [{server, [{certfile, "/a/node.pem"}, {keyfile, <<"/a/key.pem">>}, {cacertfile, "/a/ca.pem"},
                        {verify, verify_peer}, {fail_if_no_peer_cert, true}, {secure_renegotiate, true}, {depth, 2},
-                       {honor_cipher_order, true}, {client_renegotiation, false}, {reuse_sessions, false},
+                       {honor_cipher_order, true}, {client_renegotiation, false}, {reuse_sessions, false}, {renegotiate_at, 1000},
                        {versions, ['tlsv1.3', 'tlsv1.2']}, {ciphers, ["ECDHE-RSA-AES256-GCM-SHA384"]}]},
              {client, [{server_name_indication, "other"}, {versions, ['tlsv1.2']}, {certfile, "/a/first.pem"},
                        {certfile, "/a/second.pem"},
@@ -260,6 +260,7 @@ mod tests {
         assert_eq!((server.verify, server.client_certificate), (Verify::Peer, ClientCertificate::Required));
         assert_eq!((server.depth, server.cipher_order), (2, CipherOrder::OfServer));
         assert_eq!(server.key.as_ref().map(Pem::path), Some(Path::new("/a/key.pem")));
+        assert_eq!((server.renegotiate_at, client.renegotiate_at), (1000, 1 << 28));
         assert_eq!(server.versions, [&version::TLS13, &version::TLS12]);
         assert_eq!(server.cipher_suites.len(), 1);
         assert_eq!((client.verify, client.versions), (Verify::Peer, vec![&version::TLS12]));
@@ -296,6 +297,7 @@ mod tests {
             ("{crl_check, peer}", "crl_check"),
             ("{verify, peer}", "verify"),
             ("{depth, -1}", "depth"),
+            ("{renegotiate_at, 0}", "renegotiate_at"),
             ("{certfile, 7}", "certfile"),
             ("verify", "{option, Value}"),
         ] {

@@ -1,0 +1,191 @@
+//! What the peers of a node share: each may have as much as it leaves for the others.
+//!
+//! One peer that wants all gets half, two get a third each, and so on: what is left is for peers that want little.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+/// A quantity of which peers have [shares](Share).
+#[derive(Debug)]
+pub(crate) struct Budget {
+    most: usize,
+    lent: AtomicUsize,
+    /// How much a share borrows at a time.
+    chunk: usize,
+}
+
+/// What one peer has of a budget. It borrows more than it needs, and keeps a little: as long as that suffices, nothing is touched
+/// that other peers touch.
+#[derive(Debug)]
+pub(crate) struct Share {
+    budget: Arc<Budget>,
+    taken: AtomicUsize,
+    lent: AtomicUsize,
+    /// Held to borrow and to give back.
+    changing: Mutex<()>,
+}
+
+impl Budget {
+    /// A budget of so much, of which shares borrow this much at a time, or less if it is small.
+    pub(crate) fn new(most: usize, chunk: usize) -> Arc<Self> {
+        Arc::new(Self { most, lent: AtomicUsize::new(0), chunk: chunk.min(most / 1024).max(1) })
+    }
+
+    /// A new share, of nothing yet.
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
+        Share {
+            budget: self.clone(),
+            taken: AtomicUsize::new(0),
+            lent: AtomicUsize::new(0),
+            changing: Mutex::default(),
+        }
+    }
+
+    /// Lends more to a share that has this much, if as much is left as it has then.
+    fn lend(&self, has: usize, more: usize) -> bool {
+        let lend = |lent: usize| {
+            let lent = lent.checked_add(more)?;
+            (has + more <= self.most.checked_sub(lent)?).then_some(lent)
+        };
+        self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lend).is_ok()
+    }
+
+    fn take_back(&self, amount: usize) {
+        self.lent.fetch_sub(amount, Ordering::Relaxed);
+    }
+}
+
+impl Share {
+    /// Takes an amount, if there is that much for this peer.
+    pub(crate) fn take(&self, amount: usize) -> bool {
+        // Who drains looks at this after it has said that it drains, and who takes looks at that afterwards.
+        let taken = self.taken.fetch_add(amount, Ordering::SeqCst) + amount;
+        let is_lent = taken <= self.lent.load(Ordering::Relaxed) || self.borrow(taken);
+        if !is_lent {
+            self.taken.fetch_sub(amount, Ordering::SeqCst);
+        }
+        is_lent
+    }
+
+    /// Gives back what was taken.
+    pub(crate) fn give_back(&self, amount: usize) {
+        let taken = self.taken.fetch_sub(amount, Ordering::SeqCst) - amount;
+        // A little is kept, and some of it used and given back, without a word to the budget.
+        let keep = self.budget.chunk - 1;
+        if self.lent.load(Ordering::Relaxed) > taken + 2 * keep {
+            let _held = self.changing.lock();
+            let lent = self.lent.load(Ordering::Relaxed);
+            let unused = lent.saturating_sub(self.taken.load(Ordering::SeqCst) + keep);
+            self.lent.store(lent - unused, Ordering::Relaxed);
+            self.budget.take_back(unused);
+        }
+    }
+
+    /// How much is taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    fn borrow(&self, taken: usize) -> bool {
+        let _held = self.changing.lock();
+        let lent = self.lent.load(Ordering::Relaxed);
+        let Some(needed) = taken.checked_sub(lent).filter(|needed| *needed > 0) else { return true };
+        let borrowed = [needed.max(self.budget.chunk), needed].into_iter().find(|more| self.budget.lend(lent, *more));
+        if let Some(more) = borrowed {
+            self.lent.store(lent + more, Ordering::Relaxed);
+        }
+        borrowed.is_some()
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.take_back(*self.lent.get_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn take_all(share: &Share) -> usize {
+        std::iter::repeat_with(|| share.take(1)).take_while(|taken| *taken).count()
+    }
+
+    #[test]
+    fn one_peer_gets_half_and_the_next_half_of_the_rest() {
+        for (most, chunk) in [(10, 16), (100_000, 16)] {
+            let budget = Budget::new(most, chunk);
+            let (greedy, next) = (budget.share(), budget.share());
+            assert_eq!(take_all(&greedy), most / 2);
+            let second = take_all(&next);
+            assert!(second >= most / 4 - 1 && second <= most / 4 + 1, "{second} of {most}");
+            assert!(budget.share().take(1), "others find something");
+            greedy.give_back(most / 2);
+            assert!(take_all(&next) > 0, "what is given back is there for all");
+        }
+    }
+
+    #[test]
+    fn nothing_is_lent_after_the_last_share() {
+        let budget = Budget::new(1 << 20, 64);
+        let shares: Vec<Share> = (0..10).map(|_| budget.share()).collect();
+        for share in &shares {
+            assert!(share.take(100));
+            share.give_back(90);
+        }
+        assert!(budget.lent.load(Ordering::Relaxed) > 0);
+        drop(shares);
+        assert_eq!(budget.lent.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn threads_take_no_more_than_there_is() {
+        let budget = Budget::new(1000, 1);
+        let shares: Vec<Share> = (0..4).map(|_| budget.share()).collect();
+        std::thread::scope(|scope| {
+            for share in &shares {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        for _ in 0..10_000 {
+                            if share.take(3) {
+                                assert!(budget.lent.load(Ordering::Relaxed) <= 1000);
+                                share.give_back(3);
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        assert!(shares.iter().all(|share| share.taken() == 0));
+        drop(shares);
+        assert_eq!(budget.lent.load(Ordering::Relaxed), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_lent_covers_what_is_taken(
+            most in 1_usize..5000,
+            steps in prop::collection::vec((0_usize..4, 1_usize..200, any::<bool>()), 1..200),
+        ) {
+            let budget = Budget::new(most, 16);
+            let shares: [Share; 4] = std::array::from_fn(|_| budget.share());
+            for (index, amount, takes) in steps {
+                let share = &shares[index];
+                if takes {
+                    share.take(amount);
+                } else {
+                    share.give_back(amount.min(share.taken()));
+                }
+                let lent: usize = shares.iter().map(|share| share.lent.load(Ordering::Relaxed)).sum();
+                prop_assert_eq!(lent, budget.lent.load(Ordering::Relaxed));
+                prop_assert!(lent <= most);
+                prop_assert!(shares.iter().all(|share| share.taken() <= share.lent.load(Ordering::Relaxed)));
+            }
+        }
+    }
+}
