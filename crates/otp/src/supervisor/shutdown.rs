@@ -75,8 +75,10 @@ pub(crate) async fn end_all(context: &Context, children: Vec<(Pid, Shutdown)>) {
 }
 
 async fn wait(context: &Context, watch: &mut Process, ending: &mut HashMap<Reference, (Pid, Option<Instant>)>) {
+    let earliest = |ending: &HashMap<_, (Pid, Option<Instant>)>| ending.values().filter_map(|(_, limit)| *limit).min();
+    // It may be that of a child which has ended meanwhile: to look it up for each would take too long with many.
+    let mut next = earliest(ending);
     while !ending.is_empty() {
-        let next = ending.values().filter_map(|(_, limit)| *limit).min();
         let received = match next {
             Some(limit) => timeout_at(limit, watch.receive()).await.ok(),
             None => Some(watch.receive().await),
@@ -92,6 +94,7 @@ async fn wait(context: &Context, watch: &mut Process, ending: &mut HashMap<Refer
                     context.process().exit_other(pid, &KILL.into());
                     *limit = None;
                 }
+                next = earliest(ending);
             }
         }
     }
