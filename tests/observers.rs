@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
-use peerl::{Atom, Dropped, Exception, MailboxPolicy, Mfa, Nodes, Overflow};
+use peerl::{Atom, Dropped, Exception, MailboxPolicy, Mfa, Overflow};
 use peerl_test_support::{Otp, matrix};
 use stage::{Stage, eval, eventually, expect, export, name, until};
 use tracing::field::{Field, Visit};
@@ -219,8 +219,9 @@ async fn figures() {
     assert!(after.messages_sent > before.messages_sent && after.bytes.received > before.bytes.received);
     assert_eq!(node.mailbox_totals().0, 1);
     // Nothing is lost with a connection.
+    let connection = node.connection(&name(&beam));
     node.disconnect(&name(&beam));
-    eventually("the end of the connection", || node.nodes(Nodes::Connected).is_empty()).await;
+    eventually("the end of the connection", || node.connection(&name(&beam)) != connection).await;
     expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
     let again = of_peer().unwrap();
     assert!(again.messages_received > after.messages_received && again.dropped(Dropped::MailboxFull) == 4);

@@ -158,7 +158,7 @@ fn an_observer_that_brings_its_modules() {
              catch erpc:call('{name}', observer_cli_escriptize, ensure_set_env, [observer_cli, []])"
         );
         let ended = beam.eval(&begin).unwrap();
-        assert!(ended.contains("undef") && ended.contains("ensure_set_env"), "{ended}");
+        assert!(ended.contains("{exception,no_modules_can_be_loaded}"), "{ended}");
         assert!(beam.ping(&name));
     }
 }
