@@ -151,34 +151,6 @@ async fn requests_that_it_does_not_know() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_sys_does() {
-    let stage = Stage::new();
-    for otp in matrix() {
-        let (node, beam) = (stage.node().await, stage.beam(otp).await);
-        Counter { value: 5, ..Counter::default() }.start(&node).name("counter").await.unwrap();
-        let expect = |expression, value| expect(&beam, &node, expression, value);
-        let state = eval(&beam, &node, "sys:get_state({counter, NODE})").await;
-        assert!(["{counter,5}", "{ok,{counter,5}}"].contains(&&*state), "{state} on {otp:?}");
-        let status = "{status, Pid, {module, gen_server}, [_, running, _, _, Misc]} = sys:get_status({counter, NODE}),
-                      {node(Pid) =:= NODE, [State || {data, [{\"State\", State}]} <- Misc]}";
-        expect(status, "{true,[{counter,5}]}").await;
-        let suspended = "ok = sys:suspend({counter, NODE}),
-                         Before = (catch gen_server:call({counter, NODE}, value, 100)),
-                         Request = gen_server:send_request({counter, NODE}, {increment, 1}),
-                         {status, _, _, [_, Mode | _]} = sys:get_status({counter, NODE}),
-                         ok = sys:resume({counter, NODE}),
-                         {element(1, element(2, Before)), Mode, gen_server:receive_response(Request, 5000)}";
-        expect(suspended, "{timeout,suspended,{reply,6}}").await;
-        expect(
-            "catch sys:replace_state({counter, NODE}, fun(S) -> S end), gen_server:call({counter, NODE}, value)",
-            "6",
-        )
-        .await;
-        expect("sys:no_debug({counter, NODE})", "ok").await;
-    }
-}
-
 /// While suspended, it queues no more than its mailbox's limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspended_and_sent_too_much() {

@@ -1,4 +1,4 @@
-//! The process of a supervisor: it starts and ends what its [`Children`] say.
+//! The process of a supervisor: it starts and ends what the state of its children says.
 
 use peerl_node::{Caller, Message, Pid, Term};
 use tokio::time::Instant;
@@ -8,7 +8,7 @@ use super::children::{Children, NotAdded, Plan, State};
 use super::handle::Handed;
 use super::request::{self, Request};
 use super::{Intensity, Strategy, end_all};
-use crate::server::{Context, Outcome, Server, Stop, reply};
+use crate::server::{Context, Outcome, Server, Stop, guarded, reply};
 
 /// A process that starts others and starts them again when they fail, like Erlang's `supervisor`.
 ///
@@ -80,7 +80,9 @@ impl Supervisor {
     async fn start_child(&mut self, id: &Term, context: &Context) -> Result<Pid, Term> {
         let Some(child) = self.children.find(id) else { return Err(Term::atom("not_found")) };
         let node = context.node().map_err(Stop::into_reason)?;
-        let pid = (child.spec.start)(Parent { node, pid: context.pid().clone() }).await?;
+        let (start, parent) = (child.spec.start.clone(), Parent { node, pid: context.pid().clone() });
+        let starting = async move { start(parent).await.map_err(Stop::because) };
+        let pid = guarded(starting).await.map_err(Stop::into_reason)?;
         // One that a function has started may not be linked yet.
         context.process().link(&pid).await;
         self.children.started(id, pid.clone());
