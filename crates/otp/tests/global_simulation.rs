@@ -52,6 +52,14 @@ fn a_meeting_that_is_broken_off_blocks_nobody() {
     }
 }
 
+/// Without nodes of OTP, which would have one of the two leave.
+#[test]
+fn names_are_changed_once_those_who_lost_each_other_have_met() {
+    for seed in (0..40).step_by(2) {
+        Network::new(seed).run_reunion();
+    }
+}
+
 #[test]
 fn nodes_that_do_not_reach_each_other_do_not_share_others() {
     Network::new(1).run_without_a_connection();

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use peerl_otp::global::{Event, LinkEnd, LocalRequest, Method, Registration};
+use peerl_otp::global::{LinkEnd, LocalRequest, Method, Registration};
 use peerl_term::{Atom, Pid, Term};
 
 use crate::network::{Network, ends};
-use crate::node::{Local, Wanted};
 
 impl Network {
     pub(crate) fn heal(&mut self) {
@@ -55,9 +54,7 @@ impl Network {
         let node = self.nodes.get_mut(name).unwrap();
         let pid = node.spawn();
         let registration = Registration { name: Term::from(pid.clone()), pid, method: Method::default().to_term() };
-        let request = node.next_request(Wanted::Other);
-        let wanted = LocalRequest::Register(registration);
-        node.local.push_back(Local::Event(Event::Request(request, wanted)));
+        self.ask(name, LocalRequest::Register(registration));
     }
 
     pub(crate) fn check_agreement(&self) {

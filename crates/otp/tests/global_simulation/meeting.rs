@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use peerl_otp::global::LinkEnd;
-use peerl_term::Atom;
+use peerl_otp::global::{Event, LinkEnd, LocalRequest, LockId, Method, Registration, Request};
+use peerl_term::{Atom, Term};
 
 use crate::network::Network;
+use crate::node::{Asker, Local, Wanted};
 
 /// What ends: nodes are counted in the order of their names.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,48 @@ impl Network {
         self.heal();
         self.check_agreement();
         is_over
+    }
+
+    /// Two of three nodes lose each other and are connected again, and another lock keeps them from meeting for longer than one
+    /// that has gone is awaited. A name that one of them removes meanwhile is gone at all three.
+    pub(crate) fn run_reunion(&mut self) {
+        let names = self.names[..3].to_vec();
+        let [one, between, other] = &names[..] else { panic!("there are three at least") };
+        self.nodes.retain(|name, _| names.contains(name));
+        for (one, other) in [(one, between), (between, other), (one, other)] {
+            self.dial(one, other);
+        }
+        self.settle();
+        let (name, holder) = (Term::from(7), self.nodes.get_mut(between).unwrap().spawn());
+        let pid = self.nodes.get_mut(between).unwrap().spawn();
+        let registration = Registration { name: name.clone(), pid, method: Method::default().to_term() };
+        self.ask(between, LocalRequest::Register(registration));
+        self.settle();
+        let lock = LockId { resource: Term::atom("global"), requester: Term::from(holder.clone()) };
+        for node in &names {
+            self.call(between, Asker::Nobody(holder.id), node, &Request::SetLock(lock.clone()));
+        }
+        while self.nodes.values().any(|node| node.state.locks().is_empty()) {
+            self.step();
+        }
+        self.close(one, other, LinkEnd::Peer, LinkEnd::Peer);
+        self.dial(one, other);
+        self.ask(one, LocalRequest::Unregister(name));
+        let limit = self.now + Duration::from_secs(10);
+        while self.now < limit && self.step() {}
+        for node in &names {
+            self.call(between, Asker::Nobody(holder.id), node, &Request::DelLock(lock.clone()));
+        }
+        self.settle();
+        self.check_agreement();
+        assert!(self.nodes.values().all(|node| node.state.names().is_empty()), "the name is back");
+    }
+
+    /// Has a node want something.
+    pub(crate) fn ask(&mut self, name: &Atom, wanted: LocalRequest) {
+        let node = self.nodes.get_mut(name).unwrap();
+        let request = node.next_request(Wanted::Other);
+        node.local.push_back(Local::Event(Event::Request(request, wanted)));
     }
 
     /// Has each node register a name of its own.
