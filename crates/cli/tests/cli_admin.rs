@@ -197,6 +197,10 @@ fn prometheus_scrapes_what_was_decided_and_done() {
     assert_eq!(value("peerl_node_connections{visibility=\"visible\"}"), 1.0);
     assert!(value("peerl_node_calls_served_total") >= 3.0);
     assert_eq!(value("peerl_node_calls_active"), 0.0);
+    assert_eq!(value("peerl_node_function_calls_total{function=\"peerl:echo/1\",outcome=\"value\"}"), 3.0);
+    for figure in ["received_bytes", "sent_bytes", "received_messages", "sent_messages"] {
+        assert!(value(&format!("peerl_node_peer_{figure}_total{{peer=\"{}\"}}", beam.name())) > 0.0, "{figure}");
+    }
     assert_eq!(value("peerl_mesh_peers_connected"), 1.0);
     assert_eq!(value("peerl_mesh_connects_total"), 1.0);
     let strategy = format!("strategy=\"static:{}\"", beam.name());
