@@ -56,28 +56,17 @@ impl Job {
         !matches!(self, Self::Function(_))
     }
 
-    /// The function that it evaluates, if there is one.
-    pub(super) fn function(&self) -> Option<(Atom, Atom, usize)> {
-        self.applied().function()
-    }
-
     /// The evaluation of the function, if there is one.
     pub(super) fn evaluation(&self) -> Option<&Evaluation> {
         self.applied().evaluation()
-    }
-
-    /// As [`evaluation`](Self::evaluation).
-    pub(super) fn evaluation_mut(&mut self) -> Option<&mut Evaluation> {
-        let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
-        applied.evaluation_mut()
     }
 
     /// Sets the span in which the function is evaluated, if spans are recorded.
     #[cfg(feature = "spans")]
     pub(super) fn set_span(&mut self, caller: &Atom, reference: &Reference) {
         if ServeSpan::is_recorded()
-            && let Some(function) = self.function()
-            && let Some(evaluation) = self.evaluation_mut()
+            && let Some(function) = self.applied().function()
+            && let Some(evaluation) = self.applied_mut().evaluation_mut()
         {
             evaluation.set_span(ServeSpan::new(caller, &function, reference));
         }
@@ -98,11 +87,15 @@ impl Job {
 
     /// As [`Applied::begin_in`].
     pub(super) fn begin_in(&mut self, process: &Arc<Core>, state: &mut ProcessState) {
-        let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
-        applied.begin_in(process, state);
+        self.applied_mut().begin_in(process, state);
     }
 
     fn applied(&self) -> &Applied {
+        let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
+        applied
+    }
+
+    fn applied_mut(&mut self) -> &mut Applied {
         let (Self::Call(_, applied) | Self::Cast(applied, _) | Self::Function(applied)) = self;
         applied
     }
