@@ -41,7 +41,7 @@ mod enabled {
 #[cfg(not(feature = "spans"))]
 mod disabled {
     #[derive(Clone, Default)]
-    pub(crate) struct ServeSpan;
+    pub(crate) struct ServeSpan {}
 
     impl ServeSpan {
         #[inline]

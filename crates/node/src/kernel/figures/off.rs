@@ -6,7 +6,7 @@ use super::Dropped;
 use crate::kernel::exports::Outcome;
 
 #[derive(Debug, Default)]
-pub(crate) struct ConnectionCounts;
+pub(crate) struct ConnectionCounts {}
 
 impl ConnectionCounts {
     #[inline]
@@ -20,7 +20,7 @@ impl ConnectionCounts {
 }
 
 #[derive(Default)]
-pub(crate) struct OutcomeCounts;
+pub(crate) struct OutcomeCounts {}
 
 impl OutcomeCounts {
     #[inline]
@@ -31,7 +31,7 @@ impl OutcomeCounts {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct FormerPeers;
+pub(crate) struct FormerPeers {}
 
 impl FormerPeers {
     pub(crate) fn add(&mut self, _: &Atom, _: crate::kernel::transferred::Transferred, _: &ConnectionCounts) {}
