@@ -1,18 +1,15 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures::FutureExt;
 use peerl_node::{Caller, Ended, MailboxPolicy, Message, Term};
 use serde::de::DeserializeOwned;
 
 use super::context::{Context, ExitSignals};
+use super::guarded::guarded;
 use super::message::Received;
 use super::system::{self, Control, Mode};
 use super::{Answer, Server, Stop};
-use crate::panic;
 
 /// Receives messages until the server ends; returns the exit reason.
 pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: MailboxPolicy) -> Term {
@@ -38,13 +35,6 @@ pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: Mailbox
     }
     context.process.exit(&reason);
     reason
-}
-
-/// Runs a handler. A panic becomes the reason `{panic, Text}`.
-pub(crate) async fn guarded<T>(handler: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    AssertUnwindSafe(handler).catch_unwind().await.unwrap_or_else(|panic| {
-        Err(Stop::because(Term::tuple([Term::atom("panic"), Term::from(panic::text(&*panic))])))
-    })
 }
 
 /// Whether OTP makes no crash report for this reason.

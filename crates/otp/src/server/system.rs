@@ -6,7 +6,7 @@ use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, Term};
 use peerl_term::Atom;
 
 use super::debug::Debug;
-use super::receive_loop::guarded;
+use super::guarded::guarded;
 use super::{Context, Server};
 use crate::state_form::StateForm;
 
