@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::context::Context;
+use super::guarded::guarded;
 use super::{Server, receive_loop};
 
 /// The options for starting a server. It starts when they are awaited.
@@ -89,7 +90,7 @@ impl<S: Server> Options<S> {
             let register = context.process.register(name.clone());
             register.map_err(|source| StartError::Taken { name: name.as_str().to_owned(), source })?;
         }
-        if let Err(stop) = receive_loop::guarded(server.init(&mut context)).await {
+        if let Err(stop) = guarded(server.init(&mut context)).await {
             let reason = stop.into_reason();
             context.process.exit(&reason);
             return Err(StartError::Stopped(reason));
