@@ -25,7 +25,6 @@ names has not passed with a release for which the page says so (`tests/conforman
 - **passed**: a test has shown it, with real nodes of this release.
 - **–**: this release has no such thing.
 - **by hand**: a program shows it that takes too long for each run; the page names its command.
-- **to come**: not shown yet.
 ";
 
 const OTHER_RELEASES: &str = "
@@ -142,7 +141,6 @@ fn expected(line: &Line, otp: Otp) -> &'static str {
         Proof::TestsFrom(first) if otp.number() < first => "–",
         Proof::TestsFrom(_) => "passed",
         Proof::ByHand(_) => "by hand",
-        Proof::ToCome => "to come",
     }
 }
 

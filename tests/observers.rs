@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use peerl::{Atom, Dropped, Exception, MailboxPolicy, Mfa, Overflow};
-use peerl_test_support::{Otp, matrix};
+use peerl_test_support::{Otp, conformance, matrix};
 use stage::{Stage, eval, eventually, expect, export, name, until};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -83,6 +83,8 @@ async fn the_processes_tab() {
             [{messages, undefined}, {message_queue_len, 3}] = rpc:call(NODE, erlang, process_info, [Pid, [messages, message_queue_len]])";
         assert!(eval(&beam, &node, large).await.starts_with("[{messages"));
         assert!(busy.try_receive().unwrap().is_some());
+        expect(&beam, &node, "proplists:get_value(total, rpc:call(NODE, erlang, memory, [])) > 0", "true").await;
+        conformance::holds(otp, [69]);
     }
 }
 
@@ -148,6 +150,31 @@ async fn the_applications_tab() {
             receive {shown, Shown} -> Shown end";
         expect(&beam, &node, tab, "[{app_ctrl,true,[]},{app,false,{[],[],[],[]}}]").await;
         eventually("the end of what answers", || node.process_count() == processes).await;
+    }
+}
+
+/// A process of `proc_lib` that fails reports on the processes with which it is linked, and asks their nodes for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_reports_of_linked_processes() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let (node, beam) = (stage.node().await, stage.beam(otp).await);
+        let linked = node.process();
+        linked.register(Atom::from_static("linked")).unwrap();
+        let report = "S = self(),
+            Tell = fun(#{msg := {report, #{label := {proc_lib, crash}, report := Report}}}, To) -> To ! {crash, Report}, stop;
+                (_, _) -> ignore
+            end,
+            ok = logger:add_primary_filter(told, {Tell, S}),
+            P = rpc:call(NODE, erlang, whereis, [linked]), true = is_pid(P),
+            proc_lib:spawn(fun() -> link(P), error(on_purpose) end),
+            [_, Linked] = receive {crash, Report} -> Report after 30000 -> [none, none] end,
+            ok = logger:remove_primary_filter(told),
+            [{proplists:get_value(pid, Of) =:= P, proplists:get_value(registered_name, Of),
+                proplists:get_value(trap_exit, Of)} || {neighbour, Of} <- Linked]";
+        expect(&beam, &node, report, "[{true,linked,false}]").await;
+        eventually("the end of the linked process", || node.process_info(linked.pid()).is_none()).await;
+        conformance::holds(otp, [70]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node of the BEAM expects of its peers: the lines of `docs/conformance.md`.
 
-use Proof::{ByHand, Tests, TestsFrom, TestsInShort, ToCome};
+use Proof::{ByHand, Tests, TestsFrom, TestsInShort};
 
 /// One expectation.
 pub(crate) struct Line {
@@ -20,8 +20,6 @@ pub(crate) enum Proof {
     TestsInShort(&'static str),
     /// By a program that takes too long for a test run, and how it is run.
     ByHand(&'static str),
-    /// Not yet.
-    ToCome,
 }
 
 const fn line(number: u8, proof: Proof, text: &'static str) -> Line {
@@ -188,8 +186,8 @@ pub(crate) const SECTIONS: &[(&str, &[Line])] = &[
                 "Distribution over TLS 1.2 and 1.3, both ways, with certificates of both sides; others are refused",
             ),
             line(68, Tests, "Ticks, large messages and addresses as host names over TLS"),
-            line(69, ToCome, "Observer shows a peerl node"),
-            line(70, ToCome, "The crash report of a linked task does not wait for a peerl node"),
+            line(69, Tests, "Observer shows a peerl node"),
+            line(70, Tests, "The crash report of a linked task does not wait for a peerl node"),
             line(
                 71,
                 ByHand("[the soak test](how-to-test.md#tests-that-take-long)"),
