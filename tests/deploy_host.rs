@@ -329,7 +329,7 @@ fn a_purge_removes_the_secrets() {
         let done = command.args([&root, "--force-script-chrootless"]).args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     };
-    let secrets = ["cookie", "page-token"].map(|secret| at("root/etc/peerl").join(secret));
+    let secrets = ["cookie", "page-token", "tls-node", "tls-ca"].map(|secret| at("root/etc/peerl").join(secret));
     let write = || secrets.iter().for_each(|secret| std::fs::write(secret, "secret").unwrap());
     dpkg(&["--install", deb.to_str().unwrap()]);
     write();
@@ -394,14 +394,18 @@ fn an_instance_whose_worker_does_not_get_ready_is_given_back() {
     assert_eq!(instance.calls().iter().filter(|call| call.starts_with("aws")).count(), 1);
 }
 
-/// The user data of the template, run as on an instance of the group, with other directories.
-fn user_data(instance: &Instance, page_url: &str) -> Output {
+/// The user data of the template, run as on an instance of the group, with other directories, and perhaps a page or a
+/// certificate.
+fn user_data(instance: &Instance, page_url: &str, certificate: &str) -> Output {
     let script = text("deploy/terraform/ec2/user-data.sh.tftpl");
     let values = [
         ("release", "r7"),
         ("name", "fleet"),
         ("drain_seconds", "30"),
         ("cookie_parameter", "/peerl/cookie"),
+        ("tls_node_parameter", certificate),
+        ("tls_ca_parameter", "/peerl/ca"),
+        ("tls_server_name", "workers.example"),
         ("page_url", page_url),
         ("page_token_parameter", "/peerl/page-token"),
     ];
@@ -427,7 +431,7 @@ fn user_data(instance: &Instance, page_url: &str) -> Output {
 fn user_data_starts_a_worker_and_waits_until_it_is_ready() {
     let instance = launched(&["exit 1", "exit 0"]);
     instance.program("aws", "echo 'a secret'");
-    let output = user_data(&instance, "");
+    let output = user_data(&instance, "", "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let environment = std::fs::read_to_string(instance.at("etc/peerl.env")).unwrap();
     assert!(environment.contains("PEERL_DISCOVER=ec2:tag=csrelease=r7\n"), "{environment}");
@@ -446,7 +450,7 @@ fn user_data_starts_a_worker_and_waits_until_it_is_ready() {
 fn user_data_starts_a_worker_with_a_page() {
     let instance = launched(&["exit 0"]);
     instance.program("aws", "echo \"the secret of $*\"");
-    let output = user_data(&instance, "https://peerl.example.org");
+    let output = user_data(&instance, "https://peerl.example.org", "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let environment = std::fs::read_to_string(instance.at("etc/peerl.env")).unwrap();
     assert!(environment.contains("PEERL_WEB=0.0.0.0:8080\n"), "{environment}");
@@ -461,11 +465,32 @@ fn user_data_starts_a_worker_with_a_page() {
 }
 
 #[test]
+fn user_data_starts_a_worker_with_a_certificate() {
+    let instance = launched(&["exit 0"]);
+    instance.program("aws", "echo \"the secret of $*\"");
+    let output = user_data(&instance, "", "/peerl/node");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let [node, authorities] = ["tls-node", "tls-ca"].map(|file| instance.at("etc").join(file));
+    for (file, parameter) in [(&node, "--name /peerl/node"), (&authorities, "--name /peerl/ca")] {
+        let fetched = std::fs::read_to_string(file).unwrap();
+        assert!(fetched.contains(parameter), "{fetched}");
+    }
+    let drop_in = std::fs::read_to_string(instance.at("units/peerl-worker.service.d/tls.conf")).unwrap();
+    let expected = format!(
+        "[Service]\nLoadCredential=tls-node:{}\nLoadCredential=tls-ca:{}\n\
+         Environment=PEERL_TLS_CERT=%d/tls-node PEERL_TLS_CA=%d/tls-ca PEERL_TLS_SERVER_NAME=workers.example\n",
+        node.display(),
+        authorities.display()
+    );
+    assert_eq!(drop_in, expected);
+}
+
+#[test]
 fn user_data_gives_an_instance_back_that_it_cannot_prepare() {
     let instance = launched(&["exit 0"]);
     // The image's release differs from the instance's tag.
     std::fs::write(instance.at("etc/release"), "r6\n").unwrap();
-    let output = user_data(&instance, "");
+    let output = user_data(&instance, "", "");
     assert!(!output.status.success());
     assert_eq!(instance.calls(), ["systemctl enable --now peerl-lifecycle.service".to_owned(), completed("ABANDON")]);
 }
