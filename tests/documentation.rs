@@ -90,6 +90,26 @@ fn headings(page: &str) -> Vec<String> {
     titles.map(|title| letters(title).replace(' ', "-")).collect()
 }
 
+/// Each claim of the page about security names tests that exist.
+#[test]
+fn every_claim_about_security_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let names = page.split('`').skip(1).step_by(2).filter_map(|name| name.split_once("::"));
+    let places = ["tests", "crates/cli/tests", "crates/epmd/tests", "crates/epmd/src/server", "crates/term/tests"];
+    let mut count = 0;
+    for (file, test) in names {
+        let text =
+            places.iter().find_map(|place| std::fs::read_to_string(root.join(place).join(format!("{file}.rs"))).ok());
+        let text = text.unwrap_or_else(|| panic!("docs/security.md names {file}, and there is no such file of tests"));
+        let function = format!("fn {test}()");
+        let is_test = text.split("#[").any(|part| part.contains("test") && part.contains(&function));
+        assert!(is_test, "docs/security.md names {file}::{test}, which is no test");
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
+}
+
 #[test]
 fn every_strategy_is_in_the_table() {
     let page = include_str!("../docs/discovery.md");
