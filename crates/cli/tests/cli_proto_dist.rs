@@ -120,7 +120,7 @@ fn nodes_that_share_a_certificate() {
     command.env("PEERL_TLS_CERT", "-----BEGIN CERTIFICATE-----\nnonsense");
     let failure = run(command).failure(1);
     assert!(failure.contains("a certificate in the text of tls_cert is damaged"), "{failure}");
-    let failure = cluster.run(&["ping", &name, "--tls-server-name", "workers.example"]).failure(2);
+    let failure = cluster.run(&["ping", &name, "--tls-server-name", "workers.example"]).failure(64);
     assert!(failure.contains("--tls-cert"), "{failure}");
 }
 
