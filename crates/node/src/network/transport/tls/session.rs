@@ -149,13 +149,24 @@ struct Receiver {
     is_worn: bool,
 }
 
+impl Receiver {
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.received.reserve(READ);
+        pin!(self.socket.read_buf(&mut self.received)).poll(context)
+    }
+}
+
 impl ReadHalf for Receiver {
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if !self.received.is_empty() || self.session.lock().is_readable() {
             // The last read had no room for all, or the end has come.
             return Poll::Ready(());
         }
-        let readable = self.socket.poll_readable(context);
+        // After a read that was as long as it could be, the socket may say so though nothing has come.
+        let readable = match self.socket.poll_readable(context) {
+            Poll::Ready(()) => self.poll_receive(context).map(drop),
+            Poll::Pending => Poll::Pending,
+        };
         if readable.is_pending() {
             self.received = BytesMut::new();
         }
@@ -182,8 +193,7 @@ impl AsyncRead for Receiver {
                 Decrypted::Full | Decrypted::End => return Poll::Ready(Ok(())),
                 Decrypted::All => {}
             }
-            this.received.reserve(READ);
-            match pin!(this.socket.read_buf(&mut this.received)).poll(context) {
+            match this.poll_receive(context) {
                 // The peer has not said that it sends no more. A message that is cut off is not taken for a whole one: it has
                 // its length.
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
