@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 use crate::kernel::event::{ConnectionId, Visibility};
 use crate::kernel::figures::ConnectionCounts;
 use crate::kernel::identity::Identity;
+use crate::kernel::limits::Limits;
 use crate::kernel::serving::PeerCalls;
-use crate::kernel::state::Kernel;
 use crate::kernel::transferred::TransferCounter;
 
 /// The state of one connection.
@@ -64,6 +64,14 @@ pub(crate) struct Connection {
     delivery: Mutex<()>,
 }
 
+/// What a connection has of its node.
+pub(crate) struct NodeSide<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) limits: &'a Limits,
+    /// The calls that the peer will make.
+    pub(crate) served: Arc<PeerCalls>,
+}
+
 impl Connection {
     pub(crate) fn new(
         id: AttemptId,
@@ -71,9 +79,9 @@ impl Connection {
         established: &Established,
         own_name: NodeName,
         timing: Timing,
-        node: &Kernel,
+        node: NodeSide<'_>,
     ) -> Self {
-        let Identity { name, atom: own, .. } = &node.identity;
+        let Identity { name, atom: own, .. } = node.identity;
         let rename =
             (own_name != *name).then(|| Rename { own: own.clone(), on_connection: own_name.as_atom().clone() });
         Self {
@@ -86,7 +94,7 @@ impl Connection {
             forms: Forms::new(established.flags),
             outbox: Outbox::new(established.flags, rename, node.limits.queued, timing),
             calls: Calls::default(),
-            served: node.served.peer(),
+            served: node.served,
             answers: Answers::default(),
             monitors: Monitors::default(),
             transferred: TransferCounter::default(),

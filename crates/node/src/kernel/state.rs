@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use peerl_term::Pid;
 use tokio::sync::broadcast;
 
+use super::connection::NodeSide;
 use super::connections::Connections;
 use super::event::NodeEvent;
 use super::exports::Exports;
@@ -57,6 +58,11 @@ impl Kernel {
             formerly_transferred: Mutex::default(),
             former_peers: Mutex::default(),
         }
+    }
+
+    /// What a new connection has of this node.
+    pub(crate) fn side(&self) -> NodeSide<'_> {
+        NodeSide { identity: &self.identity, limits: &self.limits, served: self.served.peer() }
     }
 
     /// The process that receives the output of functions that this node calls.

@@ -165,7 +165,7 @@ fn connection(attempt: u64, from: &Kernel, to: &Kernel) -> Arc<Connection> {
     let ticks = TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, TickTimer::DEFAULT_INTENSITY);
     let timing = Timing { ticks, wait: ShortWait::Yield };
     let (peer, own) = (to.identity.atom.clone(), from.identity.name.clone());
-    let connection = Connection::new(AttemptId(attempt), peer, &established, own, timing, from);
+    let connection = Connection::new(AttemptId(attempt), peer, &established, own, timing, from.side());
     Arc::new(connection)
 }
 
