@@ -102,7 +102,7 @@ fn run(suite: &str, cases: &[String], bystander: Bystander) -> BTreeMap<String, 
     results
 }
 
-/// How often a case is run again that has not passed beside a worker: some of OTP's cases fail now and then, whoever is there.
+/// How often a case is run again that has not passed beside a worker: some of OTP's cases fail now and then, beside any bystander.
 const AGAIN: usize = 3;
 
 /// What passes beside a BEAM node passes beside a worker, hidden or visible. Some of the cases see every node that is connected,

@@ -77,6 +77,8 @@ impl Share {
         if self.lent.load(Ordering::Relaxed) > taken + 2 * keep {
             let _held = self.changing.lock();
             let lent = self.lent.load(Ordering::Relaxed);
+            // Another thread may take some of this at the same time: then the share has less than it has taken, by less than a
+            // few chunks, until it borrows again.
             let unused = lent.saturating_sub(self.taken.load(Ordering::SeqCst) + keep);
             self.lent.store(lent - unused, Ordering::Relaxed);
             self.budget.take_back(unused);

@@ -66,7 +66,7 @@ impl Tls {
     pub fn over(transport: impl Transport, config: TlsConfig) -> Result<Self, TlsError> {
         let server = config.server.map(Role::server).transpose()?.map(Arc::new);
         let client = config.client.map(Role::client).transpose()?;
-        // Who listens is there for long.
+        // A node that does not listen is a guest: its connections do not last so long that they wear.
         Ok(Self { inner: Arc::new(transport), server, client, has_warned: Arc::new(AtomicBool::new(true)) })
     }
 }
