@@ -170,13 +170,20 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets how many bytes the node keeps for its peers, and all that follows from it: see [`Limits::of_memory`]. Half of what the
+    /// process may use without this.
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.limits = Limits::of_memory(bytes);
+        self
+    }
+
     /// Sets what is accepted from peers.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets the most bytes of a message; 256 MiB without this. A larger one fails alone: see [`Limits`].
+    /// Sets the most bytes of a message; 256 MiB without this, or half of the [`memory`](Self::memory). A larger one fails alone: see [`Limits`].
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.limits.channel.message = bytes;
         self

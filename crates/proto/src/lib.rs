@@ -64,6 +64,7 @@
 //! ```
 
 pub mod admission;
+pub mod budget;
 pub mod channel;
 pub mod connection;
 pub mod control;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
+use peerl_proto::budget::Share;
 use peerl_proto::channel::Rename;
 use peerl_proto::control::Forms;
 use peerl_proto::flags::DistributionFlags;
@@ -50,6 +51,8 @@ pub(crate) struct Connection {
     pub(crate) outbox: Outbox,
     pub(crate) calls: Calls,
     pub(crate) served: Arc<PeerCalls>,
+    /// The bytes that are kept for the peer.
+    pub(crate) memory: Arc<Share>,
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
     pub(crate) transferred: TransferCounter,
@@ -70,6 +73,8 @@ pub(crate) struct NodeSide<'a> {
     pub(crate) limits: &'a Limits,
     /// The calls that the peer will make.
     pub(crate) served: Arc<PeerCalls>,
+    /// The bytes that will be kept for it.
+    pub(crate) memory: Share,
 }
 
 impl Connection {
@@ -95,6 +100,7 @@ impl Connection {
             outbox: Outbox::new(established.flags, rename, node.limits.queued, timing),
             calls: Calls::default(),
             served: node.served,
+            memory: Arc::new(node.memory),
             answers: Answers::default(),
             monitors: Monitors::default(),
             transferred: TransferCounter::default(),

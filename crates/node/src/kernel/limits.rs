@@ -1,9 +1,15 @@
 use peerl_proto::channel::ChannelLimits;
 use peerl_proto::connection::SendHalf;
 
-/// What a node accepts from a peer. A peer knows the cookie, but may be faulty or hostile.
+use super::machine_memory;
+
+/// What a node accepts from its peers. A peer knows the cookie, but may be faulty or hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// The bytes that the node keeps for its peers: what they send, until it has been received or served, and what is to be sent
+    /// to them. A peer may have [`PEER_FACTOR`](Self::PEER_FACTOR) times as much as it leaves for the others. What goes beyond that
+    /// fails alone, as if it were too large; a peer whose monitors, links or small messages go beyond loses its connection.
+    pub memory: usize,
     /// The limits of messages. A message beyond them fails alone: its caller gets `system_limit`, an exit reason is replaced,
     /// any other message is dropped.
     pub channel: ChannelLimits,
@@ -18,10 +24,27 @@ pub struct Limits {
 impl Limits {
     /// So many bytes that wait to be written to a peer make the senders of further messages wait.
     pub const BUSY: usize = SendHalf::BUSY;
+
+    /// How many times what it leaves for the others a peer may have of the memory: one that wants all gets four fifths.
+    pub const PEER_FACTOR: usize = 4;
+
+    /// The least memory with which a node is of use: 16 MiB.
+    pub const LEAST_MEMORY: usize = 16 << 20;
+
+    /// The limits of a node that keeps so many bytes for its peers: messages of up to half of that and of 256 MiB; as much may
+    /// wait to be written to a peer; 262,144 calls, or fewer if each had less than 2 KiB.
+    pub fn of_memory(bytes: usize) -> Self {
+        let large = (bytes / 2).min(256 << 20);
+        let mut channel = ChannelLimits::default();
+        channel.message = large;
+        channel.reassembly = channel.reassembly.min(bytes);
+        Self { memory: bytes, channel, calls: (bytes / 2048).min(1 << 18), queued: large }
+    }
 }
 
 impl Default for Limits {
+    /// Those of half the memory of the machine, or of what the control group or a resource limit of the process allows.
     fn default() -> Self {
-        Self { channel: ChannelLimits::default(), calls: 1 << 18, queued: 256 << 20 }
+        Self::of_memory(machine_memory::allowed() / 2)
     }
 }

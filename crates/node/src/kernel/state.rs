@@ -1,7 +1,8 @@
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use peerl_proto::budget::Budget;
 use peerl_term::Pid;
 use tokio::sync::broadcast;
 
@@ -17,10 +18,15 @@ use super::reason;
 use super::serving::Served;
 use super::transferred::Transferred;
 
+/// How many bytes a peer's share borrows at a time.
+const MEMORY_CHUNK: usize = 64 << 10;
+
 /// The processes of a node, the functions that it exports, and the connections that are up.
 pub(crate) struct Kernel {
     pub(crate) identity: Identity,
     pub(crate) limits: Limits,
+    /// The bytes that are kept for peers.
+    pub(crate) memory: Arc<Budget>,
     pub(crate) connections: Connections,
     pub(crate) processes: ProcessTable,
     pub(crate) exports: Exports,
@@ -45,6 +51,7 @@ impl Kernel {
         Self {
             identity,
             limits,
+            memory: Budget::with_factor(limits.memory, MEMORY_CHUNK, Limits::PEER_FACTOR),
             connections: Connections::default(),
             processes: ProcessTable::default(),
             exports: Exports::default(),
@@ -62,7 +69,12 @@ impl Kernel {
 
     /// What a new connection has of this node.
     pub(crate) fn side(&self) -> NodeSide<'_> {
-        NodeSide { identity: &self.identity, limits: &self.limits, served: self.served.peer() }
+        NodeSide {
+            identity: &self.identity,
+            limits: &self.limits,
+            served: self.served.peer(),
+            memory: self.memory.share(),
+        }
     }
 
     /// The process that receives the output of functions that this node calls.

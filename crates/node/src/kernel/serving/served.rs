@@ -2,9 +2,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use peerl_proto::budget::{Budget, Share};
 use tokio::sync::Notify;
 
-use crate::kernel::budget::{Budget, Share};
 use crate::kernel::repeats::Repeats;
 
 /// How many calls a peer's share borrows at a time.

@@ -1,6 +1,7 @@
-//! What the peers of a node share: each may have as much as it leaves for the others.
+//! What the peers of a node share: each may have a multiple of what it leaves for the others.
 //!
-//! One peer that wants all gets half, two get a third each, and so on: what is left is for peers that want little.
+//! If that is once as much, one peer that wants all gets half, two get a third each, and so on: what is left is for peers
+//! that want little.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,17 +10,19 @@ use parking_lot::Mutex;
 
 /// A quantity of which peers have [shares](Share).
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     most: usize,
     lent: AtomicUsize,
     /// How much a share borrows at a time.
     chunk: usize,
+    /// How many times what it leaves a share may have.
+    factor: usize,
 }
 
 /// What one peer has of a budget. It borrows more than it needs, and keeps a little: as long as that suffices, nothing is touched
 /// that other peers touch.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     budget: Arc<Budget>,
     taken: AtomicUsize,
     lent: AtomicUsize,
@@ -28,13 +31,29 @@ pub(crate) struct Share {
 }
 
 impl Budget {
-    /// A budget of so much, of which shares borrow this much at a time, or less if it is small.
-    pub(crate) fn new(most: usize, chunk: usize) -> Arc<Self> {
-        Arc::new(Self { most, lent: AtomicUsize::new(0), chunk: chunk.min(most / 1024).max(1) })
+    /// A budget of so much, of which shares borrow this much at a time, or less if it is small. Each may have as much as
+    /// it leaves for the others.
+    pub fn new(most: usize, chunk: usize) -> Arc<Self> {
+        Self::with_factor(most, chunk, 1)
+    }
+
+    /// A budget of which each share may have so many times what it leaves for the others.
+    pub fn with_factor(most: usize, chunk: usize, factor: usize) -> Arc<Self> {
+        Arc::new(Self { most, lent: AtomicUsize::new(0), chunk: chunk.min(most / 1024).max(1), factor })
+    }
+
+    /// The whole.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How much the shares have, what they keep for later included.
+    pub fn lent(&self) -> usize {
+        self.lent.load(Ordering::Relaxed)
     }
 
     /// A new share, of nothing yet.
-    pub(crate) fn share(self: &Arc<Self>) -> Share {
+    pub fn share(self: &Arc<Self>) -> Share {
         Share {
             budget: self.clone(),
             taken: AtomicUsize::new(0),
@@ -43,11 +62,12 @@ impl Budget {
         }
     }
 
-    /// Lends more to a share that has this much, if as much is left as it has then.
+    /// Lends more to a share that has this much, if enough is left.
     fn lend(&self, has: usize, more: usize) -> bool {
         let lend = |lent: usize| {
             let lent = lent.checked_add(more)?;
-            (has + more <= self.most.checked_sub(lent)?).then_some(lent)
+            let left = self.most.checked_sub(lent)?;
+            (has + more <= left.saturating_mul(self.factor)).then_some(lent)
         };
         self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lend).is_ok()
     }
@@ -59,7 +79,7 @@ impl Budget {
 
 impl Share {
     /// Takes an amount, if there is that much for this peer.
-    pub(crate) fn take(&self, amount: usize) -> bool {
+    pub fn take(&self, amount: usize) -> bool {
         // Who drains looks at this after it has said that it drains, and who takes looks at that afterwards.
         let taken = self.taken.fetch_add(amount, Ordering::SeqCst) + amount;
         let is_lent = taken <= self.lent.load(Ordering::Relaxed) || self.borrow(taken);
@@ -70,7 +90,7 @@ impl Share {
     }
 
     /// Gives back what was taken.
-    pub(crate) fn give_back(&self, amount: usize) {
+    pub fn give_back(&self, amount: usize) {
         let taken = self.taken.fetch_sub(amount, Ordering::SeqCst) - amount;
         // A little is kept, and some of it used and given back, without a word to the budget.
         let keep = self.budget.chunk - 1;
@@ -86,8 +106,14 @@ impl Share {
     }
 
     /// How much is taken.
-    pub(crate) fn taken(&self) -> usize {
+    pub fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Takes an amount that is given back when the lease is dropped, if there is that much for this peer.
+    pub fn lease(self: &Arc<Self>, amount: usize) -> Option<Lease> {
+        let mut lease = Lease::nothing(self.clone());
+        lease.grow(amount).then_some(lease)
     }
 
     fn borrow(&self, taken: usize) -> bool {
@@ -105,6 +131,70 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.budget.take_back(*self.lent.get_mut());
+    }
+}
+
+/// An amount that is taken from a [`Share`], and given back when this is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    share: Arc<Share>,
+    amount: usize,
+}
+
+impl Lease {
+    /// A lease of nothing yet.
+    pub fn nothing(share: Arc<Share>) -> Self {
+        Self { share, amount: 0 }
+    }
+
+    /// The share that it is taken from.
+    pub fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    /// How much is taken.
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Takes more, if there is that much.
+    pub fn grow(&mut self, more: usize) -> bool {
+        let grows = self.share.take(more);
+        if grows {
+            self.amount += more;
+        }
+        grows
+    }
+
+    /// Gives a part back.
+    pub fn shrink(&mut self, less: usize) {
+        let less = less.min(self.amount);
+        self.amount -= less;
+        self.share.give_back(less);
+    }
+
+    /// Takes more or gives back, so that this amount is taken. Returns whether there was enough.
+    pub fn resize(&mut self, amount: usize) -> bool {
+        match amount.checked_sub(self.amount) {
+            Some(more) => self.grow(more),
+            None => {
+                self.shrink(self.amount - amount);
+                true
+            }
+        }
+    }
+
+    /// Moves all that is taken into another lease.
+    pub fn take(&mut self) -> Self {
+        Self { share: self.share.clone(), amount: std::mem::take(&mut self.amount) }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.amount > 0 {
+            self.share.give_back(self.amount);
+        }
     }
 }
 
@@ -130,6 +220,27 @@ mod tests {
             greedy.give_back(most / 2);
             assert!(take_all(&next) > 0, "what is given back is there for all");
         }
+    }
+
+    #[test]
+    fn a_share_may_have_a_multiple_of_what_it_leaves() {
+        let budget = Budget::with_factor(1000, 1, 4);
+        let (greedy, next) = (budget.share(), budget.share());
+        assert_eq!(take_all(&greedy), 800);
+        assert_eq!(take_all(&next), 160);
+    }
+
+    #[test]
+    fn a_lease_gives_back_what_it_has() {
+        let budget = Budget::new(1000, 1);
+        let share = Arc::new(budget.share());
+        let mut lease = share.lease(300).unwrap();
+        assert!(share.lease(300).is_none());
+        assert!(!lease.grow(300) && lease.grow(100) && lease.resize(50) && !lease.resize(700));
+        let moved = lease.take();
+        assert_eq!((lease.amount(), moved.amount(), share.taken()), (0, 50, 50));
+        drop((lease, moved));
+        assert_eq!((share.taken(), budget.lent()), (0, 0));
     }
 
     #[test]
