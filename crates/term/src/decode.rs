@@ -8,6 +8,8 @@ mod error;
 mod identifier;
 mod leaf;
 mod limits;
+mod measure;
+mod sharing;
 mod skip;
 mod small;
 mod term;
@@ -16,6 +18,7 @@ mod vacant;
 pub use decoder::Decoder;
 pub use error::{DecodeError, DecodeErrorKind};
 pub use limits::Limits;
+pub use measure::Measure;
 
 use bytes::Bytes;
 

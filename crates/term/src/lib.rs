@@ -116,7 +116,7 @@ pub use crate::eetf::ConversionError;
 pub use atom::{Atom, AtomError};
 pub use binary::Binary;
 pub use bit_string::{BitString, BitStringError};
-pub use decode::{DecodeError, DecodeErrorKind, Decoder, Limits};
+pub use decode::{DecodeError, DecodeErrorKind, Decoder, Limits, Measure};
 pub use encode::Sink;
 pub use fun::{ExternalFun, LocalFun};
 pub use list::{ImproperList, List};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::encode::{self, Sink};
-use crate::{Atom, DecodeError, Decoder, Limits, Origin, Tag, Term};
+use crate::{Atom, DecodeError, Decoder, Limits, Measure, Origin, Tag, Term};
 
 /// The atoms of a distribution header, to which `ATOM_CACHE_REF` tags in its message refer by index.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +103,24 @@ impl RawTerm {
     #[inline]
     pub fn is_own(&self) -> bool {
         matches!(self.source, Source::Own { .. })
+    }
+
+    /// Whether to decode the term, or to go through its bytes, may take more than a few milliseconds. This is then not
+    /// done on a thread for which others wait.
+    ///
+    /// Short terms are not looked at; of others, the first elements are counted.
+    pub fn is_long(&self) -> bool {
+        const SHORT: usize = 64 << 10;
+        const LONG: usize = 4 << 20;
+        const MANY: usize = 4096;
+        match self.bytes.len() {
+            ..=SHORT => false,
+            LONG.. => true,
+            _ => {
+                let mut measure = Measure::new();
+                !measure.advance(&self.bytes, MANY) || measure.memory() > MANY * 4 * size_of::<Term>()
+            }
+        }
     }
 
     /// A copy in its own memory, which does not keep the received frame alive.

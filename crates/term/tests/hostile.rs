@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use peerl_term::serde::{Options, from_slice, to_vec};
-use peerl_term::{AtomTable, Decoder, Limits, Term};
+use peerl_term::{AtomTable, Decoder, Limits, Measure, Term};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,13 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Where a measure of the whole term ends, and what it finds.
+fn measured(body: &[u8]) -> (usize, usize) {
+    let mut measure = Measure::new();
+    assert!(measure.advance(body, usize::MAX));
+    (measure.position(), measure.memory())
+}
+
 fn survive(body: &[u8]) {
     let shared = Bytes::copy_from_slice(body);
     let limits = Limits { elements: 1 << 16, ..Limits::default() };
@@ -121,6 +128,14 @@ fn survive(body: &[u8]) {
         let again = Term::decode(&Bytes::copy_from_slice(&wire)).unwrap();
         assert_eq!(&again, term);
         assert_eq!(again.encode(), wire);
+    }
+    for step in [1, 2, 7] {
+        let mut measure = Measure::new();
+        while !measure.advance(body, step) {}
+        if term.is_ok() {
+            assert_eq!(measure.position(), reading.position(), "{body:?}");
+        }
+        assert_eq!((measure.position(), measure.memory()), measured(body), "{body:?}, {step} elements at a time");
     }
     let wire = [&[131], body].concat();
     let options = Options::default();

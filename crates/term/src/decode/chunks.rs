@@ -1,62 +1,25 @@
 use std::sync::Arc;
 
-use crate::Binary;
+use super::sharing::{Place, Sharing};
 
-/// Shared copies of parts of the input, for small binaries that are close together. One copy is faster than an
-/// allocation for each.
-///
-/// If binaries are few, or far apart, each gets its own copy: a chunk would keep unused bytes in memory.
+/// Shared copies of parts of the input, for small binaries that are close together.
 #[derive(Debug, Clone)]
-pub(super) enum Chunks {
-    /// This many more binaries get their own copies before the first chunk is made.
-    Few(u8),
-    /// The last chunk, its start in the input, and how many of its bytes are used.
-    Many { chunk: Arc<[u8]>, at: usize, used: usize },
-    /// The last chunk had too few used bytes.
-    Scattered,
+pub(super) struct Chunks {
+    sharing: Sharing,
+    last: Option<Arc<[u8]>>,
 }
 
 impl Chunks {
-    pub(super) const NONE: Self = Self::Few(8);
-
-    /// Larger binaries get their own copies.
-    const LARGEST: usize = Binary::CHUNK / 4;
-
-    /// The fewest used bytes that justify a chunk.
-    const WORTH: usize = Binary::CHUNK / 4;
+    pub(super) const NONE: Self = Self { sharing: Sharing::NONE, last: None };
 
     /// The chunk for the first `len` bytes of `rest`, which is the input from `start` on, and the offset of the bytes
     /// in it. `None` if they get their own copy.
     #[inline]
     pub(super) fn part(&mut self, rest: &[u8], start: usize, len: usize) -> Option<(Arc<[u8]>, u16)> {
-        if let Self::Many { chunk, at, used } = self {
-            let from = start.wrapping_sub(*at);
-            if from.checked_add(len).is_some_and(|end| end <= chunk.len()) {
-                *used += len;
-                return Some((chunk.clone(), from as u16));
-            }
-        }
-        if len > Self::LARGEST || !self.is_worth_another() {
-            return None;
-        }
-        let chunk: Arc<[u8]> = rest[..rest.len().min(Binary::CHUNK)].into();
-        *self = Self::Many { chunk: chunk.clone(), at: start, used: len };
-        Some((chunk, 0))
-    }
-
-    fn is_worth_another(&mut self) -> bool {
-        match self {
-            Self::Few(0) => true,
-            Self::Few(left) => {
-                *left -= 1;
-                false
-            }
-            Self::Many { used, .. } if *used >= Self::WORTH => true,
-            Self::Many { .. } => {
-                *self = Self::Scattered;
-                false
-            }
-            Self::Scattered => false,
+        match self.sharing.place(rest.len(), start, len) {
+            Place::Own => None,
+            Place::NewChunk(chunk) => Some((self.last.insert(rest[..chunk].into()).clone(), 0)),
+            Place::LastChunk(from) => Some((self.last.clone()?, from as u16)),
         }
     }
 }
@@ -66,6 +29,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::Binary;
 
     /// The memory that binaries of this length keep alive at this distance.
     fn kept(count: usize, len: usize, between: usize) -> usize {

@@ -5,7 +5,7 @@ use super::{DecodeError, DecodeErrorKind, Decoder};
 use crate::{Atom, DuplicateKey, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
 
 /// The most free variables of a fun in the BEAM.
-const MOST_FREE: usize = 255;
+pub(super) const MOST_FREE: usize = 255;
 
 /// For how many elements space is reserved at a time.
 const CHUNK: usize = 64;

@@ -1,0 +1,483 @@
+//! The memory that a term takes once it is decoded.
+
+use bytes::Bytes;
+use num_bigint::BigInt;
+
+use super::compound::MOST_FREE;
+use super::decoder::small_of_big;
+use super::sharing::{Place, Sharing};
+use crate::{Atom, Binary, BitString, ExternalFun, LocalFun, Pid, Port, Record, Reference, Tag, Term};
+
+/// Counts the memory that decoding a term takes, without decoding it, in steps of bounded time.
+///
+/// ```
+/// use peerl_term::{Measure, Term};
+///
+/// let wire = Term::list((0..1000).map(|i| Term::tuple([Term::from(i)]))).encode();
+/// let mut measure = Measure::new();
+/// while !measure.advance(&wire[1..], 100) {}
+/// assert!((80_000..120_000).contains(&measure.memory()));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// The offset of the next term.
+    at: usize,
+    /// The innermost compound term that is not complete.
+    inner: Remaining,
+    /// The compound terms around it of which something is missing.
+    outer: Outer,
+    /// What the terms so far keep.
+    kept: usize,
+    /// The most that is needed for a moment beside that.
+    passing: usize,
+    sharing: Sharing,
+    /// The elements announced so far, each of which needs a byte.
+    announced: usize,
+    /// The most elements of a list.
+    longest: usize,
+    /// The elements of lists that are tails of other lists.
+    spliced: usize,
+    /// What comparing keys takes for each compound term: nothing before the first map that has keys to compare.
+    compared: usize,
+    is_complete: bool,
+}
+
+/// What is missing of a compound term.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Remaining {
+    elements: usize,
+    /// Whether it is a list, and so a tail follows the elements.
+    is_list: bool,
+}
+
+/// The term is malformed.
+struct Malformed;
+
+/// How many bytes each pair of a map takes while the map is sorted.
+const SORTED_PAIR: usize = 24;
+
+/// What a map that is open at a great depth takes beside its pairs.
+const OPEN_MAP: usize = 8;
+
+/// What a list of which a tail is another list takes, at a great depth, beside its elements.
+const OPEN_SPLICED_LIST: usize = 80;
+
+/// What the comparison of two keys takes for each of two compound terms in them.
+const COMPARED: usize = 20;
+
+/// The counts that an [`std::sync::Arc`] has before its value.
+const SHARED_COUNTS: usize = 16;
+
+/// The size of a block of the heap for a value of this size. (The allocator of glibc; others need little more.)
+const fn block(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=24 => 32,
+        _ => bytes.saturating_add(8 + 15) & !15,
+    }
+}
+
+const fn boxed<T>() -> usize {
+    block(size_of::<T>())
+}
+
+const fn elements(count: usize) -> usize {
+    block(count.saturating_mul(size_of::<Term>()))
+}
+
+impl Measure {
+    /// Begins at the beginning of a term.
+    pub fn new() -> Self {
+        Self {
+            at: 0,
+            inner: Remaining { elements: 1, is_list: false },
+            outer: Outer::default(),
+            kept: 0,
+            passing: 0,
+            sharing: Sharing::NONE,
+            announced: 0,
+            longest: 0,
+            spliced: 0,
+            compared: 0,
+            is_complete: false,
+        }
+    }
+
+    /// Goes on for about so many elements. Returns whether the term is measured to its end. A malformed one is at its
+    /// end where it is malformed.
+    ///
+    /// `term` is the encoded term without a version byte, the same each time.
+    pub fn advance(&mut self, term: &[u8], elements: usize) -> bool {
+        let mut left = elements.max(1);
+        while left > 0 && !self.is_complete {
+            let passed = self.pass_leaves(term, left);
+            left -= passed;
+            if left > 0 {
+                left -= 1;
+                self.is_complete = self.step(term).is_err();
+            }
+            self.close();
+        }
+        self.is_complete
+    }
+
+    /// The bytes of memory that decoding takes at its peak beside the encoded bytes, as counted so far. The decoder is
+    /// that of a [`RawTerm`](crate::RawTerm), whose large binaries share the encoded bytes.
+    pub fn memory(&self) -> usize {
+        self.kept.saturating_add(self.passing)
+    }
+
+    /// How many bytes have been measured.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Passes over terms that take no memory of their own, as most do; returns their number.
+    #[inline(always)]
+    fn pass_leaves(&mut self, term: &[u8], most: usize) -> usize {
+        let most = most.min(self.inner.elements);
+        let mut rest = term.get(self.at..).unwrap_or(&[]);
+        let mut passed = 0;
+        while passed < most {
+            let [tag, len, ..] = *rest else { break };
+            let size = match Tag(tag) {
+                Tag::SMALL_INTEGER_EXT | Tag::ATOM_CACHE_REF => 2,
+                Tag::INTEGER_EXT => 5,
+                Tag::SMALL_ATOM_UTF8_EXT if usize::from(len) <= Atom::INLINE => 2 + usize::from(len),
+                Tag::NEW_FLOAT_EXT => 9,
+                Tag::NIL_EXT => 1,
+                _ => break,
+            };
+            let Some(after) = rest.get(size..) else { break };
+            rest = after;
+            passed += 1;
+        }
+        self.at = term.len() - rest.len();
+        self.inner.elements -= passed;
+        passed
+    }
+
+    /// Goes on by one term, or by the tail of a list.
+    fn step(&mut self, term: &[u8]) -> Result<(), Malformed> {
+        if self.inner.elements > 0 {
+            self.inner.elements -= 1;
+            self.element(term)
+        } else if self.inner.is_list {
+            self.tail(term)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Goes back to the compound term around the innermost one if that is complete.
+    #[inline(always)]
+    fn close(&mut self) {
+        if self.inner.elements == 0 && !self.inner.is_list {
+            match self.outer.pop() {
+                Some(outer) => self.inner = outer,
+                None => self.is_complete = true,
+            }
+        }
+    }
+
+    fn element(&mut self, term: &[u8]) -> Result<(), Malformed> {
+        let tag = Tag(self.byte(term)?);
+        match tag {
+            Tag::SMALL_TUPLE_EXT => {
+                let arity = usize::from(self.byte(term)?);
+                self.open(term, arity, 0)?;
+            }
+            Tag::LARGE_TUPLE_EXT => {
+                let arity = self.u32(term)?;
+                self.open(term, arity, 0)?;
+            }
+            Tag::LIST_EXT => match self.u32(term)? {
+                // A list without elements is its tail.
+                0 => self.inner.elements += 1,
+                len => {
+                    self.longest = self.longest.max(len);
+                    self.open(term, len, 0)?;
+                    self.inner.is_list = true;
+                }
+            },
+            Tag::MAP_EXT => {
+                let pairs = self.u32(term)?;
+                self.kept += OPEN_MAP;
+                if pairs > 1 {
+                    self.compared = COMPARED;
+                    self.passing = self.passing.max(block(pairs.saturating_mul(SORTED_PAIR)));
+                }
+                self.open(term, pairs.saturating_mul(2), 0)?;
+            }
+            Tag::NEW_FUN_EXT => {
+                // The size, the arity, the unique value and the index.
+                self.skip(term, 4 + 1 + 16 + 4)?;
+                let free = self.u32(term)?;
+                if free > MOST_FREE {
+                    return Err(Malformed);
+                }
+                self.kept += boxed::<LocalFun>();
+                // The module, two integers and a pid come before the free variables.
+                self.open(term, free, 4)?;
+            }
+            Tag::RECORD_EXT => {
+                let fields = self.u32(term)?;
+                self.byte(term)?;
+                self.announce(term, fields)?;
+                self.kept += boxed::<Record>() + block(fields.saturating_mul(size_of::<Atom>()));
+                self.open(term, fields, fields + 2)?;
+            }
+            _ => self.leaf(tag, term)?,
+        }
+        Ok(())
+    }
+
+    fn leaf(&mut self, tag: Tag, term: &[u8]) -> Result<(), Malformed> {
+        match tag {
+            Tag::BINARY_EXT => {
+                let len = self.u32(term)?;
+                let start = self.at;
+                self.skip(term, len)?;
+                self.kept += match len {
+                    ..=Binary::INLINE => 0,
+                    Binary::SHARED.. => boxed::<Bytes>(),
+                    _ => match self.sharing.place(term.len() - start, start, len) {
+                        Place::Own => block(len),
+                        Place::NewChunk(chunk) => block(SHARED_COUNTS + chunk),
+                        Place::LastChunk(_) => 0,
+                    },
+                };
+            }
+            Tag::BIT_BINARY_EXT => {
+                let len = self.u32(term)?;
+                self.skip(term, len.saturating_add(1))?;
+                self.kept += boxed::<BitString>() + block(len);
+            }
+            Tag::STRING_EXT => {
+                let len = self.u16(term)?;
+                self.announce(term, len)?;
+                self.skip(term, len)?;
+                self.kept += elements(len);
+            }
+            Tag::SMALL_INTEGER_EXT | Tag::ATOM_CACHE_REF => self.skip(term, 1)?,
+            Tag::INTEGER_EXT => self.skip(term, 4)?,
+            Tag::NEW_FLOAT_EXT => self.skip(term, 8)?,
+            Tag::FLOAT_EXT => self.skip(term, 31)?,
+            Tag::NIL_EXT => {}
+            Tag::SMALL_BIG_EXT => {
+                let len = usize::from(self.byte(term)?);
+                self.big(term, len)?;
+            }
+            Tag::LARGE_BIG_EXT => {
+                let len = self.u32(term)?;
+                self.big(term, len)?;
+            }
+            Tag::NEW_PID_EXT => self.identifier::<Pid>(term, 12)?,
+            Tag::PID_EXT => self.identifier::<Pid>(term, 9)?,
+            Tag::PORT_EXT => self.identifier::<Port>(term, 5)?,
+            Tag::NEW_PORT_EXT => self.identifier::<Port>(term, 8)?,
+            Tag::V4_PORT_EXT => self.identifier::<Port>(term, 12)?,
+            Tag::REFERENCE_EXT => self.identifier::<Reference>(term, 5)?,
+            Tag::NEW_REFERENCE_EXT => {
+                let words = self.u16(term)?;
+                self.identifier::<Reference>(term, 1 + 4 * words)?;
+            }
+            Tag::NEWER_REFERENCE_EXT => {
+                let words = self.u16(term)?;
+                self.identifier::<Reference>(term, 4 + 4 * words)?;
+            }
+            Tag::EXPORT_EXT => {
+                self.kept += boxed::<ExternalFun>();
+                // The module, the function and the arity.
+                self.inner.elements += 3;
+            }
+            atom => self.atom(atom, term)?,
+        }
+        Ok(())
+    }
+
+    /// Goes on with the tail of a list. The elements of a tail that is a list are in the same block as those before,
+    /// which grows.
+    fn tail(&mut self, term: &[u8]) -> Result<(), Malformed> {
+        match Tag(self.byte(term)?) {
+            Tag::NIL_EXT => self.inner.is_list = false,
+            Tag::LIST_EXT => {
+                let more = self.u32(term)?;
+                self.splice(term, more)?;
+                self.kept += OPEN_SPLICED_LIST;
+                self.inner.elements = more;
+            }
+            Tag::STRING_EXT => {
+                let more = self.u16(term)?;
+                self.splice(term, more)?;
+                self.skip(term, more)?;
+                self.inner.is_list = false;
+            }
+            _ => {
+                self.at -= 1;
+                self.inner = Remaining { elements: 1, is_list: false };
+                self.announce(term, 1)?;
+                self.kept += size_of::<Term>();
+                self.passing = self.passing.max(elements(self.longest));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds elements to a list: they are moved to a block of twice the size if the old one is full.
+    fn splice(&mut self, term: &[u8], more: usize) -> Result<(), Malformed> {
+        self.announce(term, more)?;
+        self.kept += more.saturating_mul(size_of::<Term>());
+        self.spliced += more;
+        self.passing = self.passing.max(2 * elements(self.longest + self.spliced + 4));
+        Ok(())
+    }
+
+    /// Begins a compound term of so many elements, before which other terms come.
+    #[inline]
+    fn open(&mut self, term: &[u8], count: usize, before: usize) -> Result<(), Malformed> {
+        self.announce(term, count)?;
+        self.kept += elements(count) + self.compared;
+        self.outer.push(self.inner);
+        self.inner = Remaining { elements: count + before, is_list: false };
+        Ok(())
+    }
+
+    /// Checks that so many more terms are possible, as the decoder does.
+    #[inline]
+    fn announce(&mut self, term: &[u8], count: usize) -> Result<(), Malformed> {
+        self.announced = self.announced.saturating_add(count);
+        if count > term.len() - self.at || self.announced > term.len() { Err(Malformed) } else { Ok(()) }
+    }
+
+    /// Passes over an integer of so many bytes, after its length.
+    fn big(&mut self, term: &[u8], len: usize) -> Result<(), Malformed> {
+        let negative = self.byte(term)? != 0;
+        let start = self.at;
+        self.skip(term, len)?;
+        if len > 8 || small_of_big(negative, &term[start..self.at]).is_none() {
+            self.kept += boxed::<BigInt>() + block(len.next_multiple_of(8));
+        }
+        Ok(())
+    }
+
+    /// Passes over the name of a node and the rest of an identifier.
+    fn identifier<T>(&mut self, term: &[u8], after: usize) -> Result<(), Malformed> {
+        self.kept += boxed::<T>();
+        let tag = Tag(self.byte(term)?);
+        self.atom(tag, term)?;
+        self.skip(term, after)
+    }
+
+    /// Passes over the name of an atom.
+    fn atom(&mut self, tag: Tag, term: &[u8]) -> Result<(), Malformed> {
+        let len = match tag {
+            Tag::ATOM_CACHE_REF => return self.skip(term, 1),
+            Tag::SMALL_ATOM_UTF8_EXT | Tag::SMALL_ATOM_EXT => usize::from(self.byte(term)?),
+            Tag::ATOM_UTF8_EXT | Tag::ATOM_EXT => self.u16(term)?,
+            _ => return Err(Malformed),
+        };
+        let start = self.at;
+        self.skip(term, len)?;
+        let len = match tag {
+            Tag::SMALL_ATOM_EXT | Tag::ATOM_EXT if len <= Atom::MAX_CHARACTERS => {
+                len + term[start..self.at].iter().filter(|byte| !byte.is_ascii()).count()
+            }
+            _ => len,
+        };
+        if len > Atom::INLINE {
+            self.kept += block(SHARED_COUNTS + len);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn byte(&mut self, term: &[u8]) -> Result<u8, Malformed> {
+        let byte = *term.get(self.at).ok_or(Malformed)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn u16(&mut self, term: &[u8]) -> Result<usize, Malformed> {
+        let bytes = term.get(self.at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)?;
+        self.at += 2;
+        Ok(usize::from(u16::from_be_bytes(*bytes)))
+    }
+
+    #[inline]
+    fn u32(&mut self, term: &[u8]) -> Result<usize, Malformed> {
+        let bytes = term.get(self.at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)?;
+        self.at += 4;
+        Ok(u32::from_be_bytes(*bytes) as usize)
+    }
+
+    #[inline]
+    fn skip(&mut self, term: &[u8], bytes: usize) -> Result<(), Malformed> {
+        let end = self.at.checked_add(bytes).filter(|end| *end <= term.len()).ok_or(Malformed)?;
+        self.at = end;
+        Ok(())
+    }
+}
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A stack that takes one byte for most compound terms: a term may have millions of levels. Each entry is a number
+/// below 128, or the bytes of a larger number and then 128 + how many they are.
+#[derive(Debug, Clone, Default)]
+struct Outer(Vec<u8>);
+
+impl Outer {
+    #[inline]
+    fn push(&mut self, remaining: Remaining) {
+        let Remaining { elements, is_list } = remaining;
+        if elements == 0 && !is_list {
+            return;
+        }
+        let entry = elements << 1 | usize::from(is_list);
+        if entry < 0x80 {
+            self.0.push(entry as u8);
+            return;
+        }
+        let len = size_of::<usize>() - entry.leading_zeros() as usize / 8;
+        self.0.extend_from_slice(&entry.to_le_bytes()[..len]);
+        self.0.push(0x80 + len as u8);
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Remaining> {
+        let entry = match self.0.pop()? {
+            small @ ..0x80 => usize::from(small),
+            len => {
+                let start = self.0.len().checked_sub(usize::from(len - 0x80))?;
+                let mut bytes = [0; size_of::<usize>()];
+                bytes[..self.0.len() - start].copy_from_slice(&self.0[start..]);
+                self.0.truncate(start);
+                usize::from_le_bytes(bytes)
+            }
+        };
+        Some(Remaining { elements: entry >> 1, is_list: entry & 1 == 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outer_terms_come_back_whatever_is_missing() {
+        let counts = (0..48).map(|shift| 1usize << shift).flat_map(|edge| [edge - 1, edge, edge + 1]);
+        let all: Vec<Remaining> =
+            counts.flat_map(|elements| [true, false].map(|is_list| Remaining { elements, is_list })).collect();
+        let mut outer = Outer::default();
+        all.iter().for_each(|remaining| outer.push(*remaining));
+        for remaining in all.iter().rev().filter(|remaining| remaining.elements > 0 || remaining.is_list) {
+            assert_eq!(outer.pop(), Some(*remaining));
+        }
+        assert_eq!(outer.pop(), None);
+    }
+}
