@@ -8,7 +8,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use intruder::{Intruder, fragment};
-use peerl_node::{NodeDownReason, NodeEvent, Term};
+use peerl_node::{Limits, NodeDownReason, NodeEvent, Term, Violation};
+use peerl_proto::control::Signal;
 use peerl_proto::flags::DistributionFlags;
 use peerl_term::{Atom, Pid, Reference};
 use peerl_test_support::Otp;
@@ -249,7 +250,6 @@ async fn silent_connections() {
 /// has its own monitor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn monitors_with_one_reference() {
-    const MONITOR_P: i64 = 19;
     const DEMONITOR_P: i64 = 20;
     let stage = Stage::new();
     let node = stage.node().await;
@@ -274,4 +274,131 @@ async fn monitors_with_one_reference() {
     second.frame(Term::tuple(monitor), None);
     eventually("the monitor to move", || again.monitored_by() == [second.pid()]).await;
     assert_eq!(target.monitored_by(), []);
+}
+
+const MONITOR_P: i64 = 19;
+
+/// The most that a node with the least memory keeps for a peer.
+const SHARE: usize = Limits::LEAST_MEMORY / (Limits::PEER_FACTOR + 1) * Limits::PEER_FACTOR;
+
+/// A peer that sets more monitors or links than its share of the memory has room for loses its own connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn monitors_and_links_without_end() {
+    const HONEST: usize = 1000;
+    let stage = Stage::new();
+    let node = stage.builder().memory(Limits::LEAST_MEMORY).start().await.unwrap();
+    let beam = stage.beam(Otp::V25).await;
+    let target = node.process();
+    target.trap_exit(true);
+    target.register(Atom::from_static("target")).unwrap();
+    let watch = format!(
+        "register(watcher, spawn(fun() ->
+             [monitor(process, {{target, NODE}}) || _ <- lists:seq(1, {HONEST})],
+             Reasons = [receive {{'DOWN', _, _, _, Why}} -> Why end || _ <- lists:seq(1, {HONEST})],
+             receive {{ask, To}} -> To ! lists:usort(Reasons) end
+         end)), ok"
+    );
+    expect(&beam, &node, &watch, "ok").await;
+    eventually("the monitors of the BEAM", || target.monitored_by().len() == HONEST).await;
+    let before = node.kept_bytes();
+    assert!(before >= HONEST * Limits::MONITOR);
+
+    let by_pid = Term::from(target.pid().clone());
+    let own = by_pid.clone();
+    let link = move |from: Pid, number: u32| {
+        let from = Pid { id: number, ..from };
+        Term::tuple([1.into(), from.into(), own.clone()])
+    };
+    let attacks: [(&str, Box<dyn Fn(Pid, u32) -> Term + Send>); 3] = [
+        ("monitors", Box::new(monitor_of(by_pid))),
+        ("monitors by name", Box::new(monitor_of(Term::atom("target")))),
+        ("links", Box::new(link)),
+    ];
+    let mut events = node.events();
+    for (what, signal) in attacks {
+        let attacked = node.clone();
+        let attack = tokio::task::spawn_blocking(move || {
+            let mut intruder = Intruder::connect(&attacked);
+            let all: Vec<u32> = (0..1_000_000).collect();
+            let pid = intruder.pid();
+            let taken =
+                all.chunks(1000).all(|some| intruder.frames(some.iter().map(|number| signal(pid.clone(), *number))));
+            assert!(!taken, "{what} without end are taken");
+            intruder.assert_closed(what);
+        });
+        while !attack.is_finished() {
+            assert!(node.kept_bytes() <= Limits::LEAST_MEMORY);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        attack.await.unwrap();
+        assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
+        let NodeEvent::NodeDown { reason, .. } = event(&mut events).await else { panic!("{what}") };
+        assert_eq!(reason, NodeDownReason::Protocol(Violation::TooManyMonitors), "{what}");
+        eventually("what was kept to be given back", || node.kept_bytes() == before).await;
+        assert_eq!(target.monitored_by().len(), HONEST, "{what}");
+    }
+    drop(target);
+    expect(&beam, &node, "watcher ! {ask, self()}, receive Reasons -> Reasons end", "[normal]").await;
+    eventually("nothing to be kept", || node.kept_bytes() == 0).await;
+}
+
+fn monitor_of(to: Term) -> impl Fn(Pid, u32) -> Term {
+    move |from, number| {
+        let reference = Reference::new(from.node.clone(), 9, &[number, 1, 2]).unwrap();
+        Term::tuple([MONITOR_P.into(), from.into(), to.clone(), reference.into()])
+    }
+}
+
+/// A peer whose share of the memory is full gets `system_limit` for processes that it wants to link to or to monitor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_without_memory_are_not_spawned() {
+    const REQUESTS: usize = 300;
+    let stage = Stage::new();
+    let node = stage.builder().memory(Limits::LEAST_MEMORY).start().await.unwrap();
+    export(&node);
+    let target = node.process();
+    target.trap_exit(true);
+    let (to, attacked) = (Term::from(target.pid().clone()), node.clone());
+    let attack = tokio::task::spawn_blocking(move || {
+        let mut intruder = Intruder::connect(&attacked);
+        let pid = intruder.pid();
+        // Nearly all of the share.
+        let monitors = u32::try_from((SHARE - (128 << 10)) / (Limits::MONITOR + pid.node.as_str().len())).unwrap();
+        assert!(intruder.frames((0..monitors).map(|number| monitor_of(to.clone())(pid.clone(), number))));
+        let reference = |number: usize| Reference::new(pid.node.clone(), 9, &[u32::try_from(number).unwrap()]).unwrap();
+        for number in 0..REQUESTS {
+            let sleep = [Term::atom("rust"), Term::atom("sleep"), Term::list([Term::from(60_000)])];
+            let (mfa, arguments) = if number % 2 == 0 {
+                (Term::tuple([Term::atom("rust"), Term::atom("sleep"), 1.into()]), sleep[2].clone())
+            } else {
+                let [module, function, arguments] = sleep;
+                let call = [reference(REQUESTS + number).into(), module, function, arguments];
+                (Term::tuple([Term::atom("erpc"), Term::atom("execute_call"), 4.into()]), Term::list(call))
+            };
+            let options = Term::list([Term::atom("monitor"), Term::atom("link")]);
+            let from = Term::from(pid.clone());
+            let request = [29.into(), reference(number).into(), from.clone(), from, mfa, options];
+            intruder.frame(Term::tuple(request), Some(arguments));
+        }
+        let replies = (0..REQUESTS).map(|_| match intruder.message().signal {
+            Signal::SpawnReply { result, .. } => result,
+            other => panic!("{other:?}"),
+        });
+        let (spawned, refused): (Vec<_>, Vec<_>) = replies.partition(Result::is_ok);
+        assert!(!spawned.is_empty() && refused.len() > REQUESTS / 3, "{} spawned", spawned.len());
+        assert!(refused.iter().all(|reply| *reply == Err(Atom::from_static("system_limit"))));
+        // The connection is up.
+        assert_eq!(attacked.nodes(peerl_node::Nodes::Hidden).len(), 1);
+        assert!(attacked.kept_bytes() <= SHARE);
+        // Others find room.
+        let mut other = Intruder::connect(&attacked);
+        let (from, mfa) = (Term::from(other.pid()), Term::tuple([Term::atom("rust"), Term::atom("add"), 2.into()]));
+        let options = Term::list([Term::atom("monitor"), Term::atom("link")]);
+        let request = [29.into(), reference(0).into(), from.clone(), from, mfa, options];
+        other.frame(Term::tuple(request), Some(Term::list([1.into(), 2.into()])));
+        assert!(matches!(other.message().signal, Signal::SpawnReply { result: Ok(_), .. }));
+    });
+    attack.await.unwrap();
+    eventually("the processes to end", || node.calls_served() == 0).await;
+    eventually("what was kept to be given back", || node.kept_bytes() == 0).await;
 }

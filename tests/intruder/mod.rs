@@ -68,6 +68,18 @@ impl Intruder {
         self.bytes(&body);
     }
 
+    /// Frames with these control messages, in one write. Returns whether the node took them.
+    pub fn frames(&mut self, controls: impl Iterator<Item = Term>) -> bool {
+        let mut bytes = Vec::new();
+        for control in controls {
+            let control = control.encode();
+            bytes.extend_from_slice(&u32::try_from(control.len() + 2).unwrap().to_be_bytes());
+            bytes.extend_from_slice(&[131, 68, 0]);
+            bytes.extend_from_slice(&control[1..]);
+        }
+        self.socket.write_all(&bytes).is_ok()
+    }
+
     /// A frame with a control message and any bytes.
     pub fn raw(&mut self, control: Term, payload: &[u8]) {
         let mut body = vec![131, 68, 0];

@@ -34,6 +34,7 @@ pub(crate) mod signal;
 pub(crate) mod signals;
 pub(crate) mod spans;
 pub(crate) mod state;
+mod table_memory;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transferred;

@@ -32,6 +32,9 @@ pub fn describe() {
     describe_counter!("peerl_node_peer_received_messages_total", "Messages and signals that a peer has sent");
     describe_counter!("peerl_node_peer_sent_messages_total", "Messages and signals that were written to a peer");
     describe_gauge!("peerl_node_peer_queued_bytes", "Bytes that wait to be written to a peer");
+    describe_gauge!("peerl_node_peer_kept_bytes", "Bytes that are kept for a peer, monitors and links included");
+    describe_gauge!("peerl_node_kept_bytes", "Bytes that are kept for all peers");
+    describe_gauge!("peerl_node_kept_bytes_limit", "The most bytes that are kept for all peers");
     describe_counter!(
         "peerl_node_peer_dropped_messages_total",
         "Messages of a peer that reached no process, by reason"
@@ -51,6 +54,8 @@ pub fn record(node: &Node) {
     let (messages, bytes) = node.mailbox_totals();
     gauge!("peerl_node_mailbox_messages").set(messages as f64);
     gauge!("peerl_node_mailbox_bytes").set(bytes as f64);
+    gauge!("peerl_node_kept_bytes").set(node.kept_bytes() as f64);
+    gauge!("peerl_node_kept_bytes_limit").set(node.limits().memory as f64);
     gauge!("peerl_node_uptime_seconds").set(node.uptime().as_secs_f64());
     gauge!("peerl_node_draining").set(if node.is_draining() { 1.0 } else { 0.0 });
     node.peer_figures().iter().for_each(record_peer);
@@ -64,6 +69,7 @@ fn record_peer(figures: &PeerFigures) {
     counter!("peerl_node_peer_received_messages_total", "peer" => peer.clone()).absolute(figures.messages_received);
     counter!("peerl_node_peer_sent_messages_total", "peer" => peer.clone()).absolute(figures.messages_sent);
     gauge!("peerl_node_peer_queued_bytes", "peer" => peer.clone()).set(figures.queued_bytes as f64);
+    gauge!("peerl_node_peer_kept_bytes", "peer" => peer.clone()).set(figures.kept_bytes as f64);
     for reason in Dropped::ALL {
         let labels = [("peer", peer.clone()), ("reason", reason.name().to_owned())];
         counter!("peerl_node_peer_dropped_messages_total", &labels).absolute(figures.dropped(reason));

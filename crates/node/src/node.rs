@@ -13,6 +13,7 @@ use crate::inner::Inner;
 use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 #[cfg(feature = "metrics")]
 use crate::kernel::figures::{FunctionFigures, PeerFigures};
+use crate::kernel::limits::Limits;
 use crate::kernel::process::{Message, ProcessInfo};
 use crate::kernel::transferred::Transferred;
 use crate::network::connect_error::ConnectError;
@@ -217,6 +218,17 @@ impl Node {
     /// The number of calls of peers that have been taken since the node started, those under way among them.
     pub fn calls_taken(&self) -> u64 {
         self.inner.kernel.served.taken()
+    }
+
+    /// The bytes that the node keeps for its peers: what they have sent or is to be sent to them, and their monitors and links. It
+    /// keeps at most [`Limits::memory`](crate::Limits::memory).
+    pub fn kept_bytes(&self) -> usize {
+        self.inner.kernel.kept_bytes()
+    }
+
+    /// What the node accepts from its peers.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.kernel.limits
     }
 
     /// The cookie of the cluster, as `erlang:get_cookie/0`.

@@ -64,12 +64,19 @@ impl Budget {
 
     /// Lends more to a share that has this much, if enough is left.
     fn lend(&self, has: usize, more: usize) -> bool {
-        let lend = |lent: usize| {
-            let lent = lent.checked_add(more)?;
-            let left = self.most.checked_sub(lent)?;
-            (has + more <= left.saturating_mul(self.factor)).then_some(lent)
-        };
+        let lend = |lent| self.with_more(lent, has, more);
         self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lend).is_ok()
+    }
+
+    fn could_lend(&self, has: usize, more: usize) -> bool {
+        self.with_more(self.lent(), has, more).is_some()
+    }
+
+    /// What is lent after more is lent to a share that has this much, if enough is left.
+    fn with_more(&self, lent: usize, has: usize, more: usize) -> Option<usize> {
+        let lent = lent.checked_add(more)?;
+        let left = self.most.checked_sub(lent)?;
+        (has + more <= left.saturating_mul(self.factor)).then_some(lent)
     }
 
     fn take_back(&self, amount: usize) {
@@ -108,6 +115,17 @@ impl Share {
     /// How much is taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
+    }
+
+    /// How much is lent and not taken.
+    pub fn unused(&self) -> usize {
+        self.lent.load(Ordering::Relaxed).saturating_sub(self.taken())
+    }
+
+    /// Whether there is that much for this peer now. Nothing is taken.
+    pub fn has_room(&self, amount: usize) -> bool {
+        let (taken, lent) = (self.taken.load(Ordering::Relaxed), self.lent.load(Ordering::Relaxed));
+        taken + amount <= lent || self.budget.could_lend(lent, taken + amount - lent)
     }
 
     /// Takes an amount that is given back when the lease is dropped, if there is that much for this peer.
@@ -198,6 +216,23 @@ impl Drop for Lease {
     }
 }
 
+/// As a [`Lease`], of an amount that its type tells: it has the size of a pointer, for the entries of large tables.
+#[derive(Debug)]
+pub struct FixedLease<const AMOUNT: usize>(Arc<Share>);
+
+impl<const AMOUNT: usize> FixedLease<AMOUNT> {
+    /// Takes the amount from the share, if there is that much for this peer.
+    pub fn of(share: &Arc<Share>) -> Option<Self> {
+        share.take(AMOUNT).then(|| Self(share.clone()))
+    }
+}
+
+impl<const AMOUNT: usize> Drop for FixedLease<AMOUNT> {
+    fn drop(&mut self) {
+        self.0.give_back(AMOUNT);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -241,6 +276,17 @@ mod tests {
         assert_eq!((lease.amount(), moved.amount(), share.taken()), (0, 50, 50));
         drop((lease, moved));
         assert_eq!((share.taken(), budget.lent()), (0, 0));
+    }
+
+    #[test]
+    fn a_fixed_lease_gives_back_what_it_has() {
+        let budget = Budget::new(1000, 1);
+        let share = Arc::new(budget.share());
+        assert!(share.has_room(500) && !share.has_room(501));
+        let leases: Vec<FixedLease<100>> = std::iter::from_fn(|| FixedLease::of(&share)).collect();
+        assert_eq!((leases.len(), share.taken(), share.has_room(1)), (5, 500, false));
+        drop(leases);
+        assert_eq!((share.taken(), share.unused(), budget.lent()), (0, 0, 0));
     }
 
     #[test]

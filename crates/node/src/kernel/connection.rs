@@ -89,6 +89,7 @@ impl Connection {
         let Identity { name, atom: own, .. } = node.identity;
         let rename =
             (own_name != *name).then(|| Rename { own: own.clone(), on_connection: own_name.as_atom().clone() });
+        let memory = Arc::new(node.memory);
         Self {
             id,
             peer: established.peer.clone(),
@@ -100,9 +101,9 @@ impl Connection {
             outbox: Outbox::new(established.flags, rename, node.limits.queued, timing),
             calls: Calls::default(),
             served: node.served,
-            memory: Arc::new(node.memory),
+            memory: memory.clone(),
             answers: Answers::default(),
-            monitors: Monitors::default(),
+            monitors: Monitors::new(memory),
             transferred: TransferCounter::default(),
             counts: ConnectionCounts::default(),
             lends_group_leader: AtomicBool::new(false),

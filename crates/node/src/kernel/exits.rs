@@ -14,6 +14,7 @@ use super::process::{Core, Down, EndedState, Envelope, Exit, Exits, Message, Mon
 use super::reason::{self, Cause, Reason};
 use super::signal::Signal;
 use super::state::Kernel;
+use super::table_memory::shrink;
 
 /// Processes that are about to end. A process may end those linked to it; a queue instead of recursion, which would overflow
 /// the stack on a long chain of links.
@@ -113,6 +114,7 @@ impl Kernel {
             let (links, watched) = {
                 let Some(mut state) = process.alive() else { continue };
                 state.watchers.retain(|_, watcher| !of_node(&watcher.pid));
+                shrink(&mut state.watchers);
                 if state.spawner.as_ref().is_some_and(|(_, pid)| of_node(pid)) {
                     state.spawner_gone();
                 }

@@ -28,6 +28,13 @@ impl Limits {
     /// How many times what it leaves for the others a peer may have of the memory: one that wants all gets four fifths.
     pub const PEER_FACTOR: usize = 4;
 
+    /// The bytes that a monitor of a peer on a process of this node takes of the peer's memory, beside the name of the node in
+    /// its reference: those of its entries in two hash tables, at the moment when these grow.
+    pub const MONITOR: usize = 768;
+
+    /// The bytes that a link of a peer's process takes of the peer's memory.
+    pub const LINK: usize = 288;
+
     /// The least memory with which a node is of use: 16 MiB.
     pub const LEAST_MEMORY: usize = 16 << 20;
 

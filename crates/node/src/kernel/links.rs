@@ -54,10 +54,11 @@ impl Kernel {
     pub(crate) fn unlink(&self, process: &Arc<Core>, other: &Pid) {
         let Some(id) = process.alive().and_then(|mut state| state.links.unlink(other)) else { return };
         let delivery = self.signal(&process.pid, Address::Process(other), Signal::Unlink(id));
-        // Nobody acknowledges what was not sent.
-        if delivery != Delivery::Done
-            && let Some(mut state) = process.alive()
-        {
+        let Some(mut state) = process.alive() else { return };
+        // Nobody acknowledges what was not sent. If the peer has no memory left, its old signals may belong to a new link.
+        let is_kept = delivery == Delivery::Done
+            && self.connections.get(&other.node).is_none_or(|peer| state.links.is_owed(other, &peer.memory));
+        if !is_kept {
             state.links.unlink_acknowledged(other, id.get());
         }
     }
@@ -75,8 +76,17 @@ impl Kernel {
         if from.node != connection.atom {
             return Err(Violation::Foreign { signal: "link" });
         }
-        if !self.process(to).is_some_and(|process| process.linked_by(from)) {
-            let _ = connection.signal(to, Address::Process(from), Signal::Exit(&reason::atom("noproc"), None))?;
+        // With the connection's name of the node, which takes no memory of its own.
+        let other = Pid { node: connection.atom.clone(), ..*from };
+        let process = self.process(to);
+        let linked = process.and_then(|process| Some(process.alive()?.links.linked_by_peer(other, &connection.memory)));
+        match linked {
+            Some(true) => {}
+            Some(false) => return Err(Violation::TooManyMonitors),
+            None => {
+                let noproc = reason::atom("noproc");
+                let _ = connection.signal(to, Address::Process(from), Signal::Exit(&noproc, None))?;
+            }
         }
         Ok(())
     }

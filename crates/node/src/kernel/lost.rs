@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use peerl_proto::channel::Loss;
 use peerl_proto::control::Signal;
-use peerl_term::{Atom, Reference};
+use peerl_term::Reference;
 
 use crate::kernel::address::Address;
 use crate::kernel::connection::{Answer, Connection};
 use crate::kernel::figures::Dropped;
 use crate::kernel::reason::Reason;
-use crate::kernel::serving;
+use crate::kernel::serving::{self, SYSTEM_LIMIT};
 use crate::kernel::state::Kernel;
 use crate::kernel::violation::Violation;
 
@@ -61,5 +61,3 @@ impl Kernel {
         }
     }
 }
-
-const SYSTEM_LIMIT: Atom = Atom::from_static("system_limit");

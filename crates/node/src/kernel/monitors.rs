@@ -108,15 +108,19 @@ impl Kernel {
         if let Some(process) = process
             && let Some(mut state) = process.alive()
         {
-            let added = connection.monitors.add(reference.clone(), process.clone());
-            if !matches!(added, Added::Closed) {
-                state.watchers.insert(
-                    MonitorId { node: from.node.clone(), reference: reference.clone() },
-                    Watcher { pid: from, name },
-                );
-            }
+            let replaced = match connection.monitors.add(reference.clone(), process.clone()) {
+                Added::New => None,
+                Added::Replaced(before) => Some(before),
+                Added::Closed => return Ok(()),
+                Added::NoRoom => return Err(Violation::TooManyMonitors),
+            };
+            // With the connection's name of the node and the process's own, which take no memory of their own.
+            let node = connection.atom.clone();
+            let name = name.map(|name| state.names.iter().find(|own| **own == name).cloned().unwrap_or(name));
+            let watcher = Watcher { pid: Pid { node: node.clone(), ..from }, name };
+            state.watchers.insert(MonitorId { node, reference: reference.clone() }, watcher);
             drop(state);
-            if let Added::Replaced(before) = added
+            if let Some(before) = replaced
                 && before.pid != process.pid
             {
                 unwatch(&before, connection, &reference);

@@ -11,5 +11,5 @@ mod served;
 pub(crate) use apply::{Applied, apply, refuse_apply};
 pub(crate) use arguments::Arguments;
 pub use serve::Refused;
-pub(crate) use serve::{Active, Spawn, refuse, serve, take_spawn};
+pub(crate) use serve::{Active, SYSTEM_LIMIT, Spawn, refuse, serve, take_spawn};
 pub(crate) use served::{PeerCalls, Served};

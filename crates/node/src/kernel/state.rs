@@ -77,6 +77,14 @@ impl Kernel {
         }
     }
 
+    /// The bytes that are kept for peers. Of a connection that has ended, what it keeps for later counts until nothing is kept
+    /// for it.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let connections = self.connections.all();
+        let unused: usize = connections.iter().map(|connection| connection.memory.unused()).sum();
+        self.memory.lent().saturating_sub(unused)
+    }
+
     /// The process that receives the output of functions that this node calls.
     pub(crate) fn group_leader(&self) -> &Pid {
         self.group_leader.get().unwrap_or(&self.requester)

@@ -8,3 +8,4 @@ mod membership;
 mod monitors;
 mod names;
 mod pair;
+mod shares;

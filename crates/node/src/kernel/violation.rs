@@ -20,6 +20,9 @@ pub enum Violation {
         /// The signal.
         signal: &'static str,
     },
+    /// Its monitors and links, and what else is kept for it, take more than its share of the node's memory.
+    #[error("it has more monitors and links than its share of the memory has room for")]
+    TooManyMonitors,
     /// The answer cannot be queued: the peer does not read.
     #[error(transparent)]
     Congested(#[from] QueueError),

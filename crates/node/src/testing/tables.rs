@@ -29,6 +29,8 @@ pub struct Tables {
     pub calls_served: usize,
     /// Bytes of answers that wait for a peer to read.
     pub answer_bytes: usize,
+    /// Bytes that are kept for peers, of [`Limits::memory`](crate::Limits::memory).
+    pub kept_bytes: usize,
 }
 
 impl Tables {
@@ -46,6 +48,7 @@ impl Tables {
             requests: sum(|connection| connection.calls.len()),
             calls_served: kernel.served.active(),
             answer_bytes: sum(|connection| connection.answers.bytes()),
+            kept_bytes: kernel.kept_bytes(),
             ..Self::default()
         };
         for process in kernel.processes.all() {

@@ -46,6 +46,9 @@ struct Table {
 }
 
 impl Calls {
+    /// The most abandoned requests that are remembered of a peer that never answers.
+    const MOST_ABANDONED: usize = 1 << 16;
+
     /// Registers a request.
     ///
     /// # Errors
@@ -101,7 +104,8 @@ impl Calls {
     pub(crate) fn abandon_spawn(&self, number: u64) -> Option<Pid> {
         let mut table = self.0.lock();
         let pending = table.pending.remove(&number)?;
-        if pending.spawned.is_none() {
+        // What is forgotten leaves a monitor at the peer, until the process ends.
+        if pending.spawned.is_none() && table.abandoned.len() < Self::MOST_ABANDONED {
             table.abandoned.insert(number);
         }
         pending.spawned

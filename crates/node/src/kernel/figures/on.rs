@@ -29,6 +29,8 @@ pub struct PeerFigures {
     pub messages_sent: u64,
     /// The bytes that wait to be written to it now.
     pub queued_bytes: usize,
+    /// The bytes that are kept for it now, of [`Limits::memory`](crate::Limits::memory).
+    pub kept_bytes: usize,
     dropped: [u64; Dropped::ALL.len()],
 }
 
@@ -178,10 +180,11 @@ impl Kernel {
         }
         let (mut now, mut rest) = (peers.clone(), others.clone());
         for connection in connections {
-            let Connection { transferred, counts, outbox, .. } = &*connection;
+            let Connection { transferred, counts, outbox, memory, .. } = &*connection;
             let figures = of_peer(&mut now, &mut rest, connection.peer.as_atom());
             figures.add(transferred.total(), counts);
             figures.queued_bytes += outbox.queued_bytes();
+            figures.kept_bytes += memory.taken();
         }
         let others = (rest != PeerFigures::default()).then_some(rest);
         now.into_values().chain(others).collect()

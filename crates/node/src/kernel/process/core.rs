@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::link::order;
 use super::{Aliases, Envelope, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow, SequentialTrace};
 use crate::kernel::reason::Reason;
+use crate::kernel::table_memory::shrink;
 
 /// The state of a process of this node.
 #[derive(Debug)]
@@ -103,6 +104,7 @@ impl State {
             self.spawner_gone();
         } else {
             self.watchers.remove(&MonitorId { node: node.clone(), reference: reference.clone() });
+            shrink(&mut self.watchers);
         }
     }
 

@@ -7,17 +7,21 @@ use std::sync::atomic::Ordering;
 use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
-use peerl_term::{Atom, Pid, RawTerm, Reference};
+use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
 
 use super::job::Job;
 use super::served::PeerCalls;
 use crate::kernel::batching::TURN;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Added, Connection, QueueError};
+use crate::kernel::limits::Limits;
 use crate::kernel::process::{Core, MailboxPolicy};
 use crate::kernel::reason::{JobEnd, Reason};
 use crate::kernel::signal::Delivery;
 use crate::kernel::state::Kernel;
+
+/// The error of what does not fit.
+pub(crate) const SYSTEM_LIMIT: Atom = Atom::from_static("system_limit");
 
 /// A call of a peer, until it has been answered.
 pub(crate) struct Active {
@@ -99,9 +103,9 @@ pub(crate) fn take_spawn(
     let reference = mem::replace(&mut request.reference, Reference::VACANT);
     let from = mem::replace(&mut request.from, Pid::VACANT);
     let refused = match request.options {
-        Err(_) => "badopt",
+        Err(_) => Atom::from_static("badopt"),
         // The peer is slow to take its answers.
-        Ok(_) if connection.answers.bytes() > node.limits.channel.reassembly => "system_limit",
+        Ok(_) if connection.answers.bytes() > node.limits.channel.reassembly => SYSTEM_LIMIT,
         Ok(options) => match Active::begin(node, &connection.served) {
             Ok(active) => {
                 return Ok(Some(Spawn {
@@ -116,11 +120,11 @@ pub(crate) fn take_spawn(
                     active,
                 }));
             }
-            Err(Refused::Draining) => "noconnection",
-            Err(Refused::Busy) => "system_limit",
+            Err(Refused::Draining) => Atom::from_static("noconnection"),
+            Err(Refused::Busy) => SYSTEM_LIMIT,
         },
     };
-    refuse(node, connection, reference, from, Atom::from_static(refused))?;
+    refuse(node, connection, reference, from, refused)?;
     Ok(None)
 }
 
@@ -174,29 +178,38 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         let _ = refuse(node, connection, reference, from, error);
         return;
     }
+    // No process, if the peer has no memory left for its link or monitor.
     let process = |pid, reference: Reference, from: Pid, job: &mut Job| {
         let process = Core::new(pid, MailboxPolicy::default());
         if let Some(mut state) = process.alive() {
-            if options.link {
-                state.links.linked_by(from.clone());
+            if options.link && !state.links.linked_by_peer(from.clone(), &connection.memory) {
+                return None;
             }
             job.begin_in(&process, &mut state);
             if options.monitor {
                 match connection.monitors.add(reference.clone(), process.clone()) {
+                    Added::NoRoom => return None,
                     Added::Closed => state.spawner_gone(),
-                    _ => state.spawner = Some((reference, from)),
+                    Added::New | Added::Replaced(_) => state.spawner = Some((reference, from)),
                 }
             }
             state.group_leader = Some(group_leader);
         }
         node.processes.insert(process.clone());
-        process
+        Some(process)
     };
     let reply = spawned(reference.clone(), from.clone(), options, pid.clone());
     let reply = connection.forms.spawn_reply(reply);
+    if !connection.memory.has_room(Limits::MONITOR) {
+        let _ = refuse(node, connection, reference, from, SYSTEM_LIMIT);
+        return;
+    }
     if options.link || !job.is_call() || token.is_some() || job.receives() {
         // Signals may come as soon as the peer knows the pid.
-        let process = process(pid, reference, from, &mut job);
+        let Some(process) = process(pid, reference.clone(), from.clone(), &mut job) else {
+            let _ = refuse(node, connection, reference, from, SYSTEM_LIMIT);
+            return;
+        };
         let token = token.map(|token| process.begin_trace(*token));
         // If it cannot be queued, the connection is about to end.
         let reply = connection.forms.with_token(reply, token.as_ref());
@@ -224,11 +237,16 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         Some(JobEnd::Other(reason)) => {
             connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason)
         }
-        None => {
-            let process = process(pid, reference, from, &mut job);
-            tokio::spawn(go_on(active, connection.clone(), process, job));
-            Ok(Delivery::NotOffered)
-        }
+        None => match process(pid.clone(), reference.clone(), from.clone(), &mut job) {
+            Some(process) => {
+                tokio::spawn(go_on(active, connection.clone(), process, job));
+                Ok(Delivery::NotOffered)
+            }
+            None => {
+                let reason = Reason::from(Term::from(SYSTEM_LIMIT));
+                connection.send_down(&pid, ProcessId::Pid(pid.clone()), from, reference, &reason)
+            }
+        },
     };
     if sent != Ok(Delivery::Done) {
         connection.outbox.release();

@@ -65,6 +65,7 @@ impl Cycle<'_> {
         assert_eq!(entries(&self.pair.a.kernel), [0; 5]);
         assert_eq!(entries(&self.pair.b.kernel), [0; 5]);
         assert_eq!((self.pair.monitors_of_a(), self.pair.monitors_of_b()), (0, 0));
+        assert_eq!((self.pair.a.kernel.kept_bytes(), self.pair.b.kernel.kept_bytes()), (0, 0));
     }
 }
 
@@ -133,6 +134,7 @@ fn the_end_of_a_connection_leaves_nothing() {
         // What the processes still have is nothing of the other node.
         assert_eq!((entries(&pair.a.kernel), entries(&pair.b.kernel)), ([0; 5], [0; 5]), "in round {round}");
         assert_eq!((pair.monitors_of_a(), pair.monitors_of_b()), (0, 0));
+        assert_eq!((pair.a.kernel.kept_bytes(), pair.b.kernel.kept_bytes()), (0, 0), "in round {round}");
         pair.a.end(&a, "normal");
         pair.b.end(&b, "normal");
     }

@@ -19,6 +19,7 @@ use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, Monitored};
 use crate::kernel::reason::{self, Reason};
 use crate::kernel::router::Routed;
 use crate::kernel::state::Kernel;
+use crate::kernel::violation::Violation;
 
 /// A kernel, and its end of the connection to the other one.
 pub(super) struct Side {
@@ -44,7 +45,12 @@ pub(super) enum Way {
 impl Pair {
     /// Two connected kernels.
     pub(super) fn connected() -> Self {
-        let mut pair = Self { a: Side::new("a@h"), b: Side::new("b@h"), attempts: 0 };
+        Self::with(Limits::default())
+    }
+
+    /// Two connected kernels with these limits.
+    pub(super) fn with(limits: Limits) -> Self {
+        let mut pair = Self { a: Side::new("a@h", limits), b: Side::new("b@h", limits), attempts: 0 };
         pair.connect();
         pair
     }
@@ -75,8 +81,13 @@ impl Pair {
             Way::BToA => (&mut self.b, &mut self.a),
         };
         let bytes = from.take();
-        to.receive(&bytes);
+        to.receive(&bytes).unwrap();
         !bytes.is_empty()
+    }
+
+    /// Carries over what is queued from A to B, which may find a violation in it.
+    pub(super) fn deliver_to_b(&mut self) -> Result<(), Violation> {
+        self.b.receive(&self.a.take())
     }
 
     /// The number of monitors of A's processes on B's that B's connection knows.
@@ -91,9 +102,9 @@ impl Pair {
 }
 
 impl Side {
-    fn new(name: &'static str) -> Self {
+    fn new(name: &'static str, limits: Limits) -> Self {
         let identity = Identity::new(NodeName::new(name).unwrap(), Atom::from_static(name), 7);
-        let kernel = Arc::new(Kernel::new(identity, Limits::default()));
+        let kernel = Arc::new(Kernel::new(identity, limits));
         Self { kernel, connection: None, receive: None }
     }
 
@@ -148,13 +159,14 @@ impl Side {
         bytes
     }
 
-    fn receive(&mut self, bytes: &[u8]) {
-        let (Some(half), Some(connection)) = (&mut self.receive, &self.connection) else { return };
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+        let (Some(half), Some(connection)) = (&mut self.receive, &self.connection) else { return Ok(()) };
         half.read_buffer().extend_from_slice(bytes);
         let mut message = Received::vacant();
         while half.next(&mut message).unwrap() {
-            assert!(matches!(self.kernel.route(connection, &mut message).unwrap(), Routed::Done | Routed::Dropped(_)));
+            assert!(matches!(self.kernel.route(connection, &mut message)?, Routed::Done | Routed::Dropped(_)));
         }
+        Ok(())
     }
 }
 
