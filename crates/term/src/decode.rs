@@ -4,6 +4,7 @@ mod chunks;
 mod compound;
 mod compressed;
 mod decoder;
+mod enclosing;
 mod error;
 mod identifier;
 mod leaf;

@@ -1,17 +1,22 @@
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
-use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::{mem, slice};
 
-use crate::Term;
+use crate::stack::Stack;
+use crate::{Term, Tuple};
 
 /// The elements of a compound term. Clones and drops without recursion at any nesting depth.
 #[derive(Default)]
 pub(crate) struct Elements(Box<[Term]>);
 
 impl Elements {
-    pub(crate) fn into_vec(mut self) -> Vec<Term> {
-        mem::take(&mut self.0).into_vec()
+    pub(crate) fn into_vec(self) -> Vec<Term> {
+        self.into_boxed().into_vec()
+    }
+
+    fn into_boxed(mut self) -> Box<[Term]> {
+        mem::take(&mut self.0)
     }
 }
 
@@ -41,8 +46,7 @@ impl std::fmt::Debug for Elements {
     }
 }
 
-/// Drops elements by recursion, which is fast, down to a depth that fits any stack; deeper elements are moved to a
-/// vector first.
+/// Drops elements by recursion, which is fast, down to a depth that fits any stack; deeper ones in a loop.
 impl Drop for Elements {
     fn drop(&mut self) {
         const DEEP: u32 = 64;
@@ -52,47 +56,58 @@ impl Drop for Elements {
         if self.0.is_empty() {
             return;
         }
+        let mut terms = mem::take(&mut self.0);
         let depth = DEPTH.get();
-        if depth < DEEP {
-            DEPTH.set(depth + 1);
-            let mut terms = mem::take(&mut self.0);
-            for term in &mut terms {
-                // Most elements own no memory.
-                if !term.is_inline() {
-                    *term = Term::Integer(0);
-                }
+        if depth >= DEEP {
+            return drop_deep(terms);
+        }
+        DEPTH.set(depth + 1);
+        for term in &mut terms {
+            // Most elements own no memory.
+            if !term.is_inline() {
+                *term = Term::Integer(0);
             }
-            // Nothing is left to drop, so the compiler may skip the check.
-            terms.into_iter().for_each(mem::forget);
-            DEPTH.set(depth);
-            return;
         }
-        let mut pending = vec![mem::take(&mut self.0)];
-        while let Some(mut terms) = pending.pop() {
-            pending.extend(terms.iter_mut().filter_map(Term::children_mut).map(|children| mem::take(&mut children.0)));
+        // Nothing is left to drop, so the compiler may skip the check.
+        terms.into_iter().for_each(mem::forget);
+        DEPTH.set(depth);
+    }
+}
+
+/// Drops terms of any depth, without memory for it: where the elements of a nested term were, the terms around them are
+/// stored, and if that is not the first place, the first one stores which it is.
+fn drop_deep(mut terms: Box<[Term]>) {
+    let mut enclosing = Elements::default();
+    let mut place = 0;
+    loop {
+        while let Some(term) = terms.get_mut(place) {
+            let inner = term.children_mut().map(mem::take).unwrap_or_default();
+            if inner.is_empty() {
+                *term = Term::Integer(0);
+                place += 1;
+                continue;
+            }
+            *term = Term::Tuple(Tuple(enclosing));
+            if place > 0 {
+                terms[0] = Term::Integer(place as i64);
+            }
+            enclosing = Elements(mem::replace(&mut terms, inner.into_boxed()));
+            place = 0;
         }
+        terms = enclosing.into_boxed();
+        place = match terms.first() {
+            None => return,
+            Some(Term::Integer(place)) => *place as usize,
+            Some(_) => 0,
+        };
+        enclosing = terms[place].children_mut().map(mem::take).unwrap_or_default();
     }
 }
 
 impl PartialEq for Elements {
     fn eq(&self, other: &Self) -> bool {
-        if self.len() != other.len() {
-            return false;
-        }
-        let mut open: Vec<(&[Term], &[Term])> = vec![(&self.0, &other.0)];
-        while let Some((left, right)) = open.pop() {
-            for (a, b) in left.iter().zip(right) {
-                if !a.eq_shallow(b) {
-                    return false;
-                }
-                if let (Some(a), Some(b)) = (a.children(), b.children())
-                    && !a.is_empty()
-                {
-                    open.push((a, b));
-                }
-            }
-        }
-        true
+        // Terms that are alike have as many elements, so both walks take the same way.
+        self.len() == other.len() && Walk::new(self).zip(Walk::new(other)).all(|(a, b)| a.eq_shallow(b))
     }
 }
 
@@ -101,61 +116,89 @@ impl Eq for Elements {}
 impl Hash for Elements {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.len().hash(state);
-        let mut open: Vec<&[Term]> = vec![&self.0];
-        while let Some(terms) = open.pop() {
-            for term in terms {
-                term.hash_shallow(state);
-                if let Some(children) = term.children()
-                    && !children.is_empty()
-                {
-                    open.push(children);
-                }
-            }
-        }
+        Walk::new(self).for_each(|term| term.hash_shallow(state));
     }
 }
 
 impl Clone for Elements {
     fn clone(&self) -> Self {
-        if !is_nested(&self.0) {
-            return Self(self.0.iter().map(Term::clone_leaf).collect());
+        let mut copy = clone_outermost(self);
+        if is_nested(self) {
+            clone_nested(self, &mut copy);
         }
-        let mut open: Vec<Copying<'_>> = Vec::new();
-        let mut copying = Copying::new(None, &self.0);
-        loop {
-            match copying.rest.next() {
-                Some(term) => match term.children() {
-                    Some(children) => open.push(mem::replace(&mut copying, Copying::new(Some(term), children))),
-                    None => copying.done.push(term.clone_leaf()),
-                },
-                None => {
-                    let elements = Self::from(mem::take(&mut copying.done));
-                    match (copying.of, open.pop()) {
-                        (Some(term), Some(parent)) => {
-                            copying = parent;
-                            copying.done.push(term.with_children(elements));
-                        }
-                        _ => return elements,
-                    }
+        copy
+    }
+}
+
+/// Copies terms, without the elements of nested ones.
+fn clone_outermost(terms: &[Term]) -> Elements {
+    let outermost = |term: &Term| match term.children() {
+        Some(children) if !children.is_empty() => term.with_children(Elements::default()),
+        _ => term.clone_leaf(),
+    };
+    Elements(terms.iter().map(outermost).collect())
+}
+
+/// Copies the elements of nested terms into copies of the terms.
+fn clone_nested(terms: &[Term], copies: &mut [Term]) {
+    let mut open = Stack::new();
+    let mut level = (terms.iter(), copies.iter_mut());
+    loop {
+        let (Some(term), Some(copy)) = (level.0.next(), level.1.next()) else {
+            match open.pop() {
+                Some(outer) => level = outer,
+                None => return,
+            }
+            continue;
+        };
+        if let (Some(from), Some(to)) = (term.children(), copy.children_mut())
+            && !from.is_empty()
+        {
+            *to = clone_outermost(from);
+            if is_nested(from) {
+                let outer = mem::replace(&mut level, (from.iter(), to.iter_mut()));
+                if outer.0.len() > 0 {
+                    open.push(outer);
                 }
             }
         }
     }
 }
 
-/// A compound term whose elements are partly copied.
-struct Copying<'a> {
-    of: Option<&'a Term>,
-    rest: std::slice::Iter<'a, Term>,
-    done: Vec<Term>,
+fn is_nested(terms: &[Term]) -> bool {
+    terms.iter().any(|term| term.children().is_some_and(|children| !children.is_empty()))
 }
 
-impl<'a> Copying<'a> {
-    fn new(of: Option<&'a Term>, elements: &'a [Term]) -> Self {
-        Self { of, rest: elements.iter(), done: Vec::with_capacity(elements.len()) }
+/// All terms of a sequence, each before those nested in it. Its stack has no level of which nothing is left.
+pub(crate) struct Walk<'a> {
+    level: slice::Iter<'a, Term>,
+    outer: Stack<slice::Iter<'a, Term>>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(terms: &'a [Term]) -> Self {
+        Self { level: terms.iter(), outer: Stack::new() }
     }
 }
 
-fn is_nested(terms: &[Term]) -> bool {
-    terms.iter().any(|term| term.children().is_some_and(|children| !children.is_empty()))
+impl<'a> Iterator for Walk<'a> {
+    type Item = &'a Term;
+
+    fn next(&mut self) -> Option<&'a Term> {
+        loop {
+            let Some(term) = self.level.next() else {
+                self.level = self.outer.pop()?;
+                continue;
+            };
+            if let Some(children) = term.children()
+                && !children.is_empty()
+            {
+                let outer = mem::replace(&mut self.level, children.iter());
+                if outer.len() > 0 {
+                    self.outer.push(outer);
+                }
+            }
+            return Some(term);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::slice;
 
 use num_bigint::{BigInt, Sign};
 
+use crate::stack::{Level, Levels};
 use crate::tag::VERSION;
 use crate::{Atom, BitString, ExternalFun, LocalFun, Pid, Port, Record, Reference, Tag, Term};
 
@@ -100,8 +101,8 @@ impl Term {
 
 /// Writes any term.
 pub fn term<S: Sink>(term: &Term, sink: &mut S) {
-    let mut open: Vec<Open<'_>> = Vec::new();
     let Some(mut current) = head(term, sink) else { return };
+    let mut outer = Levels::new();
     loop {
         match current.rest.next() {
             // The most frequent terms are written without a function call.
@@ -110,7 +111,11 @@ pub fn term<S: Sink>(term: &Term, sink: &mut S) {
             Some(Term::Atom(name)) => atom(name, sink),
             Some(term) => {
                 if let Some(inner) = head(term, sink) {
-                    open.push(std::mem::replace(&mut current, inner));
+                    match std::mem::replace(&mut current, inner) {
+                        Open { rest, end: End::Nothing } if rest.len() == 0 => {}
+                        Open { rest, end: End::Nil } if rest.len() == 0 => outer.push(Level::End(Tag::NIL_EXT.0)),
+                        open => outer.push(Level::Open(open)),
+                    }
                 }
             }
             None => {
@@ -119,10 +124,13 @@ pub fn term<S: Sink>(term: &Term, sink: &mut S) {
                     End::Nil => nil(sink),
                     End::FunSize(at) => sink.patch_u32(at, (sink.position() - at) as u32),
                 }
-                match open.pop() {
-                    Some(outer) => current = outer,
-                    None => return,
-                }
+                current = loop {
+                    match outer.pop() {
+                        Some(Level::Open(open)) => break open,
+                        Some(Level::End(byte)) => sink.put_u8(byte),
+                        None => return,
+                    }
+                };
             }
         }
     }

@@ -106,6 +106,7 @@ mod raw;
 mod record;
 mod reference;
 pub mod serde;
+mod stack;
 mod tag;
 mod term;
 pub mod text;

@@ -39,13 +39,11 @@ impl Map {
             return Ok(Self(flat.into()));
         }
         let mut flat = flat;
-        let mut sorted = Vec::with_capacity(flat.len());
-        for place in sorted_places(&flat)? {
-            for term in &mut flat[2 * place..2 * place + 2] {
-                sorted.push(mem::replace(term, Term::Integer(0)));
-            }
+        let mut places = sorted_places(&flat)?;
+        for start in 0..places.len() {
+            arrange(&mut flat, &mut places, start);
         }
-        Ok(Self(sorted.into()))
+        Ok(Self(flat.into()))
     }
 
     /// The number of pairs.
@@ -89,14 +87,16 @@ impl Map {
     }
 }
 
-/// The indices of the pairs in the order of their keys.
+/// The place of a pair, after a number made of the beginning of its key.
+type Place = ((u8, u64), usize);
+
+/// The places of the pairs in the order of their keys.
 ///
 /// A BEAM sends large maps in hash order. Sorting by a number made of each key's beginning is several times faster
 /// than comparing keys, which is needed only for keys with the same beginning.
-fn sorted_places(flat: &[Term]) -> Result<Vec<usize>, DuplicateKey> {
+fn sorted_places(flat: &[Term]) -> Result<Vec<Place>, DuplicateKey> {
     let key = |place: usize| &flat[2 * place];
-    let mut order: Vec<((u8, u64), usize)> =
-        (0..flat.len() / 2).map(|place| (order_prefix(key(place)), place)).collect();
+    let mut order: Vec<Place> = (0..flat.len() / 2).map(|place| (order_prefix(key(place)), place)).collect();
     order.sort_unstable_by_key(|(prefix, _)| *prefix);
     for alike in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
         alike.sort_unstable_by(|a, b| key(a.1).compare_keys(key(b.1)));
@@ -104,7 +104,21 @@ fn sorted_places(flat: &[Term]) -> Result<Vec<usize>, DuplicateKey> {
             return Err(DuplicateKey);
         }
     }
-    Ok(order.into_iter().map(|(_, place)| place).collect())
+    Ok(order)
+}
+
+/// Moves a pair to its place, the one there to its own, and so on: a large map is not copied.
+fn arrange(flat: &mut [Term], places: &mut [Place], start: usize) {
+    let mut place = start;
+    loop {
+        let from = mem::replace(&mut places[place].1, place);
+        if from == start {
+            return;
+        }
+        flat.swap(2 * place, 2 * from);
+        flat.swap(2 * place + 1, 2 * from + 1);
+        place = from;
+    }
 }
 
 /// Collects pairs; a later pair replaces an earlier one with the same key, as in a map literal.

@@ -1,10 +1,10 @@
 //! Erlang's term order (Reference Manual, "Term Comparisons").
 
 use std::cmp::Ordering;
-use std::iter::StepBy;
 use std::slice;
 
 use crate::number::{compare_big_float, compare_floats, compare_integer_float};
+use crate::stack::Stack;
 use crate::{BitString, Map, Pid, Reference, Term};
 
 impl Term {
@@ -52,51 +52,91 @@ enum Numbers {
 
 /// Two sequences whose common prefix is being compared.
 struct Pair<'a> {
-    left: StepBy<slice::Iter<'a, Term>>,
-    right: StepBy<slice::Iter<'a, Term>>,
+    left: &'a [Term],
+    right: &'a [Term],
+    /// 1, or 2 for the keys or values of maps.
+    step: u8,
     numbers: Numbers,
-    /// The result if the prefixes are equal.
-    otherwise: Ordering,
 }
 
 impl<'a> Pair<'a> {
-    fn new(left: &'a [Term], right: &'a [Term], numbers: Numbers, otherwise: Ordering) -> Self {
-        Self { left: left.iter().step_by(1), right: right.iter().step_by(1), numbers, otherwise }
+    fn new(left: &'a [Term], right: &'a [Term], numbers: Numbers) -> Self {
+        Self { left, right, step: 1, numbers }
     }
 
     /// Of the flattened pairs of two maps, the keys (from 0) or the values (from 1).
     fn of_maps(left: &'a Map, right: &'a Map, from: usize, numbers: Numbers) -> Self {
-        let every_other = |map: &'a Map| map.0.get(from..).unwrap_or(&[]).iter().step_by(2);
-        Self { left: every_other(left), right: every_other(right), numbers, otherwise: Ordering::Equal }
+        let from = |map: &'a Map| map.0.get(from..).unwrap_or(&[]);
+        Self { left: from(left), right: from(right), step: 2, numbers }
+    }
+
+    fn next(&mut self) -> Option<(&'a Term, &'a Term)> {
+        let first = (self.left.first()?, self.right.first()?);
+        let after = |terms: &'a [Term]| terms.get(usize::from(self.step)..).unwrap_or(&[]);
+        (self.left, self.right) = (after(self.left), after(self.right));
+        Some(first)
+    }
+
+    fn is_done(&self) -> bool {
+        self.left.is_empty() || self.right.is_empty()
+    }
+}
+
+/// What remains to be compared of two terms.
+struct Comparison<'a> {
+    inner: Pair<'a>,
+    outer: Stack<Pair<'a>>,
+    /// The result if all of that is equal.
+    otherwise: Ordering,
+}
+
+impl<'a> Comparison<'a> {
+    /// Adds two sequences that are compared before the rest.
+    fn add(&mut self, pair: Pair<'a>) {
+        let outer = std::mem::replace(&mut self.inner, pair);
+        if !outer.is_done() {
+            self.outer.push(outer);
+        }
+    }
+
+    /// Adds two sequences which decide: if what they have in common is equal, the result is this.
+    fn decide(&mut self, pair: Pair<'a>, otherwise: Ordering) {
+        if otherwise == Ordering::Equal {
+            return self.add(pair);
+        }
+        *self = Self { inner: pair, outer: Stack::new(), otherwise };
+    }
+
+    fn next(&mut self) -> Option<(&'a Term, &'a Term)> {
+        loop {
+            let next = self.inner.next();
+            if next.is_some() {
+                return next;
+            }
+            self.inner = self.outer.pop()?;
+        }
     }
 }
 
 fn compare(left: &Term, right: &Term, numbers: Numbers) -> Ordering {
-    let mut open: Vec<Pair<'_>> = Vec::new();
-    let (mut left, mut right, mut mode) = (left, right, numbers);
+    let mut rest = Comparison { inner: Pair::new(&[], &[], numbers), outer: Stack::new(), otherwise: Ordering::Equal };
+    let (mut left, mut right) = (left, right);
     loop {
-        let order = compare_heads(left, right, mode, &mut open);
+        let order = compare_heads(left, right, rest.inner.numbers, &mut rest);
         if order != Ordering::Equal {
             return order;
         }
-        loop {
-            let Some(pair) = open.last_mut() else { return Ordering::Equal };
-            if let (Some(a), Some(b)) = (pair.left.next(), pair.right.next()) {
-                (left, right, mode) = (a, b, pair.numbers);
-                break;
-            }
-            if pair.otherwise != Ordering::Equal {
-                return pair.otherwise;
-            }
-            open.pop();
+        match rest.next() {
+            Some(next) => (left, right) = next,
+            None => return rest.otherwise,
         }
     }
 }
 
-/// Compares everything except nested terms, which it pushes on the stack if they can matter.
-fn compare_heads<'a>(left: &'a Term, right: &'a Term, numbers: Numbers, open: &mut Vec<Pair<'a>>) -> Ordering {
-    let mut within = |left: &'a [Term], right: &'a [Term], numbers: Numbers, otherwise: Ordering| {
-        open.push(Pair::new(left, right, numbers, otherwise));
+/// Compares everything except nested terms, which it adds to the rest if they can matter.
+fn compare_heads<'a>(left: &'a Term, right: &'a Term, numbers: Numbers, rest: &mut Comparison<'a>) -> Ordering {
+    let mut within = |left: &'a [Term], right: &'a [Term]| {
+        rest.add(Pair::new(left, right, numbers));
         Ordering::Equal
     };
     match (left, right) {
@@ -123,31 +163,34 @@ fn compare_heads<'a>(left: &'a Term, right: &'a Term, numbers: Numbers, open: &m
             .cmp(&(&b.module, b.old_index, b.old_unique, b.free_variables.len()))
             .then_with(|| (a.index, a.unique, a.arity).cmp(&(b.index, b.unique, b.arity)))
             .then_with(|| compare_pids(&a.pid, &b.pid))
-            .then_with(|| within(&a.free_variables, &b.free_variables, numbers, Ordering::Equal)),
+            .then_with(|| within(&a.free_variables, &b.free_variables)),
         (Term::LocalFun(_), Term::ExternalFun(_)) => Ordering::Less,
         (Term::ExternalFun(_), Term::LocalFun(_)) => Ordering::Greater,
         (Term::Port(a), Term::Port(b)) => (&a.node, a.creation, a.id).cmp(&(&b.node, b.creation, b.id)),
         (Term::Pid(a), Term::Pid(b)) => compare_pids(a, b),
-        (Term::Tuple(a), Term::Tuple(b)) => a.len().cmp(&b.len()).then_with(|| within(a, b, numbers, Ordering::Equal)),
+        (Term::Tuple(a), Term::Tuple(b)) => a.len().cmp(&b.len()).then_with(|| within(a, b)),
         (Term::Record(a), Term::Record(b)) => (&a.module, &a.name, a.keys.len())
             .cmp(&(&b.module, &b.name, b.keys.len()))
             .then_with(|| a.keys.cmp(&b.keys))
             .then_with(|| a.exported.cmp(&b.exported))
-            .then_with(|| within(&a.values, &b.values, numbers, Ordering::Equal)),
+            .then_with(|| within(&a.values, &b.values)),
         (Term::Map(a), Term::Map(b)) => a.len().cmp(&b.len()).then_with(|| {
-            open.push(Pair::of_maps(a, b, 1, numbers));
-            open.push(Pair::of_maps(a, b, 0, Numbers::ByKind));
+            rest.add(Pair::of_maps(a, b, 1, numbers));
+            rest.add(Pair::of_maps(a, b, 0, Numbers::ByKind));
             Ordering::Equal
         }),
-        (Term::List(a), Term::List(b)) => within(a, b, numbers, a.len().cmp(&b.len())),
+        (Term::List(a), Term::List(b)) => {
+            rest.decide(Pair::new(a, b, numbers), a.len().cmp(&b.len()));
+            Ordering::Equal
+        }
         (Term::List(a), Term::ImproperList(b)) => {
-            compare_improper(a, b.elements(), None, Some(b.tail()), numbers, open)
+            compare_improper(a, b.elements(), None, Some(b.tail()), numbers, rest)
         }
         (Term::ImproperList(a), Term::List(b)) => {
-            compare_improper(a.elements(), b, Some(a.tail()), None, numbers, open)
+            compare_improper(a.elements(), b, Some(a.tail()), None, numbers, rest)
         }
         (Term::ImproperList(a), Term::ImproperList(b)) => {
-            compare_improper(a.elements(), b.elements(), Some(a.tail()), Some(b.tail()), numbers, open)
+            compare_improper(a.elements(), b.elements(), Some(a.tail()), Some(b.tail()), numbers, rest)
         }
         (Term::Binary(_) | Term::BitString(_), Term::Binary(_) | Term::BitString(_)) => {
             let bits = |term: &'a Term| match term {
@@ -173,7 +216,7 @@ fn compare_improper<'a>(
     left_tail: Option<&'a Term>,
     right_tail: Option<&'a Term>,
     numbers: Numbers,
-    open: &mut Vec<Pair<'a>>,
+    rest: &mut Comparison<'a>,
 ) -> Ordering {
     let tail_rank = |tail: Option<&Term>| tail.map_or(NIL, rank);
     let otherwise = match left.len().cmp(&right.len()) {
@@ -181,13 +224,13 @@ fn compare_improper<'a>(
         Ordering::Greater => CONS.cmp(&tail_rank(right_tail)),
         Ordering::Equal => match (left_tail, right_tail) {
             (Some(a), Some(b)) => {
-                open.push(Pair::new(slice::from_ref(a), slice::from_ref(b), numbers, Ordering::Equal));
+                rest.add(Pair::new(slice::from_ref(a), slice::from_ref(b), numbers));
                 Ordering::Equal
             }
             (a, b) => tail_rank(a).cmp(&tail_rank(b)),
         },
     };
-    open.push(Pair::new(left, right, numbers, otherwise));
+    rest.decide(Pair::new(left, right, numbers), otherwise);
     Ordering::Equal
 }
 

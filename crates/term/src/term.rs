@@ -1,10 +1,10 @@
 use std::hash::{Hash, Hasher};
-use std::mem;
+use std::{mem, slice};
 
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-use crate::elements::Elements;
+use crate::elements::{Elements, Walk};
 use crate::{
     Atom, BigInteger, Binary, BitString, ExternalFun, Float, ImproperList, List, LocalFun, Map, Pid, Port, Record,
     Reference, Tuple,
@@ -55,19 +55,8 @@ const _: () = assert!(size_of::<Term>() <= 32);
 
 impl Term {
     /// The first result of the function for this term or any nested one.
-    pub fn find<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> Option<T> {
-        let mut open = vec![std::slice::from_ref(self).iter()];
-        while let Some(terms) = open.last_mut() {
-            let Some(term) = terms.next() else {
-                open.pop();
-                continue;
-            };
-            if let Some(found) = look(term) {
-                return Some(found);
-            }
-            open.extend(term.children().map(<[_]>::iter));
-        }
-        None
+    pub fn find<T>(&self, look: impl FnMut(&Self) -> Option<T>) -> Option<T> {
+        Walk::new(slice::from_ref(self)).find_map(look)
     }
 
     /// The empty list, `[]`.

@@ -2,7 +2,8 @@
 
 use super::vacant::{VACANT, put};
 use super::{DecodeError, DecodeErrorKind, Decoder};
-use crate::{Atom, DuplicateKey, ImproperList, LocalFun, Map, Pid, Record, Tag, Term};
+use crate::elements::Elements;
+use crate::{Atom, DuplicateKey, ImproperList, List, LocalFun, Map, Pid, Record, Tag, Term, Tuple};
 
 /// The most free variables of a fun in the BEAM.
 pub(super) const MOST_FREE: usize = 255;
@@ -13,8 +14,6 @@ const CHUNK: usize = 64;
 /// A compound term whose elements are incomplete.
 pub(super) struct Open {
     pub(super) kind: Kind,
-    /// The offset of its tag.
-    at: usize,
     /// The number of elements when complete.
     pub(super) count: usize,
     /// The number of elements read.
@@ -28,11 +27,33 @@ pub(super) enum Kind {
     List,
     /// A list whose elements are complete; its tail is missing.
     ImproperList,
-    /// A list without elements; its tail is missing.
-    OnlyTail,
-    Map,
+    /// A map, and the offset of its tag.
+    Map {
+        at: usize,
+    },
     Fun(Box<LocalFun>),
     Record(Box<Record>),
+}
+
+impl Kind {
+    /// The term of these elements; those of a map must be in the order of their keys.
+    #[inline(always)]
+    pub(super) fn term(self, elements: Elements) -> Term {
+        match self {
+            Self::Tuple => Term::Tuple(Tuple(elements)),
+            Self::List => Term::List(List(elements)),
+            Self::ImproperList => Term::ImproperList(ImproperList(elements)),
+            Self::Map { .. } => Term::Map(Map(elements)),
+            Self::Fun(mut fun) => {
+                fun.free_variables = elements;
+                Term::LocalFun(fun)
+            }
+            Self::Record(mut record) => {
+                record.values = elements;
+                Term::Record(record)
+            }
+        }
+    }
 }
 
 impl Open {
@@ -47,26 +68,39 @@ impl Open {
 }
 
 impl Decoder<'_> {
+    /// Reads the tag of a term; returns it and its offset. A list without elements is its tail: the BEAM decodes it so.
+    #[inline(always)]
+    pub(super) fn head(&mut self) -> Result<(Tag, usize), DecodeError> {
+        loop {
+            let at = self.position();
+            match self.tag()? {
+                Tag::LIST_EXT if self.rest.starts_with(&[0; 4]) => self.rest = &self.rest[4..],
+                tag => return Ok((tag, at)),
+            }
+        }
+    }
+
     /// Reads the header of a compound term; `None` if the tag is of another term.
     #[inline(always)]
     pub(super) fn compound(&mut self, tag: Tag, at: usize) -> Result<Option<(Kind, usize)>, DecodeError> {
         let (kind, count) = match tag {
             Tag::SMALL_TUPLE_EXT => (Kind::Tuple, usize::from(self.u8(at)?)),
             Tag::LIST_EXT => (Kind::List, self.u32(at)? as usize),
-            Tag::MAP_EXT => (Kind::Map, (self.u32(at)? as usize).saturating_mul(2)),
+            Tag::MAP_EXT => (Kind::Map { at }, (self.u32(at)? as usize).saturating_mul(2)),
             Tag::LARGE_TUPLE_EXT => (Kind::Tuple, self.u32(at)? as usize),
             Tag::NEW_FUN_EXT => self.fun_header(at)?,
             Tag::RECORD_EXT => self.record_header(at)?,
             _ => return Ok(None),
         };
         self.claim(at, count)?;
+        self.claim_block();
         Ok(Some((kind, count)))
     }
 
     #[inline(always)]
-    pub(super) fn open(&self, kind: Kind, at: usize, count: usize) -> Open {
+    pub(super) fn open(&self, kind: Kind, count: usize) -> Open {
         let tail = usize::from(count == 1 && matches!(kind, Kind::List) && self.has_tail_after_atom());
-        Open { kind, at, count, filled: 0, elements: Vec::with_capacity(count + tail) }
+        Open { kind, count, filled: 0, elements: Vec::with_capacity(count + tail) }
     }
 
     /// Whether an atom and the tail of an improper list follow, as in `[alias | Reference]`, which is part of every
@@ -91,7 +125,8 @@ impl Decoder<'_> {
             }
             Tag::STRING_EXT => {
                 self.tag()?;
-                self.string_elements(at, &mut list.elements)?;
+                let bytes = self.string_bytes(at)?;
+                list.elements.extend(bytes.iter().map(|byte| Term::from(*byte)));
                 return Ok(false);
             }
             Tag::LIST_EXT => {
@@ -100,11 +135,6 @@ impl Decoder<'_> {
                 self.claim(at, more)?;
                 list.count += more;
                 list.elements.reserve(more);
-            }
-            _ if list.count == 0 => {
-                // A list without elements is its tail: the BEAM decodes it so.
-                list.kind = Kind::OnlyTail;
-                list.count = 1;
             }
             _ => {
                 list.kind = Kind::ImproperList;
@@ -118,30 +148,12 @@ impl Decoder<'_> {
 
     #[inline(always)]
     pub(super) fn close(&mut self, done: Open, to: &mut Term) -> Result<(), DecodeError> {
-        let mut elements = done.elements;
         match done.kind {
-            Kind::Tuple => put(to, Term::Tuple(elements.into())),
-            Kind::List => put(to, Term::List(elements.into())),
-            Kind::Map => {
-                let map = self.map(done.at, elements)?;
+            Kind::Map { at } => {
+                let map = self.map(at, done.elements)?;
                 put(to, Term::Map(map));
             }
-            Kind::OnlyTail => put(to, elements.pop().unwrap_or_else(Term::nil)),
-            Kind::ImproperList => match elements.pop() {
-                Some(tail @ (Term::List(_) | Term::ImproperList(_))) => put(to, Term::list_with_tail(elements, tail)),
-                tail => {
-                    elements.extend(tail);
-                    put(to, Term::ImproperList(ImproperList(elements.into())));
-                }
-            },
-            Kind::Fun(mut fun) => {
-                fun.free_variables = elements.into();
-                put(to, Term::LocalFun(fun));
-            }
-            Kind::Record(mut record) => {
-                record.values = elements.into();
-                put(to, Term::Record(record));
-            }
+            kind => put(to, kind.term(done.elements.into())),
         }
         Ok(())
     }
@@ -184,8 +196,11 @@ impl Decoder<'_> {
         let exported = self.u8(at)? & 1 == 1;
         let (module, name) = (self.atom()?, self.atom()?);
         self.claim(at, fields)?;
-        let keys = (0..fields).map(|_| self.atom()).collect::<Result<Box<[Atom]>, _>>()?;
-        let record = Record { exported, module, name, keys, values: Default::default() };
+        let mut keys: Vec<Atom> = Vec::with_capacity(fields);
+        for _field in 0..fields {
+            keys.push(self.atom()?);
+        }
+        let record = Record { exported, module, name, keys: keys.into(), values: Default::default() };
         Ok((Kind::Record(Box::new(record)), fields))
     }
 }

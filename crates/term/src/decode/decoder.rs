@@ -20,7 +20,7 @@ pub struct Decoder<'a> {
     pub(super) shared: Option<&'a Bytes>,
     pub(super) chunks: Chunks,
     pub(super) atoms: &'a AtomTable,
-    /// How many elements are allowed, minus those of the compound terms begun so far.
+    /// How many elements are allowed, and how many the compound terms begun so far have.
     elements: usize,
     claimed: usize,
     /// The input exceeds the limit: it is treated as empty, and every error says so.
@@ -171,13 +171,16 @@ impl<'a> Decoder<'a> {
     pub fn string(&mut self) -> Result<&'a [u8], DecodeError> {
         let at = self.position();
         match self.tag()? {
-            Tag::STRING_EXT => {
-                let len = usize::from(self.u16(at)?);
-                self.claim(at, len)?;
-                self.take(len, at)
-            }
+            Tag::STRING_EXT => self.string_bytes(at),
             _ => Err(self.unexpected(at)),
         }
+    }
+
+    /// Reads a list in the form of a string after its tag.
+    pub(super) fn string_bytes(&mut self, at: usize) -> Result<&'a [u8], DecodeError> {
+        let len = usize::from(self.u16(at)?);
+        self.claim(at, len)?;
+        self.take(len, at)
     }
 
     /// Reads the next term if it is an atom of this name in the usual encoding. Compares bytes only, without a check
@@ -372,6 +375,13 @@ impl<'a> Decoder<'a> {
         }
         self.claimed = claimed;
         Ok(())
+    }
+
+    /// Counts a compound term like an element: the block of memory that it takes has a header. Its encoding has a byte
+    /// for it too: the number of its elements.
+    #[inline(always)]
+    pub(super) fn claim_block(&mut self) {
+        self.claimed += 1;
     }
 
     /// Reads a big integer after its tag: whether it is negative, and its magnitude, least significant byte

@@ -23,9 +23,8 @@ impl Decoder<'_> {
                 put(to, Term::Float(self.finite(value, at)?));
             }
             Tag::STRING_EXT => {
-                let mut elements = Vec::new();
-                self.string_elements(at, &mut elements)?;
-                put(to, Term::List(elements.into()));
+                let bytes = self.string_bytes(at)?;
+                put(to, Term::List(bytes.iter().map(|byte| Term::from(*byte)).collect()));
             }
             Tag::SMALL_BIG_EXT | Tag::LARGE_BIG_EXT => {
                 let (negative, bytes) = self.big(tag, at)?;
@@ -81,14 +80,6 @@ impl Decoder<'_> {
     #[inline]
     fn finite(&self, value: f64, at: usize) -> Result<Float, DecodeError> {
         Float::new(value).ok_or_else(|| self.error(at, DecodeErrorKind::Float))
-    }
-
-    /// Reads the bytes of a `STRING_EXT`, which are a list of integers.
-    pub(super) fn string_elements(&mut self, at: usize, elements: &mut Vec<Term>) -> Result<(), DecodeError> {
-        let len = usize::from(self.u16(at)?);
-        self.claim(at, len)?;
-        elements.extend(self.take(len, at)?.iter().map(|byte| Term::Integer(i64::from(*byte))));
-        Ok(())
     }
 
     fn bit_string(&mut self, at: usize) -> Result<Term, DecodeError> {

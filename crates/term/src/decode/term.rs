@@ -6,11 +6,12 @@
 use std::mem;
 
 use super::compound::{Kind, Open};
+use super::enclosing::Enclosing;
 use super::vacant::{VACANT, put};
 use super::{DecodeError, Decoder, small};
 use crate::{Tag, Term};
 
-/// Terms up to this depth are read by recursion, which is fast and fits any stack; deeper ones use a vector.
+/// Terms up to this depth are read by recursion, which is fast and fits any stack; deeper ones in a loop.
 const DEEP: u32 = 8;
 
 impl Decoder<'_> {
@@ -26,17 +27,16 @@ impl Decoder<'_> {
 
     /// Reads any term in place of a placeholder.
     pub(super) fn term_into(&mut self, to: &mut Term) -> Result<(), DecodeError> {
-        let at = self.position();
-        let tag = self.tag()?;
+        let (tag, at) = self.head()?;
         match self.compound(tag, at)? {
-            Some((kind, count)) => self.complete(kind, at, count, to, 0),
+            Some((kind, count)) => self.complete(kind, count, to, 0),
             None => self.leaf(tag, at, to),
         }
     }
 
     /// Reads the elements of a compound term and stores it in `to`.
-    fn complete(&mut self, kind: Kind, at: usize, count: usize, to: &mut Term, depth: u32) -> Result<(), DecodeError> {
-        let mut open = self.open(kind, at, count);
+    fn complete(&mut self, kind: Kind, count: usize, to: &mut Term, depth: u32) -> Result<(), DecodeError> {
+        let mut open = self.open(kind, count);
         loop {
             if let Some(inner) = self.fill(&mut open, depth)? {
                 return self.complete_deep(open, inner, to);
@@ -50,7 +50,8 @@ impl Decoder<'_> {
     /// As [`Self::complete`], for a compound term that contains one too deep for recursion.
     #[cold]
     fn complete_deep(&mut self, open: Open, inner: Open, to: &mut Term) -> Result<(), DecodeError> {
-        let mut enclosing = vec![open];
+        let mut enclosing = Enclosing::new();
+        enclosing.push(open);
         let mut open = inner;
         loop {
             if let Some(inner) = self.fill(&mut open, DEEP)? {
@@ -121,16 +122,15 @@ impl Decoder<'_> {
                     }
                     _ => {
                         self.rest = rest;
-                        let at = self.position();
-                        let tag = self.tag()?;
+                        let (tag, at) = self.head()?;
                         match self.compound(tag, at)? {
                             None => self.leaf(tag, at, slot)?,
                             Some((kind, count)) if depth < DEEP => {
-                                self.complete(kind, at, count, slot, depth + 1)?;
+                                self.complete(kind, count, slot, depth + 1)?;
                             }
                             Some((kind, count)) => {
                                 open.filled = all - slots.len() - 1;
-                                return Ok(Some(self.open(kind, at, count)));
+                                return Ok(Some(self.open(kind, count)));
                             }
                         }
                         rest = self.rest;

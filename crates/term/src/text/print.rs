@@ -1,6 +1,7 @@
-use std::fmt::{Formatter, Result};
+use std::fmt::{Formatter, Result, Write};
 
 use crate::Term;
+use crate::stack::{Level, Levels};
 
 /// The syntax in which a language writes terms. A stack of [`Open`](Notation::Open) terms replaces recursion.
 pub(super) trait Notation {
@@ -11,29 +12,38 @@ pub(super) trait Notation {
     fn begin<'a>(term: &'a Term, f: &mut Formatter<'_>)
     -> std::result::Result<Option<Self::Open<'a>>, std::fmt::Error>;
 
-    /// Writes the separator before the next element, which it returns; or the end of the term.
+    /// Writes the separator before the next element, which it returns, if there is one.
     fn advance<'a>(
         open: &mut Self::Open<'a>,
         f: &mut Formatter<'_>,
     ) -> std::result::Result<Option<&'a Term>, std::fmt::Error>;
+
+    /// The ASCII character that ends the term, if there is no further element.
+    fn end(open: &Self::Open<'_>) -> Option<u8>;
 }
 
 /// Writes a term.
 pub(super) fn write<N: Notation>(term: &Term, f: &mut Formatter<'_>) -> Result {
     let Some(mut current) = N::begin(term, f)? else { return Ok(()) };
-    let mut outer = Vec::new();
+    let mut outer = Levels::new();
     loop {
-        match N::advance(&mut current, f)? {
-            Some(term) => {
-                if let Some(inner) = N::begin(term, f)? {
-                    outer.push(std::mem::replace(&mut current, inner));
-                }
+        if let Some(term) = N::advance(&mut current, f)? {
+            if let Some(inner) = N::begin(term, f)? {
+                let open = std::mem::replace(&mut current, inner);
+                outer.push(N::end(&open).map_or(Level::Open(open), Level::End));
             }
-            None => match outer.pop() {
-                Some(open) => current = open,
-                None => return Ok(()),
-            },
+            continue;
         }
+        if let Some(byte) = N::end(&current) {
+            f.write_char(char::from(byte))?;
+        }
+        current = loop {
+            match outer.pop() {
+                Some(Level::Open(open)) => break open,
+                Some(Level::End(byte)) => f.write_char(char::from(byte))?,
+                None => return Ok(()),
+            }
+        };
     }
 }
 

@@ -141,14 +141,7 @@ impl Notation for Elixir {
     }
 
     fn advance<'a>(open: &mut Self::Open<'a>, f: &mut Formatter<'_>) -> Result<Option<&'a Term>, fmt::Error> {
-        let Some(mut term) = open.rest.next() else {
-            f.write_str(match open.kind {
-                Kind::Tuple | Kind::Map | Kind::AtomMap => "}",
-                Kind::List | Kind::Keywords | Kind::Improper => "]",
-                Kind::Record(_) => ">",
-            })?;
-            return Ok(None);
-        };
+        let Some(mut term) = open.rest.next() else { return Ok(None) };
         let is_value = matches!(open.kind, Kind::Map) && open.written % 2 == 1;
         let is_tail = matches!(open.kind, Kind::Improper) && open.rest.len() == 0;
         match () {
@@ -181,6 +174,14 @@ impl Notation for Elixir {
         }
         open.written += 1;
         Ok(Some(term))
+    }
+
+    fn end(open: &Self::Open<'_>) -> Option<u8> {
+        (open.rest.len() == 0).then_some(match open.kind {
+            Kind::Tuple | Kind::Map | Kind::AtomMap => b'}',
+            Kind::List | Kind::Keywords | Kind::Improper => b']',
+            Kind::Record(_) => b'>',
+        })
     }
 }
 

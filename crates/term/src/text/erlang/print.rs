@@ -117,13 +117,7 @@ impl Notation for Erlang {
     }
 
     fn advance<'a>(open: &mut Self::Open<'a>, f: &mut Formatter<'_>) -> Result<Option<&'a Term>, fmt::Error> {
-        let Some(term) = open.rest.next() else {
-            f.write_str(match open.kind {
-                Kind::Tuple | Kind::Map | Kind::Record(_) => "}",
-                Kind::List | Kind::Improper => "]",
-            })?;
-            return Ok(None);
-        };
+        let Some(term) = open.rest.next() else { return Ok(None) };
         let is_value = matches!(open.kind, Kind::Map) && open.written % 2 == 1;
         let is_tail = matches!(open.kind, Kind::Improper) && open.rest.len() == 0;
         match () {
@@ -139,6 +133,13 @@ impl Notation for Erlang {
         }
         open.written += 1;
         Ok(Some(term))
+    }
+
+    fn end(open: &Self::Open<'_>) -> Option<u8> {
+        (open.rest.len() == 0).then_some(match open.kind {
+            Kind::Tuple | Kind::Map | Kind::Record(_) => b'}',
+            Kind::List | Kind::Improper => b']',
+        })
     }
 }
 
