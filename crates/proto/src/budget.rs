@@ -4,7 +4,7 @@
 //! that want little.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -28,6 +28,8 @@ pub struct Share {
     lent: AtomicUsize,
     /// Held to borrow and to give back.
     changing: Mutex<()>,
+    /// More is kept for the peer than it may have.
+    is_exceeded: AtomicBool,
 }
 
 impl Budget {
@@ -59,6 +61,7 @@ impl Budget {
             taken: AtomicUsize::new(0),
             lent: AtomicUsize::new(0),
             changing: Mutex::default(),
+            is_exceeded: AtomicBool::new(false),
         }
     }
 
@@ -76,7 +79,7 @@ impl Budget {
     fn with_more(&self, lent: usize, has: usize, more: usize) -> Option<usize> {
         let lent = lent.checked_add(more)?;
         let left = self.most.checked_sub(lent)?;
-        (has + more <= left.saturating_mul(self.factor)).then_some(lent)
+        (has.saturating_add(more) <= left.saturating_mul(self.factor)).then_some(lent)
     }
 
     fn take_back(&self, amount: usize) {
@@ -126,6 +129,22 @@ impl Share {
     pub fn has_room(&self, amount: usize) -> bool {
         let (taken, lent) = (self.taken.load(Ordering::Relaxed), self.lent.load(Ordering::Relaxed));
         taken + amount <= lent || self.budget.could_lend(lent, taken + amount - lent)
+    }
+
+    /// Says that more is kept for the peer than it may have: of what it sends, something could be neither kept nor refused.
+    pub fn exceed(&self) {
+        self.is_exceeded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether more has been kept for the peer than it may have.
+    #[inline]
+    pub fn is_exceeded(&self) -> bool {
+        self.is_exceeded.load(Ordering::Relaxed)
+    }
+
+    /// A share of which everything can be taken.
+    pub fn unlimited() -> Self {
+        Budget::new(usize::MAX, 1 << 16).share()
     }
 
     /// Takes an amount that is given back when the lease is dropped, if there is that much for this peer.
@@ -202,9 +221,11 @@ impl Lease {
         }
     }
 
-    /// Moves all that is taken into another lease.
-    pub fn take(&mut self) -> Self {
-        Self { share: self.share.clone(), amount: std::mem::take(&mut self.amount) }
+    /// Moves so much of it into another lease, or all if it is less.
+    pub fn split(&mut self, most: usize) -> Self {
+        let amount = most.min(self.amount);
+        self.amount -= amount;
+        Self { share: self.share.clone(), amount }
     }
 }
 
@@ -272,8 +293,8 @@ mod tests {
         let mut lease = share.lease(300).unwrap();
         assert!(share.lease(300).is_none());
         assert!(!lease.grow(300) && lease.grow(100) && lease.resize(50) && !lease.resize(700));
-        let moved = lease.take();
-        assert_eq!((lease.amount(), moved.amount(), share.taken()), (0, 50, 50));
+        let moved = lease.split(30);
+        assert_eq!((lease.amount(), moved.amount(), share.taken()), (20, 30, 50));
         drop((lease, moved));
         assert_eq!((share.taken(), budget.lent()), (0, 0));
     }

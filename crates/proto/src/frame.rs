@@ -31,6 +31,8 @@ pub struct FrameReader {
     limit: usize,
     /// How many bytes of a frame above the limit are still to be skipped.
     passing: usize,
+    /// There is no room for the frame that has begun.
+    gives_up: bool,
 }
 
 impl FrameReader {
@@ -46,7 +48,21 @@ impl FrameReader {
 
     /// A reader that holds frames of up to `limit` bytes, and [`Self::HEAD`] of larger ones.
     pub fn new(limit: usize) -> Self {
-        FrameReader { limit: limit.saturating_add(Self::HEAD), passing: 0 }
+        FrameReader { limit: limit.saturating_add(Self::HEAD), passing: 0, gives_up: false }
+    }
+
+    /// Treats the frame that has begun as one above the limit, if more than its head has not come yet: there is no room for it.
+    pub fn give_up(&mut self) {
+        self.gives_up = true;
+    }
+
+    /// Whether the rest of a frame above the limit is being skipped.
+    pub fn is_passing(&self) -> bool {
+        self.passing > 0
+    }
+
+    fn is_oversize(&self, length: usize) -> bool {
+        length > self.limit || (self.gives_up && length > Self::HEAD)
     }
 
     /// Takes the next complete frame off the front of `buffer`; `None` while bytes are missing.
@@ -64,12 +80,13 @@ impl FrameReader {
         let Some(length) = self.announced(buffer) else {
             return Ok(None);
         };
-        if length > self.limit {
+        if self.is_oversize(length) {
             return self.head(length, buffer);
         }
         if buffer.len() - 4 < length {
             return Ok(None);
         }
+        self.gives_up = false;
         if length == 0 {
             buffer.advance(4);
             return Ok(Some(Frame::Tick));
@@ -82,7 +99,7 @@ impl FrameReader {
     /// How many bytes are still missing before the frame at the front of `buffer` can be taken.
     fn missing(&self, buffer: &BytesMut) -> usize {
         let length = if self.passing > 0 { None } else { self.announced(buffer) };
-        let wanted = length.map_or(0, |length| if length > self.limit { Self::HEAD } else { length });
+        let wanted = length.map_or(0, |length| if self.is_oversize(length) { Self::HEAD } else { length });
         (wanted + 4).saturating_sub(buffer.len())
     }
 
@@ -111,6 +128,7 @@ impl FrameReader {
         let mut head = buffer.split_to(4 + Self::HEAD).freeze();
         head.advance(4);
         self.passing = length - Self::HEAD;
+        self.gives_up = false;
         Ok(Some(Frame::Oversize { head, length }))
     }
 

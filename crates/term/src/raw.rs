@@ -128,6 +128,11 @@ impl RawTerm {
         Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
     }
 
+    /// The same term in other memory: `bytes` are equal to its own.
+    pub fn with_bytes(self, bytes: Bytes) -> Self {
+        Self { bytes, ..self }
+    }
+
     /// The term in this range of its bytes.
     pub fn part(&self, range: Range<usize>) -> Self {
         Self { bytes: self.bytes.slice(range), ..self.clone() }

@@ -1,12 +1,13 @@
 //! Decodes frames into messages.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use peerl_term::{AtomTable, Decoder, Limits, Origin, RawTerm};
 
 use super::{ChannelError, ChannelLimits, Loss, Message, lead, reassembly::Reassembly, received_atoms::ReceivedAtoms};
 use crate::{
+    budget::{Lease, Share},
     control::{Content, ControlError, Head},
     frame::Frame,
 };
@@ -27,12 +28,13 @@ pub struct MessageDecoder {
 impl MessageDecoder {
     /// The decoder of a connection that has just come up.
     pub fn new(limits: ChannelLimits) -> Self {
-        Self::with_origin(limits, Origin::new(|_| {}))
+        Self::with_memory(limits, Arc::new(Share::unlimited()), Origin::new(|_| {}))
     }
 
-    /// As [`Self::new`]; `origin` is notified when a payload turns out to be malformed on decoding, once.
-    pub fn with_origin(limits: ChannelLimits, origin: Origin) -> Self {
-        let reassembly = Reassembly::new(limits, origin.clone());
+    /// As [`Self::new`]; what is kept of incomplete messages is taken from `memory`, and `origin` is notified when a payload
+    /// turns out to be malformed on decoding, once.
+    pub fn with_memory(limits: ChannelLimits, memory: Arc<Share>, origin: Origin) -> Self {
+        let reassembly = Reassembly::new(limits, memory, origin.clone());
         MessageDecoder { atoms: ReceivedAtoms::default(), reassembly, origin, most: limits.message }
     }
 
@@ -64,7 +66,7 @@ impl MessageDecoder {
             [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, header) = fragment_ids(rest)?;
                 let (atoms, length) = self.atoms.read_header(header)?;
-                let control = read_control(&frame, 2 + 16 + length, &atoms, to)?;
+                let control = read_control(&frame, frame.len(), 2 + 16 + length, &atoms, to)?;
                 if fragment == 1 {
                     // A single fragment is the whole message.
                     self.reassembly.forget(sequence);
@@ -98,10 +100,11 @@ impl MessageDecoder {
             [lead::VERSION, lead::FIRST_FRAGMENT, ref rest @ ..] => {
                 let (sequence, fragment, header) = fragment_ids(rest)?;
                 let (atoms, header) = self.atoms.read_header(header)?;
-                let control = read_control(&head, 2 + 16 + header, &atoms, to)?;
+                let control = read_control(&head, length, 2 + 16 + header, &atoms, to)?;
                 control.may_be_fragmented()?;
                 let message = mem::replace(to, Message::vacant());
-                let complete = self.reassembly.start_lost(sequence, fragment, message, length - control.end)?;
+                let lost = self.loss(length - control.end);
+                let complete = self.reassembly.start_lost(sequence, fragment, message, lost)?;
                 return Ok(put(complete, to));
             }
             [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
@@ -110,16 +113,26 @@ impl MessageDecoder {
             }
             _ => return Err(ChannelError::UnknownFrame),
         };
-        let control = read_control(&head, start, &atoms, to)?;
+        let control = read_control(&head, length, start, &atoms, to)?;
         control.payload(length)?;
-        (to.payload, to.lost) = (None, Some((Loss::TooLarge, length - control.end)));
+        (to.payload, to.lost) = (None, Some(self.loss(length - control.tail)));
         Ok(true)
+    }
+
+    /// Why so many bytes were not kept, and their number.
+    fn loss(&self, bytes: usize) -> (Loss, usize) {
+        (if bytes > self.most { Loss::TooLarge } else { Loss::NoRoom }, bytes)
     }
 
     /// Begins a period. Drops the payloads of messages that received no fragment in the last one; each is reported as
     /// lost when its last fragment arrives. Returns their number.
     pub fn begin_period(&mut self) -> usize {
         self.reassembly.begin_period()
+    }
+
+    /// What has been taken for the last message, if it came in fragments.
+    pub fn take_lease(&mut self) -> Option<Lease> {
+        self.reassembly.take_lease()
     }
 
     /// How many bytes of incomplete messages are held.
@@ -130,14 +143,14 @@ impl MessageDecoder {
     /// Reads the message in a frame from `start` on.
     #[inline(always)]
     fn read(&self, frame: Bytes, start: usize, atoms: AtomTable, to: &mut Message) -> Result<(), ChannelError> {
-        let control = read_control(&frame, start, &atoms, to)?;
+        let control = read_control(&frame, frame.len(), start, &atoms, to)?;
         self.put_payload(control.payload(frame.len())?, frame, atoms, to);
         Ok(())
     }
 
     /// Reads a message without a header. Both terms begin with a version byte.
     fn read_pass_through(&self, frame: Bytes, to: &mut Message) -> Result<(), ChannelError> {
-        let control = read_control(&frame, 2, &AtomTable::empty(), to)?;
+        let control = read_control(&frame, frame.len(), 2, &AtomTable::empty(), to)?;
         let mut start = control.payload(frame.len())?;
         if control.head.content == Content::Payload {
             if frame[control.end] != lead::VERSION || frame.len() == control.end + 1 {
@@ -170,6 +183,9 @@ fn put(message: Option<Message>, to: &mut Message) -> bool {
     is_there
 }
 
+/// The largest exit reason inside a control message. OTP 22 and later send reasons as payloads.
+const LARGEST_INSIDE: usize = 1 << 20;
+
 /// A control message in its frame.
 #[derive(Clone, Copy)]
 struct ControlPart {
@@ -199,19 +215,30 @@ impl ControlPart {
     }
 }
 
-/// Reads the control message at `start`.
+/// Reads the control message at `start` of a frame of this length, of which only the first bytes may be there.
 #[inline(always)]
-fn read_control(frame: &Bytes, start: usize, atoms: &AtomTable, to: &mut Message) -> Result<ControlPart, ChannelError> {
-    // The frame size has a limit of its own.
-    const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 24, decompressed: 0 };
+fn read_control(
+    frame: &Bytes,
+    length: usize,
+    start: usize,
+    atoms: &AtomTable,
+    to: &mut Message,
+) -> Result<ControlPart, ChannelError> {
+    // Identifiers, a name, the options of a spawn request, a trace token.
+    const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 12, decompressed: 0 };
     let mut decoder = Decoder::from_slice(&frame[start..], atoms, &LIMITS);
     let head = to.signal.read(&mut to.token, &mut decoder).map_err(ChannelError::from)?;
     to.operation = head.operation;
     let tail = start + decoder.position();
-    if head.content.is_inside() {
-        // Decoded later, like a payload; but a malformed control message must be rejected now.
-        decoder.term().map_err(ControlError::from)?;
+    if !head.content.is_inside() {
+        return Ok(ControlPart { head, tail, end: tail });
     }
+    if length - tail > LARGEST_INSIDE {
+        // It is as if it were too large: to pass over it would take long.
+        return Ok(ControlPart { head, tail, end: length });
+    }
+    // Decoded later, like a payload; but a malformed control message must be rejected now.
+    decoder.skip_term().map_err(ControlError::from)?;
     Ok(ControlPart { head, tail, end: start + decoder.position() })
 }
 

@@ -10,17 +10,24 @@
 //!
 //! A dropped message stays in the table without its payload, because its fragments still arrive.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use peerl_term::{AtomTable, Origin, RawTerm};
 
 use super::payload::Payload;
 use super::{ChannelError, ChannelLimits, Loss, Message};
+use crate::budget::{Lease, Share};
+
 /// The incomplete messages.
 #[derive(Debug)]
 pub(super) struct Reassembly {
     limits: ChannelLimits,
+    /// What the peer may have kept.
+    memory: Arc<Share>,
     origin: Origin,
     sequences: HashMap<u64, Sequence>,
     /// How many bytes of payload are held.
@@ -33,6 +40,8 @@ pub(super) struct Reassembly {
     lost: BTreeMap<u64, u64>,
     /// The clock at the start of the current period.
     period: u64,
+    /// What was taken for the message that was completed last.
+    completed: Option<Lease>,
 }
 
 /// An incomplete message. Its control message is complete: it is in the first fragment.
@@ -43,6 +52,8 @@ struct Sequence {
     /// The number of the next fragment; numbers count down to 1.
     next: u64,
     content: Content,
+    /// What is taken for it.
+    lease: Lease,
     /// Its key in [`Reassembly::kept`] or [`Reassembly::lost`].
     clock: u64,
 }
@@ -61,9 +72,16 @@ enum Content {
 }
 
 impl Reassembly {
-    pub(super) fn new(limits: ChannelLimits, origin: Origin) -> Self {
+    /// What an entry of the table takes, besides the payload.
+    const ENTRY: usize = 1 << 10;
+
+    /// So many incomplete messages may be there in any case.
+    const FEW: usize = 64;
+
+    pub(super) fn new(limits: ChannelLimits, memory: Arc<Share>, origin: Origin) -> Self {
         Reassembly {
             limits,
+            memory,
             origin,
             sequences: HashMap::new(),
             bytes: 0,
@@ -71,7 +89,13 @@ impl Reassembly {
             kept: BTreeMap::new(),
             lost: BTreeMap::new(),
             period: 0,
+            completed: None,
         }
+    }
+
+    /// What was taken for the message that was completed last.
+    pub(super) fn take_lease(&mut self) -> Option<Lease> {
+        self.completed.take()
     }
 
     /// Takes the first fragment, whose number is the count of fragments. If the sequence is in the table already, its
@@ -92,9 +116,10 @@ impl Reassembly {
             self.forget_oldest();
         }
         let content = Content::Kept { atoms, payload: Payload::new(&[]) };
+        let lease = self.lease_entry();
         let clock = self.tick();
         self.kept.insert(clock, sequence);
-        self.sequences.insert(sequence, Sequence { message, next: fragment, content, clock });
+        self.sequences.insert(sequence, Sequence { message, next: fragment, content, lease, clock });
         self.go_on(sequence, fragment, &payload)
     }
 
@@ -104,11 +129,11 @@ impl Reassembly {
         sequence: u64,
         fragment: u64,
         message: Message,
-        bytes: usize,
+        (why, bytes): (Loss, usize),
     ) -> Result<Option<Message>, ChannelError> {
         if fragment > 1 {
             let none = self.start(sequence, fragment, message, AtomTable::empty(), Bytes::new())?;
-            self.lose(sequence, Loss::TooLarge);
+            self.lose(sequence, why);
             if let Some(Sequence { content: Content::Lost { bytes: lost, .. }, .. }) = self.sequences.get_mut(&sequence)
             {
                 *lost = bytes;
@@ -116,7 +141,7 @@ impl Reassembly {
             return Ok(none);
         }
         self.forget(sequence);
-        let lost = Some((Loss::TooLarge, bytes));
+        let lost = Some((why, bytes));
         finish(message, AtomTable::empty(), Bytes::new(), lost, &self.origin).map(Some)
     }
 
@@ -170,7 +195,7 @@ impl Reassembly {
         if arrived.saturating_add(more) > self.limits.message {
             self.lose(sequence, Loss::TooLarge);
         }
-        while self.is_kept(sequence) && self.bytes.saturating_add(more) > self.limits.reassembly {
+        while self.is_kept(sequence) && !self.has_room(sequence, more) {
             // The oldest may be this sequence itself.
             let Some(oldest) = self.kept.values().next().copied() else { break };
             self.lose(oldest, Loss::NoRoom);
@@ -179,6 +204,21 @@ impl Reassembly {
             *bytes = bytes.saturating_add(more);
         }
         Ok(())
+    }
+
+    /// Takes what a fragment of a kept sequence needs. Returns whether there is that much.
+    fn has_room(&mut self, sequence: u64, more: usize) -> bool {
+        let Some(open) = self.sequences.get_mut(&sequence) else { return true };
+        self.bytes.saturating_add(more) <= self.limits.reassembly && open.lease.grow(more)
+    }
+
+    /// What the entry of a new sequence takes. Without room for it, older ones go: a further fragment of them is an error.
+    fn lease_entry(&mut self) -> Lease {
+        let mut lease = Lease::nothing(self.memory.clone());
+        while !lease.grow(Self::ENTRY) && self.sequences.len() > Self::FEW {
+            self.forget_oldest();
+        }
+        lease
     }
 
     fn is_kept(&self, sequence: u64) -> bool {
@@ -191,11 +231,12 @@ impl Reassembly {
         if fragment > 1 {
             return Ok(None);
         }
-        let Sequence { message, content, clock, .. } = open.remove();
+        let Sequence { message, content, lease, clock, .. } = open.remove();
         let (atoms, payload, lost) = match content {
             Content::Kept { atoms, payload } => {
                 self.kept.remove(&clock);
                 self.bytes -= payload.len();
+                self.completed = Some(lease);
                 (atoms, payload.into_bytes(), None)
             }
             Content::Lost { why, bytes } => {
@@ -216,6 +257,7 @@ impl Reassembly {
         self.kept.remove(&open.clock);
         self.lost.insert(clock, sequence);
         (open.clock, open.content) = (clock, Content::Lost { why, bytes });
+        open.lease.resize(Self::ENTRY.min(open.lease.amount()));
     }
 
     /// Removes a sequence whose sender has died; another sender uses its number.
@@ -284,7 +326,7 @@ mod tests {
     }
 
     fn reassembly() -> Reassembly {
-        Reassembly::new(limits(), Origin::new(|_| {}))
+        Reassembly::new(limits(), Arc::new(Share::unlimited()), Origin::new(|_| {}))
     }
 
     /// Takes the next fragment; returns the message once it is complete.
@@ -300,7 +342,8 @@ mod tests {
 
     #[test]
     fn interleaved_sequences() {
-        let mut reassembly = Reassembly::new(ChannelLimits::default(), Origin::new(|_| {}));
+        let mut reassembly =
+            Reassembly::new(ChannelLimits::default(), Arc::new(Share::unlimited()), Origin::new(|_| {}));
         assert!(!start(&mut reassembly, 7, 3, b"ab").unwrap());
         assert!(!start(&mut reassembly, 8, 2, b"xy").unwrap());
         assert!(reassembly.go_on(7, 2, b"cd").unwrap().is_none());

@@ -9,6 +9,7 @@
 //! [`SendHalf`], which sends ticks and detects a dead peer.
 
 mod lanes;
+mod measuring;
 mod receive;
 mod send;
 

@@ -1,11 +1,16 @@
 //! The receiving half of a connection.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use peerl_term::Origin;
 
+use super::measuring::{LARGE, Measured, Measuring};
 use crate::{
+    budget::{Lease, Share},
     channel::{ChannelError, ChannelLimits, Message, MessageDecoder},
     fault::Fault,
     frame::{Frame, FrameReader, FrameTooLong},
@@ -16,10 +21,17 @@ use crate::{
 ///
 /// The driver reads into [`read_buffer`](Self::read_buffer), reports the read with [`has_read`](Self::has_read), and
 /// takes the messages from [`next`](Self::next).
+///
+/// What is kept of large frames and of messages in fragments is taken from the peer's share of a budget, and so are large
+/// messages as long as anything has their payload, with what decoding them takes.
 #[derive(Debug)]
 pub struct ReceiveHalf {
     frames: FrameReader,
     decoder: MessageDecoder,
+    /// The large message that is being measured.
+    measuring: Option<Box<Measuring>>,
+    /// What the buffer takes, beyond a usual one.
+    held: Lease,
     /// Unprocessed bytes. They begin with a frame.
     buffer: BytesMut,
     /// The usual space for a read.
@@ -43,9 +55,22 @@ impl ReceiveHalf {
     /// The receiving half of a connection that has just come up; `buffer` holds the bytes after the handshake.
     /// `origin` is notified when a payload turns out to be malformed on decoding, once.
     pub fn new(limits: ChannelLimits, origin: Origin, now: Instant, buffer: BytesMut) -> Self {
+        Self::with_memory(limits, Arc::new(Share::unlimited()), origin, now, buffer)
+    }
+
+    /// As [`new`](Self::new), for a peer that has a share of a budget of bytes.
+    pub fn with_memory(
+        limits: ChannelLimits,
+        memory: Arc<Share>,
+        origin: Origin,
+        now: Instant,
+        buffer: BytesMut,
+    ) -> Self {
         ReceiveHalf {
             frames: FrameReader::new(limits.message),
-            decoder: MessageDecoder::with_origin(limits, origin),
+            decoder: MessageDecoder::with_memory(limits, memory.clone(), origin),
+            measuring: None,
+            held: Lease::nothing(memory),
             buffer,
             room: Self::FIRST_READ,
             free: 0,
@@ -56,7 +81,14 @@ impl ReceiveHalf {
     /// The buffer to which the next read appends. It has the usual space, and more only in proportion to what has
     /// arrived of a large frame.
     pub fn read_buffer(&mut self) -> &mut BytesMut {
+        if self.frames.is_passing() && self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
         self.frames.reserve(&mut self.buffer, self.room);
+        if !self.held.resize(self.buffer.capacity().saturating_sub(LARGE)) {
+            self.room = Self::FIRST_READ;
+            self.frames.give_up();
+        }
         self.free = self.buffer.capacity() - self.buffer.len();
         &mut self.buffer
     }
@@ -71,23 +103,49 @@ impl ReceiveHalf {
         if self.frames.are_ticks(&self.buffer) { Traffic::Tick } else { Traffic::Message }
     }
 
-    /// Writes the next complete message into `to`, in place, which saves a move. Returns whether there is one.
+    /// Writes the next complete message into `to`, in place, which saves a move. Returns whether there is one; if not, more
+    /// has to be read, unless a large message [is being measured](Self::is_measuring).
     ///
     /// # Errors
     /// If the connection cannot continue.
     #[inline]
     pub fn next(&mut self, to: &mut Message) -> Result<bool, ReceiveError> {
+        if let Some(measuring) = self.measuring.take() {
+            return Ok(self.measure(measuring, to));
+        }
         loop {
             match self.frames.next(&mut self.buffer)? {
                 None => return Ok(false),
                 Some(Frame::Tick) => {}
                 Some(frame) => {
                     if self.decoder.receive_into(frame, to)? {
-                        return Ok(true);
+                        return Ok(!is_large(to) || self.begin_to_measure(to));
                     }
                 }
             }
         }
+    }
+
+    /// Whether a large message is being measured. Each call of [`next`](Self::next) goes on with that for less than a millisecond.
+    pub fn is_measuring(&self) -> bool {
+        self.measuring.is_some()
+    }
+
+    #[cold]
+    fn begin_to_measure(&mut self, to: &mut Message) -> bool {
+        let Some(payload) = to.payload.take() else { return true };
+        let lease = self.decoder.take_lease().unwrap_or_else(|| self.held.split(payload.bytes().len()));
+        self.measure(Measuring::begin(to, payload, lease), to)
+    }
+
+    /// Goes on to measure a message. Returns whether it is complete.
+    #[cold]
+    fn measure(&mut self, measuring: Box<Measuring>, to: &mut Message) -> bool {
+        match measuring.advance() {
+            Measured::More(measuring) => self.measuring = Some(measuring),
+            Measured::Done(message) => *to = message,
+        }
+        self.measuring.is_none()
     }
 
     /// Whether no partial frame is held. If so, frees the buffer: an idle connection holds none.
@@ -95,6 +153,7 @@ impl ReceiveHalf {
         let is_between = self.buffer.is_empty();
         if is_between {
             self.buffer = BytesMut::new();
+            self.held.resize(0);
         }
         is_between
     }
@@ -117,6 +176,11 @@ impl ReceiveHalf {
     pub fn waiting_bytes(&self) -> usize {
         self.decoder.waiting_bytes()
     }
+}
+
+#[inline(always)]
+fn is_large(message: &Message) -> bool {
+    message.payload.as_ref().is_some_and(|payload| payload.bytes().len() > LARGE)
 }
 
 /// Why nothing more can be received on a connection.

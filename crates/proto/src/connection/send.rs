@@ -1,13 +1,13 @@
 //! The sending half of a connection.
 
-use std::mem;
-use std::time::Instant;
+use std::{mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use peerl_term::{RawTerm, Sink, encode};
 
 use super::lanes::{Lanes, Queued, Sender};
 use crate::{
+    budget::{Lease, Share},
     channel::{Fragment, Fragments, MessageBuffer, MessageEncoder, Rename, Unsendable},
     control::{Content, Control, Offered},
     fault::Fault,
@@ -29,6 +29,8 @@ pub struct SendHalf {
     limit: usize,
     buffer: Vec<u8>,
     lanes: Lanes,
+    /// What is taken for the queue from the peer's share of a budget, if there is one.
+    held: Option<Lease>,
     messages: usize,
     batches: u64,
     /// Accepts no further message; what is queued is still written.
@@ -121,6 +123,9 @@ impl SendHalf {
     /// large ones, so they wait for small ones only.
     pub const BUSY: usize = 1 << 20;
 
+    /// So many bytes are queued without taking them from the peer's share.
+    const UNACCOUNTED: usize = 64 << 10;
+
     /// A larger buffer is freed when the queue is empty.
     const KEPT: usize = 256 << 10;
 
@@ -133,11 +138,17 @@ impl SendHalf {
             limit,
             buffer: Vec::new(),
             lanes: Lanes::default(),
+            held: None,
             messages: 0,
             batches: 0,
             finishing: false,
             closed: false,
         }
+    }
+
+    /// Takes what is queued from the peer's share of a budget. Without room there, the queue is full.
+    pub fn with_memory(self, memory: Arc<Share>) -> Self {
+        Self { held: Some(Lease::nothing(memory)), ..self }
     }
 
     /// Queues a message; `payload` appends its term, if it has one.
@@ -236,6 +247,11 @@ impl SendHalf {
         self.batches += 1;
         let is_idle = batch.is_empty();
         batch.is_last = is_idle && self.finishing;
+        if let Some(held) = &mut self.held
+            && held.amount() > 0
+        {
+            held.resize((self.buffer.len() + self.lanes.bytes()).min(held.amount()));
+        }
         if is_idle {
             for buffer in [&mut self.buffer, &mut batch.buffer] {
                 if buffer.capacity() > Self::KEPT {
@@ -294,6 +310,7 @@ impl SendHalf {
         let first = !mem::replace(&mut self.closed, true);
         self.buffer = Vec::new();
         self.lanes = Lanes::default();
+        self.held = None;
         first
     }
 
@@ -313,19 +330,25 @@ impl SendHalf {
 
     /// Whether a message may be queued.
     #[inline]
-    fn check(&self) -> Result<(), QueueError> {
+    fn check(&mut self) -> Result<(), QueueError> {
         if !self.is_open() {
             return Err(QueueError::Closed);
         }
-        // A single message may exceed the limit.
-        if self.bytes() > self.limit && self.bytes() - self.lanes.largest() > self.limit {
+        if self.bytes() > Self::UNACCOUNTED && !self.has_room() {
             return Err(QueueError::Full);
         }
         Ok(())
     }
 
-    #[inline]
+    /// Whether what is queued is within the limit, and there is room for it. A single message may exceed both.
+    #[cold]
+    fn has_room(&mut self) -> bool {
+        let bytes = self.bytes() - self.lanes.largest();
+        bytes <= self.limit && self.held.as_mut().is_none_or(|held| held.amount() >= bytes || held.resize(bytes))
+    }
+
     /// The bytes that are queued.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.buffer.len() + self.lanes.bytes()
     }
@@ -338,7 +361,10 @@ mod tests {
     use peerl_term::{Atom, Encoded, Pid, Term};
 
     use super::*;
-    use crate::control::{Exit, Form, Forms, RegSend};
+    use crate::{
+        budget::Budget,
+        control::{Exit, Form, Forms, RegSend},
+    };
 
     const FLAGS: DistributionFlags = DistributionFlags::FULL_MEMBER;
 
@@ -439,6 +465,31 @@ mod tests {
         send(&mut half, 2, 2, 20);
         send(&mut half, 3, 3, 2 << 20);
         assert_eq!(half.send((&pid(4)).into(), &message(4), |_| {}), Err(QueueError::Full));
+    }
+
+    #[test]
+    fn the_queue_takes_from_a_share() {
+        let memory = Arc::new(Budget::new(1 << 20, 1).share());
+        let mut half = SendHalf { limit: 8 << 20, ..half() }.with_memory(memory.clone());
+        send(&mut half, 1, 1, 4 << 20);
+        let mut sent = 0;
+        while half.send((&pid(2)).into(), &message(2), |out| out.put(&[2; 60 << 10])).is_ok() {
+            sent += 60 << 10;
+        }
+        assert!((512 << 10..640 << 10).contains(&sent), "half of the budget, and the large one: {sent}");
+        let mut batch = Batch::default();
+        half.take(&mut batch);
+        assert!(memory.taken() > 0);
+        while !batch.is_empty() {
+            half.take(&mut batch);
+        }
+        assert_eq!(memory.taken(), 0);
+        send(&mut half, 3, 3, 60 << 10);
+        send(&mut half, 3, 3, 60 << 10);
+        send(&mut half, 3, 3, 1);
+        assert!(memory.taken() > 0);
+        half.close();
+        assert_eq!(memory.taken(), 0);
     }
 
     #[test]
