@@ -18,6 +18,7 @@ pub(crate) mod guest_name;
 pub(crate) mod identity;
 pub(crate) mod limits;
 pub(crate) mod links;
+pub(crate) mod long_work;
 pub(crate) mod lost;
 mod machine_memory;
 pub(crate) mod membership;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 /// A quantity of which peers have [shares](Share).
@@ -221,11 +222,28 @@ impl Lease {
         }
     }
 
+    /// These bytes, with which the lease is held as long as anything shares them.
+    pub fn hold_for(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Leased { bytes, _lease: self })
+    }
+
     /// Moves so much of it into another lease, or all if it is less.
     pub fn split(&mut self, most: usize) -> Self {
         let amount = most.min(self.amount);
         self.amount -= amount;
         Self { share: self.share.clone(), amount }
+    }
+}
+
+/// Bytes for which a lease is held as long as they are there.
+struct Leased {
+    bytes: Bytes,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for Leased {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -295,7 +313,11 @@ mod tests {
         assert!(!lease.grow(300) && lease.grow(100) && lease.resize(50) && !lease.resize(700));
         let moved = lease.split(30);
         assert_eq!((lease.amount(), moved.amount(), share.taken()), (20, 30, 50));
-        drop((lease, moved));
+        let bytes = moved.hold_for(Bytes::from_static(b"abc"));
+        let part = bytes.slice(1..);
+        drop((bytes, lease));
+        assert_eq!((&part[..], share.taken()), (&b"bc"[..], 30));
+        drop(part);
         assert_eq!((share.taken(), budget.lent()), (0, 0));
     }
 

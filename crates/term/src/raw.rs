@@ -111,7 +111,7 @@ impl RawTerm {
     /// Short terms are not looked at; of others, the first elements are counted.
     pub fn is_long(&self) -> bool {
         const SHORT: usize = 64 << 10;
-        const LONG: usize = 4 << 20;
+        const LONG: usize = 1 << 20;
         const MANY: usize = 4096;
         match self.bytes.len() {
             ..=SHORT => false,

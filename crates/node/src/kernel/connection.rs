@@ -98,7 +98,7 @@ impl Connection {
             own_name,
             flags: established.flags,
             forms: Forms::new(established.flags),
-            outbox: Outbox::new(established.flags, rename, node.limits.queued, timing),
+            outbox: Outbox::new(established.flags, rename, node.limits.queued, &memory, timing),
             calls: Calls::default(),
             served: node.served,
             memory: memory.clone(),

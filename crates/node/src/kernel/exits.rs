@@ -69,10 +69,10 @@ impl Kernel {
         let Some(exits) = to.alive().map(|state| state.exits) else { return };
         match exits {
             Exits::Trap => {
-                let priority = cause.priority();
+                let (priority, sender) = (cause.priority(), cause.sender().cloned());
                 let (reason, token) = cause.into_raw();
                 let message = Message::Exit(Box::new(Exit { from, reason }));
-                to.deliver_signal_with(Envelope { message, token }, priority);
+                to.deliver_signal_with(Envelope { message, token }, priority, sender.as_ref());
             }
             Exits::End if !cause.is_atom("normal") => {
                 if let Some(reason) = cause.into_reason() {

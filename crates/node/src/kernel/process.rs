@@ -2,6 +2,7 @@
 
 mod alias;
 mod core;
+mod debts;
 mod info;
 mod link;
 mod mailbox;

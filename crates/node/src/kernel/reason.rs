@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use peerl_proto::budget::Share;
 use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
 
@@ -63,6 +64,8 @@ pub(crate) struct Cause {
     made: Made,
     token: Option<Box<TraceToken>>,
     priority: Priority,
+    /// The share of the peer that has sent it.
+    sender: Option<Arc<Share>>,
 }
 
 #[derive(Debug)]
@@ -74,13 +77,13 @@ enum Made {
 
 impl From<Reason> for Cause {
     fn from(reason: Reason) -> Self {
-        Self { made: Made::Here(reason), token: None, priority: Priority::Ordinary }
+        Self { made: Made::Here(reason), token: None, priority: Priority::Ordinary, sender: None }
     }
 }
 
 impl From<RawTerm> for Cause {
     fn from(raw: RawTerm) -> Self {
-        Self { made: Made::There(raw), token: None, priority: Priority::Ordinary }
+        Self { made: Made::There(raw), token: None, priority: Priority::Ordinary, sender: None }
     }
 }
 
@@ -92,6 +95,15 @@ impl Cause {
     /// The signal comes with this priority.
     pub(crate) fn with_priority(self, priority: Priority) -> Self {
         Self { priority, ..self }
+    }
+
+    /// The signal has been sent by a peer that has this share.
+    pub(crate) fn with_sender(self, share: &Arc<Share>) -> Self {
+        Self { sender: Some(share.clone()), ..self }
+    }
+
+    pub(crate) fn sender(&self) -> Option<&Arc<Share>> {
+        self.sender.as_ref()
     }
 
     pub(crate) fn priority(&self) -> Priority {

@@ -3,6 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
+use peerl_proto::budget::Share;
 use peerl_proto::channel::Message as Received;
 use peerl_proto::control::{Priority, ProcessId, Signal, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
@@ -45,7 +46,7 @@ impl Kernel {
         // The signal is matched in place: moving it costs more than reading it.
         match &mut message.signal {
             Signal::Send { to, .. } => return Ok(self.route_message(connection, to, required(payload)?, token)),
-            Signal::SendToName { to, .. } => return Ok(self.route_named(to, required(payload)?, token)),
+            Signal::SendToName { to, .. } => return Ok(self.route_named(connection, to, required(payload)?, token)),
             Signal::SendToAlias { to, .. } => {
                 return Ok(self.route_alias(connection, (to, Priority::Ordinary), required(payload)?, token));
             }
@@ -65,18 +66,16 @@ impl Kernel {
             Signal::Unlink { id, from, to } => self.unlinked_by_peer(connection, *id, taken(from), taken(to))?,
             Signal::UnlinkAck { id, from, to } => self.unlink_acknowledged_by_peer(*id, from, to),
             Signal::Exit { from, to } => {
-                let cause = Cause::from(required(payload)?).with_token(token);
+                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.memory);
                 self.link_broken_by_peer(connection, from, to, cause)?;
             }
             Signal::Exit2 { from, to } => {
-                self.exit_by_peer(taken(from), to, Cause::from(required(payload)?).with_token(token));
+                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.memory);
+                self.exit_by_peer(taken(from), to, cause);
             }
             Signal::Exit2ToAlias { from, to, priority } => {
-                self.exit_alias_by_peer(
-                    taken(from),
-                    Address::Alias(to, *priority),
-                    Cause::from(required(payload)?).with_token(token),
-                );
+                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.memory);
+                self.exit_alias_by_peer(taken(from), Address::Alias(to, *priority), cause);
             }
             Signal::GroupLeader { from, to } => {
                 if let Some(process) = self.process(to)
@@ -115,24 +114,38 @@ impl Kernel {
         }
         match self.process(to) {
             Some(process) => {
-                self.deliver(process, Envelope { message: Message::User(kept(payload)), token }, Priority::Ordinary)
+                let message = Envelope { message: Message::User(kept(payload)), token };
+                self.deliver(process, message, Priority::Ordinary, Some(&connection.memory))
             }
             None => Routed::Dropped(Dropped::NoProcess),
         }
     }
 
-    fn route_named(&self, to: &Atom, payload: RawTerm, token: Option<Box<TraceToken>>) -> Routed {
+    fn route_named(
+        &self,
+        connection: &Connection,
+        to: &Atom,
+        payload: RawTerm,
+        token: Option<Box<TraceToken>>,
+    ) -> Routed {
         match self.processes.whereis(to) {
             Some(process) => {
-                self.deliver(process, Envelope { message: Message::User(kept(payload)), token }, Priority::Ordinary)
+                let message = Envelope { message: Message::User(kept(payload)), token };
+                self.deliver(process, message, Priority::Ordinary, Some(&connection.memory))
             }
             None => Routed::Dropped(Dropped::NoProcess),
         }
     }
 
-    /// Puts a message into a mailbox; if that is full, follows the mailbox policy.
-    pub(crate) fn deliver(&self, process: Arc<Core>, message: impl Into<Envelope>, priority: Priority) -> Routed {
-        match process.deliver(message, priority) {
+    /// Puts a message into a mailbox, from a peer that has this share; if the mailbox is full, follows its policy.
+    pub(crate) fn deliver(
+        &self,
+        process: Arc<Core>,
+        message: impl Into<Envelope>,
+        priority: Priority,
+        sender: Option<&Arc<Share>>,
+    ) -> Routed {
+        match process.deliver(message, priority, sender) {
             Ok(()) => Routed::Done,
             Err((message, Overflow::Wait)) => Routed::Full(process, message),
             Err((_, Overflow::Drop)) => {
@@ -159,7 +172,8 @@ impl Kernel {
         match self.processes.of_alias(number) {
             Some(process) => {
                 let priority = self.priority(&process, Address::Alias(to, sent));
-                self.deliver(process, Envelope { message: Message::User(kept(payload)), token }, priority)
+                let message = Envelope { message: Message::User(kept(payload)), token };
+                self.deliver(process, message, priority, Some(&connection.memory))
             }
             None => {
                 connection.calls.answer(number, Answer::Reply(payload));

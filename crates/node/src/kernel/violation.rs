@@ -23,6 +23,9 @@ pub enum Violation {
     /// Its monitors and links, and what else is kept for it, take more than its share of the node's memory.
     #[error("it has more monitors and links than its share of the memory has room for")]
     TooManyMonitors,
+    /// It has sent more small messages than may wait here.
+    #[error("more messages of the peer wait than it may have memory here")]
+    TooMuchMemory,
     /// The answer cannot be queued: the peer does not read.
     #[error(transparent)]
     Congested(#[from] QueueError),

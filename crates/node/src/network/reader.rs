@@ -8,7 +8,7 @@ use peerl_proto::channel::Message;
 use peerl_proto::connection::ReceiveHalf;
 use peerl_proto::control::Priority;
 use peerl_proto::tick::Traffic;
-use peerl_term::Origin;
+use peerl_term::{Origin, RawTerm};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 
@@ -17,6 +17,7 @@ use super::transport::ReadHalf;
 use crate::kernel::clock;
 use crate::kernel::connection::Connection;
 use crate::kernel::event::NodeDownReason;
+use crate::kernel::long_work;
 use crate::kernel::process::{Core, Envelope};
 use crate::kernel::router::Routed;
 use crate::kernel::serving::{self, Spawn};
@@ -43,7 +44,8 @@ async fn read_until_broken(
     stream: &mut dyn ReadHalf,
     buffer: BytesMut,
 ) -> NodeDownReason {
-    let mut half = ReceiveHalf::new(node.kernel.limits.channel, origin(node, connection), clock::now(), buffer);
+    let (limits, memory) = (node.kernel.limits.channel, connection.memory.clone());
+    let mut half = ReceiveHalf::with_memory(limits, memory, origin(node, connection), clock::now(), buffer);
     let mut message = Message::vacant();
     let mut spawns = Vec::new();
     let mut tick_due = false;
@@ -51,6 +53,11 @@ async fn read_until_broken(
         loop {
             let route = || route_all(node, connection, &mut half, &mut message, &mut spawns);
             match connection.while_up(route) {
+                // Others run between its steps.
+                Some(Ok(None)) if half.is_measuring() => {
+                    serving::serve(&node.kernel, connection, &mut spawns);
+                    tokio::task::yield_now().await;
+                }
                 Some(Ok(None)) => break,
                 Some(Ok(Some((process, message)))) => {
                     // Perhaps they are what the process waits for.
@@ -106,7 +113,12 @@ fn route_all(
             Ok(true) => {}
             Err(error) => return Err(error.into()),
         }
-        match node.kernel.route(connection, message) {
+        let is_long = message.payload.as_ref().is_some_and(RawTerm::is_long);
+        let routed = long_work::run_if(is_long, || node.kernel.route(connection, message));
+        if connection.memory.is_exceeded() {
+            return Err(Violation::TooMuchMemory);
+        }
+        match routed {
             Ok(Routed::Done) => {}
             Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
             Ok(Routed::Dropped(reason)) => connection.counts.dropped(reason),
@@ -155,7 +167,9 @@ fn lost(error: &io::Error) -> NodeDownReason {
 /// Waits until a process has taken messages from its full mailbox. Neither side is to be taken for dead meanwhile, because
 /// ticks are not read.
 async fn wait_for_room(connection: &Connection, process: &Core, mut message: Envelope) {
-    while let Some(Err((refused, _))) = connection.while_up(|| process.deliver(message, Priority::Ordinary)) {
+    while let Some(Err((refused, _))) =
+        connection.while_up(|| process.deliver(message, Priority::Ordinary, Some(&connection.memory)))
+    {
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;
         if connection.outbox.has_read(Traffic::Message) {

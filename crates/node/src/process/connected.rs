@@ -94,7 +94,7 @@ impl Inner {
         let connection = match self.connected(address, &payload)? {
             Connected::Here(None) => return Ok(()),
             Connected::Here(Some(process)) => {
-                return match self.kernel.deliver(process, envelope(from, payload), Priority::Ordinary) {
+                return match self.kernel.deliver(process, envelope(from, payload), Priority::Ordinary, None) {
                     Routed::Full(..) => Err(NotSent::Full),
                     _ => Ok(()),
                 };

@@ -127,10 +127,10 @@ impl Inner {
     ) {
         let Some(process) = process else { return };
         let priority = self.kernel.priority(&process, to);
-        let mut routed = self.kernel.deliver(process, envelope(from, payload), priority);
+        let mut routed = self.kernel.deliver(process, envelope(from, payload), priority, None);
         while let Routed::Full(process, message) = routed {
             process.room().await;
-            routed = self.kernel.deliver(process, message, priority);
+            routed = self.kernel.deliver(process, message, priority, None);
         }
     }
 }

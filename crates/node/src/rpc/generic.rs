@@ -336,7 +336,8 @@ impl Inner {
             Place::Here(process) => {
                 if let Some(process) = process {
                     let token = from.next_token().map(Box::new);
-                    let _ = process.deliver(Envelope { message: Message::User(message), token }, Priority::Ordinary);
+                    let message = Envelope { message: Message::User(message), token };
+                    let _ = process.deliver(message, Priority::Ordinary, None);
                 }
                 return Ok(());
             }

@@ -2,7 +2,6 @@
 
 use std::mem;
 
-use bytes::Bytes;
 use peerl_term::{Measure, RawTerm};
 
 use crate::{
@@ -10,10 +9,10 @@ use crate::{
     channel::{Loss, Message},
 };
 
-/// Large messages are those whose payload has more bytes.
+/// The payload of a large message has more bytes: it is taken from the peer's share, as long as anything has it.
 ///
-/// The memory of smaller ones is that of the read buffer, which they share, and of the mailbox or the call that keeps them.
-pub(super) const LARGE: usize = 64 << 10;
+/// What a smaller one takes is up to what keeps it: a read buffer, which many share, a mailbox or a call.
+pub const LARGE: usize = 64 << 10;
 
 /// A message whose payload is being measured.
 #[derive(Debug)]
@@ -32,23 +31,6 @@ pub(super) enum Measured {
     More(Box<Measuring>),
     /// The message is complete. If there was no room for it, it has lost its payload.
     Done(Message),
-}
-
-/// The bytes of a payload, for which a lease is held as long as they are there.
-struct Leased {
-    bytes: Bytes,
-    _lease: Lease,
-}
-
-impl AsRef<[u8]> for Leased {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// Bytes that hold a lease as long as anything shares them.
-pub(super) fn leased(bytes: Bytes, lease: Lease) -> Bytes {
-    Bytes::from_owner(Leased { bytes, _lease: lease })
 }
 
 impl Measuring {
@@ -74,7 +56,7 @@ impl Measuring {
             return Measured::More(self);
         }
         let Self { message, payload, lease, .. } = *self;
-        let bytes = leased(payload.bytes().clone(), lease);
+        let bytes = lease.hold_for(payload.bytes().clone());
         Measured::Done(Message { payload: Some(payload.with_bytes(bytes)), ..message })
     }
 }

@@ -14,5 +14,6 @@ mod receive;
 mod send;
 
 pub use lanes::Sender;
+pub use measuring::LARGE;
 pub use receive::{ReceiveError, ReceiveHalf};
 pub use send::{Batch, Busy, Freed, QueueError, SendHalf};

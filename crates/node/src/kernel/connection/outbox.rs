@@ -1,8 +1,10 @@
 //! The send queue of a connection, and the tasks that wait for it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use peerl_proto::budget::Share;
 use peerl_proto::channel::{MessageBuffer, Rename};
 use peerl_proto::connection::{Batch, Busy, QueueError, SendHalf, Sender};
 use peerl_proto::control::{Control, Offered};
@@ -46,8 +48,14 @@ struct Queue {
 }
 
 impl Outbox {
-    pub(crate) fn new(flags: DistributionFlags, rename: Option<Rename>, limit: usize, timing: Timing) -> Self {
-        let half = SendHalf::new(flags, rename, limit, timing.ticks);
+    pub(crate) fn new(
+        flags: DistributionFlags,
+        rename: Option<Rename>,
+        limit: usize,
+        memory: &Arc<Share>,
+        timing: Timing,
+    ) -> Self {
+        let half = SendHalf::new(flags, rename, limit, timing.ticks).with_memory(memory.clone());
         Self {
             queue: Mutex::new(Queue { half, gathering: Gathering::default() }),
             wait: timing.wait,
@@ -299,7 +307,7 @@ mod tests {
 
     fn outbox() -> Outbox {
         let ticks = TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, 4);
-        Outbox::new(FLAGS, None, 1 << 20, Timing { ticks, wait: ShortWait::Yield })
+        Outbox::new(FLAGS, None, 1 << 20, &Arc::new(Share::unlimited()), Timing { ticks, wait: ShortWait::Yield })
     }
 
     fn pid(id: u32) -> Pid {

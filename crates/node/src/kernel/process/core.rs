@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use peerl_proto::budget::Share;
 use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Pid, Reference};
 use rustc_hash::FxHashMap;
@@ -149,11 +150,16 @@ impl Core {
         state.ended.is_none().then_some(state)
     }
 
-    /// Puts a message into the mailbox; returns it if the mailbox is full. As in Erlang, a message to a process that has
-    /// ended is dropped.
-    pub(crate) fn deliver(&self, message: impl Into<Envelope>, priority: Priority) -> Result<(), (Envelope, Overflow)> {
+    /// Puts a message into the mailbox, from a peer that has this share; returns it if the mailbox is full. As in Erlang, a
+    /// message to a process that has ended is dropped.
+    pub(crate) fn deliver(
+        &self,
+        message: impl Into<Envelope>,
+        priority: Priority,
+        sender: Option<&Arc<Share>>,
+    ) -> Result<(), (Envelope, Overflow)> {
         if let Some(mut state) = self.alive() {
-            state.mailbox.push(message.into(), priority)?;
+            state.mailbox.push(message.into(), priority, sender)?;
         }
         self.arrived.notify_one();
         Ok(())
@@ -161,12 +167,17 @@ impl Core {
 
     /// Puts a signal into the mailbox, even if that is full: signals are never lost.
     pub(crate) fn deliver_signal(&self, message: impl Into<Envelope>) {
-        self.deliver_signal_with(message, Priority::Ordinary);
+        self.deliver_signal_with(message, Priority::Ordinary, None);
     }
 
-    pub(crate) fn deliver_signal_with(&self, message: impl Into<Envelope>, priority: Priority) {
+    pub(crate) fn deliver_signal_with(
+        &self,
+        message: impl Into<Envelope>,
+        priority: Priority,
+        sender: Option<&Arc<Share>>,
+    ) {
         if let Some(mut state) = self.alive() {
-            state.mailbox.push_always(message.into(), priority);
+            state.mailbox.push_always(message.into(), priority, sender);
         }
         self.arrived.notify_one();
     }

@@ -1,7 +1,10 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use peerl_proto::budget::Share;
 use peerl_proto::control::Priority;
 
+use super::debts::{Debtor, Debts};
 use super::{Envelope, Message};
 
 /// The limits of a mailbox, and the effect of reaching them.
@@ -39,33 +42,56 @@ impl Default for MailboxPolicy {
 /// The messages that a process has not received yet.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    queue: VecDeque<Envelope>,
+    queue: VecDeque<Waiting>,
     /// So many messages at the front have come with priority.
     urgent: usize,
     bytes: usize,
     policy: MailboxPolicy,
+    debts: Debts,
+}
+
+/// A message, and whose share its bytes are taken from.
+#[derive(Debug)]
+struct Waiting {
+    envelope: Envelope,
+    debtor: Debtor,
 }
 
 impl Mailbox {
+    /// So many bytes wait without being taken from the shares of their senders.
+    const UNACCOUNTED: usize = 4 << 10;
+
     pub(crate) fn new(policy: MailboxPolicy) -> Self {
-        Self { queue: VecDeque::new(), urgent: 0, bytes: 0, policy }
+        Self { queue: VecDeque::new(), urgent: 0, bytes: 0, policy, debts: Debts::default() }
     }
 
-    /// Adds a message; returns it if the mailbox is full.
-    pub(crate) fn push(&mut self, message: Envelope, priority: Priority) -> Result<(), (Envelope, Overflow)> {
+    /// Adds a message, of a peer that has this share; returns it if the mailbox is full.
+    pub(crate) fn push(
+        &mut self,
+        message: Envelope,
+        priority: Priority,
+        sender: Option<&Arc<Share>>,
+    ) -> Result<(), (Envelope, Overflow)> {
         let size = message.size();
         // An empty mailbox accepts a message of any size; otherwise it could never be received.
         let room = self.queue.len() < self.policy.messages && self.bytes + size <= self.policy.bytes;
         if !room && !self.queue.is_empty() {
             return Err((message, self.policy.overflow));
         }
-        self.push_always(message, priority);
+        self.push_always(message, priority, sender);
         Ok(())
     }
 
     /// Adds a signal; signals are never lost.
-    pub(crate) fn push_always(&mut self, message: Envelope, priority: Priority) {
-        self.bytes += message.size();
+    pub(crate) fn push_always(&mut self, envelope: Envelope, priority: Priority, sender: Option<&Arc<Share>>) {
+        self.bytes += envelope.size();
+        let mut message = Waiting { envelope, debtor: Debtor::default() };
+        if let Some(sender) = sender
+            && self.bytes > Self::UNACCOUNTED
+        {
+            message.envelope.message.unshare();
+            message.debtor = self.debts.add(sender, message.envelope.unleased());
+        }
         match priority {
             Priority::Ordinary => self.queue.push_back(message),
             // Behind those with priority that are there.
@@ -79,19 +105,23 @@ impl Mailbox {
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
         let message = self.queue.pop_front()?;
         self.urgent = self.urgent.saturating_sub(1);
-        self.bytes -= message.size();
-        Some(message)
+        self.bytes -= message.envelope.size();
+        if message.debtor.is_somebody() {
+            self.debts.remove(message.debtor, message.envelope.unleased());
+        }
+        Some(message.envelope)
     }
 
     pub(crate) fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.urgent = 0;
         self.bytes = 0;
+        self.debts = Debts::default();
     }
 
     /// The messages, the oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Message> {
-        self.queue.iter().map(|envelope| &envelope.message)
+        self.queue.iter().map(|waiting| &waiting.envelope.message)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,3 +1,4 @@
+use peerl_proto::connection::LARGE;
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, DecodeError, Pid, RawTerm, Reference, Term};
 
@@ -88,14 +89,38 @@ impl Message {
 
     /// About how many bytes of memory the message takes.
     pub(crate) fn size(&self) -> usize {
-        let payload = match self {
-            Self::User(payload) => payload.bytes().len(),
-            Self::Exit(exit) => exit.reason.bytes().len(),
-            Self::Down(down) => down.reason.bytes().len(),
+        let boxed = match self {
+            Self::User(_) => 0,
+            Self::Exit(_) => size_of::<Exit>(),
+            Self::Down(_) => size_of::<Down>(),
             Self::NodeUp(_) => size_of::<NodeUp>(),
             Self::NodeDown(_) => size_of::<NodeDown>(),
         };
-        size_of::<Self>() + payload
+        size_of::<Self>() + boxed + self.payload().map_or(0, |payload| payload.bytes().len())
+    }
+
+    /// The term that the message carries, as it was sent.
+    fn payload(&self) -> Option<&RawTerm> {
+        match self {
+            Self::User(payload) => Some(payload),
+            Self::Exit(exit) => Some(&exit.reason),
+            Self::Down(down) => Some(&down.reason),
+            Self::NodeUp(_) | Self::NodeDown(_) => None,
+        }
+    }
+
+    /// The term that the message carries, if it is large: then it holds a lease if a peer has sent it.
+    pub(crate) fn large_payload(&self) -> Option<&RawTerm> {
+        self.payload().filter(|payload| payload.bytes().len() > LARGE)
+    }
+
+    /// Copies a term that is not large out of the read buffer, which may be much larger.
+    pub(super) fn unshare(&mut self) {
+        if let Self::User(payload) = self
+            && payload.bytes().len() <= LARGE
+        {
+            *payload = payload.clone().unshared();
+        }
     }
 }
 

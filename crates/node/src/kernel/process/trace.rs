@@ -26,6 +26,12 @@ impl Envelope {
         let token = if self.token.is_some() { size_of::<TraceToken>() + TraceToken::LARGEST_LABEL } else { 0 };
         self.message.size() + token
     }
+
+    /// The part of that which no lease covers.
+    pub(super) fn unleased(&self) -> usize {
+        let leased = self.message.large_payload().map_or(0, |payload| payload.bytes().len());
+        self.size() - leased
+    }
 }
 
 /// The sequential trace of a process that has received a token.
