@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use peerl_term::{Atom, Encoded, Pid, Term};
 use serde::Serialize;
 
@@ -34,6 +35,8 @@ pub struct Process {
     inner: Arc<Inner>,
     core: Arc<Core>,
     ends: Ends,
+    /// The large message that was received last: its lease is held until the next one is asked for.
+    received: Option<Bytes>,
 }
 
 /// What ends a process, if nothing else does.
@@ -78,14 +81,14 @@ impl Process {
     pub(crate) fn start(inner: &Arc<Inner>, policy: MailboxPolicy) -> Self {
         let core = Core::new(inner.kernel.identity.next_pid(), policy);
         inner.kernel.processes.insert(core.clone());
-        Self { inner: inner.clone(), core, ends: Ends::WhenDropped }
+        Self { inner: inner.clone(), core, ends: Ends::WhenDropped, received: None }
     }
 
     /// The process that evaluates the function of this call, which receives its messages. A function that another process
     /// evaluates, which has messages of its own, has one that is started for it.
     pub(crate) fn of_call(inner: &Arc<Inner>, call: &mut Call) -> Self {
         if let Some(core) = call.receiver.take() {
-            return Self { inner: inner.clone(), core, ends: Ends::WithItsFunction };
+            return Self { inner: inner.clone(), core, ends: Ends::WithItsFunction, received: None };
         }
         let process = Self::start(inner, MailboxPolicy::default());
         if let Some(mut state) = process.core.alive() {
@@ -127,13 +130,16 @@ impl Process {
     /// # Errors
     /// If the process has been ended by an exit signal.
     pub fn try_receive(&mut self) -> Result<Option<Message>, Ended> {
-        self.core.take().map_err(|reason| Ended {
+        self.received = None;
+        let taken = self.core.take().map_err(|reason| Ended {
             reason: match reason {
                 Reason::Term(term) => Term::clone(&term),
                 // Only a process that makes a call for `erpc` ends so, and it receives nothing.
                 Reason::Returned { .. } => Term::atom("normal"),
             },
-        })
+        })?;
+        self.received = taken.as_ref().and_then(Message::large_payload).map(|payload| payload.bytes().clone());
+        Ok(taken)
     }
 
     /// The number of messages in the mailbox.

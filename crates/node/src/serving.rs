@@ -60,7 +60,8 @@ impl ServedCall {
     /// # Errors
     /// That of the function; `undef`, if there is none; `badarg`, if it cannot be a call.
     pub async fn apply(&self, call: PeerCall) -> Result<RawTerm, Exception> {
-        self.begin(call).await.map(RawTerm::from)
+        let outcome = self.begin(call).await;
+        self.active.value(outcome)
     }
 
     /// Evaluates an exported function as [`apply`](Self::apply) does, in the process of the call: the process shows what it
@@ -74,7 +75,7 @@ impl ServedCall {
         }
         tokio::select! {
             biased;
-            outcome = applied => Some(outcome.map(RawTerm::from)),
+            outcome = applied => Some(self.active.value(outcome)),
             () = core.ended() => None,
         }
     }
@@ -89,8 +90,10 @@ impl ServedCall {
                     group_leader: group_leader.as_ref(),
                     process: &process,
                 };
-                let arguments = Arguments::new(RawTerm::encoded_from(&arguments));
-                apply(self.active.kernel(), origin, module, function, arguments)
+                match self.active.measured(RawTerm::encoded_from(&arguments)) {
+                    Some(list) => apply(self.active.kernel(), origin, module, function, Arguments::new(list)),
+                    None => Applied::failed(Exception::system_limit()),
+                }
             }
             (module, function) => refuse_apply(node.as_ref(), module, function, arguments),
         }

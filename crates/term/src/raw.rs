@@ -158,7 +158,7 @@ impl RawTerm {
     /// If the bytes are not one well-formed term within the limits.
     pub fn decode_with(&self, limits: &Limits) -> Result<Term, DecodeError> {
         let mut decoder = Decoder::new(&self.bytes, &self.atoms, limits);
-        let decoded = decoder.term().and_then(|term| self.finish(&decoder).map(|()| term));
+        let decoded = self.work(|| decoder.term().and_then(|term| self.finish(&decoder).map(|()| term)));
         if let Err(error) = decoded
             && !error.kind.is_limit()
         {
@@ -184,11 +184,21 @@ impl RawTerm {
     /// # Errors
     /// If `read` fails.
     pub fn read<T>(&self, read: impl FnOnce(&mut Decoder<'_>) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-        let result = read(&mut Decoder::new(&self.bytes, &self.atoms, &Limits::default()));
+        let result = self.work(|| read(&mut Decoder::new(&self.bytes, &self.atoms, &Limits::default())));
         if let Err(error) = result {
             self.mismatched(Some(error));
         }
         result
+    }
+
+    /// Does something that goes through the term: as its [`Origin`] wants it, if the term [is long](Self::is_long).
+    pub fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+        if let Source::Peer(origin) = &self.source
+            && self.is_long()
+        {
+            return origin.work_long(work);
+        }
+        work()
     }
 
     /// Reports that the term could not be read as the requested type, because it is of another type or malformed. If

@@ -74,7 +74,7 @@ pub(crate) struct NodeSide<'a> {
     /// The calls that the peer will make.
     pub(crate) served: Arc<PeerCalls>,
     /// The bytes that will be kept for it.
-    pub(crate) memory: Share,
+    pub(crate) memory: Arc<Share>,
 }
 
 impl Connection {
@@ -89,7 +89,6 @@ impl Connection {
         let Identity { name, atom: own, .. } = node.identity;
         let rename =
             (own_name != *name).then(|| Rename { own: own.clone(), on_connection: own_name.as_atom().clone() });
-        let memory = Arc::new(node.memory);
         Self {
             id,
             peer: established.peer.clone(),
@@ -98,12 +97,12 @@ impl Connection {
             own_name,
             flags: established.flags,
             forms: Forms::new(established.flags),
-            outbox: Outbox::new(established.flags, rename, node.limits.queued, &memory, timing),
+            outbox: Outbox::new(established.flags, rename, node.limits.queued, &node.memory, timing),
             calls: Calls::default(),
             served: node.served,
-            memory: memory.clone(),
+            memory: node.memory.clone(),
             answers: Answers::default(),
-            monitors: Monitors::new(memory),
+            monitors: Monitors::new(node.memory),
             transferred: TransferCounter::default(),
             counts: ConnectionCounts::default(),
             lends_group_leader: AtomicBool::new(false),

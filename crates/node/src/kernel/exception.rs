@@ -46,6 +46,11 @@ impl Exception {
         Self { class: Class::Throw, ..Self::error(value) }
     }
 
+    /// `error(system_limit)`: there is no room for what the caller wants.
+    pub fn system_limit() -> Self {
+        Self::error(Term::atom("system_limit"))
+    }
+
     /// `error(badarg)`.
     pub fn badarg() -> Self {
         Self::error(Term::atom("badarg"))

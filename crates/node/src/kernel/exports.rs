@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use peerl_proto::connection::LARGE;
 use peerl_term::{Atom, Encoded, RawTerm, Term};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
@@ -19,6 +21,7 @@ use crate::kernel::exception::Exception;
 #[cfg(feature = "metrics")]
 use crate::kernel::figures::FunctionFigures;
 use crate::kernel::figures::OutcomeCounts;
+use crate::kernel::long_work;
 use crate::kernel::process::Core;
 use crate::kernel::repeats::Repeats;
 use crate::kernel::spans::ServeSpan;
@@ -171,6 +174,21 @@ pub(crate) struct Evaluation {
     span: ServeSpan,
     /// The handler of a function that knows who calls is told when this is dropped.
     call: Option<DropGuard>,
+    message: Option<LargeMessage>,
+}
+
+/// The large message from which arguments come: it holds a lease until the handler has done with them.
+pub(crate) struct LargeMessage {
+    is_long: bool,
+    _bytes: Bytes,
+}
+
+impl LargeMessage {
+    /// The message of these arguments, if they are large.
+    pub(crate) fn of(arguments: &RawTerm) -> Option<Self> {
+        let bytes = arguments.bytes();
+        (bytes.len() > LARGE).then(|| Self { is_long: arguments.is_long(), _bytes: bytes.clone() })
+    }
 }
 
 enum Stage {
@@ -188,12 +206,19 @@ struct Evaluable {
 }
 
 impl Evaluation {
-    pub(crate) fn new(exported: Arc<Exported>, arguments: RawTerm, call: impl FnOnce() -> Call) -> Self {
+    pub(crate) fn new(
+        exported: Arc<Exported>,
+        arguments: RawTerm,
+        message: Option<LargeMessage>,
+        call: impl FnOnce() -> Call,
+    ) -> Self {
         let call = (!matches!(exported.handler, Handler::Plain(_))).then(|| Box::new(call()));
         let guard = call.as_ref().map(|call| call.cancelled.clone().drop_guard());
         let evaluable = Evaluable { arguments, call };
-        let stage = if exported.pace.is_quick() { Stage::Ready(evaluable) } else { Stage::Apart(evaluable) };
-        Self { exported, stage, span: ServeSpan::default(), call: guard }
+        // One whose arguments take long to read has a task already.
+        let is_long = message.as_ref().is_some_and(|message| message.is_long);
+        let stage = if exported.pace.is_quick() || is_long { Stage::Ready(evaluable) } else { Stage::Apart(evaluable) };
+        Self { exported, stage, span: ServeSpan::default(), call: guard, message }
     }
 
     /// Sets the span in which the function is evaluated.
@@ -243,11 +268,17 @@ impl Future for Evaluation {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let span = self.span.clone();
-        span.within(|| self.as_mut().advance(cx))
+        // Its arguments may be gone through, or dropped, at any time.
+        long_work::run_if(self.is_long(), || span.within(|| self.as_mut().advance(cx)))
     }
 }
 
 impl Evaluation {
+    /// Whether going through the arguments takes long.
+    fn is_long(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.is_long)
+    }
+
     fn advance(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let polled = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Ended => return Poll::Pending,
@@ -273,7 +304,9 @@ impl Evaluation {
                     let polled = running.poll_unpin(cx);
                     (running, polled)
                 }));
-                self.exported.pace.note(began.elapsed());
+                if !self.is_long() {
+                    self.exported.pace.note(began.elapsed());
+                }
                 polled
             }
             Stage::Running(mut running) => catch_unwind(AssertUnwindSafe(|| {
@@ -303,6 +336,10 @@ impl Drop for Evaluation {
     fn drop(&mut self) {
         if !matches!(self.stage, Stage::Ended) {
             self.exported.outcomes.ended();
+        }
+        if self.is_long() {
+            let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+            long_work::run(|| drop(stage));
         }
     }
 }

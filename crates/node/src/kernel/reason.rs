@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peerl_proto::budget::Share;
+use peerl_proto::budget::{Lease, Share};
 use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
 
@@ -31,7 +31,8 @@ impl From<Term> for Reason {
 
 impl From<Returned> for Reason {
     fn from(returned: Returned) -> Self {
-        Self::Returned { id: returned.id, value: returned.value.into() }
+        let Returned { id, value, lease } = returned;
+        Self::Returned { id, value: leased(value, lease) }
     }
 }
 
@@ -183,6 +184,20 @@ impl CallId {
 pub(crate) struct Returned {
     pub(crate) id: CallId,
     pub(crate) value: Encoded,
+    /// What is taken for a large value of the caller's memory.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// An encoded term, with which the lease is held.
+pub(crate) fn leased(value: Encoded, lease: Option<Lease>) -> RawTerm {
+    let value = RawTerm::from(value);
+    match lease {
+        Some(lease) => {
+            let bytes = lease.hold_for(value.bytes().clone());
+            value.with_bytes(bytes)
+        }
+        None => value,
+    }
 }
 
 /// How a process that a peer has spawned has ended.

@@ -1,5 +1,6 @@
 //! Calls that peers make: an exported function is evaluated, and the peer gets the outcome.
 
+mod active;
 mod apply;
 mod arguments;
 mod call_log;
@@ -8,8 +9,9 @@ mod outcome;
 mod serve;
 mod served;
 
+pub(crate) use active::Active;
+pub use active::Refused;
 pub(crate) use apply::{Applied, apply, refuse_apply};
 pub(crate) use arguments::Arguments;
-pub use serve::Refused;
-pub(crate) use serve::{Active, SYSTEM_LIMIT, Spawn, refuse, serve, take_spawn};
+pub(crate) use serve::{SYSTEM_LIMIT, Spawn, refuse, serve, take_spawn};
 pub(crate) use served::{PeerCalls, Served};

@@ -48,14 +48,15 @@ pub(crate) struct Kernel {
 impl Kernel {
     pub(crate) fn new(identity: Identity, limits: Limits) -> Self {
         let requester = identity.next_pid();
+        let memory = Budget::with_factor(limits.memory, MEMORY_CHUNK, Limits::PEER_FACTOR);
         Self {
             identity,
             limits,
-            memory: Budget::with_factor(limits.memory, MEMORY_CHUNK, Limits::PEER_FACTOR),
             connections: Connections::default(),
             processes: ProcessTable::default(),
             exports: Exports::default(),
-            served: Served::new(limits.calls),
+            served: Served::new(limits.calls, &memory),
+            memory,
             draining: AtomicBool::new(false),
             requester,
             group_leader: OnceLock::new(),
@@ -69,12 +70,8 @@ impl Kernel {
 
     /// What a new connection has of this node.
     pub(crate) fn side(&self) -> NodeSide<'_> {
-        NodeSide {
-            identity: &self.identity,
-            limits: &self.limits,
-            served: self.served.peer(),
-            memory: self.memory.share(),
-        }
+        let memory = Arc::new(self.memory.share());
+        NodeSide { identity: &self.identity, limits: &self.limits, served: self.served.peer(memory.clone()), memory }
     }
 
     /// The bytes that are kept for peers. Of a connection that has ended, what it keeps for later counts until nothing is kept

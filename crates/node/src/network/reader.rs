@@ -132,14 +132,15 @@ fn route_all(
 /// that are needed for it, so a task does it.
 fn origin(node: &Arc<Network>, connection: &Arc<Connection>) -> Origin {
     let (node, connection, runtime) = (Arc::downgrade(node), Arc::downgrade(connection), Handle::current());
-    Origin::new(move |error| {
+    let malformed = move |error| {
         let (node, connection) = (node.clone(), connection.clone());
         runtime.spawn(async move {
             if let (Some(node), Some(connection)) = (node.upgrade(), connection.upgrade()) {
                 node.bring_down(&connection, NodeDownReason::Protocol(Violation::Payload(error)));
             }
         });
-    })
+    };
+    Origin::with_long_work(malformed, |work| long_work::run(work))
 }
 
 /// Waits for something to read while messages wait for fragments, and gives those up that wait for too long.

@@ -53,7 +53,7 @@ pub(super) fn read<T>(
 ) -> Result<T, CallError> {
     let limits = Limits::default();
     let mut decoder = Decoder::new(answer.bytes(), answer.atoms(), &limits);
-    let result = read(&mut decoder);
+    let result = answer.work(|| read(&mut decoder));
     match &result {
         Err(CallError::Decode(error)) => error.look_into(answer),
         Err(CallError::Malformed(error)) => answer.mismatched(Some(*error)),

@@ -169,7 +169,7 @@ impl Options {
     /// If the bytes are not one well-formed term, or not one of the type.
     pub fn from_raw<'de, T: Deserialize<'de>>(&self, raw: &'de RawTerm) -> Result<T, Error> {
         let mut decoder = Decoder::new(raw.bytes(), raw.atoms(), &self.limits);
-        let read = T::deserialize(&mut Deserializer::with_options(&mut decoder, self));
+        let read = raw.work(|| T::deserialize(&mut Deserializer::with_options(&mut decoder, self)));
         let read = read.and_then(|value| Ok(raw.finish(&decoder).map(|()| value)?));
         if let Err(error) = &read {
             error.look_into(raw);

@@ -10,7 +10,7 @@ use peerl_term::{Pid, Reference, Sink, encode};
 
 use super::{Connection, QueueError};
 use crate::kernel::address::Address;
-use crate::kernel::reason::{Reason, Returned};
+use crate::kernel::reason::{Reason, Returned, leased};
 use crate::kernel::signal::{Delivery, Signal};
 
 impl Connection {
@@ -100,7 +100,7 @@ impl Connection {
         let Some(control) = self.forms.monitor_exit(from, to, reference) else {
             return Ok(Delivery::NotOffered);
         };
-        let Returned { id, value } = returned;
+        let Returned { id, value, lease } = returned;
         if value.bytes().len() < Fragments::LARGE {
             let sent = self.outbox.send(&process, &control, |out| {
                 id.encode_return(out);
@@ -108,7 +108,7 @@ impl Connection {
             });
             return sent.map(|()| Delivery::Done);
         }
-        let value = value.into();
+        let value = leased(value, lease);
         self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value, &[]).map(|()| Delivery::Done)
     }
 

@@ -3,6 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use peerl_proto::connection::LARGE;
 use peerl_term::{Atom, RawTerm, Term};
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,7 @@ use super::Arguments;
 use super::call_log::CallLog;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::exception::Exception;
-use crate::kernel::exports::{Evaluation, Outcome};
+use crate::kernel::exports::{Evaluation, LargeMessage, Outcome};
 use crate::kernel::process::{Core, ProcessState};
 use crate::kernel::state::Kernel;
 
@@ -116,7 +117,7 @@ impl Future for Applied {
 
 impl Applied {
     /// There is nothing to evaluate.
-    fn failed(exception: Exception) -> Self {
+    pub(crate) fn failed(exception: Exception) -> Self {
         Self { state: State::Failed(Some(exception)), log: None }
     }
 
@@ -172,6 +173,8 @@ fn find(
     function: Atom,
     arguments: Arguments,
 ) -> Result<Applied, Exception> {
+    // Whatever part of it is applied in the end.
+    let message = LargeMessage::of(&arguments.list);
     let (mut module, mut function, mut arguments) = (module, function, arguments);
     // `erlang:apply` may be applied to itself; each turn takes one off, so the loop ends with the message.
     while module == ERLANG && function == APPLY && matches!(arguments.arity, 2 | 3) {
@@ -181,7 +184,7 @@ fn find(
     match node.exports.find(&module, &function, arity) {
         Some(exported) => {
             let call = || origin.call(module.clone(), function.clone(), arity);
-            let evaluation = Evaluation::new(exported, arguments.list, call);
+            let evaluation = Evaluation::new(exported, arguments.list, message, call);
             Ok(Applied { state: State::Found { evaluation, module, function, arity }, log: None })
         }
         None => Err(undef(&module, &function, &arguments)),
@@ -237,7 +240,8 @@ fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exceptio
 /// `undef`, with the stack that the BEAM gives it.
 fn undef(module: &Atom, function: &Atom, arguments: &Arguments) -> Exception {
     // A frame has the arguments or their number.
-    let arguments = arguments.list.decode().unwrap_or_else(|_| Term::from(arguments.arity));
+    let shown = if arguments.list.bytes().len() > LARGE { None } else { arguments.list.decode().ok() };
+    let arguments = shown.unwrap_or_else(|| Term::from(arguments.arity));
     Exception { stack: stack(module, function, arguments), ..Exception::error(Term::atom("undef")) }
 }
 

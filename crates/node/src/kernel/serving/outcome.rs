@@ -1,5 +1,9 @@
 //! The outcome of a call that a peer has made, in the forms in which it travels.
 
+use std::sync::Arc;
+
+use peerl_proto::budget::Share;
+use peerl_proto::connection::LARGE;
 use peerl_term::Term;
 
 use crate::kernel::exception::{Class, Exception};
@@ -9,7 +13,7 @@ use crate::kernel::reason::{CallId, JobEnd, Reason, Returned};
 /// The exit reason of the process that has made a call for `erpc`: `{Id, return, Value}` and its kin.
 pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> JobEnd {
     let exception = match outcome {
-        Ok(value) => return JobEnd::Returned(Returned { id, value }),
+        Ok(value) => return JobEnd::Returned(Returned { id, value, lease: None }),
         Err(exception) => exception,
     };
     let Exception { class, reason, stack } = exception;
@@ -19,6 +23,19 @@ pub(super) fn erpc_reason(id: CallId, outcome: Outcome) -> JobEnd {
         Class::Error => Term::tuple([id.into(), Term::atom("error"), reason, stack]),
     };
     JobEnd::Other(reason.into())
+}
+
+/// Takes room for a large value of the caller's memory. If that does not suffice, the call fails with `system_limit`.
+pub(super) fn fit(ended: JobEnd, caller: &Arc<Share>) -> JobEnd {
+    match ended {
+        JobEnd::Returned(Returned { id, value, .. }) if value.bytes().len() > LARGE => {
+            match caller.lease(value.bytes().len()) {
+                Some(lease) => JobEnd::Returned(Returned { id, value, lease: Some(lease) }),
+                None => erpc_reason(id, Err(Exception::system_limit())),
+            }
+        }
+        other => other,
+    }
 }
 
 /// The exit reason of a process that has made a call by `erpc:cast/4`: an error is marked as one of the function.

@@ -2,19 +2,20 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
 
+use super::active::{Active, Refused};
 use super::job::Job;
-use super::served::PeerCalls;
+use super::outcome::fit;
 use crate::kernel::batching::TURN;
 use crate::kernel::call::CallOrigin;
 use crate::kernel::connection::{Added, Connection, QueueError};
 use crate::kernel::limits::Limits;
+use crate::kernel::long_work;
 use crate::kernel::process::{Core, MailboxPolicy};
 use crate::kernel::reason::{JobEnd, Reason};
 use crate::kernel::signal::Delivery;
@@ -22,59 +23,6 @@ use crate::kernel::state::Kernel;
 
 /// The error of what does not fit.
 pub(crate) const SYSTEM_LIMIT: Atom = Atom::from_static("system_limit");
-
-/// A call of a peer, until it has been answered.
-pub(crate) struct Active {
-    kernel: Arc<Kernel>,
-    calls: Arc<PeerCalls>,
-}
-
-/// Why a call is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The node is about to leave, as a node that cannot be reached any more.
-    #[error("the node is about to leave")]
-    Draining,
-    /// The peer has too many under way, or all have.
-    #[error("too many calls are under way")]
-    Busy,
-}
-
-impl Active {
-    /// Takes a call. One that is taken while the node begins to drain is waited for.
-    pub(crate) fn begin(node: &Arc<Kernel>, calls: &Arc<PeerCalls>) -> Result<Self, Refused> {
-        if !calls.share.take(1) {
-            return Err(if node.is_draining() { Refused::Draining } else { Refused::Busy });
-        }
-        let active = Self { kernel: node.clone(), calls: calls.clone() };
-        if node.is_draining() {
-            return Err(Refused::Draining);
-        }
-        calls.taken.fetch_add(1, Ordering::Relaxed);
-        Ok(active)
-    }
-
-    /// Takes a call that has come as a message, from this node if that is told.
-    pub(crate) fn begin_of(node: &Arc<Kernel>, caller: Option<&Atom>) -> Result<Self, Refused> {
-        match caller.and_then(|caller| node.connections.get(caller)) {
-            Some(connection) => Self::begin(node, &connection.served),
-            None => Self::begin(node, &node.served.of_nobody),
-        }
-    }
-
-    pub(crate) fn kernel(&self) -> &Kernel {
-        &self.kernel
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.calls.share.give_back(1);
-        if self.kernel.is_draining() {
-            self.kernel.served.ended.notify_waiters();
-        }
-    }
-}
 
 /// A process that a peer wants spawned.
 pub(crate) struct Spawn {
@@ -106,7 +54,7 @@ pub(crate) fn take_spawn(
         Err(_) => Atom::from_static("badopt"),
         // The peer is slow to take its answers.
         Ok(_) if connection.answers.bytes() > node.limits.channel.reassembly => SYSTEM_LIMIT,
-        Ok(options) => match Active::begin(node, &connection.served) {
+        Ok(options) => match Active::begin(node, &connection.served, arguments.bytes().len()) {
             Ok(active) => {
                 return Ok(Some(Spawn {
                     reference,
@@ -158,9 +106,19 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
                 // Neither the writer nor another connection waits for all of them.
                 tokio::task::yield_now().await;
             }
-            start(&node, &connection, spawn);
+            if spawn.arguments.is_long() {
+                tokio::spawn(start_long(node.clone(), connection.clone(), spawn));
+            } else {
+                start(&node, &connection, spawn);
+            }
         }
     });
+}
+
+/// Starts a process whose arguments take long to decode, where no other call waits for it. A peer gets one after another.
+async fn start_long(node: Arc<Kernel>, connection: Arc<Connection>, spawn: Spawn) {
+    let _turn = connection.served.long.lock().await;
+    long_work::run(|| start(&node, &connection, spawn));
 }
 
 /// Starts a process. The reply is queued before the function runs, so that it goes out before anything that the function
@@ -215,19 +173,19 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         let reply = connection.forms.with_token(reply, token.as_ref());
         let _ = connection.outbox.send_held(&process.pid, &reply);
         match (&mut job).now_or_never() {
-            Some(ended) => node.end(&process, &ended.into_reason()),
+            Some(ended) => node.end(&process, &fit(ended, &connection.memory).into_reason()),
             None => drop(tokio::spawn(go_on(active, connection.clone(), process, job))),
         }
         return connection.outbox.release();
     }
     // Callers by `erpc` are not told the pid. Most calls have their value at once, and need no process.
     let _ = connection.outbox.send_held(&pid, &reply);
-    let sent = match (&mut job).now_or_never() {
+    let sent = match (&mut job).now_or_never().map(|ended| fit(ended, &connection.memory)) {
         Some(_) if !options.monitor => Ok(Delivery::NotOffered),
         Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
             let connection = connection.clone();
             tokio::spawn(async move {
-                if ready(&active.kernel, &connection, &pid, returned.value.bytes().len()).await.is_ok() {
+                if ready(active.kernel(), &connection, &pid, returned.value.bytes().len()).await.is_ok() {
                     let _ = connection.send_returned(pid, from, reference, returned);
                 }
             });
@@ -268,12 +226,12 @@ async fn ready(node: &Kernel, connection: &Connection, from: &Pid, size: usize) 
 /// Waits for a function that did not have its value at once.
 async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, job: Job) {
     let done = async {
-        let reason = job.await.into_reason();
+        let reason = fit(job.await, &connection.memory).into_reason();
         if let Reason::Returned { value, .. } = &reason
             && value.bytes().len() > Fragments::LARGE
         {
             // If the connection ends, the answer is dropped.
-            let _ = ready(&active.kernel, &connection, &process.pid, value.bytes().len()).await;
+            let _ = ready(active.kernel(), &connection, &process.pid, value.bytes().len()).await;
         }
         reason
     };
@@ -283,5 +241,5 @@ async fn go_on(active: Active, connection: Arc<Connection>, process: Arc<Core>, 
         // A signal has ended the process and told its links and monitors: the function is dropped.
         () = process.ended() => return,
     };
-    active.kernel.end(&process, &reason);
+    active.kernel().end(&process, &reason);
 }

@@ -28,8 +28,24 @@ pub(crate) struct Served {
 #[derive(Debug)]
 pub(crate) struct PeerCalls {
     pub(super) share: Share,
+    /// The bytes that are kept for the peer.
+    pub(super) memory: Arc<Share>,
     pub(super) taken: AtomicU64,
     formerly_taken: Arc<AtomicU64>,
+    /// Held while one with long arguments is begun: one after another.
+    pub(super) long: tokio::sync::Mutex<()>,
+}
+
+impl PeerCalls {
+    fn new(share: Share, memory: Arc<Share>, formerly_taken: &Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self {
+            share,
+            memory,
+            taken: AtomicU64::new(0),
+            formerly_taken: formerly_taken.clone(),
+            long: tokio::sync::Mutex::default(),
+        })
+    }
 }
 
 impl Drop for PeerCalls {
@@ -40,25 +56,17 @@ impl Drop for PeerCalls {
 
 impl Served {
     /// None yet, and at most so many at a time.
-    pub(crate) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize, memory: &Arc<Budget>) -> Self {
         let budget = Budget::new(most, CHUNK);
         let formerly_taken = Arc::new(AtomicU64::new(0));
-        let of_nobody = Arc::new(PeerCalls {
-            share: budget.share(),
-            taken: AtomicU64::new(0),
-            formerly_taken: formerly_taken.clone(),
-        });
+        let of_nobody = PeerCalls::new(budget.share(), Arc::new(memory.share()), &formerly_taken);
         let of_peers = Mutex::new(vec![Arc::downgrade(&of_nobody)]);
         Self { budget, of_peers, of_nobody, formerly_taken, ended: Notify::new(), failed_casts: Arc::default() }
     }
 
-    /// The calls of a connection that comes up.
-    pub(crate) fn peer(&self) -> Arc<PeerCalls> {
-        let calls = Arc::new(PeerCalls {
-            share: self.budget.share(),
-            taken: AtomicU64::new(0),
-            formerly_taken: self.formerly_taken.clone(),
-        });
+    /// The calls of a connection that comes up, to whose peer this share of the memory belongs.
+    pub(crate) fn peer(&self, memory: Arc<Share>) -> Arc<PeerCalls> {
+        let calls = PeerCalls::new(self.budget.share(), memory, &self.formerly_taken);
         let mut of_peers = self.of_peers.lock();
         of_peers.retain(|calls| calls.strong_count() > 0);
         of_peers.push(Arc::downgrade(&calls));
