@@ -106,8 +106,31 @@ fn drop_deep(mut terms: Box<[Term]>) {
 
 impl PartialEq for Elements {
     fn eq(&self, other: &Self) -> bool {
-        // Terms that are alike have as many elements, so both walks take the same way.
-        self.len() == other.len() && Walk::new(self).zip(Walk::new(other)).all(|(a, b)| a.eq_shallow(b))
+        if self.len() != other.len() {
+            return false;
+        }
+        let mut open = Stack::new();
+        let mut level = (self.iter(), other.iter());
+        loop {
+            let (Some(a), Some(b)) = (level.0.next(), level.1.next()) else {
+                match open.pop() {
+                    Some(outer) => level = outer,
+                    None => return true,
+                }
+                continue;
+            };
+            if !a.eq_shallow(b) {
+                return false;
+            }
+            if let (Some(a), Some(b)) = (a.children(), b.children())
+                && !a.is_empty()
+            {
+                let outer = mem::replace(&mut level, (a.iter(), b.iter()));
+                if outer.0.len() > 0 {
+                    open.push(outer);
+                }
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::slice;
 
 use num_bigint::{BigInt, Sign};
 
-use crate::stack::{Level, Levels};
+use crate::stack::Stack;
 use crate::tag::VERSION;
 use crate::{Atom, BitString, ExternalFun, LocalFun, Pid, Port, Record, Reference, Tag, Term};
 
@@ -102,7 +102,7 @@ impl Term {
 /// Writes any term.
 pub fn term<S: Sink>(term: &Term, sink: &mut S) {
     let Some(mut current) = head(term, sink) else { return };
-    let mut outer = Levels::new();
+    let mut outer = Stack::new();
     loop {
         match current.rest.next() {
             // The most frequent terms are written without a function call.
@@ -110,27 +110,24 @@ pub fn term<S: Sink>(term: &Term, sink: &mut S) {
             Some(Term::Float(value)) => float(value.get(), sink),
             Some(Term::Atom(name)) => atom(name, sink),
             Some(term) => {
-                if let Some(inner) = head(term, sink) {
-                    match std::mem::replace(&mut current, inner) {
-                        Open { rest, end: End::Nothing } if rest.len() == 0 => {}
-                        Open { rest, end: End::Nil } if rest.len() == 0 => outer.push(Level::End(Tag::NIL_EXT.0)),
-                        open => outer.push(Level::Open(open)),
+                if let Some(mut inner) = head(term, sink) {
+                    match (&current.end, &mut inner.end) {
+                        // A last element that ends together with the terms around it replaces them.
+                        (End::Nils(outer), End::Nils(nils)) if current.rest.len() == 0 => *nils += outer,
+                        _ => outer.push(current),
                     }
+                    current = inner;
                 }
             }
             None => {
                 match current.end {
-                    End::Nothing => {}
-                    End::Nil => nil(sink),
+                    End::Nils(nils) => (0..nils).for_each(|_| nil(sink)),
                     End::FunSize(at) => sink.patch_u32(at, (sink.position() - at) as u32),
                 }
-                current = loop {
-                    match outer.pop() {
-                        Some(Level::Open(open)) => break open,
-                        Some(Level::End(byte)) => sink.put_u8(byte),
-                        None => return,
-                    }
-                };
+                match outer.pop() {
+                    Some(open) => current = open,
+                    None => return,
+                }
             }
         }
     }
@@ -144,9 +141,8 @@ struct Open<'a> {
 
 /// What follows the elements.
 enum End {
-    Nothing,
-    /// The tail of a proper list.
-    Nil,
+    /// The tails of so many proper lists, of which each is the last element of the one before.
+    Nils(usize),
     /// The size of a fun, to be written at this position.
     FunSize(usize),
 }
@@ -184,7 +180,7 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
                 return None;
             }
             list_header(elements.len(), sink);
-            return Some(Open { rest: elements.iter(), end: End::Nil });
+            return Some(Open { rest: elements.iter(), end: End::Nils(1) });
         }
         Term::Map(map) => {
             map_header(map.len(), sink);
@@ -227,7 +223,7 @@ fn head<'a, S: Sink>(term: &'a Term, sink: &mut S) -> Option<Open<'a>> {
             &record.values
         }
     };
-    Some(Open { rest: elements.iter(), end: End::Nothing })
+    Some(Open { rest: elements.iter(), end: End::Nils(0) })
 }
 
 /// Writes a list in the form of a string, if it has only bytes and is short enough.

@@ -34,48 +34,6 @@ impl<T> Stack<T> {
     }
 }
 
-/// The compound terms around one that is being written. One of which only the end is missing takes a byte.
-#[derive(Debug)]
-pub(crate) struct Levels<T> {
-    /// The byte that ends the term, or [`Self::OPEN`].
-    ends: Stack<u8>,
-    open: Stack<T>,
-}
-
-/// A compound term around the one that has been written.
-pub(crate) enum Level<T> {
-    Open(T),
-    /// Its elements are written, and this byte is not.
-    End(u8),
-}
-
-impl<T> Levels<T> {
-    const OPEN: u8 = 0;
-
-    pub(crate) const fn new() -> Self {
-        Self { ends: Stack::new(), open: Stack::new() }
-    }
-
-    #[inline]
-    pub(crate) fn push(&mut self, level: Level<T>) {
-        match level {
-            Level::Open(open) => {
-                self.ends.push(Self::OPEN);
-                self.open.push(open);
-            }
-            Level::End(byte) => self.ends.push(byte),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Level<T>> {
-        match self.ends.pop()? {
-            Self::OPEN => self.open.pop().map(Level::Open),
-            byte => Some(Level::End(byte)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

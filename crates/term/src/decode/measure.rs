@@ -50,6 +50,10 @@ struct Remaining {
     is_list: bool,
 }
 
+impl Remaining {
+    const NOTHING: Self = Self { elements: 0, is_list: false };
+}
+
 /// The term is malformed.
 struct Malformed;
 
@@ -110,14 +114,13 @@ impl Measure {
     pub fn advance(&mut self, term: &[u8], elements: usize) -> bool {
         let mut left = elements.max(1);
         while left > 0 && !self.is_complete {
-            let passed = self.pass_leaves(term, left);
-            left -= passed;
-            if left > 0 {
+            left -= self.pass_frequent(term, left);
+            if left > 0 && !self.is_complete {
                 left -= 1;
                 self.is_complete = self.step(term).is_err();
             }
-            self.close();
         }
+        self.is_complete |= self.inner == Remaining::NOTHING && self.outer.is_empty();
         self.is_complete
     }
 
@@ -132,13 +135,32 @@ impl Measure {
         self.at
     }
 
-    /// Passes over terms that take no memory of their own, as most do; returns their number.
-    #[inline(always)]
-    fn pass_leaves(&mut self, term: &[u8], most: usize) -> usize {
-        let most = most.min(self.inner.elements);
+    /// Passes over the most frequent terms until there is another one; returns their number.
+    #[inline]
+    fn pass_frequent(&mut self, term: &[u8], most: usize) -> usize {
         let mut rest = term.get(self.at..).unwrap_or(&[]);
-        let mut passed = 0;
-        while passed < most {
+        let mut inner = self.inner;
+        let mut left = most;
+        while left > 0 {
+            if inner.elements == 0 {
+                match rest {
+                    _ if !inner.is_list => {}
+                    [tag, after @ ..] if Tag(*tag) == Tag::NIL_EXT => {
+                        rest = after;
+                        left -= 1;
+                    }
+                    _ => break,
+                }
+                match self.outer.pop() {
+                    Some(outer) => inner = outer,
+                    None => {
+                        inner = Remaining::NOTHING;
+                        self.is_complete = true;
+                        break;
+                    }
+                }
+                continue;
+            }
             let [tag, len, ..] = *rest else { break };
             let size = match Tag(tag) {
                 Tag::SMALL_INTEGER_EXT | Tag::ATOM_CACHE_REF => 2,
@@ -146,37 +168,47 @@ impl Measure {
                 Tag::SMALL_ATOM_UTF8_EXT if usize::from(len) <= Atom::INLINE => 2 + usize::from(len),
                 Tag::NEW_FLOAT_EXT => 9,
                 Tag::NIL_EXT => 1,
+                Tag::BINARY_EXT
+                    if let [_, 0, 0, 0, len, ..] = *rest
+                        && usize::from(len) <= Binary::INLINE =>
+                {
+                    5 + usize::from(len)
+                }
+                Tag::SMALL_TUPLE_EXT => {
+                    let arity = usize::from(len);
+                    let announced = self.announced + arity;
+                    if arity > rest.len() - 2 || announced > term.len() {
+                        break;
+                    }
+                    self.announced = announced;
+                    self.kept += elements(arity) + self.compared;
+                    inner.elements -= 1;
+                    self.outer.push(inner);
+                    inner = Remaining { elements: arity, is_list: false };
+                    rest = &rest[2..];
+                    left -= 1;
+                    continue;
+                }
                 _ => break,
             };
             let Some(after) = rest.get(size..) else { break };
             rest = after;
-            passed += 1;
+            inner.elements -= 1;
+            left -= 1;
         }
         self.at = term.len() - rest.len();
-        self.inner.elements -= passed;
-        passed
+        self.inner = inner;
+        most - left
     }
 
     /// Goes on by one term, or by the tail of a list.
     fn step(&mut self, term: &[u8]) -> Result<(), Malformed> {
-        if self.inner.elements > 0 {
-            self.inner.elements -= 1;
-            self.element(term)
-        } else if self.inner.is_list {
-            self.tail(term)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Goes back to the compound term around the innermost one if that is complete.
-    #[inline(always)]
-    fn close(&mut self) {
-        if self.inner.elements == 0 && !self.inner.is_list {
-            match self.outer.pop() {
-                Some(outer) => self.inner = outer,
-                None => self.is_complete = true,
+        match self.inner.elements.checked_sub(1) {
+            Some(elements) => {
+                self.inner.elements = elements;
+                self.element(term)
             }
+            None => self.tail(term),
         }
     }
 
@@ -432,6 +464,11 @@ impl Default for Measure {
 struct Outer(Vec<u8>);
 
 impl Outer {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     #[inline]
     fn push(&mut self, remaining: Remaining) {
         let Remaining { elements, is_list } = remaining;

@@ -1,7 +1,7 @@
 use std::fmt::{Formatter, Result, Write};
 
 use crate::Term;
-use crate::stack::{Level, Levels};
+use crate::stack::Stack;
 
 /// The syntax in which a language writes terms. A stack of [`Open`](Notation::Open) terms replaces recursion.
 pub(super) trait Notation {
@@ -44,6 +44,45 @@ pub(super) fn write<N: Notation>(term: &Term, f: &mut Formatter<'_>) -> Result {
                 None => return Ok(()),
             }
         };
+    }
+}
+
+/// The compound terms around one that is being written. One of which only the end is missing takes a byte.
+struct Levels<T> {
+    /// The byte that ends the term, or [`Self::OPEN`].
+    ends: Stack<u8>,
+    open: Stack<T>,
+}
+
+/// A compound term around the one that has been written.
+enum Level<T> {
+    Open(T),
+    /// Its elements are written, and this byte is not.
+    End(u8),
+}
+
+impl<T> Levels<T> {
+    const OPEN: u8 = 0;
+
+    const fn new() -> Self {
+        Self { ends: Stack::new(), open: Stack::new() }
+    }
+
+    fn push(&mut self, level: Level<T>) {
+        match level {
+            Level::Open(open) => {
+                self.ends.push(Self::OPEN);
+                self.open.push(open);
+            }
+            Level::End(byte) => self.ends.push(byte),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Level<T>> {
+        match self.ends.pop()? {
+            Self::OPEN => self.open.pop().map(Level::Open),
+            byte => Some(Level::End(byte)),
+        }
     }
 }
 
