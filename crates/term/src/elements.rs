@@ -75,23 +75,28 @@ impl Drop for Elements {
 }
 
 /// Drops terms of any depth, without memory for it: where the elements of a nested term were, the terms around them are
-/// stored, and if that is not the first place, the first one stores which it is.
+/// stored, and if that is not the first place, the first one stores which it is. Terms after which nothing is left are
+/// dropped at once.
 fn drop_deep(mut terms: Box<[Term]>) {
     let mut enclosing = Elements::default();
     let mut place = 0;
     loop {
-        while let Some(term) = terms.get_mut(place) {
-            let inner = term.children_mut().map(mem::take).unwrap_or_default();
+        while place < terms.len() {
+            let inner = terms[place].children_mut().map(mem::take).unwrap_or_default();
             if inner.is_empty() {
-                *term = Term::Integer(0);
+                terms[place] = Term::Integer(0);
                 place += 1;
                 continue;
             }
-            *term = Term::Tuple(Tuple(enclosing));
-            if place > 0 {
-                terms[0] = Term::Integer(place as i64);
+            if place + 1 == terms.len() {
+                terms = inner.into_boxed();
+            } else {
+                terms[place] = Term::Tuple(Tuple(enclosing));
+                if place > 0 {
+                    terms[0] = Term::Integer(place as i64);
+                }
+                enclosing = Elements(mem::replace(&mut terms, inner.into_boxed()));
             }
-            enclosing = Elements(mem::replace(&mut terms, inner.into_boxed()));
             place = 0;
         }
         terms = enclosing.into_boxed();
