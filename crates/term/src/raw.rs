@@ -118,7 +118,7 @@ impl RawTerm {
             LONG.. => true,
             _ => {
                 let mut measure = Measure::new();
-                !measure.advance(&self.bytes, MANY) || measure.memory() > MANY * 4 * size_of::<Term>()
+                !measure.advance(&self.bytes, MANY) || measure.memory() > LONG
             }
         }
     }
@@ -299,6 +299,19 @@ impl From<Encoded> for RawTerm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_terms_have_many_bytes_or_elements() {
+        let raw = |term| RawTerm::encoded_from(&term);
+        let integers = |count: u32| Term::list((0..count).map(Term::from));
+        assert!(!raw(Term::binary(vec![1; 900_000])).is_long());
+        assert!(raw(Term::binary(vec![1; 2_000_000])).is_long());
+        assert!(!raw(integers(10_000)).is_long());
+        assert!(raw(integers(100_000)).is_long());
+        assert!(!raw(Term::list((0..300).map(|_| Term::binary(vec![1; 3_000])))).is_long());
+        let strings = Term::list((0..10).map(|_| Term::list((0..50_000).map(|_| Term::from(7)))));
+        assert!(raw(strings).is_long(), "few strings have many elements");
+    }
 
     #[test]
     fn an_unshared_term_leaves_its_frame() {
