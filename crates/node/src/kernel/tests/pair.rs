@@ -149,7 +149,7 @@ impl Side {
     }
 
     /// Takes what is queued for the other side.
-    fn take(&self) -> Vec<u8> {
+    pub(super) fn take(&self) -> Vec<u8> {
         let (mut bytes, mut batch) = (Vec::new(), Batch::default());
         while let Some(connection) = &self.connection
             && connection.outbox.take(&mut batch)
