@@ -147,16 +147,22 @@ fn with_settings(settings: &Settings, mut builder: NodeBuilder) -> Result<NodeBu
     if let Some(Span(time)) = settings.net_ticktime {
         builder = builder.net_ticktime(time);
     }
-    builder = with_transport(settings, builder.limits(limits(settings)))?;
+    builder = with_transport(settings, builder.limits(limits(settings)?))?;
     Ok(match cookie(settings)? {
         Some(cookie) => builder.cookie(cookie),
         None => builder,
     })
 }
 
-fn limits(settings: &Settings) -> Limits {
-    let mut limits = Limits::default();
+fn limits(settings: &Settings) -> Result<Limits, Failure> {
     let bytes = |size: &Option<Size>| size.as_ref().map(|Size(bytes)| usize::try_from(*bytes).unwrap_or(usize::MAX));
+    let mut limits = match bytes(&settings.memory) {
+        Some(memory) if memory < Limits::LEAST_MEMORY => {
+            let least = Limits::LEAST_MEMORY >> 20;
+            return Err(Failure::usage(format!("--memory: a node needs {least}MiB or more for its peers")));
+        }
+        memory => memory.map_or_else(Limits::default, Limits::of_memory),
+    };
     let set = |limit: &mut usize, setting: Option<usize>| *limit = setting.unwrap_or(*limit);
     set(&mut limits.channel.message, bytes(&settings.max_message));
     set(&mut limits.channel.reassembly, bytes(&settings.max_reassembly));
@@ -164,7 +170,7 @@ fn limits(settings: &Settings) -> Limits {
     set(&mut limits.channel.sequences, settings.max_fragmented.map(|most| most.max(1)));
     set(&mut limits.calls, settings.max_calls);
     set(&mut limits.queued, settings.max_queued);
-    limits
+    Ok(limits)
 }
 
 fn cookie(settings: &Settings) -> Result<Option<String>, Failure> {

@@ -121,8 +121,15 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_name: Option<String>,
 
+    /// The bytes that this node keeps for other nodes, as 512MiB: what they send, until it is served, and what is to be sent to
+    /// them; each may have four times as much as it leaves for the others [default: half of what the machine, the control group
+    /// or a resource limit allows].
+    #[arg(long, global = true, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+
     /// The most bytes of a message of another node, as 64MiB or 1G; a larger one fails alone, with a warning
-    /// [default: 256MiB].
+    /// [default: 256MiB, or half of --memory].
     #[arg(long, global = true, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_message: Option<Size>,
@@ -143,12 +150,13 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub net_ticktime: Option<Span>,
 
-    /// The most calls of peers that are served at a time; more are refused with system_limit [default: 262144].
+    /// The most calls of peers that are served at a time; more are refused with system_limit [default: 262144, or fewer if
+    /// --memory is less than 512MiB].
     #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_number", default)]
     pub max_calls: Option<usize>,
 
-    /// The most bytes that may wait for a peer that does not read its answers [default: 268435456].
+    /// The most bytes that may wait for a peer that does not read its answers [default: 268435456, or half of --memory].
     #[arg(long, global = true, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_number", default)]
     pub max_queued: Option<usize>,
@@ -220,7 +228,7 @@ pub struct ConfigFile {
 
 impl Settings {
     /// The keys that also have a variable.
-    const VARIABLES: [&str; 31] = [
+    const VARIABLES: [&str; 32] = [
         "admin",
         "admin_token_file",
         "alone_ok",
@@ -238,6 +246,7 @@ impl Settings {
         "max_message",
         "max_queued",
         "max_reassembly",
+        "memory",
         "name",
         "net_ticktime",
         "no_global",

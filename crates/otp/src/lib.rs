@@ -29,6 +29,7 @@ pub use client::{
 };
 pub mod functions;
 pub mod global;
+mod last_element;
 mod node;
 pub mod pg;
 pub use node::{guest, node};

@@ -291,17 +291,26 @@ impl GenRequest {
     /// # Errors
     /// The message, if it is not `{'$gen_call', {Pid, Tag}, Request}`.
     pub fn from_term(message: Term) -> Result<Self, Term> {
-        match &message {
-            Term::Tuple(parts) => match &parts[..] {
-                [kind, Term::Tuple(from), request] if kind.is_atom("$gen_call") => match &from[..] {
-                    [Term::Pid(pid), tag] => {
-                        Ok(Self { from: Caller { pid: (**pid).clone(), tag: tag.clone() }, request: request.clone() })
-                    }
-                    _ => Err(message),
-                },
-                _ => Err(message),
-            },
-            _ => Err(message),
+        let from = match message.as_tuple() {
+            Some([kind, from, _]) if kind.is_atom("$gen_call") => Caller::from_term(from),
+            _ => None,
+        };
+        match (from, message) {
+            // The request may be large: it is not copied.
+            (Some(from), Term::Tuple(parts)) => {
+                Ok(Self { from, request: parts.into_vec().pop().unwrap_or_else(Term::nil) })
+            }
+            (_, message) => Err(message),
+        }
+    }
+}
+
+impl Caller {
+    /// The caller in `{Pid, Tag}`, if it is one.
+    pub fn from_term(from: &Term) -> Option<Self> {
+        match from.as_tuple()? {
+            [Term::Pid(pid), tag] => Some(Self { pid: (**pid).clone(), tag: tag.clone() }),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,8 @@
 use peerl_node::{Caller, Message, Pid, Term};
 use peerl_term::RawTerm;
 
+use crate::last_element::last_element;
+
 /// A received message, by its shape.
 pub(super) enum Received {
     /// `{'$gen_call', From, Request}`.
@@ -44,23 +46,16 @@ impl Received {
     fn of_user(payload: &RawTerm, message: &Message) -> Self {
         let Ok(term) = payload.decode() else { return Self::Malformed };
         match term.as_tuple() {
-            Some([kind, request]) if kind.is_atom("$gen_cast") => Self::Cast(request.clone()),
-            Some([kind, from, request]) if kind.is_atom("$gen_call") => match caller(from) {
-                Some(from) => Self::Call(from, request.clone()),
+            Some([kind, _]) if kind.is_atom("$gen_cast") => Self::Cast(last_element(term)),
+            Some([kind, from, _]) if kind.is_atom("$gen_call") => match Caller::from_term(from) {
+                Some(from) => Self::Call(from, last_element(term)),
                 None => Self::Info(message.clone()),
             },
-            Some([kind, from, request]) if kind.is_atom("system") => match caller(from) {
-                Some(from) => Self::System(from, request.clone()),
+            Some([kind, from, _]) if kind.is_atom("system") => match Caller::from_term(from) {
+                Some(from) => Self::System(from, last_element(term)),
                 None => Self::Info(message.clone()),
             },
             _ => Self::Info(message.clone()),
         }
-    }
-}
-
-fn caller(from: &Term) -> Option<Caller> {
-    match from.as_tuple()? {
-        [Term::Pid(pid), tag] => Some(Caller { pid: (**pid).clone(), tag: tag.clone() }),
-        _ => None,
     }
 }

@@ -8,6 +8,7 @@ use peerl_node::{
 use peerl_term::{Limits, Term};
 
 use super::process::{self, SystemProcess};
+use crate::last_element::last_element;
 
 pub(super) fn start(node: &Node) -> Result<Pid, ServiceError> {
     process::start(node, &["rex"], Rex { node: node.downgrade() })
@@ -30,11 +31,9 @@ impl SystemProcess for Rex {
 
 /// `{block_call, Module, Function, Arguments, GroupLeader}`, and the old `{call, …}`.
 fn answer_call(node: &Node, process: &Process, call: GenRequest) {
-    let Some(function) = call.request.as_tuple().and_then(|parts| function(parts, &["block_call", "call"])) else {
-        return;
-    };
-    let (rex, active) = (process.sender(), node.begin_call(Some(&call.from.pid.node)));
-    let from = call.from;
+    let GenRequest { from, request } = call;
+    let Some(function) = function(request, &["block_call", "call"]) else { return };
+    let (rex, active) = (process.sender(), node.begin_call(Some(&from.pid.node)));
     tokio::spawn(async move {
         let value = evaluate(&active, function.of_caller(&from.pid, &rex)).await;
         let _ = rex.reply(&from, &value);
@@ -66,10 +65,11 @@ fn answer_message(node: &Node, process: &Process, message: Term) {
                 let message = Term::tuple([Term::Pid(from.clone()), message.clone()]);
                 send(process, Destination::Name(name.clone()), message);
             }
-            request => {
+            _ => {
                 // A C node's call; the value goes to the process that asked.
-                let Some(function) = function(request, &["call"]) else { return };
-                let (rex, to, active) = (process.sender(), (**from).clone(), node.begin_call(Some(&from.node)));
+                let to = (**from).clone();
+                let Some(function) = function(last_element(message), &["call"]) else { return };
+                let (rex, active) = (process.sender(), node.begin_call(Some(&to.node)));
                 tokio::spawn(async move {
                     let value = evaluate(&active, function.of_caller(&to, &rex)).await;
                     let _ = rex.send_if_connected(to, &Term::tuple([Term::atom("rex"), value])).await;
@@ -77,8 +77,8 @@ fn answer_message(node: &Node, process: &Process, message: Term) {
                 });
             }
         },
-        [kind, Term::Tuple(request)] if kind.is_atom("$gen_cast") => {
-            let Some(function) = function(request, &["cast"]) else { return };
+        [kind, _] if kind.is_atom("$gen_cast") => {
+            let Some(function) = function(last_element(message), &["cast"]) else { return };
             // A cast does not say who sends it; what it prints goes to its sender's group leader.
             let caller = function.group_leader.as_ref().map(|leader| leader.node.clone());
             let active = node.begin_call(caller.as_ref());
@@ -110,16 +110,12 @@ impl Function {
     }
 }
 
-/// The function in `{Kind, Module, Function, Arguments, GroupLeader}`.
-fn function(parts: &[Term], kinds: &[&str]) -> Option<Function> {
-    match parts {
-        [kind, module, function, arguments, group_leader] if kinds.iter().any(|name| kind.is_atom(name)) => {
-            Some(Function {
-                module: module.clone(),
-                function: function.clone(),
-                arguments: arguments.clone(),
-                group_leader: group_leader.as_pid().cloned(),
-            })
+/// The function in `{Kind, Module, Function, Arguments, GroupLeader}`. The arguments may be large: they are not copied.
+fn function(request: Term, kinds: &[&str]) -> Option<Function> {
+    let Term::Tuple(parts) = request else { return None };
+    match <[Term; 5]>::try_from(parts.into_vec()) {
+        Ok([kind, module, function, arguments, leader]) if kinds.iter().any(|name| kind.is_atom(name)) => {
+            Some(Function { module, function, arguments, group_leader: leader.as_pid().cloned() })
         }
         _ => None,
     }

@@ -302,6 +302,7 @@ fn finish(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::{
         control::Signal,
         test_support::{a, b},
@@ -404,6 +405,37 @@ mod tests {
         assert_eq!(go_on(&mut reassembly, 2, 1, b"fg"), Some(Err((Loss::NoRoom, 7))));
         assert_eq!(go_on(&mut reassembly, 1, 1, b"9").unwrap().unwrap(), "123456789");
         assert_eq!(go_on(&mut reassembly, 3, 1, b"").unwrap().unwrap(), "xyz");
+    }
+
+    #[test]
+    fn incomplete_messages_take_from_a_share() {
+        let memory = Arc::new(Budget::new(200 << 10, 1).share());
+        let mut reassembly = Reassembly::new(ChannelLimits::default(), memory.clone(), Origin::new(|_| {}));
+        let mut begin = |sequence| start(&mut reassembly, sequence, 3, &[7; 30 << 10]).unwrap();
+        assert!(!begin(1) && !begin(2) && !begin(3));
+        assert_eq!(memory.taken(), 3 * (31 << 10));
+        assert!(!begin(4), "the oldest makes room");
+        assert_eq!(memory.taken(), 3 * (31 << 10) + Reassembly::ENTRY);
+        assert_eq!(go_on(&mut reassembly, 1, 2, b"8"), None);
+        assert_eq!(go_on(&mut reassembly, 1, 1, b"9"), Some(Err((Loss::NoRoom, (30 << 10) + 2))));
+        assert_eq!(go_on(&mut reassembly, 2, 2, b"8"), None);
+        assert_eq!(go_on(&mut reassembly, 2, 1, b"9").unwrap().unwrap().len(), (30 << 10) + 2);
+        let completed = reassembly.take_lease().unwrap();
+        assert!(completed.amount() >= (30 << 10) + 2);
+        reassembly.forget(3);
+        drop((completed, reassembly));
+        assert_eq!(memory.taken(), 0);
+    }
+
+    #[test]
+    fn of_many_messages_that_are_only_begun_the_oldest_are_forgotten() {
+        let memory = Arc::new(Budget::new(200 << 10, 1).share());
+        let mut reassembly = Reassembly::new(ChannelLimits::default(), memory.clone(), Origin::new(|_| {}));
+        for sequence in 0..10_000 {
+            assert!(!start(&mut reassembly, sequence, 3, b"x").unwrap());
+        }
+        assert!(reassembly.sequences.len() <= 100 && memory.taken() <= 100 << 10);
+        assert!(reassembly.go_on(1, 2, b"y").is_err());
     }
 
     #[test]

@@ -207,7 +207,10 @@ impl ReceiveError {
 
 #[cfg(test)]
 mod tests {
+    use peerl_term::{Atom, Pid, Term};
+
     use super::*;
+    use crate::{budget::Budget, channel::Loss};
 
     fn half() -> (ReceiveHalf, Instant) {
         let now = Instant::now();
@@ -230,6 +233,67 @@ mod tests {
         assert_eq!(read(&mut half, &[0, 0, 0, 0, 0, 0, 0, 9]), Traffic::Message);
         assert!(!half.next(&mut message).unwrap());
         assert_eq!(read(&mut half, &[0, 0, 0, 0]), Traffic::Message, "the inside of a frame");
+    }
+
+    fn half_with(memory: usize) -> (ReceiveHalf, Arc<Share>) {
+        let memory = Arc::new(Budget::new(memory, 1).share());
+        let (limits, origin) = (ChannelLimits::default(), Origin::new(|_| {}));
+        (ReceiveHalf::with_memory(limits, memory.clone(), origin, Instant::now(), BytesMut::new()), memory)
+    }
+
+    /// A message to a name, with this payload.
+    fn frame(payload: &Term) -> Vec<u8> {
+        let pid = Pid { node: Atom::from_static("a@h"), id: 1, serial: 0, creation: 1 };
+        let control = Term::tuple([6.into(), pid.into(), Term::atom(""), Term::atom("rex")]);
+        let body = [&[131, 68, 0], &control.encode()[1..], &payload.encode()[1..]].concat();
+        [&(body.len() as u32).to_be_bytes()[..], &body].concat()
+    }
+
+    /// Reads in pieces until a message is complete; returns how many steps measuring it took.
+    fn receive(half: &mut ReceiveHalf, bytes: &[u8]) -> (Message, usize) {
+        let (mut message, mut steps) = (Message::vacant(), 0);
+        for piece in bytes.chunks(50_000) {
+            read(half, piece);
+            while !half.next(&mut message).unwrap() && half.is_measuring() {
+                steps += 1;
+            }
+        }
+        (message, steps)
+    }
+
+    #[test]
+    fn a_large_message_is_accounted_for_as_long_as_its_bytes_are_there() {
+        let (mut half, memory) = half_with(100 << 20);
+        let payload = Term::list((0..200_000).map(|number| Term::tuple([Term::from(number)])));
+        let bytes = frame(&payload);
+        let (message, steps) = receive(&mut half, &bytes);
+        assert!(steps > 2, "{steps}");
+        let payload = message.payload.unwrap();
+        assert!(memory.taken() > bytes.len() + 200_000 * 2 * size_of::<Term>(), "{}", memory.taken());
+        let part = payload.part(0..3);
+        drop(payload);
+        assert!(half.is_between_frames() && memory.taken() > bytes.len());
+        drop(part);
+        assert_eq!(memory.taken(), 0);
+    }
+
+    #[test]
+    fn a_message_without_room_fails_alone() {
+        let (mut half, memory) = half_with(20 << 20);
+        let mut deep = Term::nil();
+        for _ in 0..400_000 {
+            deep = Term::tuple([deep]);
+        }
+        // Its bytes would fit, but not the term; and not its bytes.
+        for payload in [deep, Term::binary(vec![1; 11 << 20])] {
+            let (message, _) = receive(&mut half, &frame(&payload));
+            assert!(message.payload.is_none());
+            assert_eq!(message.lost.map(|(loss, _)| loss), Some(Loss::NoRoom));
+            let (message, _) = receive(&mut half, &frame(&Term::from(7)));
+            assert_eq!(message.payload.unwrap().decode(), Ok(Term::from(7)));
+            assert!(half.is_between_frames());
+            assert_eq!(memory.taken(), 0);
+        }
     }
 
     /// A hundred megabytes are announced, none is sent.
