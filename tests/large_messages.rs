@@ -1,13 +1,19 @@
 //! Messages too large for one write: they arrive whole and in order, without head-of-line blocking.
 
+mod intruder;
 mod stage;
 
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::future::join_all;
+use intruder::Intruder;
 use peerl_node::{Atom, Exception, Message, Mfa, Term};
+use peerl_proto::control::Signal;
+use peerl_term::{AtomTable, RawTerm, Reference};
 use peerl_test_support::{conformance, matrix};
-use stage::{LIMIT, Stage, eval, eval_with, export, message, name};
+use stage::{LIMIT, Stage, eval, eval_with, eventually, export, message, name};
 
 const MIB: usize = 1 << 20;
 
@@ -168,5 +174,69 @@ async fn many_large_messages() {
             lists:all(fun(B) -> B end, [receive B -> B end || _ <- lists:seq(1, 40)])";
         assert_eq!(eval(&beam, &node, calls).await, "true");
         conformance::holds(otp, [19, 20]);
+    }
+}
+
+/// Terms that take long to decode, in every kind of message: the only thread of the runtime is not held while they are decoded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn long_terms_hold_no_thread() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    export(&node);
+    let pauses = Arc::new(Mutex::new(Vec::new()));
+    let beats = tokio::spawn(heartbeat(pauses.clone()));
+    let attacked = node.clone();
+    let rex = node.whereis("rex").unwrap();
+    let decoding = tokio::task::spawn_blocking(move || {
+        let mut intruder = Intruder::connect(&attacked);
+        let me = Term::from(intruder.pid());
+        let deep = [[104, 1].repeat(400_000), vec![106]].concat();
+        let wide = [vec![108, 0, 4, 0, 0], [104, 2, 97, 1, 97, 2].repeat(4 << 16), vec![106]].concat();
+        let mut decoding = Duration::MAX;
+        for (index, term) in [deep, wide].iter().enumerate() {
+            let raw = RawTerm::new(Bytes::copy_from_slice(term), AtomTable::empty());
+            let began = Instant::now();
+            drop(raw.decode().unwrap());
+            decoding = decoding.min(began.elapsed());
+            for (function, arity) in [("echo", 1), ("nothing", 1), ("sleep", 1)] {
+                let reference = Reference::new(intruder.pid().node, 9, &[index as u32, arity, 7]).unwrap();
+                let call = Term::tuple([Term::atom("erpc"), Term::atom("execute_call"), 4.into()]);
+                let options = Term::list([Term::atom("monitor")]);
+                let request = [29.into(), reference.clone().into(), me.clone(), me.clone(), call, options];
+                let start = Term::tuple([Term::from(reference), Term::atom("rust"), Term::atom(function)]).encode();
+                // [Reference, rust, Function, [Term]]
+                let arguments = [&[108, 0, 0, 0, 4], &start[3..], &[108, 0, 0, 0, 1], term, &[106, 106]].concat();
+                intruder.raw(Term::tuple(request), &arguments);
+                while !matches!(intruder.message().signal, Signal::MonitorExit { .. }) {}
+            }
+            let to_rex = Term::tuple([6.into(), me.clone(), Term::atom(""), Term::atom("rex")]);
+            let exit = Term::tuple([26.into(), me.clone(), rex.clone().into()]);
+            for control in [to_rex.clone(), exit] {
+                intruder.raw(control, term);
+                let question = Term::tuple([me.clone(), Term::atom("features_request")]);
+                intruder.frame(to_rex.clone(), Some(question));
+                while !matches!(intruder.message().signal, Signal::Send { .. }) {}
+            }
+        }
+        decoding
+    });
+    let decoding = decoding.await.unwrap();
+    beats.abort();
+    // Of ten messages; on a busy machine, a thread may have to wait itself.
+    let long: Vec<Duration> = pauses.lock().unwrap().iter().copied().filter(|pause| *pause > decoding / 2).collect();
+    assert!(long.len() <= 2, "a thread was held for {long:?}; decoding takes {decoding:?}");
+    for _ in 0..5 {
+        eprintln!("kept {}", node.kept_bytes());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    eventually("everything to be given back", || node.kept_bytes() == 0).await;
+}
+
+/// Notes the times in which a task could not go on.
+async fn heartbeat(pauses: Arc<Mutex<Vec<Duration>>>) {
+    loop {
+        let began = Instant::now();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        pauses.lock().unwrap().push(began.elapsed());
     }
 }

@@ -151,10 +151,10 @@ impl Driver {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::User(payload) => match payload.decode() {
+            Message::User(payload) => payload.work(|| match payload.decode() {
                 Ok(message) => self.message(message),
                 Err(error) => tracing::warn!(%error, "global has got a malformed message"),
-            },
+            }),
             Message::Down(down) => self.down(&down),
             Message::NodeUp(up) => self.handle(Event::NodeUp(up.node.as_atom().clone(), up.visibility)),
             Message::NodeDown(down) => {

@@ -154,8 +154,7 @@ impl Server for ScopeServer {
     async fn handle_info(&mut self, message: Message, context: &mut Context) -> Result<(), Stop> {
         match message {
             Message::User(payload) => {
-                let term = payload.decode()?;
-                self.received(&term, context);
+                payload.work(|| payload.decode().map(|term| self.received(&term, context)))?;
             }
             Message::NodeUp(node) => self.node_up(*node, context),
             Message::Down(down) => {

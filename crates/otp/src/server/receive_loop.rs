@@ -1,8 +1,10 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::time::Duration;
 
 use peerl_node::{Caller, Ended, MailboxPolicy, Message, Term};
+use peerl_term::RawTerm;
 use serde::de::DeserializeOwned;
 
 use super::context::{Context, ExitSignals};
@@ -88,6 +90,15 @@ impl From<Stop> for LoopEnd {
     }
 }
 
+/// Goes on with what goes through the term of a long message, where nothing else waits for it.
+async fn working<T>(long: Option<RawTerm>, work: impl Future<Output = T>) -> T {
+    let Some(long) = long else { return work.await };
+    let mut work = Box::pin(work);
+    let done = poll_fn(|context| long.work(|| work.as_mut().poll(context))).await;
+    long.work(|| drop(work));
+    done
+}
+
 impl<S: Server> State<S> {
     async fn receive(&mut self) -> Result<Infallible, LoopEnd> {
         loop {
@@ -95,7 +106,7 @@ impl<S: Server> State<S> {
                 guarded(self.server.handle_continue(&mut self.context)).await?;
             }
             let limit = self.context.timeout.take();
-            let (size, next) = self.next(limit).await?;
+            let (size, long, next) = self.next(limit).await?;
             match next {
                 None => guarded(self.server.handle_timeout(&mut self.context)).await?,
                 Some(Received::System(from, request)) => {
@@ -113,28 +124,31 @@ impl<S: Server> State<S> {
                     self.context.timeout = limit;
                     self.waiting.push(size, received)?;
                 }
-                Some(received) if self.control.debug.is_active() => self.handle_recorded(size, received).await?,
-                Some(received) => self.handle(received).await.map(drop)?,
+                Some(received) if self.control.debug.is_active() => {
+                    working(long, self.handle_recorded(size, received)).await?;
+                }
+                Some(received) => working(long, self.handle(received)).await.map(drop)?,
             }
         }
     }
 
-    /// The next message and its size in bytes; `None` after a time-out. A suspended server has none.
-    async fn next(&mut self, limit: Option<Duration>) -> Result<(usize, Option<Received>), LoopEnd> {
+    /// The next message, its size in bytes, and its term if that is a long one; no message after a time-out. A suspended server
+    /// has none.
+    async fn next(&mut self, limit: Option<Duration>) -> Result<(usize, Option<RawTerm>, Option<Received>), LoopEnd> {
         let is_running = self.control.mode == Mode::Running;
         if is_running && let Some(received) = self.waiting.pop() {
-            return Ok((0, Some(received)));
+            return Ok((0, None, Some(received)));
         }
         let message = match limit.filter(|_| is_running) {
             Some(limit) => tokio::time::timeout(limit, self.context.process.receive()).await.ok(),
             None => Some(self.context.process.receive().await),
         };
         let message = message.transpose().map_err(LoopEnd::Signal)?;
-        let size = match &message {
-            Some(Message::User(payload)) => payload.bytes().len(),
-            _ => 0,
+        let (size, long) = match &message {
+            Some(Message::User(payload)) => (payload.bytes().len(), payload.is_long().then(|| payload.clone())),
+            _ => (0, None),
         };
-        Ok((size, message.map(Received::of)))
+        Ok((size, long, message.map(Received::of)))
     }
 
     /// Handles a message, and records it for `sys`.

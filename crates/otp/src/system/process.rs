@@ -42,10 +42,14 @@ pub(super) fn start(
     tokio::spawn(async move {
         while let Ok(message) = process.receive().await {
             let Message::User(payload) = message else { continue };
-            let Ok(message) = payload.decode() else { continue };
-            let handled = catch_unwind(AssertUnwindSafe(|| match question(&process, &message) {
-                Some(from) => drop(process.reply(&from, &true)),
-                None => behaviour.handle(&process, message),
+            let handled = catch_unwind(AssertUnwindSafe(|| {
+                payload.work(|| {
+                    let Ok(message) = payload.decode() else { return };
+                    match question(&process, &message) {
+                        Some(from) => drop(process.reply(&from, &true)),
+                        None => behaviour.handle(&process, message),
+                    }
+                });
             }));
             if handled.is_err() {
                 tracing::error!(pid = ?process.pid(), "a message could not be dealt with");

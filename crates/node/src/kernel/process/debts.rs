@@ -6,10 +6,11 @@ use peerl_proto::budget::{Lease, Share};
 #[derive(Debug, Default)]
 pub(super) struct Debts(Vec<Debt>);
 
-#[derive(Debug)]
+/// What waits of one sender. The share of one that is gone is not kept.
+#[derive(Debug, Default)]
 struct Debt {
-    lease: Lease,
-    /// What waits, of which the lease covers all but a little.
+    lease: Option<Lease>,
+    /// What waits.
     bytes: usize,
 }
 
@@ -33,7 +34,8 @@ impl Debts {
         let index = self.entry(sender);
         let debt = &mut self.0[index];
         debt.bytes += bytes;
-        if debt.bytes > debt.lease.amount() && !debt.lease.grow(bytes.next_multiple_of(Self::STEP)) {
+        let lease = debt.lease.get_or_insert_with(|| Lease::nothing(sender.clone()));
+        if debt.bytes > lease.amount() && !lease.grow(bytes.next_multiple_of(Self::STEP)) {
             sender.exceed();
         }
         Debtor(u32::try_from(index).ok())
@@ -44,23 +46,21 @@ impl Debts {
         let Some(debt) = debtor.0.and_then(|index| self.0.get_mut(index as usize)) else { return };
         debt.bytes = debt.bytes.saturating_sub(bytes);
         let kept = debt.bytes.next_multiple_of(Self::STEP);
-        if debt.bytes == 0 || kept + Self::STEP < debt.lease.amount() {
-            debt.lease.shrink(debt.lease.amount().saturating_sub(kept));
+        match &mut debt.lease {
+            lease if debt.bytes == 0 => *lease = None,
+            Some(lease) if kept + Self::STEP < lease.amount() => lease.shrink(lease.amount() - kept),
+            _ => {}
         }
     }
 
     /// The entry of a sender; one of which nothing waits any more may become another's.
     fn entry(&mut self, sender: &Arc<Share>) -> usize {
-        let own = self.0.iter().position(|debt| Arc::ptr_eq(debt.lease.share(), sender));
-        let place = own.or_else(|| self.0.iter().position(|debt| debt.bytes == 0));
-        if own.is_none() {
-            let debt = Debt { lease: Lease::nothing(sender.clone()), bytes: 0 };
-            match place {
-                Some(place) => self.0[place] = debt,
-                None => self.0.push(debt),
-            }
-        }
-        place.unwrap_or(self.0.len() - 1)
+        let of = |debt: &Debt| debt.lease.as_ref().is_some_and(|lease| Arc::ptr_eq(lease.share(), sender));
+        let place = self.0.iter().position(of).or_else(|| self.0.iter().position(|debt| debt.bytes == 0));
+        place.unwrap_or_else(|| {
+            self.0.push(Debt::default());
+            self.0.len() - 1
+        })
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         for debtor in of_a {
             debts.remove(debtor, 1000);
         }
-        assert_eq!(a.taken(), 0);
+        assert_eq!((a.taken(), Arc::strong_count(&a)), (0, 1));
         let of_c = debts.add(&c, 1000);
         assert_eq!(debts.0.len(), 2, "the entry of one that has nothing there any more is used again");
         debts.remove(of_b, 1000);
