@@ -224,3 +224,68 @@ async fn every_observed_item_is_explained() {
         assert!(explained.contains(&("process_info", item)), "docs/observing.md does not explain {item}");
     }
 }
+
+/// The numbers in the table of limits are those of the code, and every number in it is compared.
+#[test]
+fn every_limit_is_that_of_the_code() {
+    use peerl::Limits;
+    use peerl::discovery::Reconciler;
+    use peerl::discovery::strategy::FileList;
+    use peerl::otp::global::Global;
+    use peerl::otp::pg::Scope;
+    use peerl::proto::admission::Rejections;
+    use peerl::proto::handshake::SetupTimer;
+
+    let seconds = |time: std::time::Duration| format!("{} s", time.as_secs());
+    let minutes = |time: std::time::Duration| format!("{} min", time.as_secs() / 60);
+    let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let epmd = peerl::epmd::Config::default();
+    let monitors = [Limits::MONITOR, Limits::LINK].map(|bytes| bytes.to_string());
+    let numbers: [(&str, Vec<String>); 11] = [
+        ("pending handshakes", vec![Limits::HANDSHAKES.to_string(), seconds(SetupTimer::DEFAULT_STEP)]),
+        ("unanswered connections to the EPMD", vec![epmd.connections.to_string(), seconds(epmd.idle)]),
+        (
+            "log lines about rejected connections",
+            vec![
+                Rejections::KNOWN.to_string(),
+                seconds(Rejections::FIRST_INTERVAL),
+                minutes(Rejections::LAST_INTERVAL),
+            ],
+        ),
+        ("bytes queued for a peer", vec![mebibytes(Limits::BUSY as u64)]),
+        ("monitors and links of a peer", vec![monitors[0].clone(), format!("{} bytes", monitors[1])]),
+        ("unlinks that a peer does not acknowledge", vec![format!("{} bytes", monitors[1])]),
+        ("calls that were given up before the peer has spawned their process", vec![Limits::ABANDONED.to_string()]),
+        ("groups of `pg` of a node", vec![format!("{} bytes", Scope::MEMBER), Scope::GROUP.to_string()]),
+        ("names of `global`", vec![format!("{} bytes", Global::NAME)]),
+        ("the file of `file:`", vec![mebibytes(FileList::LONGEST)]),
+        ("a poll", vec![seconds(Reconciler::<peerl::Node>::POLL_TIMEOUT)]),
+    ];
+    let page = include_str!("../docs/architecture.md");
+    let table = page.split("\n## Limits\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    for (what, _) in &numbers {
+        assert!(rows.iter().any(|row| row.starts_with(&format!("| {what} |"))), "the table has no row for {what}");
+    }
+    for row in rows {
+        let what = row.split(" | ").next().unwrap().trim_start_matches("| ");
+        let expected = numbers.iter().find(|(of, _)| *of == what).map_or(&[][..], |(_, numbers)| numbers);
+        assert_eq!(numbers_in(row), expected, "{what}");
+    }
+}
+
+/// The numbers in a text, each with its unit if it has one; those in names of the code are none.
+fn numbers_in(text: &str) -> Vec<String> {
+    let prose: String = text.split('`').step_by(2).collect();
+    let words: Vec<&str> = prose.split_whitespace().map(|word| word.trim_end_matches([',', ';', ':', '.'])).collect();
+    let number = |word: &str| {
+        let digits = word.replace(',', "");
+        (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
+    };
+    let found = words.iter().enumerate().filter_map(|(index, word)| {
+        let number = number(word)?;
+        let unit = words.get(index + 1).filter(|unit| ["KiB", "MiB", "GiB", "bytes", "s", "min"].contains(unit));
+        Some(unit.map_or(number.clone(), |unit| format!("{number} {unit}")))
+    });
+    found.collect()
+}

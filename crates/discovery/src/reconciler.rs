@@ -38,13 +38,16 @@ pub struct Reconciler<M> {
 }
 
 impl<M: Mesh> Reconciler<M> {
+    /// How long a poll may take, unless another [time](Self::poll_timeout) is set.
+    pub const POLL_TIMEOUT: Duration = Duration::from_secs(30);
+
     /// Makes a reconciler with the default times; [`start`](Self::start) starts it.
     pub fn new(mesh: M, strategies: Vec<Arc<dyn Strategy>>) -> Self {
         Self {
             mesh: Arc::new(mesh),
             strategies,
             interval: Duration::from_secs(5),
-            poll_timeout: Duration::from_secs(30),
+            poll_timeout: Self::POLL_TIMEOUT,
             check_interval: Duration::from_secs(1),
             backoff: Backoff::default(),
             dials: 32,

@@ -62,6 +62,7 @@ pub use network::cookie_file::{CookieFileError, is_private, read_cookie};
 pub use network::epmd::{Epmd, Registered};
 pub use network::transport;
 pub use node::{Node, Nodes, WeakNode};
+pub use peerl_proto::budget::{Budget, Share};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::connection::QueueError;
 pub use peerl_proto::control::Priority;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use peerl_proto::budget::Budget;
 use peerl_proto::cookie::Cookie;
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, Pid};
@@ -229,6 +230,11 @@ impl Node {
     /// What the node accepts from its peers.
     pub fn limits(&self) -> &Limits {
         &self.inner.kernel.limits
+    }
+
+    /// The memory that the node has for its peers. A service that keeps what peers send takes shares of it.
+    pub fn memory(&self) -> &Arc<Budget> {
+        &self.inner.kernel.memory
     }
 
     /// The cookie of the cluster, as `erlang:get_cookie/0`.

@@ -44,3 +44,4 @@ mod system;
 pub use system::{LogEvent, System, SystemError, check_system};
 mod task_supervisor;
 pub use task_supervisor::TaskSupervisor;
+mod term_memory;

@@ -13,7 +13,7 @@
 //! | what | bound | effect |
 //! |---|---|---|
 //! | other scope processes | 16,384 | further ones are not answered, with a warning |
-//! | memberships of processes of other nodes | 4,000,000 | further ones are left out, with a warning |
+//! | groups and members of another node | its share of the [memory](peerl_node::Node::memory) | further ones are left out, with a warning |
 //! | updates that wait for a monitor | 16,384 | it is told of no more: [`UpdatesEnded::Lagging`] |
 
 mod functions;

@@ -17,9 +17,6 @@ use tokio::time::sleep;
 use super::{Answer, Peers, Strategy, StrategyError};
 use crate::spec::{SpecError, StrategySettings};
 
-/// The longest file that is read; the limit protects the memory from a wrong path.
-const LONGEST: u64 = 4 << 20;
-
 /// How often a watched file is checked. Unlike change notifications, checking works on network file systems, and for
 /// a link into a directory that is swapped, as in a Kubernetes ConfigMap.
 const LOOK: Duration = Duration::from_millis(200);
@@ -43,6 +40,9 @@ pub struct FileList {
 }
 
 impl FileList {
+    /// The longest file that is read; the limit protects the memory from a wrong path.
+    pub const LONGEST: u64 = 4 << 20;
+
     /// Reads this file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
@@ -104,7 +104,7 @@ pub enum FileError {
     #[error("this is not a regular file")]
     NotAFile,
     /// It is too long.
-    #[error("this is longer than {} MiB", LONGEST >> 20)]
+    #[error("this is longer than {} MiB", FileList::LONGEST >> 20)]
     TooLong,
     /// It keeps changing.
     #[error("this keeps changing; a writer should rename another file to this one")]
@@ -162,8 +162,8 @@ impl Fingerprint {
 
     async fn read(&self, path: &Path) -> Result<Vec<u8>, FileError> {
         let mut bytes = Vec::new();
-        File::open(path).await?.take(LONGEST + 1).read_to_end(&mut bytes).await?;
-        match bytes.len() as u64 > LONGEST {
+        File::open(path).await?.take(FileList::LONGEST + 1).read_to_end(&mut bytes).await?;
+        match bytes.len() as u64 > FileList::LONGEST {
             true => Err(FileError::TooLong),
             false => Ok(bytes),
         }
@@ -293,7 +293,7 @@ mod tests {
             let error = fixture.error().await;
             assert!(error.contains(says) && error.contains(fixture.list.path.to_str().unwrap()), "{error}");
         }
-        let too_long = "a@h\n".repeat((LONGEST as usize / 4) + 1);
+        let too_long = "a@h\n".repeat((FileList::LONGEST as usize / 4) + 1);
         assert!(Fixture::new(too_long.as_bytes()).error().await.contains("longer than 4 MiB"));
         let error = FileList::new("/").discover().await.unwrap_err();
         assert!(ErrorChain(&error).to_string().contains("regular file"));

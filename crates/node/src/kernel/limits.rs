@@ -28,6 +28,13 @@ impl Limits {
     /// How many times what it leaves for the others a peer may have of the memory: one that wants all gets four fifths.
     pub const PEER_FACTOR: usize = 4;
 
+    /// The most handshakes under way at once: strangers who open connections and say nothing cannot use up the descriptors, nor
+    /// keep others out.
+    pub const HANDSHAKES: usize = 256;
+
+    /// The most requests to a peer that are remembered after they were given up, before the peer has answered them.
+    pub const ABANDONED: usize = 1 << 16;
+
     /// The bytes that a monitor of a peer on a process of this node takes of the peer's memory, beside the name of the node in
     /// its reference: those of its entries in two hash tables, at the moment when these grow.
     pub const MONITOR: usize = 768;

@@ -24,10 +24,7 @@ use super::state::Network;
 use super::transport::{Incoming, Listener};
 use crate::kernel::clock;
 use crate::kernel::event::NodeDownReason;
-
-/// The most handshakes under way at once: strangers who open connections and say nothing cannot use up the descriptors,
-/// nor keep others out.
-const MAX_HANDSHAKES: usize = 256;
+use crate::kernel::limits::Limits;
 
 /// Takes connections until the node drains or stops; handshakes that are under way then end.
 pub(crate) async fn listen(node: Arc<Network>, mut listener: Box<dyn Listener>) {
@@ -67,7 +64,11 @@ struct Rejection {
 
 impl Handshakes {
     fn new() -> Self {
-        Self { tasks: JoinSet::new(), pending: PendingConnections::new(MAX_HANDSHAKES), rejections: Rejections::new() }
+        Self {
+            tasks: JoinSet::new(),
+            pending: PendingConnections::new(Limits::HANDSHAKES),
+            rejections: Rejections::new(),
+        }
     }
 
     /// Begins a handshake; the oldest one of the address with the most may have to go for it.

@@ -63,7 +63,7 @@ impl Driver {
         Ok(Self {
             node: node.downgrade(),
             process,
-            state: State::new(identity),
+            state: State::new(identity, node.memory().share()),
             requests,
             outcomes,
             report,

@@ -10,6 +10,7 @@ use super::guard::LockGuard;
 use super::lock::LockId;
 use super::lock_holder::Retries;
 use super::method::Method;
+use super::names::Names;
 use super::registration::Registration;
 use super::served;
 
@@ -41,6 +42,9 @@ pub struct Global {
 }
 
 impl Global {
+    /// The bytes of the node's [memory](Node::memory) that a name takes, beside its term and its method.
+    pub const NAME: usize = Names::NAME;
+
     pub(super) fn new(node: &Node, requests: Option<mpsc::Sender<Asked>>) -> Self {
         Self { node: node.clone(), requests }
     }

@@ -1,17 +1,19 @@
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 
+use peerl_node::Share;
 use peerl_term::{Atom, Pid, Term};
 
 use super::ids::MonitorId;
 use super::outbox::Outbox;
 use super::registration::{ExternalName, Registration};
-
-/// The most names: no peer can fill the memory with them.
-const MAX_NAMES: usize = 1_000_000;
+use crate::term_memory::term_memory;
 
 /// The names that this node knows, and the processes that have them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Names {
+    /// What they take of the node's memory: no peer can fill that with them.
+    memory: Share,
     table: BTreeMap<Term, Entry>,
     by_monitor: HashMap<MonitorId, Term>,
     /// How many names each process has.
@@ -23,28 +25,42 @@ struct Entry {
     pid: Pid,
     method: Term,
     monitor: MonitorId,
+    /// The bytes that it takes.
+    cost: usize,
     /// The node that has registered the name, if the process is of a node without `global`.
     external: Option<Atom>,
 }
 
 impl Names {
+    /// The bytes that a name takes, beside its term and that of its method.
+    pub(super) const NAME: usize = 512;
+
+    /// None yet; they take of this share.
+    pub(super) fn new(memory: Share) -> Self {
+        Self { memory, table: BTreeMap::new(), by_monitor: HashMap::new(), by_pid: HashMap::new() }
+    }
+
     /// Enters a name, in place of one that was there; the process is monitored from then on.
     pub(super) fn insert(&mut self, registration: Registration, external: Option<Atom>, outbox: &mut Outbox) {
         let Registration { name, pid, method } = registration;
-        if let Some(entry) = self.table.get_mut(&name).filter(|entry| entry.pid == pid) {
-            entry.method = method;
-            entry.external = external;
+        let cost = Self::NAME + 2 * term_memory(&name) + term_memory(&method);
+        if self.table.get(&name).is_some_and(|entry| entry.pid != pid) {
+            self.remove(&name, outbox);
+        }
+        if !self.memory.take(cost) {
+            tracing::error!("the global names take too much memory: one is not entered");
             return;
         }
-        self.remove(&name, outbox);
-        if self.table.len() >= MAX_NAMES {
-            tracing::error!("there are too many global names: {name} is not entered");
+        if let Some(entry) = self.table.get_mut(&name) {
+            self.memory.give_back(mem::replace(&mut entry.cost, cost));
+            entry.method = method;
+            entry.external = external;
             return;
         }
         let monitor = outbox.monitor(&pid);
         *self.by_pid.entry(pid.clone()).or_default() += 1;
         self.by_monitor.insert(monitor, name.clone());
-        self.table.insert(name, Entry { pid, method, monitor, external });
+        self.table.insert(name, Entry { pid, method, monitor, cost, external });
     }
 
     pub(super) fn remove(&mut self, name: &Term, outbox: &mut Outbox) {
@@ -107,6 +123,7 @@ impl Names {
 
     fn take(&mut self, name: &Term) -> Option<Entry> {
         let entry = self.table.remove(name)?;
+        self.memory.give_back(entry.cost);
         self.by_monitor.remove(&entry.monitor);
         if let Some(count) = self.by_pid.get_mut(&entry.pid) {
             *count -= 1;
@@ -120,13 +137,15 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use peerl_node::Budget;
+
     use super::*;
     use crate::global::Action;
 
     #[test]
     fn go_with_their_processes() {
         let mut outbox = Outbox::new(Atom::from_static("a@h"));
-        let mut names = Names::default();
+        let mut names = Names::new(Budget::new(usize::MAX, 1).share());
         let pid = |id| Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 1 };
         let registration = |id| Registration { name: Term::atom("n"), pid: pid(id), method: Term::nil() };
         names.insert(registration(1), None, &mut outbox);
@@ -141,9 +160,32 @@ mod tests {
     }
 
     #[test]
+    fn take_what_is_there_and_give_it_back() {
+        let memory = Budget::with_factor(20_000, 1, usize::MAX);
+        let mut outbox = Outbox::new(Atom::from_static("a@h"));
+        let mut names = Names::new(memory.share());
+        let registration = |name: String, id, method| Registration {
+            name: Term::from(name.as_str()),
+            pid: Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 1 },
+            method,
+        };
+        // Long names fill it sooner, and so do methods.
+        for id in 0..100 {
+            names.insert(registration(format!("{id:1000}"), id, Term::nil()), None, &mut outbox);
+        }
+        let count = names.names().count();
+        assert!((4..10).contains(&count), "{count}");
+        let large = Term::list((0..1000).map(Term::from));
+        names.insert(registration(format!("{:1000}", 0), 0, large), None, &mut outbox);
+        assert_eq!(names.get(&Term::from(format!("{:1000}", 0).as_str())).unwrap().method, Term::nil());
+        names.node_gone(&Atom::from_static("a@h"), &mut outbox);
+        assert_eq!((names.names().count(), memory.lent()), (0, 0));
+    }
+
+    #[test]
     fn of_nodes_that_are_not_connected_yet_wait_for_them() {
         let mut outbox = Outbox::new(Atom::from_static("a@h"));
-        let mut names = Names::default();
+        let mut names = Names::new(Budget::new(usize::MAX, 1).share());
         let node = Atom::from_static("b@h");
         let pid = Pid { node: node.clone(), id: 1, serial: 0, creation: 1 };
         names.insert(Registration { name: Term::atom("n"), pid, method: Term::nil() }, None, &mut outbox);

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
+use peerl_node::Share;
 use peerl_term::{Atom, Pid, Term};
 
 use super::action::Action;
@@ -77,8 +78,8 @@ pub struct Identity {
 }
 
 impl State {
-    /// Begins, connected to nobody.
-    pub fn new(identity: Identity) -> Self {
+    /// Begins, connected to nobody. The names of the cluster take of this memory.
+    pub fn new(identity: Identity, memory: Share) -> Self {
         let Identity { node, server, seed } = identity;
         let random = Random::new(seed);
         let mesh = Mesh {
@@ -95,7 +96,7 @@ impl State {
             last_tag: 0,
             locker: Locker::default(),
             registrar: Registrar::default(),
-            names: Names::default(),
+            names: Names::new(memory),
             synced: BTreeSet::new(),
             syncs: Syncs::default(),
             joining: BTreeSet::new(),

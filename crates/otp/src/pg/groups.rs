@@ -8,7 +8,6 @@ use peerl_node::{Pid, Term};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Groups {
     groups: BTreeMap<Term, Members>,
-    memberships: usize,
 }
 
 /// The members of one group.
@@ -19,6 +18,12 @@ pub(super) struct Members {
 }
 
 impl Groups {
+    /// The bytes that a group takes, beside its name.
+    pub(super) const GROUP: usize = 512;
+
+    /// The bytes that a member takes: here, and where members are read.
+    pub(super) const MEMBER: usize = 256;
+
     /// Adds a process to a group once more.
     pub(super) fn add(&mut self, group: &Term, pid: &Pid) {
         if let Some(members) = self.groups.get_mut(group) {
@@ -28,16 +33,12 @@ impl Groups {
             members.add(pid);
             self.groups.insert(group.clone(), members);
         }
-        self.memberships += 1;
     }
 
     /// Removes a process from a group once. Returns whether it was there.
     pub(super) fn remove(&mut self, group: &Term, pid: &Pid) -> bool {
         let Some(members) = self.groups.get_mut(group) else { return false };
         let is_removed = members.remove(pid);
-        if is_removed {
-            self.memberships -= 1;
-        }
         if members.total == 0 {
             self.groups.remove(group);
         }
@@ -52,11 +53,6 @@ impl Groups {
     /// All groups, in the order of their terms.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Term, &Members)> {
         self.groups.iter()
-    }
-
-    /// How many processes are in how many groups, all counted.
-    pub(super) fn memberships(&self) -> usize {
-        self.memberships
     }
 }
 

@@ -5,6 +5,7 @@ use peerl_node::{Atom, Node, NodeName, Pid, Term};
 use tokio::sync::watch;
 
 use super::functions;
+use super::groups::Groups;
 use super::server::Request;
 use super::shared::{self, Shared, Updates};
 use super::supervisor::Supervisor;
@@ -57,6 +58,12 @@ pub enum MembershipError {
 impl Scope {
     /// The scope that each node of OTP has if its application `kernel` is told to start it.
     pub const DEFAULT: &str = "pg";
+
+    /// The bytes of the node's [memory](Node::memory) that a group of another node takes, beside its name.
+    pub const GROUP: usize = Groups::GROUP;
+
+    /// The bytes of the node's [memory](Node::memory) that a member of a group takes, if it is a process of another node.
+    pub const MEMBER: usize = Groups::MEMBER;
 
     /// Starts the process of a scope, registered under the name of the scope, as `pg:start/1`; it makes itself known to
     /// those of all nodes that are connected or will be. Peers may call the functions `pg:join/2` and so on from then on,

@@ -106,7 +106,8 @@ impl Server for ScopeServer {
     type Cast = Term;
 
     async fn init(&mut self, context: &mut Context) -> Result<(), Stop> {
-        self.state = Some(State::new(context.pid().clone(), Limits::default()));
+        let limits = Limits::new(context.node()?.memory().clone());
+        self.state = Some(State::new(context.pid().clone(), limits));
         for node in context.process().monitor_nodes() {
             self.node_up(node, context);
         }

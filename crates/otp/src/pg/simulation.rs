@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use peerl_node::{Atom, NodeName, Pid, Term};
+use peerl_node::{Atom, Budget, NodeName, Pid, Term};
 
 use super::groups::Groups;
 use super::message::{self, PeerMessage, Version};
@@ -86,7 +86,7 @@ impl Node {
             dialect,
             creation,
             last_pid: 1,
-            state: State::new(own, Limits::default()),
+            state: State::new(own, Limits::new(Budget::new(usize::MAX, 1))),
             view,
             monitor,
             told: Groups::default(),
@@ -220,7 +220,7 @@ impl Network {
         self.end_process(node, &ended);
         let this = &mut self.nodes[node];
         let own = this.next_pid();
-        this.state = State::new(own, Limits::default());
+        this.state = State::new(own, Limits::new(Budget::new(usize::MAX, 1)));
         this.view = View::default();
         this.monitor = this.view.monitor(Subject::Scope);
         this.told = Groups::default();

@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use peerl_node::{NodeName, Pid, Term};
+use peerl_node::{Atom, Budget, NodeName, Pid, Share, Term};
 
 use super::groups::{Groups, Members};
 use super::message::{self, Change, Content, PeerMessage, Version};
+use crate::term_memory::term_memory;
 
 /// What the scope process of one node knows: the groups of its own processes, and those of each other scope process.
 ///
@@ -22,22 +24,23 @@ pub(super) struct State {
     joined: BTreeMap<Pid, Vec<Term>>,
     peers: BTreeMap<Pid, Peer>,
     limits: Limits,
-    /// How many memberships the peers have, all together.
-    remote: usize,
+    /// What the groups of each node take of the memory.
+    shares: BTreeMap<Atom, Arc<Share>>,
 }
 
 /// How much a scope takes of its peers, which could send without end.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
     /// The most scope processes.
     pub(super) peers: usize,
-    /// The most memberships of processes of other nodes.
-    pub(super) memberships: usize,
+    /// The memory for their groups.
+    pub(super) memory: Arc<Budget>,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { peers: 16_384, memberships: 4_000_000 }
+impl Limits {
+    /// Those of a scope of a node that has this memory for its peers.
+    pub(super) fn new(memory: Arc<Budget>) -> Self {
+        Self { peers: 16_384, memory }
     }
 }
 
@@ -47,6 +50,50 @@ struct Peer {
     /// The latest version that it has spoken.
     version: Version,
     groups: Groups,
+    share: Arc<Share>,
+    /// The bytes that its groups take of the share.
+    bytes: usize,
+}
+
+impl Peer {
+    /// Adds a process to a group, if there is memory for it.
+    fn join(&mut self, group: &Term, pid: &Pid) -> bool {
+        let cost = self.cost(group);
+        let fits = self.share.take(cost);
+        if fits {
+            self.groups.add(group, pid);
+            self.bytes += cost;
+        }
+        fits
+    }
+
+    /// Removes a process from a group. Returns whether it was there.
+    fn leave(&mut self, group: &Term, pid: &Pid) -> bool {
+        let is_removed = self.groups.remove(group, pid);
+        if is_removed {
+            let cost = self.cost(group);
+            self.share.give_back(cost);
+            self.bytes -= cost;
+        }
+        is_removed
+    }
+
+    /// Removes all groups.
+    fn clear(&mut self) -> Groups {
+        self.share.give_back(std::mem::take(&mut self.bytes));
+        std::mem::take(&mut self.groups)
+    }
+
+    /// What one more member of this group takes.
+    fn cost(&self, group: &Term) -> usize {
+        Groups::MEMBER + if self.groups.get(group).is_none() { Groups::GROUP + 2 * term_memory(group) } else { 0 }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }
 
 /// What is to be done.
@@ -87,7 +134,14 @@ pub(super) enum Origin {
 impl State {
     /// The state of a scope process that starts.
     pub(super) fn new(own: Pid, limits: Limits) -> Self {
-        Self { own, local: Groups::default(), joined: BTreeMap::new(), peers: BTreeMap::new(), limits, remote: 0 }
+        Self {
+            own,
+            local: Groups::default(),
+            joined: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            limits,
+            shares: BTreeMap::new(),
+        }
     }
 
     /// A visible node has been connected, or is so when the scope process starts.
@@ -186,7 +240,9 @@ impl State {
             actions.push(Action::Refused(peer.clone()));
             return false;
         }
-        self.peers.insert(peer.clone(), Peer { version, groups: Groups::default() });
+        let share = || Arc::new(self.limits.memory.share());
+        let share = self.shares.entry(peer.node.clone()).or_insert_with(share).clone();
+        self.peers.insert(peer.clone(), Peer { version, groups: Groups::default(), share, bytes: 0 });
         actions.push(Action::Monitor(Watched::Peer(peer.clone())));
         true
     }
@@ -204,25 +260,20 @@ impl State {
         }
         let Some(known) = self.peers.get_mut(&peer) else { return actions };
         known.version = known.version.max(version);
-        let room = self.limits.memberships - (self.remote - known.groups.memberships());
-        let mut now = Groups::default();
+        let old = known.clear();
         let mut is_refused = false;
         for (group, pids) in groups {
-            let free = room - now.memberships();
-            is_refused |= pids.len() > free;
-            pids.iter().take(free).for_each(|pid| now.add(&group, pid));
+            is_refused |= !pids.iter().all(|pid| known.join(&group, pid));
         }
-        let names: BTreeSet<&Term> = known.groups.iter().chain(now.iter()).map(|(group, _)| group).collect();
+        let names: BTreeSet<&Term> = old.iter().chain(known.groups.iter()).map(|(group, _)| group).collect();
         for group in names {
-            let (before, after) = (known.groups.get(group), now.get(group));
+            let (before, after) = (old.get(group), known.groups.get(group));
             let joined = after.map_or_else(Vec::new, |after| after.without(before));
             let left = before.map_or_else(Vec::new, |before| before.without(after));
             if !joined.is_empty() || !left.is_empty() {
                 actions.push(Action::Changed(Origin::Remote, Change { group: group.clone(), joined, left }));
             }
         }
-        self.remote = self.remote - known.groups.memberships() + now.memberships();
-        known.groups = now;
         if is_refused {
             actions.push(Action::Refused(peer));
         }
@@ -235,12 +286,10 @@ impl State {
         let mut actions = Vec::new();
         let mut is_refused = false;
         for Change { group, mut joined, mut left } in changes {
-            let free = self.limits.memberships - self.remote;
-            is_refused |= joined.len() > free;
-            joined.truncate(free);
-            joined.iter().for_each(|pid| known.groups.add(&group, pid));
-            left.retain(|pid| known.groups.remove(&group, pid));
-            self.remote = self.remote + joined.len() - left.len();
+            let fitting = joined.iter().take_while(|pid| known.join(&group, pid)).count();
+            is_refused |= joined.len() > fitting;
+            joined.truncate(fitting);
+            left.retain(|pid| known.leave(&group, pid));
             if !joined.is_empty() || !left.is_empty() {
                 actions.push(Action::Changed(Origin::Remote, Change { group, joined, left }));
             }
@@ -252,13 +301,17 @@ impl State {
     }
 
     fn peer_down(&mut self, pid: &Pid) -> Vec<Action> {
-        let Some(peer) = self.peers.remove(pid) else { return Vec::new() };
-        self.remote -= peer.groups.memberships();
+        let Some(mut peer) = self.peers.remove(pid) else { return Vec::new() };
+        let groups = peer.clear();
+        // The last scope process of its node.
+        if Arc::strong_count(&peer.share) == 2 {
+            self.shares.remove(&pid.node);
+        }
         let left = |(group, members): (&Term, &Members)| {
             let change = Change { group: group.clone(), joined: Vec::new(), left: members.without(None) };
             Action::Changed(Origin::Remote, change)
         };
-        peer.groups.iter().map(left).collect()
+        groups.iter().map(left).collect()
     }
 
     fn member_down(&mut self, pid: &Pid) -> Vec<Action> {

@@ -1,7 +1,8 @@
 //! The steps of [`State`], one by one.
 
-use peerl_node::{Atom, NodeName, Pid, Term};
+use peerl_node::{Atom, Budget, NodeName, Pid, Term};
 
+use super::groups::Groups;
 use super::message::{Change, Content, PeerMessage, Version};
 use super::state::{Action, Limits, Origin, State, Watched};
 
@@ -12,7 +13,7 @@ fn pid(node: &'static str, id: u32) -> Pid {
 }
 
 fn state() -> State {
-    State::new(pid(OWN, 1), Limits::default())
+    State::new(pid(OWN, 1), Limits::new(Budget::new(usize::MAX, 1)))
 }
 
 fn group() -> Term {
@@ -168,7 +169,10 @@ fn nobody_of_this_node_is_a_peer() {
 
 #[test]
 fn tables_have_bounds() {
-    let mut state = State::new(pid(OWN, 1), Limits { peers: 1, memberships: 3 });
+    // Room for three members of one group.
+    let group_and_three = Groups::GROUP + 3 * Groups::MEMBER + 200;
+    let memory = Budget::with_factor(group_and_three + 1, 1, usize::MAX);
+    let mut state = State::new(pid(OWN, 1), Limits { peers: 1, memory: memory.clone() });
     let (peer, member) = (pid("b@h.x", 9), |id| pid("b@h.x", id));
     let four = Content::Data(Version::V0, vec![(group(), (1..5).map(member).collect())]);
     let actions = hears(&mut state, &peer, four);
@@ -182,5 +186,35 @@ fn tables_have_bounds() {
     let second = pid("c@h.x", 9);
     assert_eq!(hears(&mut state, &second, Content::Discover(Version::V0)), [Action::Refused(second.clone())]);
     state.down(&Watched::Peer(peer));
+    assert_eq!(memory.lent(), 0);
     assert!(!sent(&hears(&mut state, &second, Content::Discover(Version::V0))).is_empty());
+}
+
+/// A peer, however many scope processes it has, takes its share of the memory and leaves the rest for others.
+#[test]
+fn the_groups_of_a_peer_take_its_share() {
+    const MEMORY: usize = 1 << 20;
+    let memory = Budget::with_factor(MEMORY, 64, 4);
+    let mut state = State::new(pid(OWN, 1), Limits::new(memory.clone()));
+    let joined = |group: Term, member: Pid| Change { group, joined: vec![member], left: vec![] };
+    for scope in 0..100 {
+        let peer = pid("b@h.x", scope);
+        hears(&mut state, &peer, Content::Discover(Version::V1));
+        for number in 0..10 {
+            let name = format!("{:10000}", 100 * scope + number);
+            hears(&mut state, &peer, Content::Update(vec![joined(Term::from(name.as_str()), peer.clone())]));
+        }
+    }
+    assert!((MEMORY / 2..=MEMORY / 5 * 4).contains(&memory.lent()), "{}", memory.lent());
+    let other = pid("c@h.x", 1);
+    hears(&mut state, &other, Content::Discover(Version::V1));
+    for number in 0..100 {
+        let update = Content::Update(vec![joined(Term::from(number), other.clone())]);
+        assert_eq!(changed(&hears(&mut state, &other, update)).len(), 1);
+    }
+    let before = memory.lent();
+    (0..100).for_each(|scope| drop(state.down(&Watched::Peer(pid("b@h.x", scope)))));
+    assert!(memory.lent() < before / 4, "{}", memory.lent());
+    state.down(&Watched::Peer(other));
+    assert_eq!(memory.lent(), 0);
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
-use peerl_node::Caller;
+use peerl_node::{Budget, Caller};
 use peerl_otp::global::{CallId, Event, Identity, MonitorId, RequestId, State};
 use peerl_term::{Atom, Pid, Term};
 
@@ -73,7 +73,7 @@ impl Node {
         let server = Pid { node: name.clone(), id: 1, serial: 0, creation };
         let identity = Identity { node: name.clone(), server: server.clone(), seed };
         Self {
-            state: State::new(identity),
+            state: State::new(identity, Budget::new(usize::MAX, 1).share()),
             name,
             creation,
             server,

@@ -31,11 +31,13 @@ struct Repeated {
 
 impl Rejections {
     /// How many pairs of origin and kind are tracked: the most lines per interval, besides the summary.
-    const KNOWN: usize = 16;
+    pub const KNOWN: usize = 16;
 
-    const FIRST_INTERVAL: Duration = Duration::from_secs(10);
+    /// The first pause between summaries.
+    pub const FIRST_INTERVAL: Duration = Duration::from_secs(10);
 
-    const LAST_INTERVAL: Duration = Duration::from_secs(600);
+    /// The longest pause between summaries: pauses double while rejections go on.
+    pub const LAST_INTERVAL: Duration = Duration::from_secs(600);
 
     /// Has seen no rejection.
     pub fn new() -> Self {

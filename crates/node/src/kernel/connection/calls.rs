@@ -5,6 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
 
 use crate::kernel::event::NodeDownReason;
+use crate::kernel::limits::Limits;
 
 /// A request to the peer that waits for its answer.
 #[derive(Debug)]
@@ -46,9 +47,6 @@ struct Table {
 }
 
 impl Calls {
-    /// The most abandoned requests that are remembered of a peer that never answers.
-    const MOST_ABANDONED: usize = 1 << 16;
-
     /// Registers a request.
     ///
     /// # Errors
@@ -105,7 +103,7 @@ impl Calls {
         let mut table = self.0.lock();
         let pending = table.pending.remove(&number)?;
         // What is forgotten leaves a monitor at the peer, until the process ends.
-        if pending.spawned.is_none() && table.abandoned.len() < Self::MOST_ABANDONED {
+        if pending.spawned.is_none() && table.abandoned.len() < Limits::ABANDONED {
             table.abandoned.insert(number);
         }
         pending.spawned
