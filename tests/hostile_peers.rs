@@ -299,9 +299,9 @@ async fn monitors_and_links_without_end() {
          end)), ok"
     );
     expect(&beam, &node, &watch, "ok").await;
-    eventually("the monitors of the BEAM", || target.monitored_by().len() == HONEST).await;
-    let before = node.kept_bytes();
-    assert!(before >= HONEST * Limits::MONITOR);
+    let before = HONEST * (Limits::MONITOR + beam.name().len());
+    eventually("the monitors of the BEAM", || node.kept_bytes() == before).await;
+    assert_eq!(target.monitored_by().len(), HONEST);
 
     let by_pid = Term::from(target.pid().clone());
     let own = by_pid.clone();
@@ -362,8 +362,8 @@ async fn processes_without_memory_are_not_spawned() {
     let attack = tokio::task::spawn_blocking(move || {
         let mut intruder = Intruder::connect(&attacked);
         let pid = intruder.pid();
-        // Nearly all of the share.
-        let monitors = u32::try_from((SHARE - (128 << 10)) / (Limits::MONITOR + pid.node.as_str().len())).unwrap();
+        // Nearly all of the share: what is being read takes some, too.
+        let monitors = u32::try_from((SHARE - (512 << 10)) / (Limits::MONITOR + pid.node.as_str().len())).unwrap();
         assert!(intruder.frames((0..monitors).map(|number| monitor_of(to.clone())(pid.clone(), number))));
         let reference = |number: usize| Reference::new(pid.node.clone(), 9, &[u32::try_from(number).unwrap()]).unwrap();
         for number in 0..REQUESTS {
@@ -385,7 +385,7 @@ async fn processes_without_memory_are_not_spawned() {
             other => panic!("{other:?}"),
         });
         let (spawned, refused): (Vec<_>, Vec<_>) = replies.partition(Result::is_ok);
-        assert!(!spawned.is_empty() && refused.len() > REQUESTS / 3, "{} spawned", spawned.len());
+        assert!(!spawned.is_empty() && refused.len() > REQUESTS / 6, "{} spawned", spawned.len());
         assert!(refused.iter().all(|reply| *reply == Err(Atom::from_static("system_limit"))));
         // The connection is up.
         assert_eq!(attacked.nodes(peerl_node::Nodes::Hidden).len(), 1);

@@ -61,6 +61,8 @@ async fn cycles_leave_nothing_at_either_side() {
         let beam = stage.beam(otp).await;
         beam.load_module(PROGRAM).unwrap();
         let sleeper = call(&node, &beam, "sleeper", vec![]).await.as_pid().unwrap().clone();
+        // What has just been read is still kept perhaps.
+        eventually("nothing to be kept", || node.kept_bytes() == 0).await;
         let before = Tables::of(&node);
 
         let mut target = node.process();
