@@ -1,21 +1,25 @@
 #![no_main]
-//! The frames of a connection: the same bytes are the same messages, in whatever pieces they come.
+//! The frames of a connection: the same bytes are the same messages, in whatever pieces they come, and nothing that was taken
+//! from the peer's share is kept in the end.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
+use peerl_proto::budget::{Budget, Share};
 use peerl_proto::channel::{ChannelLimits, Message};
 use peerl_proto::connection::ReceiveHalf;
 use peerl_term::Origin;
 
-/// What a connection gives for pieces of these sizes, over and over.
-fn receive(bytes: &[u8], sizes: &[u8]) -> (Vec<String>, Option<String>) {
+/// What a connection gives for pieces of these sizes, over and over, if its peer has this share.
+fn receive(bytes: &[u8], sizes: &[u8], memory: &Arc<Share>) -> (Vec<String>, Option<String>) {
     let mut limits = ChannelLimits::default();
     limits.message = 4096;
     limits.reassembly = 16_384;
     limits.sequences = 16;
-    let mut half = ReceiveHalf::new(limits, Origin::new(|_| {}), Instant::now(), BytesMut::new());
+    let (memory, origin) = (memory.clone(), Origin::new(|_| {}));
+    let mut half = ReceiveHalf::with_memory(limits, memory, origin, Instant::now(), BytesMut::new());
     let (mut message, mut messages) = (Message::vacant(), Vec::new());
     let mut sizes = sizes.iter().cycle();
     let mut rest = bytes;
@@ -42,5 +46,9 @@ fn receive(bytes: &[u8], sizes: &[u8]) -> (Vec<String>, Option<String>) {
 fuzz_target!(|input: &[u8]| {
     let Some((count, rest)) = input.split_first() else { return };
     let (sizes, bytes) = rest.split_at(usize::from(count % 16).min(rest.len()));
-    assert_eq!(receive(bytes, sizes), receive(bytes, &[]));
+    for memory in [usize::MAX, 12_000] {
+        let share = Arc::new(Budget::new(memory, 1).share());
+        assert_eq!(receive(bytes, sizes, &share), receive(bytes, &[], &share));
+        assert_eq!(share.taken(), 0);
+    }
 });
