@@ -103,12 +103,17 @@ impl FrameReader {
         (wanted + 4).saturating_sub(buffer.len())
     }
 
+    /// When so much of a large frame has arrived, there is space for all of it: what was there before is not copied again.
+    pub const WHOLE: usize = 1 << 20;
+
     /// Makes space in `buffer` for the next read: at least `least` bytes, more for a large frame.
     ///
-    /// The announced length alone allocates nothing: the buffer grows to at most twice the bytes that have arrived,
-    /// so a peer that announces 100 MB and sends nothing costs nothing.
+    /// The announced length alone allocates nothing: the buffer grows to at most twice the bytes that have arrived, until
+    /// that is [`Self::WHOLE`]. So a peer that announces 100 MB and sends nothing costs nothing.
     pub fn reserve(&self, buffer: &mut BytesMut, least: usize) {
-        buffer.reserve(self.missing(buffer).min(buffer.len()).max(least));
+        let missing = self.missing(buffer);
+        let large = if buffer.len() < Self::WHOLE { missing.min(buffer.len()) } else { missing };
+        buffer.reserve(large.max(least));
     }
 
     /// Whether `buffer` holds only ticks, or parts of one.
@@ -212,8 +217,15 @@ mod tests {
         let mut buffer = BytesMut::from(&[0x07, 0, 0, 0][..]); // 112 MiB announced
         reader.reserve(&mut buffer, STEP);
         assert!(buffer.capacity() <= 2 * STEP);
-        buffer.extend_from_slice(&vec![0; 1 << 20]);
+        buffer.extend_from_slice(&vec![0; 900 << 10]);
         reader.reserve(&mut buffer, STEP);
         assert!(buffer.capacity() <= 4 << 20);
+        buffer.extend_from_slice(&vec![0; 200 << 10]);
+        reader.reserve(&mut buffer, STEP);
+        let whole = buffer.capacity();
+        assert!((112 << 20..120 << 20).contains(&whole), "{whole}");
+        buffer.extend_from_slice(&vec![0; 100 << 20]);
+        reader.reserve(&mut buffer, STEP);
+        assert_eq!(buffer.capacity(), whole);
     }
 }

@@ -5,7 +5,11 @@ use std::{mem, sync::Arc};
 use bytes::{Buf, Bytes};
 use peerl_term::{AtomTable, Decoder, Limits, Origin, RawTerm};
 
-use super::{ChannelError, ChannelLimits, Loss, Message, lead, reassembly::Reassembly, received_atoms::ReceivedAtoms};
+use super::{
+    ChannelError, ChannelLimits, Loss, Message, lead,
+    reassembly::{First, Reassembly},
+    received_atoms::ReceivedAtoms,
+};
 use crate::{
     budget::{Lease, Share},
     control::{Content, ControlError, Head},
@@ -75,7 +79,8 @@ impl MessageDecoder {
                 }
                 control.may_be_fragmented()?;
                 let message = mem::replace(to, Message::vacant());
-                let complete = self.reassembly.start(sequence, fragment, message, atoms, from(frame, control.end))?;
+                let first = First { message, control: control.end - (2 + 16 + length), atoms };
+                let complete = self.reassembly.start(sequence, fragment, first, from(frame, control.end))?;
                 Ok(put(complete, to))
             }
             [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
@@ -104,7 +109,8 @@ impl MessageDecoder {
                 control.may_be_fragmented()?;
                 let message = mem::replace(to, Message::vacant());
                 let lost = self.loss(length - control.end);
-                let complete = self.reassembly.start_lost(sequence, fragment, message, lost)?;
+                let first = First { message, control: control.end - (2 + 16 + header), atoms: AtomTable::empty() };
+                let complete = self.reassembly.start_lost(sequence, fragment, first, lost)?;
                 return Ok(put(complete, to));
             }
             [lead::VERSION, lead::FRAGMENT, ref rest @ ..] => {
@@ -183,6 +189,9 @@ fn put(message: Option<Message>, to: &mut Message) -> bool {
     is_there
 }
 
+/// The largest control message: a trace token may have any label.
+const LARGEST_CONTROL: usize = 1 << 20;
+
 /// The largest exit reason inside a control message. OTP 22 and later send reasons as payloads.
 const LARGEST_INSIDE: usize = 1 << 20;
 
@@ -226,7 +235,8 @@ fn read_control(
 ) -> Result<ControlPart, ChannelError> {
     // Identifiers, a name, the options of a spawn request, a trace token.
     const LIMITS: Limits = Limits { bytes: usize::MAX, elements: 1 << 12, decompressed: 0 };
-    let mut decoder = Decoder::from_slice(&frame[start..], atoms, &LIMITS);
+    let control = &frame[start..frame.len().min(start.saturating_add(LARGEST_CONTROL))];
+    let mut decoder = Decoder::from_slice(control, atoms, &LIMITS);
     let head = to.signal.read(&mut to.token, &mut decoder).map_err(ChannelError::from)?;
     to.operation = head.operation;
     let tail = start + decoder.position();
@@ -238,8 +248,9 @@ fn read_control(
         return Ok(ControlPart { head, tail, end: length });
     }
     // Decoded later, like a payload; but a malformed control message must be rejected now.
+    let mut decoder = Decoder::from_slice(&frame[tail..], atoms, &LIMITS);
     decoder.skip_term().map_err(ControlError::from)?;
-    Ok(ControlPart { head, tail, end: start + decoder.position() })
+    Ok(ControlPart { head, tail, end: tail + decoder.position() })
 }
 
 #[inline]

@@ -71,9 +71,21 @@ enum Content {
     },
 }
 
+/// The beginning of a message, in its first fragment.
+pub(super) struct First {
+    /// The message without its payload.
+    pub(super) message: Message,
+    /// The size of the control message, encoded.
+    pub(super) control: usize,
+    pub(super) atoms: AtomTable,
+}
+
 impl Reassembly {
-    /// What an entry of the table takes, besides the payload.
+    /// What an entry of the table takes, besides the payload and the control message.
     const ENTRY: usize = 1 << 10;
+
+    /// What a control message takes for each of its bytes, when it is decoded.
+    const CONTROL: usize = 24;
 
     /// So many incomplete messages may be there in any case.
     const FEW: usize = 64;
@@ -104,8 +116,7 @@ impl Reassembly {
         &mut self,
         sequence: u64,
         fragment: u64,
-        message: Message,
-        atoms: AtomTable,
+        first: First,
         payload: Bytes,
     ) -> Result<Option<Message>, ChannelError> {
         if fragment == 0 {
@@ -115,8 +126,9 @@ impl Reassembly {
         if self.sequences.len() >= self.limits.sequences {
             self.forget_oldest();
         }
+        let First { message, control, atoms } = first;
         let content = Content::Kept { atoms, payload: Payload::new(&[]) };
-        let lease = self.lease_entry();
+        let lease = self.lease_entry(Self::ENTRY + control * Self::CONTROL);
         let clock = self.tick();
         self.kept.insert(clock, sequence);
         self.sequences.insert(sequence, Sequence { message, next: fragment, content, lease, clock });
@@ -128,11 +140,11 @@ impl Reassembly {
         &mut self,
         sequence: u64,
         fragment: u64,
-        message: Message,
+        first: First,
         (why, bytes): (Loss, usize),
     ) -> Result<Option<Message>, ChannelError> {
         if fragment > 1 {
-            let none = self.start(sequence, fragment, message, AtomTable::empty(), Bytes::new())?;
+            let none = self.start(sequence, fragment, first, Bytes::new())?;
             self.lose(sequence, why);
             if let Some(Sequence { content: Content::Lost { bytes: lost, .. }, .. }) = self.sequences.get_mut(&sequence)
             {
@@ -142,7 +154,7 @@ impl Reassembly {
         }
         self.forget(sequence);
         let lost = Some((why, bytes));
-        finish(message, AtomTable::empty(), Bytes::new(), lost, &self.origin).map(Some)
+        finish(first.message, AtomTable::empty(), Bytes::new(), lost, &self.origin).map(Some)
     }
 
     /// Takes a further fragment of a sequence.
@@ -213,9 +225,9 @@ impl Reassembly {
     }
 
     /// What the entry of a new sequence takes. Without room for it, older ones go: a further fragment of them is an error.
-    fn lease_entry(&mut self) -> Lease {
+    fn lease_entry(&mut self, bytes: usize) -> Lease {
         let mut lease = Lease::nothing(self.memory.clone());
-        while !lease.grow(Self::ENTRY) && self.sequences.len() > Self::FEW {
+        while !lease.grow(bytes) && self.sequences.len() > Self::FEW {
             self.forget_oldest();
         }
         lease
@@ -257,7 +269,7 @@ impl Reassembly {
         self.kept.remove(&open.clock);
         self.lost.insert(clock, sequence);
         (open.clock, open.content) = (clock, Content::Lost { why, bytes });
-        open.lease.resize(Self::ENTRY.min(open.lease.amount()));
+        open.lease.shrink(bytes);
     }
 
     /// Removes a sequence whose sender has died; another sender uses its number.
@@ -308,8 +320,9 @@ mod tests {
         test_support::{a, b},
     };
 
-    fn message() -> Message {
-        Message { signal: Signal::Send { from: Some(a(1)), to: b(2) }, ..Message::vacant() }
+    fn first() -> First {
+        let message = Message { signal: Signal::Send { from: Some(a(1)), to: b(2) }, ..Message::vacant() };
+        First { message, control: 0, atoms: AtomTable::empty() }
     }
 
     fn start(
@@ -318,7 +331,7 @@ mod tests {
         count: u64,
         data: &'static [u8],
     ) -> Result<bool, ChannelError> {
-        let message = reassembly.start(sequence, count, message(), AtomTable::empty(), Bytes::from_static(data))?;
+        let message = reassembly.start(sequence, count, first(), Bytes::from_static(data))?;
         Ok(message.is_some())
     }
 
@@ -390,7 +403,7 @@ mod tests {
         assert_eq!(go_on(&mut reassembly, 1, 2, &[0; 100]), None);
         assert_eq!(go_on(&mut reassembly, 1, 1, b"2"), Some(Err((Loss::TooLarge, 112))));
         assert!(reassembly.sequences.is_empty() && reassembly.kept.is_empty() && reassembly.lost.is_empty());
-        let message = reassembly.start(5, 1, message(), AtomTable::empty(), Bytes::from_static(&[0; 11])).unwrap();
+        let message = reassembly.start(5, 1, first(), Bytes::from_static(&[0; 11])).unwrap();
         assert_eq!(message.unwrap().lost, Some((Loss::TooLarge, 11)));
     }
 
