@@ -1,5 +1,7 @@
 //! The memory that a term takes once it is decoded.
 
+use std::mem;
+
 use bytes::Bytes;
 use num_bigint::BigInt;
 
@@ -174,18 +176,13 @@ impl Measure {
                 {
                     5 + usize::from(len)
                 }
-                Tag::SMALL_TUPLE_EXT => {
-                    let arity = usize::from(len);
-                    let announced = self.announced + arity;
-                    if arity > rest.len() - 2 || announced > term.len() {
-                        break;
-                    }
-                    self.announced = announced;
-                    self.kept += elements(arity) + self.compared;
+                Tag::SMALL_TUPLE_EXT | Tag::LIST_EXT | Tag::MAP_EXT => {
                     inner.elements -= 1;
-                    self.outer.push(inner);
-                    inner = Remaining { elements: arity, is_list: false };
-                    rest = &rest[2..];
+                    let Some(after) = self.frequent_header(rest, &mut inner, term.len()) else {
+                        self.is_complete = true;
+                        break;
+                    };
+                    rest = after;
                     left -= 1;
                     continue;
                 }
@@ -199,6 +196,35 @@ impl Measure {
         self.at = term.len() - rest.len();
         self.inner = inner;
         most - left
+    }
+
+    /// Begins a tuple, a list or a map; returns what follows its header, unless that is malformed.
+    #[inline(always)]
+    fn frequent_header<'a>(&mut self, rest: &'a [u8], inner: &mut Remaining, all: usize) -> Option<&'a [u8]> {
+        let (&tag, header) = rest.split_first()?;
+        if Tag(tag) == Tag::SMALL_TUPLE_EXT {
+            let (&arity, after) = header.split_first()?;
+            self.open(usize::from(arity), inner, after.len(), all).ok()?;
+            return Some(after);
+        }
+        let (count, after) = header.split_first_chunk()?;
+        let count = u32::from_be_bytes(*count) as usize;
+        if Tag(tag) == Tag::MAP_EXT {
+            self.kept += OPEN_MAP;
+            if count > 1 {
+                self.compared = COMPARED;
+                self.passing = self.passing.max(block(count.saturating_mul(SORTED_PAIR)));
+            }
+            self.open(count.saturating_mul(2), inner, after.len(), all).ok()?;
+        } else if count == 0 {
+            // A list without elements is its tail.
+            inner.elements += 1;
+        } else {
+            self.longest = self.longest.max(count);
+            self.open(count, inner, after.len(), all).ok()?;
+            inner.is_list = true;
+        }
+        Some(after)
     }
 
     /// Goes on by one term, or by the tail of a list.
@@ -215,31 +241,9 @@ impl Measure {
     fn element(&mut self, term: &[u8]) -> Result<(), Malformed> {
         let tag = Tag(self.byte(term)?);
         match tag {
-            Tag::SMALL_TUPLE_EXT => {
-                let arity = usize::from(self.byte(term)?);
-                self.open(term, arity, 0)?;
-            }
             Tag::LARGE_TUPLE_EXT => {
                 let arity = self.u32(term)?;
-                self.open(term, arity, 0)?;
-            }
-            Tag::LIST_EXT => match self.u32(term)? {
-                // A list without elements is its tail.
-                0 => self.inner.elements += 1,
-                len => {
-                    self.longest = self.longest.max(len);
-                    self.open(term, len, 0)?;
-                    self.inner.is_list = true;
-                }
-            },
-            Tag::MAP_EXT => {
-                let pairs = self.u32(term)?;
-                self.kept += OPEN_MAP;
-                if pairs > 1 {
-                    self.compared = COMPARED;
-                    self.passing = self.passing.max(block(pairs.saturating_mul(SORTED_PAIR)));
-                }
-                self.open(term, pairs.saturating_mul(2), 0)?;
+                self.open_here(term, arity, 0)?;
             }
             Tag::NEW_FUN_EXT => {
                 // The size, the arity, the unique value and the index.
@@ -250,14 +254,14 @@ impl Measure {
                 }
                 self.kept += boxed::<LocalFun>();
                 // The module, two integers and a pid come before the free variables.
-                self.open(term, free, 4)?;
+                self.open_here(term, free, 4)?;
             }
             Tag::RECORD_EXT => {
                 let fields = self.u32(term)?;
                 self.byte(term)?;
-                self.announce(term, fields)?;
+                self.announce(fields, term.len() - self.at, term.len())?;
                 self.kept += boxed::<Record>() + block(fields.saturating_mul(size_of::<Atom>()));
-                self.open(term, fields, fields + 2)?;
+                self.open_here(term, fields, fields + 2)?;
             }
             _ => self.leaf(tag, term)?,
         }
@@ -287,7 +291,7 @@ impl Measure {
             }
             Tag::STRING_EXT => {
                 let len = self.u16(term)?;
-                self.announce(term, len)?;
+                self.announce(len, term.len() - self.at, term.len())?;
                 self.skip(term, len)?;
                 self.kept += elements(len);
             }
@@ -348,7 +352,7 @@ impl Measure {
             _ => {
                 self.at -= 1;
                 self.inner = Remaining { elements: 1, is_list: false };
-                self.announce(term, 1)?;
+                self.announce(1, term.len() - self.at, term.len())?;
                 self.kept += size_of::<Term>();
                 self.passing = self.passing.max(elements(self.longest));
             }
@@ -358,7 +362,7 @@ impl Measure {
 
     /// Adds elements to a list: they are moved to a block of twice the size if the old one is full.
     fn splice(&mut self, term: &[u8], more: usize) -> Result<(), Malformed> {
-        self.announce(term, more)?;
+        self.announce(more, term.len() - self.at, term.len())?;
         self.kept += more.saturating_mul(size_of::<Term>());
         self.spliced += more;
         self.passing = self.passing.max(2 * elements(self.longest + self.spliced + 4));
@@ -366,20 +370,28 @@ impl Measure {
     }
 
     /// Begins a compound term of so many elements, before which other terms come.
-    #[inline]
-    fn open(&mut self, term: &[u8], count: usize, before: usize) -> Result<(), Malformed> {
-        self.announce(term, count)?;
+    fn open_here(&mut self, term: &[u8], count: usize, before: usize) -> Result<(), Malformed> {
+        let mut inner = self.inner;
+        self.open(count, &mut inner, term.len() - self.at, term.len())?;
+        inner.elements += before;
+        self.inner = inner;
+        Ok(())
+    }
+
+    /// Begins a compound term of so many elements in another one. `rest` of all bytes follow.
+    #[inline(always)]
+    fn open(&mut self, count: usize, inner: &mut Remaining, rest: usize, all: usize) -> Result<(), Malformed> {
+        self.announce(count, rest, all)?;
         self.kept += elements(count) + self.compared;
-        self.outer.push(self.inner);
-        self.inner = Remaining { elements: count + before, is_list: false };
+        self.outer.push(mem::replace(inner, Remaining { elements: count, is_list: false }));
         Ok(())
     }
 
     /// Checks that so many more terms are possible, as the decoder does.
-    #[inline]
-    fn announce(&mut self, term: &[u8], count: usize) -> Result<(), Malformed> {
+    #[inline(always)]
+    fn announce(&mut self, count: usize, rest: usize, all: usize) -> Result<(), Malformed> {
         self.announced = self.announced.saturating_add(count);
-        if count > term.len() - self.at || self.announced > term.len() { Err(Malformed) } else { Ok(()) }
+        if count > rest || self.announced > all { Err(Malformed) } else { Ok(()) }
     }
 
     /// Passes over an integer of so many bytes, after its length.
@@ -459,11 +471,13 @@ impl Default for Measure {
 }
 
 /// A stack that takes one byte for most compound terms: a term may have millions of levels. Each entry is a number
-/// below 128, or the bytes of a larger number and then 128 + how many they are.
+/// below 128, or the bytes of a larger number and then [`Self::LARGE`].
 #[derive(Debug, Clone, Default)]
 struct Outer(Vec<u8>);
 
 impl Outer {
+    const LARGE: u8 = 0x80;
+
     #[inline]
     fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -472,31 +486,25 @@ impl Outer {
     #[inline]
     fn push(&mut self, remaining: Remaining) {
         let Remaining { elements, is_list } = remaining;
-        if elements == 0 && !is_list {
-            return;
-        }
         let entry = elements << 1 | usize::from(is_list);
-        if entry < 0x80 {
-            self.0.push(entry as u8);
-            return;
+        match u8::try_from(entry) {
+            Ok(0) => {}
+            Ok(small @ ..Self::LARGE) => self.0.push(small),
+            _ => {
+                self.0.extend_from_slice(&entry.to_le_bytes());
+                self.0.push(Self::LARGE);
+            }
         }
-        let len = size_of::<usize>() - entry.leading_zeros() as usize / 8;
-        self.0.extend_from_slice(&entry.to_le_bytes()[..len]);
-        self.0.push(0x80 + len as u8);
     }
 
     #[inline]
     fn pop(&mut self) -> Option<Remaining> {
-        let entry = match self.0.pop()? {
-            small @ ..0x80 => usize::from(small),
-            len => {
-                let start = self.0.len().checked_sub(usize::from(len - 0x80))?;
-                let mut bytes = [0; size_of::<usize>()];
-                bytes[..self.0.len() - start].copy_from_slice(&self.0[start..]);
-                self.0.truncate(start);
-                usize::from_le_bytes(bytes)
-            }
-        };
+        let mut entry = usize::from(self.0.pop()?);
+        if entry == usize::from(Self::LARGE) {
+            let bytes = *self.0.last_chunk()?;
+            self.0.truncate(self.0.len() - bytes.len());
+            entry = usize::from_le_bytes(bytes);
+        }
         Some(Remaining { elements: entry >> 1, is_list: entry & 1 == 1 })
     }
 }
