@@ -9,6 +9,7 @@ use peerl_proto::node_name::NodeName;
 use peerl_term::Pid;
 
 use super::address::Address;
+use super::long_work;
 use super::place::Place;
 use super::process::{Core, Down, EndedState, Envelope, Exit, Exits, Message, Monitored, Watched};
 use super::reason::{self, Cause, Reason};
@@ -30,9 +31,11 @@ impl Kernel {
     /// Ends these processes, and in turn those of this node that are linked to them.
     pub(super) fn end_all(&self, mut ending: Ending) {
         while let Some((process, reason)) = ending.0.pop_front() {
-            let Some(ended) = process.end(&reason) else { continue };
-            self.processes.remove(&process.pid, &ended.names, &ended.aliases);
-            self.propagate_end(&process.pid, ended, &reason, &mut ending);
+            long_work::run_if(process.is_known_to_many(), || {
+                let Some(ended) = process.end(&reason) else { return };
+                self.processes.remove(&process.pid, &ended.names, &ended.aliases);
+                self.propagate_end(&process.pid, ended, &reason, &mut ending);
+            });
         }
     }
 

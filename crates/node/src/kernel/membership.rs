@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use super::event::{Level, NodeDownReason, NodeEvent, Visibility};
+use super::long_work;
 use super::process::{Core, Message, NodeDown, NodeUp};
 use super::state::Kernel;
 use super::transferred::Transferred;
+
+/// To forget what a peer has takes long if it has more bytes: monitors and links, mostly.
+const MUCH: usize = 1 << 20;
 
 /// The log target of node up and node down.
 const MEMBERS: &str = "peerl::members";
@@ -42,9 +46,12 @@ impl Kernel {
             Level::Warning => tracing::warn!(target: MEMBERS, peer = %connection.peer, %reason, "node down"),
             Level::Info => tracing::info!(peer = %connection.peer, %reason, "node down"),
         }
-        connection.calls.close(&reason);
-        connection.monitors.close();
-        self.node_gone(&connection.peer);
+        let is_long = connection.memory.taken() > MUCH;
+        long_work::run_if(is_long, || {
+            connection.calls.close(&reason);
+            connection.monitors.close();
+            self.node_gone(&connection.peer);
+        });
         let _held = self.changing.lock();
         let transferred = connection.transferred.total();
         *self.formerly_transferred.lock() += transferred;
