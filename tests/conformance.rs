@@ -69,11 +69,13 @@ fn root() -> &'static Path {
 fn claims() -> Vec<Claim> {
     let crates = std::fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path().join("tests"));
     let directories = crates.chain([root().join("tests")]).filter(|directory| directory.exists());
-    let files = directories.flat_map(|directory| std::fs::read_dir(directory).unwrap());
-    let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    let entries = |directory: PathBuf| std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    // Files of a topic are in a directory with its `main.rs`.
+    let topic = |path: PathBuf| if path.join("main.rs").exists() { entries(path).collect() } else { vec![path] };
+    let mut files: Vec<PathBuf> = directories.flat_map(entries).flat_map(topic).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
     files.retain(|file| *file != root().join(file!()));
-    files.sort();
+    files.sort_by(|one, two| one.file_name().cmp(&two.file_name()));
     files.iter().flat_map(|file| claims_of(file)).collect()
 }
 
