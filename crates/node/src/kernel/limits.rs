@@ -35,6 +35,12 @@ impl Limits {
     /// The most requests to a peer that are remembered after they were given up, before the peer has answered them.
     pub const ABANDONED: usize = 1 << 16;
 
+    /// The bytes that a call of a peer takes of its memory while it is under way: its task, and a process.
+    pub const CALL: usize = 2 << 10;
+
+    /// The bytes that small arguments of a call take for each of their bytes, as terms.
+    pub const ARGUMENT: usize = 8;
+
     /// The bytes that a monitor of a peer on a process of this node takes of the peer's memory, beside the name of the node in
     /// its reference: those of its entries in two hash tables, at the moment when these grow.
     pub const MONITOR: usize = 768;

@@ -9,6 +9,7 @@ use peerl_term::{Atom, Measure, RawTerm};
 use super::served::PeerCalls;
 use crate::kernel::exception::Exception;
 use crate::kernel::exports::Outcome;
+use crate::kernel::limits::Limits;
 use crate::kernel::long_work;
 use crate::kernel::reason::leased;
 use crate::kernel::state::Kernel;
@@ -32,18 +33,12 @@ pub enum Refused {
     Busy,
 }
 
-/// What a call takes while it is under way: its task, and a process.
-const CALL: usize = 2 << 10;
-
-/// What small arguments take for each of their bytes, as terms.
-const ARGUMENTS: usize = 8;
-
 impl Active {
     /// Takes a call. One that is taken while the node begins to drain is waited for.
     ///
     /// For large arguments their message holds a lease; it is told how many bytes others have.
     pub(crate) fn begin(node: &Arc<Kernel>, calls: &Arc<PeerCalls>, arguments: usize) -> Result<Self, Refused> {
-        let bytes = CALL + if arguments > LARGE { 0 } else { arguments * ARGUMENTS };
+        let bytes = Limits::CALL + if arguments > LARGE { 0 } else { arguments * Limits::ARGUMENT };
         let is_taken = calls.share.take(1);
         if !is_taken || !calls.memory.take(bytes) {
             calls.share.give_back(usize::from(is_taken));
