@@ -9,9 +9,11 @@ use std::hash::Hash;
 use allocation_counter::AllocationInfo;
 use bytes::Bytes;
 use peerl_term::arbitrary::{Kinds, term};
+use peerl_term::serde::from_bytes;
 use peerl_term::text::{elixir, erlang};
 use peerl_term::{AtomTable, DecodeError, Limits, Measure, RawTerm, Sink, Term};
 use proptest::prelude::*;
+use serde::de::IgnoredAny;
 
 /// How many bytes of an encoding each of the large terms has.
 const LARGE: usize = 30_000;
@@ -278,6 +280,8 @@ fn no_function_takes_more_than_the_term() {
         takes(1.0, peak, name, "print for Erlang", || write!(Count::default(), "{}", erlang::display(&term)).unwrap());
         takes(1.0, peak, name, "print for Elixir", || write!(Count::default(), "{}", elixir::display(&term)).unwrap());
         takes(0.0, peak, name, "drop", || drop(copy));
+        let wire = Bytes::from([&[131], &shape.body[..]].concat());
+        takes(0.0, peak, name, "skip", || assert!(from_bytes::<IgnoredAny>(&wire).is_ok()));
     }
 }
 
