@@ -37,7 +37,12 @@ pub struct Process {
     ends: Ends,
     /// The large message that was received last: its lease is held until the next one is asked for.
     received: Option<Bytes>,
+    /// The bytes of the messages that were received since other tasks could run.
+    at_once: usize,
 }
+
+/// When it has received so many bytes of messages, a process lets other tasks run.
+const AT_ONCE: usize = 64 << 10;
 
 /// What ends a process, if nothing else does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,14 +86,14 @@ impl Process {
     pub(crate) fn start(inner: &Arc<Inner>, policy: MailboxPolicy) -> Self {
         let core = Core::new(inner.kernel.identity.next_pid(), policy);
         inner.kernel.processes.insert(core.clone());
-        Self { inner: inner.clone(), core, ends: Ends::WhenDropped, received: None }
+        Self { inner: inner.clone(), core, ends: Ends::WhenDropped, received: None, at_once: 0 }
     }
 
     /// The process that evaluates the function of this call, which receives its messages. A function that another process
     /// evaluates, which has messages of its own, has one that is started for it.
     pub(crate) fn of_call(inner: &Arc<Inner>, call: &mut Call) -> Self {
         if let Some(core) = call.receiver.take() {
-            return Self { inner: inner.clone(), core, ends: Ends::WithItsFunction, received: None };
+            return Self { inner: inner.clone(), core, ends: Ends::WithItsFunction, received: None, at_once: 0 };
         }
         let process = Self::start(inner, MailboxPolicy::default());
         if let Some(mut state) = process.core.alive() {
@@ -117,10 +122,17 @@ impl Process {
     /// # Errors
     /// If the process has been ended by an exit signal.
     pub async fn receive(&mut self) -> Result<Message, Ended> {
+        // However many messages wait, their receiver does not keep its thread to itself.
+        if self.at_once > AT_ONCE {
+            self.at_once = 0;
+            tokio::task::yield_now().await;
+        }
         loop {
             if let Some(message) = self.try_receive()? {
+                self.at_once += message.size();
                 return Ok(message);
             }
+            self.at_once = 0;
             self.core.arrival().await;
         }
     }

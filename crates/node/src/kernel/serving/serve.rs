@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use peerl_proto::channel::Fragments;
+use peerl_proto::connection::LARGE;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
 
@@ -101,11 +102,15 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
     let spawns = std::mem::take(spawns);
     let (node, connection) = (node.clone(), connection.clone());
     tokio::spawn(async move {
-        for (index, spawn) in spawns.into_iter().enumerate() {
-            if index > 0 && index % TURN == 0 {
+        let (mut calls, mut bytes) = (0, 0);
+        for spawn in spawns {
+            if calls == TURN || bytes > LARGE {
                 // Neither the writer nor another connection waits for all of them.
                 tokio::task::yield_now().await;
+                (calls, bytes) = (0, 0);
             }
+            calls += 1;
+            bytes += spawn.arguments.bytes().len();
             if spawn.arguments.is_long() {
                 tokio::spawn(start_long(node.clone(), connection.clone(), spawn));
             } else {
