@@ -152,7 +152,7 @@ async fn our_restart_unnoticed() {
 
 async fn mortal_program(own_name: &str, stage: &Stage) -> ProcessGuard {
     let mut program = Command::new(std::env::current_exe().unwrap());
-    program.args(["--exact", "mortal", "--ignored", "--nocapture"]);
+    program.args(["--exact", "failures::mortal", "--ignored", "--nocapture"]);
     program.env("MORTAL_NAME", own_name).env("MORTAL_EPMD", stage.epmd.address().to_string());
     if let Some(Identity { certificate, key, authority }) = stage.identity() {
         program.env("MORTAL_CERTIFICATE", certificate).env("MORTAL_KEY", key).env("MORTAL_AUTHORITY", authority);
