@@ -309,7 +309,8 @@ async fn monitors_and_links_without_end() {
         let from = Pid { id: number, ..from };
         Term::tuple([1.into(), from.into(), own.clone()])
     };
-    let attacks: [(&str, Box<dyn Fn(Pid, u32) -> Term + Send>); 3] = [
+    type Numbered = Box<dyn Fn(Pid, u32) -> Term + Send>;
+    let attacks: [(&str, Numbered); 3] = [
         ("monitors", Box::new(monitor_of(by_pid))),
         ("monitors by name", Box::new(monitor_of(Term::atom("target")))),
         ("links", Box::new(link)),
