@@ -28,6 +28,34 @@ impl Payload {
         }
     }
 
+    /// How many bytes of memory it takes, with the room for what is to come.
+    pub(super) fn kept(&self) -> usize {
+        match self {
+            Self::Heap(bytes) => on_heap(bytes.capacity()),
+            Self::Pages { filled, .. } => *filled,
+        }
+    }
+
+    /// How many it takes at most with so many bytes more, and no room for others.
+    pub(super) fn kept_with(&self, data: usize) -> usize {
+        match self {
+            Self::Heap(bytes) => on_heap(bytes.len() + data),
+            Self::Pages { filled, .. } => filled + data,
+        }
+    }
+
+    /// How much [`append`](Self::append) allocates of the heap for what follows a fragment of this size.
+    pub(super) fn spare(&self, data: usize, more: usize) -> usize {
+        match self {
+            Self::Heap(bytes) if bytes.capacity() - bytes.len() < data => {
+                let arrived = bytes.len() + data;
+                let is_mapped = bytes.len() <= Self::LARGE && arrived > Self::LARGE;
+                if is_mapped { 0 } else { data.saturating_add(more).min(3 * arrived).saturating_sub(data) }
+            }
+            Self::Heap(_) | Self::Pages { .. } => 0,
+        }
+    }
+
     /// Appends a fragment; about `more` bytes follow.
     ///
     /// The heap grows to at most three times what has arrived, so that an announcement alone allocates nothing. A
@@ -39,12 +67,10 @@ impl Payload {
         {
             *self = pages;
         }
+        let spare = self.spare(data.len(), more);
         match self {
             Self::Heap(bytes) => {
-                if bytes.capacity() - bytes.len() < data.len() {
-                    let arrived = bytes.len() + data.len();
-                    bytes.reserve_exact(data.len().saturating_add(more).min(3 * arrived).max(data.len()));
-                }
+                bytes.reserve_exact(data.len() + spare);
                 bytes.extend_from_slice(data);
             }
             Self::Pages { pages, filled } => {
@@ -71,6 +97,11 @@ impl Payload {
             Self::Pages { pages, filled } => Bytes::from_owner(pages).slice(..filled),
         }
     }
+}
+
+/// What so many bytes take of the heap: blocks of many sizes leave gaps.
+pub(super) fn on_heap(bytes: usize) -> usize {
+    bytes + bytes / 2
 }
 
 /// A mapping with these bytes and room for more; `None` if the system allows no further one.

@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use peerl_term::{AtomTable, Origin, RawTerm};
 
-use super::payload::Payload;
+use super::payload::{Payload, on_heap};
 use super::{ChannelError, ChannelLimits, Loss, Message};
 use crate::budget::{Lease, Share};
 
@@ -160,9 +160,17 @@ impl Reassembly {
     /// Takes a further fragment of a sequence.
     pub(super) fn go_on(&mut self, sequence: u64, fragment: u64, data: &[u8]) -> Result<Option<Message>, ChannelError> {
         self.advance(sequence, fragment, data.len())?;
-        if let Some(Sequence { next, content: Content::Kept { payload, .. }, .. }) = self.sequences.get_mut(&sequence) {
+        if let Some(Sequence { next, lease, content: Content::Kept { payload, .. }, .. }) =
+            self.sequences.get_mut(&sequence)
+        {
             let more = usize::try_from(*next).unwrap_or(usize::MAX).saturating_mul(data.len());
-            payload.append(data, more.min(self.limits.message - payload.len()));
+            let more = more.min(self.limits.message - payload.len());
+            let spare = payload.spare(data.len(), more);
+            // There is none for the fragments to come where that would leave little for other messages.
+            let is_given = spare > 0 && lease.share().has_room(8 * spare) && lease.grow(on_heap(spare));
+            let leased = payload.kept().max(payload.kept_with(data.len())) + if is_given { on_heap(spare) } else { 0 };
+            payload.append(data, if is_given || spare == 0 { more } else { 0 });
+            lease.shrink(leased.saturating_sub(payload.kept()));
             self.bytes += data.len();
         }
         self.complete(sequence, fragment)
@@ -221,14 +229,23 @@ impl Reassembly {
     /// Takes what a fragment of a kept sequence needs. Returns whether there is that much.
     fn has_room(&mut self, sequence: u64, more: usize) -> bool {
         let Some(open) = self.sequences.get_mut(&sequence) else { return true };
-        self.bytes.saturating_add(more) <= self.limits.reassembly && open.lease.grow(more)
+        let needed = match &open.content {
+            Content::Kept { payload, .. } => payload.kept_with(more).saturating_sub(payload.kept()),
+            Content::Lost { .. } => 0,
+        };
+        self.bytes.saturating_add(more) <= self.limits.reassembly && open.lease.grow(needed)
     }
 
-    /// What the entry of a new sequence takes. Without room for it, older ones go: a further fragment of them is an error.
+    /// What the entry of a new sequence takes. Without room for it, older ones lose their payloads; without any payload left, they
+    /// go: a further fragment of them is an error.
     fn lease_entry(&mut self, bytes: usize) -> Lease {
         let mut lease = Lease::nothing(self.memory.clone());
-        while !lease.grow(bytes) && self.sequences.len() > Self::FEW {
-            self.forget_oldest();
+        while !lease.grow(bytes) {
+            match self.kept.values().next().copied() {
+                Some(oldest) => self.lose(oldest, Loss::NoRoom),
+                None if self.sequences.len() > Self::FEW => self.forget_oldest(),
+                None => break,
+            }
         }
         lease
     }
@@ -264,12 +281,12 @@ impl Reassembly {
         let clock = self.tick();
         let Some(open) = self.sequences.get_mut(&sequence) else { return };
         let Content::Kept { payload, .. } = &open.content else { return };
-        let bytes = payload.len();
+        let (bytes, kept) = (payload.len(), payload.kept());
         self.bytes -= bytes;
         self.kept.remove(&open.clock);
         self.lost.insert(clock, sequence);
         (open.clock, open.content) = (clock, Content::Lost { why, bytes });
-        open.lease.shrink(bytes);
+        open.lease.shrink(kept);
     }
 
     /// Removes a sequence whose sender has died; another sender uses its number.
@@ -314,8 +331,8 @@ fn finish(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Budget;
     use crate::{
+        budget::Budget,
         control::Signal,
         test_support::{a, b},
     };
@@ -352,6 +369,32 @@ mod tests {
     ) -> Option<Result<Bytes, (Loss, usize)>> {
         let message = reassembly.go_on(sequence, fragment, data).unwrap()?;
         Some(message.lost.map_or_else(|| Ok(message.payload.unwrap().bytes().clone()), Err))
+    }
+
+    /// What is allocated for fragments to come is taken from the share as well.
+    #[test]
+    fn all_that_is_allocated_is_taken() {
+        const PIECE: &[u8] = &[7; 10_000];
+        let budget = Budget::new(4 << 20, 1);
+        let share = Arc::new(budget.share());
+        let mut reassembly = Reassembly::new(ChannelLimits::default(), share.clone(), Origin::new(|_| {}));
+        for (sequence, round) in (0..10).flat_map(|round| (1..=100).map(move |sequence| (sequence, round))) {
+            match round {
+                0 => assert!(!start(&mut reassembly, sequence, 1000, PIECE).unwrap()),
+                _ => assert!(go_on(&mut reassembly, sequence, 1000 - round, PIECE).is_none()),
+            }
+            let kept = reassembly.sequences.values().map(|open| match &open.content {
+                Content::Kept { payload, .. } => Reassembly::ENTRY + payload.kept(),
+                Content::Lost { .. } => Reassembly::ENTRY,
+            });
+            assert_eq!(share.taken(), kept.sum::<usize>());
+            assert!(share.taken() <= 2 << 20);
+        }
+        assert_eq!(reassembly.sequences.len(), 100);
+        let is_kept = |open: &&Sequence| matches!(open.content, Content::Kept { .. });
+        assert!(reassembly.sequences.values().filter(is_kept).count() > 10);
+        drop(reassembly);
+        assert_eq!(share.taken(), 0);
     }
 
     #[test]
@@ -422,13 +465,13 @@ mod tests {
 
     #[test]
     fn incomplete_messages_take_from_a_share() {
-        let memory = Arc::new(Budget::new(200 << 10, 1).share());
+        let memory = Arc::new(Budget::new(300 << 10, 1).share());
         let mut reassembly = Reassembly::new(ChannelLimits::default(), memory.clone(), Origin::new(|_| {}));
         let mut begin = |sequence| start(&mut reassembly, sequence, 3, &[7; 30 << 10]).unwrap();
         assert!(!begin(1) && !begin(2) && !begin(3));
-        assert_eq!(memory.taken(), 3 * (31 << 10));
+        assert_eq!(memory.taken(), 3 * (46 << 10));
         assert!(!begin(4), "the oldest makes room");
-        assert_eq!(memory.taken(), 3 * (31 << 10) + Reassembly::ENTRY);
+        assert_eq!(memory.taken(), 3 * (46 << 10) + Reassembly::ENTRY);
         assert_eq!(go_on(&mut reassembly, 1, 2, b"8"), None);
         assert_eq!(go_on(&mut reassembly, 1, 1, b"9"), Some(Err((Loss::NoRoom, (30 << 10) + 2))));
         assert_eq!(go_on(&mut reassembly, 2, 2, b"8"), None);

@@ -18,7 +18,7 @@ use crate::kernel::connection::{Added, Connection, QueueError};
 use crate::kernel::limits::Limits;
 use crate::kernel::long_work;
 use crate::kernel::process::{Core, MailboxPolicy};
-use crate::kernel::reason::{JobEnd, Reason};
+use crate::kernel::reason::{self, JobEnd, Reason};
 use crate::kernel::signal::Delivery;
 use crate::kernel::state::Kernel;
 
@@ -173,6 +173,10 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
             let _ = refuse(node, connection, reference, from, SYSTEM_LIMIT);
             return;
         };
+        if options.link && connection.closed.is_cancelled() {
+            // The links of the peer's processes may have been broken before this one was made.
+            return node.end(&process, &reason::atom("noconnection"));
+        }
         let token = token.map(|token| process.begin_trace(*token));
         // If it cannot be queued, the connection is about to end.
         let reply = connection.forms.with_token(reply, token.as_ref());
