@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use peerl_node::{Exception, Node};
+use peerl_node::{CallContext, Exception, Node};
 use peerl_term::{AtomError, Term};
 
 use super::Outcome;
 
 /// `timer:sleep(Milliseconds)`, also `infinity`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    node.export("timer", "sleep", |(time,): (Term,)| sleep(time))
+    node.export("timer", "sleep", |context: CallContext, (time,): (Term,)| async move {
+        // Who sends calls and leaves does not keep their memory.
+        tokio::select! {
+            slept = sleep(time) => slept,
+            () = context.cancelled() => Err(Exception::exit(Term::atom("noconnection"))),
+        }
+    })
 }
 
 async fn sleep(time: Term) -> Outcome {
