@@ -1,5 +1,8 @@
 //! Hostile or defective peers: only their own connection ends, and other peers are served.
 
+mod attacks;
+#[path = "hostile_peers/budgets.rs"]
+mod budgets;
 mod intruder;
 mod stage;
 

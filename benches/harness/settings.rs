@@ -25,12 +25,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// The usual length of a turn.
+    pub(crate) const SLICE: Duration = Duration::from_millis(300);
+
     /// # Panics
     /// If the arguments are invalid.
     pub(crate) fn from_args() -> Self {
         let mut settings = Self {
             rounds: 21,
-            slice: Duration::from_millis(300),
+            slice: Self::SLICE,
             otp: Otp::V25,
             threads: None,
             epmd_port: None,

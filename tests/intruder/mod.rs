@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use peerl_node::{Node, NodeName, Term};
@@ -15,7 +16,8 @@ use peerl_proto::handshake::{HandshakeReader, LocalNode};
 use peerl_term::{Atom, Pid};
 use peerl_test_support::{COOKIE, unique_name};
 
-use crate::stage::LIMIT;
+/// Longer than a node takes for any answer, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A hostile peer that knows the cookie, and sends arbitrary bytes. It is hidden: `global` sends it nothing.
 pub struct Intruder {
@@ -90,17 +92,33 @@ impl Intruder {
 
     /// The next message of the node.
     pub fn message(&mut self) -> Message {
+        self.next_message().expect("the node closed the connection, or sent nothing")
+    }
+
+    /// The next message of the node; `None` if it has closed the connection, or sends nothing for long.
+    pub fn next_message(&mut self) -> Option<Message> {
         loop {
             if let Some(frame) = FrameReader::default().next(&mut self.buffer).unwrap() {
                 if let Some(message) = self.decoder.receive(frame).unwrap() {
-                    return message;
+                    return Some(message);
                 }
                 continue;
             }
             let mut chunk = [0; 4096];
-            let count = self.socket.read(&mut chunk).unwrap();
-            assert!(count > 0, "the node closed the connection");
-            self.buffer.extend_from_slice(&chunk[..count]);
+            match self.socket.read(&mut chunk) {
+                Ok(count @ 1..) => self.buffer.extend_from_slice(&chunk[..count]),
+                Ok(0) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// One that reads what this one has not read yet, while this one writes.
+    pub fn reader(&mut self) -> Self {
+        Self {
+            socket: self.socket.try_clone().unwrap(),
+            name: self.name.clone(),
+            buffer: std::mem::take(&mut self.buffer),
+            decoder: std::mem::replace(&mut self.decoder, MessageDecoder::new(ChannelLimits::default())),
         }
     }
 

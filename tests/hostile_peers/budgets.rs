@@ -1,0 +1,130 @@
+//! Peers that want all the memory, calls or time of a worker: it lives, others are served, and its memory goes back.
+//!
+//! Every attack lasts a second or two here. `PEERL_ATTACK_SECONDS=10` makes each of them, and some more, last as long as that:
+//! `PEERL_ATTACK_SECONDS=10 cargo test --test hostile_peers budgets` takes ten minutes, and `cargo bench --bench hostile` prints
+//! the figures of the optimized program.
+
+use std::time::Duration;
+
+use peerl_test_support::{Epmd, peerl_command};
+
+use crate::attacks::calls;
+use crate::attacks::floods;
+use crate::attacks::fragments::{self, Rest};
+use crate::attacks::tables::{self, Entry};
+use crate::attacks::terms::{self, Delivery, Part, Shape};
+use crate::attacks::{Attack, Outcome, Trial, Victim, catalogue};
+
+/// Ten times as long as a call of another peer waits for a worker that is built without optimization, on a machine that runs nothing
+/// else.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn terms_far_larger_than_their_bytes_alone() {
+    let attacks = [
+        terms::attack(Shape::Tuples, Part::Argument, Delivery::Frames),
+        terms::attack(Shape::Tuples, Part::Argument, Delivery::Turns(10)),
+        terms::attack(Shape::SmallTuples, Part::Message("rex"), Delivery::Turns(10)),
+        terms::attack(Shape::Maps, Part::Message("net_kernel"), Delivery::Frames),
+        terms::attack(Shape::Strings, Part::ExitReason, Delivery::Fragments),
+        terms::attack(Shape::Tuples, Part::DownReason, Delivery::Frames),
+    ];
+    let outcomes = endure(attacks, catalogue::terms);
+    // 1.7 GB: the call fails, and nothing else of its peer.
+    let deepest = &outcomes[0];
+    assert!(deepest.fate.refusals > 0 && deepest.fate.refusals == deepest.fate.sent, "{deepest}");
+    assert_eq!(deepest.fate.closed, 0, "{deepest}");
+}
+
+#[test]
+fn messages_that_never_end_alone() {
+    let attacks =
+        [fragments::unfinished(4), fragments::announced(Rest::Stops, 8), fragments::announced(Rest::Drips, 64)];
+    endure(attacks, catalogue::fragments);
+}
+
+#[test]
+fn monitors_and_links_without_end_alone() {
+    let attacks = [
+        tables::entries(Entry::Monitor, 1_000_000),
+        tables::entries(Entry::Link, 1_000_000),
+        tables::linked_calls(1_000_000),
+    ];
+    endure(attacks, catalogue::tables);
+}
+
+#[test]
+fn calls_without_end_alone() {
+    let attacks = [calls::sleeping(1_000_000), calls::sleeping_with_arguments(100_000), calls::unread(4)];
+    endure(attacks, catalogue::calls);
+}
+
+#[test]
+fn messages_that_nobody_wants_alone() {
+    endure([floods::messages(10, 2), floods::messages(60 << 10, 2)], catalogue::floods);
+}
+
+/// What is no attack works with the same bound.
+#[test]
+fn honest_work_with_little_memory_alone() {
+    let epmd = Epmd::start();
+    let Trial { victim, beam, .. } = Trial::start(&epmd, &peerl_command());
+    let worker = format!("'{}'", victim.target().name);
+    let work = [
+        // In both directions, and in one.
+        ("B = binary:copy(<<7>>, 200000000), erpc:call(WORKER, peerl, echo, [B]) =:= B", "true"),
+        ("B = binary:copy(<<7>>, 200000000), erpc:call(WORKER, crypto, hash, [md5, B]) =:= erlang:md5(B)", "true"),
+        (
+            "Self = self(), B = binary:copy(<<7>>, 1000000),
+             [spawn(fun() -> Self ! (catch erpc:call(WORKER, peerl, echo, [B]) =:= B) end) || _ <- lists:seq(1, 64)],
+             lists:usort([receive Answer -> Answer end || _ <- lists:seq(1, 64)])",
+            "[true]",
+        ),
+        (
+            "Rex = erpc:call(WORKER, erlang, whereis, [rex]),
+             Monitors = [monitor(process, Rex) || _ <- lists:seq(1, 10000)],
+             true = erpc:call(WORKER, erlang, is_process_alive, [Rex]),
+             {monitored_by, By} = erpc:call(WORKER, erlang, process_info, [Rex, monitored_by]),
+             [demonitor(M) || M <- Monitors],
+             {length([P || P <- By, P =:= self()]), receive {'DOWN', _, _, _, Why} -> Why after 0 -> none end}",
+            "{10000,none}",
+        ),
+    ];
+    for (expression, value) in work {
+        let found = beam.eval_within(&expression.replace("WORKER", &worker), Duration::from_secs(60));
+        assert_eq!(found.as_deref(), Ok(value), "{expression}");
+    }
+    assert!(victim.is_running());
+    assert!(victim.peak() < Victim::MEMORY, "{}", victim.peak());
+    let settled = victim.settles(150 << 20, Duration::from_secs(60));
+    assert!(settled.is_some(), "{} bytes remain", victim.resident());
+}
+
+/// Runs the attacks on one worker, which is to endure them. All begins with the first of the few.
+fn endure<const N: usize>(few: [Attack; N], all: fn() -> Vec<Attack>) -> Vec<Outcome> {
+    let longer = std::env::var("PEERL_ATTACK_SECONDS").ok().map(|seconds| seconds.parse().expect("a number"));
+    let (attacks, time) = match longer {
+        Some(seconds) => (all(), Duration::from_secs(seconds)),
+        None => (Vec::from(few), Duration::from_millis(1500)),
+    };
+    let epmd = Epmd::start();
+    let trial = Trial::start(&epmd, &peerl_command());
+    eprintln!("{}", Outcome::HEADER);
+    let mut outcomes = Vec::new();
+    for attack in attacks {
+        let outcome = trial.run(&attack, time);
+        eprintln!("{outcome}");
+        if !outcome.is_running {
+            panic!("the worker has died of this: {}\n{}", outcome.attack, trial.victim.log());
+        }
+        outcomes.push(outcome);
+    }
+    for outcome in &outcomes {
+        let Outcome { attack, caller, beam, .. } = outcome;
+        assert_eq!(caller.failures + beam.failures, 0, "{attack}: calls of others failed");
+        assert!(caller.longest < PATIENCE && beam.longest < PATIENCE, "{attack}: others waited: {caller:?}, {beam:?}");
+        assert!(outcome.peak < Victim::MEMORY, "{attack}: {} bytes", outcome.peak);
+        assert!(outcome.settled.is_some(), "{attack}: {} bytes remain of {}", outcome.after, outcome.peak);
+    }
+    outcomes
+}
