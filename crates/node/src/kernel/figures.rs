@@ -17,6 +17,7 @@ pub use on::{FunctionFigures, PeerFigures};
 /// Why a message of a peer reached no process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(not(feature = "metrics"), allow(unreachable_pub, reason = "public with the figures"))]
 pub enum Dropped {
     /// There is no process with this pid, name or alias.
     NoProcess,
