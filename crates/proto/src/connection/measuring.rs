@@ -25,14 +25,6 @@ pub(super) struct Measuring {
     lease: Lease,
 }
 
-/// What has become of a message after a step.
-pub(super) enum Measured {
-    /// It goes on.
-    More(Box<Measuring>),
-    /// The message is complete. If there was no room for it, it has lost its payload.
-    Done(Message),
-}
-
 impl Measuring {
     /// How many elements are counted in a step: it takes less than a millisecond.
     const STEP: usize = 1 << 16;
@@ -43,20 +35,22 @@ impl Measuring {
         Box::new(Self { message, payload, measure: Measure::new(), lease })
     }
 
-    /// Goes on for a step.
-    pub(super) fn advance(mut self: Box<Self>) -> Measured {
+    /// Goes on for a step. When the message is complete, it is written into `to`: without its payload, if there is no room for
+    /// that. Gives back what goes on.
+    pub(super) fn advance(mut self: Box<Self>, to: &mut Message) -> Option<Box<Self>> {
         let bytes = self.payload.bytes();
         let is_whole = self.measure.advance(bytes, Self::STEP);
         let needed = bytes.len() + self.measure.memory();
         if !self.lease.grow(needed.saturating_sub(self.lease.amount())) {
-            let lost = Some((Loss::NoRoom, bytes.len()));
-            return Measured::Done(Message { lost, ..self.message });
+            *to = Message { lost: Some((Loss::NoRoom, bytes.len())), ..self.message };
+            return None;
         }
         if !is_whole {
-            return Measured::More(self);
+            return Some(self);
         }
         let Self { message, payload, lease, .. } = *self;
         let bytes = lease.hold_for(payload.bytes().clone());
-        Measured::Done(Message { payload: Some(payload.with_bytes(bytes)), ..message })
+        *to = Message { payload: Some(payload.with_bytes(bytes)), ..message };
+        None
     }
 }

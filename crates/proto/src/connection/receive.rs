@@ -8,7 +8,7 @@ use std::{
 use bytes::BytesMut;
 use peerl_term::Origin;
 
-use super::measuring::{LARGE, Measured, Measuring};
+use super::measuring::{LARGE, Measuring};
 use crate::{
     budget::{Lease, Share},
     channel::{ChannelError, ChannelLimits, Message, MessageDecoder},
@@ -141,10 +141,7 @@ impl ReceiveHalf {
     /// Goes on to measure a message. Returns whether it is complete.
     #[cold]
     fn measure(&mut self, measuring: Box<Measuring>, to: &mut Message) -> bool {
-        match measuring.advance() {
-            Measured::More(measuring) => self.measuring = Some(measuring),
-            Measured::Done(message) => *to = message,
-        }
+        self.measuring = measuring.advance(to);
         self.measuring.is_none()
     }
 
