@@ -20,10 +20,13 @@ pub use victim::{MIB, Target, Victim};
 
 use std::time::{Duration, Instant};
 
+/// What an attack does: the outcome of its connections.
+type Run = dyn Fn(&Target, Instant) -> Fate + Send + Sync;
+
 /// An attack: it ends by itself at about the instant that it is told, and drops its connections.
 pub struct Attack {
     pub name: String,
-    run: Box<dyn Fn(&Target, Instant) -> Fate + Send + Sync>,
+    run: Box<Run>,
 }
 
 impl Attack {

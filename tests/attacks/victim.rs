@@ -40,7 +40,9 @@ impl Victim {
             }
             None => {
                 eprintln!("no cgroup can be made here: nothing but the test bounds the memory of the worker");
-                Command::new(peerl.get_program())
+                let mut command = Command::new(peerl.get_program());
+                command.env("PEERL_MEMORY", (Self::MEMORY / 2).to_string());
+                command
             }
         };
         for (variable, _) in peerl.get_envs() {

@@ -1,7 +1,7 @@
 //! What the peers of a node share: each may have a multiple of what it leaves for the others.
 //!
 //! If that is once as much, one peer that wants all gets half, two get a third each, and so on: what is left is for peers
-//! that want little.
+//! that want little, and a part of the whole is only for those.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,6 +34,12 @@ pub struct Share {
 }
 
 impl Budget {
+    /// This part of the whole is for shares that are small: any number of peers that want all leave it.
+    const RESERVE: usize = 8;
+
+    /// A share of up to this part of the whole is small.
+    const SMALL: usize = 512;
+
     /// A budget of so much, of which shares borrow this much at a time, or less if it is small. Each may have as much as
     /// it leaves for the others.
     pub fn new(most: usize, chunk: usize) -> Arc<Self> {
@@ -80,7 +86,9 @@ impl Budget {
     fn with_more(&self, lent: usize, has: usize, more: usize) -> Option<usize> {
         let lent = lent.checked_add(more)?;
         let left = self.most.checked_sub(lent)?;
-        (has.saturating_add(more) <= left.saturating_mul(self.factor)).then_some(lent)
+        let will_have = has.saturating_add(more);
+        let is_fair = will_have <= left.saturating_mul(self.factor) && left >= self.most / Self::RESERVE;
+        (is_fair || will_have <= self.most / Self::SMALL).then_some(lent)
     }
 
     fn take_back(&self, amount: usize) {
@@ -301,7 +309,18 @@ mod tests {
         let budget = Budget::with_factor(1000, 1, 4);
         let (greedy, next) = (budget.share(), budget.share());
         assert_eq!(take_all(&greedy), 800);
-        assert_eq!(take_all(&next), 160);
+        assert_eq!(take_all(&next), 1000 - 800 - 1000 / Budget::RESERVE);
+    }
+
+    #[test]
+    fn many_that_want_all_leave_something_for_those_that_want_little() {
+        for factor in [1, 4] {
+            let budget = Budget::with_factor(1 << 20, 1, factor);
+            let greedy: Vec<Share> = (0..40).map(|_| budget.share()).collect();
+            greedy.iter().for_each(|share| while share.take(64) {});
+            let modest: Vec<Share> = (0..20).map(|_| budget.share()).collect();
+            assert!(modest.iter().all(|share| share.take((1 << 20) / Budget::SMALL)));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use peerl_term::Pid;
 use super::address::Address;
 use super::connection::Connection;
 use super::exits::Ending;
+use super::long_work;
 use super::process::{Core, Exits};
 use super::reason::{self, Cause};
 use super::signal::{Delivery, Signal};
@@ -79,7 +80,10 @@ impl Kernel {
         // With the connection's name of the node, which takes no memory of its own.
         let other = Pid { node: connection.atom.clone(), ..*from };
         let process = self.process(to);
-        let linked = process.and_then(|process| Some(process.alive()?.links.linked_by_peer(other, &connection.memory)));
+        let grows = process.as_ref().and_then(|process| Some(process.alive()?.links.grow_long())).unwrap_or(false);
+        let linked = long_work::run_if(grows, || {
+            process.and_then(|process| Some(process.alive()?.links.linked_by_peer(other, &connection.memory)))
+        });
         match linked {
             Some(true) => {}
             Some(false) => return Err(Violation::TooManyMonitors),

@@ -11,6 +11,7 @@ use peerl_term::{Atom, Pid, RawTerm, Reference};
 use crate::kernel::address::Address;
 use crate::kernel::connection::{Answer, Connection};
 use crate::kernel::figures::Dropped;
+use crate::kernel::long_work;
 use crate::kernel::process::{Core, Envelope, Message, Overflow};
 use crate::kernel::reason::{self, Cause};
 use crate::kernel::reply_tag::reply_tag;
@@ -22,8 +23,6 @@ use crate::kernel::violation::Violation;
 /// The outcome of routing a message.
 pub(crate) enum Routed {
     Done,
-    /// A process is to be spawned.
-    Spawn(Spawn),
     /// The mailbox is full, and the process wants the connection to wait.
     Full(Arc<Core>, Envelope),
     /// The message reaches no process.
@@ -31,11 +30,13 @@ pub(crate) enum Routed {
 }
 
 impl Kernel {
-    /// Routes a message of a peer. Afterwards its storage is reused for the next message.
+    /// Routes a message of a peer; adds the process that it wants spawned to `spawns`. Afterwards the storage of the message is
+    /// reused for the next one.
     pub(crate) fn route(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         message: &mut Received,
+        spawns: &mut Vec<Spawn>,
     ) -> Result<Routed, Violation> {
         connection.counts.received();
         if let Some((loss, bytes)) = message.lost.take() {
@@ -53,13 +54,18 @@ impl Kernel {
             Signal::SendToAliasWithPriority { to, .. } => {
                 return Ok(self.route_alias(connection, (to, Priority::High), required(payload)?, token));
             }
-            Signal::SpawnRequest(request) => return self.spawn(connection, request, required(payload)?, token),
+            Signal::SpawnRequest(request) => {
+                spawns.extend(self.spawn(connection, request, required(payload)?, token)?);
+            }
             Signal::SpawnReply { reference, result, .. } => self.spawned(connection, reference, result)?,
             Signal::MonitorExit { to, reference, .. } => self.down(connection, to, reference, required(payload)?),
             Signal::Monitor { from, to, reference } => {
                 let to = mem::replace(to, ProcessId::Pid(Pid::VACANT));
                 let reference = mem::replace(reference, Reference::VACANT);
-                self.monitored_by_peer(connection, taken(from), to, reference)?;
+                let from = taken(from);
+                long_work::run_if(connection.monitors.grow_long(), || {
+                    self.monitored_by_peer(connection, from, to, reference)
+                })?;
             }
             Signal::Demonitor { reference, .. } => self.demonitored_by_peer(connection, reference),
             Signal::Link { from, to } => self.linked_by_peer(connection, from, to)?,
@@ -94,11 +100,11 @@ impl Kernel {
         request: &mut SpawnRequest,
         arguments: RawTerm,
         token: Option<Box<TraceToken>>,
-    ) -> Result<Routed, Violation> {
+    ) -> Result<Option<Spawn>, Violation> {
         if request.from.node != connection.atom {
             return Err(Violation::Foreign { signal: "spawn request" });
         }
-        Ok(serving::take_spawn(self, connection, request, arguments, token)?.map_or(Routed::Done, Routed::Spawn))
+        Ok(serving::take_spawn(self, connection, request, arguments, token)?)
     }
 
     fn route_message(

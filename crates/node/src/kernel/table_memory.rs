@@ -1,4 +1,4 @@
-//! Hash tables give memory back when few of their entries are left.
+//! Hash tables give memory back when few of their entries are left. When a large one grows, that takes long.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -10,6 +10,12 @@ pub(crate) fn shrink<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, 
     if table.capacity() > SMALL && table.len() < table.capacity() / 8 {
         table.shrink_to(2 * table.len());
     }
+}
+
+/// Whether the next entry makes a table grow that is so large that this takes long.
+pub(crate) fn grows_long<K, V, S>(table: &HashMap<K, V, S>) -> bool {
+    const MANY: usize = 1 << 15;
+    table.len() >= MANY && table.len() == table.capacity()
 }
 
 #[cfg(test)]

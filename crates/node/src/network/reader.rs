@@ -114,13 +114,12 @@ fn route_all(
             Err(error) => return Err(error.into()),
         }
         let is_long = message.payload.as_ref().is_some_and(RawTerm::is_long);
-        let routed = long_work::run_if(is_long, || node.kernel.route(connection, message));
+        let routed = long_work::run_if(is_long, || node.kernel.route(connection, message, spawns));
         if connection.memory.is_exceeded() {
             return Err(Violation::TooMuchMemory);
         }
         match routed {
             Ok(Routed::Done) => {}
-            Ok(Routed::Spawn(spawn)) => spawns.push(spawn),
             Ok(Routed::Dropped(reason)) => connection.counts.dropped(reason),
             Ok(Routed::Full(process, message)) => return Ok(Some((process, message))),
             Err(violation) => return Err(violation),

@@ -8,7 +8,7 @@ use peerl_term::{Pid, Reference};
 
 use crate::kernel::limits::Limits;
 use crate::kernel::process::Core;
-use crate::kernel::table_memory::shrink;
+use crate::kernel::table_memory::{grows_long, shrink};
 
 /// The processes of this node that processes of the peer monitor, by the references of the monitors.
 ///
@@ -74,6 +74,11 @@ impl Monitors {
         let monitored = mem::take(&mut table.monitored);
         drop(table);
         self.memory.give_back(monitored.keys().map(cost).sum());
+    }
+
+    /// Whether to add the next monitor takes long.
+    pub(crate) fn grow_long(&self) -> bool {
+        grows_long(&self.table.lock().monitored)
     }
 
     /// How many monitors there are.

@@ -13,7 +13,7 @@ use peerl_proto::budget::{FixedLease, Share};
 use peerl_term::Pid;
 
 use crate::kernel::limits::Limits;
-use crate::kernel::table_memory::shrink;
+use crate::kernel::table_memory::{grows_long, shrink};
 
 /// The links of one process.
 #[derive(Debug, Default)]
@@ -102,6 +102,11 @@ impl Links {
     /// A linked process has ended, or its node is down. Returns whether the link was active: only then it has an effect.
     pub(crate) fn ended(&mut self, other: &Pid) -> bool {
         self.remove(other) == Some(State::Active)
+    }
+
+    /// Whether to add the next link takes long.
+    pub(crate) fn grow_long(&self) -> bool {
+        grows_long(&self.entries)
     }
 
     /// The number of links, those included whose end has not been acknowledged.

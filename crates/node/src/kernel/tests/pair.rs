@@ -164,7 +164,10 @@ impl Side {
         half.read_buffer().extend_from_slice(bytes);
         let mut message = Received::vacant();
         while half.next(&mut message).unwrap() {
-            assert!(matches!(self.kernel.route(connection, &mut message)?, Routed::Done | Routed::Dropped(_)));
+            assert!(matches!(
+                self.kernel.route(connection, &mut message, &mut Vec::new())?,
+                Routed::Done | Routed::Dropped(_)
+            ));
         }
         Ok(())
     }
