@@ -249,7 +249,8 @@ async fn figures() {
     let connection = node.connection(&name(&beam));
     node.disconnect(&name(&beam));
     eventually("the end of the connection", || node.connection(&name(&beam)) != connection).await;
-    expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
+    // The BEAM may learn of the end of the connection only by a first ping.
+    expect(&beam, &node, "net_adm:ping(NODE), net_adm:ping(NODE)", "pong").await;
     let again = of_peer().unwrap();
     assert!(again.messages_received > after.messages_received && again.dropped(Dropped::MailboxFull) == 4);
 }

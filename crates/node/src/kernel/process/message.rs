@@ -100,7 +100,7 @@ impl Message {
     }
 
     /// The term that the message carries, as it was sent.
-    fn payload(&self) -> Option<&RawTerm> {
+    pub(crate) fn payload(&self) -> Option<&RawTerm> {
         match self {
             Self::User(payload) => Some(payload),
             Self::Exit(exit) => Some(&exit.reason),
