@@ -192,7 +192,7 @@ fn put(message: Option<Message>, to: &mut Message) -> bool {
 /// The largest control message: a trace token may have any label.
 const LARGEST_CONTROL: usize = 1 << 20;
 
-/// The largest exit reason inside a control message. OTP 22 and later send reasons as payloads.
+/// The largest exit reason inside a control message that is looked through on arrival. OTP 22 and later send reasons as payloads.
 const LARGEST_INSIDE: usize = 1 << 20;
 
 /// A control message in its frame.
@@ -243,8 +243,8 @@ fn read_control(
     if !head.content.is_inside() {
         return Ok(ControlPart { head, tail, end: tail });
     }
-    if length - tail > LARGEST_INSIDE {
-        // It is as if it were too large: to pass over it would take long.
+    if length - tail > LARGEST_INSIDE || length > frame.len() {
+        // To pass over it would take long, or it is not kept. A malformed one is found when it is decoded.
         return Ok(ControlPart { head, tail, end: length });
     }
     // Decoded later, like a payload; but a malformed control message must be rejected now.
@@ -336,6 +336,18 @@ mod tests {
             let followed = receive(&mut MessageDecoder::new(ChannelLimits::default()), &format!("{frame}6a"));
             assert_eq!(followed.unwrap_err(), ChannelError::Payload { operation: 3, payload: true });
         }
+    }
+
+    /// Of a frame that is not kept, the reason inside is lost, and nothing else.
+    #[test]
+    fn a_reason_inside_of_which_only_the_beginning_is_there() {
+        let exit = "834400\
+                    6804610358770b62403132372e302e302e310000005900000000000003e9\
+                    58770b61403132372e302e302e310000000900000000000003ea6d000c3500aabb";
+        let frame = Frame::Oversize { head: hex(exit).into(), length: 800_100 };
+        let message = MessageDecoder::new(ChannelLimits::default()).receive(frame).unwrap().unwrap();
+        assert_eq!(message.signal, Signal::Exit { from: b(0x59), to: a(9) });
+        assert!(message.payload.is_none() && matches!(message.lost, Some((Loss::NoRoom, 800_000..))));
     }
 
     #[test]
