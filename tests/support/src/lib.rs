@@ -44,6 +44,9 @@ pub use fault_proxy::{Fault, FaultProxy, Times};
 mod foreign_node;
 pub use foreign_node::{ForeignNode, Rex};
 
+mod held_thread;
+pub use held_thread::HeldThread;
+
 mod http;
 pub use http::{Answer, HttpServer, Request, Response};
 
