@@ -79,6 +79,13 @@ enum Command {
     Man(man::Man),
 }
 
+impl Command {
+    /// Whether it serves others until it is stopped.
+    fn is_service(&self) -> bool {
+        matches!(self, Self::Worker(_) | Self::Sidecar(_) | Self::Web(_) | Self::Epmd(_))
+    }
+}
+
 /// All commands and their options.
 pub(crate) fn parser() -> clap::Command {
     Arguments::command()
@@ -156,7 +163,8 @@ fn execute(arguments: Arguments, sources: &Sources) -> Result<Status, Failure> {
         Command::Worker(_) => log::Members::All,
         _ => log::Members::Lost,
     };
-    log::start(settings.verbosity(), settings.log_format.unwrap_or_default(), members);
+    let writing = if arguments.command.is_service() { log::Writing::Background } else { log::Writing::Direct };
+    let _log = log::start(settings.verbosity(), settings.log_format.unwrap_or_default(), members, writing);
     sources.warn();
     match arguments.command {
         Command::Completions(command) => return command.run(),

@@ -1,5 +1,7 @@
 //! The log, on the standard error.
 
+mod background;
+
 use std::fmt::{self, Write};
 use std::io;
 
@@ -7,6 +9,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::Targets;
@@ -37,9 +40,23 @@ pub enum Members {
     Lost,
 }
 
+/// Who waits while a record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// Who logs: no record is lost.
+    Direct,
+    /// A thread of its own: a node goes on while nobody reads its log. Records beyond [`RECORDS`](background::RECORDS) that wait
+    /// are lost, and counted.
+    Background,
+}
+
+/// Writes the records that wait when it is dropped.
+#[must_use]
+pub struct Log(#[expect(dead_code, reason = "for its drop")] Option<WorkerGuard>);
+
 /// Starts the log: warnings and errors, more with each `-v` (2 means everything of peerl's, 3 of all libraries), less
 /// with each `-q` (negative).
-pub fn start(verbosity: i8, format: LogFormat, members: Members) {
+pub fn start(verbosity: i8, format: LogFormat, members: Members, writing: Writing) -> Log {
     let level = match verbosity {
         ..=-2 => LevelFilter::OFF,
         -1 => LevelFilter::ERROR,
@@ -59,16 +76,45 @@ pub fn start(verbosity: i8, format: LogFormat, members: Members) {
         )
         .with_targets(["aws_config", "aws_credential_types", "aws_runtime", "aws_smithy"].map(|name| (name, sdk)))
         .with_targets(["peerl", "peerl_cli", "peerl_node", "peerl_epmd", "peerl_discovery"].map(|name| (name, level)));
+    let (sink, guard) = match writing {
+        Writing::Direct => (Sink::Direct, None),
+        Writing::Background => {
+            let (sink, guard) = background::start(io::stderr());
+            (Sink::Background(sink), Some(guard))
+        }
+    };
     let layer = tracing_subscriber::fmt::layer();
     let layer = match format {
         LogFormat::Text => {
             let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
-            layer.with_writer(io::stderr).fmt_fields(TextFields).with_ansi(is_terminal).with_target(false).boxed()
+            let layer = layer.with_writer(move || sink.clone()).fmt_fields(TextFields);
+            layer.with_ansi(is_terminal).with_target(false).boxed()
         }
-        LogFormat::Json => layer.with_writer(|| JsonRecords(io::stderr())).json().flatten_event(true).boxed(),
+        LogFormat::Json => layer.with_writer(move || JsonRecords(sink.clone())).json().flatten_event(true).boxed(),
     };
     // A second start, as in a test, has no effect.
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
+    Log(guard)
+}
+
+/// Takes complete records.
+#[derive(Clone)]
+enum Sink {
+    Direct,
+    Background(NonBlocking),
+}
+
+impl io::Write for Sink {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Direct => io::stderr().write_all(record).map(|()| record.len()),
+            Self::Background(sink) => sink.write(record),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes the message and the fields of a record on one line.

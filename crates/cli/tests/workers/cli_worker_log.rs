@@ -1,7 +1,11 @@
 //! A worker's log: nodes that join and leave, and, on demand, each call.
 
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+
 use crate::cluster::{A_WHILE, Cluster};
-use peerl_test_support::{Beam, matrix};
+use peerl_test_support::{Beam, Otp, ProcessGuard, matrix, unique_name};
 
 #[test]
 fn members_at_the_default_level_and_calls_on_demand() {
@@ -59,4 +63,40 @@ fn other_commands_do_not_tell_of_members() {
     let (_worker, name) = cluster.worker(&[]);
     let ran = cluster.run(&["call", &name, "erlang:node()"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
+#[test]
+fn a_worker_goes_on_while_nobody_reads_its_log() {
+    const CALLS: usize = 20_000;
+    let cluster = Cluster::start();
+    let log = cluster.path("log");
+    assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+    // For writing too: to open it waits for nobody, and it is not at its end before the worker has opened it.
+    let kept = OpenOptions::new().read(true).write(true).open(&log).unwrap();
+    let name = format!("{}@127.0.0.1", unique_name("unread"));
+    let peerl = cluster.command(&["worker", "-v", "--name", &name, "--listen", "127.0.0.1"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" 2> log"]).arg(peerl.get_program()).args(peerl.get_args());
+    shell.current_dir(cluster.home.path()).envs(peerl.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let worker = ProcessGuard::spawn(&mut shell);
+    worker.wait_for_line("ready", A_WHILE);
+
+    let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
+    let calls = format!("[erpc:call('{name}', erlang, node, [], 20000) || _ <- lists:seq(1, {CALLS})], ok");
+    assert_eq!(beam.eval_within(&calls, A_WHILE).as_deref(), Ok("ok"));
+
+    // What was lost is told when there is room for it.
+    let mut lines = BufReader::new(kept).lines().map(Result::unwrap);
+    let mut told = 0;
+    let lost = loop {
+        let line = lines.next().unwrap();
+        told += usize::from(line.contains("function=erlang:node/0"));
+        if let Some((_, records)) = line.split_once("records are lost records=") {
+            break records.parse::<usize>().unwrap();
+        }
+    };
+    assert!(lost > 0);
+    assert_eq!(told + lost, CALLS);
+    worker.sigterm();
+    assert_eq!(worker.wait(A_WHILE).code(), Some(0));
 }
