@@ -23,6 +23,7 @@ pub(crate) mod lost;
 mod machine_memory;
 pub(crate) mod membership;
 pub(crate) mod monitors;
+pub(crate) mod paced_tasks;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod random;

@@ -45,6 +45,9 @@ pub struct Process {
 /// process takes more in a turn than one brings.
 const AT_ONCE: usize = 512 << 10;
 
+/// How many bytes a message takes beside its term when a connection brings it, at least.
+const FRAME: usize = 24;
+
 /// What ends a process, if nothing else does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ends {
@@ -130,7 +133,7 @@ impl Process {
         }
         loop {
             if let Some(message) = self.try_receive()? {
-                self.at_once += message.payload().map_or(0, |payload| payload.bytes().len());
+                self.at_once += FRAME + message.payload().map_or(0, |payload| payload.bytes().len());
                 return Ok(message);
             }
             self.at_once = 0;

@@ -55,13 +55,13 @@ async fn read_until_broken(
             match connection.while_up(route) {
                 // Others run between its steps.
                 Some(Ok(None)) if half.is_measuring() => {
-                    serving::serve(&node.kernel, connection, &mut spawns);
+                    serving::serve(&node.kernel, connection, &mut spawns).await;
                     tokio::task::yield_now().await;
                 }
                 Some(Ok(None)) => break,
                 Some(Ok(Some((process, message)))) => {
                     // Perhaps they are what the process waits for.
-                    serving::serve(&node.kernel, connection, &mut spawns);
+                    serving::serve(&node.kernel, connection, &mut spawns).await;
                     wait_for_room(connection, &process, message).await;
                 }
                 Some(Err(violation)) => return NodeDownReason::Protocol(violation),
@@ -69,7 +69,7 @@ async fn read_until_broken(
                 None => return std::future::pending().await,
             }
         }
-        serving::serve(&node.kernel, connection, &mut spawns);
+        serving::serve(&node.kernel, connection, &mut spawns).await;
         if tick_due {
             connection.outbox.tick();
         }

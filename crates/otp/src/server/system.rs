@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, Term};
+use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, PacedTasks, Term};
 use peerl_term::Atom;
 
 use super::debug::Debug;
@@ -24,11 +24,13 @@ pub(super) enum Mode {
 pub(super) struct Control {
     pub(super) mode: Mode,
     pub(super) debug: Debug,
+    /// The tasks of its answers.
+    tasks: PacedTasks,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { mode: Mode::Running, debug: Debug::default() }
+        Self { mode: Mode::Running, debug: Debug::default(), tasks: PacedTasks::default() }
     }
 }
 
@@ -44,7 +46,7 @@ pub(super) async fn handle<S: Server>(
     let answer = match request {
         Term::Atom(name) => match name.as_str() {
             "get_state" => {
-                reply_with_state(context, from, server.state());
+                reply_with_state(context, &control.tasks, from, server.state()).await;
                 return None;
             }
             "get_status" => status(server, context, control),
@@ -66,7 +68,7 @@ pub(super) async fn handle<S: Server>(
             [kind, what] if kind.is_atom("debug") => control.debug.request(context.pid(), what),
             [kind, fun] if kind.is_atom("replace_state") => match replace_state(server, context, from, fun).await {
                 Ok(()) => {
-                    reply_with_state(context, from, server.state());
+                    reply_with_state(context, &control.tasks, from, server.state()).await;
                     return None;
                 }
                 Err(exception) => replacement_failed(exception),
@@ -142,14 +144,18 @@ fn raised(error: CallError) -> Exception {
 }
 
 /// Answers with the state in the form that the caller's release takes.
-fn reply_with_state(context: &Context, from: &Caller, state: Term) {
+async fn reply_with_state(context: &Context, tasks: &PacedTasks, from: &Caller, state: Term) {
     let (sender, from) = (context.process.sender(), from.clone());
     let Ok(node) = context.node() else { return };
-    tokio::spawn(async move {
+    // The release is asked for: who does not answer may not have any number of questions.
+    let Ok(served) = node.begin_call(Some(&from.pid.node)) else { return };
+    tasks.room().await;
+    tasks.spawn(async move {
         let form = StateForm::at(&node, &from.pid.node).await;
         drop(node);
         let answer = form.answer(state);
         let _ = sender.reply(&from, &answer);
+        drop(served);
     });
 }
 

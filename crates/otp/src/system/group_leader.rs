@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use peerl_node::{Atom, CallError, Mfa, Node, NodeName, Pid, Process, ProcessSender, ServiceError, WeakNode};
+use peerl_node::{
+    Atom, CallError, Mfa, Node, NodeName, PacedTasks, Pid, Process, ProcessSender, ServiceError, WeakNode,
+};
 use peerl_term::Term;
 
 use super::Output;
@@ -63,7 +65,7 @@ struct IoRequest {
 }
 
 impl SystemProcess for GroupLeader {
-    fn handle(&mut self, process: &Process, message: Term) {
+    fn handle(&mut self, process: &Process, tasks: &PacedTasks, message: Term) {
         let Term::Tuple(parts) = message else { return };
         let [kind, Term::Pid(from), reply_as, request] = &parts[..] else { return };
         if !kind.is_atom("io_request") {
@@ -91,7 +93,7 @@ impl SystemProcess for GroupLeader {
                 Some(queue) => queue.push_back(io),
                 None => {
                     queues.of.insert(from.clone(), [io].into());
-                    tokio::spawn(work(self.device.clone(), leader, from, self.queues.clone()));
+                    tasks.spawn(work(self.device.clone(), leader, from, self.queues.clone()));
                 }
             }
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use peerl_node::{Atom, Mfa, Node, NodeName, Pid, Process, ServiceError, WeakNode};
+use peerl_node::{Atom, Mfa, Node, NodeName, PacedTasks, Pid, Process, ServiceError, WeakNode};
 use peerl_term::Term;
 use tokio::sync::mpsc;
 
@@ -43,7 +43,7 @@ struct Event {
 }
 
 impl SystemProcess for Logger {
-    fn handle(&mut self, _: &Process, message: Term) {
+    fn handle(&mut self, _: &Process, _: &PacedTasks, message: Term) {
         let Some(event) = Event::from_term(&message) else { return };
         if self.events.try_send((event, self.unfinished.begin())).is_err() {
             tracing::warn!("dropped a log event: too many wait to be formatted");

@@ -1,6 +1,6 @@
 //! `net_kernel`: what pings are sent to.
 
-use peerl_node::{Atom, GenRequest, Node, Pid, Process, ServiceError};
+use peerl_node::{Atom, GenRequest, Node, PacedTasks, Pid, Process, ServiceError};
 use peerl_term::Term;
 
 use super::process::{self, SystemProcess};
@@ -19,7 +19,7 @@ struct NetKernel {
 }
 
 impl SystemProcess for NetKernel {
-    fn handle(&mut self, process: &Process, message: Term) {
+    fn handle(&mut self, process: &Process, _: &PacedTasks, message: Term) {
         let Ok(call) = GenRequest::from_term(message) else { return };
         if let Some(reply) = self.answer(&call.request) {
             let _ = process.reply(&call.from, &reply);

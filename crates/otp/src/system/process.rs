@@ -4,7 +4,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use peerl_node::{Atom, Caller, Destination, MailboxPolicy, Message, Node, Overflow, Pid, Process, ServiceError};
+use peerl_node::{
+    Atom, Caller, Destination, MailboxPolicy, Message, Node, Overflow, PacedTasks, Pid, Process, ServiceError,
+};
 use peerl_term::Term;
 
 /// How long such a process may take to answer: what it does with a message never waits for anybody.
@@ -14,12 +16,15 @@ pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// keep the node busy.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How many messages such a process takes before others run. Senders wait if its mailbox is full meanwhile.
+const AT_ONCE: usize = 128;
+
 /// The question that any of them answers, from this node itself.
 const PRESENT: Atom = Atom::from_static("$peerl_present");
 
-/// What a process of the node does with the messages that it gets. It must not wait.
+/// What a process of the node does with the messages that it gets. It must not wait, but may start a task for each.
 pub(super) trait SystemProcess: Send + 'static {
-    fn handle(&mut self, process: &Process, message: Term);
+    fn handle(&mut self, process: &Process, tasks: &PacedTasks, message: Term);
 }
 
 /// Starts a process that does this with its messages for as long as the node runs.
@@ -40,14 +45,22 @@ pub(super) fn start(
     }
     let pid = process.pid().clone();
     tokio::spawn(async move {
+        let tasks = PacedTasks::default();
+        let mut handled_at_once = 0;
         while let Ok(message) = process.receive().await {
             let Message::User(payload) = message else { continue };
+            if handled_at_once == AT_ONCE {
+                handled_at_once = 0;
+                tokio::task::yield_now().await;
+            }
+            handled_at_once += 1;
+            tasks.room().await;
             let handled = catch_unwind(AssertUnwindSafe(|| {
                 payload.work(|| {
                     let Ok(message) = payload.decode() else { return };
                     match question(&process, &message) {
                         Some(from) => drop(process.reply(&from, &true)),
-                        None => behaviour.handle(&process, message),
+                        None => behaviour.handle(&process, &tasks, message),
                     }
                 });
             }));

@@ -2,8 +2,8 @@
 //! calls, server broadcasts, and the calls of C nodes.
 
 use peerl_node::{
-    Atom, Class, Destination, Exception, GenRequest, Node, PeerCall, Pid, Process, ProcessSender, Refused, ServedCall,
-    ServiceError, WeakNode,
+    Atom, Class, Destination, Exception, GenRequest, Node, PacedTasks, PeerCall, Pid, Process, ProcessSender, Refused,
+    ServedCall, ServiceError, WeakNode,
 };
 use peerl_term::{Limits, Term};
 
@@ -19,58 +19,58 @@ struct Rex {
 }
 
 impl SystemProcess for Rex {
-    fn handle(&mut self, process: &Process, message: Term) {
+    fn handle(&mut self, process: &Process, tasks: &PacedTasks, message: Term) {
         // What comes while the node ends gets no answer.
         let Some(node) = self.node.upgrade() else { return };
         match GenRequest::from_term(message) {
-            Ok(call) => answer_call(&node, process, call),
-            Err(message) => answer_message(&node, process, message),
+            Ok(call) => answer_call(&node, process, tasks, call),
+            Err(message) => answer_message(&node, process, tasks, message),
         }
     }
 }
 
 /// `{block_call, Module, Function, Arguments, GroupLeader}`, and the old `{call, …}`.
-fn answer_call(node: &Node, process: &Process, call: GenRequest) {
+fn answer_call(node: &Node, process: &Process, tasks: &PacedTasks, call: GenRequest) {
     let GenRequest { from, request } = call;
     let Some(function) = function(request, &["block_call", "call"]) else { return };
     let (rex, active) = (process.sender(), node.begin_call(Some(&from.pid.node)));
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         let value = evaluate(&active, function.of_caller(&from.pid, &rex)).await;
         let _ = rex.reply(&from, &value);
         drop(active);
     });
 }
 
-fn answer_message(node: &Node, process: &Process, message: Term) {
+fn answer_message(node: &Node, process: &Process, tasks: &PacedTasks, message: Term) {
     let Some(parts) = message.as_tuple() else { return };
     let own = || Term::from(node.name().as_atom().clone());
     match parts {
         // A peer asks which optional features this node has.
         [Term::Pid(from), request] if request.is_atom("features_request") => {
             let reply = Term::tuple([Term::atom("features_reply"), own(), Term::list([Term::atom("erpc")])]);
-            send(process, (**from).clone(), reply);
+            send(process, tasks, (**from).clone(), reply);
         }
         // `rpc:sbcast`: deliver, and say whether the name is there.
         [Term::Pid(from), Term::Tuple(request)] => match &request[..] {
             [kind, Term::Atom(name), message] if kind.is_atom("sbcast") => {
                 let result = if node.whereis(name.as_str()).is_some() {
-                    send(process, Destination::Name(name.clone()), message.clone());
+                    send(process, tasks, Destination::Name(name.clone()), message.clone());
                     own()
                 } else {
                     Term::tuple([Term::atom("nonexisting_name"), name.clone().into()])
                 };
-                send(process, (**from).clone(), Term::tuple([Term::atom("rex"), own(), result]));
+                send(process, tasks, (**from).clone(), Term::tuple([Term::atom("rex"), own(), result]));
             }
             [kind, Term::Atom(name), message] if kind.is_atom("send") => {
                 let message = Term::tuple([Term::Pid(from.clone()), message.clone()]);
-                send(process, Destination::Name(name.clone()), message);
+                send(process, tasks, Destination::Name(name.clone()), message);
             }
             _ => {
                 // A C node's call; the value goes to the process that asked.
                 let to = (**from).clone();
                 let Some(function) = function(last_element(message), &["call"]) else { return };
                 let (rex, active) = (process.sender(), node.begin_call(Some(&to.node)));
-                tokio::spawn(async move {
+                tasks.spawn(async move {
                     let value = evaluate(&active, function.of_caller(&to, &rex)).await;
                     let _ = rex.send_if_connected(to, &Term::tuple([Term::atom("rex"), value])).await;
                     drop(active);
@@ -83,7 +83,7 @@ fn answer_message(node: &Node, process: &Process, message: Term) {
             let caller = function.group_leader.as_ref().map(|leader| leader.node.clone());
             let active = node.begin_call(caller.as_ref());
             let call = function.call(caller, None, process.pid());
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 evaluate(&active, call).await;
                 drop(active);
             });
@@ -148,9 +148,9 @@ fn badrpc(exception: Exception) -> Term {
 }
 
 /// Sends an answer. Nobody waits for it whose node has gone, and a connection that was just ended on purpose is not to come back.
-fn send(process: &Process, to: impl Into<Destination>, message: Term) {
+fn send(process: &Process, tasks: &PacedTasks, to: impl Into<Destination>, message: Term) {
     let (rex, to) = (process.sender(), to.into());
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         let _ = rex.send_if_connected(to, &message).await;
     });
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use peerl_node::{Atom, Caller, Message, Pid, Term};
+use peerl_node::{Atom, Caller, Message, PacedTasks, Pid, Term};
 use tokio::time::Instant;
 
 use super::TaskSupervisor;
@@ -16,6 +16,7 @@ pub(super) struct Tasks {
     /// The number of tasks of each peer that has some.
     by_peer: HashMap<Atom, usize>,
     restarts: Restarts,
+    paced: PacedTasks,
 }
 
 struct Child {
@@ -29,7 +30,7 @@ struct Child {
 impl Tasks {
     pub(super) fn new(limits: TaskSupervisor) -> Self {
         let restarts = Restarts::new(limits.intensity);
-        Self { limits, running: HashMap::new(), by_peer: HashMap::new(), restarts }
+        Self { limits, running: HashMap::new(), by_peer: HashMap::new(), restarts, paced: PacedTasks::default() }
     }
 
     async fn start_task(
@@ -68,7 +69,8 @@ impl Tasks {
         let again = (restart != Restart::Temporary).then(|| start.clone());
         self.running.insert(pid.clone(), Child { peer, restart, shutdown, again });
         let task = Task { process, node: node.downgrade(), group_leader: node.group_leader().clone(), served };
-        tokio::spawn(task.run(start));
+        self.paced.room().await;
+        self.paced.spawn(task.run(start));
         Ok(Some(pid))
     }
 

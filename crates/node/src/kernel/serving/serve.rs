@@ -95,11 +95,14 @@ pub(crate) fn refuse(
 /// Only functions that are known to be quick are evaluated here: the
 /// [`Evaluation`](crate::kernel::exports::Evaluation) of another one begins in a task of its own. Each is measured, so that one
 /// that is not quick any more delays those that came with it once.
-pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
+///
+/// Waits while the peer has many requests that have not begun.
+pub(crate) async fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &mut Vec<Spawn>) {
     if spawns.is_empty() {
         return;
     }
-    let spawns = std::mem::take(spawns);
+    let spawns = mem::take(spawns);
+    let waiting = connection.served.wait(spawns.len()).await;
     let (node, connection) = (node.clone(), connection.clone());
     tokio::spawn(async move {
         let (mut calls, mut bytes) = (0, 0);
@@ -111,12 +114,14 @@ pub(crate) fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spawns: &m
             }
             calls += 1;
             bytes += spawn.arguments.bytes().len();
+            connection.served.tasks.room().await;
             if spawn.arguments.is_long() {
-                tokio::spawn(start_long(node.clone(), connection.clone(), spawn));
+                connection.served.tasks.spawn(start_long(node.clone(), connection.clone(), spawn));
             } else {
                 start(&node, &connection, spawn);
             }
         }
+        drop(waiting);
     });
 }
 
@@ -183,7 +188,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         let _ = connection.outbox.send_held(&process.pid, &reply);
         match (&mut job).now_or_never() {
             Some(ended) => node.end(&process, &fit(ended, &connection.memory).into_reason()),
-            None => drop(tokio::spawn(go_on(active, connection.clone(), process, job))),
+            None => connection.served.tasks.spawn(go_on(active, connection.clone(), process, job)),
         }
         return connection.outbox.release();
     }
@@ -192,8 +197,8 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     let sent = match (&mut job).now_or_never().map(|ended| fit(ended, &connection.memory)) {
         Some(_) if !options.monitor => Ok(Delivery::NotOffered),
         Some(JobEnd::Returned(returned)) if returned.value.bytes().len() > Fragments::LARGE => {
-            let connection = connection.clone();
-            tokio::spawn(async move {
+            let (tasks, connection) = (connection.served.tasks.clone(), connection.clone());
+            tasks.spawn(async move {
                 if ready(active.kernel(), &connection, &pid, returned.value.bytes().len()).await.is_ok() {
                     let _ = connection.send_returned(pid, from, reference, returned);
                 }
@@ -206,7 +211,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
         }
         None => match process(pid.clone(), reference.clone(), from.clone(), &mut job) {
             Some(process) => {
-                tokio::spawn(go_on(active, connection.clone(), process, job));
+                connection.served.tasks.spawn(go_on(active, connection.clone(), process, job));
                 Ok(Delivery::NotOffered)
             }
             None => {

@@ -3,12 +3,16 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use peerl_proto::budget::{Budget, Share};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::kernel::paced_tasks::PacedTasks;
 use crate::kernel::repeats::Repeats;
 
 /// How many calls a peer's share borrows at a time.
 const CHUNK: usize = 16;
+
+/// How many calls of a peer are taken before they begin.
+const AHEAD: usize = 1024;
 
 /// The calls of peers that are under way.
 #[derive(Debug)]
@@ -34,6 +38,10 @@ pub(crate) struct PeerCalls {
     formerly_taken: Arc<AtomicU64>,
     /// Held while one with long arguments is begun: one after another.
     pub(super) long: tokio::sync::Mutex<()>,
+    /// The tasks of those that do not have their value at once.
+    pub(super) tasks: PacedTasks,
+    /// Room for those that have been taken and have not begun.
+    ahead: Arc<Semaphore>,
 }
 
 impl PeerCalls {
@@ -44,7 +52,17 @@ impl PeerCalls {
             taken: AtomicU64::new(0),
             formerly_taken: formerly_taken.clone(),
             long: tokio::sync::Mutex::default(),
+            tasks: PacedTasks::default(),
+            ahead: Arc::new(Semaphore::new(AHEAD)),
         })
+    }
+
+    /// Waits for room for so many calls that have not begun; they have it until what this returns is dropped. However many they
+    /// are, others may come before they have all begun.
+    pub(super) async fn wait(&self, calls: usize) -> Option<OwnedSemaphorePermit> {
+        let calls = u32::try_from(calls.min(AHEAD / 2)).unwrap_or(u32::MAX);
+        // Nothing closes the semaphore.
+        self.ahead.clone().acquire_many_owned(calls).await.ok()
     }
 }
 
