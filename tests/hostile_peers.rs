@@ -8,15 +8,17 @@ mod stage;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use intruder::{Intruder, fragment};
-use peerl_node::{Limits, NodeDownReason, NodeEvent, Term, Violation};
+use peerl_node::{Exception, Limits, NodeDownReason, NodeEvent, PacedTasks, Term, Violation};
 use peerl_proto::control::Signal;
 use peerl_proto::flags::DistributionFlags;
 use peerl_term::{Atom, Pid, Reference};
 use peerl_test_support::Otp;
-use stage::{Stage, event, eventually, expect, export};
+use stage::{LIMIT, Stage, event, eventually, expect, export};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_messages() {
@@ -405,4 +407,52 @@ async fn processes_without_memory_are_not_spawned() {
     attack.await.unwrap();
     eventually("the processes to end", || node.calls_served() == 0).await;
     eventually("what was kept to be given back", || node.kept_bytes() == 0).await;
+}
+
+/// However many calls a peer makes at once, what others want done does not wait until all of them have begun.
+#[tokio::test]
+async fn calls_that_come_at_once_are_overtaken() {
+    const CALLS: u32 = 20_000;
+    let stage = Stage::new();
+    for through_rex in [false, true] {
+        let node = stage.node().await;
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = begun.clone();
+        node.export("rust", "wait", move |()| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async { Ok::<_, Exception>(std::future::pending::<()>().await) }
+        })
+        .unwrap();
+        let rex = node.whereis("rex").unwrap();
+        let attacked = node.clone();
+        let flood = tokio::task::spawn_blocking(move || {
+            let mut intruder = Intruder::connect(&attacked);
+            let from = Term::from(intruder.pid());
+            for number in 0..CALLS {
+                let reference = Reference::new(intruder.pid().node, 9, &[number]).unwrap();
+                if through_rex {
+                    let call =
+                        [Term::atom("call"), Term::atom("rust"), Term::atom("wait"), Term::nil(), Term::atom("user")];
+                    let caller = Term::tuple([from.clone(), reference.into()]);
+                    let call = Term::tuple([Term::atom("$gen_call"), caller, Term::tuple(call)]);
+                    intruder.frame(Term::tuple([22.into(), from.clone(), rex.clone().into()]), Some(call));
+                } else {
+                    let mfa = Term::tuple([Term::atom("rust"), Term::atom("wait"), 0.into()]);
+                    let request = [29.into(), reference.into(), from.clone(), from.clone(), mfa, Term::nil()];
+                    intruder.frame(Term::tuple(request), Some(Term::nil()));
+                }
+            }
+            intruder
+        });
+        let (mut most, end) = (0, Instant::now() + LIMIT);
+        while begun.load(Ordering::Relaxed) < CALLS as usize {
+            assert!(Instant::now() < end, "{} have begun", begun.load(Ordering::Relaxed));
+            let before = begun.load(Ordering::Relaxed);
+            // It waits its turn, as a task that has something to read does.
+            tokio::spawn(async {}).await.unwrap();
+            most = most.max(begun.load(Ordering::Relaxed) - before);
+        }
+        assert!(most < 2 * PacedTasks::MOST, "{most} calls were begun before another task");
+        drop(flood.await.unwrap());
+    }
 }
