@@ -63,7 +63,7 @@ pub use network::cookie_file::{CookieFileError, is_private, read_cookie};
 pub use network::epmd::{Epmd, Registered};
 pub use network::transport;
 pub use node::{Node, Nodes, WeakNode};
-pub use peerl_proto::budget::{Budget, Share};
+pub use peerl_proto::budget::{Budget, Lease, Share};
 pub use peerl_proto::channel::{ChannelLimits, Loss};
 pub use peerl_proto::connection::QueueError;
 pub use peerl_proto::control::Priority;
@@ -78,5 +78,5 @@ pub use rpc::{
 };
 pub use running_service::{RunningService, ServiceError};
 pub use service::Service;
-pub use serving::{PeerCall, Refused, ServedCall};
+pub use serving::{Peer, PeerCall, Refused, ServedCall};
 pub use start_error::StartError;

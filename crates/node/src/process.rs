@@ -12,6 +12,7 @@ use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, NodeUp};
 use crate::kernel::reason::{self, Reason};
 use crate::kernel::signal::Signal;
 use crate::node::Node;
+use crate::serving::Peer;
 
 mod alias;
 mod connected;
@@ -37,6 +38,8 @@ pub struct Process {
     ends: Ends,
     /// The large message that was received last: its lease is held until the next one is asked for.
     received: Option<Bytes>,
+    /// The peer that has sent the message that was received last, if that is told.
+    received_from: Option<Peer>,
     /// The bytes of the messages that were received since other tasks could run.
     at_once: usize,
 }
@@ -90,14 +93,21 @@ impl Process {
     pub(crate) fn start(inner: &Arc<Inner>, policy: MailboxPolicy) -> Self {
         let core = Core::new(inner.kernel.identity.next_pid(), policy);
         inner.kernel.processes.insert(core.clone());
-        Self { inner: inner.clone(), core, ends: Ends::WhenDropped, received: None, at_once: 0 }
+        Self { inner: inner.clone(), core, ends: Ends::WhenDropped, received: None, received_from: None, at_once: 0 }
     }
 
     /// The process that evaluates the function of this call, which receives its messages. A function that another process
     /// evaluates, which has messages of its own, has one that is started for it.
     pub(crate) fn of_call(inner: &Arc<Inner>, call: &mut Call) -> Self {
         if let Some(core) = call.receiver.take() {
-            return Self { inner: inner.clone(), core, ends: Ends::WithItsFunction, received: None, at_once: 0 };
+            return Self {
+                inner: inner.clone(),
+                core,
+                ends: Ends::WithItsFunction,
+                received: None,
+                received_from: None,
+                at_once: 0,
+            };
         }
         let process = Self::start(inner, MailboxPolicy::default());
         if let Some(mut state) = process.core.alive() {
@@ -154,8 +164,23 @@ impl Process {
                 Reason::Returned { .. } => Term::atom("normal"),
             },
         })?;
+        let (taken, sender) = taken.unzip();
+        self.received_from = sender.flatten().map(Peer::new);
         self.received = taken.as_ref().and_then(Message::large_payload).map(|payload| payload.bytes().clone());
         Ok(taken)
+    }
+
+    /// From the next message on, [`received_from`](Self::received_from) tells which peer has sent it.
+    pub fn tell_senders(&self) {
+        if let Some(mut state) = self.core.alive() {
+            state.mailbox.tell_senders();
+        }
+    }
+
+    /// The peer that has sent the message received last; none, if a process of this node has, or if that is not
+    /// [told](Self::tell_senders).
+    pub fn received_from(&self) -> Option<&Peer> {
+        self.received_from.as_ref()
     }
 
     /// The number of messages in the mailbox.

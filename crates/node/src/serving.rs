@@ -1,12 +1,15 @@
 //! Calls of peers that come as messages to a process of this node.
 
 use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
 
-use peerl_term::{Atom, Pid, RawTerm, Term};
+use peerl_proto::budget::Lease;
+use peerl_term::{Atom, Measure, Pid, RawTerm, Term};
 
 use crate::Exception;
 use crate::kernel::call::CallOrigin;
-use crate::kernel::serving::{Active, Applied, Arguments, apply, refuse_apply};
+use crate::kernel::serving::{Active, Applied, Arguments, PeerCalls, apply, refuse_apply};
 use crate::node::Node;
 use crate::process::Process;
 
@@ -43,14 +46,61 @@ impl fmt::Debug for ServedCall {
     }
 }
 
+/// A peer from which a message has come. What is kept of that message is taken from the peer's share of the
+/// [memory](crate::Limits::memory), whatever names and pids the message has.
+#[derive(Clone)]
+pub struct Peer {
+    calls: Arc<PeerCalls>,
+}
+
+impl Peer {
+    pub(crate) fn new(calls: Arc<PeerCalls>) -> Self {
+        Self { calls }
+    }
+
+    /// Its name.
+    pub fn node(&self) -> Option<&Atom> {
+        self.calls.peer.as_ref()
+    }
+
+    /// Takes so many bytes of its share; none, if it has not that much left.
+    pub fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.calls.memory.lease(bytes)
+    }
+
+    /// Takes what an encoded term takes as a [`Term`], as long as that is kept; none, if its share has not that much left.
+    pub fn lease_for(&self, term: &RawTerm) -> Option<Lease> {
+        let mut measure = Measure::new();
+        term.work(|| measure.advance(term.bytes(), usize::MAX));
+        self.lease(measure.memory())
+    }
+
+    /// Whether the connection by which the message has come has ended.
+    pub fn has_gone(&self) -> bool {
+        self.calls.closed.is_cancelled()
+    }
+
+    /// Waits until the connection by which the message has come has ended.
+    pub async fn gone(&self) {
+        self.calls.closed.cancelled().await;
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Peer").field(&self.calls.peer).finish()
+    }
+}
+
 impl Node {
-    /// Takes a call of a peer, if that is told, that has come as a message, unless the node is about to leave or too many are under
-    /// way.
+    /// Takes a call that has come as a message with arguments of so many bytes, [from this peer](Process::received_from) if it is none
+    /// of this node, unless the node is about to leave or too many are under way.
     ///
     /// # Errors
     /// Why it is not taken.
-    pub fn begin_call(&self, peer: Option<&Atom>) -> Result<ServedCall, Refused> {
-        Active::begin_of(&self.inner.kernel, peer).map(|active| ServedCall { active })
+    pub fn begin_call(&self, peer: Option<&Peer>, arguments: usize) -> Result<ServedCall, Refused> {
+        let peer = peer.map(|peer| &peer.calls);
+        Active::begin_of(&self.inner.kernel, peer, arguments).map(|active| ServedCall { active })
     }
 }
 
@@ -60,7 +110,20 @@ impl ServedCall {
     /// # Errors
     /// That of the function; `undef`, if there is none; `badarg`, if it cannot be a call.
     pub async fn apply(&self, call: PeerCall) -> Result<RawTerm, Exception> {
-        let outcome = self.begin(call).await;
+        let applied = self.begin(call);
+        let cancellation = applied.cancellation();
+        let mut applied = pin!(applied);
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut applied => outcome,
+            () = self.active.closed() => {
+                // Nobody waits for the value any more.
+                if let Some(cancellation) = cancellation {
+                    cancellation.cancel();
+                }
+                applied.await
+            }
+        };
         self.active.value(outcome)
     }
 

@@ -99,7 +99,6 @@ impl Connection {
             forms: Forms::new(established.flags),
             outbox: Outbox::new(established.flags, rename, node.limits.queued, &node.memory, timing),
             calls: Calls::default(),
-            served: node.served,
             memory: node.memory.clone(),
             answers: Answers::default(),
             monitors: Monitors::new(node.memory),
@@ -107,7 +106,8 @@ impl Connection {
             counts: ConnectionCounts::default(),
             lends_group_leader: AtomicBool::new(false),
             is_worn: AtomicBool::new(false),
-            closed: CancellationToken::new(),
+            closed: node.served.closed.clone(),
+            served: node.served,
             delivery: Mutex::new(()),
         }
     }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use peerl_proto::budget::{Lease, Share};
+use peerl_proto::budget::Lease;
 use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
+
+use crate::kernel::serving::PeerCalls;
 
 /// A well-formed exit reason: made by this node, or decoded on arrival. Only such a reason is kept and sent on: malformed
 /// bytes would end the connection of the next node that gets them.
@@ -65,8 +67,8 @@ pub(crate) struct Cause {
     made: Made,
     token: Option<Box<TraceToken>>,
     priority: Priority,
-    /// The share of the peer that has sent it.
-    sender: Option<Arc<Share>>,
+    /// The peer that has sent it.
+    sender: Option<Arc<PeerCalls>>,
 }
 
 #[derive(Debug)]
@@ -98,12 +100,12 @@ impl Cause {
         Self { priority, ..self }
     }
 
-    /// The signal has been sent by a peer that has this share.
-    pub(crate) fn with_sender(self, share: &Arc<Share>) -> Self {
-        Self { sender: Some(share.clone()), ..self }
+    /// The signal has been sent by this peer.
+    pub(crate) fn with_sender(self, peer: &Arc<PeerCalls>) -> Self {
+        Self { sender: Some(peer.clone()), ..self }
     }
 
-    pub(crate) fn sender(&self) -> Option<&Arc<Share>> {
+    pub(crate) fn sender(&self) -> Option<&Arc<PeerCalls>> {
         self.sender.as_ref()
     }
 

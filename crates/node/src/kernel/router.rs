@@ -3,7 +3,6 @@
 use std::mem;
 use std::sync::Arc;
 
-use peerl_proto::budget::Share;
 use peerl_proto::channel::Message as Received;
 use peerl_proto::control::{Priority, ProcessId, Signal, SpawnRequest, TraceToken};
 use peerl_term::{Atom, Pid, RawTerm, Reference};
@@ -16,7 +15,7 @@ use crate::kernel::process::{Core, Envelope, Message, Overflow};
 use crate::kernel::reason::{self, Cause};
 use crate::kernel::reply_tag::reply_tag;
 use crate::kernel::serving;
-use crate::kernel::serving::Spawn;
+use crate::kernel::serving::{PeerCalls, Spawn};
 use crate::kernel::state::Kernel;
 use crate::kernel::violation::Violation;
 
@@ -72,15 +71,15 @@ impl Kernel {
             Signal::Unlink { id, from, to } => self.unlinked_by_peer(connection, *id, taken(from), taken(to))?,
             Signal::UnlinkAck { id, from, to } => self.unlink_acknowledged_by_peer(*id, from, to),
             Signal::Exit { from, to } => {
-                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.memory);
+                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.served);
                 self.link_broken_by_peer(connection, from, to, cause)?;
             }
             Signal::Exit2 { from, to } => {
-                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.memory);
+                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.served);
                 self.exit_by_peer(taken(from), to, cause);
             }
             Signal::Exit2ToAlias { from, to, priority } => {
-                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.memory);
+                let cause = Cause::from(required(payload)?).with_token(token).with_sender(&connection.served);
                 self.exit_alias_by_peer(taken(from), Address::Alias(to, *priority), cause);
             }
             Signal::GroupLeader { from, to } => {
@@ -121,7 +120,7 @@ impl Kernel {
         match self.process(to) {
             Some(process) => {
                 let message = Envelope { message: Message::User(kept(payload)), token };
-                self.deliver(process, message, Priority::Ordinary, Some(&connection.memory))
+                self.deliver(process, message, Priority::Ordinary, Some(&connection.served))
             }
             None => Routed::Dropped(Dropped::NoProcess),
         }
@@ -137,7 +136,7 @@ impl Kernel {
         match self.processes.whereis(to) {
             Some(process) => {
                 let message = Envelope { message: Message::User(kept(payload)), token };
-                self.deliver(process, message, Priority::Ordinary, Some(&connection.memory))
+                self.deliver(process, message, Priority::Ordinary, Some(&connection.served))
             }
             None => Routed::Dropped(Dropped::NoProcess),
         }
@@ -149,7 +148,7 @@ impl Kernel {
         process: Arc<Core>,
         message: impl Into<Envelope>,
         priority: Priority,
-        sender: Option<&Arc<Share>>,
+        sender: Option<&Arc<PeerCalls>>,
     ) -> Routed {
         match process.deliver(message, priority, sender) {
             Ok(()) => Routed::Done,
@@ -179,7 +178,7 @@ impl Kernel {
             Some(process) => {
                 let priority = self.priority(&process, Address::Alias(to, sent));
                 let message = Envelope { message: Message::User(kept(payload)), token };
-                self.deliver(process, message, priority, Some(&connection.memory))
+                self.deliver(process, message, priority, Some(&connection.served))
             }
             None => {
                 connection.calls.answer(number, Answer::Reply(payload));

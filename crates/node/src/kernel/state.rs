@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use peerl_proto::budget::Budget;
-use peerl_term::Pid;
+use peerl_term::{Atom, Pid};
 use tokio::sync::broadcast;
 
 use super::connection::NodeSide;
@@ -69,9 +69,10 @@ impl Kernel {
     }
 
     /// What a new connection has of this node.
-    pub(crate) fn side(&self) -> NodeSide<'_> {
+    pub(crate) fn side(&self, peer: Atom) -> NodeSide<'_> {
         let memory = Arc::new(self.memory.share());
-        NodeSide { identity: &self.identity, limits: &self.limits, served: self.served.peer(memory.clone()), memory }
+        let served = self.served.peer(peer, memory.clone());
+        NodeSide { identity: &self.identity, limits: &self.limits, served, memory }
     }
 
     /// The bytes that are kept for peers. Of a connection that has ended, what it keeps for later counts until nothing is kept

@@ -33,7 +33,8 @@ impl Network {
         let ticks = TickTimer::new(clock::now(), self.net_ticktime, TickTimer::DEFAULT_INTENSITY);
         let timing = Timing { ticks, wait: self.transport.short_wait() };
         let kernel = &self.kernel;
-        let connection = Connection::new(attempt, atom, &established, own_name, timing, kernel.side());
+        let side = kernel.side(atom.clone());
+        let connection = Connection::new(attempt, atom, &established, own_name, timing, side);
         let connection = Arc::new(connection);
         // What the node sends is read after its coming up is told.
         kernel.connection_up(&connection);

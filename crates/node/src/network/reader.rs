@@ -168,7 +168,7 @@ fn lost(error: &io::Error) -> NodeDownReason {
 /// ticks are not read.
 async fn wait_for_room(connection: &Connection, process: &Core, mut message: Envelope) {
     while let Some(Err((refused, _))) =
-        connection.while_up(|| process.deliver(message, Priority::Ordinary, Some(&connection.memory)))
+        connection.while_up(|| process.deliver(message, Priority::Ordinary, Some(&connection.served)))
     {
         message = refused;
         let _ = tokio::time::timeout(Duration::from_secs(1), process.room()).await;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use peerl_node::{Caller, Node, Pid, Process, ReplyError, Term, WeakNode};
+use peerl_node::{Caller, Node, Peer, Pid, Process, ReplyError, Term, WeakNode};
 use serde::Serialize;
 
 use super::Stop;
@@ -14,6 +14,7 @@ pub struct Context {
     pub(super) exits: ExitSignals,
     pub(super) continues: bool,
     pub(super) timeout: Option<Duration>,
+    pub(super) received_from: Option<Peer>,
 }
 
 /// The effect of exit signals from processes other than the parent.
@@ -27,7 +28,8 @@ pub(super) enum ExitSignals {
 
 impl Context {
     pub(super) fn new(node: WeakNode, process: Process, parent: Option<Pid>) -> Self {
-        Self { node, process, parent, exits: ExitSignals::End, continues: false, timeout: None }
+        process.tell_senders();
+        Self { node, process, parent, exits: ExitSignals::End, continues: false, timeout: None, received_from: None }
     }
 
     /// The node at which the server runs. A server does not keep its node running.
@@ -46,6 +48,12 @@ impl Context {
     /// The server's process, for sending, monitoring and linking.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// The peer that has sent the message that is handled; none, if a process of this node has. What a server keeps of the message
+    /// may be [leased](Peer::lease) from that peer's share of the memory.
+    pub fn received_from(&self) -> Option<&Peer> {
+        self.received_from.as_ref()
     }
 
     /// Replies to a call whose reply was left for later.

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::time::Duration;
 
-use peerl_node::{Caller, Ended, MailboxPolicy, Message, Term};
+use peerl_node::{Caller, Ended, MailboxPolicy, Message, Peer, Term};
 use peerl_term::RawTerm;
 use serde::de::DeserializeOwned;
 
@@ -57,25 +57,25 @@ struct State<S> {
 
 /// Messages that arrived while the server was suspended, with their sizes. The limits are those of the mailbox.
 struct HeldMessages {
-    messages: VecDeque<(usize, Received)>,
+    messages: VecDeque<(usize, Received, Option<Peer>)>,
     bytes: usize,
     mailbox: MailboxPolicy,
 }
 
 impl HeldMessages {
-    fn push(&mut self, size: usize, received: Received) -> Result<(), Stop> {
+    fn push(&mut self, size: usize, received: Received, from: Option<Peer>) -> Result<(), Stop> {
         if self.messages.len() >= self.mailbox.messages || self.bytes + size > self.mailbox.bytes {
             return Err(Stop::because(Term::atom("mailbox_overflow")));
         }
         self.bytes += size;
-        self.messages.push_back((size, received));
+        self.messages.push_back((size, received, from));
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<Received> {
-        let (size, received) = self.messages.pop_front()?;
+    fn pop(&mut self) -> Option<(Received, Option<Peer>)> {
+        let (size, received, from) = self.messages.pop_front()?;
         self.bytes -= size;
-        Some(received)
+        Some((received, from))
     }
 }
 
@@ -122,7 +122,7 @@ impl<S: Server> State<S> {
                 }
                 Some(received) if self.control.mode == Mode::Suspended => {
                     self.context.timeout = limit;
-                    self.waiting.push(size, received)?;
+                    self.waiting.push(size, received, self.context.received_from.clone())?;
                 }
                 Some(received) if self.control.debug.is_active() => {
                     working(long, self.handle_recorded(size, received)).await?;
@@ -136,7 +136,8 @@ impl<S: Server> State<S> {
     /// has none.
     async fn next(&mut self, limit: Option<Duration>) -> Result<(usize, Option<RawTerm>, Option<Received>), LoopEnd> {
         let is_running = self.control.mode == Mode::Running;
-        if is_running && let Some(received) = self.waiting.pop() {
+        if is_running && let Some((received, from)) = self.waiting.pop() {
+            self.context.received_from = from;
             return Ok((0, None, Some(received)));
         }
         let message = match limit.filter(|_| is_running) {
@@ -144,6 +145,7 @@ impl<S: Server> State<S> {
             None => Some(self.context.process.receive().await),
         };
         let message = message.transpose().map_err(LoopEnd::Signal)?;
+        self.context.received_from = self.context.process.received_from().cloned();
         let (size, long) = match &message {
             Some(Message::User(payload)) => (payload.bytes().len(), payload.is_long().then(|| payload.clone())),
             _ => (0, None),

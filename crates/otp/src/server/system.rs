@@ -148,7 +148,7 @@ async fn reply_with_state(context: &Context, tasks: &PacedTasks, from: &Caller, 
     let (sender, from) = (context.process.sender(), from.clone());
     let Ok(node) = context.node() else { return };
     // The release is asked for: who does not answer may not have any number of questions.
-    let Ok(served) = node.begin_call(Some(&from.pid.node)) else { return };
+    let Ok(served) = node.begin_call(context.received_from(), 0) else { return };
     tasks.room().await;
     tasks.spawn(async move {
         let form = StateForm::at(&node, &from.pid.node).await;

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use peerl_node::{
-    Atom, CallError, Mfa, Node, NodeName, PacedTasks, Pid, Process, ProcessSender, ServiceError, WeakNode,
-};
+use peerl_node::{Atom, CallError, Lease, Mfa, Node, NodeName, Pid, ProcessSender, ServiceError, WeakNode};
 use peerl_term::Term;
 
 use super::Output;
-use super::process::{self, SystemProcess};
+use super::process::{self, Received, SystemProcess};
 use super::unfinished::{Unfinished, Work};
 use crate::chardata::{self, Encoding};
 
@@ -62,16 +60,17 @@ struct IoRequest {
     reply_as: Term,
     request: Term,
     _work: Work,
+    _lease: Option<Lease>,
 }
 
 impl SystemProcess for GroupLeader {
-    fn handle(&mut self, process: &Process, tasks: &PacedTasks, message: Term) {
+    fn handle(&mut self, received: Received<'_>, message: Term) {
         let Term::Tuple(parts) = message else { return };
         let [kind, Term::Pid(from), reply_as, request] = &parts[..] else { return };
         if !kind.is_atom("io_request") {
             return;
         }
-        let (leader, from) = (process.sender(), (**from).clone());
+        let (leader, from) = (received.process.sender(), (**from).clone());
         let mut queues = self.queues.lock();
         if !queues.of.contains_key(&from)
             && let Step::Done(reply) = Step::of(&self.device, request)
@@ -81,21 +80,25 @@ impl SystemProcess for GroupLeader {
         } else if queues.waiting >= MOST_WAITING {
             drop(queues);
             answer(&leader, &from, reply_as.clone(), error(Term::atom("system_limit")));
-        } else {
+        } else if let Ok(lease) = received.keep() {
             queues.waiting += 1;
             let io = IoRequest {
                 from: from.clone(),
                 reply_as: reply_as.clone(),
                 request: request.clone(),
                 _work: self.unfinished.begin(),
+                _lease: lease,
             };
             match queues.of.get_mut(&from) {
                 Some(queue) => queue.push_back(io),
                 None => {
                     queues.of.insert(from.clone(), [io].into());
-                    tasks.spawn(work(self.device.clone(), leader, from, self.queues.clone()));
+                    received.tasks.spawn(work(self.device.clone(), leader, from, self.queues.clone()));
                 }
             }
+        } else {
+            drop(queues);
+            answer(&leader, &from, reply_as.clone(), error(Term::atom("system_limit")));
         }
     }
 }

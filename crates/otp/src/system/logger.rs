@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use peerl_node::{Atom, Mfa, Node, NodeName, PacedTasks, Pid, Process, ServiceError, WeakNode};
+use peerl_node::{Atom, Lease, Mfa, Node, NodeName, Pid, ServiceError, WeakNode};
 use peerl_term::Term;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::LogOutput;
 use super::log_event::LogEvent;
-use super::process::{self, SystemProcess};
+use super::process::{self, Received, SystemProcess};
 use super::unfinished::{Unfinished, Work};
 use crate::chardata::{self, Encoding};
 
@@ -21,18 +22,31 @@ const FORMATTING: Duration = Duration::from_secs(5);
 /// The most events that wait to be formatted; those beyond are dropped, as OTP's handlers do.
 const MOST_WAITING: usize = 4096;
 
+/// How often it is told that events were dropped, at most.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// The longest text of an event, in characters, so that one with a large term does not fill the screen.
 const LONGEST: u32 = 65_536;
 
 pub(super) fn start(node: &Node, output: LogOutput, unfinished: Unfinished) -> Result<Pid, ServiceError> {
     let (events, waiting) = mpsc::channel(MOST_WAITING);
     tokio::spawn(write(node.downgrade(), output, waiting));
-    process::start(node, &["logger", "logger_proxy"], Logger { events, unfinished })
+    process::start(node, &["logger", "logger_proxy"], Logger { events, unfinished, dropped: 0, told: None })
 }
 
 struct Logger {
-    events: mpsc::Sender<(Event, Work)>,
+    events: mpsc::Sender<Waiting>,
     unfinished: Unfinished,
+    /// How many events were dropped since that was told, and when that was.
+    dropped: u64,
+    told: Option<Instant>,
+}
+
+/// An event that waits to be formatted.
+struct Waiting {
+    event: Event,
+    _work: Work,
+    _lease: Option<Lease>,
 }
 
 /// An event as it came.
@@ -43,10 +57,25 @@ struct Event {
 }
 
 impl SystemProcess for Logger {
-    fn handle(&mut self, _: &Process, _: &PacedTasks, message: Term) {
+    fn handle(&mut self, received: Received<'_>, message: Term) {
         let Some(event) = Event::from_term(&message) else { return };
-        if self.events.try_send((event, self.unfinished.begin())).is_err() {
-            tracing::warn!("dropped a log event: too many wait to be formatted");
+        let sent = received.keep().is_ok_and(|lease| {
+            self.events.try_send(Waiting { event, _work: self.unfinished.begin(), _lease: lease }).is_ok()
+        });
+        if !sent {
+            self.note_dropped();
+        }
+    }
+}
+
+impl Logger {
+    /// Tells at most every [`PAUSE`] how many events were dropped: who sends them is not to fill the log with that.
+    fn note_dropped(&mut self) {
+        self.dropped += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= PAUSE) {
+            let events = std::mem::take(&mut self.dropped);
+            self.told = Some(Instant::now());
+            tracing::warn!(events, "dropped log events: too many wait to be formatted");
         }
     }
 }
@@ -99,13 +128,14 @@ impl Event {
 }
 
 /// Hands the events on, in their order.
-async fn write(node: WeakNode, output: LogOutput, mut events: mpsc::Receiver<(Event, Work)>) {
-    while let Some((event, _work)) = events.recv().await {
+async fn write(node: WeakNode, output: LogOutput, mut events: mpsc::Receiver<Waiting>) {
+    while let Some(waiting) = events.recv().await {
+        let event = &waiting.event;
         let Some(node) = node.upgrade() else { return };
         let Some(peer) = event.node() else { continue };
         let text = event.text(&node, &peer).await;
         // What its own node cannot format is shown as it is.
         let text = text.unwrap_or_else(|| event.message.to_string());
-        output(&LogEvent::new(peer, event.level, text));
+        output(&LogEvent::new(peer, event.level.clone(), text));
     }
 }

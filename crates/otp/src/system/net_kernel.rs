@@ -1,9 +1,9 @@
 //! `net_kernel`: what pings are sent to.
 
-use peerl_node::{Atom, GenRequest, Node, PacedTasks, Pid, Process, ServiceError};
+use peerl_node::{Atom, GenRequest, Node, Pid, ServiceError};
 use peerl_term::Term;
 
-use super::process::{self, SystemProcess};
+use super::process::{self, Received, SystemProcess};
 
 pub(super) fn start(node: &Node) -> Result<Pid, ServiceError> {
     let ticktime = u64::try_from(node.net_ticktime().as_millis()).unwrap_or(u64::MAX);
@@ -19,10 +19,10 @@ struct NetKernel {
 }
 
 impl SystemProcess for NetKernel {
-    fn handle(&mut self, process: &Process, _: &PacedTasks, message: Term) {
+    fn handle(&mut self, received: Received<'_>, message: Term) {
         let Ok(call) = GenRequest::from_term(message) else { return };
         if let Some(reply) = self.answer(&call.request) {
-            let _ = process.reply(&call.from, &reply);
+            let _ = received.process.reply(&call.from, &reply);
         }
     }
 }

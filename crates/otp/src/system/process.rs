@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use peerl_node::{
-    Atom, Caller, Destination, MailboxPolicy, Message, Node, Overflow, PacedTasks, Pid, Process, ServiceError,
+    Atom, Caller, Destination, Lease, MailboxPolicy, Message, Node, Overflow, PacedTasks, Peer, Pid, Process, Refused,
+    ServedCall, ServiceError,
 };
-use peerl_term::Term;
+use peerl_term::{RawTerm, Term};
 
 /// How long such a process may take to answer: what it does with a message never waits for anybody.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
@@ -24,7 +25,45 @@ const PRESENT: Atom = Atom::from_static("$peerl_present");
 
 /// What a process of the node does with the messages that it gets. It must not wait, but may start a task for each.
 pub(super) trait SystemProcess: Send + 'static {
-    fn handle(&mut self, process: &Process, tasks: &PacedTasks, message: Term);
+    fn handle(&mut self, received: Received<'_>, message: Term);
+}
+
+/// What a message came with.
+#[derive(Clone, Copy)]
+pub(super) struct Received<'a> {
+    /// The process that has received it.
+    pub(super) process: &'a Process,
+    /// For the tasks that messages start.
+    pub(super) tasks: &'a PacedTasks,
+    payload: &'a RawTerm,
+}
+
+/// The sender has no memory left for what is to be kept of its message.
+pub(super) struct NoRoom;
+
+/// A call that has come as a message, and the room for that message.
+pub(super) struct BegunCall {
+    pub(super) served: ServedCall,
+    _kept: Option<Lease>,
+}
+
+impl Received<'_> {
+    /// Takes from the sender's share of the memory what the message takes as a term, for as long as it is kept. A process of this
+    /// node needs none.
+    pub(super) fn keep(&self) -> Result<Option<Lease>, NoRoom> {
+        self.process.received_from().map(|peer| peer.lease_for(self.payload).ok_or(NoRoom)).transpose()
+    }
+
+    /// Takes a call with the message's arguments.
+    pub(super) fn begin_call(&self, node: &Node) -> Result<BegunCall, Refused> {
+        let served = node.begin_call(self.process.received_from(), self.payload.bytes().len())?;
+        Ok(BegunCall { served, _kept: self.keep().map_err(|NoRoom| Refused::Busy)? })
+    }
+
+    /// The node that has sent the message.
+    pub(super) fn sender(&self) -> &Atom {
+        self.process.received_from().and_then(Peer::node).unwrap_or(&self.process.pid().node)
+    }
 }
 
 /// Starts a process that does this with its messages for as long as the node runs.
@@ -40,6 +79,7 @@ pub(super) fn start(
     let mailbox = MailboxPolicy { messages: 100_000, bytes: 64 << 20, overflow: Overflow::Wait };
     let mut process = node.process_with(mailbox);
     process.ignore_exits();
+    process.tell_senders();
     for name in names {
         process.register(Atom::from_static(name))?;
     }
@@ -60,7 +100,9 @@ pub(super) fn start(
                     let Ok(message) = payload.decode() else { return };
                     match question(&process, &message) {
                         Some(from) => drop(process.reply(&from, &true)),
-                        None => behaviour.handle(&process, &tasks, message),
+                        None => {
+                            behaviour.handle(Received { process: &process, tasks: &tasks, payload: &payload }, message)
+                        }
                     }
                 });
             }));

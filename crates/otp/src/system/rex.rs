@@ -2,12 +2,12 @@
 //! calls, server broadcasts, and the calls of C nodes.
 
 use peerl_node::{
-    Atom, Class, Destination, Exception, GenRequest, Node, PacedTasks, PeerCall, Pid, Process, ProcessSender, Refused,
-    ServedCall, ServiceError, WeakNode,
+    Atom, Class, Destination, Exception, GenRequest, Node, PeerCall, Pid, ProcessSender, Refused, ServiceError,
+    WeakNode,
 };
 use peerl_term::{Limits, Term};
 
-use super::process::{self, SystemProcess};
+use super::process::{self, BegunCall, Received, SystemProcess};
 use crate::last_element::last_element;
 
 pub(super) fn start(node: &Node) -> Result<Pid, ServiceError> {
@@ -19,73 +19,71 @@ struct Rex {
 }
 
 impl SystemProcess for Rex {
-    fn handle(&mut self, process: &Process, tasks: &PacedTasks, message: Term) {
+    fn handle(&mut self, received: Received<'_>, message: Term) {
         // What comes while the node ends gets no answer.
         let Some(node) = self.node.upgrade() else { return };
         match GenRequest::from_term(message) {
-            Ok(call) => answer_call(&node, process, tasks, call),
-            Err(message) => answer_message(&node, process, tasks, message),
+            Ok(call) => answer_call(&node, received, call),
+            Err(message) => answer_message(&node, received, message),
         }
     }
 }
 
 /// `{block_call, Module, Function, Arguments, GroupLeader}`, and the old `{call, …}`.
-fn answer_call(node: &Node, process: &Process, tasks: &PacedTasks, call: GenRequest) {
+fn answer_call(node: &Node, received: Received<'_>, call: GenRequest) {
     let GenRequest { from, request } = call;
     let Some(function) = function(request, &["block_call", "call"]) else { return };
-    let (rex, active) = (process.sender(), node.begin_call(Some(&from.pid.node)));
-    tasks.spawn(async move {
-        let value = evaluate(&active, function.of_caller(&from.pid, &rex)).await;
+    let (rex, begun) = (received.process.sender(), received.begin_call(node));
+    received.tasks.spawn(async move {
+        let value = evaluate(&begun, function.of_caller(&from.pid, &rex)).await;
         let _ = rex.reply(&from, &value);
-        drop(active);
+        drop(begun);
     });
 }
 
-fn answer_message(node: &Node, process: &Process, tasks: &PacedTasks, message: Term) {
+fn answer_message(node: &Node, received: Received<'_>, message: Term) {
     let Some(parts) = message.as_tuple() else { return };
     let own = || Term::from(node.name().as_atom().clone());
     match parts {
         // A peer asks which optional features this node has.
         [Term::Pid(from), request] if request.is_atom("features_request") => {
             let reply = Term::tuple([Term::atom("features_reply"), own(), Term::list([Term::atom("erpc")])]);
-            send(process, tasks, (**from).clone(), reply);
+            send(node, received, (**from).clone(), reply);
         }
         // `rpc:sbcast`: deliver, and say whether the name is there.
         [Term::Pid(from), Term::Tuple(request)] => match &request[..] {
             [kind, Term::Atom(name), message] if kind.is_atom("sbcast") => {
                 let result = if node.whereis(name.as_str()).is_some() {
-                    send(process, tasks, Destination::Name(name.clone()), message.clone());
+                    send(node, received, Destination::Name(name.clone()), message.clone());
                     own()
                 } else {
                     Term::tuple([Term::atom("nonexisting_name"), name.clone().into()])
                 };
-                send(process, tasks, (**from).clone(), Term::tuple([Term::atom("rex"), own(), result]));
+                send(node, received, (**from).clone(), Term::tuple([Term::atom("rex"), own(), result]));
             }
             [kind, Term::Atom(name), message] if kind.is_atom("send") => {
                 let message = Term::tuple([Term::Pid(from.clone()), message.clone()]);
-                send(process, tasks, Destination::Name(name.clone()), message);
+                send(node, received, Destination::Name(name.clone()), message);
             }
             _ => {
                 // A C node's call; the value goes to the process that asked.
                 let to = (**from).clone();
                 let Some(function) = function(last_element(message), &["call"]) else { return };
-                let (rex, active) = (process.sender(), node.begin_call(Some(&to.node)));
-                tasks.spawn(async move {
-                    let value = evaluate(&active, function.of_caller(&to, &rex)).await;
+                let (rex, begun) = (received.process.sender(), received.begin_call(node));
+                received.tasks.spawn(async move {
+                    let value = evaluate(&begun, function.of_caller(&to, &rex)).await;
                     let _ = rex.send_if_connected(to, &Term::tuple([Term::atom("rex"), value])).await;
-                    drop(active);
+                    drop(begun);
                 });
             }
         },
         [kind, _] if kind.is_atom("$gen_cast") => {
             let Some(function) = function(last_element(message), &["cast"]) else { return };
-            // A cast does not say who sends it; what it prints goes to its sender's group leader.
-            let caller = function.group_leader.as_ref().map(|leader| leader.node.clone());
-            let active = node.begin_call(caller.as_ref());
-            let call = function.call(caller, None, process.pid());
-            tasks.spawn(async move {
-                evaluate(&active, call).await;
-                drop(active);
+            let begun = received.begin_call(node);
+            let call = function.call(Some(received.sender().clone()), None, received.process.pid());
+            received.tasks.spawn(async move {
+                evaluate(&begun, call).await;
+                drop(begun);
             });
         }
         _ => {}
@@ -122,9 +120,9 @@ fn function(request: Term, kinds: &[&str]) -> Option<Function> {
 }
 
 /// The value, or `{badrpc, Reason}`; for a call that is not taken, what `rpc` makes of such a spawn request.
-async fn evaluate(active: &Result<ServedCall, Refused>, call: PeerCall) -> Term {
-    let served = match active {
-        Ok(served) => served,
+async fn evaluate(begun: &Result<BegunCall, Refused>, call: PeerCall) -> Term {
+    let served = match begun {
+        Ok(begun) => &begun.served,
         Err(Refused::Draining) => return Term::tuple([Term::atom("badrpc"), Term::atom("nodedown")]),
         Err(Refused::Busy) => return badrpc(Exception::exit(Term::atom("system_limit"))),
     };
@@ -148,9 +146,13 @@ fn badrpc(exception: Exception) -> Term {
 }
 
 /// Sends an answer. Nobody waits for it whose node has gone, and a connection that was just ended on purpose is not to come back.
-fn send(process: &Process, tasks: &PacedTasks, to: impl Into<Destination>, message: Term) {
-    let (rex, to) = (process.sender(), to.into());
-    tasks.spawn(async move {
+///
+/// A peer that does not read its answers has no more of them waiting than it may have calls.
+fn send(node: &Node, received: Received<'_>, to: impl Into<Destination>, message: Term) {
+    let Ok(begun) = received.begin_call(node) else { return };
+    let (rex, to) = (received.process.sender(), to.into());
+    received.tasks.spawn(async move {
         let _ = rex.send_if_connected(to, &message).await;
+        drop(begun);
     });
 }

@@ -3,6 +3,7 @@
 use peerl_node::{Pid, Term};
 
 use crate::supervisor::{Restart, Shutdown};
+use crate::term_memory::term_memory;
 
 /// A call of `Task.Supervisor` or `DynamicSupervisor`.
 pub(super) enum Request {
@@ -41,6 +42,16 @@ impl Start {
     pub(super) fn owner(&self) -> &Pid {
         let (Self::Message { owner } | Self::Function { owner, .. }) = self;
         owner
+    }
+
+    /// The bytes that it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Message { .. } => 0,
+            Self::Function { function: Function { module, name, arguments, callers }, .. } => {
+                [module, name, arguments, callers].into_iter().map(term_memory).sum()
+            }
+        }
     }
 
     fn of(arguments: &Term) -> Option<Self> {

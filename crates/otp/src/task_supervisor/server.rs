@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use peerl_node::{Atom, Caller, Message, PacedTasks, Pid, Term};
+use peerl_node::{Atom, Caller, Lease, Message, PacedTasks, Peer, Pid, Term};
 use tokio::time::Instant;
 
 use super::TaskSupervisor;
@@ -14,13 +14,16 @@ pub(super) struct Tasks {
     limits: TaskSupervisor,
     running: HashMap<Pid, Child>,
     /// The number of tasks of each peer that has some.
-    by_peer: HashMap<Atom, usize>,
+    by_peer: HashMap<Option<Atom>, usize>,
     restarts: Restarts,
     paced: PacedTasks,
 }
 
 struct Child {
-    peer: Atom,
+    /// Who has asked for it: one that is started again counts as that peer's, too.
+    peer: Option<Peer>,
+    /// For what it begins with.
+    lease: Option<Lease>,
     restart: Restart,
     shutdown: Shutdown,
     /// What it begins with when it is started again; nothing, if it never is.
@@ -40,12 +43,20 @@ impl Tasks {
         shutdown: Shutdown,
         context: &Context,
     ) -> Result<Term, Stop> {
-        let peer = start.owner().node.clone();
-        let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
+        let peer = context.received_from().cloned();
+        let of_peer = self.by_peer.get(&name_of(peer.as_ref())).copied().unwrap_or(0);
         if self.running.len() >= self.limits.max_children || of_peer >= self.limits.max_children_per_peer {
             return Ok(error(Term::atom("max_children")));
         }
-        match self.spawn(start, restart, shutdown, context).await? {
+        let lease = match &peer {
+            // One is kept for another start.
+            Some(peer) => match peer.lease(2 * start.memory()) {
+                Some(lease) => Some(lease),
+                None => return Ok(error(Term::atom("max_children"))),
+            },
+            None => None,
+        };
+        match self.spawn(start, restart, shutdown, peer, lease, context).await? {
             Some(pid) => Ok(Term::tuple([Term::atom("ok"), pid.into()])),
             None => Ok(error(Term::atom("max_children"))),
         }
@@ -57,17 +68,18 @@ impl Tasks {
         start: Start,
         restart: Restart,
         shutdown: Shutdown,
+        peer: Option<Peer>,
+        lease: Option<Lease>,
         context: &Context,
     ) -> Result<Option<Pid>, Stop> {
         let node = context.node()?;
-        let Ok(served) = node.begin_call(Some(&start.owner().node)) else { return Ok(None) };
+        let Ok(served) = node.begin_call(peer.as_ref(), 0) else { return Ok(None) };
         let process = node.process();
         process.link(context.pid()).await;
         let pid = process.pid().clone();
-        let peer = start.owner().node.clone();
-        *self.by_peer.entry(peer.clone()).or_default() += 1;
+        *self.by_peer.entry(name_of(peer.as_ref())).or_default() += 1;
         let again = (restart != Restart::Temporary).then(|| start.clone());
-        self.running.insert(pid.clone(), Child { peer, restart, shutdown, again });
+        self.running.insert(pid.clone(), Child { peer, lease, restart, shutdown, again });
         let task = Task { process, node: node.downgrade(), group_leader: node.group_leader().clone(), served };
         self.paced.room().await;
         self.paced.spawn(task.run(start));
@@ -76,10 +88,11 @@ impl Tasks {
 
     fn forget(&mut self, pid: &Pid) -> Option<Child> {
         let child = self.running.remove(pid)?;
-        if let Some(count) = self.by_peer.get_mut(&child.peer) {
+        let name = name_of(child.peer.as_ref());
+        if let Some(count) = self.by_peer.get_mut(&name) {
             *count -= 1;
             if *count == 0 {
-                self.by_peer.remove(&child.peer);
+                self.by_peer.remove(&name);
             }
         }
         Some(child)
@@ -94,7 +107,7 @@ impl Tasks {
             tracing::error!(?pid, ?reason, "too many tasks had to be started again: the supervisor of tasks ends");
             return Err(Stop::shutdown());
         }
-        self.spawn(again, child.restart, child.shutdown, context).await.map(drop)
+        self.spawn(again, child.restart, child.shutdown, child.peer, child.lease, context).await.map(drop)
     }
 
     fn children(&self) -> Term {
@@ -103,6 +116,11 @@ impl Tasks {
             Term::tuple([Term::atom("undefined"), pid.clone().into(), Term::atom("worker"), modules.clone()])
         }))
     }
+}
+
+/// The name of a peer that starts tasks; none for this node.
+fn name_of(peer: Option<&Peer>) -> Option<Atom> {
+    peer.and_then(Peer::node).cloned()
 }
 
 impl Server for Tasks {

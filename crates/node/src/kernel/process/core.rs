@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use peerl_proto::budget::Share;
 use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Pid, Reference};
 use rustc_hash::FxHashMap;
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::link::order;
 use super::{Aliases, Envelope, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow, SequentialTrace};
 use crate::kernel::reason::Reason;
+use crate::kernel::serving::PeerCalls;
 use crate::kernel::table_memory::shrink;
 
 /// The state of a process of this node.
@@ -150,13 +150,13 @@ impl Core {
         state.ended.is_none().then_some(state)
     }
 
-    /// Puts a message into the mailbox, from a peer that has this share; returns it if the mailbox is full. As in Erlang, a
+    /// Puts a message into the mailbox, from this peer; returns it if the mailbox is full. As in Erlang, a
     /// message to a process that has ended is dropped.
     pub(crate) fn deliver(
         &self,
         message: impl Into<Envelope>,
         priority: Priority,
-        sender: Option<&Arc<Share>>,
+        sender: Option<&Arc<PeerCalls>>,
     ) -> Result<(), (Envelope, Overflow)> {
         if let Some(mut state) = self.alive() {
             state.mailbox.push(message.into(), priority, sender)?;
@@ -174,7 +174,7 @@ impl Core {
         &self,
         message: impl Into<Envelope>,
         priority: Priority,
-        sender: Option<&Arc<Share>>,
+        sender: Option<&Arc<PeerCalls>>,
     ) {
         if let Some(mut state) = self.alive() {
             state.mailbox.push_always(message.into(), priority, sender);
@@ -187,22 +187,22 @@ impl Core {
         self.state.lock().ended.clone()
     }
 
-    /// Takes the oldest message.
+    /// Takes the oldest message, and the peer that has sent it if that [is to be told](Mailbox::tell_senders).
     ///
     /// # Errors
     /// The exit reason, if the process has ended.
-    pub(crate) fn take(&self) -> Result<Option<Message>, Reason> {
+    pub(crate) fn take(&self) -> Result<Option<(Message, Option<Arc<PeerCalls>>)>, Reason> {
         let mut state = self.state.lock();
         if let Some(reason) = &state.ended {
             return Err(reason.clone());
         }
-        let Some(Envelope { message, token }) = state.mailbox.pop() else { return Ok(None) };
+        let Some((Envelope { message, token }, sender)) = state.mailbox.pop() else { return Ok(None) };
         if token.is_some() || state.trace.is_some() {
             self.follow(&mut state, &message, token);
         }
         drop(state);
         self.room.notify_one();
-        Ok(Some(message))
+        Ok(Some((message, sender)))
     }
 
     /// Whether what the process sends has a trace token.

@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use peerl_proto::budget::Share;
 use peerl_proto::control::Priority;
 
 use super::debts::{Debtor, Debts};
 use super::{Envelope, Message};
+use crate::kernel::serving::PeerCalls;
 
 /// The limits of a mailbox, and the effect of reaching them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(crate) struct Mailbox {
     bytes: usize,
     policy: MailboxPolicy,
     debts: Debts,
+    /// The receiver asks who has sent a message.
+    tells_senders: bool,
 }
 
 /// A message, and whose share its bytes are taken from.
@@ -55,6 +57,7 @@ pub(crate) struct Mailbox {
 struct Waiting {
     envelope: Envelope,
     debtor: Debtor,
+    sender: Option<Arc<PeerCalls>>,
 }
 
 impl Mailbox {
@@ -62,15 +65,20 @@ impl Mailbox {
     const UNACCOUNTED: usize = 4 << 10;
 
     pub(crate) fn new(policy: MailboxPolicy) -> Self {
-        Self { queue: VecDeque::new(), urgent: 0, bytes: 0, policy, debts: Debts::default() }
+        Self { queue: VecDeque::new(), urgent: 0, bytes: 0, policy, debts: Debts::default(), tells_senders: false }
     }
 
-    /// Adds a message, of a peer that has this share; returns it if the mailbox is full.
+    /// From now on, messages tell which peer has sent them.
+    pub(crate) fn tell_senders(&mut self) {
+        self.tells_senders = true;
+    }
+
+    /// Adds a message, of this peer; returns it if the mailbox is full.
     pub(crate) fn push(
         &mut self,
         message: Envelope,
         priority: Priority,
-        sender: Option<&Arc<Share>>,
+        sender: Option<&Arc<PeerCalls>>,
     ) -> Result<(), (Envelope, Overflow)> {
         let size = message.size();
         // An empty mailbox accepts a message of any size; otherwise it could never be received.
@@ -83,14 +91,15 @@ impl Mailbox {
     }
 
     /// Adds a signal; signals are never lost.
-    pub(crate) fn push_always(&mut self, envelope: Envelope, priority: Priority, sender: Option<&Arc<Share>>) {
+    pub(crate) fn push_always(&mut self, envelope: Envelope, priority: Priority, sender: Option<&Arc<PeerCalls>>) {
         self.bytes += envelope.size();
-        let mut message = Waiting { envelope, debtor: Debtor::default() };
+        let told = sender.filter(|_| self.tells_senders).cloned();
+        let mut message = Waiting { envelope, debtor: Debtor::default(), sender: told };
         if let Some(sender) = sender
             && self.bytes > Self::UNACCOUNTED
         {
             message.envelope.message.unshare();
-            message.debtor = self.debts.add(sender, message.envelope.unleased());
+            message.debtor = self.debts.add(&sender.memory, message.envelope.unleased());
         }
         match priority {
             Priority::Ordinary => self.queue.push_back(message),
@@ -102,14 +111,15 @@ impl Mailbox {
         }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Envelope> {
+    /// Takes the oldest message, and the peer that has sent it if that is to be told.
+    pub(crate) fn pop(&mut self) -> Option<(Envelope, Option<Arc<PeerCalls>>)> {
         let message = self.queue.pop_front()?;
         self.urgent = self.urgent.saturating_sub(1);
         self.bytes -= message.envelope.size();
         if message.debtor.is_somebody() {
             self.debts.remove(message.debtor, message.envelope.unleased());
         }
-        Some(message.envelope)
+        Some((message.envelope, message.sender))
     }
 
     pub(crate) fn clear(&mut self) {

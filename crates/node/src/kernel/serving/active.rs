@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use peerl_proto::connection::LARGE;
-use peerl_term::{Atom, Measure, RawTerm};
+use peerl_term::{Measure, RawTerm};
 
 use super::served::PeerCalls;
 use crate::kernel::exception::Exception;
@@ -52,12 +52,18 @@ impl Active {
         Ok(active)
     }
 
-    /// Takes a call that has come as a message, from this node if that is told.
-    pub(crate) fn begin_of(node: &Arc<Kernel>, caller: Option<&Atom>) -> Result<Self, Refused> {
-        match caller.and_then(|caller| node.connections.get(caller)) {
-            Some(connection) => Self::begin(node, &connection.served, 0),
-            None => Self::begin(node, &node.served.of_nobody, 0),
-        }
+    /// Takes a call that has come as a message with arguments of so many bytes, from this peer if that is known.
+    pub(crate) fn begin_of(
+        node: &Arc<Kernel>,
+        peer: Option<&Arc<PeerCalls>>,
+        arguments: usize,
+    ) -> Result<Self, Refused> {
+        Self::begin(node, peer.unwrap_or(&node.served.of_nobody), arguments)
+    }
+
+    /// Waits until the connection has ended by which the call has come.
+    pub(crate) async fn closed(&self) {
+        self.calls.closed.cancelled().await;
     }
 
     pub(crate) fn kernel(&self) -> &Arc<Kernel> {

@@ -137,6 +137,11 @@ impl Applied {
         }
     }
 
+    /// Cancels the function when nobody waits for its value any more, if it takes that.
+    pub(crate) fn cancellation(&self) -> Option<CancellationToken> {
+        self.evaluation()?.cancellation()
+    }
+
     /// The error with which a process for the function is not spawned, if it is refused.
     pub(super) fn refusal(&mut self) -> Option<Atom> {
         let error = self.evaluation_mut()?.refusal()?;

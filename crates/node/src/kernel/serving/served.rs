@@ -3,7 +3,9 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use peerl_proto::budget::{Budget, Share};
+use peerl_term::Atom;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::kernel::paced_tasks::PacedTasks;
 use crate::kernel::repeats::Repeats;
@@ -28,12 +30,16 @@ pub(crate) struct Served {
     pub(super) failed_casts: Arc<Repeats>,
 }
 
-/// The calls that a peer makes of this node.
+/// What a peer, by one connection, has of this node: its calls, and the memory of what is kept for it.
 #[derive(Debug)]
 pub(crate) struct PeerCalls {
+    /// Nobody, for calls whose peer is not known.
+    pub(crate) peer: Option<Atom>,
     pub(super) share: Share,
     /// The bytes that are kept for the peer.
-    pub(super) memory: Arc<Share>,
+    pub(crate) memory: Arc<Share>,
+    /// The connection has ended.
+    pub(crate) closed: CancellationToken,
     pub(super) taken: AtomicU64,
     formerly_taken: Arc<AtomicU64>,
     /// Held while one with long arguments is begun: one after another.
@@ -45,10 +51,12 @@ pub(crate) struct PeerCalls {
 }
 
 impl PeerCalls {
-    fn new(share: Share, memory: Arc<Share>, formerly_taken: &Arc<AtomicU64>) -> Arc<Self> {
+    fn new(peer: Option<Atom>, share: Share, memory: Arc<Share>, formerly_taken: &Arc<AtomicU64>) -> Arc<Self> {
         Arc::new(Self {
+            peer,
             share,
             memory,
+            closed: CancellationToken::new(),
             taken: AtomicU64::new(0),
             formerly_taken: formerly_taken.clone(),
             long: tokio::sync::Mutex::default(),
@@ -77,14 +85,14 @@ impl Served {
     pub(crate) fn new(most: usize, memory: &Arc<Budget>) -> Self {
         let budget = Budget::new(most, CHUNK);
         let formerly_taken = Arc::new(AtomicU64::new(0));
-        let of_nobody = PeerCalls::new(budget.share(), Arc::new(memory.share()), &formerly_taken);
+        let of_nobody = PeerCalls::new(None, budget.share(), Arc::new(memory.share()), &formerly_taken);
         let of_peers = Mutex::new(vec![Arc::downgrade(&of_nobody)]);
         Self { budget, of_peers, of_nobody, formerly_taken, ended: Notify::new(), failed_casts: Arc::default() }
     }
 
     /// The calls of a connection that comes up, to whose peer this share of the memory belongs.
-    pub(crate) fn peer(&self, memory: Arc<Share>) -> Arc<PeerCalls> {
-        let calls = PeerCalls::new(self.budget.share(), memory, &self.formerly_taken);
+    pub(crate) fn peer(&self, peer: Atom, memory: Arc<Share>) -> Arc<PeerCalls> {
+        let calls = PeerCalls::new(Some(peer), self.budget.share(), memory, &self.formerly_taken);
         let mut of_peers = self.of_peers.lock();
         of_peers.retain(|calls| calls.strong_count() > 0);
         of_peers.push(Arc::downgrade(&calls));

@@ -180,14 +180,15 @@ fn connection(attempt: u64, from: &Kernel, to: &Kernel) -> Arc<Connection> {
     let ticks = TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, TickTimer::DEFAULT_INTENSITY);
     let timing = Timing { ticks, wait: ShortWait::Yield };
     let (peer, own) = (to.identity.atom.clone(), from.identity.name.clone());
-    let connection = Connection::new(AttemptId(attempt), peer, &established, own, timing, from.side());
+    let side = from.side(peer.clone());
+    let connection = Connection::new(AttemptId(attempt), peer, &established, own, timing, side);
     Arc::new(connection)
 }
 
 /// What a process finds in its mailbox, as terms; an exit signal or a monitor's message without its reference.
 pub(super) fn mailbox(process: &Core) -> Vec<Seen> {
     std::iter::from_fn(|| process.take().unwrap())
-        .map(|message| match message {
+        .map(|(message, _)| match message {
             Message::User(payload) => Seen::Message(payload.decode().unwrap()),
             Message::Exit(exit) => Seen::Exit(exit.from.clone(), exit.reason.decode().unwrap()),
             Message::Down(down) => Seen::Down(down.object.clone(), down.reason.decode().unwrap()),
