@@ -23,6 +23,9 @@ use crate::kernel::router::Routed;
 use crate::kernel::serving::{self, Spawn};
 use crate::kernel::violation::Violation;
 
+/// After so many bytes others have their turn, even if each read has ended with a frame.
+const TURN: usize = 64 << 10;
+
 /// Reads messages and routes them, until the connection ends.
 pub(crate) async fn read(
     node: Arc<Network>,
@@ -49,6 +52,7 @@ async fn read_until_broken(
     let mut message = Message::vacant();
     let mut spawns = Vec::new();
     let mut tick_due = false;
+    let mut read_in_turn = 0;
     loop {
         loop {
             let route = || route_all(node, connection, &mut half, &mut message, &mut spawns);
@@ -74,11 +78,14 @@ async fn read_until_broken(
             connection.outbox.tick();
         }
         connection.outbox.answered(connection.calls.take_answered());
-        if !half.is_between_frames() {
-            // More has come than was read at once: the receivers take their messages first, or mailboxes overflow that are
-            // being emptied.
+        let is_between = half.is_between_frames();
+        if !is_between || read_in_turn >= TURN {
+            // More has come than was read at once, or it goes on coming: the receivers take their messages first, or mailboxes
+            // overflow that are being emptied; and other connections are read.
             tokio::task::yield_now().await;
-        } else if half.waiting_bytes() == 0 {
+            read_in_turn = 0;
+        }
+        if is_between && half.waiting_bytes() == 0 {
             if stream.is_worn() && !connection.is_worn.swap(true, Ordering::Relaxed) {
                 node.worn.notify_one();
             }
@@ -91,6 +98,7 @@ async fn read_until_broken(
         match stream.read_buf(half.read_buffer()).await {
             Ok(0) => return NodeDownReason::ConnectionClosed,
             Ok(count) => {
+                read_in_turn += count;
                 connection.transferred.received(count);
                 tick_due = connection.outbox.has_read(half.has_read(count));
             }
@@ -175,5 +183,110 @@ async fn wait_for_room(connection: &Connection, process: &Core, mut message: Env
         if connection.outbox.has_read(Traffic::Message) {
             connection.outbox.tick();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Poll};
+    use std::time::Instant;
+
+    use peerl_proto::cookie::Cookie;
+    use peerl_proto::flags::DistributionFlags;
+    use peerl_proto::handshake::Established;
+    use peerl_proto::handshake::arbitration::AttemptId;
+    use peerl_proto::node_name::NodeName;
+    use peerl_proto::tick::TickTimer;
+    use peerl_term::Atom;
+    use tokio::io::{AsyncRead, ReadBuf};
+
+    use super::*;
+    use crate::kernel::connection::{ShortWait, Timing};
+    use crate::kernel::identity::Identity;
+    use crate::kernel::limits::Limits;
+    use crate::kernel::random::Random;
+    use crate::kernel::state::Kernel;
+    use crate::network::epmd::PortMapper;
+    use crate::network::state::NetworkSettings;
+    use crate::network::transport::Tcp;
+
+    /// A peer that sends so much for each of so many reads, all of it ticks, and always more.
+    struct Ticks {
+        reads: usize,
+        size: usize,
+    }
+
+    impl AsyncRead for Ticks {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let ticks = self.get_mut();
+            if let Some(left) = ticks.reads.checked_sub(1) {
+                ticks.reads = left;
+                let size = ticks.size.min(to.remaining() / 4 * 4);
+                to.initialize_unfilled_to(size);
+                to.advance(size);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl ReadHalf for Ticks {
+        fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    fn network() -> Arc<Network> {
+        let (name, atom) = (NodeName::new("a@h").unwrap(), Atom::from_static("a@h"));
+        let settings = NetworkSettings {
+            guest: None,
+            flags: DistributionFlags::FULL_MEMBER,
+            cookie: Cookie::new("secret").unwrap(),
+            epmd: PortMapper::Fixed(1),
+            transport: Arc::new(Tcp::default()),
+            random: Random::seeded(1),
+            net_ticktime: TickTimer::DEFAULT_TICK_TIME,
+        };
+        Arc::new(Network::new(Arc::new(Kernel::new(Identity::new(name, atom, 1), Limits::default())), settings))
+    }
+
+    fn connection(node: &Network) -> Arc<Connection> {
+        let (flags, peer) = (DistributionFlags::FULL_MEMBER, NodeName::new("b@h").unwrap());
+        let established = Established { peer, creation: 1, flags, peer_flags: flags };
+        let ticks = TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, TickTimer::DEFAULT_INTENSITY);
+        let timing = Timing { ticks, wait: ShortWait::Yield };
+        let own = node.kernel.identity.name.clone();
+        let atom = Atom::from_static("b@h");
+        Arc::new(Connection::new(AttemptId(1), atom, &established, own, timing, node.kernel.side()))
+    }
+
+    /// How many turns other tasks have while a peer sends ticks.
+    async fn others_turns(reads: usize, size: usize) -> usize {
+        let node = network();
+        let connection = connection(&node);
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = turns.clone();
+        let others = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let read = tokio::spawn(async move {
+            read_until_broken(&node, &connection, &mut Ticks { reads, size }, BytesMut::new()).await
+        });
+        assert!(matches!(read.await.unwrap(), NodeDownReason::ConnectionClosed));
+        others.abort();
+        turns.load(Ordering::Relaxed)
+    }
+
+    /// Each read ends where a frame ends.
+    #[tokio::test]
+    async fn others_have_their_turn_while_whole_frames_go_on_coming() {
+        let turns = others_turns(20, usize::MAX).await;
+        assert!(turns > 10, "{turns} turns in 20 reads that are full");
+        let turns = others_turns(320, 4096).await;
+        assert!((18..=30).contains(&turns), "{turns} turns in 20 times 64 KiB");
     }
 }
