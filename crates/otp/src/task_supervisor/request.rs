@@ -39,11 +39,6 @@ pub(super) struct Function {
 }
 
 impl Start {
-    pub(super) fn owner(&self) -> &Pid {
-        let (Self::Message { owner } | Self::Function { owner, .. }) = self;
-        owner
-    }
-
     /// The bytes that it takes, about.
     pub(super) fn memory(&self) -> usize {
         match self {
