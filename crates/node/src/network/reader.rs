@@ -258,7 +258,7 @@ mod tests {
         let timing = Timing { ticks, wait: ShortWait::Yield };
         let own = node.kernel.identity.name.clone();
         let atom = Atom::from_static("b@h");
-        Arc::new(Connection::new(AttemptId(1), atom, &established, own, timing, node.kernel.side()))
+        Arc::new(Connection::new(AttemptId(1), atom.clone(), &established, own, timing, node.kernel.side(atom)))
     }
 
     /// How many turns other tasks have while a peer sends ticks.
