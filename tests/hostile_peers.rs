@@ -3,6 +3,8 @@
 mod attacks;
 #[path = "hostile_peers/budgets.rs"]
 mod budgets;
+#[path = "hostile_peers/introspection.rs"]
+mod introspection;
 mod intruder;
 mod stage;
 

@@ -2,7 +2,7 @@
 //! it, and a benchmark prints its figures.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
-mod attacker;
+pub mod attacker;
 pub mod calls;
 pub mod catalogue;
 pub mod floods;

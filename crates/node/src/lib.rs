@@ -54,7 +54,9 @@ pub use kernel::exception::{Class, Exception};
 pub use kernel::figures::{Dropped, FunctionFigures, PeerFigures};
 pub use kernel::limits::Limits;
 pub use kernel::paced_tasks::PacedTasks;
-pub use kernel::process::{Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo};
+pub use kernel::process::{
+    Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo, ProcessSummary,
+};
 pub use kernel::transferred::Transferred;
 pub use kernel::violation::Violation;
 pub use mfa::{Mfa, MfaError};

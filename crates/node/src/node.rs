@@ -15,7 +15,7 @@ use crate::kernel::event::{ConnectionId, NodeDownReason, NodeEvent, Visibility};
 #[cfg(feature = "metrics")]
 use crate::kernel::figures::{FunctionFigures, PeerFigures};
 use crate::kernel::limits::Limits;
-use crate::kernel::process::{Message, ProcessInfo};
+use crate::kernel::process::{Message, ProcessInfo, ProcessSummary};
 use crate::kernel::transferred::Transferred;
 use crate::network::connect_error::ConnectError;
 use crate::network::dial;
@@ -176,14 +176,10 @@ impl Node {
         self.inner.kernel.exports.figures()
     }
 
-    /// The number of messages that wait in all mailboxes, and about how many bytes they have.
+    /// The number of messages that wait in all mailboxes, and about how many bytes they have. With thousands of processes these are
+    /// counted once a second.
     pub fn mailbox_totals(&self) -> (usize, usize) {
-        let processes = self.inner.kernel.processes.all();
-        let sizes = processes.iter().filter_map(|process| {
-            let state = process.alive()?;
-            Some((state.mailbox.len(), state.mailbox.bytes()))
-        });
-        sizes.fold((0, 0), |(messages, bytes), (more, larger)| (messages + more, bytes + larger))
+        self.inner.kernel.processes.mailbox_totals()
     }
 
     /// The number of processes, those included that serve calls of peers.
@@ -199,6 +195,11 @@ impl Node {
     /// The pids of the node's processes. A call of a peer whose value is there at once has no process.
     pub fn processes(&self) -> Vec<Pid> {
         self.inner.kernel.processes.all().iter().map(|process| process.pid.clone()).collect()
+    }
+
+    /// What a table of processes shows of one, if it is one of this node and lives.
+    pub fn process_summary(&self, pid: &Pid) -> Option<ProcessSummary> {
+        self.inner.kernel.process(pid)?.summary()
     }
 
     /// What is known of a process, if it is one of this node and lives.

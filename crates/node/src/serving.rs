@@ -150,6 +150,7 @@ impl ServedCall {
                 let origin = CallOrigin {
                     node: node.as_ref(),
                     caller: caller.as_ref(),
+                    is_claimed: true,
                     group_leader: group_leader.as_ref(),
                     process: &process,
                 };

@@ -1,7 +1,12 @@
 //! Functions that tools of the BEAM expect on every node, and a few more.
 
-use peerl_node::{Exception, Node, RunningService, Service, ServiceError, WeakNode};
-use peerl_term::{Atom, AtomError, Term};
+use std::sync::Arc;
+
+use peerl_node::{
+    Arguments, CallContext, Exception, Functions as Scope, Node, Pid, RawCall, RunningService, Service, ServiceError,
+    WeakNode,
+};
+use peerl_term::{Atom, AtomError, Encoded, Term};
 
 mod appmon_info;
 mod code;
@@ -121,6 +126,61 @@ fn binary(
         let outcome = running(&this).and_then(|node| function(&node, &one, &two));
         async move { outcome }
     })
+}
+
+/// How much it takes to make a value.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Extent {
+    /// The number of steps, each of about a microsecond.
+    steps: usize,
+    /// The most bytes of memory, those of the encoded value included.
+    bytes: usize,
+}
+
+impl Extent {
+    /// The extent of a list of so many pids, or other terms of their size.
+    const fn pids(number: usize) -> Self {
+        const PID: usize = 200;
+        Self { steps: number, bytes: number.saturating_mul(PID) }
+    }
+}
+
+/// Exports a function whose value may be far larger than its arguments. `extent` tells how large it is at most: the value is made once
+/// there is memory for it in the caller's share, and where no other calls wait for it.
+fn extensive<A: Arguments + Send + 'static>(
+    node: &Node,
+    module: &str,
+    name: &str,
+    extent: impl Fn(&Node, &A) -> Result<Extent, Exception> + Send + Sync + 'static,
+    value: impl Fn(&Node, A) -> Outcome + Send + Sync + 'static,
+) -> Result<(), AtomError> {
+    let functions = Arc::new((extent, value));
+    node.export_raw(module, Scope::Exact(name, A::ARITY), move |RawCall { arguments, context, .. }| {
+        let functions = functions.clone();
+        async move {
+            let node = context.node()?;
+            let arguments = A::read(&arguments).map_err(|error| Exception::bad_argument(1, &error.to_string()))?;
+            let Extent { steps, bytes } = functions.0(&node, &arguments)?;
+            let mut lease = context.lease(bytes)?;
+            let work = || {
+                // What the value is made of may have grown before its turn came.
+                if !lease.resize(functions.0(&node, &arguments)?.bytes) {
+                    return Err(Exception::system_limit());
+                }
+                let value = functions.1(&node, arguments)?;
+                let mut encoded = Encoded::default();
+                peerl_term::serde::to_sink(&value, &mut encoded)?;
+                Ok(encoded)
+            };
+            context.work(steps, work).await?
+        }
+    })
+}
+
+/// The process to which a function sends what it finds, which must be one of the caller's node: others have not asked for it.
+fn receiver<'a>(context: &CallContext, to: &'a Pid) -> Result<&'a Pid, Exception> {
+    let is_asking = context.peer().is_some_and(|peer| to.node == *peer.as_atom());
+    if is_asking { Ok(to) } else { Err(Exception::bad_argument(1, "a process of another node")) }
 }
 
 /// The elements of a list, each with its position for errors; or a single non-list argument.

@@ -1,8 +1,10 @@
+use peerl_proto::budget::Lease;
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Pid, Term};
 
 use crate::Exception;
 use crate::kernel::call::Call;
+use crate::kernel::long_work;
 use crate::node::{Node, WeakNode};
 use crate::process::ProcessSender;
 
@@ -53,9 +55,46 @@ impl CallContext {
         NodeName::new(self.call.node.as_ref()?).ok()
     }
 
+    /// The node over whose connection the call has come; none if this node calls itself, or if a message asks for the call, as with
+    /// `rpc:block_call`: such a message names its caller as its sender likes.
+    pub fn peer(&self) -> Option<NodeName> {
+        if self.call.is_claimed { None } else { self.caller_node() }
+    }
+
     /// The process to which the caller wants sent what the function prints.
     pub fn group_leader(&self) -> Option<&Pid> {
         self.call.group_leader.as_ref()
+    }
+
+    /// Takes memory of the caller's share, until what it returns is dropped: for what is about to be made and may be far larger than
+    /// the arguments.
+    ///
+    /// # Errors
+    /// `system_limit`, if there is not that much; or as [`node`](Self::node).
+    pub fn lease(&self, bytes: usize) -> Result<Lease, Exception> {
+        let calls = self.node()?.inner.kernel.calls_of(self.call.node.as_ref());
+        calls.lease(bytes).ok_or_else(Exception::system_limit)
+    }
+
+    /// Does work of so many steps, each of which takes about a microsecond. While many are done, another thread takes over the tasks
+    /// of this one; the long work of all calls is done one after another, and that of each peer, too.
+    ///
+    /// # Errors
+    /// If nobody waits for the value of long work any more, or as [`node`](Self::node).
+    pub async fn work<T>(&self, steps: usize, work: impl FnOnce() -> T) -> Result<T, Exception> {
+        if !long_work::is_long(steps) {
+            return Ok(work());
+        }
+        let node = self.node()?;
+        let calls = node.inner.kernel.calls_of(self.call.node.as_ref());
+        let _of_peer = calls.long_work.lock().await;
+        let _of_all = node.inner.kernel.served.long_work.lock().await;
+        // Calls that come one after another find it free.
+        tokio::task::yield_now().await;
+        if self.is_cancelled() {
+            return Err(Exception::exit(Term::atom("noconnection")));
+        }
+        Ok(long_work::run(work))
     }
 
     /// Whether nobody waits for the value any more: the caller, or the connection to its node, has gone; it has stopped waiting,

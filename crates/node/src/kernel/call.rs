@@ -12,6 +12,8 @@ pub(crate) struct CallOrigin<'a> {
     pub(crate) node: Option<&'a Atom>,
     /// The process that asks, if that is known.
     pub(crate) caller: Option<&'a Pid>,
+    /// Node and process are what a message says, and not the sender that its connection knows.
+    pub(crate) is_claimed: bool,
     /// Where the caller wants printed what the function prints.
     pub(crate) group_leader: Option<&'a Pid>,
     /// The process that evaluates the function.
@@ -26,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) arity: usize,
     pub(crate) caller: Option<Pid>,
     pub(crate) node: Option<Atom>,
+    /// As [`CallOrigin::is_claimed`].
+    pub(crate) is_claimed: bool,
     pub(crate) group_leader: Option<Pid>,
     pub(crate) process: Pid,
     /// The process that evaluates the function, if that receives its messages; of others they are dropped.
@@ -43,6 +47,7 @@ impl CallOrigin<'_> {
             arity,
             caller: self.caller.cloned(),
             node: self.node.cloned(),
+            is_claimed: self.is_claimed,
             group_leader: self.group_leader.cloned(),
             process: self.process.clone(),
             receiver: None,

@@ -37,6 +37,12 @@ pub(crate) fn run<T>(work: impl FnOnce() -> T) -> T {
     })
 }
 
+/// Whether work of so many steps, each of which takes about a microsecond, takes long.
+pub(crate) fn is_long(steps: usize) -> bool {
+    const FEW: usize = 1000;
+    steps > FEW
+}
+
 /// As [`run`], if the work is known to be long.
 pub(crate) fn run_if<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
     if is_long { run(work) } else { work() }

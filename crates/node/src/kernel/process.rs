@@ -13,7 +13,7 @@ mod trace;
 
 pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, State as ProcessState, Watched, Watcher};
 pub(crate) use alias::Aliases;
-pub use info::ProcessInfo;
+pub use info::{ProcessInfo, ProcessSummary};
 pub(crate) use link::Links;
 pub(crate) use mailbox::Mailbox;
 pub use mailbox::{MailboxPolicy, Overflow};

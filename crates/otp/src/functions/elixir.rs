@@ -4,22 +4,21 @@ use peerl_node::{Node, Nodes};
 use peerl_term::{AtomError, Term};
 
 use super::erlang::{atoms, nodes};
-use super::process::{info, info_of, is_alive, whereis};
-use super::{binary, nullary, unary};
+use super::process::{extent_of, extent_of_all, info, info_of, is_alive, register_lists, whereis};
+use super::{extensive, nullary, unary};
 
 /// `Process.info/1,2`, `alive?/1`, `list/0`, `registered/0` and `whereis/1`; `Node.self/0`, `alive?/0` and `list/0,1`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     const PROCESS: &str = "Elixir.Process";
     const NODE: &str = "Elixir.Node";
-    unary(node, PROCESS, "info", |node, pid| info(node, pid).map(or_nil))?;
-    binary(node, PROCESS, "info", |node, pid, item| {
-        let value = info_of(node, pid, item)?;
+    extensive(node, PROCESS, "info", extent_of_all, |node, (pid,)| info(node, &pid).map(or_nil))?;
+    extensive(node, PROCESS, "info", extent_of, |node, (pid, item)| {
+        let value = info_of(node, &pid, &item)?;
         let unnamed = item.is_atom("registered_name") && value == Term::nil();
         Ok(if unnamed { Term::tuple([item.clone(), Term::nil()]) } else { or_nil(value) })
     })?;
     unary(node, PROCESS, "alive?", is_alive)?;
-    nullary(node, PROCESS, "list", |node| Ok(Term::list(node.processes().into_iter().map(Term::from))))?;
-    nullary(node, PROCESS, "registered", |node| Ok(Term::list(node.registered().into_iter().map(Term::Atom))))?;
+    register_lists(node, PROCESS, "list")?;
     unary(node, PROCESS, "whereis", |node, name| whereis(node, name).map(or_nil))?;
     nullary(node, NODE, "self", |node| Ok(Term::Atom(node.name().as_atom().clone())))?;
     nullary(node, NODE, "alive?", |_| Ok(Term::from(true)))?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use peerl_node::{Exception, Node, NodeName, Nodes};
+use peerl_node::{CallContext, Exception, Node, NodeName, Nodes};
 
 use peerl_term::{Atom, AtomError, Term};
 
@@ -13,7 +13,9 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     nullary(node, "erlang", "node", |node| Ok(Term::Atom(node.name().as_atom().clone())))?;
     nullary(node, "erlang", "nodes", |node| Ok(atoms(node.nodes(Nodes::Visible))))?;
     unary(node, "erlang", "nodes", nodes)?;
-    unary(node, "erlang", "disconnect_node", disconnect)?;
+    node.export("erlang", "disconnect_node", |context: CallContext, (peer,): (Term,)| async move {
+        disconnect(&context, &peer)
+    })?;
     nullary(node, "erlang", "ports", |_| Ok(Term::nil()))?;
     unary(node, "erlang", "port_info", |_, port| port_info(port))?;
     binary(node, "erlang", "port_info", |_, port, _| port_info(port))
@@ -28,10 +30,13 @@ fn port_info(port: &Term) -> Outcome {
     }
 }
 
-/// Like the BEAM, returns whether there was a connection.
-fn disconnect(node: &Node, peer: &Term) -> Outcome {
-    let peer = atom(peer, 1)?;
-    Ok(Term::from(NodeName::new(peer.as_str()).is_ok_and(|peer| node.disconnect(&peer))))
+/// Like the BEAM, returns whether there was a connection. A peer disconnects only its own node: who is connected is not for others
+/// to say.
+fn disconnect(context: &CallContext, peer: &Term) -> Outcome {
+    let asked = atom(peer, 1)?;
+    let own = context.peer().filter(|peer| peer.as_atom() == asked);
+    let node = context.node()?;
+    Ok(Term::from(own.is_some_and(|peer| node.disconnect(&peer))))
 }
 
 pub(super) fn nodes(node: &Node, which: &Term) -> Outcome {

@@ -1,20 +1,30 @@
 //! `observer_backend`: what observer and etop ask a node for.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use peerl_node::{CallContext, Exception, Node, Pid, Process};
+use peerl_node::{CallContext, Exception, Node, Pid, Process, ProcessSummary};
 use peerl_term::{AtomError, Term};
+use tokio::sync::Semaphore;
 
 use super::memory::memory;
-use super::process::value;
 use super::statistics::{io, run_queue, scheduler_wall_time};
 use super::system_info::system_info;
-use super::{Outcome, binary, nullary};
+use super::{Extent, Outcome, binary, nullary, receiver};
 
 const VERSION: &str = concat!("peerl ", env!("CARGO_PKG_VERSION"));
 
 /// The most processes in a message of `procs_info/1`: it stays small, so that the signals of this node do not wait for it.
 const CHUNK: usize = 500;
+
+/// The memory that the description of a process takes, the encoded one included.
+const DESCRIPTION: usize = 800;
+
+/// The most processes that send statistics.
+const LOADS: usize = 64;
+
+/// The shortest time between statistics. Observer asks for a second or more.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// `observer_backend:vsn/0`, `sys_info/0`, `procs_info/1`, `etop_collect/1`, `fetch_stats/2`, `get_table_list/2`,
 /// `get_port_list/0`, `get_socket_list/0` and `socket_info/0`.
@@ -41,8 +51,13 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
         "etop_collect",
         |context: CallContext, (to,): (Pid,)| async move { etop(&context, &to).await },
     )?;
-    node.export(MODULE, "fetch_stats", |process: Process, context: CallContext, (to, every): (Pid, u32)| async move {
-        load(process, &context, &to, Duration::from_millis(every.into())).await
+    let places = Arc::new(Semaphore::new(LOADS));
+    node.export(MODULE, "fetch_stats", move |process: Process, context: CallContext, (to, every): (Pid, u32)| {
+        let place = places.clone().try_acquire_owned();
+        async move {
+            let _place = place.map_err(|_| Exception::system_limit())?;
+            load(process, &context, receiver(&context, &to)?, Duration::from_millis(every.into())).await
+        }
     })
 }
 
@@ -101,36 +116,47 @@ fn tables(node: &Node, kind: &Term) -> Outcome {
 
 /// The Processes tab of observer.
 async fn processes(context: &CallContext, to: &Pid) -> Outcome {
-    let sender = context.sender().await?;
-    let all = described(&context.node()?);
-    for chunk in all.chunks(CHUNK) {
-        let part = [Term::atom("procs_info"), context.pid().clone().into(), Term::list(chunk.iter().cloned())];
-        if let Err(error) = sender.send_connected(to, &Term::tuple(part)) {
-            tracing::debug!(%error, "nobody waits for the processes");
-            break;
+    let (to, sender, node) = (receiver(context, to)?, context.sender().await?, context.node()?);
+    let Extent { steps, bytes } = Extent::pids(node.process_count());
+    let _lease = context.lease(bytes + CHUNK * DESCRIPTION)?;
+    let send = || {
+        for pids in node.processes().chunks(CHUNK) {
+            let list = Term::list(pids.iter().filter_map(|pid| described(&node, pid)));
+            let part = [Term::atom("procs_info"), context.pid().clone().into(), list];
+            if let Err(error) = sender.send_connected(to, &Term::tuple(part)) {
+                tracing::debug!(%error, "nobody waits for the processes");
+                break;
+            }
         }
-    }
+    };
+    context.work(steps * STEPS, send).await?;
     Ok(Term::atom("ok"))
 }
 
 /// A table of etop: `{etop_info, Now, Processes, WallClock, Runtime, RunQueue, AllocatedAreas, Memory, ProcessInfos}`.
 async fn etop(context: &CallContext, to: &Pid) -> Outcome {
-    let (sender, node) = (context.sender().await?, context.node()?);
-    let (undefined, all) = (|| Term::atom("undefined"), described(&node));
-    let info = Term::tuple([
-        Term::atom("etop_info"),
-        timestamp(),
-        Term::from(all.len()),
-        undefined(),
-        scheduler_wall_time(&node),
-        Term::from(run_queue()),
-        Term::nil(),
-        Term::list(memory(&node)),
-        Term::list(all),
-    ]);
-    if let Err(error) = sender.send_connected(to, &Term::tuple([context.pid().clone().into(), info])) {
-        tracing::debug!(%error, "nobody waits for the table");
-    }
+    let (to, sender, node) = (receiver(context, to)?, context.sender().await?, context.node()?);
+    let count = node.process_count();
+    let _lease = context.lease(count * DESCRIPTION)?;
+    let send = || {
+        let all: Vec<Term> = node.processes().iter().filter_map(|pid| described(&node, pid)).collect();
+        let undefined = || Term::atom("undefined");
+        let info = Term::tuple([
+            Term::atom("etop_info"),
+            timestamp(),
+            Term::from(all.len()),
+            undefined(),
+            scheduler_wall_time(&node),
+            Term::from(run_queue()),
+            Term::nil(),
+            Term::list(memory(&node)),
+            Term::list(all),
+        ]);
+        if let Err(error) = sender.send_connected(to, &Term::tuple([context.pid().clone().into(), info])) {
+            tracing::debug!(%error, "nobody waits for the table");
+        }
+    };
+    context.work(count * STEPS, send).await?;
     Ok(Term::atom("ok"))
 }
 
@@ -138,8 +164,7 @@ async fn etop(context: &CallContext, to: &Pid) -> Outcome {
 async fn load(mut process: Process, context: &CallContext, to: &Pid, every: Duration) -> Outcome {
     process.trap_exit(true);
     process.monitor_connected(to);
-    // No tool wants more.
-    let every = every.max(Duration::from_millis(10));
+    let every = every.max(INTERVAL);
     loop {
         tokio::select! {
             _ = process.receive() => return Ok(Term::from(false)),
@@ -154,27 +179,28 @@ async fn load(mut process: Process, context: &CallContext, to: &Pid, every: Dura
     }
 }
 
-/// `{etop_proc_info, Pid, Memory, Reductions, Name, Runtime, CurrentFunction, MessageQueue}` of all processes. An unnamed one is
-/// called by its initial function.
-fn described(node: &Node) -> Vec<Term> {
-    let all = node.processes().into_iter();
-    all.filter_map(|pid| {
-        let info = node.process_info(&pid)?;
-        let item = |name| value(node, &info, name);
-        let name = info.names.first().cloned().map_or_else(|| item("initial_call"), Term::Atom);
-        let zero = || Term::from(0);
-        Some(Term::tuple([
-            Term::atom("etop_proc_info"),
-            pid.into(),
-            item("memory"),
-            zero(),
-            name,
-            zero(),
-            item("current_function"),
-            item("message_queue_len"),
-        ]))
-    })
-    .collect()
+/// How many microseconds it takes about to describe a process.
+const STEPS: usize = 2;
+
+/// `{etop_proc_info, Pid, Memory, Reductions, Name, Runtime, CurrentFunction, MessageQueue}` of a process. An unnamed one is called by
+/// its initial function.
+fn described(node: &Node, pid: &Pid) -> Option<Term> {
+    let ProcessSummary { name, function, messages, message_bytes, .. } = node.process_summary(pid)?;
+    let function = function.map_or_else(
+        || Term::atom("undefined"),
+        |(module, name, arity)| Term::tuple([module.into(), name.into(), Term::from(arity)]),
+    );
+    let zero = || Term::from(0);
+    Some(Term::tuple([
+        Term::atom("etop_proc_info"),
+        pid.clone().into(),
+        Term::from(message_bytes),
+        zero(),
+        name.map_or_else(|| function.clone(), Term::Atom),
+        zero(),
+        function,
+        Term::from(messages),
+    ]))
 }
 
 /// Now, as `erlang:timestamp/0`.

@@ -1,9 +1,9 @@
 //! `erlang`: the processes of this node, for the shells and observers of the BEAM.
 
-use peerl_node::{Exception, Message, Monitored, Node, ProcessInfo};
+use peerl_node::{Exception, Message, Monitored, Node, ProcessInfo, ProcessSummary};
 use peerl_term::{Atom, AtomError, Pid, Term};
 
-use super::{Outcome, atom, binary, elements, nullary, unary};
+use super::{Extent, Outcome, atom, elements, extensive, nullary, unary};
 
 /// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1`, `garbage_collect/0,1` and `process_info/1,2`;
 /// and `proc_lib:translate_initial_call/1` and `get_label/1`.
@@ -12,21 +12,28 @@ use super::{Outcome, atom, binary, elements, nullary, unary};
 /// as 0, and no dictionary. The initial call of a process that serves a call is the called function. Other items that OTP documents
 /// are `undefined`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    nullary(node, "erlang", "processes", |node| Ok(Term::list(node.processes().into_iter().map(Term::from))))?;
-    nullary(node, "erlang", "registered", |node| Ok(Term::list(node.registered().into_iter().map(Term::Atom))))?;
+    register_lists(node, "erlang", "processes")?;
     unary(node, "erlang", "whereis", whereis)?;
     unary(node, "erlang", "is_process_alive", is_alive)?;
     // There is no garbage to collect.
     unary(node, "erlang", "garbage_collect", is_alive)?;
     nullary(node, "erlang", "garbage_collect", |_| Ok(Term::from(true)))?;
-    unary(node, "erlang", "process_info", info)?;
-    binary(node, "erlang", "process_info", info_of)?;
+    extensive(node, "erlang", "process_info", extent_of_all, |node, (pid,)| info(node, &pid))?;
+    extensive(node, "erlang", "process_info", extent_of, |node, (pid, items)| info_of(node, &pid, &items))?;
     // None is ever set.
     unary(node, "proc_lib", "get_label", |node, pid| own_pid(node, pid).map(|_| Term::atom("undefined")))?;
     unary(node, "proc_lib", "translate_initial_call", |node, pid| {
         // The BEAM's answer for any process that `proc_lib` has not started.
         own_pid(node, pid).map(|_| Term::tuple([Term::atom("proc_lib"), Term::atom("init_p"), Term::from(5)]))
     })
+}
+
+/// Registers the list of the processes, and that of their names.
+pub(super) fn register_lists(node: &Node, module: &str, processes: &str) -> Result<(), AtomError> {
+    let all = |node: &Node, ()| Ok(Term::list(node.processes().into_iter().map(Term::from)));
+    extensive(node, module, processes, |node, ()| Ok(Extent::pids(node.process_count())), all)?;
+    let names = |node: &Node, ()| Ok(Term::list(node.registered().into_iter().map(Term::Atom)));
+    extensive(node, module, "registered", |node, ()| Ok(Extent::pids(node.registered().len())), names)
 }
 
 pub(super) fn whereis(node: &Node, name: &Term) -> Outcome {
@@ -112,6 +119,43 @@ const ALL: [&str; 16] = [
 /// The most bytes of waiting messages that are shown: to show them copies them.
 const SHOWN: usize = 1 << 20;
 
+/// The most items that are asked for at a time: more than there are, as the label of a process may be asked for by many keys.
+const ASKED: usize = 256;
+
+/// How much it takes to tell these items of a process.
+fn extent(node: &Node, pid: &Pid, items: impl IntoIterator<Item = &'static str>) -> Extent {
+    let Some(summary) = node.process_summary(pid) else { return Extent::default() };
+    let ProcessSummary { messages, message_bytes, relations, .. } = summary;
+    let mut pids = relations;
+    let mut copied = 0_usize;
+    for item in items {
+        match item {
+            "links" | "monitors" | "monitored_by" => pids = pids.saturating_add(relations),
+            "messages" if message_bytes <= SHOWN => copied += DECODED * message_bytes,
+            _ => pids += 1,
+        }
+    }
+    let Extent { steps, bytes } = Extent::pids(pids);
+    Extent { steps: steps + messages + copied / DECODED / 100, bytes: bytes.saturating_add(copied) }
+}
+
+/// How many times as much memory as its bytes an item of a message takes, decoded and encoded.
+const DECODED: usize = 40;
+
+/// How much it takes to answer `erlang:process_info/1`.
+pub(super) fn extent_of_all(node: &Node, (pid,): &(Term,)) -> Result<Extent, Exception> {
+    Ok(extent(node, own_pid(node, pid)?, ALL))
+}
+
+/// How much it takes to answer `erlang:process_info/2`.
+pub(super) fn extent_of(node: &Node, (pid, items): &(Term, Term)) -> Result<Extent, Exception> {
+    let pid = own_pid(node, pid)?;
+    if items.as_list().is_some_and(|items| items.len() > ASKED) {
+        return Err(Exception::system_limit().of_argument(2, &format!("more than {ASKED} items")));
+    }
+    Ok(extent(node, pid, asked(items)?.into_iter().map(|(_, name)| name)))
+}
+
 /// `erlang:process_info/1`.
 pub(super) fn info(node: &Node, pid: &Term) -> Outcome {
     let Some(info) = node.process_info(own_pid(node, pid)?) else { return Ok(Term::atom("undefined")) };
@@ -123,9 +167,7 @@ pub(super) fn info(node: &Node, pid: &Term) -> Outcome {
 /// `erlang:process_info/2`.
 pub(super) fn info_of(node: &Node, pid: &Term, items: &Term) -> Outcome {
     let pid = own_pid(node, pid)?;
-    let asked =
-        elements(items).into_iter().map(|(item, place)| Ok((item, known(item).ok_or_else(|| unknown(&place))?)));
-    let asked = asked.collect::<Result<Vec<_>, Exception>>()?;
+    let asked = asked(items)?;
     let Some(info) = node.process_info(pid) else { return Ok(Term::atom("undefined")) };
     let mut told = asked.into_iter().map(|(item, name)| Term::tuple([item.clone(), value(node, &info, name)]));
     Ok(match items {
@@ -134,6 +176,12 @@ pub(super) fn info_of(node: &Node, pid: &Term, items: &Term) -> Outcome {
         item if item.is_atom("registered_name") && info.names.is_empty() => Term::nil(),
         _ => told.next().unwrap_or_else(Term::nil),
     })
+}
+
+/// The items, and their names.
+fn asked(items: &Term) -> Result<Vec<(&Term, &'static str)>, Exception> {
+    let known = |(item, place): (_, String)| Ok((item, known(item).ok_or_else(|| unknown(&place))?));
+    elements(items).into_iter().map(known).collect()
 }
 
 fn unknown(place: &str) -> Exception {

@@ -33,7 +33,34 @@ pub struct ProcessInfo {
     pub group_leader: Pid,
 }
 
+/// Facts about a process of which a table of processes is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessSummary {
+    /// The first name that it has registered.
+    pub name: Option<Atom>,
+    /// The module, function and arity that it evaluates for a peer; none for a process of this program's own.
+    pub function: Option<(Atom, Atom, usize)>,
+    /// The number of messages in the mailbox.
+    pub messages: usize,
+    /// About how many bytes they have.
+    pub message_bytes: usize,
+    /// About the number of its links, and of monitors of it and by it.
+    pub relations: usize,
+}
+
 impl Core {
+    pub(crate) fn summary(&self) -> Option<ProcessSummary> {
+        let state = self.alive()?;
+        Some(ProcessSummary {
+            name: state.names.first().cloned(),
+            function: state.function.clone(),
+            messages: state.mailbox.len(),
+            message_bytes: state.mailbox.bytes(),
+            relations: state.links.len() + state.watchers.len() + state.watched.len() + 1,
+        })
+    }
+
     pub(crate) fn info(&self, node: &Kernel) -> Option<ProcessInfo> {
         let state = self.alive()?;
         let watchers = state.watchers.values().map(|watcher| watcher.pid.clone());

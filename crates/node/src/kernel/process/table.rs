@@ -1,12 +1,15 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use parking_lot::Mutex;
 use peerl_term::{Atom, Pid};
 use rustc_hash::FxBuildHasher;
 
 use super::{Aliases, Core};
 use crate::kernel::identity::{Identity, pid_number};
+use crate::kernel::long_work;
 
 /// The processes of the node, and the names that they have registered.
 ///
@@ -17,6 +20,25 @@ pub(crate) struct ProcessTable {
     names: DashMap<Atom, Arc<Core>, FxBuildHasher>,
     /// By the numbers of their references.
     aliases: DashMap<u64, Arc<Core>, FxBuildHasher>,
+    totals: Mutex<Totals>,
+}
+
+/// What waits in all mailboxes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Totals {
+    messages: usize,
+    bytes: usize,
+    /// When that was counted, if it was long work.
+    counted: Option<Instant>,
+}
+
+impl Totals {
+    /// For how long they hold, if counting them is long work.
+    const HOLD: Duration = Duration::from_secs(1);
+
+    fn hold(&self) -> bool {
+        self.counted.is_some_and(|counted| counted.elapsed() < Self::HOLD)
+    }
 }
 
 impl ProcessTable {
@@ -99,8 +121,38 @@ impl ProcessTable {
 
     /// All processes, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Core>> {
-        let mut all: Vec<_> = self.processes.iter().map(|entry| entry.value().clone()).collect();
-        all.sort_unstable_by_key(|process| pid_number(&process.pid));
-        all
+        long_work::run_if(long_work::is_long(self.len()), || {
+            let mut all: Vec<_> = self.processes.iter().map(|entry| entry.value().clone()).collect();
+            all.sort_unstable_by_key(|process| pid_number(&process.pid));
+            all
+        })
+    }
+
+    /// The number of messages that wait in all mailboxes, and about how many bytes they have.
+    pub(crate) fn mailbox_totals(&self) -> (usize, usize) {
+        if !long_work::is_long(self.len()) {
+            let Totals { messages, bytes, .. } = self.count_messages();
+            return (messages, bytes);
+        }
+        let mut totals = *self.totals.lock();
+        if !totals.hold() {
+            // Until they are counted, others get the former ones.
+            self.totals.lock().counted = Some(Instant::now());
+            totals = long_work::run(|| self.count_messages());
+            totals.counted = Some(Instant::now());
+            *self.totals.lock() = totals;
+        }
+        (totals.messages, totals.bytes)
+    }
+
+    fn count_messages(&self) -> Totals {
+        let mut totals = Totals::default();
+        for process in self.all() {
+            if let Some(state) = process.alive() {
+                totals.messages += state.mailbox.len();
+                totals.bytes += state.mailbox.bytes();
+            }
+        }
+        totals
     }
 }

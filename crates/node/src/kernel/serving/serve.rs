@@ -136,8 +136,13 @@ async fn start_long(node: Arc<Kernel>, connection: Arc<Connection>, spawn: Spawn
 fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     let Spawn { reference, from, group_leader, module, function, options, arguments, token, active } = spawn;
     let pid = node.identity.next_pid();
-    let origin =
-        CallOrigin { node: Some(&from.node), caller: Some(&from), group_leader: Some(&group_leader), process: &pid };
+    let origin = CallOrigin {
+        node: Some(&from.node),
+        caller: Some(&from),
+        is_claimed: false,
+        group_leader: Some(&group_leader),
+        process: &pid,
+    };
     let mut job = Job::new(node, origin, module, function, arguments);
     #[cfg(feature = "spans")]
     job.set_span(&from.node, &reference);

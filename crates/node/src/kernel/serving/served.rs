@@ -2,13 +2,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use peerl_proto::budget::{Budget, Share};
+use peerl_proto::budget::{Budget, Lease, Share};
 use peerl_term::Atom;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::kernel::paced_tasks::PacedTasks;
 use crate::kernel::repeats::Repeats;
+use crate::kernel::state::Kernel;
 
 /// How many calls a peer's share borrows at a time.
 const CHUNK: usize = 16;
@@ -28,6 +29,8 @@ pub(crate) struct Served {
     formerly_taken: Arc<AtomicU64>,
     pub(super) ended: Notify,
     pub(super) failed_casts: Arc<Repeats>,
+    /// Held while the function of a call does long work.
+    pub(crate) long_work: tokio::sync::Mutex<()>,
 }
 
 /// What a peer, by one connection, has of this node: its calls, and the memory of what is kept for it.
@@ -44,6 +47,8 @@ pub(crate) struct PeerCalls {
     formerly_taken: Arc<AtomicU64>,
     /// Held while one with long arguments is begun: one after another.
     pub(super) long: tokio::sync::Mutex<()>,
+    /// Held while the function of one waits for its turn to do long work, or does it.
+    pub(crate) long_work: tokio::sync::Mutex<()>,
     /// The tasks of those that do not have their value at once.
     pub(super) tasks: PacedTasks,
     /// Room for those that have been taken and have not begun.
@@ -60,9 +65,15 @@ impl PeerCalls {
             taken: AtomicU64::new(0),
             formerly_taken: formerly_taken.clone(),
             long: tokio::sync::Mutex::default(),
+            long_work: tokio::sync::Mutex::default(),
             tasks: PacedTasks::default(),
             ahead: Arc::new(Semaphore::new(AHEAD)),
         })
+    }
+
+    /// Takes memory of the peer's share, if there is that much.
+    pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.memory.lease(bytes)
     }
 
     /// Waits for room for so many calls that have not begun; they have it until what this returns is dropped. However many they
@@ -87,7 +98,15 @@ impl Served {
         let formerly_taken = Arc::new(AtomicU64::new(0));
         let of_nobody = PeerCalls::new(None, budget.share(), Arc::new(memory.share()), &formerly_taken);
         let of_peers = Mutex::new(vec![Arc::downgrade(&of_nobody)]);
-        Self { budget, of_peers, of_nobody, formerly_taken, ended: Notify::new(), failed_casts: Arc::default() }
+        Self {
+            budget,
+            of_peers,
+            of_nobody,
+            formerly_taken,
+            ended: Notify::new(),
+            failed_casts: Arc::default(),
+            long_work: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The calls of a connection that comes up, to whose peer this share of the memory belongs.
@@ -123,5 +142,13 @@ impl Served {
     pub(crate) fn taken(&self) -> u64 {
         let taken: u64 = self.sum(|calls| calls.taken.load(Ordering::Relaxed));
         taken + self.formerly_taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Kernel {
+    /// The calls of this node's connection, or those of nobody.
+    pub(crate) fn calls_of(&self, caller: Option<&Atom>) -> Arc<PeerCalls> {
+        let connection = caller.and_then(|caller| self.connections.get(caller));
+        connection.map_or_else(|| self.served.of_nobody.clone(), |connection| connection.served.clone())
     }
 }
