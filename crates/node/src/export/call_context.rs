@@ -1,6 +1,6 @@
 use peerl_proto::budget::Lease;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Pid, Term};
+use peerl_term::{Atom, Pid, Term};
 
 use crate::Exception;
 use crate::kernel::call::Call;
@@ -72,7 +72,7 @@ impl CallContext {
     /// # Errors
     /// `system_limit`, if there is not that much; or as [`node`](Self::node).
     pub fn lease(&self, bytes: usize) -> Result<Lease, Exception> {
-        let calls = self.node()?.inner.kernel.calls_of(self.call.node.as_ref());
+        let calls = self.node()?.inner.kernel.calls_of(self.payer());
         calls.lease(bytes).ok_or_else(Exception::system_limit)
     }
 
@@ -86,7 +86,7 @@ impl CallContext {
             return Ok(work());
         }
         let node = self.node()?;
-        let calls = node.inner.kernel.calls_of(self.call.node.as_ref());
+        let calls = node.inner.kernel.calls_of(self.payer());
         let _of_peer = calls.long_work.lock().await;
         let _of_all = node.inner.kernel.served.long_work.lock().await;
         // Calls that come one after another find it free.
@@ -107,5 +107,10 @@ impl CallContext {
     /// told of the value, as with `cast` and `spawn`, or asked by a message, as `rpc:block_call` does.
     pub async fn cancelled(&self) {
         self.call.cancelled.cancelled().await;
+    }
+
+    /// The peer from whose share memory is taken: not one that a message only names.
+    fn payer(&self) -> Option<&Atom> {
+        self.call.node.as_ref().filter(|_| !self.call.is_claimed)
     }
 }
