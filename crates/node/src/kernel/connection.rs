@@ -34,6 +34,7 @@ use crate::kernel::event::{ConnectionId, Visibility};
 use crate::kernel::figures::ConnectionCounts;
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
+use crate::kernel::process::Ties;
 use crate::kernel::serving::PeerCalls;
 use crate::kernel::transferred::TransferCounter;
 
@@ -55,6 +56,7 @@ pub(crate) struct Connection {
     pub(crate) memory: Arc<Share>,
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
+    pub(crate) ties: Arc<Ties>,
     pub(crate) transferred: TransferCounter,
     pub(crate) counts: ConnectionCounts,
     /// Whether processes of the peer may have this node's group leader.
@@ -102,6 +104,7 @@ impl Connection {
             memory: node.memory.clone(),
             answers: Answers::default(),
             monitors: Monitors::new(node.memory),
+            ties: Arc::default(),
             transferred: TransferCounter::default(),
             counts: ConnectionCounts::default(),
             lends_group_leader: AtomicBool::new(false),

@@ -5,17 +5,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use peerl_proto::node_name::NodeName;
 use peerl_term::Pid;
 
 use super::address::Address;
+use super::connection::Connection;
 use super::long_work;
 use super::place::Place;
 use super::process::{Core, Down, EndedState, Envelope, Exit, Exits, Message, Monitored, Watched};
 use super::reason::{self, Cause, Reason};
 use super::signal::Signal;
 use super::state::Kernel;
-use super::table_memory::shrink;
 
 /// Processes that are about to end. A process may end those linked to it; a queue instead of recursion, which would overflow
 /// the stack on a long chain of links.
@@ -108,26 +107,26 @@ impl Kernel {
         self.end_all(ending);
     }
 
-    /// Breaks all links and monitors with a node that is down: `noconnection`.
-    pub(super) fn node_gone(&self, node: &NodeName) {
+    /// Breaks all links and monitors with a node whose connection has ended: `noconnection`.
+    pub(super) fn break_ties(&self, connection: &Connection) {
+        for (reference, process) in connection.monitors.close() {
+            process.unwatch(&connection.atom, &reference);
+        }
         let noconnection = reason::atom("noconnection");
-        let of_node = |pid: &Pid| pid.node == *node.as_atom();
+        let of_node = |pid: &Pid| pid.node == connection.atom;
         let mut ending = Ending::default();
-        for process in self.processes.all() {
-            let (links, watched) = {
-                let Some(mut state) = process.alive() else { continue };
-                state.watchers.retain(|_, watcher| !of_node(&watcher.pid));
-                shrink(&mut state.watchers);
-                if state.spawner.as_ref().is_some_and(|(_, pid)| of_node(pid)) {
-                    state.spawner_gone();
-                }
+        for number in connection.ties.close() {
+            let Some(process) = self.processes.numbered(number) else { continue };
+            // It may have as many with other nodes.
+            let (links, watched) = long_work::run_if(process.is_known_to_many(), || {
+                let Some(mut state) = process.alive() else { return Default::default() };
                 let gone = |watched: &Watched| match &watched.object {
                     Monitored::Process(pid) => of_node(pid),
-                    Monitored::Name(_, of) => of == node,
+                    Monitored::Name(_, of) => *of == connection.peer,
                 };
                 let watched: Vec<_> = state.watched.extract_if(|_, watched| gone(watched)).collect();
                 (state.links.take_where(of_node), watched)
-            };
+            });
             for (reference, Watched { object, .. }) in watched {
                 let down = Down { reference, object, reason: noconnection.to_raw() };
                 process.deliver_signal(Message::Down(Box::new(down)));

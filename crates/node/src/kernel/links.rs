@@ -31,11 +31,13 @@ impl Kernel {
         if *other == process.pid {
             return;
         }
-        let is_new = process.alive().is_some_and(|mut state| state.links.link(other.clone()));
+        let place = self.place(Address::Process(other));
+        let tie = place.tie(&process.pid);
+        let is_new = process.alive().is_some_and(|mut state| state.links.link(other.clone(), tie));
         if !is_new {
             return;
         }
-        let reason = match self.signal(&process.pid, Address::Process(other), Signal::Link) {
+        let reason = match self.signal_in(place, &process.pid, Address::Process(other), Signal::Link) {
             Delivery::Done | Delivery::NotOffered => None,
             Delivery::NoProcess => Some("noproc"),
             Delivery::Unreachable => Some("noconnection"),
@@ -82,7 +84,9 @@ impl Kernel {
         let process = self.process(to);
         let grows = process.as_ref().and_then(|process| Some(process.alive()?.links.grow_long())).unwrap_or(false);
         let linked = long_work::run_if(grows, || {
-            process.and_then(|process| Some(process.alive()?.links.linked_by_peer(other, &connection.memory)))
+            let process = process?;
+            let tie = connection.ties.tie(&process.pid);
+            Some(process.alive()?.links.linked_by_peer(other, &connection.memory, tie))
         });
         match linked {
             Some(true) => {}

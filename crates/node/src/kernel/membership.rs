@@ -12,6 +12,9 @@ use super::transferred::Transferred;
 /// To forget what a peer has takes long if it has more bytes: monitors and links, mostly.
 const MUCH: usize = 1 << 20;
 
+/// It takes long, too, if processes of this node have more links and monitors with the peer.
+const MANY: usize = 1024;
+
 /// The log target of node up and node down.
 const MEMBERS: &str = "peerl::members";
 
@@ -46,11 +49,10 @@ impl Kernel {
             Level::Warning => tracing::warn!(target: MEMBERS, peer = %connection.peer, %reason, "node down"),
             Level::Info => tracing::info!(peer = %connection.peer, %reason, "node down"),
         }
-        let is_long = connection.memory.taken() > MUCH;
+        let is_long = connection.memory.taken() > MUCH || connection.ties.len() > MANY;
         long_work::run_if(is_long, || {
             connection.calls.close(&reason);
-            connection.monitors.close();
-            self.node_gone(&connection.peer);
+            self.break_ties(connection);
         });
         let _held = self.changing.lock();
         let transferred = connection.transferred.total();

@@ -29,11 +29,12 @@ impl Core {
 impl Kernel {
     /// Monitors a process. If that is not there, or its node is not connected, `noproc` or `noconnection` comes at once.
     pub(crate) fn monitor(&self, watcher: &Arc<Core>, object: Monitored, reference: &Reference) {
-        let watched = Watched { object: object.clone(), here: None };
+        let place = self.place((&object).into());
+        let watched = Watched { object: object.clone(), here: None, _tie: place.tie(&watcher.pid) };
         let Some(mut state) = watcher.alive() else { return };
-        state.watched.insert(reference.clone(), watched.clone());
+        state.watched.insert(reference.clone(), watched);
         drop(state);
-        let reason = match self.signal(&watcher.pid, (&object).into(), Signal::Monitor(reference)) {
+        let reason = match self.signal_in(place, &watcher.pid, (&object).into(), Signal::Monitor(reference)) {
             Delivery::Done | Delivery::NotOffered => None,
             Delivery::NoProcess => Some("noproc"),
             Delivery::Unreachable => Some("noconnection"),
@@ -43,6 +44,7 @@ impl Kernel {
         }
         if watcher.alive().is_none() {
             // It has ended meanwhile, and the demonitor of its end may have been sent before the monitor.
+            let watched = Watched { object, here: None, _tie: None };
             self.stop_watching(&watcher.pid, &watched, reference, &mut Ending::default());
         }
     }
@@ -123,7 +125,7 @@ impl Kernel {
             if let Some(before) = replaced
                 && before.pid != process.pid
             {
-                unwatch(&before, connection, &reference);
+                before.unwatch(&connection.atom, &reference);
             }
             return Ok(());
         }
@@ -134,14 +136,7 @@ impl Kernel {
     /// A process of a peer ends a monitor. The target in the message is ignored: the name may have moved.
     pub(super) fn demonitored_by_peer(&self, connection: &Connection, reference: &Reference) {
         if let Some(process) = connection.monitors.remove(reference) {
-            unwatch(&process, connection, reference);
+            process.unwatch(&connection.atom, reference);
         }
-    }
-}
-
-/// A process of the peer monitors this one no longer.
-fn unwatch(process: &Core, connection: &Connection, reference: &Reference) {
-    if let Some(mut state) = process.alive() {
-        state.unwatch(&connection.atom, reference);
     }
 }

@@ -4,7 +4,7 @@ use peerl_term::{Pid, Reference};
 
 use super::address::Address;
 use super::connection::Connection;
-use super::process::Core;
+use super::process::{Core, Tie};
 use super::state::Kernel;
 
 /// Where a process is.
@@ -15,6 +15,16 @@ pub(crate) enum Place {
     Connected(Arc<Connection>),
     /// On a node that is not connected.
     Unconnected,
+}
+
+impl Place {
+    /// The tie of a process of this node with the connection to the other process; none, if that has ended.
+    pub(super) fn tie(&self, process: &Pid) -> Option<Tie> {
+        match self {
+            Self::Connected(connection) => connection.ties.tie(process),
+            Self::Here(_) | Self::Unconnected => None,
+        }
+    }
 }
 
 impl Kernel {

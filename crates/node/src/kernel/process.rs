@@ -9,6 +9,7 @@ mod mailbox;
 mod message;
 mod node_monitors;
 mod table;
+mod tie;
 mod trace;
 
 pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, State as ProcessState, Watched, Watcher};
@@ -20,4 +21,5 @@ pub use mailbox::{MailboxPolicy, Overflow};
 pub use message::{Down, Exit, Message, Monitored, NodeDown, NodeUp};
 pub(crate) use node_monitors::NodeMonitors;
 pub(crate) use table::ProcessTable;
+pub(crate) use tie::{Tie, Ties};
 pub(crate) use trace::{Envelope, SequentialTrace};

@@ -17,15 +17,31 @@ use super::state::Kernel;
 impl Kernel {
     /// Sends a signal of a process of this node.
     pub(crate) fn signal(&self, from: &Pid, to: Address<'_>, signal: Signal<'_>) -> Delivery {
+        self.signal_in(self.place(to), from, to, signal)
+    }
+
+    /// As [`signal`](Self::signal), to a process of which it is known where it is.
+    pub(super) fn signal_in(&self, place: Place, from: &Pid, to: Address<'_>, signal: Signal<'_>) -> Delivery {
         let mut ending = Ending::default();
-        let delivery = self.signal_and(from, to, signal, &mut ending);
+        let delivery = self.signal_in_and(place, from, to, signal, &mut ending);
         self.end_all(ending);
         delivery
     }
 
     /// As [`signal`](Self::signal), but adds the processes that the signal ends to `ending`.
     pub(super) fn signal_and(&self, from: &Pid, to: Address<'_>, signal: Signal<'_>, ending: &mut Ending) -> Delivery {
-        match self.place(to) {
+        self.signal_in_and(self.place(to), from, to, signal, ending)
+    }
+
+    fn signal_in_and(
+        &self,
+        place: Place,
+        from: &Pid,
+        to: Address<'_>,
+        signal: Signal<'_>,
+        ending: &mut Ending,
+    ) -> Delivery {
+        match place {
             Place::Here(process) => {
                 self.signal_here(from, to, process, signal, ending);
                 Delivery::Done

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use peerl_proto::budget::Share;
 use peerl_term::{Pid, Reference};
 
+use crate::kernel::identity::pid_number;
 use crate::kernel::limits::Limits;
 use crate::kernel::process::Core;
 use crate::kernel::table_memory::{grows_long, shrink};
@@ -67,13 +68,16 @@ impl Monitors {
         self.remove_if(reference, |monitored| monitored.pid == *process);
     }
 
-    /// The connection has ended.
-    pub(crate) fn close(&self) {
+    /// The connection has ended. Returns the monitors and their processes, the oldest first.
+    pub(crate) fn close(&self) -> Vec<(Reference, Arc<Core>)> {
         let mut table = self.table.lock();
         table.closed = true;
         let monitored = mem::take(&mut table.monitored);
         drop(table);
         self.memory.give_back(monitored.keys().map(cost).sum());
+        let mut monitored: Vec<_> = monitored.into_iter().collect();
+        monitored.sort_unstable_by_key(|(_, process)| pid_number(&process.pid));
+        monitored
     }
 
     /// Whether to add the next monitor takes long.

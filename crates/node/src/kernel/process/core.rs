@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::link::order;
-use super::{Aliases, Envelope, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow, SequentialTrace};
+use super::{Aliases, Envelope, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow, SequentialTrace, Tie};
 use crate::kernel::reason::Reason;
 use crate::kernel::serving::PeerCalls;
 use crate::kernel::table_memory::shrink;
@@ -80,11 +80,13 @@ pub(crate) struct Watcher {
 }
 
 /// A monitor that this process has.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) object: Monitored,
     /// The monitored process, if it is one of this node. A name may belong to another process later.
     pub(crate) here: Option<Pid>,
+    /// With the connection, if it is on another node.
+    pub(crate) _tie: Option<Tie>,
 }
 
 /// The tables of a process that has ended.
@@ -180,6 +182,13 @@ impl Core {
             state.mailbox.push_always(message.into(), priority, sender);
         }
         self.arrived.notify_one();
+    }
+
+    /// A process of a node monitors this one no longer.
+    pub(crate) fn unwatch(&self, node: &Atom, reference: &Reference) {
+        if let Some(mut state) = self.alive() {
+            state.unwatch(node, reference);
+        }
     }
 
     /// The exit reason, if the process has ended.

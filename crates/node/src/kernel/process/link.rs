@@ -12,6 +12,7 @@ use std::sync::Arc;
 use peerl_proto::budget::{FixedLease, Share};
 use peerl_term::Pid;
 
+use super::Tie;
 use crate::kernel::limits::Limits;
 use crate::kernel::table_memory::{grows_long, shrink};
 
@@ -28,6 +29,8 @@ struct Link {
     state: State,
     /// What the other process's node pays for this entry: if that process has made the link, or owes an acknowledgement.
     lease: Option<FixedLease<{ Limits::LINK }>>,
+    /// With the connection, if that process is on another node.
+    _tie: Option<Tie>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +45,13 @@ impl Links {
     #[cfg(test)]
     pub(crate) const ENTRY: usize = size_of::<Link>();
 
-    /// This process links to another. Returns whether a LINK has to be sent.
-    pub(crate) fn link(&mut self, other: Pid) -> bool {
+    /// This process links to another, with which it has this tie if that is on another node. Returns whether a LINK has to be
+    /// sent.
+    pub(crate) fn link(&mut self, other: Pid, tie: Option<Tie>) -> bool {
         match self.entries.entry(other) {
             Entry::Occupied(mut link) => mem::replace(&mut link.get_mut().state, State::Active) != State::Active,
             Entry::Vacant(entry) => {
-                entry.insert(Link { state: State::Active, lease: None });
+                entry.insert(Link { state: State::Active, lease: None, _tie: tie });
                 true
             }
         }
@@ -73,14 +77,14 @@ impl Links {
 
     /// Another process of this node links to this one.
     pub(crate) fn linked_by(&mut self, other: Pid) {
-        self.entries.entry(other).or_insert(Link { state: State::Active, lease: None });
+        self.entries.entry(other).or_insert(Link { state: State::Active, lease: None, _tie: None });
     }
 
     /// A process of a peer whose share this is links to this one. Returns whether there is room for the entry.
-    pub(crate) fn linked_by_peer(&mut self, other: Pid, memory: &Arc<Share>) -> bool {
+    pub(crate) fn linked_by_peer(&mut self, other: Pid, memory: &Arc<Share>, tie: Option<Tie>) -> bool {
         if let Entry::Vacant(entry) = self.entries.entry(other) {
             let Some(lease) = FixedLease::of(memory) else { return false };
-            entry.insert(Link { state: State::Active, lease: Some(lease) });
+            entry.insert(Link { state: State::Active, lease: Some(lease), _tie: tie });
         }
         true
     }
@@ -158,8 +162,8 @@ mod tests {
     #[test]
     fn a_signal_of_the_old_link_does_not_count_after_an_unlink() {
         let mut links = Links::default();
-        assert!(links.link(other()));
-        assert!(!links.link(other()));
+        assert!(links.link(other(), None));
+        assert!(!links.link(other(), None));
         let id = links.unlink(&other()).unwrap();
         assert_eq!(links.unlink(&other()), None);
         assert!(!links.ended(&other()));
@@ -170,9 +174,9 @@ mod tests {
     #[test]
     fn a_late_acknowledgement_does_not_end_a_new_link() {
         let mut links = Links::default();
-        links.link(other());
+        links.link(other(), None);
         let id = links.unlink(&other()).unwrap();
-        assert!(links.link(other()), "the new link is told to the other side");
+        assert!(links.link(other(), None), "the new link is told to the other side");
         links.unlink_acknowledged(&other(), id.get());
         assert!(links.ended(&other()));
     }
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn a_link_that_crosses_our_unlink_is_ignored() {
         let mut links = Links::default();
-        links.link(other());
+        links.link(other(), None);
         links.unlink(&other());
         links.linked_by(other());
         assert_eq!(links.take_where(|_| true), []);

@@ -61,7 +61,12 @@ impl ProcessTable {
         if !identity.is_local(pid) {
             return None;
         }
-        self.processes.get(&pid_number(pid)).map(|entry| entry.value().clone())
+        self.numbered(pid_number(pid))
+    }
+
+    /// The process whose pid has this number.
+    pub(crate) fn numbered(&self, number: u64) -> Option<Arc<Core>> {
+        self.processes.get(&number).map(|entry| entry.value().clone())
     }
 
     pub(crate) fn add_alias(&self, number: u64, process: Arc<Core>) {

@@ -154,8 +154,10 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     // No process, if the peer has no memory left for its link or monitor.
     let process = |pid, reference: Reference, from: Pid, job: &mut Job| {
         let process = Core::new(pid, MailboxPolicy::default());
+        let mut replaced = None;
         if let Some(mut state) = process.alive() {
-            if options.link && !state.links.linked_by_peer(from.clone(), &connection.memory) {
+            let tie = options.link.then(|| connection.ties.tie(&process.pid)).flatten();
+            if options.link && !state.links.linked_by_peer(from.clone(), &connection.memory, tie) {
                 return None;
             }
             job.begin_in(&process, &mut state);
@@ -163,10 +165,17 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
                 match connection.monitors.add(reference.clone(), process.clone()) {
                     Added::NoRoom => return None,
                     Added::Closed => state.spawner_gone(),
-                    Added::New | Added::Replaced(_) => state.spawner = Some((reference, from)),
+                    Added::New => state.spawner = Some((reference, from)),
+                    Added::Replaced(before) => {
+                        state.spawner = Some((reference.clone(), from));
+                        replaced = Some((before, reference));
+                    }
                 }
             }
             state.group_leader = Some(group_leader);
+        }
+        if let Some((before, reference)) = replaced {
+            before.unwatch(&connection.atom, &reference);
         }
         node.processes.insert(process.clone());
         Some(process)

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use peerl_term::Term;
 
 use super::pair::{Pair, Seen, ended, links, mailbox};
@@ -59,4 +61,38 @@ fn only_its_own_place_is_given_up() {
     assert!(pair.a.kernel.connections.all().is_empty());
     let kinds: Vec<bool> = mailbox(&process).iter().map(|seen| matches!(seen, Seen::NodeUp(_))).collect();
     assert_eq!(kinds, [false, true, false]);
+}
+
+/// A process of a node that many know is not asked each time one of the others goes.
+#[test]
+fn the_end_of_a_connection_concerns_only_processes_that_have_links_or_monitors_with_it() {
+    let mut pair = Pair::connected();
+    let (stranger, former, known) = (pair.b.process(), pair.b.process(), pair.b.trapping());
+    let (linked, watched) = (pair.a.process(), pair.a.process());
+    let monitor = pair.a.monitor(&linked, Monitored::Process(former.pid.clone()));
+    pair.a.kernel.link(&linked, &former.pid);
+    pair.a.kernel.link(&linked, &known.pid);
+    pair.b.kernel.link(&former, &watched.pid);
+    let object = Monitored::Process(watched.pid.clone());
+    let reference = pair.b.monitor(&former, object.clone());
+    pair.b.monitor(&known, object.clone());
+    pair.deliver();
+    pair.a.kernel.unlink(&linked, &former.pid);
+    pair.a.kernel.demonitor(&linked, &monitor);
+    pair.b.kernel.unlink(&former, &watched.pid);
+    pair.b.kernel.demonitor(&former, &reference);
+    pair.deliver();
+    let busy = [stranger.alive(), former.alive()];
+    std::thread::scope(|scope| {
+        let end = scope.spawn(|| pair.disconnect());
+        let late = Instant::now() + Duration::from_secs(20);
+        while !end.is_finished() && Instant::now() < late {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let is_told = end.is_finished();
+        drop(busy);
+        assert!(is_told, "it waits for a process that it does not concern");
+    });
+    let noconnection = || Term::atom("noconnection");
+    assert_eq!(mailbox(&known), [Seen::Down(object, noconnection()), Seen::Exit(linked.pid.clone(), noconnection())]);
 }
