@@ -246,7 +246,7 @@ fn every_limit_is_that_of_the_code() {
     let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
     let epmd = peerl::epmd::Config::default();
     let monitors = [Limits::MONITOR, Limits::LINK].map(|bytes| bytes.to_string());
-    let numbers: [(&str, Vec<String>); 13] = [
+    let numbers: [(&str, Vec<String>); 14] = [
         ("pending handshakes", vec![Limits::HANDSHAKES.to_string(), seconds(SetupTimer::DEFAULT_STEP)]),
         ("unanswered connections to the EPMD", vec![epmd.connections.to_string(), seconds(epmd.idle)]),
         (
@@ -264,6 +264,10 @@ fn every_limit_is_that_of_the_code() {
         ("unlinks that a peer does not acknowledge", vec![format!("{} bytes", monitors[1])]),
         ("calls that were given up before the peer has spawned their process", vec![Limits::ABANDONED.to_string()]),
         ("groups of `pg` of a node", vec![format!("{} bytes", Scope::MEMBER), Scope::GROUP.to_string()]),
+        (
+            "processes of this node that another has join",
+            vec![format!("{} bytes", Scope::MEMBER), Scope::GROUP.to_string()],
+        ),
         ("names of `global`", vec![format!("{} bytes", Global::NAME)]),
         ("the file of `file:`", vec![mebibytes(FileList::LONGEST)]),
         ("a poll", vec![seconds(Reconciler::<peerl::Node>::POLL_TIMEOUT)]),

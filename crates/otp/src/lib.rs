@@ -33,6 +33,7 @@ mod last_element;
 mod node;
 pub mod pg;
 pub use node::{guest, node};
+mod node_shares;
 mod panic;
 pub mod rpc;
 mod server;

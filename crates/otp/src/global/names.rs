@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn take_what_is_there_and_give_it_back() {
-        let memory = Budget::with_factor(20_000, 1, usize::MAX);
+        let memory = Budget::with_factor(40_000, 1, usize::MAX);
         let mut outbox = Outbox::new(Atom::from_static("a@h"));
         let mut names = Names::new(memory.share());
         let registration = |name: String, id, method| Registration {

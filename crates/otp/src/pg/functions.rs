@@ -39,6 +39,7 @@ fn export<const N: usize>(
         let arity = u8::try_from(N).unwrap_or(u8::MAX) + u8::from(is_scoped);
         node.export_raw("pg", Functions::Exact(name, arity), move |call| {
             let (arguments, this) = (call.arguments.decode(), this.clone());
+            let caller = call.context.caller_node();
             async move {
                 let Ok(Term::List(arguments)) = arguments else { return Err(Exception::badarg()) };
                 let mut arguments = arguments.into_vec();
@@ -46,7 +47,11 @@ fn export<const N: usize>(
                 let scope = scope.as_atom().cloned().ok_or_else(|| Exception::bad_argument(1, "not an atom"))?;
                 let arguments = <[Term; N]>::try_from(arguments).map_err(|_| Exception::badarg())?;
                 let mut encoded = Encoded::default();
-                encode::term(&ask(&this, scope, request(arguments)?).await?, &mut encoded);
+                let request = match (request(arguments)?, caller) {
+                    (Request::Join(group, pids), Some(node)) => Request::JoinFor(node.as_atom().clone(), group, pids),
+                    (request, _) => request,
+                };
+                encode::term(&ask(&this, scope, request).await?, &mut encoded);
                 Ok(encoded)
             }
         })?;
@@ -76,6 +81,7 @@ fn no_local(term: Term) -> Exception {
 async fn ask(node: &WeakNode, scope: Atom, request: Request) -> Outcome {
     let node = running(node)?;
     match node.gen_call::<Term>(Destination::Name(scope.clone()), &request).timeout(LIMIT).await {
+        Ok(Term::Tuple(parts)) if parts[0].is_atom("error") => Err(Exception::system_limit()),
         Ok(Term::Tuple(parts)) if parts.len() == 2 => Err(no_local(parts[1].clone())),
         Ok(value) => Ok(value),
         Err(CallError::Signal(reason)) => match request {

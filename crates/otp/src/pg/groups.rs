@@ -1,13 +1,16 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use peerl_node::{Pid, Term};
 
+use crate::term_memory::to_keep;
+
 /// Groups and their members. A process that has joined a group several times is in it as often, and leaves as often.
 ///
-/// A group without members does not exist.
+/// A group without members does not exist. Tables that have the same group share its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Groups {
-    groups: BTreeMap<Term, Members>,
+    groups: BTreeMap<Arc<Term>, Members>,
 }
 
 /// The members of one group.
@@ -25,8 +28,8 @@ impl Groups {
     pub(super) const MEMBER: usize = 256;
 
     /// Adds a process to a group once more.
-    pub(super) fn add(&mut self, group: &Term, pid: &Pid) {
-        if let Some(members) = self.groups.get_mut(group) {
+    pub(super) fn add(&mut self, group: &Arc<Term>, pid: &Pid) {
+        if let Some(members) = self.groups.get_mut(&**group) {
             members.add(pid);
         } else {
             let mut members = Members::default();
@@ -50,8 +53,13 @@ impl Groups {
         self.groups.get(group)
     }
 
+    /// The name of a group as it is kept here, or one to be kept.
+    pub(super) fn name(&self, group: &Term) -> Arc<Term> {
+        self.groups.get_key_value(group).map_or_else(|| Arc::new(to_keep(group)), |(name, _)| name.clone())
+    }
+
     /// All groups, in the order of their terms.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Term, &Members)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<Term>, &Members)> {
         self.groups.iter()
     }
 }

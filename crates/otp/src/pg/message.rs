@@ -1,8 +1,11 @@
 //! What the scope processes of nodes tell each other.
 
+use std::sync::Arc;
+
 use peerl_node::{Pid, Term};
 
 use super::groups::Groups;
+use crate::term_memory::to_keep;
 
 /// Which form of the messages a scope process speaks. One that speaks the later form takes the earlier one, too; the scope
 /// process of OTP 25 ends if it gets the later form of `discover`.
@@ -29,7 +32,7 @@ pub(super) enum Content {
     /// It is there, speaks this version, and wants to know this node's groups.
     Discover(Version),
     /// These are all its groups with the processes of its node.
-    Data(Version, Vec<(Term, Vec<Pid>)>),
+    Data(Version, Vec<(Arc<Term>, Vec<Pid>)>),
     /// Processes of its node have joined or left.
     Update(Vec<Change>),
 }
@@ -38,7 +41,7 @@ pub(super) enum Content {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
     /// The group.
-    pub(super) group: Term,
+    pub(super) group: Arc<Term>,
     /// Who has joined.
     pub(super) joined: Vec<Pid>,
     /// Who has left.
@@ -54,27 +57,29 @@ impl PeerMessage {
             ("discover", [version]) => Content::Discover(Version::read(version)?),
             ("sync", [groups]) => {
                 let pair = |pair: &Term| match pair.as_tuple()? {
-                    [group, pids] => Some((group.clone(), pids_of(pids)?)),
+                    [group, pids] => Some((name(group), pids_of(pids)?)),
                     _ => None,
                 };
                 Content::Data(Version::V0, groups.as_list()?.iter().map(pair).collect::<Option<_>>()?)
             }
             ("local_data", [version, groups]) => {
-                let pair = |(group, pids): (&Term, &Term)| Some((group.clone(), pids_of(pids)?));
+                let pair = |(group, pids): (&Term, &Term)| Some((name(group), pids_of(pids)?));
                 Content::Data(Version::read(version)?, groups.as_map()?.iter().map(pair).collect::<Option<_>>()?)
             }
             ("join", [group, pids]) => {
-                Content::Update(vec![Change { group: group.clone(), joined: pids_of(pids)?, left: Vec::new() }])
+                let (group, joined) = (name(group), pids_of(pids)?);
+                Content::Update(vec![Change { group, joined, left: Vec::new() }])
             }
             ("leave", [pids, groups]) => {
                 let left = pids_of(pids)?;
-                let change = |group: &Term| Change { group: group.clone(), joined: Vec::new(), left: left.clone() };
+                let change = |group: &Term| Change { group: name(group), joined: Vec::new(), left: left.clone() };
                 Content::Update(groups.as_list()?.iter().map(change).collect())
             }
             ("update", [changes]) => {
                 let change = |change: &Term| match change.as_tuple()? {
                     [group, joined, left] => {
-                        Some(Change { group: group.clone(), joined: pids_of(joined)?, left: pids_of(left)? })
+                        let group = name(group);
+                        Some(Change { group, joined: pids_of(joined)?, left: pids_of(left)? })
                     }
                     _ => None,
                 };
@@ -95,6 +100,11 @@ impl Version {
             _ => None,
         }
     }
+}
+
+/// The name of a group, to be kept.
+fn name(group: &Term) -> Arc<Term> {
+    Arc::new(to_keep(group))
 }
 
 /// `PidOrPids`: OTP up to 28 writes a single process without a list.
@@ -118,7 +128,7 @@ pub(super) fn discover(own: &Pid, version: Version) -> Term {
 /// The message with all groups of this node, which is a cast of `gen_server`.
 pub(super) fn data(own: &Pid, version: Version, groups: &Groups) -> Term {
     let own: Term = own.clone().into();
-    let pairs = groups.iter().map(|(group, members)| (group.clone(), list(members.iter())));
+    let pairs = groups.iter().map(|(group, members)| (Term::clone(group), list(members.iter())));
     let data = match version {
         Version::V0 => {
             let pairs = pairs.map(|(group, pids)| Term::tuple([group, pids]));
@@ -142,12 +152,14 @@ pub(super) fn joined(own: &Pid, version: Version, group: &Term, pids: &[Pid]) ->
 }
 
 /// The message that tells of processes which leave groups; each is as often in the list as it is left.
-pub(super) fn left(own: &Pid, version: Version, groups: &[Term], pids: &[Pid]) -> Term {
+pub(super) fn left(own: &Pid, version: Version, groups: &[Arc<Term>], pids: &[Pid]) -> Term {
     let (own, pids) = (own.clone().into(), list(pids));
     match version {
-        Version::V0 => Term::tuple([Term::atom("leave"), own, pids, Term::list(groups.iter().cloned())]),
+        Version::V0 => {
+            Term::tuple([Term::atom("leave"), own, pids, Term::list(groups.iter().map(|group| Term::clone(group)))])
+        }
         Version::V1 => {
-            let update = |group: &Term| Term::tuple([group.clone(), Term::nil(), pids.clone()]);
+            let update = |group: &Arc<Term>| Term::tuple([Term::clone(group), Term::nil(), pids.clone()]);
             Term::tuple([Term::atom("update"), own, Term::list(groups.iter().map(update))])
         }
     }
@@ -173,7 +185,7 @@ mod tests {
 
     #[test]
     fn each_version_is_read_as_it_is_written() {
-        let (own, member, group) = (pid("a@h", 1), pid("a@h", 2), Term::atom("g"));
+        let (own, member, group) = (pid("a@h", 1), pid("a@h", 2), Arc::new(Term::atom("g")));
         let mut groups = Groups::default();
         groups.add(&group, &member);
         groups.add(&group, &member);
@@ -185,8 +197,9 @@ mod tests {
             let change = Change { group: group.clone(), joined: vec![member.clone()], left: vec![] };
             let pids = [member.clone()];
             assert_eq!(content(joined(&own, version, &group, &pids)), Some(Content::Update(vec![change])));
-            let change = |name| Change { group: Term::atom(name), joined: vec![], left: vec![member.clone()] };
-            let message = left(&own, version, &[Term::atom("g"), Term::atom("h")], &pids);
+            let change =
+                |name| Change { group: Arc::new(Term::atom(name)), joined: vec![], left: vec![member.clone()] };
+            let message = left(&own, version, &["g", "h"].map(|name| Arc::new(Term::atom(name))), &pids);
             assert_eq!(content(message), Some(Content::Update(vec![change("g"), change("h")])));
         }
     }
@@ -195,10 +208,10 @@ mod tests {
     fn a_single_process_comes_without_a_list() {
         let (own, member): (Term, Term) = (pid("a@h", 1).into(), pid("a@h", 2).into());
         let join = Term::tuple([Term::atom("join"), own.clone(), Term::from(7), member.clone()]);
-        let change = Change { group: Term::from(7), joined: vec![pid("a@h", 2)], left: vec![] };
+        let change = Change { group: Arc::new(Term::from(7)), joined: vec![pid("a@h", 2)], left: vec![] };
         assert_eq!(content(join), Some(Content::Update(vec![change])));
         let leave = Term::tuple([Term::atom("leave"), own, member, Term::list([Term::from(7)])]);
-        let change = Change { group: Term::from(7), joined: vec![], left: vec![pid("a@h", 2)] };
+        let change = Change { group: Arc::new(Term::from(7)), joined: vec![], left: vec![pid("a@h", 2)] };
         assert_eq!(content(leave), Some(Content::Update(vec![change])));
     }
 

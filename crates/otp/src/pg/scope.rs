@@ -59,7 +59,8 @@ impl Scope {
     /// The scope that each node of OTP has if its application `kernel` is told to start it.
     pub const DEFAULT: &str = "pg";
 
-    /// The bytes of the node's [memory](Node::memory) that a group of another node takes, beside its name.
+    /// The bytes of the node's [memory](Node::memory) that a group of another node takes, beside its name, and one that it has a process
+    /// of this node join.
     pub const GROUP: usize = Groups::GROUP;
 
     /// The bytes of the node's [memory](Node::memory) that a member of a group takes, if it is a process of another node.

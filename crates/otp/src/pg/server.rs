@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use peerl_node::{Atom, Caller, Message, Node, NodeName, Pid, Reference, Term, Visibility};
+use peerl_node::{Atom, Caller, Message, Node, NodeName, Peer, Pid, Reference, Term, Visibility};
 use serde::{Deserialize, Serialize};
 
 use super::message::PeerMessage;
 use super::shared::Shared;
-use super::state::{Action, Limits, State, Watched};
+use super::state::{Action, Limits, NoRoom, State, Watched};
 use crate::{Context, Outcome, Server, Stop, reply};
 
 /// The scope process: what happens at the node and its peers goes to the state, and what the state wants is done.
@@ -24,6 +24,8 @@ pub(super) struct ScopeServer {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
     Join(Term, Vec<Pid>),
+    /// A function that this node has called has the processes join. If another node itself says so, it is that one.
+    JoinFor(Atom, Term, Vec<Pid>),
     Leave(Term, Vec<Pid>),
     Discover(Atom),
     GetMembers(Term),
@@ -36,7 +38,9 @@ impl Request {
     /// A process of another node that is to join or leave.
     fn pid_elsewhere(&self, node: &Node) -> Option<&Pid> {
         match self {
-            Self::Join(_, pids) | Self::Leave(_, pids) => pids.iter().find(|pid| pid.node != *node.name().as_atom()),
+            Self::Join(_, pids) | Self::JoinFor(_, _, pids) | Self::Leave(_, pids) => {
+                pids.iter().find(|pid| pid.node != *node.name().as_atom())
+            }
             _ => None,
         }
     }
@@ -81,11 +85,22 @@ impl ScopeServer {
         }
     }
 
+    fn joined(&mut self, joined: Result<Vec<Action>, NoRoom>, context: &Context) -> Term {
+        match joined {
+            Ok(actions) => {
+                self.perform(actions, context);
+                Term::atom("ok")
+            }
+            Err(NoRoom) => Term::tuple([Term::atom("error"), Term::atom("system_limit")]),
+        }
+    }
+
     fn received(&mut self, term: &Term, context: &Context) {
         let Some(message) = PeerMessage::read(term) else {
             return tracing::debug!(scope = %self.name, "dropped a message that is none of process groups");
         };
-        let actions = self.state.as_mut().map(|state| state.received(message));
+        let Some(from) = context.received_from().and_then(Peer::node) else { return };
+        let actions = self.state.as_mut().map(|state| state.received(from, message));
         self.perform(actions.unwrap_or_default(), context);
     }
 
@@ -120,11 +135,15 @@ impl Server for ScopeServer {
             return reply(Term::tuple([Term::atom("nolocal"), pid.clone().into()]));
         }
         let pids = |pids: &[Pid]| Term::list(pids.iter().cloned().map(Term::from));
+        let sender = context.received_from().and_then(Peer::node);
         match request {
             Request::Join(group, pids) => {
-                let actions = state.join(&group, &pids);
-                self.perform(actions, context);
-                reply(Term::atom("ok"))
+                let joined = state.join(&group, &pids, sender);
+                reply(self.joined(joined, context))
+            }
+            Request::JoinFor(node, group, pids) => {
+                let joined = state.join(&group, &pids, sender.or(Some(&node)));
+                reply(self.joined(joined, context))
             }
             Request::Leave(group, pids) => match state.leave(&group, &pids) {
                 Some(actions) => {

@@ -146,7 +146,7 @@ mod tests {
     fn change(joined: bool) -> Change {
         let pids = vec![Pid { node: Atom::from_static("a@h"), id: 1, serial: 0, creation: 1 }];
         let (joined, left) = if joined { (pids, vec![]) } else { (vec![], pids) };
-        Change { group: Term::atom("g"), joined, left }
+        Change { group: Arc::new(Term::atom("g")), joined, left }
     }
 
     #[tokio::test]

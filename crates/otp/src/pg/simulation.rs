@@ -163,7 +163,7 @@ impl Network {
             self.nodes[node].members.insert(pid);
         }
         let (group, pids) = (self.group(), self.some_members(node));
-        let actions = self.nodes[node].state.join(&group, &pids);
+        let actions = self.nodes[node].state.join(&group, &pids, None).unwrap();
         self.perform(node, actions);
     }
 
@@ -297,7 +297,10 @@ impl Network {
                     for (monitor, update) in this.view.apply(origin, change) {
                         assert_eq!(monitor, this.monitor);
                         match update {
-                            Update::Joined { group, pids } => pids.iter().for_each(|pid| this.told.add(&group, pid)),
+                            Update::Joined { group, pids } => {
+                                let group = this.told.name(&group);
+                                pids.iter().for_each(|pid| this.told.add(&group, pid));
+                            }
                             Update::Left { group, pids } => {
                                 assert!(pids.iter().all(|pid| this.told.remove(&group, pid)), "left and not there");
                             }
@@ -360,7 +363,7 @@ impl Network {
                 let own = self.nodes[to].state.own();
                 if pid.is_none_or(|pid| pid == *own) {
                     let message = self.heard(to, &message);
-                    let actions = self.nodes[to].state.received(message);
+                    let actions = self.nodes[to].state.received(&Atom::from_static(NAMES[from]), message);
                     self.perform(to, actions);
                 }
             }

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use peerl_node::{Atom, Budget, NodeName, Pid, Share, Term};
+use peerl_node::{Atom, Budget, Lease, NodeName, Pid, Share, Term};
 
 use super::groups::{Groups, Members};
 use super::message::{self, Change, Content, PeerMessage, Version};
+use crate::node_shares::NodeShares;
 use crate::term_memory::term_memory;
 
 /// What the scope process of one node knows: the groups of its own processes, and those of each other scope process.
@@ -21,12 +22,24 @@ pub(super) struct State {
     own: Pid,
     local: Groups,
     /// The groups that each process of this node has joined; one that it has joined several times is there as often.
-    joined: BTreeMap<Pid, Vec<Term>>,
+    joined: BTreeMap<Pid, Vec<Joined>>,
     peers: BTreeMap<Pid, Peer>,
     limits: Limits,
-    /// What the groups of each node take of the memory.
-    shares: BTreeMap<Atom, Arc<Share>>,
+    /// What the groups of each node, and those that it has had processes of this node join, take of the memory.
+    shares: NodeShares,
 }
+
+/// A group that a process of this node has joined.
+#[derive(Debug)]
+struct Joined {
+    group: Arc<Term>,
+    /// What it takes of the memory of the node that has had the process join.
+    _lease: Option<Lease>,
+}
+
+/// The node that has had processes join has no memory left for that.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoRoom;
 
 /// How much a scope takes of its peers, which could send without end.
 #[derive(Debug, Clone)]
@@ -57,7 +70,7 @@ struct Peer {
 
 impl Peer {
     /// Adds a process to a group, if there is memory for it.
-    fn join(&mut self, group: &Term, pid: &Pid) -> bool {
+    fn join(&mut self, group: &Arc<Term>, pid: &Pid) -> bool {
         let cost = self.cost(group);
         let fits = self.share.take(cost);
         if fits {
@@ -139,8 +152,8 @@ impl State {
             local: Groups::default(),
             joined: BTreeMap::new(),
             peers: BTreeMap::new(),
+            shares: NodeShares::new(limits.memory.clone()),
             limits,
-            shares: BTreeMap::new(),
         }
     }
 
@@ -150,10 +163,11 @@ impl State {
         Action::SendToScope(node.clone(), message::discover(&self.own, Version::V0))
     }
 
-    /// A message of another scope process has come.
-    pub(super) fn received(&mut self, message: PeerMessage) -> Vec<Action> {
+    /// A message of another scope process has come from this node. One that names a process of another node is ignored: nobody
+    /// introduces others, to whom all groups would be sent.
+    pub(super) fn received(&mut self, from: &Atom, message: PeerMessage) -> Vec<Action> {
         let PeerMessage { peer, content } = message;
-        if peer.node == self.own.node {
+        if peer.node != *from || peer.node == self.own.node {
             return Vec::new();
         }
         match content {
@@ -171,35 +185,51 @@ impl State {
         }
     }
 
-    /// Processes of this node join a group.
-    pub(super) fn join(&mut self, group: &Term, pids: &[Pid]) -> Vec<Action> {
+    /// Processes of this node join a group, because another node wants it or this one itself. What another node has joined takes
+    /// of its memory until the process leaves.
+    ///
+    /// # Errors
+    /// If that node has no memory left: none of them joins.
+    pub(super) fn join(&mut self, group: &Term, pids: &[Pid], for_node: Option<&Atom>) -> Result<Vec<Action>, NoRoom> {
+        // Each member pays for the name of the group: any of them may be the last one.
+        let cost = || Groups::GROUP + Groups::MEMBER + 2 * term_memory(group);
+        let mut lease = match for_node {
+            Some(node) => {
+                let cost = cost();
+                Some((cost, self.shares.of(node).lease(cost.saturating_mul(pids.len())).ok_or(NoRoom)?))
+            }
+            None => None,
+        };
+        let group = self.local.name(group);
         let mut actions = Vec::new();
         for pid in pids {
             let groups = self.joined.entry(pid.clone()).or_default();
             if groups.is_empty() {
                 actions.push(Action::Monitor(Watched::Member(pid.clone())));
             }
-            groups.push(group.clone());
-            self.local.add(group, pid);
+            let lease = lease.as_mut().map(|(cost, lease)| lease.split(*cost));
+            groups.push(Joined { group: group.clone(), _lease: lease });
+            self.local.add(&group, pid);
         }
         if !pids.is_empty() {
-            let change = Change { group: group.clone(), joined: pids.to_vec(), left: Vec::new() };
+            self.tell(&mut actions, |own, version| message::joined(own, version, &group, pids));
+            let change = Change { group, joined: pids.to_vec(), left: Vec::new() };
             actions.push(Action::Changed(Origin::Local, change));
-            self.tell(&mut actions, |own, version| message::joined(own, version, group, pids));
         }
-        actions
+        Ok(actions)
     }
 
     /// Processes of this node leave a group, each as often as it is given. Nothing, if none of them has joined it.
     pub(super) fn leave(&mut self, group: &Term, pids: &[Pid]) -> Option<Vec<Action>> {
         let mut actions = Vec::new();
+        let group = &self.local.name(group);
         let left: Vec<Pid> = pids.iter().filter(|pid| self.local.remove(group, pid)).cloned().collect();
         if left.is_empty() {
             return None;
         }
         for pid in &left {
             let Some(groups) = self.joined.get_mut(pid) else { continue };
-            if let Some(place) = groups.iter().rposition(|joined| joined == group) {
+            if let Some(place) = groups.iter().rposition(|joined| joined.group == *group) {
                 groups.remove(place);
             }
             if groups.is_empty() {
@@ -240,14 +270,13 @@ impl State {
             actions.push(Action::Refused(peer.clone()));
             return false;
         }
-        let share = || Arc::new(self.limits.memory.share());
-        let share = self.shares.entry(peer.node.clone()).or_insert_with(share).clone();
+        let share = self.shares.of(&peer.node);
         self.peers.insert(peer.clone(), Peer { version, groups: Groups::default(), share, bytes: 0 });
         actions.push(Action::Monitor(Watched::Peer(peer.clone())));
         true
     }
 
-    fn replaced(&mut self, peer: Pid, version: Version, groups: Vec<(Term, Vec<Pid>)>) -> Vec<Action> {
+    fn replaced(&mut self, peer: Pid, version: Version, groups: Vec<(Arc<Term>, Vec<Pid>)>) -> Vec<Action> {
         let mut actions = Vec::new();
         if !self.peers.contains_key(&peer) {
             if !self.meet(&peer, version, &mut actions) {
@@ -265,7 +294,7 @@ impl State {
         for (group, pids) in groups {
             is_refused |= !pids.iter().all(|pid| known.join(&group, pid));
         }
-        let names: BTreeSet<&Term> = old.iter().chain(known.groups.iter()).map(|(group, _)| group).collect();
+        let names: BTreeSet<&Arc<Term>> = old.iter().chain(known.groups.iter()).map(|(group, _)| group).collect();
         for group in names {
             let (before, after) = (old.get(group), known.groups.get(group));
             let joined = after.map_or_else(Vec::new, |after| after.without(before));
@@ -303,11 +332,7 @@ impl State {
     fn peer_down(&mut self, pid: &Pid) -> Vec<Action> {
         let Some(mut peer) = self.peers.remove(pid) else { return Vec::new() };
         let groups = peer.clear();
-        // The last scope process of its node.
-        if Arc::strong_count(&peer.share) == 2 {
-            self.shares.remove(&pid.node);
-        }
-        let left = |(group, members): (&Term, &Members)| {
+        let left = |(group, members): (&Arc<Term>, &Members)| {
             let change = Change { group: group.clone(), joined: Vec::new(), left: members.without(None) };
             Action::Changed(Origin::Remote, change)
         };
@@ -315,7 +340,8 @@ impl State {
     }
 
     fn member_down(&mut self, pid: &Pid) -> Vec<Action> {
-        let Some(groups) = self.joined.remove(pid) else { return Vec::new() };
+        let Some(joined) = self.joined.remove(pid) else { return Vec::new() };
+        let groups: Vec<_> = joined.iter().map(|joined| joined.group.clone()).collect();
         let mut actions = Vec::new();
         for group in &groups {
             self.local.remove(group, pid);

@@ -1,10 +1,12 @@
 //! The steps of [`State`], one by one.
 
+use std::sync::Arc;
+
 use peerl_node::{Atom, Budget, NodeName, Pid, Term};
 
 use super::groups::Groups;
 use super::message::{Change, Content, PeerMessage, Version};
-use super::state::{Action, Limits, Origin, State, Watched};
+use super::state::{Action, Limits, NoRoom, Origin, State, Watched};
 
 const OWN: &str = "own@h.x";
 
@@ -21,11 +23,11 @@ fn group() -> Term {
 }
 
 fn change(joined: &[Pid], left: &[Pid]) -> Change {
-    Change { group: group(), joined: joined.to_vec(), left: left.to_vec() }
+    Change { group: Arc::new(group()), joined: joined.to_vec(), left: left.to_vec() }
 }
 
 fn hears(state: &mut State, peer: &Pid, content: Content) -> Vec<Action> {
-    state.received(PeerMessage { peer: peer.clone(), content })
+    state.received(&peer.node, PeerMessage { peer: peer.clone(), content })
 }
 
 /// What is sent to whom, read again.
@@ -63,11 +65,11 @@ fn a_node_that_comes_up_is_asked_in_the_form_of_all_releases() {
 fn who_is_new_is_monitored_answered_and_asked_back_in_its_own_version() {
     for version in [Version::V0, Version::V1] {
         let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
-        state.join(&group(), std::slice::from_ref(&member));
+        state.join(&group(), std::slice::from_ref(&member), None).unwrap();
         let actions = hears(&mut state, &peer, Content::Discover(version));
         assert_eq!(actions[0], Action::Monitor(Watched::Peer(peer.clone())));
         let to = vec![peer.clone()];
-        let data = Content::Data(version, vec![(group(), vec![member])]);
+        let data = Content::Data(version, vec![(Arc::new(group()), vec![member])]);
         assert_eq!(sent(&actions), [(to.clone(), data.clone()), (to.clone(), Content::Discover(version))]);
         // Known already, it gets the groups again, and no question.
         assert_eq!(sent(&hears(&mut state, &peer, Content::Discover(version))), [(to, data)]);
@@ -81,7 +83,7 @@ fn a_peer_is_told_of_changes_in_the_latest_version_that_it_has_spoken() {
     hears(&mut state, &new, Content::Discover(Version::V1));
     // What OTP 29 sends to a peer of which it does not know yet that it speaks the later version.
     hears(&mut state, &new, Content::Data(Version::V0, vec![]));
-    let actions = state.join(&group(), &[pid(OWN, 2)]);
+    let actions = state.join(&group(), &[pid(OWN, 2)], None).unwrap();
     let raw = |to: &Pid| {
         let find = |action: &Action| match action {
             Action::Send(pids, message) if pids.contains(to) => Some(message.as_tuple().unwrap()[0].clone()),
@@ -96,14 +98,14 @@ fn a_peer_is_told_of_changes_in_the_latest_version_that_it_has_spoken() {
 fn groups_of_a_peer_replace_what_was_known_of_it() {
     let (mut state, peer) = (state(), pid("b@h.x", 9));
     let (a, b, c) = (pid("b@h.x", 1), pid("b@h.x", 2), pid("b@h.x", 3));
-    let first = Content::Data(Version::V0, vec![(group(), vec![a.clone(), a.clone(), b.clone()])]);
+    let first = Content::Data(Version::V0, vec![(Arc::new(group()), vec![a.clone(), a.clone(), b.clone()])]);
     let actions = hears(&mut state, &peer, first.clone());
     assert_eq!(actions[0], Action::Monitor(Watched::Peer(peer.clone())));
     // It has not been told anything yet.
     assert_eq!(sent(&actions), [(vec![peer.clone()], Content::Data(Version::V0, vec![]))]);
     assert_eq!(changed(&actions), [(Origin::Remote, change(&[a.clone(), a.clone(), b.clone()], &[]))]);
     assert!(hears(&mut state, &peer, first).is_empty());
-    let second = Content::Data(Version::V0, vec![(group(), vec![a.clone(), c.clone()])]);
+    let second = Content::Data(Version::V0, vec![(Arc::new(group()), vec![a.clone(), c.clone()])]);
     assert_eq!(
         changed(&hears(&mut state, &peer, second)),
         [(Origin::Remote, change(std::slice::from_ref(&c), &[a.clone(), b]))]
@@ -132,7 +134,7 @@ fn updates_of_unknown_scope_processes_are_ignored() {
 fn a_process_leaves_as_often_as_it_has_joined() {
     let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
     hears(&mut state, &peer, Content::Discover(Version::V0));
-    let actions = state.join(&group(), &[member.clone(), member.clone()]);
+    let actions = state.join(&group(), &[member.clone(), member.clone()], None).unwrap();
     assert_eq!(actions[0], Action::Monitor(Watched::Member(member.clone())));
     assert_eq!(actions.iter().filter(|action| matches!(action, Action::Monitor(_))).count(), 1);
     let left = |actions: &[Action]| {
@@ -151,10 +153,10 @@ fn a_member_that_ends_leaves_all_its_groups_at_once() {
     let (mut state, peer, member) = (state(), pid("b@h.x", 9), pid(OWN, 2));
     hears(&mut state, &peer, Content::Discover(Version::V0));
     for name in ["g", "g", "h"] {
-        state.join(&Term::atom(name), std::slice::from_ref(&member));
+        state.join(&Term::atom(name), std::slice::from_ref(&member), None).unwrap();
     }
     let actions = state.down(&Watched::Member(member.clone()));
-    let leave = |name| Change { group: Term::atom(name), joined: vec![], left: vec![member.clone()] };
+    let leave = |name| Change { group: Arc::new(Term::atom(name)), joined: vec![], left: vec![member.clone()] };
     let expected = ["g", "g", "h"].map(leave);
     assert_eq!(sent(&actions), [(vec![peer], Content::Update(expected.to_vec()))]);
     assert_eq!(changed(&actions), expected.map(|change| (Origin::Local, change)));
@@ -174,7 +176,7 @@ fn tables_have_bounds() {
     let memory = Budget::with_factor(group_and_three + 1, 1, usize::MAX);
     let mut state = State::new(pid(OWN, 1), Limits { peers: 1, memory: memory.clone() });
     let (peer, member) = (pid("b@h.x", 9), |id| pid("b@h.x", id));
-    let four = Content::Data(Version::V0, vec![(group(), (1..5).map(member).collect())]);
+    let four = Content::Data(Version::V0, vec![(Arc::new(group()), (1..5).map(member).collect())]);
     let actions = hears(&mut state, &peer, four);
     assert_eq!(changed(&actions), [(Origin::Remote, change(&[member(1), member(2), member(3)], &[]))]);
     assert_eq!(actions.last(), Some(&Action::Refused(peer.clone())));
@@ -196,7 +198,7 @@ fn the_groups_of_a_peer_take_its_share() {
     const MEMORY: usize = 1 << 20;
     let memory = Budget::with_factor(MEMORY, 64, 4);
     let mut state = State::new(pid(OWN, 1), Limits::new(memory.clone()));
-    let joined = |group: Term, member: Pid| Change { group, joined: vec![member], left: vec![] };
+    let joined = |group: Term, member: Pid| Change { group: Arc::new(group), joined: vec![member], left: vec![] };
     for scope in 0..100 {
         let peer = pid("b@h.x", scope);
         hears(&mut state, &peer, Content::Discover(Version::V1));
@@ -217,4 +219,56 @@ fn the_groups_of_a_peer_take_its_share() {
     assert!(memory.lent() < before / 4, "{}", memory.lent());
     state.down(&Watched::Peer(other));
     assert_eq!(memory.lent(), 0);
+}
+
+/// What a peer has processes of this node join takes of its share, each time that one has joined, until it leaves or ends.
+#[test]
+fn what_a_peer_has_others_join_takes_its_share() {
+    const MEMORY: usize = 1 << 20;
+    let memory = Budget::with_factor(MEMORY, 64, 4);
+    let mut state = State::new(pid(OWN, 1), Limits::new(memory.clone()));
+    let (peer, other) = (Atom::from_static("b@h.x"), Atom::from_static("c@h.x"));
+    let name = |number: u32| Term::from(format!("{number:10000}").as_str());
+    let members = [pid(OWN, 2), pid(OWN, 3)];
+    let mut joined = 0;
+    while state.join(&name(joined), &members, Some(&peer)).is_ok() {
+        joined += 1;
+        assert!(joined < 100, "what a peer joins has no bound");
+    }
+    assert!(memory.lent() <= MEMORY / 5 * 4 && memory.lent() > 4 * 10_000 * joined as usize, "{}", memory.lent());
+    // It is refused as a whole, and others are not.
+    assert_eq!(state.local().iter().count(), joined as usize);
+    assert_eq!(state.join(&name(joined), &members, Some(&peer)), Err(NoRoom));
+    assert!(state.join(&name(joined), &members, None).is_ok());
+    assert!(state.join(&group(), &members, Some(&other)).is_ok());
+    assert!(state.leave(&group(), &members).is_some());
+    // The name of a group stays with the last member, and is paid for as long.
+    let before = memory.lent();
+    assert!(state.leave(&name(0), &members[..1]).is_some());
+    let after_one = memory.lent();
+    assert!(before - after_one > 10_000 && state.join(&name(0), &members[..1], Some(&peer)).is_ok());
+    members.iter().for_each(|member| drop(state.down(&Watched::Member(member.clone()))));
+    assert_eq!(memory.lent(), 0);
+}
+
+/// A name of a group is there once, however many tables have it and however many have joined.
+#[test]
+fn the_name_of_a_group_is_shared() {
+    let mut state = state();
+    let members: Vec<Pid> = (2..100).map(|id| pid(OWN, id)).collect();
+    state.join(&group(), &members[..50], None).unwrap();
+    let actions = state.join(&group(), &members[50..], None).unwrap();
+    let (name, _) = state.local().iter().next().unwrap();
+    let Some(Action::Changed(_, change)) = actions.last() else { panic!("{actions:?}") };
+    assert!(Arc::ptr_eq(name, &change.group));
+}
+
+/// Nobody is told of all groups because another one says that it is there.
+#[test]
+fn a_scope_process_speaks_for_itself_alone() {
+    let (mut state, third) = (state(), pid("c@h.x", 9));
+    let mut hears = |content| state.received(&Atom::from_static("b@h.x"), PeerMessage { peer: third.clone(), content });
+    assert_eq!(hears(Content::Discover(Version::V0)), []);
+    assert_eq!(hears(Content::Data(Version::V0, vec![])), []);
+    assert_eq!(state.peers().count(), 0);
 }

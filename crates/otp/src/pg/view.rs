@@ -13,7 +13,7 @@ pub(super) struct View {
     all: Groups,
     local: Groups,
     /// Lists of members that have been asked for since the last change of their group.
-    lists: BTreeMap<Term, OnceLock<Arc<[Pid]>>>,
+    lists: BTreeMap<Arc<Term>, OnceLock<Arc<[Pid]>>>,
     monitors: BTreeMap<MonitorId, Subject>,
     of_scope: BTreeSet<MonitorId>,
     of_groups: BTreeMap<Term, BTreeSet<MonitorId>>,
@@ -66,12 +66,12 @@ impl View {
         if self.all.get(&group).is_some() {
             self.lists.insert(group.clone(), OnceLock::new());
         } else {
-            self.lists.remove(&group);
+            self.lists.remove(&*group);
         }
-        let told = self.of_scope.iter().chain(self.of_groups.get(&group).into_iter().flatten());
+        let told = self.of_scope.iter().chain(self.of_groups.get(&*group).into_iter().flatten());
         let updates = |id: &MonitorId| {
-            let joined = Update::Joined { group: group.clone(), pids: joined.clone() };
-            let left = Update::Left { group: group.clone(), pids: left.clone() };
+            let joined = Update::Joined { group: Term::clone(&group), pids: joined.clone() };
+            let left = Update::Left { group: Term::clone(&group), pids: left.clone() };
             [joined, left].map(|update| (*id, update))
         };
         told.flat_map(updates).filter(|(_, update)| !update.pids().is_empty()).collect()
@@ -125,12 +125,12 @@ impl View {
 
     /// The groups that have members.
     pub(super) fn groups(&self) -> Vec<Term> {
-        self.all.iter().map(|(group, _)| group.clone()).collect()
+        self.all.iter().map(|(group, _)| Term::clone(group)).collect()
     }
 
     /// The groups that have members on this node.
     pub(super) fn local_groups(&self) -> Vec<Term> {
-        self.local.iter().map(|(group, _)| group.clone()).collect()
+        self.local.iter().map(|(group, _)| Term::clone(group)).collect()
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
 
     fn change(joined: &[u32], left: &[u32]) -> Change {
         let pids = |ids: &[u32]| ids.iter().copied().map(pid).collect();
-        Change { group: Term::atom("g"), joined: pids(joined), left: pids(left) }
+        Change { group: Arc::new(Term::atom("g")), joined: pids(joined), left: pids(left) }
     }
 
     #[test]
