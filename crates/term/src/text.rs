@@ -29,4 +29,5 @@ mod syntax;
 pub use call::{Call, Template};
 pub use error::ParseError;
 pub use print::alters_display;
+pub(crate) use print::beginning;
 pub use syntax::Syntax;

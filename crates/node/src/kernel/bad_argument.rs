@@ -91,11 +91,14 @@ fn enter(decoder: &mut Decoder<'_>, count: usize, offset: usize) -> Option<usize
     None
 }
 
+/// The most characters of the name of a field.
+const NAME: usize = 100;
+
 fn name(key: &Term) -> String {
     match key {
         Term::Atom(name) => name.as_str().to_owned(),
-        Term::Binary(name) => name.as_str().map_or_else(|| format!("{key:?}"), str::to_owned),
-        key => format!("{key:?}"),
+        Term::Binary(name) if name.len() <= NAME => name.as_str().map_or_else(|| key.shown(NAME), str::to_owned),
+        key => key.shown(NAME),
     }
 }
 
@@ -137,6 +140,9 @@ mod tests {
         let deep = Term::list([map([("tags", Term::list([Term::from("a"), Term::from(7)])), ("size", 1.into())])]);
         let text = cause::<(Order,)>(deep);
         assert!(text.starts_with("argument 1: element 2 of field tags: invalid type: "), "{text}");
+        let long = peerl_term::BigInt::from(15) << 800_000u32;
+        let text = cause::<(Order,)>(Term::list([Term::map([(Term::from(long), Term::from(1))])]));
+        assert!(text.starts_with("argument 1: ") && text.len() < 400, "{text}");
         let text = cause::<(u8, u8)>(Term::list([Term::from(1), Term::from(300)]));
         assert!(text.starts_with("argument 2: invalid value: "), "{text}");
     }

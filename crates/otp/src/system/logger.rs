@@ -135,7 +135,7 @@ async fn write(node: WeakNode, output: LogOutput, mut events: mpsc::Receiver<Wai
         let Some(peer) = event.node() else { continue };
         let text = event.text(&node, &peer).await;
         // What its own node cannot format is shown as it is.
-        let text = text.unwrap_or_else(|| event.message.to_string());
+        let text = text.unwrap_or_else(|| event.message.shown(LONGEST as usize));
         output(&LogEvent::new(peer, event.level.clone(), text));
     }
 }

@@ -119,7 +119,7 @@ const SHOWN: usize = 300;
 const CALLERS: usize = 5;
 
 fn log(task: &Pid, owner: &Pid, Function { module, name, arguments, callers }: &Function, exception: &Exception) {
-    let shown = |term: &Term| format!("{term:?}").chars().take(SHOWN).collect::<String>();
+    let shown = |term: &Term| term.shown(SHOWN);
     let callers: Vec<&Pid> =
         callers.as_list().unwrap_or_default().iter().filter_map(Term::as_pid).take(CALLERS).collect();
     let function = format!("{}:{}/{}", shown(module), shown(name), arguments.as_list().map_or(0, <[Term]>::len));

@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{de, ser};
 
+use crate::text::beginning;
 use crate::{DecodeError, RawTerm};
 
 /// A value cannot be written as a term, or a term cannot be read as a value; [`Error::kind`] says why.
@@ -97,7 +98,10 @@ impl Error {
 
     #[cold]
     fn message(message: impl fmt::Display) -> Self {
-        ErrorKind::Message { message: message.to_string().into(), offset: None }.into()
+        // It may repeat what was read, which may be long.
+        const LONGEST: usize = 1000;
+        let message = beginning(LONGEST, format_args!("{message}"));
+        ErrorKind::Message { message: message.into(), offset: None }.into()
     }
 }
 

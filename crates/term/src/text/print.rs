@@ -1,4 +1,6 @@
-use std::fmt::{Formatter, Result, Write};
+use std::fmt::{Arguments, Error, Formatter, Result, Write};
+
+use num_bigint::{BigInt, Sign};
 
 use crate::Term;
 use crate::stack::Stack;
@@ -83,6 +85,49 @@ impl<T> Levels<T> {
             Self::OPEN => self.open.pop().map(Level::Open),
             byte => Some(Level::End(byte)),
         }
+    }
+}
+
+/// Writes an integer: a very long one in base 16, after this prefix. Decimal digits take a time that grows with the square of their
+/// number. Of a term of which only the beginning is wanted, which is the precision, no more digits are made than that.
+pub(super) fn write_integer(value: &BigInt, prefix: &str, f: &mut Formatter<'_>) -> Result {
+    const LONG: u64 = 1 << 14;
+    let bits = value.bits();
+    if bits <= LONG {
+        return write!(f, "{value}");
+    }
+    let sign = if value.sign() == Sign::Minus { "-" } else { "" };
+    let wanted = f.precision().map_or(u64::MAX, |characters| characters as u64);
+    let magnitude = value.magnitude();
+    match bits.div_ceil(4).saturating_sub(wanted) {
+        0 => write!(f, "{sign}{prefix}{magnitude:X}"),
+        others => write!(f, "{sign}{prefix}{:X}", magnitude >> (4 * others)),
+    }
+}
+
+/// The beginning of what is written, up to so many characters; what follows is not made.
+pub(crate) fn beginning(most: usize, written: Arguments<'_>) -> String {
+    let mut beginning = Beginning { text: String::new(), room: most };
+    // It fails when there is no more room.
+    let _ = beginning.write_fmt(written);
+    beginning.text
+}
+
+struct Beginning {
+    text: String,
+    room: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, more: &str) -> Result {
+        if let Some((end, _)) = more.char_indices().nth(self.room) {
+            self.text.push_str(&more[..end]);
+            self.room = 0;
+            return Err(Error);
+        }
+        self.text.push_str(more);
+        self.room -= more.chars().count();
+        Ok(())
     }
 }
 

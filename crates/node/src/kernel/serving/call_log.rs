@@ -76,9 +76,5 @@ impl Drop for CallLog {
 /// The beginning of a term, as text without control characters.
 fn shown(term: &Term) -> String {
     const MOST: usize = 200;
-    let mut text = format!("{term:?}");
-    if let Some((end, _)) = text.char_indices().nth(MOST) {
-        text.truncate(end);
-    }
-    text
+    term.shown(MOST)
 }

@@ -2,7 +2,7 @@ use std::fmt::{self, Formatter, Write};
 use std::slice;
 
 use crate::text::number::write_float;
-use crate::text::print::{Notation, alters_display, escape, is_printable, write};
+use crate::text::print::{Notation, alters_display, escape, is_printable, write, write_integer};
 use crate::{Atom, Term};
 
 /// Formats a term in Elixir syntax, on one line, like `inspect`.
@@ -56,7 +56,7 @@ impl Notation for Elixir {
         let open = |elements: &'a [Term], kind| Ok(Some(Open { rest: elements.iter(), written: 0, kind }));
         match term {
             Term::Integer(value) => write!(f, "{value}")?,
-            Term::BigInteger(value) => write!(f, "{}", value.get())?,
+            Term::BigInteger(value) => write_integer(value.get(), "0x", f)?,
             Term::Float(value) => {
                 let value = value.get();
                 // Elixir formats 1.0e3 as 1000.0.

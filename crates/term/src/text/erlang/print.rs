@@ -2,7 +2,9 @@ use std::fmt::{self, Formatter, Write};
 use std::slice;
 
 use crate::text::number::write_float;
-use crate::text::print::{Notation, alters_display, escape, is_printable, printable_text, write};
+use crate::text::print::{
+    Notation, alters_display, beginning, escape, is_printable, printable_text, write, write_integer,
+};
 use crate::{Atom, Term};
 
 /// Formats a term in Erlang syntax, on one line, like `io:format("~0tp")`.
@@ -27,7 +29,21 @@ impl fmt::Display for Display<'_> {
     }
 }
 
-/// Formats the term in Erlang syntax.
+impl Term {
+    /// The beginning of the term in Erlang syntax, up to so many characters. It takes the time and the memory of these,
+    /// however large the term is.
+    ///
+    /// ```
+    /// use peerl_term::Term;
+    ///
+    /// assert_eq!(Term::list(vec![Term::atom("page"); 1000]).shown(12), "[page,page,p");
+    /// ```
+    pub fn shown(&self, most: usize) -> String {
+        beginning(most, format_args!("{self:.most$}"))
+    }
+}
+
+/// Formats the term in Erlang syntax. An integer of thousands of digits has base 16.
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write::<Erlang>(self, f)
@@ -66,7 +82,7 @@ impl Notation for Erlang {
         let open = |elements: &'a [Term], kind| Ok(Some(Open { rest: elements.iter(), written: 0, kind }));
         match term {
             Term::Integer(value) => write!(f, "{value}")?,
-            Term::BigInteger(value) => write!(f, "{}", value.get())?,
+            Term::BigInteger(value) => write_integer(value.get(), "16#", f)?,
             Term::Float(value) => write_float(value.get(), f)?,
             Term::Atom(atom) => write!(f, "{atom}")?,
             Term::Binary(bytes) => write_binary(bytes, f)?,
@@ -93,7 +109,7 @@ impl Notation for Erlang {
                 f.write_str("{")?;
                 return open(elements, Kind::Tuple);
             }
-            Term::List(elements) => match printable_text(elements) {
+            Term::List(elements) => match printable_text(wanted(elements, f)) {
                 Some(text) => write_quoted(&text, f)?,
                 None => {
                     f.write_str("[")?;
@@ -143,7 +159,20 @@ impl Notation for Erlang {
     }
 }
 
+/// The elements that matter, if only the beginning of a term is wanted, which is the precision. No character is written for less than
+/// a quarter of a byte.
+fn wanted<'a, T>(elements: &'a [T], f: &Formatter<'_>) -> &'a [T] {
+    let most = f.precision().map_or(usize::MAX, |characters| characters.saturating_mul(4));
+    &elements[..elements.len().min(most)]
+}
+
 fn write_binary(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
+    let (bytes, all) = (wanted(bytes, f), bytes.len());
+    let bytes = match std::str::from_utf8(bytes) {
+        // In the midst of a character.
+        Err(error) if bytes.len() < all && error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        _ => bytes,
+    };
     f.write_str("<<")?;
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.is_empty() && text.chars().all(is_printable) => {
@@ -181,6 +210,41 @@ mod tests {
 
     fn shown(term: impl Into<Term>) -> String {
         term.into().to_string()
+    }
+
+    #[test]
+    fn the_beginning_of_a_term() {
+        let long = BigInt::from(7) << 8_000_000u32;
+        let terms = [
+            Term::from(long.clone()),
+            Term::from(-long),
+            Term::binary(vec![200; 1 << 16]),
+            Term::from("é".repeat(1 << 16)),
+            Term::charlist(&"a\"".repeat(1 << 16)),
+            Term::list(vec![Term::nil(); 1 << 16]),
+            (0..1 << 16).fold(Term::nil(), |inner, _| Term::list([inner])),
+            Term::map([(Term::from("x".repeat(1 << 16)), Term::from(1))]),
+            Term::atom("short"),
+        ];
+        for term in terms {
+            let whole = term.to_string();
+            for most in [0, 1, 7, 300] {
+                let beginning: String = whole.chars().take(most).collect();
+                assert_eq!(term.shown(most), beginning);
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_integer_has_base_16() {
+        for integer in [(BigInt::from(1) << 40_000u32) + 1, -(BigInt::from(9) << 17_000u32)] {
+            let term = Term::from(integer);
+            let (erlang, elixir) = (term.to_string(), crate::text::elixir::display(&term).to_string());
+            assert!(erlang.trim_start_matches('-').starts_with("16#") && elixir.contains("0x"));
+            assert_eq!(crate::text::erlang::parse(&erlang).unwrap(), term);
+            assert_eq!(crate::text::elixir::parse(&elixir).unwrap(), term);
+        }
+        assert_eq!(shown(BigInt::from(1) << 16_000u32), (BigInt::from(1) << 16_000u32).to_string());
     }
 
     #[test]
