@@ -1,9 +1,11 @@
 //! The functions that a worker serves: those of every node ([`peerl_otp::functions`]), and page functions.
 
+use std::sync::Arc;
+
 use peerl_node::{Exception, Node};
 use peerl_term::{AtomError, Term};
 
-use crate::page_client::PageClient;
+use crate::page_client::{Fetches, PageClient};
 
 mod cluster_scrape;
 mod page;
@@ -13,8 +15,9 @@ type Outcome = Result<Term, Exception>;
 
 /// Exports all functions of a worker at this node; pages are fetched with this client.
 pub fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
-    page::register(node, pages)?;
-    cluster_scrape::register(node, pages)?;
+    let fetches = Arc::new(Fetches::of(node));
+    page::register(node, pages, &fetches)?;
+    cluster_scrape::register(node, pages, &fetches)?;
     peerl_otp::functions::export(node)
 }
 

@@ -2,6 +2,8 @@
 
 mod address_rule;
 pub use address_rule::{AddressRule, Addresses, Allow, Network, Refusal};
+mod fetches;
+pub use fetches::Fetches;
 mod guard;
 
 use std::collections::VecDeque;
@@ -191,10 +193,10 @@ impl PageClient {
     }
 
     fn build(&self) -> reqwest::Result<Client> {
-        let names = match (&self.names, self.guard.restricts()) {
-            (None, false) => return build_client(|builder| builder),
-            (names, _) => names.clone().unwrap_or_else(|| Arc::new(SystemNames)),
-        };
+        let names = self.names.clone().unwrap_or_else(|| Arc::new(SystemNames));
+        if self.names.is_none() && !self.guard.restricts() {
+            return build_client(|builder| builder.dns_resolver(names.clone()));
+        }
         let names = Arc::new(GuardedNames { guard: self.guard.clone(), names });
         build_client(|builder| builder.no_proxy().dns_resolver(names.clone()))
     }
@@ -263,6 +265,14 @@ pub enum PageError {
     /// The body exceeds the limit.
     #[error("larger than {0} bytes")]
     TooLarge(u64),
+    /// A peer has too many fetches under way.
+    #[error(
+        "too many pages are fetched at a time: {most} for all peers, and for each one as many as it leaves for others"
+    )]
+    TooMany {
+        /// The most for all.
+        most: usize,
+    },
     /// There were too many redirects.
     #[error("more than {0} redirects")]
     TooManyRedirects(u8),
@@ -294,6 +304,7 @@ impl PageError {
             Self::BadUrl(_) => "badurl",
             Self::TimedOut(_) => "timeout",
             Self::TooLarge(_) => "toolarge",
+            Self::TooMany { .. } => "system_limit",
             Self::TooManyRedirects(_) => "toomanyredirects",
             Self::RefusedAddress { .. } => "refusedaddress",
             Self::Transport { reason, .. } => reason,

@@ -1,26 +1,33 @@
 //! `ClusterScrape.PageController.fetch/1`: a function of an Elixir application that peerl's workers can replace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use peerl_node::{Exception, Node};
+use peerl_node::{CallContext, Exception, Lease, Node};
 use peerl_term::{AtomError, Term};
 
 use super::{Outcome, text};
-use crate::page_client::{PageClient, PageError, PageLimits, Redirects};
+use crate::page_client::{Fetches, PageClient, PageError, PageLimits, Redirects};
 
 /// `'Elixir.ClusterScrape.PageController':fetch(Url)`, with the values of the original: `{ok, Url, Sum}` with the sum
 /// in upper-case hexadecimal if the status is 200, `{error, Url, <<"URL Not Found">>}` if it is 404, `{error, Url,
 /// Reason}` with an atom if the page could not be fetched, else `{error, Url, <<"Other failure">>}`. Like the
 /// original, it follows no redirects. The URL is returned unchanged.
-pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
-    let client = pages.clone();
-    node.export("Elixir.ClusterScrape.PageController", "fetch", move |(url,): (Term,)| fetch(client.clone(), url))
+pub(super) fn register(node: &Node, pages: &PageClient, fetches: &Arc<Fetches>) -> Result<(), AtomError> {
+    let (client, fetches) = (pages.clone(), fetches.clone());
+    node.export("Elixir.ClusterScrape.PageController", "fetch", move |context: CallContext, (url,): (Term,)| {
+        fetch(client.clone(), fetches.begin(&context), url)
+    })
 }
 
-async fn fetch(client: PageClient, url: Term) -> Outcome {
+async fn fetch(client: PageClient, place: Result<Lease, PageError>, url: Term) -> Outcome {
     let address = text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?;
     let limits = PageLimits { timeout: Duration::from_secs(30), redirects: Redirects::Keep, ..PageLimits::default() };
-    let (tag, what) = match client.checksum(&address, limits).await {
+    let fetched = match place {
+        Ok(_place) => client.checksum(&address, limits).await,
+        Err(error) => Err(error),
+    };
+    let (tag, what) = match fetched {
         Ok(page) if page.status == 200 => ("ok", Term::from(page.sha256.to_upper_hex())),
         Ok(page) if page.status == 404 => ("error", Term::from("URL Not Found")),
         Ok(_) => ("error", Term::from("Other failure")),
@@ -36,6 +43,10 @@ mod tests {
     use super::*;
     use crate::page_server::PageServer;
 
+    fn place() -> Result<Lease, PageError> {
+        Arc::new(peerl_node::Share::unlimited()).lease(1).ok_or(PageError::TooMany { most: 0 })
+    }
+
     #[tokio::test]
     async fn answers_as_the_original() {
         let server = PageServer::start().await.unwrap();
@@ -47,9 +58,9 @@ mod tests {
             (Term::from(server.url(5)), "error", Term::from("Other failure")),
             (Term::from("http://no-such-host.invalid/"), "error", Term::atom("nxdomain")),
         ] {
-            let value = fetch(PageClient::new(), url.clone()).await;
+            let value = fetch(PageClient::new(), place(), url.clone()).await;
             assert_eq!(value, Ok(Term::tuple([Term::atom(tag), url, what])));
         }
-        assert!(fetch(PageClient::new(), Term::from(1)).await.unwrap_err().reason.is_atom("badarg"));
+        assert!(fetch(PageClient::new(), place(), Term::from(1)).await.unwrap_err().reason.is_atom("badarg"));
     }
 }

@@ -1,14 +1,14 @@
 //! `peerl_page`: checksums of web pages.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use peerl_node::{Exception, Node};
-use peerl_term::text::Syntax;
+use peerl_node::{CallContext, Exception, Lease, Node};
 use peerl_term::{AtomError, Term};
 
 use super::{Outcome, text};
-use crate::page_client::{AddressRule, Addresses, Network, PageClient, PageLimits, Redirects};
+use crate::page_client::{AddressRule, Addresses, Fetches, Network, PageClient, PageError, PageLimits, Redirects};
 
 /// `peerl_page:checksum(Url)` and `peerl_page:checksum(Url, Options)`.
 ///
@@ -20,14 +20,14 @@ use crate::page_client::{AddressRule, Addresses, Network, PageClient, PageLimits
 /// The value is `#{url, status, sha256, bytes, ms, node}` for any status, with the sum in lower-case hexadecimal; or
 /// `{error, #{url, reason, message, ms, node}}` if there was no complete answer, with the reason as an atom that
 /// Erlang's sockets use.
-pub(super) fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
-    let (name, client) = (Term::Atom(node.name().as_atom().clone()), pages.clone());
-    node.export("peerl_page", "checksum", move |(url,): (Term,)| {
-        checksum(client.clone(), name.clone(), url, Ok(Options::default()))
+pub(super) fn register(node: &Node, pages: &PageClient, fetches: &Arc<Fetches>) -> Result<(), AtomError> {
+    let (name, client, places) = (Term::Atom(node.name().as_atom().clone()), pages.clone(), fetches.clone());
+    node.export("peerl_page", "checksum", move |context: CallContext, (url,): (Term,)| {
+        checksum(client.clone(), places.begin(&context), name.clone(), url, Ok(Options::default()))
     })?;
-    let (name, client) = (Term::Atom(node.name().as_atom().clone()), pages.clone());
-    node.export("peerl_page", "checksum", move |(url, options): (Term, Term)| {
-        checksum(client.clone(), name.clone(), url, read(options))
+    let (name, client, places) = (Term::Atom(node.name().as_atom().clone()), pages.clone(), fetches.clone());
+    node.export("peerl_page", "checksum", move |context: CallContext, (url, options): (Term, Term)| {
+        checksum(client.clone(), places.begin(&context), name.clone(), url, read(options))
     })
 }
 
@@ -38,12 +38,21 @@ struct Options {
     rule: AddressRule,
 }
 
-async fn checksum(client: PageClient, node: Term, url: Term, options: Result<Options, Exception>) -> Outcome {
+async fn checksum(
+    client: PageClient,
+    place: Result<Lease, PageError>,
+    node: Term,
+    url: Term,
+    options: Result<Options, Exception>,
+) -> Outcome {
     let (Options { limits, rule }, address) =
         (options?, text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?);
     let client = if rule.restricts() { client.within(rule) } else { client };
     let start = Instant::now();
-    let result = client.checksum(&address, limits).await;
+    let result = match place {
+        Ok(_place) => client.checksum(&address, limits).await,
+        Err(error) => Err(error),
+    };
     let of_all = [
         (Term::atom("url"), url),
         (Term::atom("node"), node),
@@ -66,7 +75,8 @@ async fn checksum(client: PageClient, node: Term, url: Term, options: Result<Opt
 }
 
 fn bad_option(key: &Term, what: &str) -> Exception {
-    Exception::bad_argument(2, &format!("field {}: {what}", Syntax::Erlang.display(key)))
+    const NAME: usize = 100;
+    Exception::bad_argument(2, &format!("field {}: {what}", key.shown(NAME)))
 }
 
 fn read(options: Term) -> Result<Options, Exception> {
@@ -138,7 +148,8 @@ mod tests {
     use crate::page_server::PageServer;
 
     async fn sum_of(url: Term, options: Term) -> Outcome {
-        checksum(PageClient::new(), Term::atom("w@h"), url, read(options)).await
+        let place = Arc::new(peerl_node::Share::unlimited()).lease(1).unwrap();
+        checksum(PageClient::new(), Ok(place), Term::atom("w@h"), url, read(options)).await
     }
 
     #[tokio::test]

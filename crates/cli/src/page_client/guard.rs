@@ -1,11 +1,13 @@
 //! Applies address rules during name resolution.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, LazyLock};
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use super::address_rule::{AddressRule, Refusal};
 
@@ -81,13 +83,22 @@ impl Resolve for GuardedNames {
     }
 }
 
-/// The system's name resolution.
+/// The system's name resolution, by threads that wait for the name server. They are few: all that block a thread share the
+/// runtime's threads for that. A resolution whose fetch has been given up keeps its thread until the name server answers.
 pub(super) struct SystemNames;
+
+/// The most names that are resolved at a time.
+static RESOLVING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(64)));
 
 impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let place = RESOLVING.clone().acquire_owned().await?;
+            let resolve = move || {
+                let _place = place;
+                (name.as_str(), 0).to_socket_addrs().map(Iterator::collect)
+            };
+            let addresses: Vec<SocketAddr> = spawn_blocking(resolve).await??;
             match addresses.is_empty() {
                 true => Err(io::Error::from(io::ErrorKind::NotFound).into()),
                 false => Ok(Box::new(addresses.into_iter()) as Addrs),
