@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::Targets;
@@ -45,8 +45,7 @@ pub enum Members {
 pub enum Writing {
     /// Who logs: no record is lost.
     Direct,
-    /// A thread of its own: a node goes on while nobody reads its log. Records beyond [`RECORDS`](background::RECORDS) that wait
-    /// are lost, and counted.
+    /// A thread of its own: a node goes on while nobody reads its log. If too many records wait, further ones are lost, and counted.
     Background,
 }
 
@@ -101,7 +100,7 @@ pub fn start(verbosity: i8, format: LogFormat, members: Members, writing: Writin
 #[derive(Clone)]
 enum Sink {
     Direct,
-    Background(NonBlocking),
+    Background(background::Records),
 }
 
 impl io::Write for Sink {
@@ -125,15 +124,20 @@ struct TextFields;
 
 impl<'writer> FormatFields<'writer> for TextFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = TextVisitor { writer, is_first: true, result: Ok(()) };
+        let mut visitor = TextVisitor { writer, is_first: true, room: LONGEST, result: Ok(()) };
         fields.record(&mut visitor);
         visitor.result
     }
 }
 
+/// The most bytes of the fields of a record. A longer one is cut; what is cut off is not even formatted.
+const LONGEST: usize = 16 << 10;
+
 struct TextVisitor<'writer> {
     writer: Writer<'writer>,
     is_first: bool,
+    /// The bytes that can still be written.
+    room: usize,
     result: fmt::Result,
 }
 
@@ -149,13 +153,35 @@ impl TextVisitor<'_> {
             }
             name => write!(self.writer, "{name}=")?,
         }
-        write!(Printable(&mut self.writer), "{value:?}")
+        let mut text = Cut { writer: &mut self.writer, room: self.room };
+        let written = write!(Printable(&mut text), "{value:?}");
+        self.room = text.room;
+        if self.room == 0 { self.writer.write_char('…') } else { written }
+    }
+}
+
+/// Writes until there is no more room, and fails then.
+struct Cut<W> {
+    writer: W,
+    room: usize,
+}
+
+impl<W: Write> Write for Cut<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.len() < self.room {
+            self.room -= text.len();
+            return self.writer.write_str(text);
+        }
+        let end = text.floor_char_boundary(self.room);
+        self.room = 0;
+        self.writer.write_str(&text[..end])?;
+        Err(fmt::Error)
     }
 }
 
 impl Visit for TextVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.result.is_ok() {
+        if self.result.is_ok() && self.room > 0 {
             self.result = self.write(field, value);
         }
     }
@@ -177,6 +203,14 @@ struct JsonRecords<W>(W);
 
 impl<W: io::Write> io::Write for JsonRecords<W> {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        if record.len() > LONGEST
+            && let Ok(mut value) = serde_json::from_slice(record)
+        {
+            cut_fields(&mut value);
+            let text = format!("{}\n", serde_json::Value::from(value));
+            self.0.write_all(printable_json(&text).as_bytes())?;
+            return Ok(record.len());
+        }
         let text = String::from_utf8_lossy(record);
         self.0.write_all(printable_json(&text).as_bytes())?;
         Ok(record.len())
@@ -184,6 +218,16 @@ impl<W: io::Write> io::Write for JsonRecords<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// Cuts the fields of a record that is too long.
+fn cut_fields(record: &mut serde_json::Map<String, serde_json::Value>) {
+    const FIELD: usize = 1 << 10;
+    for field in record.values_mut() {
+        if let serde_json::Value::String(text) = field {
+            text.truncate(text.floor_char_boundary(FIELD));
+        }
     }
 }
 
@@ -237,6 +281,24 @@ mod tests {
             assert!(ansi || text.contains(r"peer=a\nWARN forged\u{1b}]0;x"), "{text}");
             assert!(!text.contains("none"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_record_is_cut() {
+        let long = "é".repeat(1 << 20);
+        let event = || tracing::info!(text = long, after = 7, "said {long}");
+        let (text, json) = (Log::default(), Log::default());
+        let writer = text.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).fmt_fields(TextFields);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer.with_ansi(false)), event);
+        let text = text.text();
+        assert!(text.len() < LONGEST + 200 && text.contains("said é") && text.ends_with("…\n"), "{}", text.len());
+        let writer = json.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || JsonRecords(writer.clone()));
+        let layer = layer.json().flatten_event(true);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), event);
+        let record: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
+        assert!(record["message"].as_str().unwrap().len() <= 1024 && record["after"] == 7);
     }
 
     #[test]
