@@ -167,7 +167,7 @@ pub(crate) fn queue(
     payload: Payload<'_>,
 ) -> Option<Result<(), QueueError>> {
     let (forms, pid, token) = (&connection.forms, &from.pid, from.next_token());
-    let token = token.filter(|token| connection.can_take(&token.label));
+    let token = token.filter(|token| connection.can_take(&token.label.term()));
     Some(match to {
         Address::Process(to) => queue_traced(connection, pid, forms.send(pid.clone(), to.clone()), token, payload),
         Address::Name(to, _) => queue_traced(connection, pid, forms.reg_send(pid.clone(), to.clone()), token, payload),

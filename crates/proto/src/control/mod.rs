@@ -57,7 +57,7 @@ pub use signal::Signal;
 pub use spawn_options::{BadOption, SpawnOptions};
 pub use spawn_reply::SpawnReply;
 pub use spawn_request::{BorrowedSpawnRequest, SpawnRequest};
-pub use trace_token::{TraceToken, Traceable, WithToken};
+pub use trace_token::{Label, TraceToken, Traceable, WithToken};
 pub use unlink_id::UnlinkId;
 pub use unlink_id_ack::UnlinkIdAck;
 

@@ -1,5 +1,6 @@
 //! Sequential trace tokens, and the twins of control messages that carry one.
 
+use bytes::Bytes;
 use peerl_term::{Sink, Tag, Term, encode};
 
 use super::{Content, Control, sealed::Sealed};
@@ -14,7 +15,7 @@ pub struct TraceToken {
     /// What is traced, as a set of bits.
     pub flags: i64,
     /// What the traced messages have in common.
-    pub label: Term,
+    pub label: Label,
     /// The number of the message in the sequence.
     pub serial: i64,
     /// The process that has sent the message, or its node.
@@ -27,38 +28,62 @@ impl TraceToken {
     /// A BEAM takes no greater number: it is a small integer there, which is not checked on arrival.
     pub const GREATEST: i64 = (1 << 59) - 1;
 
-    /// The encoded label may have so many bytes. It is stored with each message that waits, and sent with each message.
-    pub const LARGEST_LABEL: usize = 1 << 10;
-
     /// Reads a token; nothing, if it is malformed or its label is too large.
     pub fn from_term(token: &Term) -> Option<Self> {
         let [flags, label, serial, from, previous] = token.as_tuple()? else { return None };
         let number = |term: &Term| term.as_integer().filter(|number: &i64| (0..=Self::GREATEST).contains(number));
-        if !matches!(from, Term::Pid(_) | Term::Atom(_)) || label.encode().len() > Self::LARGEST_LABEL {
+        if !matches!(from, Term::Pid(_) | Term::Atom(_)) {
             return None;
         }
         Some(Self {
             flags: number(flags)?,
-            label: label.clone(),
+            label: Label::new(label)?,
             serial: number(serial)?,
             from: from.clone(),
             previous: number(previous)?,
         })
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.label.0.len()
+    }
+
     /// Whether a peer takes the token: an older one takes only small integers for labels.
     pub(super) fn is_offered(&self, flags: DistributionFlags) -> bool {
         flags.contains(DistributionFlags::BIG_SEQTRACE_LABELS)
-            || self.label.as_integer().is_some_and(|label: i64| (-(1 << 27)..1 << 27).contains(&label))
+            || self.label.term().as_integer().is_some_and(|label: i64| (-(1 << 27)..1 << 27).contains(&label))
     }
 
     pub(super) fn encode<S: Sink>(&self, sink: &mut S) {
         encode::tuple_header(5, sink);
         encode::integer(self.flags, sink);
-        encode::term(&self.label, sink);
+        encode::term(&self.label.term(), sink);
         encode::integer(self.serial, sink);
         encode::term(&self.from, sink);
         encode::integer(self.previous, sink);
+    }
+}
+
+/// What the messages of a trace have in common: any term. It is kept encoded: decoded it may take 24 times as much memory, and it is
+/// stored with each message that waits and each process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label(Bytes);
+
+impl Label {
+    /// An encoded label may have so many bytes.
+    pub const LARGEST: usize = 1 << 10;
+
+    /// The label that is this term; none, if that is too large.
+    pub fn new(term: &Term) -> Option<Self> {
+        let bytes = term.encode();
+        (bytes.len() <= Self::LARGEST).then(|| Self(Bytes::from(bytes.into_boxed_slice())))
+    }
+
+    /// The label.
+    pub fn term(&self) -> Term {
+        // What a term was encoded into can be decoded.
+        Term::decode(&self.0).unwrap_or_else(|_| Term::nil())
     }
 }
 
@@ -137,8 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn a_label_takes_no_more_memory_than_its_bytes() {
+        let label = Term::list((0..1000).map(|_| Term::nil()));
+        let token = Term::tuple([1.into(), label.clone(), 1.into(), a(1).into(), 0.into()]);
+        let read = TraceToken::from_term(&token).unwrap();
+        assert!(read.memory() < 1024 + 200, "{}", read.memory());
+        assert_eq!(read.label.term(), label);
+    }
+
+    #[test]
     fn an_old_peer_takes_small_labels_only() {
         let sent = |label: Term, flags| {
+            let label = Label::new(&label).unwrap();
             let token = TraceToken { flags: 0, label, serial: 1, from: a(1).into(), previous: 0 };
             let forms = Forms::new(flags);
             forms.with_token(forms.send(a(1), b(2)), Some(&token)).operation()

@@ -23,7 +23,7 @@ impl From<Message> for Envelope {
 impl Envelope {
     /// About how many bytes of memory it takes.
     pub(crate) fn size(&self) -> usize {
-        let token = if self.token.is_some() { size_of::<TraceToken>() + TraceToken::LARGEST_LABEL } else { 0 };
+        let token = self.token.as_ref().map_or(0, |token| token.memory());
         self.message.size() + token
     }
 
@@ -83,10 +83,17 @@ impl SequentialTrace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use peerl_proto::control::Label;
     use peerl_term::{Atom, Term};
 
     fn token(serial: i64) -> TraceToken {
-        TraceToken { flags: 3, label: Term::from(17), serial, from: Term::atom("b@h"), previous: 0 }
+        TraceToken {
+            flags: 3,
+            label: Label::new(&Term::from(17)).unwrap(),
+            serial,
+            from: Term::atom("b@h"),
+            previous: 0,
+        }
     }
 
     /// As a BEAM process numbers its messages.
@@ -105,6 +112,6 @@ mod tests {
         trace.receive(token(TraceToken::GREATEST));
         assert_eq!(numbers(&mut trace), None, "no greater number is sent");
         let sent = SequentialTrace::begun(token(1)).next(&pid).unwrap();
-        assert_eq!((sent.flags, sent.label, sent.from), (3, Term::from(17), pid.into()));
+        assert_eq!((sent.flags, sent.label.term(), sent.from), (3, Term::from(17), pid.into()));
     }
 }

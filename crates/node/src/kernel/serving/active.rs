@@ -61,6 +61,15 @@ impl Active {
         Self::begin(node, peer.unwrap_or(&node.served.of_nobody), arguments)
     }
 
+    /// Takes memory for what else is kept with the call.
+    pub(super) fn with(mut self, bytes: usize) -> Result<Self, Refused> {
+        if !self.calls.memory.take(bytes) {
+            return Err(Refused::Busy);
+        }
+        self.bytes += bytes;
+        Ok(self)
+    }
+
     /// Waits until the connection has ended by which the call has come.
     pub(crate) async fn closed(&self) {
         self.calls.closed.cancelled().await;

@@ -55,7 +55,7 @@ pub(crate) fn take_spawn(
         Err(_) => Atom::from_static("badopt"),
         // The peer is slow to take its answers.
         Ok(_) if connection.answers.bytes() > node.limits.channel.reassembly => SYSTEM_LIMIT,
-        Ok(options) => match Active::begin(node, &connection.served, arguments.bytes().len()) {
+        Ok(options) => match begin(node, connection, &arguments, token.as_deref()) {
             Ok(active) => {
                 return Ok(Some(Spawn {
                     reference,
@@ -75,6 +75,20 @@ pub(crate) fn take_spawn(
     };
     refuse(node, connection, reference, from, refused)?;
     Ok(None)
+}
+
+/// Takes memory for a call: the process keeps the token, too.
+fn begin(
+    node: &Arc<Kernel>,
+    connection: &Connection,
+    arguments: &RawTerm,
+    token: Option<&TraceToken>,
+) -> Result<Active, Refused> {
+    let active = Active::begin(node, &connection.served, arguments.bytes().len())?;
+    match token {
+        Some(token) => active.with(token.memory()),
+        None => Ok(active),
+    }
 }
 
 /// Says that a process is not spawned.
