@@ -254,7 +254,7 @@ fn every_limit_is_that_of_the_code() {
     let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
     let epmd = peerl::epmd::Config::default();
     let monitors = [Limits::MONITOR, Limits::LINK].map(|bytes| bytes.to_string());
-    let numbers: [(&str, Vec<String>); 14] = [
+    let numbers: [(&str, Vec<String>); 15] = [
         ("pending handshakes", vec![Limits::HANDSHAKES.to_string(), seconds(SetupTimer::DEFAULT_STEP)]),
         ("unanswered connections to the EPMD", vec![epmd.connections.to_string(), seconds(epmd.idle)]),
         (
@@ -277,6 +277,7 @@ fn every_limit_is_that_of_the_code() {
             vec![format!("{} bytes", Scope::MEMBER), Scope::GROUP.to_string()],
         ),
         ("names of `global`", vec![format!("{} bytes", Global::NAME)]),
+        ("locks of `global`", vec![format!("{} bytes", Global::LOCK_HOLDER)]),
         ("the file of `file:`", vec![mebibytes(FileList::LONGEST)]),
         ("a poll", vec![seconds(Reconciler::<peerl::Node>::POLL_TIMEOUT)]),
     ];

@@ -46,6 +46,7 @@ mod session;
 mod state;
 mod supervisor;
 mod syncs;
+mod unreachable;
 
 pub use action::Action;
 pub use ask::NotRunning;

@@ -5,6 +5,7 @@ use peerl_term::{Atom, Term};
 use super::attempt::{Attempt, AttemptOutcome};
 use super::ids::CallId;
 use super::lock::LockId;
+use super::locks::LockFor;
 use super::mesh::Mesh;
 use super::message::Request;
 
@@ -174,7 +175,7 @@ impl Acquisition {
         self.stage = Attempt::new(nodes.iter().cloned());
         let own = &mesh.outbox.node.clone();
         if nodes.contains(own) {
-            let is_set = mesh.locks.set(&self.id, &mesh.server, &mut mesh.outbox);
+            let is_set = mesh.locks.set(&self.id, &mesh.server, LockFor::Server, &mut mesh.outbox);
             self.stage.answered(own, Some(&Term::from(is_set)));
             if !is_set {
                 // The others need not be asked.

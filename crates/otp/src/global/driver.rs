@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use peerl_node::{
-    Atom, Down, MailboxPolicy, Message, Mfa, Node, NodeDown, NodeDownReason, NodeName, Overflow, Pid, Process,
+    Atom, Down, MailboxPolicy, Message, Mfa, Node, NodeDown, NodeDownReason, NodeName, Overflow, Peer, Pid, Process,
     Reference, RegisterError, Term, WeakNode,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -56,6 +56,7 @@ impl Driver {
         let process = node.process_with(mailbox);
         // OTP ends the node if this process ends: names and locks would be half there.
         process.ignore_exits();
+        process.tell_senders();
         process.register(Atom::from_static(SERVER))?;
         let (report, outcomes) = mpsc::unbounded_channel();
         let (server, seed) = (process.pid().clone(), seed_of(process.pid()));
@@ -63,7 +64,7 @@ impl Driver {
         Ok(Self {
             node: node.downgrade(),
             process,
-            state: State::new(identity, node.memory().share()),
+            state: State::new(identity, node.memory().clone()),
             requests,
             outcomes,
             report,
@@ -175,7 +176,13 @@ impl Driver {
             return;
         }
         match Received::from_term(message) {
-            Ok(received) => self.handle(Event::Received(Box::new(received))),
+            Ok(received) => {
+                let peer = self.process.received_from().map(Peer::node);
+                // Nothing is taken from a peer without a name.
+                if let Some(from) = peer.unwrap_or(Some(&self.process.pid().node)).cloned() {
+                    self.handle(Event::Received(from, Box::new(received)));
+                }
+            }
             Err(message) => tracing::debug!("global has got a message that it does not know: {message}"),
         }
     }

@@ -15,8 +15,8 @@ pub enum Event {
     NodeDown(Atom, LinkEnd),
     /// A connection could not be made.
     ConnectFailed(Atom),
-    /// The server has got a call or another message.
-    Received(Box<Received>),
+    /// The server has got a call or another message from a process of this node.
+    Received(Atom, Box<Received>),
     /// A call was answered; nothing if the called server has ended or cannot be reached.
     Answered(CallId, Option<Term>),
     /// A monitored process has ended, or cannot be reached any more.

@@ -9,6 +9,7 @@ use super::event::LocalRequest;
 use super::guard::LockGuard;
 use super::lock::LockId;
 use super::lock_holder::Retries;
+use super::locks::Locks;
 use super::method::Method;
 use super::names::Names;
 use super::registration::Registration;
@@ -44,6 +45,9 @@ pub struct Global {
 impl Global {
     /// The bytes of the node's [memory](Node::memory) that a name takes, beside its term and its method.
     pub const NAME: usize = Names::NAME;
+
+    /// The bytes of the node's [memory](Node::memory) that a process which holds a lock takes, beside the terms of the lock.
+    pub const LOCK_HOLDER: usize = Locks::HOLDER;
 
     pub(super) fn new(node: &Node, requests: Option<mpsc::Sender<Asked>>) -> Self {
         Self { node: node.clone(), requests }

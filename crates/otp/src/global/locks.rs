@@ -1,20 +1,25 @@
 use std::collections::{BTreeMap, HashMap};
 
+use peerl_node::Lease;
 use peerl_term::{Atom, Pid, Term};
 
 use super::ids::MonitorId;
 use super::lock::LockId;
 use super::outbox::Outbox;
+use crate::node_shares::NodeShares;
+use crate::term_memory::{term_memory, to_keep};
 
-/// The most resources that are locked at a time: no peer can fill the memory with them.
+/// The most resources that are locked at a time.
 const MAX_LOCKS: usize = 100_000;
 
 /// The most processes that hold a lock together.
 const MAX_HOLDERS: usize = 10_000;
 
 /// The locks that are set at this node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Locks {
+    /// What the locks of each node's processes take of the memory.
+    shares: NodeShares,
     table: BTreeMap<Term, Lock>,
     by_monitor: HashMap<MonitorId, Term>,
     /// The last lock on the name space went because its holder ended.
@@ -24,10 +29,34 @@ pub(super) struct Locks {
 #[derive(Debug)]
 struct Lock {
     requester: Term,
-    holders: Vec<(Pid, MonitorId)>,
+    holders: Vec<Holder>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    pid: Pid,
+    monitor: MonitorId,
+    _lease: Option<Lease>,
+}
+
+/// What a lock is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LockFor {
+    /// The server of this node, for the mesh: it takes nothing of the memory for others.
+    Server,
+    /// Anyone else: it takes of the share of the holder's node.
+    Caller,
 }
 
 impl Locks {
+    /// The bytes that a process which holds a lock takes, beside the terms of the lock.
+    pub(super) const HOLDER: usize = 512;
+
+    /// None yet; they take of this memory.
+    pub(super) fn new(shares: NodeShares) -> Self {
+        Self { shares, table: BTreeMap::new(), by_monitor: HashMap::new(), is_global_lost: false }
+    }
+
     /// Whether a lock could be set.
     pub(super) fn is_free(&self, id: &LockId) -> bool {
         self.table.get(&id.resource).is_none_or(|lock| lock.requester == id.requester)
@@ -37,45 +66,55 @@ impl Locks {
         self.table.contains_key(&Term::atom("global"))
     }
 
-    /// Sets a lock for a process, which is monitored from then on. Says whether the process holds it now.
-    pub(super) fn set(&mut self, id: &LockId, pid: &Pid, outbox: &mut Outbox) -> bool {
-        if !self.is_free(id) || (self.table.len() >= MAX_LOCKS && !self.table.contains_key(&id.resource)) {
+    /// Sets a lock for a process, which is monitored from then on. Says whether the process holds it now: not if somebody else
+    /// does, or if there is no memory left for the locks of its node.
+    pub(super) fn set(&mut self, id: &LockId, pid: &Pid, lock_for: LockFor, outbox: &mut Outbox) -> bool {
+        if !self.is_free(id) {
             return false;
         }
-        let new = || Lock { requester: id.requester.clone(), holders: Vec::new() };
-        let lock = self.table.entry(id.resource.clone()).or_insert_with(new);
-        if lock.holders.iter().any(|(holder, _)| holder == pid) {
+        let held = self.table.get(&id.resource);
+        if held.is_some_and(|lock| lock.holders.iter().any(|holder| holder.pid == *pid)) {
             return true;
         }
-        if lock.holders.len() >= MAX_HOLDERS {
+        if held.map_or(self.table.len() >= MAX_LOCKS, |lock| lock.holders.len() >= MAX_HOLDERS) {
             return false;
         }
-        let monitor = outbox.monitor(pid);
-        lock.holders.push((pid.clone(), monitor));
-        self.by_monitor.insert(monitor, id.resource.clone());
+        let lease = match lock_for {
+            LockFor::Server => None,
+            LockFor::Caller => {
+                // Each holder pays for the lock: any of them may be the last one.
+                let cost = Self::HOLDER + 2 * term_memory(&id.resource) + term_memory(&id.requester);
+                let Some(lease) = self.shares.of(&pid.node).lease(cost) else { return false };
+                Some(lease)
+            }
+        };
+        let (resource, monitor) = (to_keep(&id.resource), outbox.monitor(pid));
+        let new = || Lock { requester: to_keep(&id.requester), holders: Vec::new() };
+        let lock = self.table.entry(resource.clone()).or_insert_with(new);
+        lock.holders.push(Holder { pid: pid.clone(), monitor, _lease: lease });
+        self.by_monitor.insert(monitor, resource);
         true
     }
 
     /// Removes a lock of a process. The others that hold it keep it.
     pub(super) fn remove(&mut self, id: &LockId, pid: &Pid, outbox: &mut Outbox) {
         if self.table.get(&id.resource).is_some_and(|lock| lock.requester == id.requester) {
-            self.remove_holder(&id.resource, outbox, End::Deleted, |(holder, _)| holder == pid);
+            self.remove_holder(&id.resource, outbox, End::Deleted, |holder| holder.pid == *pid);
         }
     }
 
     /// The process of a monitor has ended. Says whether it held a lock.
     pub(super) fn down(&mut self, monitor: MonitorId, outbox: &mut Outbox) -> bool {
         let Some(resource) = self.by_monitor.get(&monitor).cloned() else { return false };
-        self.remove_holder(&resource, outbox, End::Down, |(_, other)| *other == monitor);
+        self.remove_holder(&resource, outbox, End::Down, |holder| holder.monitor == monitor);
         true
     }
 
     /// A connection has ended, and with it what the processes of that node hold; also what has come by it and was handled
     /// when there was another connection already.
     pub(super) fn node_gone(&mut self, node: &Atom, outbox: &mut Outbox) {
-        let held =
-            self.table.iter().flat_map(|(resource, lock)| lock.holders.iter().map(move |holder| (resource, holder)));
-        let gone: Vec<_> = held.filter(|(_, (pid, _))| pid.node == *node).map(|(_, (_, monitor))| *monitor).collect();
+        let held = self.table.values().flat_map(|lock| &lock.holders);
+        let gone: Vec<_> = held.filter(|holder| holder.pid.node == *node).map(|holder| holder.monitor).collect();
         for monitor in gone {
             outbox.demonitor(monitor);
             self.down(monitor, outbox);
@@ -86,7 +125,7 @@ impl Locks {
     /// does, then it has not been lost.
     pub(super) fn covers_process(&self, pid: &Pid) -> bool {
         match self.table.get(&Term::atom("global")) {
-            Some(lock) => lock.holders.iter().any(|(holder, _)| holder == pid),
+            Some(lock) => lock.holders.iter().any(|holder| holder.pid == *pid),
             None => !self.is_global_lost,
         }
     }
@@ -103,21 +142,15 @@ impl Locks {
     pub(super) fn all(&self) -> Vec<(LockId, Vec<Pid>)> {
         let all = self.table.iter().map(|(resource, lock)| {
             let id = LockId { resource: resource.clone(), requester: lock.requester.clone() };
-            (id, lock.holders.iter().map(|(pid, _)| pid.clone()).collect())
+            (id, lock.holders.iter().map(|holder| holder.pid.clone()).collect())
         });
         all.collect()
     }
 
-    fn remove_holder(
-        &mut self,
-        resource: &Term,
-        outbox: &mut Outbox,
-        end: End,
-        is_meant: impl Fn(&(Pid, MonitorId)) -> bool,
-    ) {
+    fn remove_holder(&mut self, resource: &Term, outbox: &mut Outbox, end: End, is_meant: impl Fn(&Holder) -> bool) {
         let Some(lock) = self.table.get_mut(resource) else { return };
         let Some(index) = lock.holders.iter().position(is_meant) else { return };
-        let (_, monitor) = lock.holders.swap_remove(index);
+        let Holder { monitor, .. } = lock.holders.swap_remove(index);
         self.by_monitor.remove(&monitor);
         if end == End::Deleted {
             outbox.demonitor(monitor);
@@ -140,7 +173,7 @@ enum End {
 
 #[cfg(test)]
 mod tests {
-    use peerl_node::Visibility;
+    use peerl_node::{Budget, Visibility};
 
     use super::*;
     use crate::global::Action;
@@ -151,6 +184,10 @@ mod tests {
 
     fn lock(requester: i64) -> LockId {
         LockId { resource: Term::atom("global"), requester: Term::from(requester) }
+    }
+
+    fn locks() -> Locks {
+        Locks::new(NodeShares::new(Budget::new(usize::MAX, 1)))
     }
 
     fn outbox() -> Outbox {
@@ -168,24 +205,24 @@ mod tests {
 
     #[test]
     fn are_held_by_processes_and_shared_by_requesters() {
-        let (mut locks, mut outbox) = (Locks::default(), outbox());
-        assert!(locks.set(&lock(1), &pid(1), &mut outbox));
-        assert!(locks.set(&lock(1), &pid(2), &mut outbox));
-        assert!(!locks.set(&lock(2), &pid(3), &mut outbox));
+        let (mut locks, mut outbox) = (locks(), outbox());
+        assert!(locks.set(&lock(1), &pid(1), LockFor::Caller, &mut outbox));
+        assert!(locks.set(&lock(1), &pid(2), LockFor::Caller, &mut outbox));
+        assert!(!locks.set(&lock(2), &pid(3), LockFor::Caller, &mut outbox));
         // Another process does not remove it, nor another requester.
         locks.remove(&lock(1), &pid(3), &mut outbox);
         locks.remove(&lock(2), &pid(1), &mut outbox);
         locks.remove(&lock(1), &pid(1), &mut outbox);
         assert!(!locks.is_free(&lock(2)));
         locks.remove(&lock(1), &pid(2), &mut outbox);
-        assert!(locks.set(&lock(2), &pid(3), &mut outbox));
+        assert!(locks.set(&lock(2), &pid(3), LockFor::Caller, &mut outbox));
     }
 
     #[test]
     fn go_with_their_holders() {
-        let (mut locks, mut outbox) = (Locks::default(), outbox());
+        let (mut locks, mut outbox) = (locks(), outbox());
         assert!(locks.covers_process(&pid(1)));
-        assert!(locks.set(&lock(1), &pid(1), &mut outbox));
+        assert!(locks.set(&lock(1), &pid(1), LockFor::Caller, &mut outbox));
         assert!(locks.covers_process(&pid(1)) && !locks.covers_process(&pid(2)));
         assert!(locks.covers_lock(Some(&lock(1))) && !locks.covers_lock(Some(&lock(2))) && !locks.covers_lock(None));
         let monitor = monitored(&mut outbox);
@@ -194,9 +231,39 @@ mod tests {
         assert!(!locks.is_global_set());
         // A name that comes late, after its lock was lost, does not count.
         assert!(!locks.covers_process(&pid(1)) && !locks.covers_lock(Some(&lock(1))));
-        assert!(locks.set(&lock(2), &pid(2), &mut outbox));
+        assert!(locks.set(&lock(2), &pid(2), LockFor::Caller, &mut outbox));
         locks.remove(&lock(2), &pid(2), &mut outbox);
         assert!(locks.covers_process(&pid(1)));
         assert!(locks.by_monitor.is_empty());
+    }
+
+    #[test]
+    fn take_of_the_share_of_their_holders_node() {
+        const MEMORY: usize = 1 << 20;
+        let memory = Budget::with_factor(MEMORY, 64, 4);
+        let (mut locks, mut outbox) = (Locks::new(NodeShares::new(memory.clone())), outbox());
+        let large = |number: i64| LockId {
+            resource: Term::tuple([Term::from(number), Term::list(vec![Term::nil(); 1000])]),
+            requester: Term::from("a requester"),
+        };
+        let set =
+            (0..1000).take_while(|number| locks.set(&large(*number), &pid(1), LockFor::Caller, &mut outbox)).count();
+        assert!((4..100).contains(&set), "{set}");
+        assert!(memory.lent() <= MEMORY / 5 * 4, "{}", memory.lent());
+        // A lock that is not set is not there. Others have room, and so has the server.
+        assert_eq!(locks.all().len(), set);
+        let other = Pid { node: Atom::from_static("c@h"), ..pid(1) };
+        assert!(locks.set(&lock(1), &other, LockFor::Caller, &mut outbox));
+        assert!(locks.set(&large(-1), &Pid { node: Atom::from_static("a@h"), ..pid(1) }, LockFor::Server, &mut outbox));
+        // A process that joins the holders pays for the lock too, since the first one may leave.
+        locks.remove(&large(0), &pid(1), &mut outbox);
+        assert!(
+            !locks.set(&large(1), &pid(2), LockFor::Caller, &mut outbox) || {
+                !locks.set(&large(2), &pid(2), LockFor::Caller, &mut outbox)
+            }
+        );
+        locks.node_gone(&Atom::from_static("b@h"), &mut outbox);
+        locks.remove(&lock(1), &other, &mut outbox);
+        assert_eq!(memory.lent(), 0);
     }
 }

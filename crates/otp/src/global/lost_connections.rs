@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use peerl_term::{Atom, Term};
+use peerl_term::Atom;
 
 use super::message::LostConnection;
 
@@ -17,8 +17,8 @@ pub(super) struct LostConnections(BTreeMap<(Atom, Atom), Report>);
 
 #[derive(Debug)]
 struct Report {
-    incarnation: Term,
-    operation: Term,
+    incarnation: i64,
+    operation: i64,
     until: Instant,
 }
 
@@ -35,7 +35,7 @@ impl LostConnections {
         {
             self.0.remove(&oldest);
         }
-        let (incarnation, operation) = (report.incarnation.clone(), report.operation.clone());
+        let LostConnection { incarnation, operation, .. } = *report;
         self.0.insert(ends, Report { incarnation, operation, until: now + REMEMBERED });
         true
     }
@@ -57,8 +57,8 @@ mod tests {
     fn are_passed_on_once() {
         let report = |incarnation: i64, operation: i64| LostConnection {
             node: Atom::from_static("a@h"),
-            incarnation: Term::from(incarnation),
-            operation: Term::from(operation),
+            incarnation,
+            operation,
             lost: Atom::from_static("b@h"),
         };
         let now = Instant::now();

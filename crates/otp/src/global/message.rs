@@ -1,7 +1,7 @@
 //! What the servers of two nodes say to each other, each message in one place.
 
 use peerl_node::{Caller, GenRequest};
-use peerl_term::{Atom, Term};
+use peerl_term::{Atom, Pid, Term};
 
 mod membership;
 mod request;
@@ -89,6 +89,30 @@ impl Received {
     }
 }
 
+impl Received {
+    /// Whether it says that it is of this node, or does not say of which.
+    pub(super) fn is_of(&self, node: &Atom) -> bool {
+        let is_own = |pid: &Pid| pid.node == *node;
+        match self {
+            Self::Call(from, _) => is_own(&from.pid),
+            Self::Message(message) => match &**message {
+                Message::InitConnect(message) => message.node == *node && is_own(&message.locker),
+                Message::InitConnectAck(message) => message.node == *node,
+                Message::LockSet(message) => is_own(&message.locker),
+                Message::Exchange(message) => message.node == *node,
+                Message::Resolved(message) => message.node == *node,
+                Message::NewNodes(message) => message.node == *node,
+                Message::CancelConnect { node: named, .. }
+                | Message::InSync { node: named }
+                | Message::RemoveConnection { node: named } => named == node,
+                Message::Whereis { from, .. } => is_own(&from.pid),
+                // Others pass it on.
+                Message::LostConnection(_) | Message::Obsolete => true,
+            },
+        }
+    }
+}
+
 impl Message {
     /// The term that is sent to the server of the receiver.
     pub fn to_term(&self) -> Term {
@@ -163,8 +187,6 @@ fn each<T>(list: &Term, read: impl Fn(&Term) -> Option<T>) -> Option<Vec<T>> {
 
 #[cfg(test)]
 mod tests {
-    use peerl_term::Pid;
-
     use super::*;
     use crate::global::{ExternalName, LockId, Operation, Registration};
 
@@ -218,8 +240,8 @@ mod tests {
         comes_back(Message::InSync { node: node() });
         comes_back(Message::LostConnection(LostConnection {
             node: node(),
-            incarnation: Term::from(5),
-            operation: Term::from(6),
+            incarnation: 5,
+            operation: 6,
             lost: Atom::from_static("b@h"),
         }));
         comes_back(Message::RemoveConnection { node: node() });
@@ -238,6 +260,40 @@ mod tests {
         assert_eq!(printed(&message), "{init_connect_ack,b@h,1,2}");
         let message = Message::InSync { node: Atom::from_static("b@h") };
         assert_eq!(printed(&message), "{'$gen_cast',{in_sync,b@h,true}}");
+    }
+
+    #[test]
+    fn nobody_speaks_for_others() {
+        let read = |message: Term| Received::from_term(message).unwrap();
+        let tag = Term::from(1);
+        let node = || Term::atom("a@h");
+        let cast = |message| Term::tuple([Term::atom("$gen_cast"), message]);
+        let from = Term::tuple([pid(1).into(), tag.clone()]);
+        let call = |request| Term::tuple([Term::atom("$gen_call"), from.clone(), request]);
+        let lock = LockId { resource: Term::atom("r"), requester: Term::from(1) };
+        for message in [
+            call(Request::SetLock(lock).to_term()),
+            call(Request::Known.to_term()),
+            Message::CancelConnect { node: Atom::from_static("a@h"), tag: tag.clone() }.to_term(),
+            Message::InSync { node: Atom::from_static("a@h") }.to_term(),
+            Message::RemoveConnection { node: Atom::from_static("a@h") }.to_term(),
+            Message::LockSet(LockSet { locker: pid(1), is_set: true, known: vec![], tag: None }).to_term(),
+            Term::tuple([Term::atom("init_connect_ack"), node(), tag.clone(), tag.clone()]),
+            Term::tuple([Term::atom("whereis"), Term::atom("n"), from.clone()]),
+            cast(Term::tuple([Term::atom("exchange"), node(), Term::nil(), Term::nil(), tag.clone()])),
+        ] {
+            let received = read(message);
+            assert!(received.is_of(&Atom::from_static("a@h")), "{received:?}");
+            assert!(!received.is_of(&Atom::from_static("b@h")), "{received:?}");
+        }
+        // A node tells what another has lost.
+        let report = |incarnation| {
+            let parts = [Term::atom("lost_connection"), node(), incarnation, Term::from(2), Term::atom("c@h")];
+            Term::tuple(parts)
+        };
+        assert!(read(report(Term::from(1))).is_of(&Atom::from_static("b@h")));
+        // It is kept for an hour, and takes little.
+        assert!(Received::from_term(report(Term::list(vec![Term::nil(); 1000]))).is_err());
     }
 
     #[test]

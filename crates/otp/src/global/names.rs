@@ -7,7 +7,7 @@ use peerl_term::{Atom, Pid, Term};
 use super::ids::MonitorId;
 use super::outbox::Outbox;
 use super::registration::{ExternalName, Registration};
-use crate::term_memory::term_memory;
+use crate::term_memory::{term_memory, to_keep};
 
 /// The names that this node knows, and the processes that have them.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Names {
     by_monitor: HashMap<MonitorId, Term>,
     /// How many names each process has.
     by_pid: HashMap<Pid, usize>,
+    /// How many were not entered.
+    refused: usize,
 }
 
 #[derive(Debug)]
@@ -37,18 +39,19 @@ impl Names {
 
     /// None yet; they take of this share.
     pub(super) fn new(memory: Share) -> Self {
-        Self { memory, table: BTreeMap::new(), by_monitor: HashMap::new(), by_pid: HashMap::new() }
+        Self { memory, table: BTreeMap::new(), by_monitor: HashMap::new(), by_pid: HashMap::new(), refused: 0 }
     }
 
     /// Enters a name, in place of one that was there; the process is monitored from then on.
     pub(super) fn insert(&mut self, registration: Registration, external: Option<Atom>, outbox: &mut Outbox) {
         let Registration { name, pid, method } = registration;
+        let (name, method) = (to_keep(&name), to_keep(&method));
         let cost = Self::NAME + 2 * term_memory(&name) + term_memory(&method);
         if self.table.get(&name).is_some_and(|entry| entry.pid != pid) {
             self.remove(&name, outbox);
         }
         if !self.memory.take(cost) {
-            tracing::error!("the global names take too much memory: one is not entered");
+            self.refused += 1;
             return;
         }
         if let Some(entry) = self.table.get_mut(&name) {
@@ -61,6 +64,11 @@ impl Names {
         *self.by_pid.entry(pid.clone()).or_default() += 1;
         self.by_monitor.insert(monitor, name.clone());
         self.table.insert(name, Entry { pid, method, monitor, cost, external });
+    }
+
+    /// How many names were not entered since this was asked last, because there was no memory for them.
+    pub(super) fn take_refused(&mut self) -> usize {
+        mem::take(&mut self.refused)
     }
 
     pub(super) fn remove(&mut self, name: &Term, outbox: &mut Outbox) {

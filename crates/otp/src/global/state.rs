@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
-use peerl_node::Share;
+use peerl_node::Budget;
 use peerl_term::{Atom, Pid, Term};
 
 use super::action::Action;
@@ -20,6 +21,8 @@ use super::registrar::{Change, Registrar};
 use super::registration::Registration;
 use super::session::Session;
 use super::syncs::{Requester, Syncs};
+use super::unreachable::Unreachable;
+use crate::node_shares::NodeShares;
 
 mod calls;
 mod exchange;
@@ -56,6 +59,8 @@ pub struct State {
     rejoining: BTreeSet<Atom>,
     questions: HashMap<CallId, Vec<Atom>>,
     leaving: Vec<Leaving>,
+    /// Nodes that could not be connected, of which the log does not tell yet.
+    unreachable: Unreachable,
 }
 
 /// A request to leave the cluster, which is answered when all nodes are gone.
@@ -78,15 +83,15 @@ pub struct Identity {
 }
 
 impl State {
-    /// Begins, connected to nobody. The names of the cluster take of this memory.
-    pub fn new(identity: Identity, memory: Share) -> Self {
+    /// Begins, connected to nobody. The names and the locks of the cluster take of this memory.
+    pub fn new(identity: Identity, memory: Arc<Budget>) -> Self {
         let Identity { node, server, seed } = identity;
         let random = Random::new(seed);
         let mesh = Mesh {
             server,
             known: BTreeMap::new(),
             suspects: BTreeMap::new(),
-            locks: Locks::default(),
+            locks: Locks::new(NodeShares::new(memory.clone())),
             outbox: Outbox::new(node),
             random,
         };
@@ -96,7 +101,7 @@ impl State {
             last_tag: 0,
             locker: Locker::default(),
             registrar: Registrar::default(),
-            names: Names::new(memory),
+            names: Names::new(memory.share()),
             synced: BTreeSet::new(),
             syncs: Syncs::default(),
             joining: BTreeSet::new(),
@@ -106,6 +111,7 @@ impl State {
             rejoining: BTreeSet::new(),
             questions: HashMap::new(),
             leaving: Vec::new(),
+            unreachable: Unreachable::default(),
         }
     }
 
@@ -122,7 +128,11 @@ impl State {
             Event::NodeUp(node, visibility) => self.node_up(&node, visibility, now),
             Event::NodeDown(node, end) => self.node_down(&node, end, now),
             Event::ConnectFailed(node) => self.connect_failed(&node, now),
-            Event::Received(received) => match *received {
+            // Nobody speaks for others: their locks would not go with who has set them, and answers would go to them.
+            Event::Received(from, received) if !received.is_of(&from) => {
+                tracing::debug!(node = %from, "global has got a message in the name of another node");
+            }
+            Event::Received(_, received) => match *received {
                 Received::Call(from, request) => self.call(from, request, now),
                 Received::Message(message) => self.message(*message, now),
             },
@@ -136,6 +146,10 @@ impl State {
             Event::Request(request, wanted) => self.request(request, wanted, now),
             Event::Timeout => self.tick(now),
         }
+        let refused = self.names.take_refused();
+        if refused > 0 {
+            tracing::error!(refused, "the global names take too much memory: some are not entered");
+        }
     }
 
     /// What is to be done next.
@@ -146,7 +160,12 @@ impl State {
     /// When [`Event::Timeout`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let doubts = self.doubts.values().chain(self.mesh.suspects.values()).copied();
-        let others = [self.locker.deadline(), self.registrar.deadline(), self.lost_connections.deadline()];
+        let others = [
+            self.locker.deadline(),
+            self.registrar.deadline(),
+            self.lost_connections.deadline(),
+            self.unreachable.deadline(),
+        ];
         others.into_iter().flatten().chain(doubts).min()
     }
 
@@ -251,6 +270,7 @@ impl State {
         self.lost_connections.forget_old(now);
         self.settle_doubts(now);
         self.question_suspects(now);
+        self.unreachable.tell(now);
     }
 
     /// Does what the locker wants.

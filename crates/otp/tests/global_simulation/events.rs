@@ -61,8 +61,8 @@ impl Network {
                     self.event(name, Event::ConnectFailed(peer));
                 }
             }
-            Local::Message(pid, message) => self.message(name, &pid, &message),
-            Local::Call(caller, request) => self.server_message(name, gen_call(&caller, request)),
+            Local::Message(pid, message) => self.message(name, name, &pid, &message),
+            Local::Call(caller, request) => self.server_message(name, name, gen_call(&caller, request)),
         }
     }
 
@@ -71,8 +71,8 @@ impl Network {
         match packet {
             Packet::Up => self.event(to, Event::NodeUp(from.clone(), Visibility::Visible)),
             Packet::Down(connection, end) => self.down(to, from, connection, end),
-            Packet::ToServer(message) => self.server_message(to, message),
-            Packet::ToProcess(pid, message) => self.message(to, &pid, &message),
+            Packet::ToServer(message) => self.server_message(to, from, message),
+            Packet::ToProcess(pid, message) => self.message(to, from, &pid, &message),
             Packet::Monitor(monitor, pid) => {
                 let node = self.nodes.get_mut(to).unwrap();
                 let is_alive = node.is_alive(&pid);
@@ -150,8 +150,8 @@ impl Network {
         node.losses += 1;
         let report = Message::LostConnection(LostConnection {
             node: name.clone(),
-            incarnation: Term::from(node.creation),
-            operation: Term::from(node.losses),
+            incarnation: node.creation.into(),
+            operation: i64::try_from(node.losses).unwrap(),
             lost: lost.clone(),
         });
         for other in known.iter().filter(|other| *other != lost) {
@@ -159,13 +159,13 @@ impl Network {
         }
     }
 
-    pub(crate) fn server_message(&mut self, name: &Atom, message: Term) {
+    pub(crate) fn server_message(&mut self, name: &Atom, sender: &Atom, message: Term) {
         let received = Received::from_term(message).expect("a message of the protocol");
-        self.event(name, Event::Received(Box::new(received)));
+        self.event(name, Event::Received(sender.clone(), Box::new(received)));
     }
 
     /// A message to a process: an answer to a call, or what a locker says to the other.
-    pub(crate) fn message(&mut self, name: &Atom, pid: &Pid, message: &Term) {
+    pub(crate) fn message(&mut self, name: &Atom, sender: &Atom, pid: &Pid, message: &Term) {
         let node = self.nodes.get_mut(name).unwrap();
         if !node.is_alive(pid) {
             return;
@@ -177,7 +177,7 @@ impl Network {
                     self.answered(name, call.caller, &from, call.connection, Some(reply));
                 }
             }
-            _ if *pid == node.server => self.server_message(name, message.clone()),
+            _ if *pid == node.server => self.server_message(name, sender, message.clone()),
             _ => {}
         }
     }

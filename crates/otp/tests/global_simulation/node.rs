@@ -73,7 +73,7 @@ impl Node {
         let server = Pid { node: name.clone(), id: 1, serial: 0, creation };
         let identity = Identity { node: name.clone(), server: server.clone(), seed };
         Self {
-            state: State::new(identity, Budget::new(usize::MAX, 1).share()),
+            state: State::new(identity, Budget::new(usize::MAX, 1)),
             name,
             creation,
             server,

@@ -85,9 +85,9 @@ pub struct LostConnection {
     /// The node that has lost the connection.
     pub node: Atom,
     /// What names its incarnation.
-    pub incarnation: Term,
+    pub incarnation: i64,
     /// Grows with each loss.
-    pub operation: Term,
+    pub operation: i64,
     /// The node at the other end.
     pub lost: Atom,
 }
@@ -97,8 +97,8 @@ impl LostConnection {
         Term::tuple([
             Term::atom("lost_connection"),
             self.node.clone().into(),
-            self.incarnation.clone(),
-            self.operation.clone(),
+            Term::from(self.incarnation),
+            Term::from(self.operation),
             self.lost.clone().into(),
         ])
     }
@@ -107,8 +107,8 @@ impl LostConnection {
         let [node, incarnation, operation, lost] = parts else { return None };
         Some(Self {
             node: node.as_atom()?.clone(),
-            incarnation: incarnation.clone(),
-            operation: operation.clone(),
+            incarnation: incarnation.as_integer()?,
+            operation: operation.as_integer()?,
             lost: lost.as_atom()?.clone(),
         })
     }

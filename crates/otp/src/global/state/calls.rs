@@ -7,6 +7,7 @@ use peerl_term::{Map, Term};
 
 use super::{State, VERSION};
 use crate::global::action::Action;
+use crate::global::locks::LockFor;
 use crate::global::message::Request;
 use crate::global::registration::ExternalName;
 use crate::global::syncs::Requester;
@@ -19,7 +20,9 @@ impl State {
                 self.doubt(&from.pid.node, now);
                 Term::from(false)
             }
-            Request::SetLock(id) => Term::from(self.mesh.locks.set(&id, &from.pid, &mut self.mesh.outbox)),
+            Request::SetLock(id) => {
+                Term::from(self.mesh.locks.set(&id, &from.pid, LockFor::Caller, &mut self.mesh.outbox))
+            }
             Request::DelLock(id) => {
                 self.mesh.locks.remove(&id, &from.pid, &mut self.mesh.outbox);
                 Term::atom("true")

@@ -8,6 +8,7 @@ use super::State;
 use crate::global::event::LinkEnd;
 use crate::global::message::{KnownNode, Message, NewNodes};
 use crate::global::session::Session;
+use crate::global::unreachable::FirstNames;
 
 /// The most nodes of a partition: no peer can make this node dial without end.
 const MAX_KNOWN: usize = 10_000;
@@ -67,17 +68,20 @@ impl State {
 
     /// Adds nodes to the partition; gives those that are new to it.
     pub(super) fn add_known(&mut self, nodes: Vec<KnownNode>) -> Vec<Atom> {
-        let mut added = Vec::new();
+        let (mut added, mut left_out) = (Vec::new(), FirstNames::default());
         for KnownNode { node, version } in nodes {
             let is_new = node != *self.node() && !self.mesh.known.contains_key(&node);
             if is_new && self.mesh.known.len() >= MAX_KNOWN {
-                tracing::error!(%node, "the cluster has too many nodes: one is left out");
+                left_out.add(node);
             } else if is_new {
                 self.doubts.remove(&node);
                 self.mesh.suspects.remove(&node);
                 self.mesh.known.insert(node.clone(), version);
                 added.push(node);
             }
+        }
+        if !left_out.is_empty() {
+            tracing::error!(nodes = %left_out, "the cluster has too many nodes: some are left out");
         }
         added
     }
@@ -105,7 +109,7 @@ impl State {
         if self.mesh.outbox.is_connected(node) {
             return;
         }
-        tracing::warn!(%node, "a node of the cluster cannot be connected");
+        self.unreachable.add(node, now);
         if self.joining.remove(node) {
             // Nobody is told: all would part with a node that only this one does not reach.
             self.suspect(node, LinkEnd::Silence, now);
