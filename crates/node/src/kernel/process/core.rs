@@ -100,6 +100,9 @@ pub(crate) struct EndedState {
     pub(crate) trace: Option<Box<SequentialTrace>>,
 }
 
+/// A message, and the peer that has sent it if that is to be told.
+pub(crate) type Taken = (Message, Option<Arc<PeerCalls>>);
+
 impl State {
     /// Ends a monitor on this process.
     pub(crate) fn unwatch(&mut self, node: &Atom, reference: &Reference) {
@@ -200,7 +203,7 @@ impl Core {
     ///
     /// # Errors
     /// The exit reason, if the process has ended.
-    pub(crate) fn take(&self) -> Result<Option<(Message, Option<Arc<PeerCalls>>)>, Reason> {
+    pub(crate) fn take(&self) -> Result<Option<Taken>, Reason> {
         let mut state = self.state.lock();
         if let Some(reason) = &state.ended {
             return Err(reason.clone());
