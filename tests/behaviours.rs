@@ -177,7 +177,7 @@ async fn limits_of_tasks() {
     assert_eq!(node.calls_served(), 1);
     let drained = node.clone();
     let drain = tokio::spawn(async move { drained.drain().await });
-    stage::eventually("a refusal", || node.begin_call(None).is_err()).await;
+    stage::eventually("a refusal", || node.begin_call(None, 0).is_err()).await;
     assert_eq!(elixir(&beam, &begin.replace("NODE", node.name().as_str())).await, ":error");
     tokio::time::timeout(stage::LIMIT, drain).await.expect("the end of the task").unwrap();
     assert_eq!(node.calls_served(), 0);
