@@ -1,12 +1,12 @@
 //! Functions whose values are far larger than their arguments, and those that go through all processes.
 
-use peerl_node::{Atom, Limits, Node, Pid, Term};
+use peerl_node::{Atom, CallContext, Exception, Limits, Node, Pid, Term};
 use peerl_proto::control::Signal;
 use peerl_term::Reference;
 
 use crate::attacks::attacker::erpc;
 use crate::intruder::Intruder;
-use crate::stage::Stage;
+use crate::stage::{LIMIT, Stage};
 
 /// A peer that calls functions, one after another.
 struct Caller {
@@ -157,4 +157,31 @@ async fn a_peer_disconnects_nobody_else() {
         }
     });
     asked.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_learns_that_its_peer_has_gone() {
+    let stage = Stage::new();
+    let node = stage.node().await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    node.export("page", "wait", move |context: CallContext, ()| {
+        let tell = tell.clone();
+        async move {
+            tell.send("begun").unwrap();
+            context.disconnected().await;
+            tell.send("gone").unwrap();
+            Ok::<_, Exception>(Term::nil())
+        }
+    })
+    .unwrap();
+    let mut caller = Caller::connect(&node);
+    // Unlike a call, it does not end with its caller.
+    let spawn = [29.into(), caller.reference().into(), caller.intruder.pid().into(), caller.intruder.pid().into()];
+    let function = Term::tuple([Term::atom("page"), Term::atom("wait"), 0.into()]);
+    let spawn = spawn.into_iter().chain([function, Term::nil()]);
+    caller.intruder.frame(Term::tuple(spawn), Some(Term::nil()));
+    let mut next = async || tokio::time::timeout(LIMIT, told.recv()).await.unwrap().unwrap();
+    assert_eq!(next().await, "begun");
+    drop(caller);
+    assert_eq!(next().await, "gone");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peerl_node::{Exception, Node};
+use peerl_node::{CallContext, Exception, Node};
 use peerl_term::{AtomError, Term};
 
 use crate::page_client::{Fetches, PageClient};
@@ -19,6 +19,14 @@ pub fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     page::register(node, pages, &fetches)?;
     cluster_scrape::register(node, pages, &fetches)?;
     peerl_otp::functions::export(node)
+}
+
+/// What a fetch for this call gives, which ends with the connection of its caller: nobody keeps places of fetches without it.
+async fn while_connected(context: &CallContext, fetch: impl Future<Output = Outcome>) -> Outcome {
+    tokio::select! {
+        outcome = fetch => outcome,
+        () = context.disconnected() => Err(Exception::exit(Term::atom("noconnection"))),
+    }
 }
 
 /// The text of a binary or of a charlist.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use peerl_node::{CallContext, Exception, Lease, Node};
 use peerl_term::{AtomError, Term};
 
-use super::{Outcome, text};
+use super::{Outcome, text, while_connected};
 use crate::page_client::{Fetches, PageClient, PageError, PageLimits, Redirects};
 
 /// `'Elixir.ClusterScrape.PageController':fetch(Url)`, with the values of the original: `{ok, Url, Sum}` with the sum
@@ -16,7 +16,8 @@ use crate::page_client::{Fetches, PageClient, PageError, PageLimits, Redirects};
 pub(super) fn register(node: &Node, pages: &PageClient, fetches: &Arc<Fetches>) -> Result<(), AtomError> {
     let (client, fetches) = (pages.clone(), fetches.clone());
     node.export("Elixir.ClusterScrape.PageController", "fetch", move |context: CallContext, (url,): (Term,)| {
-        fetch(client.clone(), fetches.begin(&context), url)
+        let page = fetch(client.clone(), fetches.begin(&context), url);
+        async move { while_connected(&context, page).await }
     })
 }
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use peerl_node::{CallContext, Exception, Lease, Node};
 use peerl_term::{AtomError, Term};
 
-use super::{Outcome, text};
+use super::{Outcome, text, while_connected};
 use crate::page_client::{AddressRule, Addresses, Fetches, Network, PageClient, PageError, PageLimits, Redirects};
 
 /// `peerl_page:checksum(Url)` and `peerl_page:checksum(Url, Options)`.
@@ -23,11 +23,13 @@ use crate::page_client::{AddressRule, Addresses, Fetches, Network, PageClient, P
 pub(super) fn register(node: &Node, pages: &PageClient, fetches: &Arc<Fetches>) -> Result<(), AtomError> {
     let (name, client, places) = (Term::Atom(node.name().as_atom().clone()), pages.clone(), fetches.clone());
     node.export("peerl_page", "checksum", move |context: CallContext, (url,): (Term,)| {
-        checksum(client.clone(), places.begin(&context), name.clone(), url, Ok(Options::default()))
+        let page = checksum(client.clone(), places.begin(&context), name.clone(), url, Ok(Options::default()));
+        async move { while_connected(&context, page).await }
     })?;
     let (name, client, places) = (Term::Atom(node.name().as_atom().clone()), pages.clone(), fetches.clone());
     node.export("peerl_page", "checksum", move |context: CallContext, (url, options): (Term, Term)| {
-        checksum(client.clone(), places.begin(&context), name.clone(), url, read(options))
+        let page = checksum(client.clone(), places.begin(&context), name.clone(), url, read(options));
+        async move { while_connected(&context, page).await }
     })
 }
 

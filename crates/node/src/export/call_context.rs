@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use peerl_proto::budget::Lease;
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, Pid, Term};
@@ -5,6 +7,7 @@ use peerl_term::{Atom, Pid, Term};
 use crate::Exception;
 use crate::kernel::call::Call;
 use crate::kernel::long_work;
+use crate::kernel::serving::PeerCalls;
 use crate::node::{Node, WeakNode};
 use crate::process::ProcessSender;
 
@@ -85,14 +88,14 @@ impl CallContext {
         if !long_work::is_long(steps) {
             return Ok(work());
         }
-        let node = self.node()?;
-        let calls = node.inner.kernel.calls_of(self.payer());
+        let (node, gone) = (self.node()?, || Exception::exit(Term::atom("noconnection")));
+        let calls = self.connection(&node).ok_or_else(gone)?;
         let _of_peer = calls.long_work.lock().await;
         let _of_all = node.inner.kernel.served.long_work.lock().await;
         // Calls that come one after another find it free.
         tokio::task::yield_now().await;
-        if self.is_cancelled() {
-            return Err(Exception::exit(Term::atom("noconnection")));
+        if self.is_cancelled() || calls.closed.is_cancelled() {
+            return Err(gone());
         }
         Ok(long_work::run(work))
     }
@@ -107,6 +110,24 @@ impl CallContext {
     /// told of the value, as with `cast` and `spawn`, or asked by a message, as `rpc:block_call` does.
     pub async fn cancelled(&self) {
         self.call.cancelled.cancelled().await;
+    }
+
+    /// Waits until the connection has ended over which the call has come, whether or not the caller waits for the value. For a call
+    /// without such a [peer](Self::peer) it waits for ever.
+    pub async fn disconnected(&self) {
+        let Ok(node) = self.node() else { return };
+        let calls = self.connection(&node);
+        // The node may end meanwhile.
+        drop(node);
+        if let Some(calls) = calls {
+            calls.closed.cancelled().await;
+        }
+    }
+
+    /// What the peer has of this node whose connection the call has come over, or nobody; none if the connection has ended.
+    fn connection(&self, node: &Node) -> Option<Arc<PeerCalls>> {
+        let calls = node.inner.kernel.calls_of(self.payer());
+        (calls.peer.as_ref() == self.payer()).then_some(calls)
     }
 
     /// The peer from whose share memory is taken: not one that a message only names.
