@@ -109,7 +109,8 @@ impl Locker {
             && self.candidates.iter().any(|candidate| candidate.node == message.locker.node)
         {
             self.waiting.retain(|other| other.locker.node != message.locker.node);
-            self.waiting.push_back(message);
+            // Nobody looks at the nodes.
+            self.waiting.push_back(LockSet { known: Vec::new(), ..message });
             return None;
         }
         self.respond(message, now, mesh)

@@ -1,6 +1,8 @@
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use peerl_node::{Lease, Share};
 use peerl_term::{Atom, Term};
 
 use super::acquisition::{Acquisition, Progress, Purpose};
@@ -12,6 +14,7 @@ use super::message::Request;
 use super::names::Names;
 use super::registration::Registration;
 use super::syncs::Requester;
+use crate::term_memory::term_memory;
 
 /// The most requests that wait at a time.
 const MAX_WAITING: usize = 100_000;
@@ -30,6 +33,7 @@ pub(super) struct Registrar {
 struct Job {
     request: RequestId,
     change: Change,
+    _lease: Lease,
 }
 
 /// What is to become of a name.
@@ -68,13 +72,22 @@ enum Phase {
 }
 
 impl Registrar {
-    pub(super) fn add(&mut self, request: RequestId, change: Change, now: Instant, mesh: &mut Mesh, names: &mut Names) {
-        if self.waiting.len() >= MAX_WAITING {
+    /// Has a change wait for its turn, which takes of this share: a peer may have called the function that asks for it.
+    pub(super) fn add(
+        &mut self,
+        (request, change): (RequestId, Change),
+        share: &Arc<Share>,
+        now: Instant,
+        mesh: &mut Mesh,
+        names: &mut Names,
+    ) {
+        let lease = share.lease(change.memory());
+        let Some(lease) = lease.filter(|_| self.waiting.len() < MAX_WAITING) else {
             tracing::error!("too many global names wait to be registered");
             Requester::Local(request).answer(Term::atom("no"), &mut mesh.outbox);
             return;
-        }
-        self.waiting.push_back(Job { request, change });
+        };
+        self.waiting.push_back(Job { request, change, _lease: lease });
         self.next(now, mesh, names);
     }
 
@@ -176,6 +189,15 @@ impl Registrar {
 }
 
 impl Change {
+    /// About how many bytes it takes while it waits.
+    fn memory(&self) -> usize {
+        Names::NAME
+            + match self {
+                Self::Register(new) | Self::ReRegister(new) => term_memory(&new.name) + term_memory(&new.method),
+                Self::Unregister(name) => term_memory(name),
+            }
+    }
+
     /// Tells all nodes of the change, this one first, if it can be made.
     fn tell(&self, nodes: &[Atom], mesh: &mut Mesh, names: &mut Names) -> (HashSet<CallId>, Term) {
         let (request, answer) = match self {

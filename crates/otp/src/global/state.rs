@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use peerl_node::Budget;
+use peerl_node::{Budget, Lease};
 use peerl_term::{Atom, Pid, Term};
 
 use super::action::Action;
@@ -48,6 +48,8 @@ pub struct State {
     names: Names,
     synced: BTreeSet<Atom>,
     syncs: Syncs,
+    /// What each node keeps here until it is answered takes of the memory.
+    shares: NodeShares,
     /// Nodes that learn, when they are connected, that this one knows them.
     joining: BTreeSet<Atom>,
     lost_connections: LostConnections,
@@ -67,6 +69,7 @@ pub struct State {
 #[derive(Debug)]
 struct Leaving {
     requester: Requester,
+    _lease: Lease,
     left: Vec<Atom>,
     remaining: BTreeSet<Atom>,
 }
@@ -102,6 +105,7 @@ impl State {
             locker: Locker::default(),
             registrar: Registrar::default(),
             names: Names::new(memory.share()),
+            shares: NodeShares::new(memory),
             synced: BTreeSet::new(),
             syncs: Syncs::default(),
             joining: BTreeSet::new(),
@@ -250,7 +254,8 @@ impl State {
     }
 
     fn change(&mut self, request: RequestId, change: Change, now: Instant) {
-        self.registrar.add(request, change, now, &mut self.mesh, &mut self.names);
+        let share = self.shares.of(&self.mesh.outbox.node);
+        self.registrar.add((request, change), &share, now, &mut self.mesh, &mut self.names);
     }
 
     fn whereis(&self, name: &Term) -> Term {
@@ -260,7 +265,8 @@ impl State {
     fn sync(&mut self, requester: Requester, nodes: Vec<Atom>) {
         let is_awaited = |node: &Atom| node != self.node() && !self.synced.contains(node);
         let nodes = nodes.into_iter().filter(is_awaited).collect();
-        self.syncs.add(requester, nodes, &mut self.mesh.outbox);
+        let share = self.shares.of(requester.node().unwrap_or(&self.mesh.outbox.node));
+        self.syncs.add(requester, nodes, &share, &mut self.mesh.outbox);
     }
 
     fn tick(&mut self, now: Instant) {

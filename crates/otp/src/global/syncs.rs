@@ -1,14 +1,20 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use peerl_node::Caller;
+use peerl_node::{Caller, Lease, Share};
 use peerl_term::{Atom, Term};
 
 use super::action::Action;
 use super::ids::RequestId;
 use super::outbox::Outbox;
+use crate::term_memory::{term_memory, to_keep};
 
 /// The most that wait at a time.
 const MAX_WAITING: usize = 10_000;
+
+/// The bytes that one takes that waits, and each node for which it waits, beside the text of its name.
+const WAITING: usize = 256;
+const NODE: usize = 64;
 
 /// Who asked.
 #[derive(Debug, Clone)]
@@ -20,6 +26,31 @@ pub(super) enum Requester {
 }
 
 impl Requester {
+    /// The node of a process that has called.
+    pub(super) fn node(&self) -> Option<&Atom> {
+        match self {
+            Self::Local(_) => None,
+            Self::Remote(caller) => Some(&caller.pid.node),
+        }
+    }
+
+    /// Takes what one that waits for these nodes takes of a share; none, if there is not that much.
+    pub(super) fn lease(&self, nodes: &BTreeSet<Atom>, share: &Arc<Share>) -> Option<Lease> {
+        let tag = match self {
+            Self::Local(_) => 0,
+            Self::Remote(caller) => term_memory(&caller.tag),
+        };
+        share.lease(WAITING + tag + nodes.iter().map(|node| NODE + node.as_str().len()).sum::<usize>())
+    }
+
+    /// As it is kept for long.
+    pub(super) fn to_keep(self) -> Self {
+        match self {
+            Self::Local(request) => Self::Local(request),
+            Self::Remote(Caller { pid, tag }) => Self::Remote(Caller { pid, tag: to_keep(&tag) }),
+        }
+    }
+
     pub(super) fn answer(self, answer: Term, outbox: &mut Outbox) {
         outbox.push(match self {
             Self::Local(request) => Action::Answer(request, answer),
@@ -30,14 +61,24 @@ impl Requester {
 
 /// Those that wait until the names of some nodes are known here.
 #[derive(Debug, Default)]
-pub(super) struct Syncs(Vec<(Requester, BTreeSet<Atom>)>);
+pub(super) struct Syncs(Vec<Sync>);
+
+#[derive(Debug)]
+struct Sync {
+    requester: Requester,
+    nodes: BTreeSet<Atom>,
+    _lease: Lease,
+}
 
 impl Syncs {
-    pub(super) fn add(&mut self, requester: Requester, nodes: BTreeSet<Atom>, outbox: &mut Outbox) {
+    /// Has one wait, which takes of this share.
+    pub(super) fn add(&mut self, requester: Requester, nodes: BTreeSet<Atom>, share: &Arc<Share>, outbox: &mut Outbox) {
         if nodes.is_empty() {
             requester.answer(Term::atom("ok"), outbox);
-        } else if self.0.len() < MAX_WAITING {
-            self.0.push((requester, nodes));
+        } else if self.0.len() < MAX_WAITING
+            && let Some(lease) = requester.lease(&nodes, share)
+        {
+            self.0.push(Sync { requester: requester.to_keep(), nodes, _lease: lease });
         } else {
             requester.answer(Term::tuple([Term::atom("error"), Term::atom("system_limit")]), outbox);
         }
@@ -45,11 +86,39 @@ impl Syncs {
 
     /// The names of a node are known, or it is gone.
     pub(super) fn settled(&mut self, node: &Atom, outbox: &mut Outbox) {
-        for (_, nodes) in &mut self.0 {
-            nodes.remove(node);
+        for sync in &mut self.0 {
+            sync.nodes.remove(node);
         }
-        for (requester, _) in self.0.extract_if(.., |(_, nodes)| nodes.is_empty()) {
+        for Sync { requester, .. } in self.0.extract_if(.., |sync| sync.nodes.is_empty()) {
             requester.answer(Term::atom("ok"), outbox);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_node::{Budget, Pid};
+
+    use super::*;
+    use crate::node_shares::NodeShares;
+
+    #[test]
+    fn those_that_wait_take_of_the_share_of_their_node() {
+        let memory = Budget::with_factor(1 << 20, 64, 4);
+        let (mut shares, mut syncs) = (NodeShares::new(memory.clone()), Syncs::default());
+        let (peer, awaited) = (Atom::from_static("b@h"), Atom::from_static("c@h"));
+        let mut outbox = Outbox::new(Atom::from_static("a@h"));
+        for number in 0..100 {
+            let pid = Pid { node: peer.clone(), id: number, serial: 0, creation: 1 };
+            let tag = Term::list(vec![Term::nil(); 1000]);
+            let requester = Requester::Remote(Caller { pid, tag });
+            syncs.add(requester, [awaited.clone()].into(), &shares.of(&peer), &mut outbox);
+        }
+        let waiting = syncs.0.len();
+        assert!((4..100).contains(&waiting) && memory.lent() <= (1 << 20) / 5 * 4, "{waiting}");
+        // The others have been told that there is no room.
+        assert_eq!(std::iter::from_fn(|| outbox.take()).count(), 100 - waiting);
+        syncs.settled(&awaited, &mut outbox);
+        assert_eq!((std::iter::from_fn(|| outbox.take()).count(), memory.lent()), (waiting, 0));
     }
 }

@@ -63,7 +63,14 @@ impl State {
             requester.answer(Term::nil(), &mut self.mesh.outbox);
         } else {
             let remaining = left.iter().cloned().collect();
-            self.leaving.push(Leaving { requester, left, remaining });
+            let share = self.shares.of(requester.node().unwrap_or(&self.mesh.outbox.node));
+            match requester.lease(&remaining, &share) {
+                Some(lease) => {
+                    let requester = requester.to_keep();
+                    self.leaving.push(Leaving { requester, _lease: lease, left, remaining });
+                }
+                None => requester.answer(Term::nil(), &mut self.mesh.outbox),
+            }
         }
     }
 

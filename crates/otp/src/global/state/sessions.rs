@@ -8,6 +8,10 @@ use peerl_term::{Atom, Term};
 use super::{State, VERSION};
 use crate::global::message::{InitConnect, InitConnectAck, LockSet, Message, Version};
 use crate::global::session::{Peer, Session};
+use crate::term_memory::{term_memory, to_keep};
+
+/// The most bytes of memory of a peer's tag of a session, which is a number or a reference.
+const LONGEST_TAG: usize = 1024;
 
 impl State {
     pub(super) fn node_up(&mut self, node: &Atom, visibility: Visibility, now: Instant) {
@@ -42,6 +46,11 @@ impl State {
 
     pub(super) fn init_connect(&mut self, message: InitConnect, now: Instant) {
         let InitConnect { version: Version { version, tag }, node, locker } = message;
+        if term_memory(&tag) > LONGEST_TAG {
+            tracing::debug!(%node, "the tag of a session is too long");
+            return;
+        }
+        let tag = to_keep(&tag);
         if self.is_of_another_partition(&node) {
             // One that was begun may have been given up for a message of the connection before.
             self.begin(&node);
