@@ -255,7 +255,8 @@ fn every_limit_is_that_of_the_code() {
     let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
     let epmd = peerl::epmd::Config::default();
     let monitors = [Limits::MONITOR, Limits::LINK].map(|bytes| bytes.to_string());
-    let numbers: [(&str, Vec<String>); 15] = [
+    let numbers: [(&str, Vec<String>); 16] = [
+        ("a connection: its tasks, buffers and cache of atoms", vec![kibibytes(Limits::CONNECTION)]),
         ("pending handshakes", vec![Limits::HANDSHAKES.to_string(), seconds(SetupTimer::DEFAULT_STEP)]),
         ("unanswered connections to the EPMD", vec![epmd.connections.to_string(), seconds(epmd.idle)]),
         (

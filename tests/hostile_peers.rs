@@ -370,8 +370,8 @@ async fn processes_without_memory_are_not_spawned() {
     let attack = tokio::task::spawn_blocking(move || {
         let mut intruder = Intruder::connect(&attacked);
         let pid = intruder.pid();
-        // Nearly all of the share: what is being read takes some, too.
-        let monitors = u32::try_from((SHARE - (512 << 10)) / (Limits::MONITOR + pid.node.as_str().len())).unwrap();
+        // Nearly all of the share: the connection takes some, and what is being read.
+        let monitors = u32::try_from((SHARE - (640 << 10)) / (Limits::MONITOR + pid.node.as_str().len())).unwrap();
         assert!(intruder.frames((0..monitors).map(|number| monitor_of(to.clone())(pid.clone(), number))));
         let reference = |number: usize| Reference::new(pid.node.clone(), 9, &[u32::try_from(number).unwrap()]).unwrap();
         for number in 0..REQUESTS {

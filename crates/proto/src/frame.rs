@@ -56,6 +56,11 @@ impl FrameReader {
         self.gives_up = true;
     }
 
+    /// Whether the frame at the front of `buffer` cannot be given up: all of it has to be kept.
+    pub fn keeps_all(&self, buffer: &BytesMut) -> bool {
+        self.announced(buffer).is_some_and(|length| length <= Self::HEAD)
+    }
+
     /// Whether the rest of a frame above the limit is being skipped.
     pub fn is_passing(&self) -> bool {
         self.passing > 0

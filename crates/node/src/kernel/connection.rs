@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
-use peerl_proto::budget::Share;
+use peerl_proto::budget::{FixedLease, Share};
 use peerl_proto::channel::Rename;
 use peerl_proto::control::Forms;
 use peerl_proto::flags::DistributionFlags;
@@ -54,6 +54,8 @@ pub(crate) struct Connection {
     pub(crate) served: Arc<PeerCalls>,
     /// The bytes that are kept for the peer.
     pub(crate) memory: Arc<Share>,
+    /// Those that the connection itself takes.
+    own_memory: Option<FixedLease<{ Limits::CONNECTION }>>,
     pub(crate) answers: Answers,
     pub(crate) monitors: Monitors,
     pub(crate) ties: Arc<Ties>,
@@ -101,6 +103,7 @@ impl Connection {
             forms: Forms::new(established.flags),
             outbox: Outbox::new(established.flags, rename, node.limits.queued, &node.memory, timing),
             calls: Calls::default(),
+            own_memory: FixedLease::of(&node.memory),
             memory: node.memory.clone(),
             answers: Answers::default(),
             monitors: Monitors::new(node.memory),
@@ -113,6 +116,16 @@ impl Connection {
             served: node.served,
             delivery: Mutex::new(()),
         }
+    }
+
+    /// Whether there is memory for the connection itself.
+    pub(crate) fn has_room(&self) -> bool {
+        self.own_memory.is_some()
+    }
+
+    /// The bytes that are kept for the peer, beside those of the connection itself.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.memory.taken().saturating_sub(if self.has_room() { Limits::CONNECTION } else { 0 })
     }
 
     /// Delivers messages of the peer, unless the connection has ended.

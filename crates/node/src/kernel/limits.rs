@@ -35,6 +35,9 @@ impl Limits {
     /// The most requests to a peer that are remembered after they were given up, before the peer has answered them.
     pub const ABANDONED: usize = 1 << 16;
 
+    /// The bytes that a connection takes of the memory of its peer: its tasks, buffers and atoms, if these are of the usual size.
+    pub const CONNECTION: usize = 64 << 10;
+
     /// The bytes that a call of a peer takes of its memory while it is under way: its task, and a process.
     pub const CALL: usize = 2 << 10;
 

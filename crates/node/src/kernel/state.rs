@@ -6,7 +6,7 @@ use peerl_proto::budget::Budget;
 use peerl_term::{Atom, Pid};
 use tokio::sync::broadcast;
 
-use super::connection::NodeSide;
+use super::connection::{Connection, NodeSide};
 use super::connections::Connections;
 use super::event::NodeEvent;
 use super::exports::Exports;
@@ -75,12 +75,15 @@ impl Kernel {
         NodeSide { identity: &self.identity, limits: &self.limits, served, memory }
     }
 
-    /// The bytes that are kept for peers. Of a connection that has ended, what it keeps for later counts until nothing is kept
+    /// The bytes that are kept for peers, beside those of the connections themselves. Of a connection that has ended, what it keeps for later counts until nothing is kept
     /// for it.
     pub(crate) fn kept_bytes(&self) -> usize {
         let connections = self.connections.all();
-        let unused: usize = connections.iter().map(|connection| connection.memory.unused()).sum();
-        self.memory.lent().saturating_sub(unused)
+        let others = |connection: &Arc<Connection>| {
+            connection.memory.unused() + connection.memory.taken() - connection.kept_bytes()
+        };
+        let others: usize = connections.iter().map(others).sum();
+        self.memory.lent().saturating_sub(others)
     }
 
     /// The process that receives the output of functions that this node calls.

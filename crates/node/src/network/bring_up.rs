@@ -16,6 +16,7 @@ use super::{reader, writer};
 use crate::kernel::clock;
 use crate::kernel::connection::{Connection, Timing};
 use crate::kernel::event::NodeDownReason;
+use crate::kernel::violation::Violation;
 
 impl Network {
     /// Starts the tasks of a connection whose handshake has ended well, and makes it visible.
@@ -45,6 +46,9 @@ impl Network {
             read.await;
             drop(grant);
         });
+        if !connection.has_room() {
+            self.bring_down(&connection, NodeDownReason::Protocol(Violation::TooMuchMemory));
+        }
         if self.stopped.is_cancelled() {
             self.bring_down(&connection, NodeDownReason::Shutdown);
         }

@@ -74,6 +74,9 @@ async fn read_until_broken(
             }
         }
         serving::serve(&node.kernel, connection, &mut spawns).await;
+        if connection.memory.is_exceeded() {
+            return NodeDownReason::Protocol(Violation::TooMuchMemory);
+        }
         if tick_due {
             connection.outbox.tick();
         }

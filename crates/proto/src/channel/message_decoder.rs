@@ -38,8 +38,9 @@ impl MessageDecoder {
     /// As [`Self::new`]; what is kept of incomplete messages is taken from `memory`, and `origin` is notified when a payload
     /// turns out to be malformed on decoding, once.
     pub fn with_memory(limits: ChannelLimits, memory: Arc<Share>, origin: Origin) -> Self {
+        let atoms = ReceivedAtoms::with_memory(memory.clone());
         let reassembly = Reassembly::new(limits, memory, origin.clone());
-        MessageDecoder { atoms: ReceivedAtoms::default(), reassembly, origin, most: limits.message }
+        MessageDecoder { atoms, reassembly, origin, most: limits.message }
     }
 
     /// Takes the next frame. Returns a message, except for a tick and for a fragment that is not the last.

@@ -1,14 +1,18 @@
 //! The receiver's side of the atom cache, and the distribution header that feeds it.
 
+use std::sync::Arc;
+
 use peerl_term::{Atom, AtomTable};
 
 use super::ChannelError;
 use super::header::{LONG_ATOMS, NEW_ENTRY};
+use crate::budget::{Lease, Share};
 
 /// The atoms of a peer's headers, by cache slot.
 ///
-/// An idle connection has none; memory grows with the slots in use, to about 70 KiB.
-#[derive(Debug, Default)]
+/// An idle connection has none; memory grows with the slots in use, to about 2 MiB if all have the longest names. The connection
+/// pays for the first 16 KiB of that, the peer's share for the rest.
+#[derive(Debug)]
 pub(super) struct ReceivedAtoms {
     /// For each slot, the index of its atom in `atoms`, plus one.
     places: Option<Box<[u16; SLOTS]>>,
@@ -19,6 +23,9 @@ pub(super) struct ReceivedAtoms {
     /// The index of the one to replace next.
     oldest: usize,
     scratch: Vec<Atom>,
+    /// The bytes of the atoms.
+    bytes: usize,
+    held: Lease,
 }
 
 /// A header and its atoms.
@@ -31,6 +38,25 @@ struct KnownHeader {
 const SLOTS: usize = 2048;
 
 impl ReceivedAtoms {
+    /// The bytes that the connection pays for.
+    const USUAL: usize = 16 << 10;
+
+    /// How much is taken of the share at a time.
+    const STEP: usize = 4 << 10;
+
+    /// No atoms yet.
+    pub(super) fn with_memory(memory: Arc<Share>) -> Self {
+        Self {
+            places: None,
+            atoms: Vec::new(),
+            last: [None, None],
+            oldest: 0,
+            scratch: Vec::new(),
+            bytes: 0,
+            held: Lease::nothing(memory),
+        }
+    }
+
     /// Reads the header at the start of `bytes`, from its atom count on. Returns its atoms and its length.
     ///
     /// Erlang docs: *External Term Format*, section "Normal Distribution Header".
@@ -82,17 +108,27 @@ impl ReceivedAtoms {
     }
 
     fn put(&mut self, slot: u16, atom: Atom) {
+        self.bytes += cost(&atom);
         let places = self.places.get_or_insert_with(|| Box::new([0; SLOTS]));
         let place = &mut places[usize::from(slot)];
         match usize::from(*place).checked_sub(1) {
-            Some(place) => self.atoms[place] = atom,
+            Some(place) => self.bytes -= cost(&std::mem::replace(&mut self.atoms[place], atom)),
             None => {
                 self.atoms.push(atom);
                 // At most 2,048.
                 *place = self.atoms.len() as u16;
             }
         }
+        let more = self.bytes.saturating_sub(Self::USUAL + self.held.amount());
+        if more > 0 && !self.held.grow(more.next_multiple_of(Self::STEP)) {
+            self.held.share().exceed();
+        }
     }
+}
+
+/// About how many bytes a cached atom takes.
+fn cost(atom: &Atom) -> usize {
+    48 + atom.as_str().len()
 }
 
 struct Rest<'a>(&'a [u8]);
@@ -120,7 +156,12 @@ impl<'a> Rest<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::test_support::hex;
+
+    fn atoms() -> ReceivedAtoms {
+        ReceivedAtoms::with_memory(Arc::new(Share::unlimited()))
+    }
 
     fn names(table: &AtomTable) -> Vec<String> {
         (0..=255).map_while(|i| table.get(i).map(|atom| atom.as_str().to_owned())).collect()
@@ -129,7 +170,7 @@ mod tests {
     /// The first headers of a connection of OTP 25 to OTP 25.
     #[test]
     fn captured_headers() {
-        let mut cache = ReceivedAtoms::default();
+        let mut cache = atoms();
         let first = hex("04 8fa900 420b61403132372e302e302e31 0500 6c0473696e6b ab046d61726b 68");
         let (table, length) = cache.read_header(&first).unwrap();
         assert_eq!(names(&table), ["a@127.0.0.1", "", "sink", "mark"]);
@@ -149,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_new_atom_in_a_used_slot() {
-        let mut cache = ReceivedAtoms::default();
+        let mut cache = atoms();
         let _ = cache.read_header(&hex("01 08 05 01 61")).unwrap();
         let same = hex("01 00 05");
         assert_eq!(names(&cache.read_header(&same).unwrap().0), ["a"]);
@@ -159,7 +200,7 @@ mod tests {
 
     #[test]
     fn long_atoms() {
-        let mut cache = ReceivedAtoms::default();
+        let mut cache = atoms();
         let mut header = hex("01 18 05 02ee");
         header.extend_from_slice("€".repeat(250).as_bytes());
         let (table, length) = cache.read_header(&header).unwrap();
@@ -169,7 +210,7 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let read = |header: &str| ReceivedAtoms::default().read_header(&hex(header)).map(|_| ());
+        let read = |header: &str| atoms().read_header(&hex(header)).map(|_| ());
         assert_eq!(read("01 00 05"), Err(ChannelError::EmptySlot { slot: 5 }));
         assert_eq!(read("01 07 05"), Err(ChannelError::EmptySlot { slot: 0x705 }));
         for header in ["", "01", "01 08", "01 08 05", "01 08 05 02 61", "ff 00", "01 08 05 02 c328", "02 88 05 01 61"] {
@@ -177,11 +218,36 @@ mod tests {
         }
     }
 
+    /// A header that brings an atom of 255 bytes for a slot.
+    fn long_atom(slot: u8) -> Vec<u8> {
+        [&[1, NEW_ENTRY, slot, 255][..], &[b'a'; 255]].concat()
+    }
+
+    #[test]
+    fn a_full_cache_takes_from_a_share() {
+        let memory = Arc::new(Budget::new(64 << 10, 1).share());
+        let mut cache = ReceivedAtoms::with_memory(memory.clone());
+        for slot in 0..50 {
+            let _ = cache.read_header(&long_atom(slot)).unwrap();
+        }
+        assert_eq!(memory.taken(), 0, "the first ones are small");
+        for slot in 0..120 {
+            let _ = cache.read_header(&long_atom(slot)).unwrap();
+        }
+        assert!(memory.taken() >= 120 * 303 - (16 << 10) && !memory.is_exceeded(), "{}", memory.taken());
+        for slot in 120..=255 {
+            let _ = cache.read_header(&long_atom(slot)).unwrap();
+        }
+        assert!(memory.is_exceeded());
+        drop(cache);
+        assert_eq!(memory.taken(), 0);
+    }
+
     #[test]
     fn an_idle_cache_is_small() {
-        let mut cache = ReceivedAtoms::default();
+        let mut cache = atoms();
         let _ = cache.read_header(&[0]).unwrap();
         assert!(cache.places.is_none() && cache.atoms.capacity() == 0);
-        assert!(size_of::<ReceivedAtoms>() <= 192);
+        assert!(size_of::<ReceivedAtoms>() <= 224);
     }
 }

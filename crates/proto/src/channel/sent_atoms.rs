@@ -168,7 +168,10 @@ fn set_of(slot: u8) -> impl Iterator<Item = u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::budget::Share;
     use crate::channel::received_atoms::ReceivedAtoms;
     use crate::test_support::hex;
 
@@ -233,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_peer_reads_what_was_meant() {
-        let (mut sent, mut received) = (SentAtoms::default(), ReceivedAtoms::default());
+        let (mut sent, mut received) = (SentAtoms::default(), ReceivedAtoms::with_memory(Arc::new(Share::unlimited())));
         for message in 0..5_000_usize {
             // A few atoms are frequent, most are rare: all slots are used and reused.
             let names: Vec<String> = (0..message % 7)

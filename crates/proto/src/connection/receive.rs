@@ -49,6 +49,9 @@ impl ReceiveHalf {
     /// The largest space for a read. It grows to this while reads fill it.
     const LARGEST_READ: usize = 256 << 10;
 
+    /// The connection itself pays for a smaller buffer.
+    const USUAL: usize = 2 * Self::FIRST_READ;
+
     /// A message without a new fragment for one to two periods is dropped: usually its sender has died.
     const PERIOD: Duration = Duration::from_secs(20);
 
@@ -85,12 +88,20 @@ impl ReceiveHalf {
             self.buffer = BytesMut::new();
         }
         self.frames.reserve(&mut self.buffer, self.room);
-        if !self.held.resize(self.buffer.capacity().saturating_sub(LARGE)) {
-            self.room = Self::FIRST_READ;
-            self.frames.give_up();
+        if !self.held.resize(self.buffer.capacity().saturating_sub(Self::USUAL)) {
+            self.has_no_room();
         }
         self.free = self.buffer.capacity() - self.buffer.len();
         &mut self.buffer
+    }
+
+    #[cold]
+    fn has_no_room(&mut self) {
+        self.room = Self::FIRST_READ;
+        self.frames.give_up();
+        if self.buffer.len() > Self::USUAL && self.frames.keeps_all(&self.buffer) {
+            self.held.share().exceed();
+        }
     }
 
     /// Reports a read of `count` bytes; returns what they are.
@@ -291,6 +302,23 @@ mod tests {
             assert!(half.is_between_frames());
             assert_eq!(memory.taken(), 0);
         }
+    }
+
+    /// A frame of which not all comes, on a connection whose share is used up.
+    #[test]
+    fn a_partial_frame_without_room_is_too_much() {
+        let (mut half, memory) = half_with(1 << 20);
+        read(&mut half, &(100u32 << 10).to_be_bytes());
+        read(&mut half, &[1; 60 << 10]);
+        half.read_buffer();
+        assert!(memory.taken() >= 28 << 10 && !memory.is_exceeded(), "{}", memory.taken());
+        let (mut half, memory) = half_with(1 << 20);
+        assert!(memory.take(512 << 10));
+        read(&mut half, &(100u32 << 10).to_be_bytes());
+        assert!(!memory.is_exceeded());
+        read(&mut half, &[1; 60 << 10]);
+        half.read_buffer();
+        assert!(memory.is_exceeded());
     }
 
     /// A hundred megabytes are announced, none is sent.

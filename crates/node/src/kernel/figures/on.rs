@@ -180,11 +180,11 @@ impl Kernel {
         }
         let (mut now, mut rest) = (peers.clone(), others.clone());
         for connection in connections {
-            let Connection { transferred, counts, outbox, memory, .. } = &*connection;
+            let Connection { transferred, counts, outbox, .. } = &*connection;
             let figures = of_peer(&mut now, &mut rest, connection.peer.as_atom());
             figures.add(transferred.total(), counts);
             figures.queued_bytes += outbox.queued_bytes();
-            figures.kept_bytes += memory.taken();
+            figures.kept_bytes += connection.kept_bytes();
         }
         let others = (rest != PeerFigures::default()).then_some(rest);
         now.into_values().chain(others).collect()

@@ -173,7 +173,7 @@ impl Side {
     }
 }
 
-fn connection(attempt: u64, from: &Kernel, to: &Kernel) -> Arc<Connection> {
+pub(super) fn connection(attempt: u64, from: &Kernel, to: &Kernel) -> Arc<Connection> {
     let flags = DistributionFlags::FULL_MEMBER;
     let established =
         Established { peer: to.identity.name.clone(), creation: to.identity.creation, flags, peer_flags: flags };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use peerl_term::{Atom, Pid, Reference, Term};
 
-use super::pair::{Pair, Seen, Side, links, mailbox};
+use super::pair::{Pair, Seen, Side, connection, links, mailbox};
 use crate::kernel::limits::Limits;
 use crate::kernel::process::{Core, Exits, Links, MonitorId, Monitored, Watcher};
 use crate::kernel::violation::Violation;
@@ -162,5 +162,18 @@ fn unlinks_that_are_not_acknowledged_are_forgotten_at_last() {
     assert!(links(&process) > 40_000 && links(&process) <= most_of_a_peer() / Limits::LINK, "{}", links(&process));
     assert_eq!(pair.b.kernel.kept_bytes(), links(&process) * Limits::LINK);
     pair.b.end(&process, "normal");
+    assert_eq!(pair.b.kernel.kept_bytes(), 0);
+}
+
+/// Connections that do nothing.
+#[test]
+fn each_connection_pays_for_itself() {
+    let pair = Pair::with(small());
+    let next = |number| connection(number, &pair.b.kernel, &pair.a.kernel);
+    let connections: Vec<_> = (0..1000).map(next).take_while(|connection| connection.has_room()).collect();
+    let most = small().memory / Limits::CONNECTION;
+    assert!((most / 2..=most).contains(&connections.len()), "{} connections", connections.len());
+    assert!(connections.iter().all(|connection| connection.kept_bytes() == 0));
+    drop(connections);
     assert_eq!(pair.b.kernel.kept_bytes(), 0);
 }
