@@ -44,7 +44,7 @@ impl Requester {
     }
 
     /// As it is kept for long.
-    pub(super) fn to_keep(self) -> Self {
+    pub(super) fn into_kept(self) -> Self {
         match self {
             Self::Local(request) => Self::Local(request),
             Self::Remote(Caller { pid, tag }) => Self::Remote(Caller { pid, tag: to_keep(&tag) }),
@@ -78,7 +78,7 @@ impl Syncs {
         } else if self.0.len() < MAX_WAITING
             && let Some(lease) = requester.lease(&nodes, share)
         {
-            self.0.push(Sync { requester: requester.to_keep(), nodes, _lease: lease });
+            self.0.push(Sync { requester: requester.into_kept(), nodes, _lease: lease });
         } else {
             requester.answer(Term::tuple([Term::atom("error"), Term::atom("system_limit")]), outbox);
         }

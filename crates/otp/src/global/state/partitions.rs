@@ -66,7 +66,7 @@ impl State {
             let share = self.shares.of(requester.node().unwrap_or(&self.mesh.outbox.node));
             match requester.lease(&remaining, &share) {
                 Some(lease) => {
-                    let requester = requester.to_keep();
+                    let requester = requester.into_kept();
                     self.leaving.push(Leaving { requester, _lease: lease, left, remaining });
                 }
                 None => requester.answer(Term::nil(), &mut self.mesh.outbox),
