@@ -10,17 +10,6 @@ use super::batching::TURN;
 
 /// Starts tasks for messages of peers, of which only some wait for their first turn. The runtime runs tasks one after the other: if
 /// a peer could have thousands started at once, those of all others would wait behind them.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let tasks = peerl_node::PacedTasks::default();
-/// for message in 0..1000 {
-///     tasks.room().await;
-///     tasks.spawn(async move { drop(message) });
-/// }
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct PacedTasks {
     free: Arc<Semaphore>,
