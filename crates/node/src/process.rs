@@ -12,7 +12,7 @@ use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, NodeUp};
 use crate::kernel::reason::{self, Reason};
 use crate::kernel::signal::Signal;
 use crate::node::Node;
-use crate::serving::Peer;
+use crate::peer::Peer;
 
 mod alias;
 mod connected;

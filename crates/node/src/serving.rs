@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 
-use peerl_proto::budget::Lease;
-use peerl_term::{Atom, Measure, Pid, RawTerm, Term};
+use peerl_term::{Atom, Pid, RawTerm, Term};
 
 use crate::Exception;
 use crate::kernel::call::CallOrigin;
-use crate::kernel::serving::{Active, Applied, Arguments, PeerCalls, apply, refuse_apply};
+use crate::kernel::serving::{Active, Applied, Arguments, apply, refuse_apply};
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::process::Process;
 
 pub use crate::kernel::serving::Refused;
@@ -46,52 +45,6 @@ impl fmt::Debug for ServedCall {
     }
 }
 
-/// A peer from which a message has come. What is kept of that message is taken from the peer's share of the
-/// [memory](crate::Limits::memory), whatever names and pids the message has.
-#[derive(Clone)]
-pub struct Peer {
-    calls: Arc<PeerCalls>,
-}
-
-impl Peer {
-    pub(crate) fn new(calls: Arc<PeerCalls>) -> Self {
-        Self { calls }
-    }
-
-    /// Its name.
-    pub fn node(&self) -> Option<&Atom> {
-        self.calls.peer.as_ref()
-    }
-
-    /// Takes so many bytes of its share; none, if it has not that much left.
-    pub fn lease(&self, bytes: usize) -> Option<Lease> {
-        self.calls.memory.lease(bytes)
-    }
-
-    /// Takes what an encoded term takes as a [`Term`], as long as that is kept; none, if its share has not that much left.
-    pub fn lease_for(&self, term: &RawTerm) -> Option<Lease> {
-        let mut measure = Measure::new();
-        term.work(|| measure.advance(term.bytes(), usize::MAX));
-        self.lease(measure.memory())
-    }
-
-    /// Whether the connection by which the message has come has ended.
-    pub fn has_gone(&self) -> bool {
-        self.calls.closed.is_cancelled()
-    }
-
-    /// Waits until the connection by which the message has come has ended.
-    pub async fn gone(&self) {
-        self.calls.closed.cancelled().await;
-    }
-}
-
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Peer").field(&self.calls.peer).finish()
-    }
-}
-
 impl Node {
     /// Takes a call that has come as a message with arguments of so many bytes, [from this peer](Process::received_from) if it is none
     /// of this node, unless the node is about to leave or too many are under way.
@@ -99,7 +52,7 @@ impl Node {
     /// # Errors
     /// Why it is not taken.
     pub fn begin_call(&self, peer: Option<&Peer>, arguments: usize) -> Result<ServedCall, Refused> {
-        let peer = peer.map(|peer| &peer.calls);
+        let peer = peer.map(Peer::calls);
         Active::begin_of(&self.inner.kernel, peer, arguments).map(|active| ServedCall { active })
     }
 }

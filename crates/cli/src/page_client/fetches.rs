@@ -34,7 +34,7 @@ impl Fetches {
         Self { budget: Budget::new(most, 1), of_peers: Mutex::default() }
     }
 
-    /// Takes the place of a fetch for whoever makes this call, until what this returns is dropped.
+    /// Takes the place of a fetch for the one who makes this call, until what this returns is dropped.
     ///
     /// # Errors
     /// If the peer has as many as it leaves for others.

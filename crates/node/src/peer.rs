@@ -1,0 +1,57 @@
+use std::fmt;
+use std::sync::Arc;
+
+use peerl_proto::budget::Lease;
+use peerl_term::{Atom, Measure, RawTerm};
+
+use crate::kernel::serving::PeerCalls;
+
+/// A peer from which a message has come. What is kept of that message is taken from the peer's share of the
+/// [memory](crate::Limits::memory), whatever names and pids the message has.
+#[derive(Clone)]
+pub struct Peer {
+    calls: Arc<PeerCalls>,
+}
+
+impl Peer {
+    pub(crate) fn new(calls: Arc<PeerCalls>) -> Self {
+        Self { calls }
+    }
+
+    pub(crate) fn calls(&self) -> &Arc<PeerCalls> {
+        &self.calls
+    }
+
+    /// Its name.
+    pub fn node(&self) -> Option<&Atom> {
+        self.calls.peer.as_ref()
+    }
+
+    /// Takes so many bytes of its share; none, if it has not that much left.
+    pub fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.calls.memory.lease(bytes)
+    }
+
+    /// Takes what an encoded term takes as a [`Term`], as long as that is kept; none, if its share has not that much left.
+    pub fn lease_for(&self, term: &RawTerm) -> Option<Lease> {
+        let mut measure = Measure::new();
+        term.work(|| measure.advance(term.bytes(), usize::MAX));
+        self.lease(measure.memory())
+    }
+
+    /// Whether the connection by which the message has come has ended.
+    pub fn has_gone(&self) -> bool {
+        self.calls.closed.is_cancelled()
+    }
+
+    /// Waits until the connection by which the message has come has ended.
+    pub async fn gone(&self) {
+        self.calls.closed.cancelled().await;
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Peer").field(&self.calls.peer).finish()
+    }
+}
