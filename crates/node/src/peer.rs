@@ -32,7 +32,7 @@ impl Peer {
         self.calls.memory.lease(bytes)
     }
 
-    /// Takes what an encoded term takes as a [`Term`], as long as that is kept; none, if its share has not that much left.
+    /// Takes what an encoded term takes as a [`Term`](crate::Term), as long as that is kept; none, if its share has not that much left.
     pub fn lease_for(&self, term: &RawTerm) -> Option<Lease> {
         let mut measure = Measure::new();
         term.work(|| measure.advance(term.bytes(), usize::MAX));
