@@ -38,16 +38,6 @@ impl Peer {
         term.work(|| measure.advance(term.bytes(), usize::MAX));
         self.lease(measure.memory())
     }
-
-    /// Whether the connection by which the message has come has ended.
-    pub fn has_gone(&self) -> bool {
-        self.calls.closed.is_cancelled()
-    }
-
-    /// Waits until the connection by which the message has come has ended.
-    pub async fn gone(&self) {
-        self.calls.closed.cancelled().await;
-    }
 }
 
 impl fmt::Debug for Peer {
