@@ -8,12 +8,15 @@
 //! The halves share nothing, so one task can read while another writes. The driver reports each read to the
 //! [`SendHalf`], which sends ticks and detects a dead peer.
 
+mod batch;
+mod buffers;
 mod lanes;
 mod measuring;
 mod receive;
 mod send;
 
+pub use batch::{Batch, Freed};
 pub use lanes::Sender;
 pub use measuring::LARGE;
 pub use receive::{ReceiveError, ReceiveHalf};
-pub use send::{Batch, Busy, Freed, QueueError, SendHalf};
+pub use send::{Busy, QueueError, SendHalf};

@@ -1,14 +1,16 @@
 //! The sending half of a connection.
 
-use std::{collections::VecDeque, mem, sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use peerl_term::{RawTerm, Sink, encode};
 
+use super::batch::{Batch, Freed};
+use super::buffers::Buffers;
 use super::lanes::{Lanes, Queued, Sender};
 use crate::{
     budget::{Lease, Share},
-    channel::{Fragment, Fragments, MessageBuffer, MessageEncoder, Rename, Unsendable},
+    channel::{Fragments, MessageBuffer, MessageEncoder, Rename, Unsendable},
     control::{Content, Control, Offered},
     fault::Fault,
     flags::DistributionFlags,
@@ -27,15 +29,8 @@ pub struct SendHalf {
     channel: MessageEncoder,
     ticks: TickTimer,
     limit: usize,
-    buffer: Vec<u8>,
-    /// What is written before that.
-    full: VecDeque<Vec<u8>>,
-    /// The bytes in those.
-    full_bytes: usize,
-    /// What those take.
-    full_memory: usize,
-    /// What the buffer of the last batch takes.
-    writing: usize,
+    /// Small messages.
+    small: Buffers,
     lanes: Lanes,
     /// What is taken for the queue from the peer's share of a budget, if there is one.
     held: Option<Lease>,
@@ -86,46 +81,6 @@ pub enum Busy {
     Large,
 }
 
-/// Which senders may retry after a [`SendHalf::take`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Freed {
-    /// Those that were [`Busy::Small`].
-    pub small: bool,
-    /// Those that were [`Busy::Large`].
-    pub large: bool,
-}
-
-/// The bytes to write next.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Complete frames.
-    pub buffer: Vec<u8>,
-    /// Fragments of large messages, to be written after the buffer.
-    pub fragments: Vec<Fragment>,
-    /// How many messages were queued since the last batch.
-    pub messages: usize,
-    /// No further batch follows.
-    pub is_last: bool,
-}
-
-impl Batch {
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.fragments.is_empty()
-    }
-
-    /// The bytes, in pieces.
-    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let fragments = self.fragments.iter().flat_map(|fragment| [&fragment.head[..], &fragment.data[..]]);
-        std::iter::once(&self.buffer[..]).chain(fragments)
-    }
-
-    /// Whether the bytes are only a tick.
-    pub fn traffic(&self) -> Traffic {
-        if self.fragments.is_empty() && self.buffer == TICK { Traffic::Tick } else { Traffic::Message }
-    }
-}
-
 impl SendHalf {
     /// Senders wait while this many bytes are queued: the same bound as a BEAM's (`+zdbbl`). Small messages overtake
     /// large ones, so they wait for small ones only.
@@ -134,13 +89,6 @@ impl SendHalf {
     /// So many bytes are queued without taking them from the peer's share.
     const UNACCOUNTED: usize = 64 << 10;
 
-    /// A larger buffer is freed when the queue is empty: what it takes is not accounted then.
-    const KEPT: usize = Self::UNACCOUNTED;
-
-    /// A buffer with so many bytes is full, and another one follows: none is copied into one of twice its size, and each is freed
-    /// when it has been written.
-    const FULL: usize = Self::BUSY;
-
     /// The sending half of a connection with these negotiated flags. Senders that do not wait may queue up to `limit`
     /// bytes. `rename` is the name by which the peer knows this node, if it differs from the node's own.
     pub fn new(flags: DistributionFlags, rename: Option<Rename>, limit: usize, ticks: TickTimer) -> Self {
@@ -148,11 +96,7 @@ impl SendHalf {
             channel: MessageEncoder::new(flags).with_rename(rename),
             ticks,
             limit,
-            buffer: Vec::new(),
-            full: VecDeque::new(),
-            full_bytes: 0,
-            full_memory: 0,
-            writing: 0,
+            small: Buffers::default(),
             lanes: Lanes::default(),
             held: None,
             messages: 0,
@@ -183,7 +127,7 @@ impl SendHalf {
             let mut frame = Vec::new();
             let fragments = self.channel.encode_apart(control, payload, &mut frame)?;
             self.lanes.add(sender, fragments.map_or(Queued::Frame(frame), Queued::Large));
-        } else if let Some(fragments) = self.channel.encode_or_fragment(control, payload, &mut self.buffer)? {
+        } else if let Some(fragments) = self.channel.encode_or_fragment(control, payload, self.small.end())? {
             self.lanes.add(sender, Queued::Large(fragments));
         }
         self.messages += 1;
@@ -232,7 +176,7 @@ impl SendHalf {
     /// Queues a tick, unless something else is queued.
     pub fn tick(&mut self) {
         if self.is_open() && self.is_empty() {
-            self.buffer.extend_from_slice(&TICK);
+            self.small.end().extend_from_slice(&TICK);
         }
     }
 
@@ -246,45 +190,35 @@ impl SendHalf {
         }
         // Messages behind a large message wait for it, so their sender must wait too.
         let is_apart = size > Fragments::LARGE || self.lanes.has(sender);
-        let (ahead, busy) = if is_apart { (self.bytes(), Busy::Large) } else { (self.small_bytes(), Busy::Small) };
+        let (ahead, busy) = if is_apart { (self.bytes(), Busy::Large) } else { (self.small.bytes(), Busy::Small) };
         Ok(if ahead < Self::BUSY { Ok(()) } else { Err(busy) })
     }
 
     /// Takes the next batch, in exchange for an empty buffer. The batch is [empty](Batch::is_empty) if nothing is
     /// queued.
     pub fn take(&mut self, batch: &mut Batch) -> Freed {
-        batch.buffer.clear();
         batch.fragments.clear();
-        let (was_full, was_busy) = (self.small_bytes() >= Self::BUSY, self.bytes() >= Self::BUSY);
-        if let Some(full) = self.full.pop_front() {
-            // A large message may have been queued behind small ones of its sender that are in the buffers that follow.
-            self.full_bytes -= full.len();
-            self.full_memory -= full.capacity();
-            batch.buffer = full;
-        } else {
+        let (was_full, was_busy) = (self.small.bytes() >= Self::BUSY, self.bytes() >= Self::BUSY);
+        if !self.small.is_first_full() {
             // First, because frames queued behind a large message move into the buffer.
-            self.lanes.take(&mut self.buffer, &mut batch.fragments);
-            mem::swap(&mut self.buffer, &mut batch.buffer);
+            self.lanes.take(self.small.end(), &mut batch.fragments);
         }
+        self.small.take(&mut batch.buffer);
         batch.messages = mem::take(&mut self.messages);
         self.batches += 1;
         let is_idle = batch.is_empty();
         batch.is_last = is_idle && self.finishing;
         if is_idle {
-            for buffer in [&mut self.buffer, &mut batch.buffer] {
-                if buffer.capacity() > Self::KEPT {
-                    *buffer = Vec::new();
-                }
-            }
+            // What they take is not accounted then.
+            self.small.shrink(&mut batch.buffer, Self::UNACCOUNTED);
         }
-        self.writing = batch.buffer.capacity();
-        let memory = if is_idle { 0 } else { self.memory() + self.lanes.bytes() };
+        let memory = if is_idle { 0 } else { self.small.memory() + self.lanes.bytes() };
         if let Some(held) = &mut self.held
             && held.amount() > memory
         {
             held.resize(memory);
         }
-        Freed { small: was_full && self.small_bytes() < Self::BUSY, large: was_busy && self.bytes() < Self::BUSY }
+        Freed { small: was_full && self.small.bytes() < Self::BUSY, large: was_busy && self.bytes() < Self::BUSY }
     }
 
     /// Reports a read. Returns whether a [`tick`](Self::tick) is due, unless something else is written.
@@ -316,7 +250,7 @@ impl SendHalf {
     /// Whether the queue is empty.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.full.is_empty() && self.lanes.is_empty()
+        self.small.is_empty() && self.lanes.is_empty()
     }
 
     /// How many messages were queued since the last batch.
@@ -333,9 +267,7 @@ impl SendHalf {
     /// Ends the connection. Returns whether it was still open.
     pub fn close(&mut self) -> bool {
         let first = !mem::replace(&mut self.closed, true);
-        self.buffer = Vec::new();
-        self.full = VecDeque::new();
-        (self.full_bytes, self.full_memory) = (0, 0);
+        self.small = Buffers::default();
         self.lanes = Lanes::default();
         self.held = None;
         first
@@ -370,36 +302,17 @@ impl SendHalf {
     /// Whether what is queued is within the limit, and there is room for it. A single message may exceed both.
     #[cold]
     fn has_room(&mut self) -> bool {
-        if self.buffer.len() >= Self::FULL {
-            self.full_bytes += self.buffer.len();
-            self.full_memory += self.buffer.capacity();
-            let next = Vec::with_capacity(Self::FULL + 2 * Fragments::LARGE);
-            self.full.push_back(mem::replace(&mut self.buffer, next));
-        }
+        self.small.begin_next_if_full();
         let lanes = self.lanes.bytes() - self.lanes.largest();
-        let memory = self.memory() + lanes;
-        self.small_bytes() + lanes <= self.limit
+        let memory = self.small.memory() + lanes;
+        self.small.bytes() + lanes <= self.limit
             && self.held.as_mut().is_none_or(|held| held.amount() >= memory || held.resize(memory))
-    }
-
-    /// What the buffers take, that which is being written included, after the next small message.
-    fn memory(&self) -> usize {
-        let capacity = self.buffer.capacity();
-        let grows = capacity - self.buffer.len() < Fragments::LARGE;
-        let next = if grows { 2 * capacity } else { capacity };
-        self.full_memory + next + self.writing
     }
 
     /// The bytes that are queued.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.small_bytes() + self.lanes.bytes()
-    }
-
-    /// Those of small messages.
-    #[inline]
-    fn small_bytes(&self) -> usize {
-        self.full_bytes + self.buffer.len()
+        self.small.bytes() + self.lanes.bytes()
     }
 }
 
