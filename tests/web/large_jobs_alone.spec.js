@@ -26,6 +26,12 @@ test('nothing jumps while results come', async ({ cluster, page }) => {
     const sum = shifts.reduce((total, { value }) => total + value, 0);
     expect(sum, JSON.stringify(shifts, null, 1)).toBeLessThan(0.01);
   }
+
+  // The rows are drawn before the end of the page, which is the cluster, has come.
+  const width = () => page.locator('#results').evaluate((table) => table.getBoundingClientRect().width);
+  const whole = await width();
+  await page.locator('#cluster').evaluate((cluster) => cluster.remove());
+  expect(await width()).toBe(whole);
 });
 
 test('5,000 rows are scrolled and sorted without delay', async ({ cluster, page }) => {
