@@ -50,13 +50,18 @@ impl Caller {
     }
 }
 
+/// Lets a peer call the functions of the node.
+async fn with_caller(node: &Node, talk: impl FnOnce(&Node, &mut Caller) + Send + 'static) {
+    let node = node.clone();
+    tokio::task::spawn_blocking(move || talk(&node, &mut Caller::connect(&node))).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn items_of_a_process_that_are_asked_for_often() {
     let stage = Stage::new();
     let node = stage.builder().limits(Limits::of_memory(64 << 20)).start().await.unwrap();
     let rex = node.whereis("rex").unwrap();
-    tokio::task::spawn_blocking(move || {
-        let mut caller = Caller::connect(&node);
+    with_caller(&node, move |_, caller| {
         let watchers = 5000;
         let own = caller.intruder.pid();
         let monitors = (0..watchers).map(|number| {
@@ -78,8 +83,7 @@ async fn items_of_a_process_that_are_asked_for_often() {
         }
         assert!(info(1).is_ok());
     })
-    .await
-    .unwrap();
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,8 +92,7 @@ async fn lists_of_more_processes_than_there_is_memory_for() {
     let node = stage.builder().limits(Limits::of_memory(16 << 20)).start().await.unwrap();
     // They are of the program: nobody's share has less for them.
     let mine: Vec<_> = (0..100_000).map(|_| node.process()).collect();
-    tokio::task::spawn_blocking(move || {
-        let mut caller = Caller::connect(&node);
+    with_caller(&node, move |_, caller| {
         for (module, function) in [("erlang", "processes"), ("Elixir.Process", "list")] {
             let error = caller.call(module, function, Term::nil()).unwrap_err();
             assert!(error.contains("system_limit"), "{error}");
@@ -101,16 +104,15 @@ async fn lists_of_more_processes_than_there_is_memory_for() {
         let processes = caller.call("erlang", "processes", Term::nil()).unwrap();
         assert!(!processes.as_list().unwrap().is_empty());
     })
-    .await
-    .unwrap();
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_function_sends_goes_to_the_node_that_asks() {
     let stage = Stage::new();
     let node = stage.node().await;
-    tokio::task::spawn_blocking(move || {
-        let (mut caller, other) = (Caller::connect(&node), Intruder::connect(&node));
+    with_caller(&node, |node, caller| {
+        let other = Intruder::connect(node);
         for function in ["etop_collect", "procs_info"] {
             let mut ask = |to: Pid| caller.call("observer_backend", function, Term::list([to.into()]));
             assert!(ask(other.pid()).unwrap_err().contains("a process of another node"), "{function}");
@@ -118,16 +120,14 @@ async fn what_a_function_sends_goes_to_the_node_that_asks() {
         let error = caller.call("observer_backend", "fetch_stats", Term::list([other.pid().into(), 1000.into()]));
         assert!(error.unwrap_err().contains("a process of another node"));
     })
-    .await
-    .unwrap();
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statistics_are_sent_by_64_processes() {
     let stage = Stage::new();
     let node = stage.node().await;
-    tokio::task::spawn_blocking(move || {
-        let mut caller = Caller::connect(&node);
+    with_caller(&node, |_, caller| {
         let arguments = Term::list([caller.intruder.pid().into(), 10.into()]);
         for _ in 0..64 {
             caller.begin("observer_backend", "fetch_stats", arguments.clone());
@@ -135,28 +135,24 @@ async fn statistics_are_sent_by_64_processes() {
         let error = caller.call("observer_backend", "fetch_stats", arguments).unwrap_err();
         assert!(error.contains("system_limit"), "{error}");
     })
-    .await
-    .unwrap();
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_disconnects_nobody_else() {
     let stage = Stage::new();
     let node = stage.node().await;
-    let asked = tokio::task::spawn_blocking({
-        let node = node.clone();
-        move || {
-            let (mut caller, other) = (Caller::connect(&node), Intruder::connect(&node));
-            let of = |name: &str| Term::list([Term::Atom(Atom::new(name).unwrap())]);
-            assert_eq!(caller.call("erlang", "disconnect_node", of(&other.name)), Ok(Term::from(false)));
-            let nodes = caller.call("erlang", "nodes", Term::list([Term::atom("hidden")])).unwrap();
-            assert!(nodes.as_list().unwrap().iter().any(|name| name.is_atom(&other.name)), "{nodes}");
-            let own = caller.intruder.name.clone();
-            caller.begin("erlang", "disconnect_node", of(&own));
-            caller.intruder.assert_closed("it disconnects itself");
-        }
-    });
-    asked.await.unwrap();
+    with_caller(&node, |node, caller| {
+        let other = Intruder::connect(node);
+        let of = |name: &str| Term::list([Term::Atom(Atom::new(name).unwrap())]);
+        assert_eq!(caller.call("erlang", "disconnect_node", of(&other.name)), Ok(Term::from(false)));
+        let nodes = caller.call("erlang", "nodes", Term::list([Term::atom("hidden")])).unwrap();
+        assert!(nodes.as_list().unwrap().iter().any(|name| name.is_atom(&other.name)), "{nodes}");
+        let own = caller.intruder.name.clone();
+        caller.begin("erlang", "disconnect_node", of(&own));
+        caller.intruder.assert_closed("it disconnects itself");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
