@@ -126,11 +126,26 @@ async fn contexts() {
         let mut seen = calls.recv().await.unwrap();
         expect(&beam, &node, "erpc:call(NODE, rust, who, []), ok", "ok").await;
         assert!(!seen.context.is_cancelled() && seen.cancelled.try_recv().is_err());
+        // By messages to `rex`.
+        let blocked = "spawn(fun() -> rpc:block_call(NODE, rust, wait, []) end), ok";
+        let cast = "gen_server:cast({rex, NODE}, {cast, rust, wait, [], group_leader()})";
+        let mut by_message = Vec::new();
+        for asks in [blocked, cast] {
+            expect(&beam, &node, asks, "ok").await;
+            by_message.push(calls.recv().await.unwrap());
+        }
+        let mut cast = by_message.pop().unwrap();
+        by_message.push(seen);
         // The connection ends.
         node.disconnect(&name(&beam));
-        let told = tokio::time::timeout(crate::stage::LIMIT, seen.cancelled.recv()).await;
-        assert_eq!(told, Ok(Some(())), "after the connection, on {otp:?}");
-        eventually("the context of an ended call", || seen.context.is_cancelled()).await;
+        for seen in &mut by_message {
+            let told = tokio::time::timeout(crate::stage::LIMIT, seen.cancelled.recv()).await;
+            assert_eq!(told, Ok(Some(())), "after the connection, on {otp:?}");
+            eventually("the context of an ended call", || seen.context.is_cancelled()).await;
+        }
+        // Nobody has waited for the value of a cast.
+        expect(&beam, &node, "erpc:call(NODE, rust, who, []), ok", "ok").await;
+        assert!(!cast.context.is_cancelled() && cast.cancelled.try_recv().is_err());
     }
 }
 

@@ -31,7 +31,7 @@ pub struct PeerCall {
     pub arguments: Term,
     /// The node that calls, if that is told: its calls are logged.
     pub node: Option<Atom>,
-    /// The process that calls, if that is told.
+    /// The process that waits for the value; none for a cast.
     pub caller: Option<Pid>,
     /// The process to which the caller wants sent what the function prints, if that is told.
     pub group_leader: Option<Pid>,
@@ -63,13 +63,14 @@ impl ServedCall {
     /// # Errors
     /// That of the function; `undef`, if there is none; `badarg`, if it cannot be a call.
     pub async fn apply(&self, call: PeerCall) -> Result<RawTerm, Exception> {
+        let is_awaited = call.caller.is_some();
         let applied = self.begin(call);
         let cancellation = applied.cancellation();
         let mut applied = pin!(applied);
         let outcome = tokio::select! {
             biased;
             outcome = &mut applied => outcome,
-            () = self.active.closed() => {
+            () = self.active.closed(), if is_awaited => {
                 // Nobody waits for the value any more.
                 if let Some(cancellation) = cancellation {
                     cancellation.cancel();

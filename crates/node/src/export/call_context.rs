@@ -107,7 +107,8 @@ impl CallContext {
     }
 
     /// Waits until the call [is cancelled](Self::is_cancelled). Nothing cancels a call but its end if the caller did not ask to be
-    /// told of the value, as with `cast` and `spawn`, or asked by a message, as `rpc:block_call` does.
+    /// told of the value, as with `cast` and `spawn`; and nothing but the end of the connection, too, if it asked by a message, as
+    /// `rpc:block_call` does.
     pub async fn cancelled(&self) {
         self.call.cancelled.cancelled().await;
     }
