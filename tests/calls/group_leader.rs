@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use crate::stage::{LIMIT, Stage, name};
+use crate::stage::{LIMIT, Stage, eventually, name};
 use peerl::{LogEvent, System};
 use peerl_node::{Atom, CallError, Mfa, Node, NotSent, Process, Term};
 use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, conformance, matrix, peerl_command};
@@ -326,4 +326,29 @@ async fn a_process_of_a_peer_gets_another_group_leader() {
     let other = node.process();
     process.set_group_leader_of(other.pid(), process.pid()).unwrap();
     assert_eq!(node.process_info(other.pid()).unwrap().group_leader, *process.pid());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_events_that_their_node_cannot_format_are_shown_as_they_came() {
+    let stage = Stage::new();
+    let (node, _, logged) = guest(&stage).await;
+    // It has no `logger_formatter`.
+    let peer = stage.node().await;
+    node.connect(peer.name()).await.unwrap();
+    let process = peer.process();
+    let metadata = Term::map([(Term::atom("pid"), process.pid().clone().into())]);
+    let texts = ["on fire".to_owned(), "x".repeat(70_000), "out".to_owned()];
+    for text in &texts {
+        let event = [Term::atom("log"), Term::atom("error"), Term::from(text.as_str()), metadata.clone()];
+        process.send_term(("logger", node.name()), &Term::tuple(event)).await.unwrap();
+    }
+    let mut shown = String::new();
+    eventually("the last event is shown", || {
+        shown.push_str(&logged.take());
+        shown.ends_with("error: {string,<<\"out\">>}\n")
+    })
+    .await;
+    assert!(shown.starts_with("error: {string,<<\"on fire\">>}\nerror: {string,<<\"xxx"), "{shown}");
+    let longest = shown.lines().map(|line| line.chars().count()).max();
+    assert_eq!(longest, Some("error: ".len() + 65_535));
 }

@@ -30,8 +30,8 @@ impl fmt::Display for Display<'_> {
 }
 
 impl Term {
-    /// The beginning of the term in Erlang syntax, up to so many characters. It takes the time and the memory of these,
-    /// however large the term is.
+    /// The beginning of the term in Erlang syntax, up to so many characters, and no more than 65,535. It takes the time and the
+    /// memory of these, however large the term is.
     ///
     /// ```
     /// use peerl_term::Term;
@@ -39,6 +39,8 @@ impl Term {
     /// assert_eq!(Term::list(vec![Term::atom("page"); 1000]).shown(12), "[page,page,p");
     /// ```
     pub fn shown(&self, most: usize) -> String {
+        // A greater precision panics.
+        let most = most.min(u16::MAX.into());
         beginning(most, format_args!("{self:.most$}"))
     }
 }
@@ -231,6 +233,10 @@ mod tests {
             for most in [0, 1, 7, 300] {
                 let beginning: String = whole.chars().take(most).collect();
                 assert_eq!(term.shown(most), beginning);
+            }
+            let longest: String = whole.chars().take(65_535).collect();
+            for more in [65_535, 65_536, usize::MAX] {
+                assert_eq!(term.shown(more), longest);
             }
         }
     }
