@@ -27,6 +27,23 @@ pub enum Written {
     Closed,
 }
 
+/// Whether an attacker reads what it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    Read,
+    Unread,
+}
+
+impl Reading {
+    /// Connects such an attacker.
+    pub fn connect(self, target: &Target) -> Attacker {
+        match self {
+            Self::Read => Attacker::connect(target),
+            Self::Unread => Attacker::deaf(target),
+        }
+    }
+}
+
 /// What became of the attackers.
 #[derive(Debug, Clone, Default)]
 pub struct Fate {
@@ -71,6 +88,8 @@ struct Tally {
     monitors: Mutex<VecDeque<(Pid, Reference)>>,
     /// The pid that a call has returned.
     pid: Mutex<Option<Pid>>,
+    /// The process that was spawned last.
+    spawned: Mutex<Option<Pid>>,
 }
 
 impl Attacker {
@@ -111,17 +130,18 @@ impl Attacker {
 
     /// The process with this name.
     pub fn pid_of(&mut self, name: &'static str, end: Instant) -> Option<Term> {
-        let (from, reference) = (self.process(1), self.reference());
-        let call =
-            [reference.clone().into(), Term::atom("erlang"), Term::atom("whereis"), Term::list([Term::atom(name)])];
-        self.intruder.frame(erpc(&from, &reference), Some(Term::list(call)));
-        while Instant::now() < end && !self.is_closed() {
-            if let Some(pid) = self.tally.pid.lock().expect("no panic").take() {
-                return Some(pid.into());
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        None
+        self.ask("whereis", [Term::atom(name)], end)
+    }
+
+    /// The group leader of the processes of the worker.
+    pub fn group_leader(&mut self, end: Instant) -> Option<Term> {
+        let rex = self.pid_of("rex", end)?;
+        self.ask("process_info", [rex, Term::atom("group_leader")], end)
+    }
+
+    /// The process that the worker has spawned for a request of this connection.
+    pub fn spawned(&self, end: Instant) -> Option<Term> {
+        self.await_pid(&self.tally.spawned, end)
     }
 
     pub fn refusals(&self) -> u64 {
@@ -167,6 +187,24 @@ impl Attacker {
         Written::All
     }
 
+    /// The pid in what this function of `erlang` returns.
+    fn ask<const N: usize>(&mut self, function: &'static str, arguments: [Term; N], end: Instant) -> Option<Term> {
+        let (from, reference) = (self.process(1), self.reference());
+        let call = [reference.clone().into(), Term::atom("erlang"), Term::atom(function), Term::list(arguments)];
+        self.intruder.frame(erpc(&from, &reference), Some(Term::list(call)));
+        self.await_pid(&self.tally.pid, end)
+    }
+
+    fn await_pid(&self, place: &Mutex<Option<Pid>>, end: Instant) -> Option<Term> {
+        while Instant::now() < end && !self.is_closed() {
+            if let Some(pid) = place.lock().expect("no panic").take() {
+                return Some(pid.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
+    }
+
     /// Waits, while the connection lasts.
     pub fn wait(&self, end: Instant) {
         while Instant::now() < end && !self.is_closed() {
@@ -205,12 +243,14 @@ impl Tally {
             Signal::SpawnReply { result: Err(reason), .. } if reason.as_str() == "system_limit" => {
                 self.refusals.fetch_add(1, Ordering::Relaxed);
             }
-            Signal::SpawnReply { result: Ok(_), .. } => {}
+            Signal::SpawnReply { result: Ok(pid), .. } => *self.spawned.lock().expect("no panic") = Some(pid.clone()),
             Signal::SpawnReply { .. } | Signal::MonitorExit { .. } => {
                 let small = message.payload.as_ref().filter(|payload| payload.bytes().len() < 1024);
                 let reason = small.and_then(|payload| payload.decode().ok());
-                if let Some([_, _, Term::Pid(pid)]) = reason.as_ref().and_then(Term::as_tuple) {
-                    *self.pid.lock().expect("no panic") = Some((**pid).clone());
+                if let Some([_, _, value]) = reason.as_ref().and_then(Term::as_tuple)
+                    && let Some(pid) = value.as_pid().or_else(|| value.as_tuple()?.last()?.as_pid())
+                {
+                    *self.pid.lock().expect("no panic") = Some(pid.clone());
                     return;
                 }
                 let refused = reason.is_some_and(|reason| reason.to_string().contains("system_limit"));

@@ -7,7 +7,7 @@ use peerl_node::Term;
 use peerl_term::Reference;
 
 use super::Attack;
-use super::attacker::{Attacker, END, Written, erpc, head, one_argument};
+use super::attacker::{Attacker, END, erpc, head, one_argument};
 use super::tables::fill;
 
 /// As many calls as come through, up to this number, of a function that sleeps for an hour.
@@ -25,16 +25,7 @@ pub fn sleeping_with_arguments(most: u32) -> Attack {
         let address = silent.local_addr().expect("its address");
         let url = Term::binary(format!("http://{address}/{}", "a".repeat(60 << 10)).into_bytes());
         let mut attacker = Attacker::connect(target);
-        let frame = |attacker: &Attacker, number| call(attacker, number, "peerl_page", "checksum", &url);
-        let mut number = 1;
-        while number <= most && Instant::now() < end {
-            let frame = frame(&attacker, number);
-            if attacker.write(&[&frame], end) != Written::All {
-                break;
-            }
-            number += 1;
-            attacker.sent += 1;
-        }
+        fill(&mut attacker, most, end, |attacker, number| call(attacker, number, "peerl_page", "checksum", &url));
         attacker.wait(end);
         attacker.fate()
     })
@@ -43,48 +34,38 @@ pub fn sleeping_with_arguments(most: u32) -> Attack {
 /// Calls whose answers nobody reads.
 pub fn unread(connections: usize) -> Attack {
     const SIZE: usize = 1 << 20;
-    Attack::new(format!("answers of 1 MiB that {connections} connections do not read"), move |target, end| {
-        std::thread::scope(|scope| {
-            let attackers: Vec<_> = (0..connections)
-                .map(|_| {
-                    scope.spawn(move || {
-                        let mut attacker = Attacker::deaf(target);
-                        let argument = Term::binary(vec![7; SIZE]);
-                        for number in 1..=1000 {
-                            let frame = call(&attacker, number, "peerl", "echo", &argument);
-                            if attacker.write(&[&frame], end) != Written::All {
-                                break;
-                            }
-                            attacker.sent += 1;
-                        }
-                        attacker.wait(end);
-                        attacker.fate()
-                    })
-                })
-                .collect();
-            attackers.into_iter().map(|attacker| attacker.join().expect("an attacker does not fail")).sum()
-        })
+    let name = format!("answers of 1 MiB that {connections} connections do not read");
+    Attack::deaf(name, connections, move |attacker, end| {
+        let argument = Term::binary(vec![7; SIZE]);
+        fill(attacker, 1000, end, |attacker, number| call(attacker, number, "peerl", "echo", &argument));
+        attacker.wait(end);
     })
 }
 
 /// Small calls with larger answers, which nobody reads.
 pub fn unread_amplified(connections: usize) -> Attack {
-    Attack::new(format!("answers to small calls that {connections} connections do not read"), move |target, end| {
-        std::thread::scope(|scope| {
-            let attackers: Vec<_> = (0..connections)
-                .map(|_| {
-                    scope.spawn(move || {
-                        let mut attacker = Attacker::deaf(target);
-                        fill(&mut attacker, 1_000_000, end, |attacker, number| {
-                            request(attacker, number, "peerl", "functions", &[])
-                        });
-                        attacker.wait(end);
-                        attacker.fate()
-                    })
-                })
-                .collect();
-            attackers.into_iter().map(|attacker| attacker.join().expect("an attacker does not fail")).sum()
-        })
+    let name = format!("answers to small calls that {connections} connections do not read");
+    Attack::deaf(name, connections, move |attacker, end| {
+        fill(attacker, 1_000_000, end, |attacker, number| request(attacker, number, "peerl", "functions", &[]));
+        attacker.wait(end);
+    })
+}
+
+/// Calls that tell of the processes of the worker, as many as come through; nobody reads the answers.
+pub fn unread_introspection(connections: usize) -> Attack {
+    let name = format!("processes, registered and process_info, answers that {connections} connections do not read");
+    Attack::new(name, move |target, end| {
+        let mut scout = Attacker::connect(target);
+        let Some(rex) = scout.pid_of("rex", end) else { return scout.fate() };
+        let attack = Attack::deaf("", connections, move |attacker, end| {
+            fill(attacker, 1_000_000, end, |attacker, number| match number % 3 {
+                0 => request(attacker, number, "erlang", "processes", &[]),
+                1 => request(attacker, number, "erlang", "registered", &[]),
+                _ => request(attacker, number, "erlang", "process_info", std::slice::from_ref(&rex)),
+            });
+            attacker.wait(end);
+        });
+        attack.run(target, end.saturating_duration_since(Instant::now()))
     })
 }
 

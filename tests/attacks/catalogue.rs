@@ -1,10 +1,11 @@
 //! All attacks.
 
-use super::Attack;
+use super::connections::{self, Frame};
 use super::fragments::Rest;
+use super::services::{self, Request};
 use super::tables::Entry;
 use super::terms::{Delivery, Part, Shape};
-use super::{calls, floods, fragments, tables, terms};
+use super::{Attack, Reading, calls, floods, fragments, tables, terms};
 
 /// Every shape as an argument, and the deepest term in every place and in every way.
 pub fn terms() -> Vec<Attack> {
@@ -25,6 +26,9 @@ pub fn fragments() -> Vec<Attack> {
 pub fn tables() -> Vec<Attack> {
     let mut all: Vec<_> = Entry::ALL.iter().map(|&entry| tables::entries(entry, 1_000_000)).collect();
     all.push(tables::linked_calls(1_000_000));
+    all.push(tables::exits(Entry::Monitor, 50_000, Reading::Read));
+    all.push(tables::exits(Entry::Monitor, 50_000, Reading::Unread));
+    all.push(tables::exits(Entry::Link, 50_000, Reading::Unread));
     all
 }
 
@@ -34,9 +38,27 @@ pub fn calls() -> Vec<Attack> {
         calls::sleeping_with_arguments(100_000),
         calls::unread(4),
         calls::unread_amplified(4),
+        calls::unread_introspection(4),
     ]
 }
 
 pub fn floods() -> Vec<Attack> {
     [10, 2 << 10, 60 << 10].map(|size| floods::messages(size, 2)).into()
+}
+
+pub fn services() -> Vec<Attack> {
+    let mut all: Vec<_> = Request::ALL.iter().map(|&request| services::requests(request, 1)).collect();
+    all.push(services::requests(Request::LogEvent, 2));
+    all
+}
+
+pub fn connections() -> Vec<Attack> {
+    let mut all = vec![
+        connections::full_atom_caches(2000),
+        connections::frames_that_fill_a_read(64 << 10),
+        connections::frames_that_fill_a_read(512),
+    ];
+    all.extend(Frame::ALL.map(|frame| connections::frames(frame, Reading::Unread)));
+    all.push(connections::frames(Frame::LinkAndUnlink, Reading::Read));
+    all
 }

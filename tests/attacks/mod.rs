@@ -5,15 +5,17 @@
 pub mod attacker;
 pub mod calls;
 pub mod catalogue;
+pub mod connections;
 pub mod floods;
 pub mod fragments;
 mod neighbours;
+pub mod services;
 pub mod tables;
 pub mod terms;
 mod trial;
 mod victim;
 
-pub use attacker::{Attacker, Fate};
+pub use attacker::{Attacker, Fate, Reading};
 pub use neighbours::{Neighbours, Waits};
 pub use trial::{Outcome, Trial};
 pub use victim::{MIB, Target, Victim};
@@ -40,12 +42,31 @@ impl Attack {
         connections: usize,
         run: impl Fn(&mut Attacker, Instant) + Send + Sync + 'static,
     ) -> Self {
+        Self::side_by_side(name, connections, Reading::Read, run)
+    }
+
+    /// The same with connections that read nothing.
+    pub fn deaf(
+        name: impl Into<String>,
+        connections: usize,
+        run: impl Fn(&mut Attacker, Instant) + Send + Sync + 'static,
+    ) -> Self {
+        Self::side_by_side(name, connections, Reading::Unread, run)
+    }
+
+    /// Either of them.
+    pub fn side_by_side(
+        name: impl Into<String>,
+        connections: usize,
+        reading: Reading,
+        run: impl Fn(&mut Attacker, Instant) + Send + Sync + 'static,
+    ) -> Self {
         Self::new(name, move |target, end| {
             std::thread::scope(|scope| {
                 let attackers: Vec<_> = (0..connections)
                     .map(|_| {
                         scope.spawn(|| {
-                            let mut attacker = Attacker::connect(target);
+                            let mut attacker = reading.connect(target);
                             run(&mut attacker, end);
                             attacker.fate()
                         })

@@ -1,11 +1,11 @@
 //! Entries of the tables of monitors and links.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerl_node::Term;
 use peerl_term::Reference;
 
-use super::attacker::{Attacker, Written, head};
+use super::attacker::{Attacker, Reading, Written, head};
 use super::{Attack, calls};
 
 /// What fills the tables.
@@ -24,6 +24,9 @@ impl Entry {
     pub const ALL: [Self; 4] = [Self::Monitor, Self::MonitorOfName, Self::MonitorOfOne, Self::Link];
 }
 
+/// For how long the attacker waits for what has to come, on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// As many entries as come through, up to a million.
 pub fn entries(entry: Entry, most: u32) -> Attack {
     Attack::together(format!("{most} times {entry:?}"), 1, move |attacker, end| {
@@ -41,29 +44,60 @@ pub fn linked_calls(most: u32) -> Attack {
     })
 }
 
+/// Ends a process of the worker, by a reason of 60 KiB, that so many processes of the attacker monitor or are linked to; and again.
+pub fn exits(entry: Entry, watchers: u32, reading: Reading) -> Attack {
+    let name = format!("exits by a reason of 60 KiB, {watchers} times {entry:?}, signals {reading:?}");
+    Attack::new(name, move |target, end| {
+        let mut owner = Attacker::connect(target);
+        let mut watcher = reading.connect(target);
+        let reason = Term::binary(vec![7; 60 << 10]).encode();
+        let mut round = 1;
+        while Instant::now() < end && !watcher.is_closed() {
+            // One comes through, however slow the machine is.
+            let end = if round == 1 { end + PATIENCE } else { end };
+            let spawn = calls::spawned(&owner, round, &[]);
+            if owner.write(&[&spawn], end) != Written::All {
+                break;
+            }
+            let Some(process) = owner.spawned(end) else { break };
+            fill(&mut watcher, watchers, end, |watcher, number| frame(watcher, entry, &process, number));
+            let exit = Term::tuple([26.into(), watcher.process(1).into(), process]);
+            if watcher.write(&[&head(&exit, reason.len() - 1), &reason[1..]], end) != Written::All {
+                break;
+            }
+            round += 1;
+        }
+        watcher.wait(end);
+        [owner.fate(), watcher.fate()].into_iter().sum()
+    })
+}
+
 /// Writes so many frames, as fast as they are read.
 pub(super) fn fill(attacker: &mut Attacker, most: u32, end: Instant, frame: impl Fn(&Attacker, u32) -> Vec<u8>) {
-    const AT_ONCE: u32 = 1000;
-    let mut number = 1;
+    const AT_ONCE: usize = 256 << 10;
+    let (mut number, mut frames) = (1, Vec::new());
     while number <= most && Instant::now() < end {
-        let count = AT_ONCE.min(most + 1 - number);
-        let frames: Vec<u8> = (number..number + count).flat_map(|number| frame(attacker, number)).collect();
+        frames.clear();
+        let first = number;
+        while number <= most && frames.len() < AT_ONCE {
+            frames.extend_from_slice(&frame(attacker, number));
+            number += 1;
+        }
         if attacker.write(&[&frames], end) != Written::All {
             return;
         }
-        attacker.sent += u64::from(count);
-        number += count;
+        attacker.sent += u64::from(number - first);
     }
 }
 
-fn frame(attacker: &Attacker, entry: Entry, rex: &Term, number: u32) -> Vec<u8> {
+fn frame(attacker: &Attacker, entry: Entry, to: &Term, number: u32) -> Vec<u8> {
     let reference = |words: &[u32]| Term::from(Reference::new(attacker.intruder.pid().node, 9, words).expect("words"));
     let from = |id: u32| Term::from(attacker.process(id));
     let control = match entry {
-        Entry::Monitor => Term::tuple([19.into(), from(number), rex.clone(), reference(&[number, 3, 0])]),
+        Entry::Monitor => Term::tuple([19.into(), from(number), to.clone(), reference(&[number, 3, 0])]),
         Entry::MonitorOfName => Term::tuple([19.into(), from(number), Term::atom("rex"), reference(&[number, 3, 0])]),
-        Entry::MonitorOfOne => Term::tuple([19.into(), from(1), rex.clone(), reference(&[number, 3, 0, 0, number])]),
-        Entry::Link => Term::tuple([1.into(), from(number), rex.clone()]),
+        Entry::MonitorOfOne => Term::tuple([19.into(), from(1), to.clone(), reference(&[number, 3, 0, 0, number])]),
+        Entry::Link => Term::tuple([1.into(), from(number), to.clone()]),
     };
     head(&control, 0)
 }

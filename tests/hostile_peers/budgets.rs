@@ -9,11 +9,13 @@ use std::time::Duration;
 use peerl_test_support::{Epmd, peerl_command};
 
 use crate::attacks::calls;
+use crate::attacks::connections::{self, Frame};
 use crate::attacks::floods;
 use crate::attacks::fragments::{self, Rest};
+use crate::attacks::services::{self, Request};
 use crate::attacks::tables::{self, Entry};
 use crate::attacks::terms::{self, Delivery, Part, Shape};
-use crate::attacks::{Attack, Outcome, Trial, Victim, catalogue};
+use crate::attacks::{Attack, Outcome, Reading, Trial, Victim, catalogue};
 
 /// Ten times as long as a call of another peer waits for a worker that is built without optimization, on a machine that runs nothing
 /// else.
@@ -49,6 +51,7 @@ fn monitors_and_links_without_end_alone() {
         tables::entries(Entry::Monitor, 1_000_000),
         tables::entries(Entry::Link, 1_000_000),
         tables::linked_calls(1_000_000),
+        tables::exits(Entry::Monitor, 50_000, Reading::Unread),
     ];
     endure(attacks, catalogue::tables);
 }
@@ -62,6 +65,23 @@ fn calls_without_end_alone() {
 #[test]
 fn messages_that_nobody_wants_alone() {
     endure([floods::messages(10, 2), floods::messages(60 << 10, 2)], catalogue::floods);
+}
+
+#[test]
+fn requests_to_services_alone() {
+    let attacks = [Request::Features, Request::SetLock, Request::JoinLarge, Request::Discover]
+        .map(|request| services::requests(request, 1));
+    endure(attacks, catalogue::services);
+}
+
+#[test]
+fn connections_and_their_frames_alone() {
+    let attacks = [
+        connections::full_atom_caches(2000),
+        connections::frames(Frame::MonitorOfNobody, Reading::Unread),
+        connections::frames(Frame::TracedToPid(1000), Reading::Unread),
+    ];
+    endure(attacks, catalogue::connections);
 }
 
 /// What is no attack works with the same bound.

@@ -1,0 +1,150 @@
+//! Requests to the processes of a worker that serve its peers: the logger, the group leader, `rex`, `global` and `pg`.
+
+use std::time::Instant;
+
+use peerl_node::{Atom, Term};
+
+use super::Attack;
+use super::attacker::{Attacker, head};
+use super::fragments::to_name;
+use super::tables::fill;
+
+/// The bytes of large texts and names.
+const LARGE: usize = 60 << 10;
+
+/// More than come through.
+const MOST: u32 = 1_000_000;
+
+/// What is sent, each with a number of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// A log event of 60 KiB. The attacker's node is asked to format it, and does not answer.
+    LogEvent,
+    /// A log event of 60 KiB from a node that is not there, so that it is shown unformatted.
+    LogEventOfNobody,
+    /// Text of 60 KiB for the group leader.
+    PutChars,
+    /// The same, which the attacker's node is asked to format. It does not answer.
+    PutFormatted,
+    /// A question to `rex` for the features of the node.
+    Features,
+    /// A call by a message to `rex`, as C nodes make it.
+    OldCall,
+    /// A lock of `global` on a resource with a name of 60 KiB.
+    SetLock,
+    /// A call that registers a process of the attacker in `global`, by a name of 60 KiB.
+    RegisterName,
+    /// A scope process of `pg` makes itself known.
+    Discover,
+    /// A process of the attacker joins a new group.
+    Join,
+    /// The same with a name of the group of 60 KiB.
+    JoinLarge,
+}
+
+impl Request {
+    pub const ALL: [Self; 11] = [
+        Self::LogEvent,
+        Self::LogEventOfNobody,
+        Self::PutChars,
+        Self::PutFormatted,
+        Self::Features,
+        Self::OldCall,
+        Self::SetLock,
+        Self::RegisterName,
+        Self::Discover,
+        Self::Join,
+        Self::JoinLarge,
+    ];
+
+    /// The registered process that takes it; none if it is the group leader, which has no name.
+    fn server(self) -> Option<&'static str> {
+        match self {
+            Self::LogEvent | Self::LogEventOfNobody => Some("logger"),
+            Self::PutChars | Self::PutFormatted => None,
+            Self::Features | Self::OldCall | Self::RegisterName => Some("rex"),
+            Self::SetLock => Some("global_name_server"),
+            Self::Discover | Self::Join | Self::JoinLarge => Some("pg"),
+        }
+    }
+
+    fn message(self, attacker: &Attacker, number: u32, text: &Term) -> Term {
+        let (atom, tuple) = (Term::atom, |parts: &[Term]| Term::tuple(parts.iter().cloned()));
+        let (one, own) = (Term::from(attacker.process(1)), Term::from(attacker.process(number)));
+        let numbered = || tuple(&[number.into(), text.clone()]);
+        match self {
+            Self::LogEvent => log_event(text, attacker.process(number).into()),
+            Self::LogEventOfNobody => {
+                let mut pid = attacker.process(number);
+                pid.node = Atom::from_static("nobody@127.0.0.1");
+                log_event(text, pid.into())
+            }
+            Self::PutChars => io_request(own, number, &[atom("put_chars"), atom("unicode"), text.clone()]),
+            Self::PutFormatted => {
+                let arguments = Term::list([text.clone()]);
+                let request = [atom("put_chars"), atom("unicode"), atom("attacker"), atom("format"), arguments];
+                io_request(own, number, &request)
+            }
+            Self::Features => tuple(&[own, atom("features_request")]),
+            Self::OldCall => old_call(own, "erlang", "node", &[]),
+            Self::SetLock => gen_call(own, number, &[atom("set_lock"), tuple(&[numbered(), one])]),
+            Self::RegisterName => old_call(own.clone(), "global", "register_name", &[numbered(), own]),
+            Self::Discover => tuple(&[atom("discover"), own]),
+            Self::Join => tuple(&[atom("join"), one, number.into(), Term::list([own])]),
+            Self::JoinLarge => tuple(&[atom("join"), one, numbered(), Term::list([own])]),
+        }
+    }
+}
+
+/// As many as come through. Where the answers are not read, the worker has to keep or to drop them.
+pub fn requests(request: Request, connections: usize) -> Attack {
+    let name = format!("{request:?}, {connections} connections");
+    Attack::new(name, move |target, end| {
+        let mut scout = Attacker::connect(target);
+        let leader = scout.group_leader(end);
+        let attack = Attack::deaf("", connections, move |attacker, end| send(attacker, request, &leader, end));
+        attack.run(target, end.saturating_duration_since(Instant::now()))
+    })
+}
+
+fn send(attacker: &mut Attacker, request: Request, leader: &Option<Term>, end: Instant) {
+    let to_server = |attacker: &Attacker| match (request.server(), leader) {
+        (Some(name), _) => to_name(attacker, 1, name),
+        (None, Some(leader)) => Term::tuple([22.into(), attacker.process(1).into(), leader.clone()]),
+        (None, None) => panic!("the worker tells its group leader"),
+    };
+    if matches!(request, Request::Join | Request::JoinLarge) {
+        // What unknown scope processes tell is ignored.
+        let (control, message) = (to_server(attacker), Request::Discover.message(attacker, 1, &Term::nil()));
+        attacker.intruder.frame(control, Some(message));
+    }
+    let text = Term::binary(vec![b'a'; LARGE]);
+    fill(attacker, MOST, end, |attacker, number| {
+        let payload = request.message(attacker, number, &text).encode();
+        let mut frame = head(&to_server(attacker), payload.len() - 1);
+        frame.extend_from_slice(&payload[1..]);
+        frame
+    });
+    attacker.wait(end);
+}
+
+/// `{log, Level, String, Metadata}`, as OTP's `logger` sends it to the node of the group leader.
+fn log_event(text: &Term, pid: Term) -> Term {
+    let metadata = Term::map([(Term::atom("pid"), pid)]);
+    Term::tuple([Term::atom("log"), Term::atom("error"), text.clone(), metadata])
+}
+
+fn io_request(from: Term, number: u32, request: &[Term]) -> Term {
+    Term::tuple([Term::atom("io_request"), from, number.into(), Term::tuple(request.iter().cloned())])
+}
+
+fn old_call(from: Term, module: &'static str, function: &'static str, arguments: &[Term]) -> Term {
+    let arguments = Term::list(arguments.iter().cloned());
+    let call = [Term::atom("call"), Term::atom(module), Term::atom(function), arguments, Term::atom("user")];
+    Term::tuple([from, Term::tuple(call)])
+}
+
+fn gen_call(from: Term, number: u32, request: &[Term]) -> Term {
+    let from = Term::tuple([from, number.into()]);
+    Term::tuple([Term::atom("$gen_call"), from, Term::tuple(request.iter().cloned())])
+}
