@@ -151,7 +151,7 @@ pub struct Settings {
     pub net_ticktime: Option<Span>,
 
     /// The most calls of peers that are served at a time; more are refused with system_limit [default: 262144, or fewer if
-    /// --memory is less than 512MiB].
+    /// --memory is less than 1GiB].
     #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_number", default)]
     pub max_calls: Option<usize>,

@@ -38,8 +38,8 @@ impl Limits {
     /// The bytes that a connection takes of the memory of its peer: its tasks, buffers and atoms, if these are of the usual size.
     pub const CONNECTION: usize = 64 << 10;
 
-    /// The bytes that a call of a peer takes of its memory while it is under way: its task, and a process.
-    pub const CALL: usize = 2 << 10;
+    /// The bytes that a call of a peer takes of its memory while it is under way: its task, and a process or a message.
+    pub const CALL: usize = 4 << 10;
 
     /// The bytes that small arguments of a call take for each of their bytes, as terms.
     pub const ARGUMENT: usize = 8;
@@ -55,13 +55,13 @@ impl Limits {
     pub const LEAST_MEMORY: usize = 16 << 20;
 
     /// The limits of a node that keeps so many bytes for its peers: messages of up to half of that and of 256 MiB; as much may
-    /// wait to be written to a peer; 262,144 calls, or fewer if each had less than 2 KiB.
+    /// wait to be written to a peer; 262,144 calls, or fewer if each had less than 4 KiB.
     pub fn of_memory(bytes: usize) -> Self {
         let large = (bytes / 2).min(256 << 20);
         let mut channel = ChannelLimits::default();
         channel.message = large;
         channel.reassembly = channel.reassembly.min(bytes);
-        Self { memory: bytes, channel, calls: (bytes / 2048).min(1 << 18), queued: large }
+        Self { memory: bytes, channel, calls: (bytes / Self::CALL).min(1 << 18), queued: large }
     }
 }
 

@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How many messages such a process takes before others run. Senders wait if its mailbox is full meanwhile.
 const AT_ONCE: usize = 128;
 
+/// The most messages that wait for such a process. Those of others may have to wait for all of them: some 40 ms.
+const MOST_WAITING: usize = 8192;
+
 /// The question that any of them answers, from this node itself.
 const PRESENT: Atom = Atom::from_static("$peerl_present");
 
@@ -76,7 +79,7 @@ pub(super) fn start(
     names: &[&'static str],
     mut behaviour: impl SystemProcess,
 ) -> Result<Pid, ServiceError> {
-    let mailbox = MailboxPolicy { messages: 100_000, bytes: 64 << 20, overflow: Overflow::Wait };
+    let mailbox = MailboxPolicy { messages: MOST_WAITING, bytes: 64 << 20, overflow: Overflow::Wait };
     let mut process = node.process_with(mailbox);
     process.ignore_exits();
     process.tell_senders();

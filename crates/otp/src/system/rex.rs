@@ -126,7 +126,8 @@ async fn evaluate(begun: &Result<BegunCall, Refused>, call: PeerCall) -> Term {
         Err(Refused::Draining) => return Term::tuple([Term::atom("badrpc"), Term::atom("nodedown")]),
         Err(Refused::Busy) => return badrpc(Exception::exit(Term::atom("system_limit"))),
     };
-    match served.apply(call).await {
+    // Freed when the value is there: the task may wait long until the caller reads that.
+    match Box::pin(served.apply(call)).await {
         Ok(value) => {
             let value = value.decode_with(&Limits::NONE);
             value.unwrap_or_else(|error| badrpc(Exception::error(Term::from(error.to_string()))))
