@@ -2,11 +2,12 @@
 //! behind.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::stage::{LIMIT, Stage, eventually, name};
+use crate::stage::{LIMIT, Stage, eventually, message, name};
 use peerl::{LogEvent, System};
-use peerl_node::{Atom, CallError, Mfa, Node, NotSent, Process, Term};
+use peerl_node::{Atom, CallError, Exception, Mfa, Node, NotSent, Pid, Process, Term};
 use peerl_test_support::{Beam, COOKIE, Lan, ProcessGuard, conformance, matrix, peerl_command};
 
 /// The printed text.
@@ -336,11 +337,8 @@ async fn log_events_that_their_node_cannot_format_are_shown_as_they_came() {
     let peer = stage.node().await;
     node.connect(peer.name()).await.unwrap();
     let process = peer.process();
-    let metadata = Term::map([(Term::atom("pid"), process.pid().clone().into())]);
-    let texts = ["on fire".to_owned(), "x".repeat(70_000), "out".to_owned()];
-    for text in &texts {
-        let event = [Term::atom("log"), Term::atom("error"), Term::from(text.as_str()), metadata.clone()];
-        process.send_term(("logger", node.name()), &Term::tuple(event)).await.unwrap();
+    for text in ["on fire", &"x".repeat(70_000), "out"] {
+        log_at(&node, &process, process.pid(), text).await;
     }
     let mut shown = String::new();
     eventually("the last event is shown", || {
@@ -350,5 +348,145 @@ async fn log_events_that_their_node_cannot_format_are_shown_as_they_came() {
     .await;
     assert!(shown.starts_with("error: {string,<<\"on fire\">>}\nerror: {string,<<\"xxx"), "{shown}");
     let longest = shown.lines().map(|line| line.chars().count()).max();
-    assert_eq!(longest, Some("error: ".len() + 65_535));
+    assert_eq!(longest, Some("error: ".len() + 16_384));
+}
+
+/// Sends a log event of a process, as OTP's logger does to the node of its group leader.
+async fn log_at(node: &Node, sender: &Process, pid: &Pid, text: &str) {
+    let metadata = Term::map([(Term::atom("pid"), pid.clone().into())]);
+    let event = Term::tuple([Term::atom("log"), Term::atom("error"), Term::from(text), metadata]);
+    sender.send_term(("logger", node.name()), &event).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_formats_no_event_delays_those_of_no_other() {
+    let stage = Stage::new();
+    let (node, _, logged) = guest(&stage).await;
+    let (silent, other) = (stage.node().await, stage.node().await);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let never = move |(_, _): (Term, Term)| {
+        count.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<Result<Term, Exception>>()
+    };
+    silent.export("logger_formatter", "format", never).unwrap();
+    let process = silent.process();
+    for _ in 0..2000 {
+        log_at(&node, &process, process.pid(), "of a silent node").await;
+    }
+    eventually("the silent node is asked", || asked.load(Ordering::Relaxed) > 0).await;
+    let process = other.process();
+    log_at(&node, &process, process.pid(), "of another").await;
+    let mut shown = String::new();
+    eventually("the event of another node is shown", || {
+        shown.push_str(&logged.take());
+        shown.contains("of another")
+    })
+    .await;
+    // Once is enough for all that wait. More than 1,024 do not.
+    eventually("the events of the silent node are shown", || {
+        shown.push_str(&logged.take());
+        shown.matches("of a silent node").count() >= 1024
+    })
+    .await;
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked < 5, "{asked}");
+}
+
+/// A node, what it prints, and the log events that it shows, each with its node.
+async fn guest_with_sources(stage: &Stage) -> (Node, Printed, Printed) {
+    let (printed, logged) = (Printed::default(), Printed::default());
+    let (print, log) = (printed.clone(), logged.clone());
+    let system = System::new().output(move |text| print.add(text));
+    let system = system.log_output(move |event: &LogEvent| log.add(&format!("{}: {}\n", event.node, event.text)));
+    (stage.builder_with(system).start().await.unwrap(), printed, logged)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_prints_or_logs_in_the_name_of_another_node() {
+    let stage = Stage::new();
+    let (node, printed, logged) = guest_with_sources(&stage).await;
+    let (forger, named) = (stage.node().await, stage.node().await);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, again) = (asked.clone(), asked.clone());
+    let formatted = move |(_, _): (Term, Term)| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, Exception>("formatted") }
+    };
+    named.export("logger_formatter", "format", formatted).unwrap();
+    let text = move |(_,): (Term,)| {
+        again.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, Exception>("formatted") }
+    };
+    named.export("shop", "text", text).unwrap();
+    node.connect(named.name()).await.unwrap();
+    let (from_forger, from_here, mut from_named) = (forger.process(), node.process(), named.process());
+    let mut shown = String::new();
+    for (sender, name) in [(&from_forger, forger.name()), (&from_here, node.name())] {
+        log_at(&node, sender, from_named.pid(), "x").await;
+        shown.push_str(&format!("{name}: {{string,<<\"x\">>}}\n"));
+        eventually("the event is shown", || logged.0.lock().unwrap().lines().count() == shown.lines().count()).await;
+    }
+    assert_eq!(logged.take(), shown);
+
+    let request = io_request(from_named.pid(), 1, &formatted_text("x"));
+    from_forger.send_term(node.group_leader().clone(), &request).await.unwrap();
+    assert_eq!(message(&mut from_named).await.to_string(), "{io_reply,1,{error,text}}");
+    assert_eq!((asked.load(Ordering::Relaxed), printed.take().as_str()), (0, ""));
+}
+
+fn io_request(from: &Pid, reply_as: u32, request: &[Term]) -> Term {
+    Term::tuple([Term::atom("io_request"), from.clone().into(), reply_as.into(), Term::tuple(request.iter().cloned())])
+}
+
+/// What `shop:text/1` of the sender's node makes of this is to be printed.
+fn formatted_text(text: &str) -> [Term; 5] {
+    let arguments = Term::list([Term::from(text)]);
+    [Term::atom("put_chars"), Term::atom("unicode"), Term::atom("shop"), Term::atom("text"), arguments]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_the_program_s_output_costs_one_request() {
+    let stage = Stage::new();
+    let (printed, logged) = (Printed::default(), Printed::default());
+    let add = |shown: &Printed| {
+        let shown = shown.clone();
+        move |text: &str| if text.contains("bad") { panic!("on purpose") } else { shown.add(text) }
+    };
+    let (print, log) = (add(&printed), add(&logged));
+    let system = System::new().output(print).log_output(move |event: &LogEvent| log(&event.text));
+    let node = stage.builder_with(system).start().await.unwrap();
+    let peer = stage.node().await;
+    peer.export("shop", "text", |(text,): (Term,)| async move { Ok::<_, Exception>(text) }).unwrap();
+    node.connect(peer.name()).await.unwrap();
+
+    let mut process = peer.process();
+    let plain = |text: &str| vec![Term::atom("put_chars"), Term::atom("unicode"), Term::from(text)];
+    let requests = [
+        plain("bad"),
+        formatted_text("bad").into(),
+        vec![Term::atom("requests"), Term::list([Term::tuple(plain("a")), Term::tuple(plain("bad"))])],
+        formatted_text("b").into(),
+        plain("c"),
+    ];
+    for (number, request) in (1..).zip(&requests) {
+        let request = io_request(process.pid(), number, request);
+        process.send_term(node.group_leader().clone(), &request).await.unwrap();
+    }
+    let failed = "{error,terminated}";
+    for (number, reply) in (1..).zip([failed, failed, failed, "ok", "ok"]) {
+        assert_eq!(message(&mut process).await.to_string(), format!("{{io_reply,{number},{reply}}}"));
+    }
+    assert_eq!(printed.take(), "abc");
+
+    for text in ["bad", "d", "bad", "e"] {
+        log_at(&node, &process, process.pid(), text).await;
+    }
+    let mut shown = String::new();
+    eventually("the events are shown", || {
+        shown.push_str(&logged.take());
+        shown.ends_with("<<\"e\">>}")
+    })
+    .await;
+    assert_eq!(shown, "{string,<<\"d\">>}{string,<<\"e\">>}");
 }

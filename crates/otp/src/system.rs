@@ -7,6 +7,7 @@ mod log_event;
 mod logger;
 mod net_kernel;
 mod process;
+mod queues;
 mod rex;
 mod unfinished;
 

@@ -2,29 +2,25 @@
 //!
 //! Erlang docs: *stdlib*, "The Erlang I/O Protocol".
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use peerl_node::{Atom, CallError, Lease, Mfa, Node, NodeName, Pid, ProcessSender, ServiceError, WeakNode};
+use peerl_node::{Atom, CallError, Mfa, Node, NodeName, Pid, ProcessSender, ServiceError, WeakNode};
 use peerl_term::Term;
 
 use super::Output;
 use super::process::{self, Received, SystemProcess};
-use super::unfinished::{Unfinished, Work};
+use super::queues::{Queues, Worker, log_panic};
+use super::unfinished::Unfinished;
 use crate::chardata::{self, Encoding};
 
 /// How long a peer may take to format what it wants printed.
 const FORMATTING: Duration = Duration::from_secs(60);
 
-/// The most requests that wait for their turn. As a rule a process has one, since it waits for the answer; those
-/// beyond are refused.
-const MOST_WAITING: usize = 1024;
-
 pub(super) fn start(node: &Node, output: Output, unfinished: Unfinished) -> Result<Pid, ServiceError> {
     let device = Device { node: node.downgrade(), output };
-    process::start(node, &[], GroupLeader { device, queues: Arc::default(), unfinished })
+    process::start(node, &[], GroupLeader { queues: Queues::new(device.clone(), unfinished), device })
 }
 
 /// Makes text an event of this program's own log.
@@ -40,27 +36,19 @@ struct Device {
 }
 
 /// A process that prints has its requests dealt with in their order. Those of others do not wait for it: it may print
-/// what has to be formatted by functions that print, in turn.
+/// what has to be formatted by functions that print, in turn. As a rule a process has one request, since it waits for the
+/// answer.
 struct GroupLeader {
     device: Device,
-    queues: Arc<Mutex<Queues>>,
-    unfinished: Unfinished,
-}
-
-/// The requests of processes whose last one has not been answered yet.
-#[derive(Default)]
-struct Queues {
-    of: HashMap<Pid, VecDeque<IoRequest>>,
-    waiting: usize,
+    queues: Queues<Device>,
 }
 
 /// `{io_request, From, ReplyAs, Request}`.
 struct IoRequest {
+    leader: ProcessSender,
     from: Pid,
     reply_as: Term,
     request: Term,
-    _work: Work,
-    _lease: Option<Lease>,
 }
 
 impl SystemProcess for GroupLeader {
@@ -71,72 +59,65 @@ impl SystemProcess for GroupLeader {
             return;
         }
         let (leader, from) = (received.process.sender(), (**from).clone());
-        let mut queues = self.queues.lock();
-        if !queues.of.contains_key(&from)
-            && let Step::Done(reply) = Step::of(&self.device, request)
+        let io = IoRequest { leader, from: from.clone(), reply_as: reply_as.clone(), request: request.clone() };
+        if !self.queues.are_busy(received.sender(), &from)
+            && let Some(reply) = self.device.reply_at_once(received.sender(), request)
         {
-            drop(queues);
-            answer(&leader, &from, reply_as.clone(), reply);
-        } else if queues.waiting >= MOST_WAITING {
-            drop(queues);
-            answer(&leader, &from, reply_as.clone(), error(Term::atom("system_limit")));
-        } else if let Ok(lease) = received.keep() {
-            queues.waiting += 1;
-            let io = IoRequest {
-                from: from.clone(),
-                reply_as: reply_as.clone(),
-                request: request.clone(),
-                _work: self.unfinished.begin(),
-                _lease: lease,
-            };
-            match queues.of.get_mut(&from) {
-                Some(queue) => queue.push_back(io),
-                None => {
-                    queues.of.insert(from.clone(), [io].into());
-                    received.tasks.spawn(work(self.device.clone(), leader, from, self.queues.clone()));
-                }
-            }
-        } else {
-            drop(queues);
-            answer(&leader, &from, reply_as.clone(), error(Term::atom("system_limit")));
+            io.answer(reply);
+        } else if let Err(io) = self.queues.push(received, from, io) {
+            io.answer(error(Term::atom("system_limit")));
         }
     }
 }
 
-/// Deals with the requests of a process until there are none.
-async fn work(device: Device, leader: ProcessSender, from: Pid, queues: Arc<Mutex<Queues>>) {
-    loop {
-        let io = {
-            let mut queues = queues.lock();
-            let Some(io) = queues.of.get_mut(&from).and_then(VecDeque::pop_front) else {
-                queues.of.remove(&from);
-                return;
-            };
-            queues.waiting -= 1;
-            io
-        };
-        let mut requests = VecDeque::from([io.request]);
+impl Device {
+    /// Deals with a request for which nobody has to be asked.
+    fn reply_at_once(&self, sender: &Atom, request: &Term) -> Option<Term> {
+        match catch_unwind(AssertUnwindSafe(|| Step::of(self, request))) {
+            Ok(Step::Done(reply)) => Some(reply),
+            Ok(Step::Each(_) | Step::Format(_)) => None,
+            Err(panic) => {
+                log_panic(sender, &*panic);
+                Some(error(Term::atom("terminated")))
+            }
+        }
+    }
+}
+
+impl Worker for Device {
+    type Key = Pid;
+    type Job = IoRequest;
+
+    async fn work(&mut self, sender: &Atom, io: &IoRequest) {
+        let mut requests = VecDeque::from([io.request.clone()]);
         let mut reply = Term::atom("ok");
         while let Some(request) = requests.pop_front() {
-            reply = match Step::of(&device, &request) {
+            reply = match Step::of(self, &request) {
                 Step::Done(reply) => reply,
                 Step::Each(several) => {
                     several.into_iter().rev().for_each(|request| requests.push_front(request));
                     continue;
                 }
-                Step::Format(text) => text.print(&device, &io.from).await,
+                Step::Format(text) => text.print(self, sender).await,
             };
             if !reply.is_atom("ok") {
                 break;
             }
         }
-        answer(&leader, &io.from, io.reply_as, reply);
+        io.answer(reply);
+    }
+
+    fn failed(&self, io: &IoRequest) {
+        io.answer(error(Term::atom("terminated")));
     }
 }
 
-/// A process that has gone gets no answer, nor does one that asks so much that its mailbox is full.
-fn answer(leader: &ProcessSender, to: &Pid, reply_as: Term, reply: Term) {
-    let _ = leader.send_connected(to, &Term::tuple([Term::atom("io_reply"), reply_as, reply]));
+impl IoRequest {
+    /// A process that has gone gets no answer, nor does one that asks so much that its mailbox is full.
+    fn answer(&self, reply: Term) {
+        let reply = Term::tuple([Term::atom("io_reply"), self.reply_as.clone(), reply]);
+        let _ = self.leader.send_connected(&self.from, &reply);
+    }
 }
 
 fn error(reason: Term) -> Term {
@@ -153,7 +134,7 @@ enum Step {
     Format(Formatted),
 }
 
-/// Text that a function of the sender's node gives.
+/// Text that a function of the node gives that has sent the request.
 struct Formatted {
     encoding: Encoding,
     module: Atom,
@@ -224,10 +205,11 @@ impl Step {
 }
 
 impl Formatted {
-    /// Has the sender's node format the text, as its own releases do, and prints it. Fails as OTP's `group` does.
-    async fn print(self, device: &Device, from: &Pid) -> Term {
+    /// Has the node that has sent the request format the text, as its own releases do, and prints it: nobody has another node do
+    /// something. Fails as OTP's `group` does.
+    async fn print(self, device: &Device, sender: &Atom) -> Term {
         let failed = error(self.function.clone().into());
-        let Ok(peer) = NodeName::new(&from.node) else { return failed };
+        let Ok(peer) = NodeName::new(sender) else { return failed };
         let mfa = Mfa::with_terms(self.module, self.function, self.arguments);
         // This node ends.
         let Some(node) = device.node.upgrade() else { return error(Term::atom("terminated")) };

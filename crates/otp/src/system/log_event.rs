@@ -5,7 +5,7 @@ use peerl_term::Atom;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogEvent {
-    /// The peer.
+    /// The peer that has sent it.
     pub node: NodeName,
     /// The level: `error`, `warning`, `notice` and so on.
     pub level: Atom,

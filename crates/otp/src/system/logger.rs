@@ -5,52 +5,56 @@
 
 use std::time::Duration;
 
-use peerl_node::{Atom, Lease, Mfa, Node, NodeName, Pid, ServiceError, WeakNode};
+use peerl_node::{Atom, CallError, Mfa, Node, NodeName, Pid, ServiceError, WeakNode};
 use peerl_term::Term;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::LogOutput;
 use super::log_event::LogEvent;
 use super::process::{self, Received, SystemProcess};
-use super::unfinished::{Unfinished, Work};
+use super::queues::{Queues, Worker};
+use super::unfinished::Unfinished;
 use crate::chardata::{self, Encoding};
 
 /// How long a peer may take to format an event.
 const FORMATTING: Duration = Duration::from_secs(5);
 
-/// The most events that wait to be formatted; those beyond are dropped, as OTP's handlers do.
-const MOST_WAITING: usize = 4096;
-
 /// How often it is told that events were dropped, at most.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The longest text of an event, in characters, so that one with a large term does not fill the screen.
-const LONGEST: u32 = 65_536;
+/// The longest text that a peer is asked for, in characters, so that an event with a large term does not fill the screen.
+const LONGEST_FORMATTED: u32 = 65_536;
+
+/// The longest text of an event that its node does not format, in characters: a record of the log has no more.
+const LONGEST_UNFORMATTED: usize = 16_384;
 
 pub(super) fn start(node: &Node, output: LogOutput, unfinished: Unfinished) -> Result<Pid, ServiceError> {
-    let (events, waiting) = mpsc::channel(MOST_WAITING);
-    tokio::spawn(write(node.downgrade(), output, waiting));
-    process::start(node, &["logger", "logger_proxy"], Logger { events, unfinished, dropped: 0, told: None })
+    let writer = Writer { node: node.downgrade(), output, unanswered: None };
+    let logger = Logger { queues: Queues::new(writer, unfinished), dropped: 0, told: None };
+    process::start(node, &["logger", "logger_proxy"], logger)
 }
 
+/// The events of a node are shown in their order, and do not wait for those of other nodes. If too many wait, further ones are
+/// dropped, as OTP's handlers do.
 struct Logger {
-    events: mpsc::Sender<Waiting>,
-    unfinished: Unfinished,
+    queues: Queues<Writer>,
     /// How many events were dropped since that was told, and when that was.
     dropped: u64,
     told: Option<Instant>,
 }
 
-/// An event that waits to be formatted.
-struct Waiting {
-    event: Event,
-    _work: Work,
-    _lease: Option<Lease>,
+/// What shows the events of a node.
+#[derive(Clone)]
+struct Writer {
+    node: WeakNode,
+    output: LogOutput,
+    /// When the node last failed to answer. It is not asked to format what has come before.
+    unanswered: Option<Instant>,
 }
 
 /// An event as it came.
 struct Event {
+    came: Instant,
     level: Atom,
     message: Term,
     metadata: Term,
@@ -59,10 +63,7 @@ struct Event {
 impl SystemProcess for Logger {
     fn handle(&mut self, received: Received<'_>, message: Term) {
         let Some(event) = Event::from_term(&message) else { return };
-        let sent = received.keep().is_ok_and(|lease| {
-            self.events.try_send(Waiting { event, _work: self.unfinished.begin(), _lease: lease }).is_ok()
-        });
-        if !sent {
+        if self.queues.push(received, (), event).is_err() {
             self.note_dropped();
         }
     }
@@ -100,42 +101,59 @@ impl Event {
             }
             _ => return None,
         };
-        matches!(metadata, Term::Map(_)).then(|| Self { level: level.clone(), message, metadata: metadata.clone() })
-    }
-
-    /// The node of the process that has logged this.
-    fn node(&self) -> Option<NodeName> {
-        let Term::Map(metadata) = &self.metadata else { return None };
-        let Term::Pid(pid) = metadata.get(&Term::atom("pid"))? else { return None };
-        NodeName::new(&pid.node).ok()
+        matches!(metadata, Term::Map(_)).then(|| Self {
+            came: Instant::now(),
+            level: level.clone(),
+            message,
+            metadata: metadata.clone(),
+        })
     }
 
     /// The text as the formatter of the node that has logged it makes it: the functions that format reports are there.
-    async fn text(&self, node: &Node, peer: &NodeName) -> Option<String> {
+    async fn formatted(&self, node: &Node, peer: &NodeName) -> Result<Term, CallError> {
         let event =
             [("level", self.level.clone().into()), ("msg", self.message.clone()), ("meta", self.metadata.clone())];
         let options = [
             ("template", Term::list([Term::atom("msg")])),
             ("single_line", Term::from(false)),
-            ("chars_limit", Term::from(LONGEST)),
+            ("chars_limit", Term::from(LONGEST_FORMATTED)),
         ];
         let map = |pairs: [(&'static str, Term); 3]| Term::map(pairs.map(|(key, value)| (Term::atom(key), value)));
         let (module, function) = (Atom::from_static("logger_formatter"), Atom::from_static("format"));
         let mfa = Mfa::with_terms(module, function, vec![map(event), map(options)]);
-        let text = node.call::<Term>(peer, mfa).if_connected().timeout(FORMATTING).await.ok()?;
-        chardata::chardata(&text, Encoding::Unicode)
+        node.call::<Term>(peer, mfa).if_connected().timeout(FORMATTING).await
     }
 }
 
-/// Hands the events on, in their order.
-async fn write(node: WeakNode, output: LogOutput, mut events: mpsc::Receiver<Waiting>) {
-    while let Some(waiting) = events.recv().await {
-        let event = &waiting.event;
-        let Some(node) = node.upgrade() else { return };
-        let Some(peer) = event.node() else { continue };
-        let text = event.text(&node, &peer).await;
+impl Worker for Writer {
+    /// All events of a node stay in their order.
+    type Key = ();
+    type Job = Event;
+
+    /// OTP's logger sends an event from the node of the process that has logged it, whatever pid its metadata have.
+    async fn work(&mut self, sender: &Atom, event: &Event) {
+        let Some(node) = self.node.upgrade() else { return };
+        let Ok(peer) = NodeName::new(sender) else { return };
+        let text = self.formatted(&node, &peer, event).await;
         // What its own node cannot format is shown as it is.
-        let text = text.unwrap_or_else(|| event.message.shown(LONGEST as usize));
-        output(&LogEvent::new(peer, event.level.clone(), text));
+        let text = text.unwrap_or_else(|| event.message.shown(LONGEST_UNFORMATTED));
+        (self.output)(&LogEvent::new(peer, event.level.clone(), text));
+    }
+}
+
+impl Writer {
+    /// The text, if the node formats it.
+    async fn formatted(&mut self, node: &Node, peer: &NodeName, event: &Event) -> Option<String> {
+        if self.unanswered.is_some_and(|unanswered| event.came <= unanswered) {
+            return None;
+        }
+        match event.formatted(node, peer).await {
+            Ok(text) => chardata::chardata(&text, Encoding::Unicode),
+            Err(CallError::Exception(_)) => None,
+            Err(_) => {
+                self.unanswered = Some(Instant::now());
+                None
+            }
+        }
     }
 }

@@ -10,6 +10,8 @@ use peerl_node::{
 };
 use peerl_term::{RawTerm, Term};
 
+use crate::panic;
+
 /// How long such a process may take to answer: what it does with a message never waits for anybody.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
@@ -109,8 +111,9 @@ pub(super) fn start(
                     }
                 });
             }));
-            if handled.is_err() {
-                tracing::error!(pid = ?process.pid(), "a message could not be dealt with");
+            if let Err(panic) = handled {
+                let panic = panic::text(&*panic);
+                tracing::error!(pid = ?process.pid(), panic, "a message could not be dealt with");
                 tokio::time::sleep(PAUSE).await;
             }
         }
