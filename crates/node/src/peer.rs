@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use peerl_proto::budget::Lease;
+use peerl_proto::connection::LARGE;
 use peerl_term::{Atom, Measure, RawTerm};
 
 use crate::kernel::serving::PeerCalls;
@@ -32,11 +33,14 @@ impl Peer {
         self.calls.memory.lease(bytes)
     }
 
-    /// Takes what an encoded term takes as a [`Term`](crate::Term), as long as that is kept; none, if its share has not that much left.
+    /// Takes what an encoded term of a message takes as a [`Term`](crate::Term), as long as that is kept; none, if its share has not
+    /// that much left.
     pub fn lease_for(&self, term: &RawTerm) -> Option<Lease> {
-        let mut measure = Measure::new();
-        term.work(|| measure.advance(term.bytes(), usize::MAX));
-        self.lease(measure.memory())
+        let (bytes, mut measure) = (term.bytes(), Measure::new());
+        term.work(|| measure.advance(bytes, usize::MAX));
+        // Binaries of the term keep the message; the bytes of a large one are leased as long as anything keeps them.
+        let message = if bytes.len() > LARGE { 0 } else { bytes.len() };
+        self.lease(measure.memory() + message)
     }
 }
 

@@ -59,6 +59,17 @@ impl Received<'_> {
         self.process.received_from().map(|peer| peer.lease_for(self.payload).ok_or(NoRoom)).transpose()
     }
 
+    /// The same for a message that is encoded once more, to be sent.
+    pub(super) fn keep_and_encode(&self) -> Result<Option<Lease>, NoRoom> {
+        let mut kept = self.keep()?;
+        if let Some(lease) = &mut kept
+            && !lease.resize(lease.amount() + self.payload.bytes().len())
+        {
+            return Err(NoRoom);
+        }
+        Ok(kept)
+    }
+
     /// Takes a call with the message's arguments.
     pub(super) fn begin_call(&self, node: &Node) -> Result<BegunCall, Refused> {
         let served = node.begin_call(self.process.received_from(), self.payload.bytes().len())?;

@@ -15,8 +15,8 @@ use super::process::Received;
 use super::unfinished::{Unfinished, Work};
 use crate::panic;
 
-/// The most jobs of a node that wait for their turn.
-const MOST_WAITING: usize = 1024;
+/// The most jobs of a node that have not been done: each that is begun has a task, which may wait for long.
+const MOST: usize = 1024;
 
 /// Does jobs.
 pub(super) trait Worker: Clone + Send + 'static {
@@ -53,13 +53,13 @@ impl<W: Worker> Queues<W> {
         Self { worker, jobs: SharedJobs::<W>::default(), unfinished }
     }
 
-    /// Has a job done that a message has brought. Returns it if too many wait, or if its sender has no memory left for it.
+    /// Has a job done that a message has brought. Returns it if too many of its sender have not been done, or if its sender has no memory left for it.
     pub(super) fn push(&mut self, received: Received<'_>, key: W::Key, job: W::Job) -> Result<(), W::Job> {
         let sender = received.sender();
         if !self.jobs.lock().have_room(sender) {
             return Err(job);
         }
-        let Ok(lease) = received.keep() else { return Err(job) };
+        let Ok(lease) = received.keep_and_encode() else { return Err(job) };
         let waiting = Waiting { job, _work: self.unfinished.begin(), _lease: lease };
         if self.jobs.lock().add(sender, &key, waiting) == Added::First {
             received.tasks.spawn(work(self.worker.clone(), sender.clone(), key, self.jobs.clone()));
@@ -83,6 +83,7 @@ async fn work<W: Worker>(mut worker: W, sender: Atom, key: W::Key, jobs: SharedJ
             worker.failed(&waiting.job);
         }
         drop(waiting);
+        jobs.lock().done(&sender);
         // Not every job waits for something: a long queue is not to hold up others.
         tokio::task::yield_now().await;
     }
@@ -99,8 +100,8 @@ struct Jobs<K, J> {
 }
 
 struct OfNode<K, J> {
-    /// How many wait in all queues.
-    waiting: usize,
+    /// How many wait in all queues, or are being done.
+    undone: usize,
     queues: HashMap<K, VecDeque<J>>,
 }
 
@@ -114,7 +115,7 @@ enum Added {
 
 impl<K: Clone + Eq + Hash, J> Jobs<K, J> {
     fn have_room(&self, sender: &Atom) -> bool {
-        self.of.get(sender).is_none_or(|of_node| of_node.waiting < MOST_WAITING)
+        self.of.get(sender).is_none_or(|of_node| of_node.undone < MOST)
     }
 
     fn have(&self, sender: &Atom, key: &K) -> bool {
@@ -123,10 +124,10 @@ impl<K: Clone + Eq + Hash, J> Jobs<K, J> {
 
     fn add(&mut self, sender: &Atom, key: &K, job: J) -> Added {
         if !self.of.contains_key(sender) {
-            self.of.insert(sender.clone(), OfNode { waiting: 0, queues: HashMap::new() });
+            self.of.insert(sender.clone(), OfNode { undone: 0, queues: HashMap::new() });
         }
         let of_node = self.of.get_mut(sender).expect("it has been inserted");
-        of_node.waiting += 1;
+        of_node.undone += 1;
         match of_node.queues.get_mut(key) {
             Some(queue) => {
                 queue.push_back(job);
@@ -143,7 +144,6 @@ impl<K: Clone + Eq + Hash, J> Jobs<K, J> {
     fn next(&mut self, sender: &Atom, key: &K) -> Option<J> {
         let of_node = self.of.get_mut(sender)?;
         if let Some(job) = of_node.queues.get_mut(key)?.pop_front() {
-            of_node.waiting -= 1;
             return Some(job);
         }
         of_node.queues.remove(key);
@@ -151,6 +151,13 @@ impl<K: Clone + Eq + Hash, J> Jobs<K, J> {
             self.of.remove(sender);
         }
         None
+    }
+
+    /// One that was taken has been done.
+    fn done(&mut self, sender: &Atom) {
+        if let Some(of_node) = self.of.get_mut(sender) {
+            of_node.undone -= 1;
+        }
     }
 }
 
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn a_node_fills_the_queues_of_itself() {
         let mut jobs = Jobs::default();
-        for number in 0..MOST_WAITING {
+        for number in 0..MOST {
             assert!(jobs.have_room(&ONE));
             assert_eq!(jobs.add(&ONE, &(number % 2), number), if number < 2 { Added::First } else { Added::Behind });
         }
@@ -179,6 +186,8 @@ mod tests {
         assert!(jobs.have_room(&OTHER));
         assert_eq!(jobs.add(&OTHER, &0, 7), Added::First);
         assert_eq!(jobs.next(&ONE, &0), Some(0));
+        assert!(!jobs.have_room(&ONE), "it has not been done");
+        jobs.done(&ONE);
         assert!(jobs.have_room(&ONE));
         assert_eq!((jobs.next(&ONE, &0), jobs.next(&ONE, &1), jobs.next(&OTHER, &0)), (Some(2), Some(1), Some(7)));
     }
