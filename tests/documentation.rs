@@ -256,7 +256,7 @@ fn every_limit_is_that_of_the_code() {
     let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
     let epmd = peerl::epmd::Config::default();
     let monitors = [Limits::MONITOR, Limits::LINK].map(|bytes| bytes.to_string());
-    let numbers: [(&str, Vec<String>); 16] = [
+    let numbers: [(&str, Vec<String>); 17] = [
         ("a connection: its tasks, buffers and cache of atoms", vec![kibibytes(Limits::CONNECTION)]),
         ("pending handshakes", vec![Limits::HANDSHAKES.to_string(), seconds(SetupTimer::DEFAULT_STEP)]),
         ("unanswered connections to the EPMD", vec![epmd.connections.to_string(), seconds(epmd.idle)]),
@@ -274,6 +274,7 @@ fn every_limit_is_that_of_the_code() {
         ("monitors and links of a peer", vec![monitors[0].clone(), format!("{} bytes", monitors[1])]),
         ("unlinks that a peer does not acknowledge", vec![format!("{} bytes", monitors[1])]),
         ("calls that were given up before the peer has spawned their process", vec![Limits::ABANDONED.to_string()]),
+        ("scope processes of `pg` of a node", vec![Scope::PEERS.to_string(), kibibytes(Scope::PEER)]),
         ("groups of `pg` of a node", vec![format!("{} bytes", Scope::MEMBER), Scope::GROUP.to_string()]),
         (
             "processes of this node that another has join",

@@ -19,7 +19,7 @@ use peerl_node::{Exception, Limits, NodeDownReason, NodeEvent, PacedTasks, Term,
 use peerl_proto::control::Signal;
 use peerl_proto::flags::DistributionFlags;
 use peerl_term::{Atom, Pid, Reference};
-use peerl_test_support::Otp;
+use peerl_test_support::{COOKIE, Epmd, Otp, ProcessGuard, peerl_command, unique_name};
 use stage::{LIMIT, Stage, event, eventually, expect, export};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -457,4 +457,30 @@ async fn calls_that_come_at_once_are_overtaken() {
         assert!(most < 2 * PacedTasks::MOST, "{most} calls were begun before another task");
         drop(flood.await.unwrap());
     }
+}
+
+/// A peer that says that it has thousands of scope processes writes a few lines into the log.
+#[test]
+fn scope_processes_without_end_are_summed_up_in_the_log() {
+    const MANY: u32 = 5000;
+    let epmd = Epmd::start();
+    let name = format!("{}@127.0.0.1", unique_name("worker"));
+    let mut command = peerl_command();
+    command.args(["worker", "--name", &name, "--epmd", "external"]);
+    command.env("PEERL_COOKIE", COOKIE).env("ERL_EPMD_PORT", epmd.port().to_string());
+    let worker = ProcessGuard::spawn(&mut command);
+    let ready = worker.wait_for_line("ready", LIMIT);
+    let port = ready.rsplit(' ').next().unwrap().parse().unwrap();
+    let intruder_name = format!("{}@127.0.0.1", unique_name("intruder"));
+    let mut intruder = Intruder::connect_to(&intruder_name, &name.parse().unwrap(), port);
+    for id in 1..=MANY {
+        let own = Term::from(Pid { id, ..intruder.pid() });
+        let to_scope = Term::tuple([6.into(), own.clone(), Term::atom(""), Term::atom("pg")]);
+        intruder.frame(to_scope, Some(Term::tuple([Term::atom("discover"), own])));
+    }
+    let first = worker.wait_for_error_line("more scope processes than are taken: Pid", LIMIT);
+    assert!(first.contains("WARN") && first.contains("the scope pg"), "{first}");
+    worker.wait_for_error_line("more scope processes than are taken: 4983 more within 10 seconds", LIMIT);
+    let log = worker.stderr();
+    assert_eq!(log.lines().filter(|line| line.contains("scope processes")).count(), 2, "{log}");
 }

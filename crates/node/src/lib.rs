@@ -58,6 +58,7 @@ pub use kernel::paced_tasks::PacedTasks;
 pub use kernel::process::{
     Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo, ProcessSummary,
 };
+pub use kernel::repeats::Repeats;
 pub use kernel::transferred::Transferred;
 pub use kernel::violation::Violation;
 pub use mfa::{Mfa, MfaError};

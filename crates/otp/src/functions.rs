@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use peerl_node::{
-    Arguments, CallContext, Exception, Functions as Scope, Node, Pid, RawCall, RunningService, Service, ServiceError,
-    WeakNode,
+    Arguments, CallContext, Exception, Functions as Scope, Lease, Node, Pid, RawCall, RunningService, Service,
+    ServiceError, WeakNode,
 };
 use peerl_term::{Atom, AtomError, Encoded, Term};
+
+use crate::places::Places;
 
 mod appmon_info;
 mod code;
@@ -126,6 +128,13 @@ fn binary(
         let outcome = running(&this).and_then(|node| function(&node, &one, &two));
         async move { outcome }
     })
+}
+
+/// Takes a place for the peer that calls, until what this returns is dropped. Those that call by a message, which may name any node,
+/// have the places of this node.
+fn place_of(context: &CallContext, places: &Places) -> Result<Lease, Exception> {
+    let (own, peer) = (context.node()?, context.peer());
+    places.take(peer.as_ref().unwrap_or(own.name()).as_atom()).ok_or_else(Exception::system_limit)
 }
 
 /// How much it takes to make a value.

@@ -47,6 +47,7 @@ mod state;
 mod supervisor;
 mod syncs;
 mod unreachable;
+mod warnings;
 
 pub use action::Action;
 pub use ask::NotRunning;

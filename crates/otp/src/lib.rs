@@ -35,6 +35,7 @@ pub mod pg;
 pub use node::{guest, node};
 mod node_shares;
 mod panic;
+mod places;
 pub mod rpc;
 mod server;
 pub use server::{Answer, Context, Options, Outcome, Running, Server, StartError, Stop, later, reply};

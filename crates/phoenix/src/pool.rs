@@ -23,6 +23,9 @@ pub struct PoolNameError(String);
 impl Pool {
     const ELIXIR: &str = "Elixir.";
 
+    /// The most groups of a pool: others may join groups with any number.
+    const MOST_GROUPS: u32 = 1024;
+
     /// The groups of a PubSub: `MyApp.PubSub`, or `:my_pubsub` if its name is no module.
     ///
     /// # Errors
@@ -75,7 +78,11 @@ impl Pool {
         let name = group.as_atom()?.as_str();
         match name.strip_prefix(self.adapter.as_str())? {
             "" => Some(0),
-            rest => rest.strip_prefix('_')?.parse().ok(),
+            rest => {
+                let number: u32 = rest.strip_prefix('_')?.parse().ok()?;
+                let is_one = number <= Self::MOST_GROUPS && rest[1..] == number.to_string();
+                is_one.then_some(number)
+            }
         }
     }
 }
@@ -111,5 +118,15 @@ mod tests {
         ];
         let workers = pool.workers(groups.iter().map(|(group, pids)| (group, &pids[..])));
         assert_eq!(workers, [pid("a@h", 1), pid("b@h", 1), pid("d@h", 1), pid("c@h", 2)]);
+    }
+
+    /// So that a peer that joins groups of any number leaves the others'.
+    #[test]
+    fn a_pool_has_a_bound_and_each_number_one_name() {
+        let pool = Pool::of("P").unwrap();
+        let contains =
+            |suffix: &str| pool.contains(&Term::Atom(Atom::new(&format!("Elixir.P.Adapter{suffix}")).unwrap()));
+        assert!(["", "_1", "_2", "_1024"].into_iter().all(contains));
+        assert!(!["_", "_1025", "_01", "_+1", "_4294967296", "_x", "2"].into_iter().any(contains));
     }
 }

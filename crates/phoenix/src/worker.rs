@@ -30,9 +30,6 @@ enum Event {
 }
 
 impl Worker {
-    /// The most groups that are joined because others have workers there.
-    const MOST_GROUPS: usize = 1024;
-
     /// Joins the groups that there are.
     pub(crate) async fn start(process: Process, pool: Pool, scope: Scope, subscribers: Arc<Subscribers>) -> Self {
         // A peer that ended it would end the PubSub.
@@ -100,7 +97,7 @@ impl Worker {
     /// Joins a group, if it is one of the pool.
     async fn join(&mut self, group: &Term) {
         let Some(name) = group.as_atom().filter(|_| self.pool.contains(group)) else { return };
-        if self.groups.contains(name) || self.groups.len() >= Self::MOST_GROUPS {
+        if self.groups.contains(name) {
             return;
         }
         self.groups.push(name.clone());

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 /// The warnings of one kind. The first is logged at once. Further ones are counted, and logged as one line: after ten
 /// seconds, then at intervals that double up to ten minutes while more come.
 #[derive(Debug, Default)]
-pub(crate) struct Repeats {
+pub struct Repeats {
     /// How many were counted in this interval, if there is one.
     counted: Mutex<Option<u64>>,
 }
@@ -22,7 +22,7 @@ impl Repeats {
 
     /// Warns, or counts. `kind` is what the counted ones are called.
     #[cold]
-    pub(crate) fn warn(self: &Arc<Self>, kind: &str, warning: impl FnOnce() -> String) {
+    pub fn warn(self: &Arc<Self>, kind: &str, warning: impl FnOnce() -> String) {
         let runtime = Handle::try_current();
         {
             let mut counted = self.counted.lock();

@@ -1,22 +1,22 @@
 //! `appmon_info`: what the Applications tab of observer asks a node for. There are no applications here.
 
-use std::sync::Arc;
-
-use peerl_node::{CallContext, Exception, Message, Node, Pid, Process};
+use peerl_node::{CallContext, Message, Node, Pid, Process};
 use peerl_term::{AtomError, Term};
-use tokio::sync::Semaphore;
 
-/// The most processes that answer observers.
+use super::place_of;
+use crate::places::Places;
+
+/// The most processes that answer observers, of which a peer has as many as it leaves for the others.
 const ANSWERING: usize = 64;
 
 /// `appmon_info:start_link2(Starter, Client, Options)`, which observer calls. Its process answers that there are no applications,
 /// and ends with its client.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    let places = Arc::new(Semaphore::new(ANSWERING));
+    let places = Places::new(ANSWERING);
     node.export("appmon_info", "start_link2", move |context: CallContext, (_, client, _): (Term, Pid, Term)| {
-        let place = places.clone().try_acquire_owned();
+        let place = place_of(&context, &places);
         async move {
-            let Ok(place) = place else { return Err(Exception::error(Term::atom("system_limit"))) };
+            let place = place?;
             let process = context.node()?.process();
             process.trap_exit(true);
             // Unlike a link, it does not make this node connect with whatever node the caller names.

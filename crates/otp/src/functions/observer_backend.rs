@@ -1,16 +1,15 @@
 //! `observer_backend`: what observer and etop ask a node for.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use peerl_node::{CallContext, Exception, Node, Pid, Process, ProcessSummary};
 use peerl_term::{AtomError, Term};
-use tokio::sync::Semaphore;
 
 use super::memory::memory;
 use super::statistics::{io, run_queue, scheduler_wall_time};
 use super::system_info::system_info;
-use super::{Extent, Outcome, binary, nullary, receiver};
+use super::{Extent, Outcome, binary, nullary, place_of, receiver};
+use crate::places::Places;
 
 const VERSION: &str = concat!("peerl ", env!("CARGO_PKG_VERSION"));
 
@@ -20,7 +19,7 @@ const CHUNK: usize = 500;
 /// The memory that the description of a process takes, the encoded one included.
 const DESCRIPTION: usize = 800;
 
-/// The most processes that send statistics.
+/// The most processes that send statistics, of which a peer has as many as it leaves for the others.
 const LOADS: usize = 64;
 
 /// The shortest time between statistics. Observer asks for a second or more.
@@ -51,11 +50,11 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
         "etop_collect",
         |context: CallContext, (to,): (Pid,)| async move { etop(&context, &to).await },
     )?;
-    let places = Arc::new(Semaphore::new(LOADS));
+    let places = Places::new(LOADS);
     node.export(MODULE, "fetch_stats", move |process: Process, context: CallContext, (to, every): (Pid, u32)| {
-        let place = places.clone().try_acquire_owned();
+        let place = place_of(&context, &places);
         async move {
-            let _place = place.map_err(|_| Exception::system_limit())?;
+            let _place = place?;
             load(process, &context, receiver(&context, &to)?, Duration::from_millis(every.into())).await
         }
     })

@@ -7,9 +7,11 @@ use super::ids::MonitorId;
 use super::lock::LockId;
 use super::outbox::Outbox;
 use crate::node_shares::NodeShares;
+use crate::places::Places;
 use crate::term_memory::{term_memory, to_keep};
 
-/// The most resources that are locked at a time.
+/// The most processes that hold locks at a time, each as often as it holds one. Those of a node have as many as they leave for
+/// the others.
 const MAX_LOCKS: usize = 100_000;
 
 /// The most processes that hold a lock together.
@@ -22,6 +24,7 @@ pub(super) struct Locks {
     shares: NodeShares,
     table: BTreeMap<Term, Lock>,
     by_monitor: HashMap<MonitorId, Term>,
+    places: Places,
     /// The last lock on the name space went because its holder ended.
     is_global_lost: bool,
 }
@@ -36,15 +39,16 @@ struct Lock {
 struct Holder {
     pid: Pid,
     monitor: MonitorId,
-    _lease: Option<Lease>,
+    /// Memory, and a place.
+    _leases: Option<[Lease; 2]>,
 }
 
 /// What a lock is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LockFor {
-    /// The server of this node, for the mesh: it takes nothing of the memory for others.
+    /// The server of this node, for the mesh: it takes nothing of the memory and the places for others.
     Server,
-    /// Anyone else: it takes of the share of the holder's node.
+    /// Anyone else: it takes of the shares of the holder's node.
     Caller,
 }
 
@@ -54,7 +58,8 @@ impl Locks {
 
     /// None yet; they take of this memory.
     pub(super) fn new(shares: NodeShares) -> Self {
-        Self { shares, table: BTreeMap::new(), by_monitor: HashMap::new(), is_global_lost: false }
+        let places = Places::new(MAX_LOCKS);
+        Self { shares, table: BTreeMap::new(), by_monitor: HashMap::new(), places, is_global_lost: false }
     }
 
     /// Whether a lock could be set.
@@ -67,7 +72,7 @@ impl Locks {
     }
 
     /// Sets a lock for a process, which is monitored from then on. Says whether the process holds it now: not if somebody else
-    /// does, or if there is no memory left for the locks of its node.
+    /// does, or if there is no memory or place left for the locks of its node.
     pub(super) fn set(&mut self, id: &LockId, pid: &Pid, lock_for: LockFor, outbox: &mut Outbox) -> bool {
         if !self.is_free(id) {
             return false;
@@ -76,22 +81,23 @@ impl Locks {
         if held.is_some_and(|lock| lock.holders.iter().any(|holder| holder.pid == *pid)) {
             return true;
         }
-        if held.map_or(self.table.len() >= MAX_LOCKS, |lock| lock.holders.len() >= MAX_HOLDERS) {
+        if held.is_some_and(|lock| lock.holders.len() >= MAX_HOLDERS) {
             return false;
         }
-        let lease = match lock_for {
+        let leases = match lock_for {
             LockFor::Server => None,
             LockFor::Caller => {
                 // Each holder pays for the lock: any of them may be the last one.
                 let cost = Self::HOLDER + 2 * term_memory(&id.resource) + term_memory(&id.requester);
+                let Some(place) = self.places.take(&pid.node) else { return false };
                 let Some(lease) = self.shares.of(&pid.node).lease(cost) else { return false };
-                Some(lease)
+                Some([lease, place])
             }
         };
         let (resource, monitor) = (to_keep(&id.resource), outbox.monitor(pid));
         let new = || Lock { requester: to_keep(&id.requester), holders: Vec::new() };
         let lock = self.table.entry(resource.clone()).or_insert_with(new);
-        lock.holders.push(Holder { pid: pid.clone(), monitor, _lease: lease });
+        lock.holders.push(Holder { pid: pid.clone(), monitor, _leases: leases });
         self.by_monitor.insert(monitor, resource);
         true
     }
@@ -235,6 +241,17 @@ mod tests {
         locks.remove(&lock(2), &pid(2), &mut outbox);
         assert!(locks.covers_process(&pid(1)));
         assert!(locks.by_monitor.is_empty());
+    }
+
+    #[test]
+    fn leave_places_for_the_locks_of_other_nodes() {
+        let (mut locks, mut outbox) = (locks(), outbox());
+        let numbered = |number: i64| LockId { resource: Term::from(number), requester: Term::nil() };
+        let mut set = |number: i64, pid: &Pid, lock_for| locks.set(&numbered(number), pid, lock_for, &mut outbox);
+        let count = (0..100_000).filter(|number| set(*number, &pid(1), LockFor::Caller)).count();
+        assert_eq!(count, MAX_LOCKS / 2);
+        let other = Pid { node: Atom::from_static("c@h"), ..pid(1) };
+        assert!(set(-1, &other, LockFor::Caller) && set(-2, &pid(1), LockFor::Server));
     }
 
     #[test]

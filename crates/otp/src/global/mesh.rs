@@ -8,6 +8,7 @@ use super::locks::Locks;
 use super::message::Request;
 use super::outbox::Outbox;
 use super::random::Random;
+use super::warnings::Warnings;
 
 /// What the locker, the registrar and the sessions share.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(super) struct Mesh {
     pub(super) locks: Locks,
     pub(super) outbox: Outbox,
     pub(super) random: Random,
+    pub(super) warnings: Warnings,
 }
 
 impl Mesh {

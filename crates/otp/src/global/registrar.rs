@@ -83,7 +83,8 @@ impl Registrar {
     ) {
         let lease = share.lease(change.memory());
         let Some(lease) = lease.filter(|_| self.waiting.len() < MAX_WAITING) else {
-            tracing::error!("too many global names wait to be registered");
+            let kind = "too many global names wait to be registered";
+            mesh.warnings.refused_requests.warn(kind, || kind.to_owned());
             Requester::Local(request).answer(Term::atom("no"), &mut mesh.outbox);
             return;
         };
@@ -206,7 +207,8 @@ impl Change {
             }
             Self::Register(registration) if names.has_name(&registration.pid) => {
                 let (name, pid) = (&registration.name, Term::from(registration.pid.clone()));
-                tracing::error!("{pid} has another global name already, and does not get {name}");
+                let warning = || format!("{pid} has another global name already, and does not get {name}");
+                mesh.warnings.second_names.warn("processes that have a global name do not get another", warning);
                 return (HashSet::new(), Term::atom("no"));
             }
             Self::Register(registration) | Self::ReRegister(registration) => {

@@ -22,6 +22,7 @@ use super::registration::Registration;
 use super::session::Session;
 use super::syncs::{Requester, Syncs};
 use super::unreachable::Unreachable;
+use super::warnings::Warnings;
 use crate::node_shares::NodeShares;
 
 mod calls;
@@ -97,6 +98,7 @@ impl State {
             locks: Locks::new(NodeShares::new(memory.clone())),
             outbox: Outbox::new(node),
             random,
+            warnings: Warnings::default(),
         };
         Self {
             mesh,
@@ -152,7 +154,8 @@ impl State {
         }
         let refused = self.names.take_refused();
         if refused > 0 {
-            tracing::error!(refused, "the global names take too much memory: some are not entered");
+            let kind = "the global names take too much memory: some are not entered";
+            self.mesh.warnings.refused_names.warn(kind, || format!("{kind}: {refused}"));
         }
     }
 

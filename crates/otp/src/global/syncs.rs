@@ -7,9 +7,10 @@ use peerl_term::{Atom, Term};
 use super::action::Action;
 use super::ids::RequestId;
 use super::outbox::Outbox;
+use crate::places::Places;
 use crate::term_memory::{term_memory, to_keep};
 
-/// The most that wait at a time.
+/// The most that wait at a time, of which a node has as many as it leaves for the others.
 const MAX_WAITING: usize = 10_000;
 
 /// The bytes that one takes that waits, and each node for which it waits, beside the text of its name.
@@ -60,14 +61,25 @@ impl Requester {
 }
 
 /// Those that wait until the names of some nodes are known here.
-#[derive(Debug, Default)]
-pub(super) struct Syncs(Vec<Sync>);
+#[derive(Debug)]
+pub(super) struct Syncs {
+    waiting: Vec<Sync>,
+    places: Places,
+}
 
 #[derive(Debug)]
 struct Sync {
     requester: Requester,
     nodes: BTreeSet<Atom>,
     _lease: Lease,
+    _place: Lease,
+}
+
+impl Default for Syncs {
+    /// Nobody waits.
+    fn default() -> Self {
+        Self { waiting: Vec::new(), places: Places::new(MAX_WAITING) }
+    }
 }
 
 impl Syncs {
@@ -75,10 +87,10 @@ impl Syncs {
     pub(super) fn add(&mut self, requester: Requester, nodes: BTreeSet<Atom>, share: &Arc<Share>, outbox: &mut Outbox) {
         if nodes.is_empty() {
             requester.answer(Term::atom("ok"), outbox);
-        } else if self.0.len() < MAX_WAITING
+        } else if let Some(place) = self.places.take(requester.node().unwrap_or(&outbox.node))
             && let Some(lease) = requester.lease(&nodes, share)
         {
-            self.0.push(Sync { requester: requester.into_kept(), nodes, _lease: lease });
+            self.waiting.push(Sync { requester: requester.into_kept(), nodes, _lease: lease, _place: place });
         } else {
             requester.answer(Term::tuple([Term::atom("error"), Term::atom("system_limit")]), outbox);
         }
@@ -86,10 +98,10 @@ impl Syncs {
 
     /// The names of a node are known, or it is gone.
     pub(super) fn settled(&mut self, node: &Atom, outbox: &mut Outbox) {
-        for sync in &mut self.0 {
+        for sync in &mut self.waiting {
             sync.nodes.remove(node);
         }
-        for Sync { requester, .. } in self.0.extract_if(.., |sync| sync.nodes.is_empty()) {
+        for Sync { requester, .. } in self.waiting.extract_if(.., |sync| sync.nodes.is_empty()) {
             requester.answer(Term::atom("ok"), outbox);
         }
     }
@@ -114,7 +126,7 @@ mod tests {
             let requester = Requester::Remote(Caller { pid, tag });
             syncs.add(requester, [awaited.clone()].into(), &shares.of(&peer), &mut outbox);
         }
-        let waiting = syncs.0.len();
+        let waiting = syncs.waiting.len();
         assert!((4..100).contains(&waiting) && memory.lent() <= (1 << 20) / 5 * 4, "{waiting}");
         // The others have been told that there is no room.
         assert_eq!(std::iter::from_fn(|| outbox.take()).count(), 100 - waiting);

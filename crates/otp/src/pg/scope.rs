@@ -8,6 +8,7 @@ use super::functions;
 use super::groups::Groups;
 use super::server::Request;
 use super::shared::{self, Shared, Updates};
+use super::state::Limits;
 use super::supervisor::Supervisor;
 use super::view::Subject;
 use crate::{Running, StartError};
@@ -58,6 +59,12 @@ pub enum MembershipError {
 impl Scope {
     /// The scope that each node of OTP has if its application `kernel` is told to start it.
     pub const DEFAULT: &str = "pg";
+
+    /// The most scope processes of another node that are taken for peers: it has one, and others while it starts anew.
+    pub const PEERS: usize = Limits::PEERS;
+
+    /// The bytes of the node's [memory](Node::memory) that each of them takes, beside its groups.
+    pub const PEER: usize = Limits::PEER;
 
     /// The bytes of the node's [memory](Node::memory) that a group of another node takes, beside its name, and one that it has a process
     /// of this node join.

@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use peerl_node::{Atom, Caller, Message, Node, NodeName, Peer, Pid, Reference, Term, Visibility};
+use peerl_node::{Atom, Caller, Message, Node, NodeName, Peer, Pid, Reference, Repeats, Term, Visibility};
 use serde::{Deserialize, Serialize};
 
 use super::message::PeerMessage;
 use super::shared::Shared;
-use super::state::{Action, Limits, NoRoom, State, Watched};
+use super::state::{Action, Limits, NoRoom, Refusal, State, Watched};
 use crate::{Context, Outcome, Server, Stop, reply};
 
 /// The scope process: what happens at the node and its peers goes to the state, and what the state wants is done.
@@ -17,6 +17,8 @@ pub(super) struct ScopeServer {
     state: Option<State>,
     watched: HashMap<Reference, Watched>,
     references: HashMap<Watched, Reference>,
+    refused_peers: Arc<Repeats>,
+    refused_groups: Arc<Repeats>,
 }
 
 /// What is asked of a scope process.
@@ -48,7 +50,15 @@ impl Request {
 
 impl ScopeServer {
     pub(super) fn new(name: Atom, shared: Arc<Shared>) -> Self {
-        Self { name, shared, state: None, watched: HashMap::new(), references: HashMap::new() }
+        Self {
+            name,
+            shared,
+            state: None,
+            watched: HashMap::new(),
+            references: HashMap::new(),
+            refused_peers: Arc::default(),
+            refused_groups: Arc::default(),
+        }
     }
 
     /// Does what the state wants. Nothing here waits or connects: a slow or lost node does not delay the others.
@@ -78,11 +88,18 @@ impl ScopeServer {
                     }
                 }
                 Action::Changed(origin, change) => self.shared.apply(origin, change),
-                Action::Refused(peer) => {
-                    tracing::warn!(scope = %self.name, ?peer, "a peer has more groups and members than are taken");
-                }
+                Action::Refused(refusal, peer) => self.warn(refusal, &peer),
             }
         }
+    }
+
+    fn warn(&self, refusal: Refusal, peer: &Pid) {
+        let (repeats, what) = match refusal {
+            Refusal::Peer => (&self.refused_peers, "a node has more scope processes than are taken"),
+            Refusal::Groups => (&self.refused_groups, "a peer has more groups and members than are taken"),
+        };
+        let warning = format!("the scope {}: {what}", self.name);
+        repeats.warn(&warning, || format!("{warning}: {peer:?}"));
     }
 
     fn joined(&mut self, joined: Result<Vec<Action>, NoRoom>, context: &Context) -> Term {

@@ -307,7 +307,7 @@ impl Network {
                         }
                     }
                 }
-                Action::Refused(peer) => panic!("refused {peer:?}"),
+                Action::Refused(refusal, peer) => panic!("refused {refusal:?} {peer:?}"),
             }
         }
     }

@@ -1,3 +1,4 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,8 +25,11 @@ pub(super) struct State {
     /// The groups that each process of this node has joined; one that it has joined several times is there as often.
     joined: BTreeMap<Pid, Vec<Joined>>,
     peers: BTreeMap<Pid, Peer>,
+    /// How many of them each node has that has some.
+    peers_of: BTreeMap<Atom, usize>,
     limits: Limits,
-    /// What the groups of each node, and those that it has had processes of this node join, take of the memory.
+    /// What the scope processes and groups of each node, and the groups that it has had processes of this node join, take of the
+    /// memory.
     shares: NodeShares,
 }
 
@@ -44,16 +48,22 @@ pub(super) struct NoRoom;
 /// How much a scope takes of its peers, which could send without end.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
-    /// The most scope processes.
+    /// The most scope processes of one node. It has one, and for a moment those that have ended, of which this one learns later.
     pub(super) peers: usize,
-    /// The memory for their groups.
+    /// The memory for them and their groups.
     pub(super) memory: Arc<Budget>,
 }
 
 impl Limits {
+    /// The usual number of scope processes of one node.
+    pub(super) const PEERS: usize = 16;
+
+    /// The bytes that a scope process takes, with its monitor, beside its groups.
+    pub(super) const PEER: usize = 1024;
+
     /// Those of a scope of a node that has this memory for its peers.
     pub(super) fn new(memory: Arc<Budget>) -> Self {
-        Self { peers: 16_384, memory }
+        Self { peers: Self::PEERS, memory }
     }
 }
 
@@ -66,6 +76,8 @@ struct Peer {
     share: Arc<Share>,
     /// The bytes that its groups take of the share.
     bytes: usize,
+    /// For itself.
+    _lease: Lease,
 }
 
 impl Peer {
@@ -122,8 +134,17 @@ pub(super) enum Action {
     Demonitor(Watched),
     /// The members of a group have changed.
     Changed(Origin, Change),
-    /// This peer has more groups and members than this scope takes: those beyond were left out.
-    Refused(Pid),
+    /// This peer has more than this scope takes.
+    Refused(Refusal, Pid),
+}
+
+/// What is not taken of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The scope process: its node has too many.
+    Peer,
+    /// Some of its groups and members.
+    Groups,
 }
 
 /// A process that the scope process monitors.
@@ -152,6 +173,7 @@ impl State {
             local: Groups::default(),
             joined: BTreeMap::new(),
             peers: BTreeMap::new(),
+            peers_of: BTreeMap::new(),
             shares: NodeShares::new(limits.memory.clone()),
             limits,
         }
@@ -266,12 +288,14 @@ impl State {
 
     /// Takes a scope process for a peer, if there is room for it.
     fn meet(&mut self, peer: &Pid, version: Version, actions: &mut Vec<Action>) -> bool {
-        if self.peers.len() >= self.limits.peers {
-            actions.push(Action::Refused(peer.clone()));
-            return false;
-        }
+        let of_node = self.peers_of.get(&peer.node).copied().unwrap_or(0);
         let share = self.shares.of(&peer.node);
-        self.peers.insert(peer.clone(), Peer { version, groups: Groups::default(), share, bytes: 0 });
+        let Some(lease) = (of_node < self.limits.peers).then(|| share.lease(Limits::PEER)).flatten() else {
+            actions.push(Action::Refused(Refusal::Peer, peer.clone()));
+            return false;
+        };
+        self.peers_of.insert(peer.node.clone(), of_node + 1);
+        self.peers.insert(peer.clone(), Peer { version, groups: Groups::default(), share, bytes: 0, _lease: lease });
         actions.push(Action::Monitor(Watched::Peer(peer.clone())));
         true
     }
@@ -304,7 +328,7 @@ impl State {
             }
         }
         if is_refused {
-            actions.push(Action::Refused(peer));
+            actions.push(Action::Refused(Refusal::Groups, peer));
         }
         actions
     }
@@ -324,13 +348,19 @@ impl State {
             }
         }
         if is_refused {
-            actions.push(Action::Refused(peer.clone()));
+            actions.push(Action::Refused(Refusal::Groups, peer.clone()));
         }
         actions
     }
 
     fn peer_down(&mut self, pid: &Pid) -> Vec<Action> {
         let Some(mut peer) = self.peers.remove(pid) else { return Vec::new() };
+        if let Entry::Occupied(mut of_node) = self.peers_of.entry(pid.node.clone()) {
+            *of_node.get_mut() -= 1;
+            if *of_node.get() == 0 {
+                of_node.remove();
+            }
+        }
         let groups = peer.clear();
         let left = |(group, members): (&Arc<Term>, &Members)| {
             let change = Change { group: group.clone(), joined: Vec::new(), left: members.without(None) };

@@ -6,7 +6,7 @@ use peerl_node::{Atom, Budget, NodeName, Pid, Term};
 
 use super::groups::Groups;
 use super::message::{Change, Content, PeerMessage, Version};
-use super::state::{Action, Limits, NoRoom, Origin, State, Watched};
+use super::state::{Action, Limits, NoRoom, Origin, Refusal, State, Watched};
 
 const OWN: &str = "own@h.x";
 
@@ -171,25 +171,56 @@ fn nobody_of_this_node_is_a_peer() {
 
 #[test]
 fn tables_have_bounds() {
-    // Room for three members of one group.
-    let group_and_three = Groups::GROUP + 3 * Groups::MEMBER + 200;
-    let memory = Budget::with_factor(group_and_three + 1, 1, usize::MAX);
+    // Room for three members of one group. An eighth stays free.
+    let peer_and_three = Limits::PEER + Groups::GROUP + 3 * Groups::MEMBER;
+    let memory = Budget::with_factor(peer_and_three / 7 * 8 + 100, 1, usize::MAX);
     let mut state = State::new(pid(OWN, 1), Limits { peers: 1, memory: memory.clone() });
     let (peer, member) = (pid("b@h.x", 9), |id| pid("b@h.x", id));
     let four = Content::Data(Version::V0, vec![(Arc::new(group()), (1..5).map(member).collect())]);
     let actions = hears(&mut state, &peer, four);
     assert_eq!(changed(&actions), [(Origin::Remote, change(&[member(1), member(2), member(3)], &[]))]);
-    assert_eq!(actions.last(), Some(&Action::Refused(peer.clone())));
+    assert_eq!(actions.last(), Some(&Action::Refused(Refusal::Groups, peer.clone())));
     let fifth = Content::Update(vec![change(&[member(5)], &[])]);
-    assert_eq!(hears(&mut state, &peer, fifth.clone()), [Action::Refused(peer.clone())]);
+    assert_eq!(hears(&mut state, &peer, fifth.clone()), [Action::Refused(Refusal::Groups, peer.clone())]);
     // There is room again for who comes when another one has left.
     hears(&mut state, &peer, Content::Update(vec![change(&[], &[member(1)])]));
     assert_eq!(changed(&hears(&mut state, &peer, fifth)), [(Origin::Remote, change(&[member(5)], &[]))]);
+    // Nor is there memory for the scope process of another node.
     let second = pid("c@h.x", 9);
-    assert_eq!(hears(&mut state, &second, Content::Discover(Version::V0)), [Action::Refused(second.clone())]);
+    let is_refused = [Action::Refused(Refusal::Peer, second.clone())];
+    assert_eq!(hears(&mut state, &second, Content::Discover(Version::V0)), is_refused);
     state.down(&Watched::Peer(peer));
     assert_eq!(memory.lent(), 0);
     assert!(!sent(&hears(&mut state, &second, Content::Discover(Version::V0))).is_empty());
+}
+
+/// A node that says that it has very many scope processes has a few places, and other nodes have theirs.
+#[test]
+fn the_scope_processes_of_a_node_leave_places_for_other_nodes() {
+    let memory = Budget::with_factor(1 << 20, 64, 4);
+    let mut state = State::new(pid(OWN, 1), Limits::new(memory.clone()));
+    let many = |id| pid("b@h.x", id);
+    let mut refused = 0;
+    for id in 0..20_000 {
+        // Either message introduces one.
+        let content = if id % 2 == 0 { Content::Discover(Version::V1) } else { Content::Data(Version::V1, vec![]) };
+        let actions = hears(&mut state, &many(id), content);
+        refused += usize::from(actions == [Action::Refused(Refusal::Peer, many(id))]);
+    }
+    assert_eq!((state.peers().count(), refused), (Limits::PEERS, 20_000 - Limits::PEERS));
+    for node in ["c@h.x", "d@h.x"] {
+        assert!(!sent(&hears(&mut state, &pid(node, 1), Content::Discover(Version::V0))).is_empty());
+    }
+    // One that starts anew has the place of the one that has ended. One that is known needs no other.
+    assert!(!sent(&hears(&mut state, &many(0), Content::Discover(Version::V1))).is_empty());
+    state.down(&Watched::Peer(many(0)));
+    assert!(!sent(&hears(&mut state, &many(20_000), Content::Discover(Version::V1))).is_empty());
+    let refusal = Action::Refused(Refusal::Peer, many(0));
+    assert_eq!(hears(&mut state, &many(0), Content::Discover(Version::V1)), [refusal]);
+    let known: Vec<Pid> = state.peers().cloned().collect();
+    known.into_iter().for_each(|peer| drop(state.down(&Watched::Peer(peer))));
+    assert_eq!(memory.lent(), 0);
+    assert!(!sent(&hears(&mut state, &many(0), Content::Discover(Version::V1))).is_empty());
 }
 
 /// A peer, however many scope processes it has, takes its share of the memory and leaves the rest for others.

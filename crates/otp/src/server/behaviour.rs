@@ -84,7 +84,7 @@ pub trait Server: Sized + Send + 'static {
         _request: Self::Cast,
         context: &mut Context,
     ) -> impl Future<Output = Result<(), Stop>> + Send {
-        tracing::warn!(server = ?context.pid(), "dropped a cast: this server handles none");
+        context.warn_dropped("a cast, and this server handles none");
         async { Ok(()) }
     }
 
@@ -98,7 +98,7 @@ pub trait Server: Sized + Send + 'static {
         _message: Message,
         context: &mut Context,
     ) -> impl Future<Output = Result<(), Stop>> + Send {
-        tracing::warn!(server = ?context.pid(), "dropped a message that is neither a call nor a cast");
+        context.warn_dropped("neither a call nor a cast");
         async { Ok(()) }
     }
 

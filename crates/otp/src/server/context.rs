@@ -1,6 +1,8 @@
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use peerl_node::{Caller, Node, Peer, Pid, Process, ReplyError, Term, WeakNode};
+use peerl_node::{Caller, Node, Peer, Pid, Process, Repeats, ReplyError, Term, WeakNode};
 use serde::Serialize;
 
 use super::Stop;
@@ -15,6 +17,8 @@ pub struct Context {
     pub(super) continues: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) received_from: Option<Peer>,
+    /// Warnings about messages that are dropped, which a peer may send without end.
+    dropped: Arc<Repeats>,
 }
 
 /// The effect of exit signals from processes other than the parent.
@@ -29,7 +33,16 @@ pub(super) enum ExitSignals {
 impl Context {
     pub(super) fn new(node: WeakNode, process: Process, parent: Option<Pid>) -> Self {
         process.tell_senders();
-        Self { node, process, parent, exits: ExitSignals::End, continues: false, timeout: None, received_from: None }
+        Self {
+            node,
+            process,
+            parent,
+            exits: ExitSignals::End,
+            continues: false,
+            timeout: None,
+            received_from: None,
+            dropped: Arc::default(),
+        }
     }
 
     /// The node at which the server runs. A server does not keep its node running.
@@ -73,6 +86,12 @@ impl Context {
     /// next message cancels it.
     pub fn timeout(&mut self, after: Duration) {
         self.timeout = Some(after);
+    }
+
+    /// Warns that a message is dropped.
+    pub(crate) fn warn_dropped(&self, why: impl fmt::Display) {
+        let server = self.pid();
+        self.dropped.warn(&format!("{server:?} dropped messages"), || format!("{server:?} dropped a message: {why}"));
     }
 
     /// Passes exit signals to [`handle_info`](super::Server::handle_info) from now on, instead of ending the server.

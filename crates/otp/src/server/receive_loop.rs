@@ -176,7 +176,7 @@ impl<S: Server> State<S> {
             Received::Cast(request) => match read(&request) {
                 Ok(request) => guarded(self.server.handle_cast(request, &mut self.context)).await?,
                 Err(error) => {
-                    tracing::warn!(server = ?self.context.pid(), %error, "dropped a cast of another type than this server's");
+                    self.context.warn_dropped(format_args!("a cast of another type than this server's: {error}"));
                 }
             },
             Received::Exit(_, reason, message) => match self.context.exits {

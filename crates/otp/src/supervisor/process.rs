@@ -235,7 +235,7 @@ impl Server for Supervisor {
 
     async fn handle_info(&mut self, message: Message, context: &mut Context) -> Result<(), Stop> {
         let Message::Exit(exit) = message else {
-            tracing::warn!(supervisor = ?context.pid(), "dropped a message to a supervisor");
+            context.warn_dropped("not for a supervisor");
             return Ok(());
         };
         let reason = exit.reason.decode()?;

@@ -81,7 +81,8 @@ impl State {
             }
         }
         if !left_out.is_empty() {
-            tracing::error!(nodes = %left_out, "the cluster has too many nodes: some are left out");
+            let kind = "the cluster has too many nodes: some are left out";
+            self.mesh.warnings.refused_nodes.warn(kind, || format!("{kind}: {left_out}"));
         }
         added
     }
