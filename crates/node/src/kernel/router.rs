@@ -154,7 +154,8 @@ impl Kernel {
             Ok(()) => Routed::Done,
             Err((message, Overflow::Wait)) => Routed::Full(process, message),
             Err((_, Overflow::Drop)) => {
-                tracing::warn!(pid = ?process.pid, "dropped a message: the mailbox is full");
+                let warning = || format!("dropped a message for {:?}: its mailbox is full", process.pid);
+                self.dropped_messages.warn("messages for full mailboxes dropped", warning);
                 Routed::Dropped(Dropped::MailboxFull)
             }
             Err((_, Overflow::Exit)) => {

@@ -15,6 +15,7 @@ use super::identity::Identity;
 use super::limits::Limits;
 use super::process::{NodeMonitors, ProcessTable};
 use super::reason;
+use super::repeats::Repeats;
 use super::serving::Served;
 use super::transferred::Transferred;
 
@@ -43,6 +44,8 @@ pub(crate) struct Kernel {
     /// What the connections that are no longer up have carried. Changed while `changing` is held.
     pub(super) formerly_transferred: Mutex<Transferred>,
     pub(super) former_peers: Mutex<FormerPeers>,
+    /// Messages for full mailboxes.
+    pub(super) dropped_messages: Arc<Repeats>,
 }
 
 impl Kernel {
@@ -65,6 +68,7 @@ impl Kernel {
             changing: Mutex::default(),
             formerly_transferred: Mutex::default(),
             former_peers: Mutex::default(),
+            dropped_messages: Arc::default(),
         }
     }
 
@@ -75,8 +79,8 @@ impl Kernel {
         NodeSide { identity: &self.identity, limits: &self.limits, served, memory }
     }
 
-    /// The bytes that are kept for peers, beside those of the connections themselves. Of a connection that has ended, what it keeps for later counts until nothing is kept
-    /// for it.
+    /// The bytes that are kept for peers, beside those of the connections themselves. Of a connection that has ended, what it keeps
+    /// for later counts until nothing is kept for it.
     pub(crate) fn kept_bytes(&self) -> usize {
         let connections = self.connections.all();
         let others = |connection: &Arc<Connection>| {

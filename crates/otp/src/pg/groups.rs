@@ -21,8 +21,8 @@ pub(super) struct Members {
 }
 
 impl Groups {
-    /// The bytes that a group takes, beside its name.
-    pub(super) const GROUP: usize = 512;
+    /// The bytes that a group takes, beside its name: those of its entries and of the nodes of its members, in two tables.
+    pub(super) const GROUP: usize = 1280;
 
     /// The bytes that a member takes: here, and where members are read.
     pub(super) const MEMBER: usize = 256;
