@@ -445,6 +445,28 @@ fn formatted_text(text: &str) -> [Term; 5] {
     [Term::atom("put_chars"), Term::atom("unicode"), Term::atom("shop"), Term::atom("text"), arguments]
 }
 
+/// None of them is copied: that would take minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_within_requests() {
+    let stage = Stage::new();
+    let (node, printed, _) = guest(&stage).await;
+    let peer = stage.node().await;
+    node.connect(peer.name()).await.unwrap();
+    let mut process = peer.process();
+    let put = |text: &str| Term::tuple([Term::atom("put_chars"), Term::atom("unicode"), Term::from(text)]);
+    let requests = |all: Vec<Term>| vec![Term::atom("requests"), Term::list(all)];
+    let mut request = requests(vec![put("a"), put("b")]);
+    for _ in 0..100_000 {
+        request = requests(vec![Term::tuple(request)]);
+    }
+    let text = format!("{}ab{}", "x".repeat(1000), "y".repeat(1000));
+    let within = [vec![put("x"); 1000], vec![Term::tuple(request)], vec![put("y"); 1000]].concat();
+    let request = io_request(process.pid(), 1, &requests(within));
+    process.send_term(node.group_leader().clone(), &request).await.unwrap();
+    assert_eq!(message(&mut process).await.to_string(), "{io_reply,1,ok}");
+    assert_eq!(printed.take(), text);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_of_the_program_s_output_costs_one_request() {
     let stage = Stage::new();

@@ -2,12 +2,11 @@
 //!
 //! Erlang docs: *stdlib*, "The Erlang I/O Protocol".
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use peerl_node::{Atom, CallError, Mfa, Node, NodeName, Pid, ProcessSender, ServiceError, WeakNode};
-use peerl_term::Term;
+use peerl_term::{RawTerm, Term};
 
 use super::Output;
 use super::process::{self, Received, SystemProcess};
@@ -48,37 +47,58 @@ struct IoRequest {
     leader: ProcessSender,
     from: Pid,
     reply_as: Term,
-    request: Term,
+    /// What has not been done, the last part first. Requests may be large: they are not copied.
+    parts: Vec<Part>,
+    /// The message, if it is long.
+    long: Option<RawTerm>,
+}
+
+/// A part of a request.
+enum Part {
+    Request(Term),
+    Format(Formatted),
 }
 
 impl SystemProcess for GroupLeader {
     fn handle(&mut self, received: Received<'_>, message: Term) {
         let Term::Tuple(parts) = message else { return };
-        let [kind, Term::Pid(from), reply_as, request] = &parts[..] else { return };
+        let Ok([kind, Term::Pid(from), reply_as, request]) = <[Term; 4]>::try_from(parts.into_vec()) else { return };
         if !kind.is_atom("io_request") {
             return;
         }
-        let (leader, from) = (received.process.sender(), (**from).clone());
-        let io = IoRequest { leader, from: from.clone(), reply_as: reply_as.clone(), request: request.clone() };
-        if !self.queues.are_busy(received.sender(), &from)
-            && let Some(reply) = self.device.reply_at_once(received.sender(), request)
-        {
-            io.answer(reply);
-        } else if let Err(io) = self.queues.push(received, from, io) {
-            io.answer(error(Term::atom("system_limit")));
+        let (leader, from) = (received.process.sender(), *from);
+        let parts = if self.queues.are_busy(received.sender(), &from) {
+            Ok(vec![Part::Request(request)])
+        } else {
+            self.device.begin(received.sender(), request)
+        };
+        let long = received.payload.is_long().then(|| received.payload.clone());
+        let mut io = IoRequest { leader, from: from.clone(), reply_as, parts: Vec::new(), long };
+        match parts {
+            Ok(parts) => {
+                io.parts = parts;
+                if let Err(io) = self.queues.push(received, from, io) {
+                    io.answer(error(Term::atom("system_limit")));
+                }
+            }
+            Err(reply) => io.answer(reply),
         }
     }
 }
 
+/// So many parts of a request are dealt with before others run.
+const TURN: usize = 128;
+
 impl Device {
-    /// Deals with a request for which nobody has to be asked.
-    fn reply_at_once(&self, sender: &Atom, request: &Term) -> Option<Term> {
+    /// Begins a request: what is left of it, or the answer if nobody has to be asked.
+    fn begin(&self, sender: &Atom, request: Term) -> Result<Vec<Part>, Term> {
         match catch_unwind(AssertUnwindSafe(|| Step::of(self, request))) {
-            Ok(Step::Done(reply)) => Some(reply),
-            Ok(Step::Each(_) | Step::Format(_)) => None,
+            Ok(Step::Done(reply)) => Err(reply),
+            Ok(Step::Each(parts)) => Ok(parts),
+            Ok(Step::Format(text)) => Ok(vec![Part::Format(text)]),
             Err(panic) => {
                 log_panic(sender, &*panic);
-                Some(error(Term::atom("terminated")))
+                Err(error(Term::atom("terminated")))
             }
         }
     }
@@ -88,14 +108,24 @@ impl Worker for Device {
     type Key = Pid;
     type Job = IoRequest;
 
-    async fn work(&mut self, sender: &Atom, io: &IoRequest) {
-        let mut requests = VecDeque::from([io.request.clone()]);
-        let mut reply = Term::atom("ok");
-        while let Some(request) = requests.pop_front() {
-            reply = match Step::of(self, &request) {
+    async fn work(&mut self, sender: &Atom, io: &mut IoRequest) {
+        let (mut reply, mut done) = (Term::atom("ok"), 0);
+        while let Some(part) = io.parts.pop() {
+            done += 1;
+            if done % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+            let step = match part {
+                Part::Format(text) => Step::Format(text),
+                Part::Request(request) => match &io.long {
+                    Some(long) => long.work(|| Step::of(self, request)),
+                    None => Step::of(self, request),
+                },
+            };
+            reply = match step {
                 Step::Done(reply) => reply,
-                Step::Each(several) => {
-                    several.into_iter().rev().for_each(|request| requests.push_front(request));
+                Step::Each(parts) => {
+                    io.parts.extend(parts);
                     continue;
                 }
                 Step::Format(text) => text.print(self, sender).await,
@@ -128,8 +158,8 @@ fn error(reason: Term) -> Term {
 enum Step {
     /// It has been done, and this is the answer.
     Done(Term),
-    /// These are to be done, up to the first that fails.
-    Each(Vec<Term>),
+    /// These are to be done, the last one first, up to one that fails.
+    Each(Vec<Part>),
     /// The device is to print what a function gives.
     Format(Formatted),
 }
@@ -143,25 +173,32 @@ struct Formatted {
 }
 
 impl Step {
-    fn of(device: &Device, request: &Term) -> Self {
-        let Some(parts) = request.as_tuple() else {
-            return Self::Done(match request {
-                Term::Atom(kind) if kind == "getopts" => Term::list([
+    fn of(device: &Device, request: Term) -> Self {
+        let mut parts = match request {
+            Term::Tuple(parts) => parts.into_vec(),
+            Term::Atom(kind) if kind == "getopts" => {
+                return Self::Done(Term::list([
                     Term::tuple([Term::atom("binary"), Term::from(false)]),
                     Term::tuple([Term::atom("encoding"), Term::atom("unicode")]),
-                ]),
-                Term::Atom(kind) if kind == "get_password" => error(Term::atom("enotsup")),
-                _ => error(Term::atom("request")),
-            });
+                ]));
+            }
+            Term::Atom(kind) if kind == "get_password" => return Self::Done(error(Term::atom("enotsup"))),
+            _ => return Self::Done(error(Term::atom("request"))),
         };
-        let Some(Term::Atom(kind)) = parts.first() else { return Self::Done(error(Term::atom("request"))) };
+        let Some(Term::Atom(kind)) = parts.first().cloned() else { return Self::Done(error(Term::atom("request"))) };
         match (kind.as_str(), &parts[1..]) {
-            ("put_chars", [Term::Atom(encoding), rest @ ..]) if Encoding::named(encoding).is_some() => {
-                Self::put_chars(device, encoding, rest)
+            ("put_chars", [Term::Atom(encoding), ..]) if Encoding::named(encoding).is_some() => {
+                let encoding = encoding.clone();
+                Self::put_chars(device, &encoding, parts.split_off(2))
             }
             // As before R13.
-            ("put_chars", rest) => Self::put_chars(device, &Atom::from_static("latin1"), rest),
-            ("requests", [Term::List(requests)]) => Self::Each(requests.to_vec()),
+            ("put_chars", _) => Self::put_chars(device, &Atom::from_static("latin1"), parts.split_off(1)),
+            ("requests", [Term::List(_)]) => match parts.pop() {
+                Some(Term::List(requests)) => {
+                    Self::Each(requests.into_vec().into_iter().rev().map(Part::Request).collect())
+                }
+                _ => Self::Done(error(Term::atom("request"))),
+            },
             // Nobody is there to type anything.
             ("get_line" | "get_chars" | "get_until" | "get_password" | "get_geometry", _) => {
                 Self::Done(error(Term::atom("enotsup")))
@@ -172,34 +209,29 @@ impl Step {
         }
     }
 
-    fn put_chars(device: &Device, name: &Atom, rest: &[Term]) -> Self {
-        let Some(encoding) = Encoding::named(name) else { return Self::Done(error(Term::atom("request"))) };
-        match rest {
-            [characters] => match chardata::chardata(characters, encoding) {
-                Some(text) => {
-                    (device.output)(&text);
-                    Self::Done(Term::atom("ok"))
-                }
-                None => {
-                    let request = [Term::atom("put_chars"), name.clone().into(), characters.clone()];
-                    Self::Done(error(Term::tuple(request)))
-                }
-            },
+    /// `rest` is the text, or the module, the function and the arguments by which it is formatted.
+    fn put_chars(device: &Device, name: &Atom, mut rest: Vec<Term>) -> Self {
+        let refused = || Self::Done(error(Term::atom("request")));
+        let Some(encoding) = Encoding::named(name) else { return refused() };
+        let text = match &rest[..] {
+            [characters] => chardata::chardata(characters, encoding),
             [Term::Atom(module), Term::Atom(function), Term::List(arguments)] => {
-                match chardata::characters(module, function, arguments) {
-                    Some(text) => {
-                        (device.output)(&text);
-                        Self::Done(Term::atom("ok"))
-                    }
-                    None => Self::Format(Formatted {
-                        encoding,
-                        module: module.clone(),
-                        function: function.clone(),
-                        arguments: arguments.to_vec(),
-                    }),
-                }
+                chardata::characters(module, function, arguments)
             }
-            _ => Self::Done(error(Term::atom("request"))),
+            _ => return refused(),
+        };
+        if let Some(text) = text {
+            (device.output)(&text);
+            return Self::Done(Term::atom("ok"));
+        }
+        match (rest.pop(), rest.pop(), rest.pop()) {
+            (Some(characters), None, _) => {
+                Self::Done(error(Term::tuple([Term::atom("put_chars"), name.clone().into(), characters])))
+            }
+            (Some(Term::List(arguments)), Some(Term::Atom(function)), Some(Term::Atom(module))) => {
+                Self::Format(Formatted { encoding, module, function, arguments: arguments.into_vec() })
+            }
+            _ => refused(),
         }
     }
 }

@@ -3,9 +3,10 @@
 //! OTP's logger forwards an event to the node of the group leader of the process that logs: to `logger_proxy` there, or to
 //! `logger`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use peerl_node::{Atom, CallError, Mfa, Node, NodeName, Pid, ServiceError, WeakNode};
+use peerl_node::{Atom, CallError, Mfa, Node, NodeName, Pid, Repeats, ServiceError, WeakNode};
 use peerl_term::Term;
 use tokio::time::Instant;
 
@@ -19,18 +20,18 @@ use crate::chardata::{self, Encoding};
 /// How long a peer may take to format an event.
 const FORMATTING: Duration = Duration::from_secs(5);
 
-/// How often it is told that events were dropped, at most.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// The longest text that a peer is asked for, in characters, so that an event with a large term does not fill the screen.
 const LONGEST_FORMATTED: u32 = 65_536;
 
 /// The longest text of an event that its node does not format, in characters: a record of the log has no more.
 const LONGEST_UNFORMATTED: usize = 16_384;
 
+/// The bytes of the largest event that its node is asked to format: it would be copied for that.
+const LARGEST_FORMATTED: usize = 1 << 20;
+
 pub(super) fn start(node: &Node, output: LogOutput, unfinished: Unfinished) -> Result<Pid, ServiceError> {
     let writer = Writer { node: node.downgrade(), output, unanswered: None };
-    let logger = Logger { queues: Queues::new(writer, unfinished), dropped: 0, told: None };
+    let logger = Logger { queues: Queues::new(writer, unfinished), dropped: Arc::default() };
     process::start(node, &["logger", "logger_proxy"], logger)
 }
 
@@ -38,9 +39,7 @@ pub(super) fn start(node: &Node, output: LogOutput, unfinished: Unfinished) -> R
 /// dropped, as OTP's handlers do.
 struct Logger {
     queues: Queues<Writer>,
-    /// How many events were dropped since that was told, and when that was.
-    dropped: u64,
-    told: Option<Instant>,
+    dropped: Arc<Repeats>,
 }
 
 /// What shows the events of a node.
@@ -55,6 +54,7 @@ struct Writer {
 /// An event as it came.
 struct Event {
     came: Instant,
+    is_large: bool,
     level: Atom,
     message: Term,
     metadata: Term,
@@ -62,21 +62,11 @@ struct Event {
 
 impl SystemProcess for Logger {
     fn handle(&mut self, received: Received<'_>, message: Term) {
-        let Some(event) = Event::from_term(&message) else { return };
+        let Some(mut event) = Event::from_term(message) else { return };
+        event.is_large = received.payload.bytes().len() > LARGEST_FORMATTED;
         if self.queues.push(received, (), event).is_err() {
-            self.note_dropped();
-        }
-    }
-}
-
-impl Logger {
-    /// Tells at most every [`PAUSE`] how many events were dropped: who sends them is not to fill the log with that.
-    fn note_dropped(&mut self) {
-        self.dropped += 1;
-        if self.told.is_none_or(|told| told.elapsed() >= PAUSE) {
-            let events = std::mem::take(&mut self.dropped);
-            self.told = Some(Instant::now());
-            tracing::warn!(events, "dropped log events: too many wait to be formatted");
+            let warning = || format!("dropped a log event of {}: too many wait to be formatted", received.sender());
+            self.dropped.warn("log events dropped", warning);
         }
     }
 }
@@ -84,29 +74,30 @@ impl Logger {
 impl Event {
     /// `{log, Level, Format, Arguments, Metadata}`, where the format may be `string` or `report`; or
     /// `{log, Level, StringOrReport, Metadata}`.
-    fn from_term(message: &Term) -> Option<Self> {
-        let (level, message, metadata) = match message.as_tuple()? {
-            [kind, Term::Atom(level), format, arguments, metadata] if kind.is_atom("log") => {
-                (level, Term::tuple([format.clone(), arguments.clone()]), metadata)
-            }
-            [kind, Term::Atom(level), Term::Tuple(message), metadata] if kind.is_atom("log") => {
-                (level, Term::Tuple(message.clone()), metadata)
-            }
-            [kind, Term::Atom(level), report @ Term::Map(_), metadata] if kind.is_atom("log") => {
-                (level, Term::tuple([Term::atom("report"), report.clone()]), metadata)
-            }
-            [kind, Term::Atom(level), text, metadata] if kind.is_atom("log") => {
-                let kind = if chardata::chardata(text, Encoding::Unicode).is_some() { "string" } else { "report" };
-                (level, Term::tuple([Term::atom(kind), text.clone()]), metadata)
-            }
-            _ => return None,
+    fn from_term(message: Term) -> Option<Self> {
+        let Term::Tuple(parts) = message else { return None };
+        let mut parts = parts.into_vec().into_iter();
+        let is_log = parts.next()?.is_atom("log");
+        let (Term::Atom(level), first, second, third) = (parts.next()?, parts.next()?, parts.next()?, parts.next())
+        else {
+            return None;
         };
-        matches!(metadata, Term::Map(_)).then(|| Self {
-            came: Instant::now(),
-            level: level.clone(),
-            message,
-            metadata: metadata.clone(),
-        })
+        let (message, metadata) = match third {
+            Some(metadata) => (Term::tuple([first, second]), metadata),
+            None => {
+                let message = match first {
+                    Term::Tuple(_) => first,
+                    report @ Term::Map(_) => Term::tuple([Term::atom("report"), report]),
+                    text => {
+                        let is_text = chardata::chardata(&text, Encoding::Unicode).is_some();
+                        Term::tuple([Term::atom(if is_text { "string" } else { "report" }), text])
+                    }
+                };
+                (message, second)
+            }
+        };
+        let is_event = is_log && parts.next().is_none() && matches!(metadata, Term::Map(_));
+        is_event.then(|| Self { came: Instant::now(), is_large: false, level, message, metadata })
     }
 
     /// The text as the formatter of the node that has logged it makes it: the functions that format reports are there.
@@ -131,7 +122,7 @@ impl Worker for Writer {
     type Job = Event;
 
     /// OTP's logger sends an event from the node of the process that has logged it, whatever pid its metadata have.
-    async fn work(&mut self, sender: &Atom, event: &Event) {
+    async fn work(&mut self, sender: &Atom, event: &mut Event) {
         let Some(node) = self.node.upgrade() else { return };
         let Ok(peer) = NodeName::new(sender) else { return };
         let text = self.formatted(&node, &peer, event).await;
@@ -144,11 +135,18 @@ impl Worker for Writer {
 impl Writer {
     /// The text, if the node formats it.
     async fn formatted(&mut self, node: &Node, peer: &NodeName, event: &Event) -> Option<String> {
-        if self.unanswered.is_some_and(|unanswered| event.came <= unanswered) {
+        if event.is_large || self.unanswered.is_some_and(|unanswered| event.came <= unanswered) {
             return None;
         }
         match event.formatted(node, peer).await {
-            Ok(text) => chardata::chardata(&text, Encoding::Unicode),
+            Ok(text) => {
+                let mut text = chardata::chardata(&text, Encoding::Unicode)?;
+                // The peer may give more than it was asked for.
+                if let Some((end, _)) = text.char_indices().nth(LONGEST_FORMATTED as usize) {
+                    text.truncate(end);
+                }
+                Some(text)
+            }
             Err(CallError::Exception(_)) => None,
             Err(_) => {
                 self.unanswered = Some(Instant::now());

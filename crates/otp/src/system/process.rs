@@ -40,7 +40,8 @@ pub(super) struct Received<'a> {
     pub(super) process: &'a Process,
     /// For the tasks that messages start.
     pub(super) tasks: &'a PacedTasks,
-    payload: &'a RawTerm,
+    /// As it came.
+    pub(super) payload: &'a RawTerm,
 }
 
 /// The sender has no memory left for what is to be kept of its message.

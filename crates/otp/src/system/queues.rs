@@ -24,8 +24,8 @@ pub(super) trait Worker: Clone + Send + 'static {
     type Key: Clone + Eq + Hash + Send + 'static;
     type Job: Send + Sync + 'static;
 
-    /// Does a job that this node has sent. The same worker does the jobs of a queue until there are none left.
-    fn work(&mut self, sender: &Atom, job: &Self::Job) -> impl Future<Output = ()> + Send;
+    /// Does a job that this node has sent, and may take it apart. The same worker does the jobs of a queue until there are none left.
+    fn work(&mut self, sender: &Atom, job: &mut Self::Job) -> impl Future<Output = ()> + Send;
 
     /// What is done where a job has panicked.
     fn failed(&self, _: &Self::Job) {}
@@ -77,8 +77,8 @@ impl<W: Worker> Queues<W> {
 async fn work<W: Worker>(mut worker: W, sender: Atom, key: W::Key, jobs: SharedJobs<W>) {
     loop {
         let next = jobs.lock().next(&sender, &key);
-        let Some(waiting) = next else { return };
-        if let Err(panic) = AssertUnwindSafe(worker.work(&sender, &waiting.job)).catch_unwind().await {
+        let Some(mut waiting) = next else { return };
+        if let Err(panic) = AssertUnwindSafe(worker.work(&sender, &mut waiting.job)).catch_unwind().await {
             log_panic(&sender, &*panic);
             worker.failed(&waiting.job);
         }
