@@ -241,7 +241,7 @@ fn the_groups_of_a_peer_take_its_share() {
     assert!((MEMORY / 2..=MEMORY / 5 * 4).contains(&memory.lent()), "{}", memory.lent());
     let other = pid("c@h.x", 1);
     hears(&mut state, &other, Content::Discover(Version::V1));
-    for number in 0..100 {
+    for number in 0..50 {
         let update = Content::Update(vec![joined(Term::from(number), other.clone())]);
         assert_eq!(changed(&hears(&mut state, &other, update)).len(), 1);
     }
