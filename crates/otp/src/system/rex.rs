@@ -33,12 +33,15 @@ impl SystemProcess for Rex {
 fn answer_call(node: &Node, received: Received<'_>, call: GenRequest) {
     let GenRequest { from, request } = call;
     let Some(function) = function(request, &["block_call", "call"]) else { return };
-    let (rex, begun) = (received.process.sender(), received.begin_call(node));
-    received.tasks.spawn(async move {
-        let value = evaluate(&begun, function.of_caller(&from.pid, &rex)).await;
-        let _ = rex.reply(&from, &value);
-        drop(begun);
-    });
+    let rex = received.process.sender();
+    match received.begin_call(node) {
+        Ok(begun) => received.tasks.spawn(async move {
+            let value = evaluate(&begun, function.of_caller(&from.pid, &rex)).await;
+            let _ = rex.reply(&from, &value);
+            drop(begun);
+        }),
+        Err(refused) => drop(rex.reply(&from, &not_taken(refused))),
+    }
 }
 
 fn answer_message(node: &Node, received: Received<'_>, message: Term) {
@@ -69,17 +72,22 @@ fn answer_message(node: &Node, received: Received<'_>, message: Term) {
                 // A C node's call; the value goes to the process that asked.
                 let to = (**from).clone();
                 let Some(function) = function(last_element(message), &["call"]) else { return };
-                let (rex, begun) = (received.process.sender(), received.begin_call(node));
-                received.tasks.spawn(async move {
-                    let value = evaluate(&begun, function.of_caller(&to, &rex)).await;
-                    let _ = rex.send_if_connected(to, &Term::tuple([Term::atom("rex"), value])).await;
-                    drop(begun);
-                });
+                let rex = received.process.sender();
+                let answer = |value| Term::tuple([Term::atom("rex"), value]);
+                match received.begin_call(node) {
+                    Ok(begun) => received.tasks.spawn(async move {
+                        let value = evaluate(&begun, function.of_caller(&to, &rex)).await;
+                        let _ = rex.send_if_connected(to, &answer(value)).await;
+                        drop(begun);
+                    }),
+                    // Nothing waits to be sent but what is counted.
+                    Err(refused) => drop(rex.send_connected(&to, &answer(not_taken(refused)))),
+                }
             }
         },
         [kind, _] if kind.is_atom("$gen_cast") => {
             let Some(function) = function(last_element(message), &["cast"]) else { return };
-            let begun = received.begin_call(node);
+            let Ok(begun) = received.begin_call(node) else { return };
             let call = function.call(Some(received.sender().clone()), None, received.process.pid());
             received.tasks.spawn(async move {
                 evaluate(&begun, call).await;
@@ -119,15 +127,18 @@ fn function(request: Term, kinds: &[&str]) -> Option<Function> {
     }
 }
 
-/// The value, or `{badrpc, Reason}`; for a call that is not taken, what `rpc` makes of such a spawn request.
-async fn evaluate(begun: &Result<BegunCall, Refused>, call: PeerCall) -> Term {
-    let served = match begun {
-        Ok(begun) => &begun.served,
-        Err(Refused::Draining) => return Term::tuple([Term::atom("badrpc"), Term::atom("nodedown")]),
-        Err(Refused::Busy) => return badrpc(Exception::exit(Term::atom("system_limit"))),
-    };
+/// The answer to a call that is not taken: what `rpc` makes of such a spawn request.
+fn not_taken(refused: Refused) -> Term {
+    match refused {
+        Refused::Draining => Term::tuple([Term::atom("badrpc"), Term::atom("nodedown")]),
+        Refused::Busy => badrpc(Exception::exit(Term::atom("system_limit"))),
+    }
+}
+
+/// The value, or `{badrpc, Reason}`.
+async fn evaluate(begun: &BegunCall, call: PeerCall) -> Term {
     // Freed when the value is there: the task may wait long until the caller reads that.
-    match Box::pin(served.apply(call)).await {
+    match Box::pin(begun.served.apply(call)).await {
         Ok(value) => {
             let value = value.decode_with(&Limits::NONE);
             value.unwrap_or_else(|error| badrpc(Exception::error(Term::from(error.to_string()))))
