@@ -73,21 +73,31 @@ impl SystemProcess for GroupLeader {
             self.device.begin(received.sender(), request)
         };
         let long = received.payload.is_long().then(|| received.payload.clone());
-        let mut io = IoRequest { leader, from: from.clone(), reply_as, parts: Vec::new(), long };
+        let io = |parts| IoRequest { leader, from: from.clone(), reply_as, parts, long };
         match parts {
             Ok(parts) => {
-                io.parts = parts;
+                let io = io(parts);
                 if let Err(io) = self.queues.push(received, from, io) {
                     io.answer(error(Term::atom("system_limit")));
                 }
             }
-            Err(reply) => io.answer(reply),
+            Err(reply) => io(Vec::new()).answer(reply),
         }
     }
 }
 
 /// So many parts of a request are dealt with before others run.
 const TURN: usize = 128;
+
+/// How a turn has ended.
+enum Turn {
+    /// All is done, or a part has failed: this is the answer.
+    Over(Term),
+    /// This has to be formatted next.
+    Format(Formatted),
+    /// Others are to run.
+    Others,
+}
 
 impl Device {
     /// Begins a request: what is left of it, or the answer if nobody has to be asked.
@@ -102,6 +112,24 @@ impl Device {
             }
         }
     }
+
+    /// Deals with parts.
+    fn turn(&self, parts: &mut Vec<Part>) -> Turn {
+        for _ in 0..TURN {
+            let step = match parts.pop() {
+                None => return Turn::Over(Term::atom("ok")),
+                Some(Part::Format(text)) => return Turn::Format(text),
+                Some(Part::Request(request)) => Step::of(self, request),
+            };
+            match step {
+                Step::Each(more) => parts.extend(more),
+                Step::Done(reply) if reply.is_atom("ok") => {}
+                Step::Done(reply) => return Turn::Over(reply),
+                Step::Format(text) => return Turn::Format(text),
+            }
+        }
+        Turn::Others
+    }
 }
 
 impl Worker for Device {
@@ -109,31 +137,22 @@ impl Worker for Device {
     type Job = IoRequest;
 
     async fn work(&mut self, sender: &Atom, io: &mut IoRequest) {
-        let (mut reply, mut done) = (Term::atom("ok"), 0);
-        while let Some(part) = io.parts.pop() {
-            done += 1;
-            if done % TURN == 0 {
-                tokio::task::yield_now().await;
-            }
-            let step = match part {
-                Part::Format(text) => Step::Format(text),
-                Part::Request(request) => match &io.long {
-                    Some(long) => long.work(|| Step::of(self, request)),
-                    None => Step::of(self, request),
-                },
+        let reply = loop {
+            let turn = match &io.long {
+                Some(long) => long.work(|| self.turn(&mut io.parts)),
+                None => self.turn(&mut io.parts),
             };
-            reply = match step {
-                Step::Done(reply) => reply,
-                Step::Each(parts) => {
-                    io.parts.extend(parts);
-                    continue;
+            match turn {
+                Turn::Others => tokio::task::yield_now().await,
+                Turn::Format(text) => {
+                    let reply = text.print(self, sender).await;
+                    if !reply.is_atom("ok") {
+                        break reply;
+                    }
                 }
-                Step::Format(text) => text.print(self, sender).await,
-            };
-            if !reply.is_atom("ok") {
-                break;
+                Turn::Over(reply) => break reply,
             }
-        }
+        };
         io.answer(reply);
     }
 
