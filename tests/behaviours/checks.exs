@@ -415,8 +415,12 @@ defmodule Checks do
       end,
       async_nolink_outlives: fn ->
         this = self()
-        spawn(fn -> send(this, Task.Supervisor.async_nolink(tasks, :rust, :sleep, [1000]).pid) end)
-        receive do pid -> pid end |> Process.monitor() |> down()
+        caller = spawn_monitor(fn -> send(this, Task.Supervisor.async_nolink(tasks, :rust, :wait, []).pid) end)
+        pid = receive do pid when is_pid(pid) -> pid end
+        monitor = Process.monitor(pid)
+        why = down(elem(caller, 1))
+        send(pid, :go_on)
+        {why, down(monitor)}
       end,
       shutdown: fn ->
         for how <- [:brutal_kill, 5000] do
@@ -450,14 +454,16 @@ defmodule Checks do
         GenServer.cast(pid, :nonsense)
         send(pid, {:EXIT, self(), :normal})
         {:ok, lost} = GenServer.call(pid, {:start_task, [{node(), self(), self()}, :monitor], :temporary, nil})
+        monitor = Process.monitor(lost)
         for message <- [:nonsense, {self(), 1}, {:other, 1, 2, [], {:rust, :add, [1, 2]}}], do: send(lost, message)
         send(lost, {self(), 1, self(), [], {:rust, :add, [1 | 2]}})
-        monitor = Process.monitor(lost)
         {down(monitor) |> elem(0), Task.Supervisor.async(tasks, :rust, :add, [1, 2]) |> Task.await(20_000)}
       end,
       start_child: fn ->
-        {:ok, pid} = Task.Supervisor.start_child(tasks, :rust, :sleep, [1000])
-        pid |> Process.monitor() |> down()
+        {:ok, pid} = Task.Supervisor.start_child(tasks, :rust, :wait, [])
+        monitor = Process.monitor(pid)
+        send(pid, :go_on)
+        down(monitor)
       end,
       start_child_that_fails: fn ->
         {:ok, pid} = Task.Supervisor.start_child(tasks, :rust, :fail, [:error])
@@ -504,13 +510,15 @@ defmodule Checks do
       caller_says_nothing: fn ->
         # A caller that asks for a task, and ends before it says what the task is to do.
         this = self()
-        spawn(fn ->
+        caller = spawn(fn ->
           {:ok, pid} = GenServer.call(tasks, {:start_task, [{node(), self(), self()}, :monitor], :temporary, nil})
           send(this, pid)
-          Process.sleep(700)
-          exit(:over)
+          Process.sleep(:infinity)
         end)
-        monitor = receive do pid -> Process.monitor(pid) end
+        task = receive do pid -> pid end
+        monitor = Process.monitor(task)
+        until(fn -> task in (Process.info(caller, :monitored_by) |> elem(1)) end)
+        Process.exit(caller, :over)
         down(monitor)
       end,
       state: fn -> is_map(:sys.get_state(tasks)) end,

@@ -82,7 +82,7 @@ impl Tasks {
         self.running.insert(pid.clone(), Child { peer, lease, restart, shutdown, again });
         let task = Task { process, node: node.downgrade(), group_leader: node.group_leader().clone(), served };
         self.paced.room().await;
-        self.paced.spawn(task.run(start));
+        self.paced.spawn(task.begin(start));
         Ok(Some(pid))
     }
 

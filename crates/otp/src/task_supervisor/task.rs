@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerl_node::{Class, Exception, Message, NodeName, PeerCall, Pid, Process, ServedCall, Term, WeakNode};
+use peerl_node::{Class, Exception, Message, NodeName, PeerCall, Pid, Process, Reference, ServedCall, Term, WeakNode};
 use peerl_term::{Limits, RawTerm};
 use tokio::time::{Instant, timeout_at};
 
@@ -19,12 +19,31 @@ pub(super) struct Task {
     pub(super) served: ServedCall,
 }
 
+/// What a task begins with, and the monitor of the owner whose message it waits for.
+enum Beginning {
+    Message { owner: Pid, monitor: Reference },
+    Function { owner: Pid, function: Function },
+}
+
 impl Task {
-    /// Runs the task up to the end of its process.
-    pub(super) async fn run(mut self, start: Start) {
-        let reason = match start {
-            Start::Message { owner } => self.run_for(&owner).await,
-            Start::Function { owner, function } => match self.evaluate(&owner, &function).await {
+    /// The run of the task, up to the end of its process.
+    ///
+    /// An owner that is to send the function is monitored now: it may end as soon as it is told the task's pid.
+    pub(super) fn begin(self, start: Start) -> impl Future<Output = ()> {
+        let beginning = match start {
+            Start::Message { owner } => {
+                let monitor = self.process.monitor_connected(&owner);
+                Beginning::Message { owner, monitor }
+            }
+            Start::Function { owner, function } => Beginning::Function { owner, function },
+        };
+        self.run(beginning)
+    }
+
+    async fn run(mut self, beginning: Beginning) {
+        let reason = match beginning {
+            Beginning::Message { owner, monitor } => self.run_for(&owner, &monitor).await,
+            Beginning::Function { owner, function } => match self.evaluate(&owner, &function).await {
                 Some(Ok(_)) => Term::atom("normal"),
                 Some(Err(exception)) => exit_reason(exception),
                 None => return,
@@ -34,8 +53,8 @@ impl Task {
     }
 
     /// Evaluates the function that the owner sends, and sends it the value. Gives the exit reason.
-    async fn run_for(&mut self, owner: &Pid) -> Term {
-        let Assignment { tag, reply_to, function } = match self.assignment(owner).await {
+    async fn run_for(&mut self, owner: &Pid, monitor: &Reference) -> Term {
+        let Assignment { tag, reply_to, function } = match self.assignment(owner, monitor).await {
             Ok(assignment) => assignment,
             Err(reason) => return reason,
         };
@@ -55,20 +74,19 @@ impl Task {
     ///
     /// # Errors
     /// The exit reason of the task, if none comes.
-    async fn assignment(&mut self, owner: &Pid) -> Result<Assignment, Term> {
+    async fn assignment(&mut self, owner: &Pid, monitor: &Reference) -> Result<Assignment, Term> {
         let deadline = Instant::now() + ASSIGNMENT;
-        let monitor = self.process.monitor_connected(owner);
         loop {
             let received = timeout_at(deadline, self.process.receive()).await.map_err(|_| Term::atom("timeout"))?;
             match received.map_err(|ended| ended.reason)? {
                 Message::User(payload) => {
                     let message = payload.decode().ok();
                     if let Some(assignment) = message.and_then(|message| Assignment::of(&message, owner)) {
-                        self.process.demonitor(&monitor);
+                        self.process.demonitor(monitor);
                         return Ok(assignment);
                     }
                 }
-                Message::Down(down) if down.reference == monitor => {
+                Message::Down(down) if down.reference == *monitor => {
                     let reason = down.reason.decode().unwrap_or_else(|_| Term::atom("killed"));
                     return Err(Term::tuple([Term::atom("shutdown"), reason]));
                 }
