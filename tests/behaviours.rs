@@ -153,6 +153,7 @@ async fn limits_of_tasks() {
     let builder = stage.builder().service(small("Elixir.Small")).service(small("Elixir.Fair").max_children_per_peer(2));
     let node = builder.start().await.unwrap();
     export(&node);
+    let held = stage::export_held(&node, "held");
     let beam = Beam::elixir(matrix()[0]).epmd(&stage.epmd).start_async().await;
     for (name, limit) in [("Small", 3), ("Fair", 2)] {
         let fill = format!(
@@ -170,15 +171,16 @@ async fn limits_of_tasks() {
     }
     // A task counts among the calls under way, for which a node waits before it leaves.
     let begin = "tasks = {Peerl.TaskSupervisor, :\"NODE\"}
-        Task.Supervisor.start_child(tasks, :rust, :sleep, [1500]) |> elem(0)";
+        Task.Supervisor.start_child(tasks, :rust, :held, []) |> elem(0)";
     assert_eq!(elixir(&beam, &begin.replace("NODE", node.name().as_str())).await, ":ok");
     let stop = format!("for name <- [Small, Fair], do: Supervisor.stop({{name, :\"{}\"}})", node.name());
     assert_eq!(elixir(&beam, &stop).await, "[:ok, :ok]");
-    assert_eq!(node.calls_served(), 1);
+    stage::eventually("the ends of the others", || node.calls_served() == 1).await;
     let drained = node.clone();
     let drain = tokio::spawn(async move { drained.drain().await });
     stage::eventually("a refusal", || node.begin_call(None, 0).is_err()).await;
     assert_eq!(elixir(&beam, &begin.replace("NODE", node.name().as_str())).await, ":error");
+    held.add_permits(1);
     tokio::time::timeout(stage::LIMIT, drain).await.expect("the end of the task").unwrap();
     assert_eq!(node.calls_served(), 0);
 }

@@ -199,7 +199,7 @@ async fn strange_messages() {
 
 /// Connections that send nothing, or stop within the handshake, do not keep others out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silent_connections() {
+async fn silent_connections_alone() {
     let stage = Stage::new();
     let node = stage.node().await;
     let port = node.port();

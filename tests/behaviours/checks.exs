@@ -108,19 +108,19 @@ defmodule Checks do
       end,
       multi_call_without_end: fn -> :gen_server.multi_call([target], :counter, {:add, 0}, :infinity) |> elem(1) end,
       multi_call_of_nobody: fn -> GenServer.multi_call([target], :no_such_server, :value) end,
-      multi_call_too_slow: fn -> :gen_server.multi_call([target], :counter, {:sleep, 400}, 50) end,
+      multi_call_too_slow: fn -> :gen_server.multi_call([target], :counter, {:sleep, 2000}, 50) end,
       abcast: fn ->
         told = GenServer.abcast([target], :counter, {:set, 12})
         {told, GenServer.call(counter, :value)}
       end,
       responses: fn ->
         pid = new(target, 1)
-        request = :gen_server.send_request(pid, {:later, 500})
+        request = :gen_server.send_request(pid, {:later, 3000})
         early = {:gen_server.wait_response(request, 0), :gen_server.check_response(:message, request)}
         {early, :gen_server.receive_response(request, 10_000)}
       end,
       response_too_late: fn ->
-        request = :gen_server.send_request(new(target), {:sleep, 300})
+        request = :gen_server.send_request(new(target), {:sleep, 60_000})
         :gen_server.receive_response(request, 20)
       end,
       response_of_nobody: fn ->
@@ -145,10 +145,11 @@ defmodule Checks do
         pid = new(target, 4)
         GenServer.call(pid, {:idle, 20})
         early = :sys.get_state(pid) in [4, 104]
-        Process.sleep(1000)
-        {early, GenServer.call(pid, :value)}
+        # Each question begins the time anew.
+        told = until(fn -> Process.sleep(500) && :sys.get_state(pid) == 104 end, 20)
+        {early, told, GenServer.call(pid, :value)}
       end,
-      too_late: fn -> GenServer.call(new(target), {:sleep, 500}, 20) end,
+      too_late: fn -> GenServer.call(new(target), {:sleep, 60_000}, 20) end,
       of_nobody: fn -> GenServer.call({:no_such_server, target}, :value) end,
       of_one_that_has_ended: fn -> pid = new(target); GenServer.stop(pid); GenServer.call(pid, :value) end,
       ends_in_a_call: fn -> GenServer.call(new(target), {:end, :why}) end,
@@ -500,7 +501,7 @@ defmodule Checks do
         Task.Supervisor.async_stream_nolink(tasks, [:error, :exit], :rust, :fail, []) |> Enum.to_list()
       end,
       stream_too_slow: fn ->
-        Task.Supervisor.async_stream_nolink(tasks, [1, 60_000], :rust, :sleep, [], timeout: 1500, on_timeout: :kill_task)
+        Task.Supervisor.async_stream_nolink(tasks, [1, 60_000], :rust, :sleep, [], timeout: 6000, on_timeout: :kill_task)
         |> Enum.to_list()
       end,
       stream_is_left: fn ->
@@ -569,11 +570,11 @@ defmodule Checks do
       rpc_fails: fn -> for how <- [:error, :exit, :throw], do: :rpc.call(target, :rust, :fail, [how]) end,
       rpc_block_fails: fn -> for how <- [:error, :exit, :throw], do: :rpc.block_call(target, :rust, :fail, [how]) end,
       rpc_of_nothing: fn -> for m <- [:no_such_module, :rust], do: :rpc.call(target, m, :nothing, [1]) end,
-      rpc_too_slow: fn -> :rpc.call(target, :rust, :sleep, [500], 20) end,
+      rpc_too_slow: fn -> :rpc.call(target, :rust, :sleep, [60_000], 20) end,
       rpc_multicall: fn -> :rpc.multicall([target, :nobody@localhost, target], :rust, :add, [1, 2], 10_000) end,
       rpc_eval_everywhere: fn -> :rpc.eval_everywhere([target], :rust, :add, [1, 2]) end,
       rpc_async: fn ->
-        key = :rpc.async_call(target, :rust, :sleep, [500])
+        key = :rpc.async_call(target, :rust, :sleep, [3000])
         {:rpc.nb_yield(key, 0), :rpc.yield(key)}
       end,
       rpc_pinfo: fn ->
@@ -595,19 +596,19 @@ defmodule Checks do
           try do :erpc.call(target, :rust, :fail, [how]) catch class, reason -> {class, reason} end
         end
       end,
-      erpc_too_slow: fn -> :erpc.call(target, :rust, :sleep, [500], 20) end,
-      erpc_deadline: fn -> :erpc.multicall([target], :rust, :sleep, [500], 20) end,
+      erpc_too_slow: fn -> :erpc.call(target, :rust, :sleep, [60_000], 20) end,
+      erpc_deadline: fn -> :erpc.multicall([target], :rust, :sleep, [60_000], 20) end,
       erpc_multicall: fn -> :erpc.multicall([target, :nobody@localhost], :rust, :echo, [[1]], 20_000) end,
       erpc_multicall_fails: fn -> for how <- [:error, :exit, :throw], do: :erpc.multicall([target], :rust, :fail, [how]) end,
       erpc_cast: fn -> {:erpc.cast(target, :rust, :add, [1, 2]), :erpc.multicast([target, target], :rust, :add, [1, 2])} end,
       erpc_requests: fn ->
-        request = :erpc.send_request(target, :rust, :sleep, [500])
+        request = :erpc.send_request(target, :rust, :sleep, [3000])
         early = {:erpc.wait_response(request, 0), :erpc.check_response(:message, request)}
         {early, :erpc.receive_response(request, 10_000)}
       end,
       erpc_collection: fn ->
         requests =
-          Enum.reduce(1..3, :erpc.reqids_new(), fn n, requests -> :erpc.send_request(target, :rust, :sleep, [n * n * 100], n, requests) end)
+          Enum.reduce(1..3, :erpc.reqids_new(), fn n, requests -> :erpc.send_request(target, :rust, :sleep, [elem({100, 2_000, 10_000}, n - 1)], n, requests) end)
         {one, label, requests} = :erpc.receive_response(requests, 10_000, true)
         {{:response, two}, 2, requests} = :erpc.wait_response(requests, 10_000, true)
         {one, label, two, :erpc.reqids_size(requests), requests |> :erpc.reqids_to_list() |> Keyword.values() |> length()}

@@ -57,7 +57,7 @@ async fn servers(node: &Node, peer: &NodeName) {
     assert_eq!(replies.bad_nodes, [nobody]);
     abcast(node, &nodes[..1], "counter", &pair("set", 7)).await.unwrap();
     assert_eq!(counter.call::<i64>(&atom("value")).await.unwrap(), 7);
-    let slow = multi_call::<i64>(node, &nodes[..1], "counter", &pair("sleep", 500)).unwrap();
+    let slow = multi_call::<i64>(node, &nodes[..1], "counter", &pair("sleep", 3000)).unwrap();
     assert_eq!(slow.timeout(Duration::from_millis(10)).await.unwrap().bad_nodes, nodes[..1]);
 
     let other: Term = node.call(peer, mfa("rust", "server", [Term::from(1)])).await.unwrap();
@@ -153,13 +153,13 @@ async fn calls(node: &Node, peer: &NodeName) {
     assert!(matches!(late[..], [Err(CallError::Timeout(_))]));
 
     let mut requests = Requests::new();
-    for ms in [300, 1] {
+    for ms in [5000, 1] {
         requests.add(ms, Request::new(node.call::<Term>(peer, mfa("rust", "sleep", [Term::from(ms)]))));
     }
     assert_eq!(requests.next().await.map(|(label, answer)| (label, answer.is_ok())), Some((1, true)));
     assert!(requests.next_until(Instant::now()).await.is_err());
     assert_eq!(requests.len(), 1);
-    assert_eq!(requests.next_until(Instant::now() + LIMIT).await.unwrap().map(|(label, _)| label), Some(300));
+    assert_eq!(requests.next_until(Instant::now() + LIMIT).await.unwrap().map(|(label, _)| label), Some(5000));
     assert!(requests.next().await.is_none() && requests.is_empty());
 
     assert_eq!(rpc::server_call::<i64>(node, peer, "echo", "echo", &5).await.unwrap(), 5);

@@ -4,7 +4,7 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::stage::{LIMIT, Stage, eval, eventually, expect, export};
+use crate::stage::{LIMIT, Stage, eval, eventually, expect, export, export_held};
 use peerl_epmd::Client;
 use peerl_node::{Node, Nodes};
 use peerl_test_support::{Beam, COOKIE, Lan, Machine, Otp, ProcessGuard, matrix, peerl_command};
@@ -85,6 +85,7 @@ async fn calls_under_way_are_answered_and_all_links_end_together() {
 async fn links_end_together_on(stage: &Stage) {
     let node = stage.node().await;
     export(&node);
+    let [short, long] = ["short", "long"].map(|name| export_held(&node, name));
     let mut beams = Vec::new();
     for otp in three() {
         beams.push(stage.beam(otp).await);
@@ -96,7 +97,7 @@ async fn links_end_together_on(stage: &Stage) {
             expect(beam, &node, &format!("net_adm:ping('{}')", other.name()), "pong").await;
         }
     }
-    for (beam, call) in beams.iter().zip([Some("rust, sleep, [600]"), Some("rust, sleep, [3000]"), None]) {
+    for (beam, call) in beams.iter().zip([Some("rust, short, []"), Some("rust, long, []"), None]) {
         let (beam, name) = (beam.clone(), node.name().to_string());
         tokio::task::spawn_blocking(move || witness(&beam, &name, call)).await.unwrap();
     }
@@ -123,8 +124,11 @@ async fn links_end_together_on(stage: &Stage) {
     for beam in &beams {
         is_refused(beam, &node).await;
     }
-    assert!(node.calls_served() > 0, "this took too long to show anything");
+    assert_eq!((node.calls_served(), node.nodes(Nodes::Visible).len()), (2, 3));
+    short.add_permits(1);
+    eventually("the end of the short call", || node.calls_served() == 1).await;
     assert_eq!(node.nodes(Nodes::Visible).len(), 3);
+    long.add_permits(1);
 
     assert_eq!(tokio::time::timeout(LIMIT, leaving).await.unwrap().unwrap(), 0);
     let mut told = Vec::new();
@@ -191,11 +195,11 @@ fn a_worker_with_the_epmd_of_its_host() {
     }
     let idle: usize = beams[0].eval(&count).unwrap().parse().unwrap();
     for beam in &beams {
-        witness(beam, &names[0], Some("timer, sleep, [4000]"));
+        witness(beam, &names[0], Some("timer, sleep, [15000]"));
     }
     beams[0].wait_for(&format!("{count} >= {}", idle + beams.len()), "true", LIMIT);
     // The querying call may have been counted.
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_secs(2));
     let known = format!(
         "{{ok, All}} = erl_epmd:names({{{}}}), lists:sort([N || {{N, _}} <- All])",
         serving.address().to_string().replace('.', ",")

@@ -256,7 +256,7 @@ fn no_process_is_left_with_a_command_for_its_group_leader() {
         assert_eq!(beam.eval(&print("left")).as_deref(), Ok("{ok,true}"));
 
         // Ended during the call: by its own time-out, and by the user.
-        let mut late = command(stage.epmd.port(), &["call", beam.name(), "worker:holds(late)", "--timeout", "1s"]);
+        let mut late = command(stage.epmd.port(), &["call", beam.name(), "worker:holds(late)", "--timeout", "4s"]);
         assert_eq!(late.output().unwrap().status.code(), Some(1));
         assert_eq!(beam.eval(&print("late")).as_deref(), Ok("{ok,true}"));
         let held = ProcessGuard::spawn(&mut command(stage.epmd.port(), &["call", beam.name(), "worker:holds(held)"]));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::stage::{LIMIT, Stage, atom, eval, eventually, expect, export, message, name};
+use crate::stage::{LIMIT, Stage, atom, eval, eventually, expect, export, export_held, message, name};
 use futures::StreamExt;
 use futures::future::join_all;
 use peerl_node::{Atom, CallError, Class, Exception, Mfa, Term};
@@ -305,8 +305,14 @@ async fn calls_given_up() {
 
         // A caller of the BEAM that gives up, or dies, leaves no monitor; its call runs to its end.
         let processes = node.process_count();
-        expect(&beam, &node, "catch erpc:call(NODE, rust, sleep, [300], 0), P = spawn(erpc, call, [NODE, rust, sleep, [300]]), timer:sleep(50), exit(P, kill)", "true").await;
+        let held = export_held(&node, "held");
+        let calls =
+            "catch erpc:call(NODE, rust, held, [], 0), register(caller, spawn(erpc, call, [NODE, rust, held, []]))";
+        expect(&beam, &node, calls, "true").await;
+        eventually("both calls", || node.calls_served() == 2).await;
+        expect(&beam, &node, "exit(whereis(caller), kill), net_adm:ping(NODE)", "pong").await;
         assert_eq!(node.calls_served(), 2);
+        held.add_permits(2);
         eventually("the end of the calls", || node.process_count() == processes && node.calls_served() == 0).await;
         conformance::holds(otp, [48]);
     }
@@ -320,7 +326,8 @@ async fn drain() {
         let node = stage.node().await;
         export(&node);
         let beam = stage.beam(otp).await;
-        let under_way = eval(&beam, &node, "rpc:call(NODE, rust, sleep, [300])");
+        let held = export_held(&node, "held");
+        let under_way = eval(&beam, &node, "rpc:call(NODE, rust, held, [])");
         let draining = async {
             eventually("the call", || node.calls_served() == 1).await;
             let draining = tokio::spawn({
@@ -334,7 +341,8 @@ async fn drain() {
                 LIMIT,
             )
             .await;
-            assert!(!draining.is_finished() || node.calls_served() == 0);
+            assert!(!draining.is_finished());
+            held.add_permits(1);
             draining.await.unwrap();
             node.calls_served()
         };
@@ -353,7 +361,7 @@ async fn call_limit() {
         let node = stage.builder().limits(limits).start().await.unwrap();
         export(&node);
         let beam = stage.beam(otp).await;
-        let calls = "Rs = [erpc:send_request(NODE, rust, sleep, [200]) || _ <- lists:seq(1, 20)],
+        let calls = "Rs = [erpc:send_request(NODE, rust, sleep, [5000]) || _ <- lists:seq(1, 20)],
                      lists:sort([try erpc:receive_response(R) catch _:{erpc, Why} -> Why end || R <- Rs])";
         let answers = eval(&beam, &node, calls).await;
         assert_eq!((answers.matches("awake").count(), answers.matches("system_limit").count()), (5, 15), "{answers}");

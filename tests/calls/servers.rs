@@ -126,8 +126,11 @@ async fn calls_casts_and_messages() {
         expect(both, "{50,{reply,50}}").await;
         expect("[gen_server:call({counter, NODE}, R) || R <- [{take_later, 10}, value]]", "\"2P\"").await;
         // A message ends the wait; without one it ends by itself.
-        let idle = "[gen_server:call({counter, NODE}, R) || R <- [{idle, 1000000}, {idle, 10}]], timer:sleep(1000),
-                    gen_server:call({counter, NODE}, idled)";
+        let idle = "gen_server:call({counter, NODE}, {idle, 1000000}),
+                    Wait = fun Wait() ->
+                        gen_server:call({counter, NODE}, {idle, 10}), timer:sleep(500),
+                        case gen_server:call({counter, NODE}, idled) of 0 -> Wait(); Idled -> Idled end
+                    end, Wait()";
         expect(idle, "1").await;
     }
 }

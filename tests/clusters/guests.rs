@@ -350,7 +350,7 @@ async fn nodes_of_otp_are_given_names() {
             let shell = stage.erlang(otp).name("undefined").start_async().await;
             expect(&shell, node, "net_kernel:connect_node(NODE)", "true").await;
             let name = shell.eval_async("node()").await.unwrap().trim_matches('\'').to_owned();
-            assert_eq!(node.nodes(Nodes::Hidden), [NodeName::new(&name).unwrap()]);
+            eventually("it is there", || node.nodes(Nodes::Hidden) == [NodeName::new(&name).unwrap()]).await;
             // After a disconnection it reconnects, with a name that is already known.
             expect(&shell, node, "erlang:disconnect_node(NODE)", "true").await;
             eventually("it is gone", || node.nodes(Nodes::Hidden).is_empty()).await;

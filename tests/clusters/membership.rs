@@ -70,7 +70,7 @@ async fn changes_are_told() {
         let watched = eval(
             &beam,
             &node,
-            "register(watcher, self()), ok = net_kernel:monitor_nodes(true, [nodedown_reason]),
+            "ok = net_kernel:monitor_nodes(true, [nodedown_reason]), register(watcher, self()),
              receive {nodeup, NODE, _} -> ok end, receive {nodedown, NODE, Why} -> Why end",
         );
         let (why, ()) = tokio::join!(watched, async {
@@ -228,6 +228,8 @@ async fn restart_under_the_same_name() {
 
         let new = stage.builder_of(own_name.as_str()).start().await.unwrap();
         assert_ne!(new.creation(), old_creation);
+        // It notices the end of the former connection.
+        beam.wait_for_async("nodes()", "[]", LIMIT).await;
         expect(&beam, &new, "net_adm:ping(NODE)", "pong").await;
         let mut process = new.process();
         assert_eq!((process.pid().id, process.pid().serial), (old_pid.id, old_pid.serial), "only the creation differs");
@@ -328,8 +330,8 @@ async fn simultaneous_connect() {
         for stem in ["a", "z"] {
             let node = stage.builder_of(&format!("{}@127.0.0.1", unique_name(stem))).start().await.unwrap();
             assert_eq!(stem == "a", *node.name() < peer);
-            let started = std::time::Instant::now();
             for round in 0..rounds {
+                let started = std::time::Instant::now();
                 let pinged = eval(&beam, &node, "net_adm:ping(NODE)");
                 let delay = Duration::from_micros((round as u64 * 37) % 1500);
                 let connected = async {
@@ -348,7 +350,7 @@ async fn simultaneous_connect() {
                     } else {
                         eval(&beam, &node, "erlang:disconnect_node(NODE)").await;
                     }
-                    assert!(started.elapsed() < 4 * LIMIT, "the connection does not end in round {round}");
+                    assert!(started.elapsed() < LIMIT, "the connection does not end in round {round}");
                 }
             }
             // No attempt remains.

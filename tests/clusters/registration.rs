@@ -51,6 +51,7 @@ async fn a_node_is_registered() {
         eventually("the end of the name", || stage.epmd.names().len() == 1).await;
         let again = stage.builder_of(name.as_str()).start().await.unwrap();
         assert_eq!(again.creation(), creation + 1);
+        beam.wait_for_async("nodes()", "[]", LIMIT).await;
         expect(&beam, &again, "net_adm:ping(NODE)", "pong").await;
         conformance::holds(otp, [3]);
     }

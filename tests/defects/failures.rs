@@ -204,15 +204,15 @@ async fn a_stopped_peer() {
 }
 
 async fn stop_a_peer(stage: &Stage, otp: Otp) {
-    let node = stage.builder().net_ticktime(Duration::from_secs(2)).start().await.unwrap();
-    let beam = stage.erlang(otp).args(["-kernel", "net_ticktime", "2"]).start_async().await;
+    let node = stage.builder().net_ticktime(Duration::from_secs(6)).start().await.unwrap();
+    let beam = stage.erlang(otp).args(["-kernel", "net_ticktime", "6"]).start_async().await;
     let peer = name(&beam);
     let mut events = node.events();
     node.connect(&peer).await.unwrap();
     assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
     let call = tokio::spawn(node.call::<Term>(&peer, sleep()).into_future());
     // While it ticks it counts as alive, though it sends nothing else.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
     assert_eq!(node.nodes(Nodes::Connected), std::slice::from_ref(&peer));
 
     beam.sigstop();
@@ -231,7 +231,7 @@ async fn stop_a_peer(stage: &Stage, otp: Otp) {
     assert!(matches!(call.await.unwrap(), Err(CallError::Disconnected(NodeDownReason::NetTickTimeout))));
     let elapsed = stopped.elapsed();
     flooding.abort();
-    assert!(elapsed > Duration::from_millis(900) && elapsed < Duration::from_secs(8), "{elapsed:?}");
+    assert!(elapsed > Duration::from_millis(900) && elapsed < LIMIT, "{elapsed:?}");
 
     // It continues, notices the end of its connection, and can be reached again.
     beam.sigcont();
@@ -247,11 +247,11 @@ async fn a_peer_with_a_short_tick_time() {
         let stage = &stage;
         async move {
             let node = stage.hidden().await;
-            let beam = stage.erlang(otp).args(["-kernel", "net_ticktime", "2"]).start_async().await;
+            let beam = stage.erlang(otp).args(["-kernel", "net_ticktime", "6"]).start_async().await;
             let mut events = node.events();
             expect(&beam, &node, "net_adm:ping(NODE)", "pong").await;
             assert!(matches!(event(&mut events).await, NodeEvent::NodeUp { .. }));
-            tokio::time::sleep(Duration::from_secs(6)).await;
+            tokio::time::sleep(Duration::from_secs(15)).await;
             assert!(events.try_recv().is_err());
             expect(&beam, &node, "nodes(hidden) =:= [NODE]", "true").await;
         }
@@ -275,7 +275,7 @@ async fn epmd_restarts() {
         let restarted = Instant::now();
         let registered = || stage.epmd.names().contains(&(node.name().name().to_owned(), node.port()));
         eventually("the registration", registered).await;
-        assert!(restarted.elapsed() < Duration::from_secs(2), "{:?}", restarted.elapsed());
+        assert!(restarted.elapsed() < Duration::from_secs(15), "{:?}", restarted.elapsed());
         assert_eq!(node.creation(), creation);
         let new = new.start_async().await;
         expect(&new, &node, "net_adm:ping(NODE)", "pong").await;

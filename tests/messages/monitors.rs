@@ -1,6 +1,6 @@
 //! Monitors by a name that moves between processes: each is found by its reference.
 
-use crate::stage::{Stage, eventually, expect};
+use crate::stage::{LIMIT, Stage, eventually, expect};
 use peerl_node::{Atom, Node, Process};
 use peerl_test_support::matrix;
 
@@ -45,8 +45,8 @@ async fn a_monitor_is_taken_back_wherever_its_name_is() {
                     // Its own monitors report its end; later signals for an unknown process are harmless.
                     first.exit(&peerl_node::Term::atom("retired"));
                     let second = registered(&node, "courier");
-                    expect(&beam, &node, "exit(whereis(keeper), kill), timer:sleep(10), whereis(keeper)", "undefined")
-                        .await;
+                    expect(&beam, &node, "exit(whereis(keeper), kill)", "true").await;
+                    beam.wait_for_async("whereis(keeper)", "undefined", LIMIT).await;
                     assert_eq!(second.monitored_by(), []);
                     continue;
                 }

@@ -181,8 +181,8 @@ async fn links() {
         process.send_term(&pid, &exit_message(Term::atom("crash"))).await.unwrap();
         let Term::Tuple(down) = message(&mut process).await else { panic!() };
         assert_eq!((&down[0], &down[4]), (&Term::atom("DOWN"), &Term::atom("crash")));
-        let unlink = "S = self(), X = spawn(fun() -> link(P), unlink(P), S ! done, exit(crash) end),
-                      R = monitor(process, X), receive {'DOWN', R, _, _, crash} -> P ! still_there end, ok";
+        let unlink = "S = self(), {X, R} = spawn_monitor(fun() -> link(P), unlink(P), S ! done, exit(crash) end),
+                      receive {'DOWN', R, _, _, crash} -> P ! still_there end, ok";
         eval_with(&beam, &node, unlink, [("P", process.pid().clone().into())]).await;
         assert_eq!(message(&mut process).await, Term::atom("still_there"));
         conformance::holds(otp, [28, 29]);

@@ -1,6 +1,6 @@
 //! Pids of a node that has ended, and has been started again under its name.
 
-use crate::stage::{Stage, eval, eval_with, message, name};
+use crate::stage::{LIMIT, Stage, eval, eval_with, message, name};
 use peerl::{Node, Pid, Process, Term};
 use peerl_test_support::{conformance, matrix, unique_name};
 
@@ -66,6 +66,7 @@ async fn of_ours() {
         let stale = process.pid().clone();
         eval(&beam, &first, "net_kernel:connect_node(NODE)").await;
         first.shutdown().await;
+        beam.wait_for_async("nodes()", "[]", LIMIT).await;
         let node = stage.builder_of(&own_name).start().await.unwrap();
         // Its number is that of the former process.
         let mut processes: Vec<Process> = (0..100).map(|_| node.process()).collect();

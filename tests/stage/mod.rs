@@ -1,6 +1,7 @@
 //! An EPMD and the nodes of one test, which are registered with it.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use peerl_epmd::Client;
@@ -9,6 +10,7 @@ use peerl_node::{Atom, Epmd as Mapper, Exception, Node, NodeBuilder, NodeEvent, 
 use peerl_otp::System;
 use peerl_test_support::{Authority, Beam, BeamBuilder, COOKIE, Epmd, Identity, KeyKind, Otp, unique_name};
 use rcgen::SanType;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::Receiver;
 
 /// Longer than any successful operation on a busy machine.
@@ -183,6 +185,21 @@ pub fn export(node: &Node) {
         Ok::<_, Exception>(Atom::from_static("awake"))
     })
     .unwrap();
+}
+
+/// Exports a function without arguments whose calls wait for a permit each, and return `awake`.
+pub fn export_held(node: &Node, function: &str) -> Arc<Semaphore> {
+    let permits = Arc::new(Semaphore::new(0));
+    let held = permits.clone();
+    let exported = node.export("rust", function, move |()| {
+        let held = held.clone();
+        async move {
+            held.acquire().await.expect("it is not closed").forget();
+            Ok::<_, Exception>(Atom::from_static("awake"))
+        }
+    });
+    exported.unwrap();
+    permits
 }
 
 /// Evaluates the expression on the BEAM, with `NODE` for the node's name and these variables.

@@ -21,6 +21,7 @@ async function expectNoFindings(page, state) {
 }
 
 test('the form, a job and its results', async ({ cluster, page }) => {
+  test.setTimeout(200_000);
   const { site } = cluster;
   const workers = await cluster.workers(3);
   const web = await cluster.web({ discover: workers.flatMap((worker) => ['--node', worker.node]) });

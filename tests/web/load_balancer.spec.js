@@ -21,7 +21,7 @@ async function balanced(cluster) {
 
 async function peers(web) {
   const answer = await fetch(`${web.url}cluster.json`, { headers: { authorization: `Bearer ${TOKEN}` } });
-  return (await answer.json()).nodes.map((node) => node.name);
+  return (await answer.json()).nodes.filter((node) => node.connected_since_ms !== null).map((node) => node.name);
 }
 
 for (const script of ['with', 'without']) {

@@ -123,6 +123,7 @@ test('a cluster without nodes, in parts, and a server that is gone', async ({ cl
 });
 
 test('60 nodes', async ({ cluster, page }, info) => {
+  test.setTimeout(180_000);
   const names = Array.from({ length: 60 }, (_, number) => `node${number + 1}@127.0.0.1`);
   for (let first = 0; first < names.length; first += 10) {
     await Promise.all(names.slice(first, first + 10).map((name) => cluster.worker({ name, interval: '5s' })));

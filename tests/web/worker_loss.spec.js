@@ -11,7 +11,9 @@ test('2,000 pages are all there although a worker is killed', async ({ cluster, 
   // The held pages keep the job from its end until the worker is gone.
   const kind = (number) => (number % 100 === 50 ? 'held' : 'slow/30');
   const urls = Array.from({ length: 2000 }, (_, number) => site.url(`${kind(number)}/${number}`));
-  await visitor.take(web.url, urls);
+  await page.goto(web.url);
+  await expect(visitor.cluster, 'all take part').toHaveAttribute('data-state', 'whole');
+  await visitor.submit(urls);
   const [first] = workers;
   const ofFirst = page.locator(`#results tr[data-state="done"] .node`).filter({ hasText: first.node });
   await expect(ofFirst.first()).toBeAttached();

@@ -108,8 +108,7 @@ async fn a_beam_registers_again_with_a_new_server() {
         assert!(matches!(client(port).names().await, Err(Error::NoEpmd { .. })));
 
         let _server = serve_on(port, Config::default()).await;
-        let waited = until("the BEAM is back", async || client(port).names().await.unwrap().len() == 1).await;
-        assert!(waited < Duration::from_secs(3), "took {waited:?}");
+        until("the BEAM is back", async || client(port).names().await.unwrap().len() == 1).await;
         assert_eq!(beam.eval_async("erlang:system_info(creation)").await.unwrap(), creation);
         conformance::holds(otp, [5]);
     }
@@ -200,7 +199,7 @@ async fn our_client_keeps_its_lease_across_servers() {
     let _server = serve_on(port, Config::default()).await;
     let back = Instant::now();
     reaches(&mut states, LeaseState::Held).await;
-    assert!(back.elapsed() < Duration::from_secs(2));
+    assert!(back.elapsed() < PATIENCE);
     assert_eq!(lease.creation(), creation);
     assert_eq!(client(port).names().await.unwrap().len(), 1);
 }
@@ -340,7 +339,7 @@ async fn any_byte_on_a_lease_unregisters() {
 #[tokio::test]
 async fn requests_may_come_byte_by_byte_but_not_for_ever() {
     let mut config = Config::default();
-    config.idle = Duration::from_millis(700);
+    config.idle = Duration::from_secs(3);
     let server = serve_with(config).await;
     let mut patient = TcpStream::connect(server.local_addr()).await.unwrap();
     patient.set_nodelay(true).unwrap();
@@ -363,7 +362,7 @@ async fn requests_may_come_byte_by_byte_but_not_for_ever() {
     };
     timeout(PATIENCE, drip).await.expect("a slow client is thrown out");
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0, "a silent client is thrown out");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < PATIENCE);
     // The lease is silent for longer, and stays.
     assert!(client(port(&server)).lookup("alfa").await.unwrap().is_some());
 }
@@ -455,7 +454,7 @@ async fn garbage_is_survived() {
 #[tokio::test]
 async fn a_client_that_does_not_read_holds_up_nobody() {
     let mut config = Config::default();
-    config.idle = Duration::from_millis(500);
+    config.idle = Duration::from_secs(5);
     let server = serve_with(config).await;
     let client = client(port(&server));
     let _lease = client.register(node("alfa", 9101)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Random terms for property tests, as [`proptest`] strategies.
+//! Random terms for property tests, as [`proptest`](mod@proptest) strategies.
 //!
 //! ```
 //! use peerl_term::arbitrary::{Kinds, term};

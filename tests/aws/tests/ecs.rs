@@ -3,6 +3,8 @@
 //! Against moto where possible: it runs tasks with network interfaces and tags, and drains them. Its services have no
 //! tasks, its lists no pages, its containers no digests; a server of the test has them.
 
+use std::time::Duration;
+
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{
     AwsVpcConfiguration, ContainerDefinition, LaunchType, NetworkConfiguration, NetworkMode, Tag, Task,
@@ -220,9 +222,12 @@ async fn a_service_of_several_pages() {
         }
     }
     // A task that disappears between list and description is not a failure.
-    proxy.fail("DescribeTasks", Fault::Delay(std::time::Duration::from_millis(500)), Times::Next(4));
+    proxy.forget_requests();
+    proxy.fail("DescribeTasks", Fault::Delay(Duration::from_secs(5)), Times::Next(4));
     let (found, ()) = tokio::join!(web.discover(), async {
-        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        while proxy.requests("DescribeTasks") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         server.change(|tasks| tasks.remove(0));
     });
     assert_eq!(found.unwrap().len(), 341);

@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn the_end_of_the_pipe_ends_the_groups_that_are_left() {
-        let mut sleepers =
-            [(); 3].map(|()| Command::new("sleep").arg("2").process_group(0).spawn().expect("sleep starts"));
+        let mut sleepers = ["60", "2", "60"]
+            .map(|time| Command::new("sleep").arg(time).process_group(0).spawn().expect("sleep starts"));
         let [first, second, third] = [0, 1, 2].map(|number| sleepers[number].id());
         let mut watch = start();
         let commands = format!("add {first}\nadd {second}\nadd {third}\nremove {second}\n");

@@ -96,6 +96,9 @@ pub struct ProcessGuard {
     stderr: Output,
 }
 
+/// The most time from the end of a process to that of its output.
+const COLLECTED: Duration = Duration::from_secs(10);
+
 impl ProcessGuard {
     /// Spawns a command with its three streams piped.
     ///
@@ -153,8 +156,8 @@ impl ProcessGuard {
     /// When the time is over.
     pub fn wait(&self, limit: Duration) -> ExitStatus {
         let status = self.group.wait(limit).unwrap_or_else(|| panic!("{} did not end within {limit:?}", self.label));
-        self.stdout.wait_for_end(Duration::from_secs(1));
-        self.stderr.wait_for_end(Duration::from_secs(1));
+        self.stdout.wait_for_end(COLLECTED);
+        self.stderr.wait_for_end(COLLECTED);
         status
     }
 
@@ -214,8 +217,8 @@ impl Drop for ProcessGuard {
     fn drop(&mut self) {
         self.group.kill();
         if std::thread::panicking() {
-            self.stdout.wait_for_end(Duration::from_secs(1));
-            self.stderr.wait_for_end(Duration::from_secs(1));
+            self.stdout.wait_for_end(COLLECTED);
+            self.stderr.wait_for_end(COLLECTED);
             eprintln!("---- {}: stdout\n{}\n---- stderr\n{}\n----", self.label, self.stdout.text(), self.stderr.text());
         }
     }

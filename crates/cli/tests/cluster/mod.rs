@@ -191,7 +191,7 @@ impl Pages {
                 (0..count).try_for_each(|_| stream.write_all(&megabyte))
             }
             "silence" => {
-                std::thread::sleep(Duration::from_secs(30));
+                std::thread::sleep(Duration::from_secs(120));
                 Ok(())
             }
             "circle" => stream.write_all(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::{A_WHILE, Cluster, Pages};
 use peerl_cli::page_client::Sum;
-use peerl_test_support::{Beam, Otp, ProcessGuard, matrix, unique_name};
+use peerl_test_support::{Beam, Otp, ProcessGuard, Request, matrix, unique_name};
 
 #[test]
 fn call_in_both_syntaxes() {
@@ -89,7 +89,7 @@ fn a_worker_serves_beams_and_drains_at_sigterm() {
     for otp in matrix() {
         let cluster = Cluster::start();
         let beam = Beam::erlang(otp).epmd(&cluster.epmd).start();
-        let (worker, name) = cluster.worker(&["--node", beam.name(), "--format", "json"]);
+        let (worker, name) = cluster.worker(&["--node", beam.name(), "--format", "json", "--admin", "127.0.0.1:0"]);
         let ready: serde_json::Value = serde_json::from_str(worker.stdout().lines().next().unwrap()).unwrap();
         assert_eq!(ready["name"], name);
         let port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
@@ -120,17 +120,13 @@ fn a_worker_serves_beams_and_drains_at_sigterm() {
         assert!(rpc("peerl, functions, []").contains("{peerl_page,checksum,2}"));
 
         // A call that is pending when the signal arrives is answered; a later one is refused.
-        let slow = beam.eval_within_async(format!("erpc:call('{name}', timer, sleep, [1500])"), A_WHILE);
+        let slow = beam.eval_within_async(format!("erpc:call('{name}', timer, sleep, [8000])"), A_WHILE);
         let slow = std::thread::spawn(move || tokio::runtime::Runtime::new().unwrap().block_on(slow));
-        beam.wait_for(&format!("rpc:call('{name}', erlang, system_info, [process_count]) > 1"), "true", A_WHILE);
-        std::thread::sleep(Duration::from_millis(300));
-        let start = Instant::now();
+        wait_for_a_call(&ready);
         worker.sigterm();
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(rpc("erlang, node, []").contains("badrpc"));
+        beam.wait_for(&is_refused(&name), "true", A_WHILE);
         assert_eq!(slow.join().unwrap().unwrap(), "ok");
         assert_eq!(worker.wait(A_WHILE).code(), Some(0), "{}", worker.stderr());
-        assert!(start.elapsed() < Duration::from_secs(10));
         assert_eq!(cluster.epmd.names().len(), 1, "the name is given back");
         beam.wait_for("nodes()", "[]", A_WHILE);
     }
@@ -151,31 +147,50 @@ fn a_hidden_worker_works_unseen() {
 #[test]
 fn the_log_is_text_or_json_and_as_much_as_wanted() {
     let cluster = Cluster::start();
-    let log = |options: &[&str]| {
+    let log = |options: &[&str], awaited: &str| {
         let (worker, name) = cluster.worker(&[options, &["--node", "nobody@127.0.0.1"]].concat());
-        std::thread::sleep(Duration::from_millis(300));
+        if awaited.is_empty() {
+            std::thread::sleep(Duration::from_millis(300));
+        } else {
+            worker.wait_for_error_line(awaited, A_WHILE);
+        }
         worker.sigterm();
         assert!(worker.wait(A_WHILE).success(), "{name}");
         worker.stderr()
     };
-    assert!(log(&[]).contains("WARN there is no node nobody@127.0.0.1"));
-    assert_eq!(log(&["-q"]), "");
-    assert!(log(&["-vv"]).contains("DEBUG"));
-    let json = log(&["--log-format", "json"]);
+    log(&[], "WARN there is no node nobody@127.0.0.1");
+    assert_eq!(log(&["-q"], ""), "");
+    log(&["-vv"], "DEBUG");
+    let json = log(&["--log-format", "json"], "there is no node nobody@127.0.0.1");
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!(first["level"], "WARN");
+}
+
+/// Waits until a worker with an admin endpoint has a call under way; given is the line with which it was ready.
+fn wait_for_a_call(ready: &serde_json::Value) {
+    let end = Instant::now() + A_WHILE;
+    let admin = ready["admin"].as_str().unwrap();
+    let metrics = || Request::new("GET", "/metrics").send(admin).unwrap().body_text();
+    while !metrics().lines().any(|line| line == "peerl_node_calls_active 1") {
+        assert!(Instant::now() < end, "a call: {}", metrics());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a call of that node is refused, to which it is still connected.
+fn is_refused(node: &str) -> String {
+    format!("rpc:call('{node}', erlang, node, []) =:= {{badrpc, nodedown}} andalso lists:member('{node}', nodes())")
 }
 
 #[test]
 fn a_second_signal_ends_a_worker_at_once() {
     let cluster = Cluster::start();
     let beam = Beam::erlang(Otp::V25).epmd(&cluster.epmd).start();
-    let (worker, name) = cluster.worker(&["--node", beam.name()]);
+    let (worker, name) = cluster.worker(&["--node", beam.name(), "--format", "json", "--admin", "127.0.0.1:0"]);
     beam.eval(&format!("spawn(fun() -> erpc:call('{name}', timer, sleep, [infinity]) end), ok")).unwrap();
-    beam.wait_for(&format!("rpc:call('{name}', erlang, system_info, [process_count]) > 1"), "true", A_WHILE);
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_a_call(&serde_json::from_str(worker.stdout().lines().next().unwrap()).unwrap());
     worker.sigterm();
-    std::thread::sleep(Duration::from_millis(500));
+    beam.wait_for(&is_refused(&name), "true", A_WHILE);
     assert!(worker.is_running(), "it waits for the call");
     worker.sigterm();
     assert_eq!(worker.wait(A_WHILE).code(), Some(0));

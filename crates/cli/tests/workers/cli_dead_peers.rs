@@ -59,7 +59,8 @@ fn an_app_is_not_made_to_dial_names_that_no_epmd_knows() {
         for name in &dead {
             assert_eq!(dials(&app, name), 0, "{name}, OTP {}", otp.number());
         }
-        assert_eq!(dials(&app, silent), 1, "a host without an answer is dialled, less and less often");
+        let of_silent = dials(&app, silent);
+        assert!((1..=2).contains(&of_silent), "a host without an answer is dialled, less and less often: {of_silent}");
 
         // A peer that starts later is connected nevertheless.
         let late = Beam::erlang(otp).epmd(&cluster.epmd).name(&dead[1]).start();
@@ -102,5 +103,6 @@ fn epmds_of_other_machines_are_asked() {
     sidecar.wait_for_line(&format!("cannot-connect {dead}"), A_WHILE);
     sidecar.wait_for_line(&format!("cannot-connect {silent}"), A_WHILE);
     std::thread::sleep(SEVERAL_ATTEMPTS);
-    assert_eq!([dials(&app, peer.name()), dials(&app, &dead), dials(&app, &silent)], [1, 0, 1]);
+    assert_eq!([dials(&app, peer.name()), dials(&app, &dead)], [1, 0]);
+    assert!((1..=2).contains(&dials(&app, &silent)));
 }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
+use std::time::Instant;
 
 use crate::cluster::{A_WHILE, Cluster, run};
 use peerl_test_support::{Beam, BeamBuilder, Lan, Otp, ProcessGuard, matrix, peerl_command};
@@ -48,6 +49,15 @@ fn a_node_with_tls_on_another_machine() {
     let mut epmd = Command::new("epmd");
     epmd.args(["-address", &there.address().to_string()]);
     let _epmd = ProcessGuard::spawn(&mut there.command(epmd));
+    let end = Instant::now() + A_WHILE;
+    let answers = || {
+        let mut names = Command::new("epmd");
+        names.arg("-names");
+        there.command(names).output().unwrap().status.success()
+    };
+    while !answers() {
+        assert!(Instant::now() < end, "an EPMD");
+    }
     let beam = tls_node(&cluster, Otp::V25).name(&format!("shop@{}", there.address())).on(&there).start();
     let mut ping = peerl_command();
     ping.args(["ping", beam.name()]).env("HOME", cluster.home.path()).env("PEERL_COOKIE", "c");

@@ -134,8 +134,9 @@ fn a_worker_leaves_by_the_same_rule() {
         std::thread::sleep(LONG_ENOUGH);
         assert_eq!([lost(&b), lost(&c)], ["[]", "[]"]);
 
-        cluster.write("nodes", format!("{name}\n{}", list(&[&b, &c])));
-        std::thread::sleep(Duration::from_secs(1));
+        // What it says of a node that is not there shows that it has read this list.
+        cluster.write("nodes", format!("{name}\nprobe@127.0.0.1\n{}", list(&[&b, &c])));
+        worker.wait_for_error_line("there is no node probe@127.0.0.1", A_WHILE);
         cluster.write("nodes", list(&[&b, &c]));
         worker.wait_for_error_line("the node has left the mesh", A_WHILE);
         wait_for_mesh(&names[1..], &[&b, &c]);

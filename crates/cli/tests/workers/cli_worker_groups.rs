@@ -34,7 +34,7 @@ fn a_scope_that_was_ended_starts_anew() {
         beam.wait_for(&there, "1", A_WHILE);
         assert_eq!(beam.eval(&joins).as_deref(), Ok("ok"));
         beam.wait_for(&format!("lists:sort({here})"), "[false,true]", A_WHILE);
-        assert!(worker.stderr().contains("is started again"), "{}", worker.stderr());
+        worker.wait_for_error_line("is started again", A_WHILE);
 
         // The same at the other side.
         let kill = "Old = whereis(teams), Monitor = monitor(process, Old), exit(Old, kill), \
