@@ -74,12 +74,13 @@ fn listen() -> Result<watch::Sender<Signal>, Failure> {
         let signal = runtime.block_on(async {
             let signal = signals.next().await;
             sender.send_replace(signal);
-            let end = Instant::now() + Duration::from_millis(GIVEN.load(Ordering::Relaxed));
+            let given = Duration::from_millis(GIVEN.load(Ordering::Relaxed));
+            let begun = Instant::now();
             tokio::select! {
-                () = tokio::time::sleep_until(end) => signal,
+                () = running_for(given) => signal,
                 again = signals.next() => {
                     sender.send_replace(again);
-                    tokio::time::sleep_until(end.min(Instant::now() + LIMIT)).await;
+                    running_for(LIMIT.min(given.saturating_sub(begun.elapsed()))).await;
                     again
                 }
             }
@@ -88,6 +89,18 @@ fn listen() -> Result<watch::Sender<Signal>, Failure> {
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(failed)?;
     Ok(received)
+}
+
+/// Waits until the process has run for so long. While it stands still, because it is stopped or the machine is busy, it cannot
+/// end by itself either: that counts as one step, however long it takes.
+async fn running_for(limit: Duration) {
+    const STEP: Duration = Duration::from_millis(50);
+    let mut left = limit;
+    while !left.is_zero() {
+        let step = STEP.min(left);
+        tokio::time::sleep(step).await;
+        left -= step;
+    }
 }
 
 struct Signals {
