@@ -23,6 +23,7 @@ mod functions;
 mod groups;
 mod message;
 mod scope;
+mod scopes;
 mod server;
 mod shared;
 #[cfg(test)]

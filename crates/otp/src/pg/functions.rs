@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use peerl_node::{Atom, CallError, Destination, Exception, Functions, Node, Pid, Term, WeakNode};
+use peerl_node::{Atom, CallContext, CallError, Destination, Exception, Functions, Node, Pid, Term};
 use peerl_term::{AtomError, Encoded, encode};
 
 use super::Scope;
+use super::scopes::shown_by;
 use super::server::Request;
-use crate::functions::running;
+use super::view::View;
+use crate::term_memory::term_memory;
 
 type Outcome = Result<Term, Exception>;
 
 /// How long a scope process may take to answer; not for ever, since another process may have the name.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// About how many bytes a pid takes in a list, together with its encoded form.
+const PID: usize = 200;
 
 /// Makes `pg:join/2,3`, `leave/2,3`, `get_members/1,2`, `get_local_members/1,2`, `which_groups/0,1` and
 /// `which_local_groups/0,1` callable.
@@ -20,43 +25,126 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// If a name is not a valid atom, which does not happen.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    export(node, "which_groups", |[]: [Term; 0]| Ok(Request::WhichGroups))?;
-    export(node, "which_local_groups", |[]: [Term; 0]| Ok(Request::WhichLocalGroups))?;
-    export(node, "get_members", |[group]: [Term; 1]| Ok(Request::GetMembers(group)))?;
-    export(node, "get_local_members", |[group]: [Term; 1]| Ok(Request::GetLocalMembers(group)))?;
     export(node, "join", |[group, pids]: [Term; 2]| Ok(Request::Join(group, pids_of(pids)?)))?;
-    export(node, "leave", |[group, pids]: [Term; 2]| Ok(Request::Leave(group, pids_of(pids)?)))
+    export(node, "leave", |[group, pids]: [Term; 2]| Ok(Request::Leave(group, pids_of(pids)?)))?;
+    let all = Table::<0> {
+        steps: |view, _| view.lens()[0],
+        bytes: |view, _| names(view.groups()),
+        value: |view, _| Term::list(view.groups()),
+    };
+    let local = Table::<0> {
+        steps: |view, _| view.lens()[1],
+        bytes: |view, _| names(view.local_groups()),
+        value: |view, _| Term::list(view.local_groups()),
+    };
+    let members = Table {
+        steps: |view, [group]| view.totals(group)[0],
+        bytes: |view, [group]| PID * view.totals(group)[0],
+        value: |view, [group]| pids(&view.members(group)),
+    };
+    let local_members = Table {
+        steps: |view, [group]| view.totals(group)[1],
+        bytes: |view, [group]| PID * view.totals(group)[1],
+        value: |view, [group]| pids(&view.local_members(group)),
+    };
+    // On the BEAM these read a table, which may not be there.
+    export_table(node, "which_groups", all, || Err(Exception::badarg()))?;
+    export_table(node, "which_local_groups", local, || Err(Exception::badarg()))?;
+    export_table(node, "get_members", members, || Ok(Term::nil()))?;
+    export_table(node, "get_local_members", local_members, || Ok(Term::nil()))
 }
 
-/// Exports a function in two forms: with these arguments, for the default scope, and with a scope before them.
+fn pids(pids: &[Pid]) -> Term {
+    Term::list(pids.iter().cloned().map(Term::from))
+}
+
+/// About how many bytes these names take, together with their encoded form.
+fn names(groups: Vec<Term>) -> usize {
+    groups.iter().map(|group| 2 * term_memory(group)).sum()
+}
+
+/// What is read of that which a scope process shows.
+struct Table<const N: usize> {
+    /// About how many microseconds it takes to read it.
+    steps: fn(&View, &[Term; N]) -> usize,
+    /// How many bytes it takes at most.
+    bytes: fn(&View, &[Term; N]) -> usize,
+    value: fn(&View, &[Term; N]) -> Term,
+}
+
+/// Exports a function that reads what a scope process shows, in two forms as [`export`]. The value is made once there is memory for it
+/// in the caller's share.
+fn export_table<const N: usize>(
+    node: &Node,
+    name: &str,
+    table: Table<N>,
+    nothing: fn() -> Outcome,
+) -> Result<(), AtomError> {
+    let Table { steps, bytes, value } = table;
+    export_scoped(node, name, N, move |context, scope, arguments| async move {
+        let arguments = <[Term; N]>::try_from(arguments).map_err(|_| Exception::badarg())?;
+        let shown = context.node()?.whereis(scope.as_str()).and_then(|process| shown_by(&process));
+        let Some(shown) = shown else { return nothing().map(|value| encoded(&value)) };
+        let mut lease = context.lease(0)?;
+        let work = || {
+            if !lease.resize(shown.read(|view| bytes(view, &arguments))) {
+                return Err(Exception::system_limit());
+            }
+            Ok(encoded(&shown.read(|view| value(view, &arguments))))
+        };
+        context.work(shown.read(|view| steps(view, &arguments)), work).await?
+    })
+}
+
+/// Exports a function that asks a scope process.
 fn export<const N: usize>(
     node: &Node,
     name: &str,
     request: fn([Term; N]) -> Result<Request, Exception>,
 ) -> Result<(), AtomError> {
+    export_scoped(node, name, N, move |context, scope, arguments| async move {
+        let arguments = <[Term; N]>::try_from(arguments).map_err(|_| Exception::badarg())?;
+        let node = context.node()?;
+        let request = match request(arguments)? {
+            // Who only says in a message that it calls has no share: this node pays.
+            Request::Join(group, pids) if context.caller_node().is_some() => {
+                let peer = context.peer();
+                Request::JoinFor(peer.as_ref().unwrap_or(node.name()).as_atom().clone(), group, pids)
+            }
+            request => request,
+        };
+        Ok(encoded(&ask(&node, scope, request).await?))
+    })
+}
+
+/// Exports a function in two forms: with so many arguments, for the default scope, and with a scope before them.
+fn export_scoped<Fut: Future<Output = Result<Encoded, Exception>> + Send + 'static>(
+    node: &Node,
+    name: &str,
+    arity: usize,
+    function: impl Fn(CallContext, Atom, Vec<Term>) -> Fut + Clone + Send + Sync + 'static,
+) -> Result<(), AtomError> {
     for is_scoped in [false, true] {
-        let this = node.downgrade();
-        let arity = u8::try_from(N).unwrap_or(u8::MAX) + u8::from(is_scoped);
+        let function = function.clone();
+        let arity = u8::try_from(arity).unwrap_or(u8::MAX) + u8::from(is_scoped);
         node.export_raw("pg", Functions::Exact(name, arity), move |call| {
-            let (arguments, this) = (call.arguments.decode(), this.clone());
-            let caller = call.context.caller_node();
+            let (arguments, function) = (call.arguments.decode(), function.clone());
             async move {
                 let Ok(Term::List(arguments)) = arguments else { return Err(Exception::badarg()) };
                 let mut arguments = arguments.into_vec();
                 let scope = if is_scoped { arguments.remove(0) } else { Term::atom(Scope::DEFAULT) };
                 let scope = scope.as_atom().cloned().ok_or_else(|| Exception::bad_argument(1, "not an atom"))?;
-                let arguments = <[Term; N]>::try_from(arguments).map_err(|_| Exception::badarg())?;
-                let mut encoded = Encoded::default();
-                let request = match (request(arguments)?, caller) {
-                    (Request::Join(group, pids), Some(node)) => Request::JoinFor(node.as_atom().clone(), group, pids),
-                    (request, _) => request,
-                };
-                encode::term(&ask(&this, scope, request).await?, &mut encoded);
-                Ok(encoded)
+                function(call.context, scope, arguments).await
             }
         })?;
     }
     Ok(())
+}
+
+fn encoded(value: &Term) -> Encoded {
+    let mut encoded = Encoded::default();
+    encode::term(value, &mut encoded);
+    encoded
 }
 
 /// What `ensure_local` of `pg` takes, but for the node of the processes.
@@ -78,18 +166,15 @@ fn no_local(term: Term) -> Exception {
     Exception::error(Term::tuple([Term::atom("nolocal"), term]))
 }
 
-async fn ask(node: &WeakNode, scope: Atom, request: Request) -> Outcome {
-    let node = running(node)?;
+async fn ask(node: &Node, scope: Atom, request: Request) -> Outcome {
     match node.gen_call::<Term>(Destination::Name(scope.clone()), &request).timeout(LIMIT).await {
-        Ok(Term::Tuple(parts)) if parts[0].is_atom("error") => Err(Exception::system_limit()),
-        Ok(Term::Tuple(parts)) if parts.len() == 2 => Err(no_local(parts[1].clone())),
+        Ok(Term::Tuple(parts)) => Err(match &parts[..] {
+            [error, _] if error.is_atom("error") => Exception::system_limit(),
+            [_, pid] => no_local(pid.clone()),
+            _ => Exception::badarg(),
+        }),
         Ok(value) => Ok(value),
-        Err(CallError::Signal(reason)) => match request {
-            // On the BEAM these read a table, which is not there.
-            Request::GetMembers(_) | Request::GetLocalMembers(_) => Ok(Term::nil()),
-            Request::WhichGroups | Request::WhichLocalGroups => Err(Exception::badarg()),
-            _ => Err(Exception::exit(in_call(reason, scope))),
-        },
+        Err(CallError::Signal(reason)) => Err(Exception::exit(in_call(reason, scope))),
         Err(_) => Err(Exception::exit(in_call(Term::atom("timeout"), scope))),
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use peerl_node::{Pid, Term};
@@ -29,28 +30,47 @@ impl Groups {
 
     /// Adds a process to a group once more.
     pub(super) fn add(&mut self, group: &Arc<Term>, pid: &Pid) {
-        if let Some(members) = self.groups.get_mut(&**group) {
-            members.add(pid);
-        } else {
-            let mut members = Members::default();
-            members.add(pid);
-            self.groups.insert(group.clone(), members);
+        self.extend(group, std::slice::from_ref(pid));
+    }
+
+    /// Adds processes to a group, each as often as it is given.
+    pub(super) fn extend(&mut self, group: &Arc<Term>, pids: &[Pid]) {
+        if pids.is_empty() {
+            return;
         }
+        // Names may be long: they are compared once.
+        let members = self.groups.entry(group.clone()).or_default();
+        pids.iter().for_each(|pid| members.add(pid));
     }
 
     /// Removes a process from a group once. Returns whether it was there.
     pub(super) fn remove(&mut self, group: &Term, pid: &Pid) -> bool {
-        let Some(members) = self.groups.get_mut(group) else { return false };
-        let is_removed = members.remove(pid);
+        self.remove_all(group, std::slice::from_ref(pid)) == 1
+    }
+
+    /// Removes processes from a group, each as often as it is given. Returns how many were there.
+    pub(super) fn remove_all(&mut self, group: &Term, pids: &[Pid]) -> usize {
+        let Some(members) = self.groups.get_mut(group) else { return 0 };
+        let removed = pids.iter().filter(|pid| members.remove(pid)).count();
         if members.total == 0 {
             self.groups.remove(group);
         }
-        is_removed
+        removed
+    }
+
+    /// How many groups there are.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
     }
 
     /// The members of a group, if it has any.
     pub(super) fn get(&self, group: &Term) -> Option<&Members> {
         self.groups.get(group)
+    }
+
+    /// As [`get`](Self::get), with the name of the group as it is kept here.
+    pub(super) fn get_key_value(&self, group: &Term) -> Option<(&Arc<Term>, &Members)> {
+        self.groups.get_key_value(group)
     }
 
     /// The name of a group as it is kept here, or one to be kept.
@@ -84,16 +104,33 @@ impl Members {
         true
     }
 
+    /// How many members there are; one that has joined several times counts as often.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Those of these processes that are members: each so many times as often as it is given, but not more often than it has joined.
+    pub(super) fn of(&self, pids: &BTreeMap<&Pid, usize>, times: usize) -> Vec<Pid> {
+        let given = |pid: &Pid| pids.get(pid).map_or(0, |count| count * times);
+        let joined = |pid: &Pid| self.counts.get(pid).copied().unwrap_or(0);
+        let both = |pid: &Pid| repeat_n(pid.clone(), given(pid).min(joined(pid)));
+        if pids.len() < self.counts.len() {
+            pids.keys().flat_map(|pid| both(pid)).collect()
+        } else {
+            self.counts.keys().flat_map(both).collect()
+        }
+    }
+
     /// The members; one that has joined several times is there as often.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pid> {
-        self.counts.iter().flat_map(|(pid, count)| std::iter::repeat_n(pid, *count))
+        self.counts.iter().flat_map(|(pid, count)| repeat_n(pid, *count))
     }
 
     /// What is in these members and not in the others.
     pub(super) fn without(&self, others: Option<&Self>) -> Vec<Pid> {
         let more = |(pid, count): (&Pid, &usize)| {
             let of_others = others.and_then(|others| others.counts.get(pid)).copied().unwrap_or(0);
-            std::iter::repeat_n(pid.clone(), count.saturating_sub(of_others))
+            repeat_n(pid.clone(), count.saturating_sub(of_others))
         };
         self.counts.iter().flat_map(more).collect()
     }

@@ -35,6 +35,8 @@ pub(super) enum Content {
     Data(Version, Vec<(Arc<Term>, Vec<Pid>)>),
     /// Processes of its node have joined or left.
     Update(Vec<Change>),
+    /// Each of these processes has left each of these groups, as often as both are there.
+    Leave(Vec<Pid>, Vec<Term>),
 }
 
 /// Processes of one node that have joined a group, and such that have left it after that.
@@ -70,11 +72,7 @@ impl PeerMessage {
                 let (group, joined) = (name(group), pids_of(pids)?);
                 Content::Update(vec![Change { group, joined, left: Vec::new() }])
             }
-            ("leave", [pids, groups]) => {
-                let left = pids_of(pids)?;
-                let change = |group: &Term| Change { group: name(group), joined: Vec::new(), left: left.clone() };
-                Content::Update(groups.as_list()?.iter().map(change).collect())
-            }
+            ("leave", [pids, groups]) => Content::Leave(pids_of(pids)?, groups.as_list()?.to_vec()),
             ("update", [changes]) => {
                 let change = |change: &Term| match change.as_tuple()? {
                     [group, joined, left] => {
@@ -197,10 +195,16 @@ mod tests {
             let change = Change { group: group.clone(), joined: vec![member.clone()], left: vec![] };
             let pids = [member.clone()];
             assert_eq!(content(joined(&own, version, &group, &pids)), Some(Content::Update(vec![change])));
+            let message = left(&own, version, &["g", "h"].map(|name| Arc::new(Term::atom(name))), &pids);
             let change =
                 |name| Change { group: Arc::new(Term::atom(name)), joined: vec![], left: vec![member.clone()] };
-            let message = left(&own, version, &["g", "h"].map(|name| Arc::new(Term::atom(name))), &pids);
-            assert_eq!(content(message), Some(Content::Update(vec![change("g"), change("h")])));
+            assert_eq!(
+                content(message),
+                Some(match version {
+                    Version::V0 => Content::Leave(pids.to_vec(), vec![Term::atom("g"), Term::atom("h")]),
+                    Version::V1 => Content::Update(vec![change("g"), change("h")]),
+                })
+            );
         }
     }
 
@@ -211,8 +215,7 @@ mod tests {
         let change = Change { group: Arc::new(Term::from(7)), joined: vec![pid("a@h", 2)], left: vec![] };
         assert_eq!(content(join), Some(Content::Update(vec![change])));
         let leave = Term::tuple([Term::atom("leave"), own, member, Term::list([Term::from(7)])]);
-        let change = Change { group: Arc::new(Term::from(7)), joined: vec![], left: vec![pid("a@h", 2)] };
-        assert_eq!(content(leave), Some(Content::Update(vec![change])));
+        assert_eq!(content(leave), Some(Content::Leave(vec![pid("a@h", 2)], vec![Term::from(7)])));
     }
 
     #[test]

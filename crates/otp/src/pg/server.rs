@@ -5,6 +5,7 @@ use peerl_node::{Atom, Caller, Message, Node, NodeName, Peer, Pid, Reference, Re
 use serde::{Deserialize, Serialize};
 
 use super::message::PeerMessage;
+use super::scopes::Shows;
 use super::shared::Shared;
 use super::state::{Action, Limits, NoRoom, Refusal, State, Watched};
 use crate::{Context, Outcome, Server, Stop, reply};
@@ -15,6 +16,8 @@ pub(super) struct ScopeServer {
     shared: Arc<Shared>,
     /// There from the start of the process on.
     state: Option<State>,
+    /// From the start of the process on.
+    shows: Option<Shows>,
     watched: HashMap<Reference, Watched>,
     references: HashMap<Watched, Reference>,
     refused_peers: Arc<Repeats>,
@@ -26,14 +29,10 @@ pub(super) struct ScopeServer {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
     Join(Term, Vec<Pid>),
-    /// A function that this node has called has the processes join. If another node itself says so, it is that one.
+    /// A function that was called has the processes join for this node, which pays for it. If another node itself asks, that one does.
     JoinFor(Atom, Term, Vec<Pid>),
     Leave(Term, Vec<Pid>),
     Discover(Atom),
-    GetMembers(Term),
-    GetLocalMembers(Term),
-    WhichGroups,
-    WhichLocalGroups,
 }
 
 impl Request {
@@ -54,6 +53,7 @@ impl ScopeServer {
             name,
             shared,
             state: None,
+            shows: None,
             watched: HashMap::new(),
             references: HashMap::new(),
             refused_peers: Arc::default(),
@@ -140,6 +140,7 @@ impl Server for ScopeServer {
     async fn init(&mut self, context: &mut Context) -> Result<(), Stop> {
         let limits = Limits::new(context.node()?.memory().clone());
         self.state = Some(State::new(context.pid().clone(), limits));
+        self.shows = Some(Shows::begin(context.pid(), &self.shared));
         for node in context.process().monitor_nodes() {
             self.node_up(node, context);
         }
@@ -151,7 +152,6 @@ impl Server for ScopeServer {
         if let Some(pid) = request.pid_elsewhere(&context.node()?) {
             return reply(Term::tuple([Term::atom("nolocal"), pid.clone().into()]));
         }
-        let pids = |pids: &[Pid]| Term::list(pids.iter().cloned().map(Term::from));
         let sender = context.received_from().and_then(Peer::node);
         match request {
             Request::Join(group, pids) => {
@@ -176,10 +176,6 @@ impl Server for ScopeServer {
                 }
                 reply(Term::atom("ok"))
             }
-            Request::GetMembers(group) => reply(self.shared.read(|view| pids(&view.members(&group)))),
-            Request::GetLocalMembers(group) => reply(self.shared.read(|view| pids(&view.local_members(&group)))),
-            Request::WhichGroups => reply(self.shared.read(|view| Term::list(view.groups()))),
-            Request::WhichLocalGroups => reply(self.shared.read(|view| Term::list(view.local_groups()))),
         }
     }
 

@@ -81,26 +81,29 @@ struct Peer {
 }
 
 impl Peer {
-    /// Adds a process to a group, if there is memory for it.
-    fn join(&mut self, group: &Arc<Term>, pid: &Pid) -> bool {
-        let cost = self.cost(group);
-        let fits = self.share.take(cost);
-        if fits {
-            self.groups.add(group, pid);
-            self.bytes += cost;
-        }
-        fits
+    /// Adds processes to a group, as many as there is memory for. Returns how many.
+    fn join(&mut self, group: &Arc<Term>, pids: &[Pid]) -> usize {
+        let of_group = self.cost(group);
+        let cost = |count: usize| if count == 0 { 0 } else { of_group + count * Groups::MEMBER };
+        let count = if self.share.take(cost(pids.len())) {
+            pids.len()
+        } else {
+            (0..pids.len()).take_while(|count| self.share.take(cost(count + 1) - cost(*count))).count()
+        };
+        self.groups.extend(group, &pids[..count]);
+        self.bytes += cost(count);
+        count
     }
 
-    /// Removes a process from a group. Returns whether it was there.
-    fn leave(&mut self, group: &Term, pid: &Pid) -> bool {
-        let is_removed = self.groups.remove(group, pid);
-        if is_removed {
-            let cost = self.cost(group);
+    /// Removes processes from a group, each as often as it is given. Returns how many were there.
+    fn leave(&mut self, group: &Term, pids: &[Pid]) -> usize {
+        let removed = self.groups.remove_all(group, pids);
+        if removed > 0 {
+            let cost = removed * Groups::MEMBER + self.cost(group);
             self.share.give_back(cost);
             self.bytes -= cost;
         }
-        is_removed
+        removed
     }
 
     /// Removes all groups.
@@ -109,9 +112,9 @@ impl Peer {
         std::mem::take(&mut self.groups)
     }
 
-    /// What one more member of this group takes.
+    /// What the group takes beside its members, if it is not there.
     fn cost(&self, group: &Term) -> usize {
-        Groups::MEMBER + if self.groups.get(group).is_none() { Groups::GROUP + 2 * term_memory(group) } else { 0 }
+        if self.groups.get(group).is_none() { Groups::GROUP + 2 * term_memory(group) } else { 0 }
     }
 }
 
@@ -196,6 +199,7 @@ impl State {
             Content::Discover(version) => self.discovered(peer, version),
             Content::Data(version, groups) => self.replaced(peer, version, groups),
             Content::Update(changes) => self.updated(&peer, changes),
+            Content::Leave(pids, groups) => self.left(&peer, &pids, &groups),
         }
     }
 
@@ -316,7 +320,7 @@ impl State {
         let old = known.clear();
         let mut is_refused = false;
         for (group, pids) in groups {
-            is_refused |= !pids.iter().all(|pid| known.join(&group, pid));
+            is_refused |= known.join(&group, &pids) < pids.len();
         }
         let names: BTreeSet<&Arc<Term>> = old.iter().chain(known.groups.iter()).map(|(group, _)| group).collect();
         for group in names {
@@ -339,16 +343,33 @@ impl State {
         let mut actions = Vec::new();
         let mut is_refused = false;
         for Change { group, mut joined, mut left } in changes {
-            let fitting = joined.iter().take_while(|pid| known.join(&group, pid)).count();
+            let fitting = known.join(&group, &joined);
             is_refused |= joined.len() > fitting;
             joined.truncate(fitting);
-            left.retain(|pid| known.leave(&group, pid));
+            left = known.groups.get(&group).map_or_else(Vec::new, |members| members.of(&counts(&left), 1));
+            known.leave(&group, &left);
             if !joined.is_empty() || !left.is_empty() {
                 actions.push(Action::Changed(Origin::Remote, Change { group, joined, left }));
             }
         }
         if is_refused {
             actions.push(Action::Refused(Refusal::Groups, peer.clone()));
+        }
+        actions
+    }
+
+    /// Processes of a peer have left groups. A short message may name many of both: it takes no more work than there are members.
+    fn left(&mut self, peer: &Pid, pids: &[Pid], groups: &[Term]) -> Vec<Action> {
+        let Some(known) = self.peers.get_mut(peer) else { return Vec::new() };
+        let pids = counts(pids);
+        let mut actions = Vec::new();
+        for (group, times) in counts(groups) {
+            let Some((group, members)) = known.groups.get_key_value(group) else { continue };
+            let (group, left) = (group.clone(), members.of(&pids, times));
+            known.leave(&group, &left);
+            if !left.is_empty() {
+                actions.push(Action::Changed(Origin::Remote, Change { group, joined: Vec::new(), left }));
+            }
         }
         actions
     }
@@ -392,6 +413,15 @@ impl State {
             }
         }
     }
+}
+
+/// How often each is there.
+fn counts<T: Ord>(all: &[T]) -> BTreeMap<&T, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one).or_insert(0) += 1;
+    }
+    counts
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn a_process_leaves_as_often_as_it_has_joined() {
     assert_eq!(actions[0], Action::Monitor(Watched::Member(member.clone())));
     assert_eq!(actions.iter().filter(|action| matches!(action, Action::Monitor(_))).count(), 1);
     let left = |actions: &[Action]| {
-        sent(actions) == [(vec![peer.clone()], Content::Update(vec![change(&[], std::slice::from_ref(&member))]))]
+        sent(actions) == [(vec![peer.clone()], Content::Leave(vec![member.clone()], vec![group()]))]
     };
     let first = state.leave(&group(), std::slice::from_ref(&member)).unwrap();
     assert!(left(&first) && !first.iter().any(|action| matches!(action, Action::Demonitor(_))));
@@ -158,9 +158,24 @@ fn a_member_that_ends_leaves_all_its_groups_at_once() {
     let actions = state.down(&Watched::Member(member.clone()));
     let leave = |name| Change { group: Arc::new(Term::atom(name)), joined: vec![], left: vec![member.clone()] };
     let expected = ["g", "g", "h"].map(leave);
-    assert_eq!(sent(&actions), [(vec![peer], Content::Update(expected.to_vec()))]);
+    let groups = ["g", "g", "h"].map(Term::atom).to_vec();
+    assert_eq!(sent(&actions), [(vec![peer], Content::Leave(vec![member.clone()], groups))]);
     assert_eq!(changed(&actions), expected.map(|change| (Origin::Local, change)));
     assert!(state.local().iter().next().is_none());
+}
+
+/// It would be of 72 million processes that leave, were it not of two members of one group.
+#[test]
+fn a_short_message_takes_no_more_than_its_members() {
+    let (mut state, peer) = (state(), pid("b@h.x", 9));
+    hears(&mut state, &peer, Content::Discover(Version::V0));
+    let members = [pid("b@h.x", 10), pid("b@h.x", 11)];
+    hears(&mut state, &peer, Content::Update(vec![change(&[members[0].clone(), members[1].clone()], &[])]));
+    let pids = Term::list((0..2400).map(|id| Term::from(pid("b@h.x", 10 + id))));
+    let groups = Term::list((0..30_000).map(|number| if number % 2 == 0 { group() } else { number.into() }));
+    let message = PeerMessage::read(&Term::tuple([Term::atom("leave"), peer.clone().into(), pids, groups])).unwrap();
+    let actions = state.received(&peer.node, message);
+    assert_eq!(changed(&actions), [(Origin::Remote, change(&[], &members))]);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use peerl_node::{Pid, Term};
 
-use super::groups::Groups;
+use super::groups::{Groups, Members};
 use super::message::Change;
 use super::state::Origin;
 
@@ -58,10 +58,8 @@ impl View {
     pub(super) fn apply(&mut self, origin: Origin, change: Change) -> Vec<(MonitorId, Update)> {
         let Change { group, joined, left } = change;
         for groups in std::iter::once(&mut self.all).chain((origin == Origin::Local).then_some(&mut self.local)) {
-            joined.iter().for_each(|pid| groups.add(&group, pid));
-            for pid in &left {
-                groups.remove(&group, pid);
-            }
+            groups.extend(&group, &joined);
+            groups.remove_all(&group, &left);
         }
         if self.all.get(&group).is_some() {
             self.lists.insert(group.clone(), OnceLock::new());
@@ -108,6 +106,16 @@ impl View {
             }
             None => {}
         }
+    }
+
+    /// How many members a group has on all nodes, and on this one.
+    pub(super) fn totals(&self, group: &Term) -> [usize; 2] {
+        [&self.all, &self.local].map(|groups| groups.get(group).map_or(0, Members::total))
+    }
+
+    /// How many groups there are on all nodes, and on this one.
+    pub(super) fn lens(&self) -> [usize; 2] {
+        [&self.all, &self.local].map(Groups::len)
     }
 
     /// The members of a group on all nodes.
