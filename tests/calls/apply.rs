@@ -161,3 +161,20 @@ async fn the_spawn_reply_comes_first() {
         expect(&beam, &node, "erpc:call(NODE, rust, add, [1, 2])", "3").await;
     }
 }
+
+/// As long as a message may be without a lease: the work is in proportion to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn within_itself_and_kinds_that_are_asked_for_again_and_again() {
+    let stage = Stage::new();
+    for otp in matrix() {
+        let (node, beam) = (stage.node().await, stage.beam(otp).await);
+        let nested = "A = lists:foldl(fun(_, A) -> [erlang, apply, A] end, [erlang, node, []], lists:seq(1, 3000)),
+                      [Call(NODE, erlang, apply, A) =:= NODE || Call <- [fun erpc:call/4, fun rpc:block_call/4]]";
+        expect(&beam, &node, nested, "[true,true]").await;
+        let kinds = "erpc:call(NODE, erlang, nodes, [lists:append(lists:duplicate(10000, [connected, this]))])
+                     =:= lists:sort([node(), NODE])";
+        expect(&beam, &node, kinds, "true").await;
+        let keys = "try erpc:call(NODE, erlang, memory, [lists:duplicate(10000, total)]) catch error:{exception, Why, _} -> Why end";
+        expect(&beam, &node, keys, "system_limit").await;
+    }
+}

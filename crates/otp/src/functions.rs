@@ -1,5 +1,6 @@
 //! Functions that tools of the BEAM expect on every node, and a few more.
 
+use std::fmt;
 use std::sync::Arc;
 
 use peerl_node::{
@@ -192,13 +193,24 @@ fn receiver<'a>(context: &CallContext, to: &'a Pid) -> Result<&'a Pid, Exception
     if is_asking { Ok(to) } else { Err(Exception::bad_argument(1, "a process of another node")) }
 }
 
-/// The elements of a list, each with its position for errors; or a single non-list argument.
-fn elements(argument: &Term) -> Vec<(&Term, String)> {
-    match argument {
-        Term::List(all) => {
-            all.iter().enumerate().map(|(index, element)| (element, format!("element {}: ", index + 1))).collect()
-        }
-        alone => vec![(alone, String::new())],
+/// The most items that are asked for at a time: more than there are, as the label of a process may be asked for by many keys.
+const ASKED: usize = 256;
+
+/// The elements of a list, or a single argument that is none.
+fn elements(argument: &Term) -> impl Iterator<Item = (&Term, Place)> {
+    let (all, alone) = match argument {
+        Term::List(all) => (&all[..], None),
+        alone => (&[][..], Some((alone, Place(None)))),
+    };
+    all.iter().enumerate().map(|(index, element)| (element, Place(Some(index)))).chain(alone)
+}
+
+/// Where a term is in an argument, for the beginning of an error.
+struct Place(Option<usize>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |index| write!(f, "element {}: ", index + 1))
     }
 }
 

@@ -40,18 +40,21 @@ fn disconnect(context: &CallContext, peer: &Term) -> Outcome {
 }
 
 pub(super) fn nodes(node: &Node, which: &Term) -> Outcome {
-    let mut found = BTreeSet::new();
+    // Each kind is looked for once, however often it is asked for.
+    let (mut this, mut visible, mut hidden) = (false, false, false);
     for (kind, place) in elements(which) {
-        found.extend(match kind.as_atom().map(|kind| kind.as_str()) {
-            Some("visible") => node.nodes(Nodes::Visible),
-            Some("hidden") => node.nodes(Nodes::Hidden),
-            Some("connected") => node.nodes(Nodes::Connected),
-            Some("this") => node.nodes(Nodes::This),
-            Some("known") => [node.nodes(Nodes::This), node.nodes(Nodes::Connected)].concat(),
+        match kind.as_atom().map(|kind| kind.as_str()) {
+            Some("visible") => visible = true,
+            Some("hidden") => hidden = true,
+            Some("connected") => (visible, hidden) = (true, true),
+            Some("this") => this = true,
+            Some("known") => (this, visible, hidden) = (true, true, true),
             _ => return Err(Exception::bad_argument(1, &format!("{place}no kind of nodes"))),
-        });
+        }
     }
-    Ok(atoms(found))
+    let kinds = [(this, Nodes::This), (visible, Nodes::Visible), (hidden, Nodes::Hidden)];
+    let wanted = kinds.into_iter().filter(|(is_wanted, _)| *is_wanted);
+    Ok(atoms(wanted.flat_map(|(_, kind)| node.nodes(kind)).collect::<BTreeSet<_>>()))
 }
 
 pub(super) fn atoms(nodes: impl IntoIterator<Item = NodeName>) -> Term {

@@ -3,7 +3,7 @@
 use peerl_node::{Exception, Node};
 use peerl_term::{AtomError, Term};
 
-use super::{Outcome, elements, nullary, unary};
+use super::{ASKED, Outcome, Place, elements, nullary, unary};
 
 /// `erlang:memory/0` and `erlang:memory/1`.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
@@ -32,11 +32,14 @@ pub(super) fn memory(node: &Node) -> Vec<Term> {
 
 fn memory_of(node: &Node, which: &Term) -> Outcome {
     let all = memory(node);
-    let find = |(key, place): (&Term, String)| {
+    if which.as_list().is_some_and(|keys| keys.len() > ASKED) {
+        return Err(Exception::system_limit().of_argument(1, &format!("more than {ASKED} keys")));
+    }
+    let find = |(key, place): (&Term, Place)| {
         let pair = all.iter().find(|pair| pair.as_tuple().is_some_and(|pair| pair[0] == *key));
         pair.cloned().ok_or_else(|| Exception::bad_argument(1, &format!("{place}no kind of memory")))
     };
-    let mut found = elements(which).into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let mut found = elements(which).map(find).collect::<Result<Vec<_>, _>>()?;
     match which {
         Term::List(_) => Ok(Term::list(found)),
         _ => Ok(found.pop().and_then(|pair| Some(pair.as_tuple()?[1].clone())).unwrap_or_else(Term::nil)),

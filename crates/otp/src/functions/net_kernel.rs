@@ -1,24 +1,22 @@
 //! `net_kernel` and `init`: functions by which other nodes form a mesh.
 
-use std::sync::Arc;
-
-use peerl_node::{Exception, Node, NodeName, Visibility};
+use peerl_node::{CallContext, Exception, Node, NodeName, Visibility};
 use peerl_term::{AtomError, Term};
-use tokio::sync::Semaphore;
 
-use super::{Outcome, atom, nullary, running};
+use super::{Outcome, atom, nullary, place_of};
+use crate::places::Places;
 
-/// The most pending connections on behalf of other nodes. Each times out after some seconds.
-const DIALS: usize = 64;
+/// The most pending connections on behalf of other nodes, which share them. Each times out after some seconds.
+const DIALS: usize = 128;
 
 /// `net_kernel:connect_node(Node)`, which returns whether the node is then connected;
 /// `net_kernel:get_net_ticktime()`; `init:get_status()`; and `init:get_argument(Flag)`, of which only the flag `hidden` can be
 /// set.
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
-    let (this, dials) = (node.downgrade(), Arc::new(Semaphore::new(DIALS)));
-    node.export("net_kernel", "connect_node", move |(peer,): (Term,)| {
-        let (node, dials) = (running(&this), dials.clone());
-        async move { connect(&node?, &dials, &peer).await }
+    let dials = Places::new(DIALS);
+    node.export("net_kernel", "connect_node", move |context: CallContext, (peer,): (Term,)| {
+        let dials = dials.clone();
+        async move { connect(&context, &dials, &peer).await }
     })?;
     // In seconds, like OTP.
     let ticktime = node.net_ticktime().as_secs();
@@ -35,14 +33,15 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     })
 }
 
-async fn connect(node: &Node, dials: &Semaphore, peer: &Term) -> Outcome {
+async fn connect(context: &CallContext, dials: &Places, peer: &Term) -> Outcome {
+    let node = context.node()?;
     let peer = atom(peer, 1)?;
     // Like OTP: a node with an invalid name cannot be connected.
     let Ok(peer) = NodeName::new(peer.as_str()) else { return Ok(Term::from(false)) };
     if peer == *node.name() {
         return Ok(Term::from(true));
     }
-    let Ok(_dial) = dials.try_acquire() else { return Err(Exception::error(Term::atom("system_limit"))) };
+    let _dial = place_of(context, dials)?;
     let connected = node.connect(&peer).await.inspect_err(|error| tracing::info!(%peer, %error, "cannot be connected"));
     Ok(Term::from(connected.is_ok()))
 }

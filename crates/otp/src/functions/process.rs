@@ -3,7 +3,7 @@
 use peerl_node::{Exception, Message, Monitored, Node, ProcessInfo, ProcessSummary};
 use peerl_term::{Atom, AtomError, Pid, Term};
 
-use super::{Extent, Outcome, atom, elements, extensive, nullary, unary};
+use super::{ASKED, Extent, Outcome, Place, atom, elements, extensive, nullary, unary};
 
 /// `erlang:processes/0`, `registered/0`, `whereis/1`, `is_process_alive/1`, `garbage_collect/0,1` and `process_info/1,2`;
 /// and `proc_lib:translate_initial_call/1` and `get_label/1`.
@@ -119,9 +119,6 @@ const ALL: [&str; 16] = [
 /// The most bytes of waiting messages that are shown: to show them copies them.
 const SHOWN: usize = 1 << 20;
 
-/// The most items that are asked for at a time: more than there are, as the label of a process may be asked for by many keys.
-const ASKED: usize = 256;
-
 /// How much it takes to tell these items of a process.
 fn extent(node: &Node, pid: &Pid, items: impl IntoIterator<Item = &'static str>) -> Extent {
     let Some(summary) = node.process_summary(pid) else { return Extent::default() };
@@ -180,11 +177,11 @@ pub(super) fn info_of(node: &Node, pid: &Term, items: &Term) -> Outcome {
 
 /// The items, and their names.
 fn asked(items: &Term) -> Result<Vec<(&Term, &'static str)>, Exception> {
-    let known = |(item, place): (_, String)| Ok((item, known(item).ok_or_else(|| unknown(&place))?));
-    elements(items).into_iter().map(known).collect()
+    let known = |(item, place)| Ok((item, known(item).ok_or_else(|| unknown(&place))?));
+    elements(items).map(known).collect()
 }
 
-fn unknown(place: &str) -> Exception {
+fn unknown(place: &Place) -> Exception {
     Exception::bad_argument(2, &format!("{place}no item of a process that is known here"))
 }
 

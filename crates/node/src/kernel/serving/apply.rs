@@ -181,9 +181,8 @@ fn find(
     // Whatever part of it is applied in the end.
     let message = LargeMessage::of(&arguments.list);
     let (mut module, mut function, mut arguments) = (module, function, arguments);
-    // `erlang:apply` may be applied to itself; each turn takes one off, so the loop ends with the message.
-    while module == ERLANG && function == APPLY && matches!(arguments.arity, 2 | 3) {
-        (module, function, arguments) = inner_call(&arguments)?;
+    if is_apply(&module, &function, arguments.arity) {
+        (module, function, arguments) = applied(&arguments)?;
     }
     let arity = arguments.arity;
     match node.exports.find(&module, &function, arity) {
@@ -196,34 +195,49 @@ fn find(
     }
 }
 
+fn is_apply(module: &Atom, function: &Atom, arity: usize) -> bool {
+    *module == ERLANG && *function == APPLY && matches!(arity, 2 | 3)
+}
+
+/// The call that `erlang:apply` with these arguments makes in the end: it may be applied to itself. The arguments are decoded once,
+/// however often that is.
+fn applied(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exception> {
+    let Ok(Term::List(terms)) = arguments.list.decode() else { return Err(Exception::badarg()) };
+    let mut terms = terms.into_vec();
+    loop {
+        let (module, function, list) = inner_call(terms)?;
+        if !is_apply(&module, &function, list.len()) {
+            let arity = list.len();
+            return Ok((module, function, Arguments { list: RawTerm::encoded_from(&Term::list(list)), arity }));
+        }
+        terms = list;
+    }
+}
+
 /// The call that `erlang:apply(Fun, Arguments)` or `erlang:apply(Module, Function, Arguments)` makes.
-fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exception> {
-    let terms = match arguments.list.decode() {
-        Ok(Term::List(terms)) => terms.into_vec(),
-        _ => return Err(Exception::badarg()),
-    };
-    let encoded = |list| Arguments::new(RawTerm::encoded_from(list));
+fn inner_call(mut terms: Vec<Term>) -> Result<(Atom, Atom, Vec<Term>), Exception> {
+    let arity = |list: &Term| list.as_list().map(<[Term]>::len);
     match &terms[..] {
         [Term::ExternalFun(fun), list] => {
-            let Ok(arguments) = encoded(list) else {
+            let Some(given) = arity(list) else {
                 let caller = frame(ERLANG.into(), APPLY.into(), Term::from(2));
                 return Err(bad_arguments(terms, Some(caller)));
             };
-            if arguments.arity != usize::from(fun.arity) {
+            if given != usize::from(fun.arity) {
                 let call = Term::tuple([terms[0].clone(), list.clone()]);
                 let error = Exception::error(Term::tuple([Term::atom("badarity"), call]));
                 return Err(with_stack(error, &ERLANG, &APPLY, 2));
             }
-            Ok((fun.module.clone(), fun.function.clone(), arguments))
+            Ok((fun.module.clone(), fun.function.clone(), elements(terms.pop())))
         }
-        [Term::LocalFun(fun), list] => Err(match encoded(list) {
-            Err(_) => bad_arguments(terms.clone(), Some(frame(ERLANG.into(), APPLY.into(), Term::from(2)))),
-            Ok(arguments) if arguments.arity != usize::from(fun.arity()) => {
+        [Term::LocalFun(fun), list] => Err(match arity(list) {
+            None => bad_arguments(terms.clone(), Some(frame(ERLANG.into(), APPLY.into(), Term::from(2)))),
+            Some(given) if given != usize::from(fun.arity()) => {
                 let call = Term::tuple([terms[0].clone(), list.clone()]);
                 with_stack(Exception::error(Term::tuple([Term::atom("badarity"), call])), &ERLANG, &APPLY, 2)
             }
             // As of a fun whose module a BEAM does not find.
-            Ok(_) => {
+            Some(_) => {
                 let call = Term::tuple([terms[0].clone(), list.clone(), Term::nil()]);
                 let caller = frame(ERLANG.into(), APPLY.into(), Term::from(2));
                 Exception { stack: Term::list([call, caller]), ..Exception::error(Term::atom("undef")) }
@@ -233,12 +247,20 @@ fn inner_call(arguments: &Arguments) -> Result<(Atom, Atom, Arguments), Exceptio
             let error = Exception::error(Term::tuple([Term::atom("badfun"), fun.clone()]));
             Err(with_stack(error, &ERLANG, &APPLY, 2))
         }
-        [Term::Atom(module), Term::Atom(function), list] => match encoded(list) {
-            Ok(arguments) => Ok((module.clone(), function.clone(), arguments)),
-            Err(_) => Err(bad_apply(module.clone().into(), function.clone().into(), list.clone())),
+        [Term::Atom(module), Term::Atom(function), list] => match arity(list) {
+            Some(_) => Ok((module.clone(), function.clone(), elements(terms.pop()))),
+            None => Err(bad_apply(module.clone().into(), function.clone().into(), list.clone())),
         },
         [module, function, list] => Err(bad_apply(module.clone(), function.clone(), list.clone())),
         _ => Err(Exception::badarg()),
+    }
+}
+
+/// The elements of a proper list.
+fn elements(list: Option<Term>) -> Vec<Term> {
+    match list {
+        Some(Term::List(elements)) => elements.into_vec(),
+        _ => Vec::new(),
     }
 }
 
