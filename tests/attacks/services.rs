@@ -40,10 +40,20 @@ pub enum Request {
     Join,
     /// The same with a name of the group of 60 KiB.
     JoinLarge,
+    /// 2,000 processes leave a group, 30,000 times each.
+    LeaveMany,
+    /// A list of 60,000 empty lists for a process that is suspended.
+    CastToSuspended,
+    /// A call of `global:set_lock` with an identifier of 40 KB, at 2,000 nodes that are not there.
+    SetLockElsewhere,
+    /// A call of `erlang:nodes` with 3,000 kinds of nodes.
+    Nodes,
+    /// A call of `erlang:apply`, which applies itself 3,000 times.
+    Apply,
 }
 
 impl Request {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::LogEvent,
         Self::LogEventOfNobody,
         Self::PutChars,
@@ -55,6 +65,11 @@ impl Request {
         Self::Discover,
         Self::Join,
         Self::JoinLarge,
+        Self::LeaveMany,
+        Self::CastToSuspended,
+        Self::SetLockElsewhere,
+        Self::Nodes,
+        Self::Apply,
     ];
 
     /// The registered process that takes it; none if it is the group leader, which has no name.
@@ -63,8 +78,46 @@ impl Request {
             Self::LogEvent | Self::LogEventOfNobody => Some("logger"),
             Self::PutChars | Self::PutFormatted => None,
             Self::Features | Self::OldCall | Self::RegisterName => Some("rex"),
+            Self::SetLockElsewhere | Self::Nodes | Self::Apply => Some("rex"),
             Self::SetLock => Some("global_name_server"),
-            Self::Discover | Self::Join | Self::JoinLarge => Some("pg"),
+            Self::Discover | Self::Join | Self::JoinLarge | Self::LeaveMany | Self::CastToSuspended => Some("pg"),
+        }
+    }
+
+    /// What goes before them: what unknown scope processes tell is ignored.
+    fn first(self, attacker: &Attacker) -> Option<Term> {
+        match self {
+            Self::Join | Self::JoinLarge | Self::LeaveMany => Some(Self::Discover.message(attacker, 1, &Term::nil())),
+            Self::CastToSuspended => {
+                let from = Term::tuple([attacker.process(1).into(), 1.into()]);
+                Some(Term::tuple([Term::atom("system"), from, Term::atom("suspend")]))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is the same in all of them.
+    fn content(self, attacker: &Attacker) -> Term {
+        let list = |count: usize, term: Term| Term::list(std::iter::repeat_n(term, count));
+        match self {
+            Self::LeaveMany => {
+                let pids = list(2000, attacker.process(1).into());
+                Term::tuple([Term::atom("leave"), attacker.process(1).into(), pids, list(30_000, 1.into())])
+            }
+            Self::CastToSuspended => Term::tuple([Term::atom("$gen_cast"), list(60_000, Term::nil())]),
+            Self::SetLockElsewhere => {
+                let nodes =
+                    (0..2000).map(|number| Term::Atom(Atom::new(&format!("n{number}@127.0.0.1")).expect("a name")));
+                let id = Term::tuple([Term::binary(vec![b'a'; 40_000]), attacker.process(1).into()]);
+                Term::list([id, Term::list(nodes), 0.into()])
+            }
+            Self::Nodes => Term::list([list(3000, Term::atom("connected"))]),
+            Self::Apply => {
+                let apply = |list: Term, _: usize| Term::list([Term::atom("erlang"), Term::atom("apply"), list]);
+                let node = Term::list([Term::atom("erlang"), Term::atom("node"), Term::nil()]);
+                (0..3000).fold(node, apply)
+            }
+            _ => Term::binary(vec![b'a'; LARGE]),
         }
     }
 
@@ -87,6 +140,10 @@ impl Request {
             }
             Self::Features => tuple(&[own, atom("features_request")]),
             Self::OldCall => old_call(own, "erlang", "node", &[]),
+            Self::SetLockElsewhere => old_call(own, "global", "set_lock", text.as_list().expect("arguments")),
+            Self::Nodes => old_call(own, "erlang", "nodes", text.as_list().expect("arguments")),
+            Self::Apply => old_call(own, "erlang", "apply", text.as_list().expect("arguments")),
+            Self::LeaveMany | Self::CastToSuspended => text.clone(),
             Self::SetLock => gen_call(own, number, &[atom("set_lock"), tuple(&[numbered(), one])]),
             Self::RegisterName => old_call(own.clone(), "global", "register_name", &[numbered(), own]),
             Self::Discover => tuple(&[atom("discover"), own]),
@@ -113,12 +170,10 @@ fn send(attacker: &mut Attacker, request: Request, leader: &Option<Term>, end: I
         (None, Some(leader)) => Term::tuple([22.into(), attacker.process(1).into(), leader.clone()]),
         (None, None) => panic!("the worker tells its group leader"),
     };
-    if matches!(request, Request::Join | Request::JoinLarge) {
-        // What unknown scope processes tell is ignored.
-        let (control, message) = (to_server(attacker), Request::Discover.message(attacker, 1, &Term::nil()));
-        attacker.intruder.frame(control, Some(message));
+    if let Some(message) = request.first(attacker) {
+        attacker.intruder.frame(to_server(attacker), Some(message));
     }
-    let text = Term::binary(vec![b'a'; LARGE]);
+    let text = request.content(attacker);
     fill(attacker, MOST, end, |attacker, number| {
         let payload = request.message(attacker, number, &text).encode();
         let mut frame = head(&to_server(attacker), payload.len() - 1);
