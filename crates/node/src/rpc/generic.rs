@@ -62,9 +62,18 @@ impl Node {
     pub fn gen_call<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &impl Serialize) -> GenCall<T> {
         let mut encoded = Encoded::default();
         let request = peerl_term::serde::to_sink(request, &mut encoded).map(|()| encoded.into());
+        self.gen_call_of(to.into(), request)
+    }
+
+    /// Calls as [`gen_call`](Self::gen_call) does, with a request that is encoded already: calls of many nodes share one.
+    pub fn gen_call_raw<T: DeserializeOwned>(&self, to: impl Into<Destination>, request: &RawTerm) -> GenCall<T> {
+        self.gen_call_of(to.into(), Ok(request.clone()))
+    }
+
+    fn gen_call_of<T>(&self, to: Destination, request: Result<RawTerm, peerl_term::serde::Error>) -> GenCall<T> {
         GenCall {
             node: self.clone(),
-            to: to.into(),
+            to,
             request,
             label: CallLabel::default(),
             caller: None,

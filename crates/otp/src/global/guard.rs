@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use peerl_node::{Node, NodeName, Process};
 
 use super::ask::NotRunning;
@@ -8,7 +10,7 @@ use super::lock_holder::{LockHolder, Retries};
 #[derive(Debug)]
 pub struct LockGuard {
     holder: LockHolder,
-    nodes: Vec<NodeName>,
+    nodes: BTreeSet<NodeName>,
     /// The process that has the lock, as long as it is there.
     _process: Process,
 }
@@ -19,7 +21,7 @@ impl LockGuard {
         node: &Node,
         process: Process,
         id: LockId,
-        nodes: Vec<NodeName>,
+        nodes: BTreeSet<NodeName>,
         retries: Retries,
     ) -> Result<Option<Self>, NotRunning> {
         let holder = LockHolder::new(node.downgrade(), process.pid().clone(), id);

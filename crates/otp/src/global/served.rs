@@ -1,5 +1,7 @@
 //! The functions of the module `global` that peers may call.
 
+use std::collections::BTreeSet;
+
 use peerl_node::{CallContext, Exception, Functions, Node, NodeName, Nodes, Pid, Term, WeakNode};
 use peerl_term::{AtomError, Encoded, encode};
 use tokio::sync::mpsc;
@@ -144,7 +146,7 @@ impl Served {
         Ok(Term::atom("true"))
     }
 
-    fn lock_nodes(&self, arguments: &[Term]) -> Result<(LockId, Vec<NodeName>), Exception> {
+    fn lock_nodes(&self, arguments: &[Term]) -> Result<(LockId, BTreeSet<NodeName>), Exception> {
         let not_an_id = || Exception::bad_argument(1, "not {ResourceId, LockRequesterId}");
         let id = arguments.first().and_then(LockId::from_term).ok_or_else(not_an_id)?;
         let nodes = match arguments.get(1) {
