@@ -157,8 +157,8 @@ impl Acquisition {
         };
         // Two that have lost each other meet even if others are to be met as well: else all would wait for each other.
         let is_reunion = peer.is_some_and(|peer| mesh.is_back(peer));
-        let is_due = |node: &&Atom| Some(*node) != peer && !(is_reunion && mesh.is_back(node));
-        mesh.suspects.keys().filter(is_due).any(|node| known.contains(&node))
+        let is_due = |node: &Atom| Some(node) != peer && !(is_reunion && mesh.is_back(node));
+        known.iter().any(|node| mesh.suspects.contains_key(*node) && is_due(node))
     }
 
     fn verify(&mut self, mesh: &mut Mesh) {

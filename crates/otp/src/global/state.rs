@@ -60,7 +60,8 @@ pub struct State {
     doubts: BTreeMap<Atom, Instant>,
     /// Nodes that are connected anew when their connection has ended.
     rejoining: BTreeSet<Atom>,
-    questions: HashMap<CallId, Vec<Atom>>,
+    /// Nodes that were asked for those that were lost.
+    questions: HashMap<CallId, Arc<[Atom]>>,
     leaving: Vec<Leaving>,
     /// Nodes that could not be connected, of which the log does not tell yet.
     unreachable: Unreachable,
@@ -220,7 +221,7 @@ impl State {
             Message::LockSet(message) => self.lock_set(message, now),
             Message::Exchange(message) => self.exchange(message, now),
             Message::Resolved(message) => self.resolved(message, now),
-            Message::NewNodes(message) => self.new_nodes(message),
+            Message::NewNodes(message) => self.new_nodes(message, now),
             Message::InSync { node } => self.in_sync(&node, now),
             Message::LostConnection(message) => self.lost_connection(&message, now),
             Message::RemoveConnection { node } => self.remove_connection(&node, now),

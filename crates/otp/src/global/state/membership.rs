@@ -11,7 +11,7 @@ use crate::global::session::Session;
 use crate::global::unreachable::FirstNames;
 
 /// The most nodes of a partition: no peer can make this node dial without end.
-const MAX_KNOWN: usize = 10_000;
+pub(super) const MAX_KNOWN: usize = 10_000;
 
 /// How long a node that knows this one may stay unknown. The news of it come within moments, if they come.
 const DOUBT: Duration = Duration::from_secs(3);
@@ -27,7 +27,16 @@ impl State {
         node == self.node() || self.mesh.known.contains_key(node)
     }
 
-    pub(super) fn new_nodes(&mut self, message: NewNodes) {
+    pub(super) fn new_nodes(&mut self, message: NewNodes, now: Instant) {
+        let sender = &message.node;
+        // Of those that are no members, one may take this node for a member of its partition; any other one would have it dial.
+        if !self.is_member(sender) {
+            tracing::debug!(node = %sender, "a node that is not of the partition tells of nodes");
+            if self.is_of_another_partition(sender) {
+                self.doubt(sender, now);
+            }
+            return;
+        }
         for node in self.add_known(message.nodes) {
             self.connect(&node);
         }
@@ -118,5 +127,47 @@ impl State {
             self.forget(node, now);
         }
         self.disconnected(node, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_node::{Budget, Visibility};
+    use peerl_term::Pid;
+
+    use super::*;
+    use crate::global::action::Action;
+    use crate::global::event::Event;
+    use crate::global::message::Received;
+    use crate::global::state::Identity;
+
+    fn new_nodes(node: &Atom) -> Message {
+        let nodes = vec![KnownNode { node: Atom::from_static("c@h"), version: 8 }];
+        let (operations, external) = (vec![], vec![]);
+        Message::NewNodes(NewNodes { node: node.clone(), operations, external, nodes, version: 8, lock: None })
+    }
+
+    #[test]
+    fn members_alone_tell_of_new_ones() {
+        let (node, peer) = (Atom::from_static("a@h"), Atom::from_static("b@h"));
+        let server = Pid { node: node.clone(), id: 1, serial: 0, creation: 1 };
+        for visibility in [Visibility::Visible, Visibility::Hidden] {
+            let identity = Identity { node: node.clone(), server: server.clone(), seed: 1 };
+            let mut state = State::new(identity, Budget::new(usize::MAX, 1));
+            let now = Instant::now();
+            state.handle(Event::NodeUp(peer.clone(), visibility), now);
+            let tell = |state: &mut State| {
+                let received = Received::Message(Box::new(new_nodes(&peer)));
+                state.handle(Event::Received(peer.clone(), Box::new(received)), now);
+                let actions = std::iter::from_fn(|| state.next_action());
+                actions.filter(|action| matches!(action, Action::Connect(_))).count()
+            };
+            assert_eq!(tell(&mut state), 0);
+            assert!(state.mesh.known.is_empty());
+            // It may be of a partition that has taken this node for a member.
+            assert_eq!(state.doubts.contains_key(&peer), visibility == Visibility::Visible);
+            state.mesh.known.insert(peer.clone(), 8);
+            assert_eq!(tell(&mut state), 1);
+        }
     }
 }

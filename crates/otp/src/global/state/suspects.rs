@@ -5,11 +5,14 @@
 //!
 //! When a connection is lost the other end cannot be told from one that has died; the others part with that by themselves.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use peerl_term::{Atom, Term};
 
 use super::State;
+use super::membership::MAX_KNOWN;
 use crate::global::event::LinkEnd;
 use crate::global::ids::CallId;
 use crate::global::message::Request;
@@ -34,7 +37,9 @@ fn grace(end: LinkEnd, own: &Atom, lost: &Atom) -> Duration {
 impl State {
     /// A node of the partition is not reached any more, of which nobody is told.
     pub(super) fn suspect(&mut self, node: &Atom, end: LinkEnd, now: Instant) {
-        if self.mesh.known.contains_key(node) || self.mesh.suspects.contains_key(node) {
+        let is_suspect = self.mesh.suspects.contains_key(node);
+        let is_new = self.mesh.known.contains_key(node) && self.mesh.suspects.len() < MAX_KNOWN;
+        if is_suspect || is_new {
             let until = now + grace(end, self.node(), node);
             self.mesh.suspects.insert(node.clone(), until);
         }
@@ -50,7 +55,7 @@ impl State {
     /// Asks the others whether they still have the nodes that were suspected some time ago.
     pub(super) fn question_suspects(&mut self, now: Instant) {
         let due = self.mesh.suspects.extract_if(.., |_, until| *until <= now);
-        let unknown: Vec<_> = due.map(|(node, _)| node).collect();
+        let unknown: Arc<[Atom]> = due.map(|(node, _)| node).collect();
         if unknown.is_empty() {
             return;
         }
@@ -64,12 +69,59 @@ impl State {
     pub(super) fn suspects_answered(&mut self, call: CallId, reply: Option<&Term>, now: Instant) {
         let Some(suspects) = self.questions.remove(&call) else { return };
         let known = reply.and_then(Term::as_list).unwrap_or_default();
-        let is_met = |node: &Atom| known.iter().any(|known| known.as_atom() == Some(node));
-        let unreached = suspects.iter().find(|node| !self.mesh.known.contains_key(*node) && is_met(node));
+        let met: BTreeSet<_> = known.iter().filter_map(Term::as_atom).collect();
+        let unreached = suspects.iter().find(|node| !self.mesh.known.contains_key(*node) && met.contains(node));
         if let Some(node) = unreached {
             tracing::warn!(%node, "leaving the cluster: it has a node that this one does not reach");
             self.leave(now);
             self.questions.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_node::Budget;
+    use peerl_term::Pid;
+
+    use super::*;
+    use crate::global::state::Identity;
+
+    fn state() -> State {
+        let node = Atom::from_static("a@h");
+        let server = Pid { node: node.clone(), id: 1, serial: 0, creation: 1 };
+        State::new(Identity { node, server, seed: 1 }, Budget::new(usize::MAX, 1))
+    }
+
+    fn node(index: usize) -> Atom {
+        Atom::new(&format!("n{index}@h")).unwrap()
+    }
+
+    #[test]
+    fn are_no_more_than_a_partition_has_nodes() {
+        let (mut state, now) = (state(), Instant::now());
+        for index in 0..MAX_KNOWN + 10 {
+            state.mesh.known.insert(node(index), 8);
+            state.suspect(&node(index), LinkEnd::Peer, now);
+            state.mesh.known.remove(&node(index));
+        }
+        assert_eq!(state.mesh.suspects.len(), MAX_KNOWN);
+        // One that is among them stays there for longer.
+        state.suspect(&node(0), LinkEnd::Silence, now);
+        assert_eq!(state.mesh.suspects[&node(0)], now + grace(LinkEnd::Silence, &Atom::from_static("a@h"), &node(0)));
+    }
+
+    #[test]
+    fn are_listed_once_for_all_that_are_asked() {
+        let (mut state, now) = (state(), Instant::now());
+        for index in 0..5 {
+            state.mesh.known.insert(node(index), 8);
+            state.mesh.suspects.insert(node(10 + index), now);
+        }
+        state.question_suspects(now);
+        assert!(state.mesh.suspects.is_empty());
+        let lists: Vec<_> = state.questions.values().collect();
+        assert_eq!((lists.len(), lists[0].len()), (5, 5));
+        assert!(lists.iter().all(|list| Arc::ptr_eq(list, lists[0])));
     }
 }
