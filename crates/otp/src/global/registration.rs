@@ -1,5 +1,10 @@
 use peerl_term::{Atom, Pid, Term};
 
+use crate::term_memory::term_memory;
+
+/// The bytes that a name takes on its way between partitions, beside its terms.
+const PARTS: usize = 256;
+
 /// A name and the process that has it: `{Name, Pid, Method}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
@@ -12,6 +17,11 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// About how many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        PARTS + term_memory(&self.name) + term_memory(&self.method)
+    }
+
     pub(super) fn to_term(&self) -> Term {
         Term::tuple([self.name.clone(), self.pid.clone().into(), self.method.clone()])
     }
@@ -34,6 +44,11 @@ pub struct ExternalName {
 }
 
 impl ExternalName {
+    /// About how many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        PARTS + self.node.as_str().len() + term_memory(&self.name)
+    }
+
     pub(super) fn to_term(&self) -> Term {
         Term::tuple([self.name.clone(), self.pid.clone().into(), self.node.clone().into()])
     }
@@ -54,6 +69,14 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// About how many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Insert(registration) => registration.memory(),
+            Self::Delete(name) => PARTS + term_memory(name),
+        }
+    }
+
     pub(super) fn to_term(&self) -> Term {
         match self {
             Self::Insert(registration) => Term::tuple([Term::atom("insert"), registration.to_term()]),

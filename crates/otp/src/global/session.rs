@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use peerl_node::Lease;
 use peerl_term::{Pid, Term};
 
 use super::acquisition::Members;
@@ -20,13 +21,15 @@ pub(super) struct Session {
     /// The names that were sent to the other node.
     pub(super) sent: BTreeMap<Term, Pid>,
     /// The names of the other partition, which have come before the lock was set here.
-    pub(super) names: Option<Vec<Registration>>,
+    pub(super) names: Option<(Vec<Registration>, Lease)>,
+    /// What the names of the other partition take of the memory while they are compared, and until what is found is done.
+    pub(super) lease: Option<Lease>,
     /// Names that both have are being looked at.
     pub(super) resolution: Option<Resolution>,
     /// What is to be done to the names here.
     pub(super) operations: Option<Vec<Operation>>,
     /// What the other node has found out, which has come before that was known here.
-    pub(super) resolved: Option<Resolved>,
+    pub(super) resolved: Option<(Resolved, Lease)>,
 }
 
 /// The other node of a session.
@@ -46,6 +49,7 @@ impl Session {
             lock: None,
             sent: BTreeMap::new(),
             names: None,
+            lease: None,
             resolution: None,
             operations: None,
             resolved: None,

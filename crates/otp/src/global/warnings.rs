@@ -9,4 +9,5 @@ pub(super) struct Warnings {
     pub(super) refused_requests: Arc<Repeats>,
     pub(super) second_names: Arc<Repeats>,
     pub(super) refused_nodes: Arc<Repeats>,
+    pub(super) refused_sessions: Arc<Repeats>,
 }

@@ -16,6 +16,11 @@ pub struct KnownNode {
 }
 
 impl KnownNode {
+    /// About how many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        64 + self.node.as_str().len()
+    }
+
     pub(super) fn to_term(&self) -> Term {
         Term::tuple([self.node.clone().into(), Term::from(self.version)])
     }

@@ -117,6 +117,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// About how many bytes of memory its names take.
+    pub(in crate::global) fn memory(&self) -> usize {
+        self.names.iter().map(Registration::memory).sum()
+    }
+
     pub(super) fn to_term(&self) -> Term {
         let names = Term::list(self.names.iter().map(Registration::to_term));
         Term::tuple([Term::atom("exchange"), self.node.clone().into(), names, Term::nil(), self.tag.clone()])
@@ -145,6 +150,13 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// About how many bytes of memory it takes.
+    pub(in crate::global) fn memory(&self) -> usize {
+        let operations = self.operations.iter().map(Operation::memory);
+        let external = self.external.iter().map(ExternalName::memory);
+        operations.chain(external).chain(self.known.iter().map(KnownNode::memory)).sum()
+    }
+
     pub(super) fn to_term(&self) -> Term {
         Term::tuple([
             Term::atom("resolved"),

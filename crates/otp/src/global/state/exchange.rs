@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use peerl_node::Lease;
 use peerl_term::{Atom, Pid, Term};
 
 use super::State;
@@ -27,29 +28,48 @@ impl State {
         session.sent = sent.iter().map(|sent| (sent.name.clone(), sent.pid.clone())).collect();
         let message = Exchange { node: own, names: sent, tag: peer.tag };
         self.mesh.outbox.send(node, Message::Exchange(message));
-        if let Some(names) = names {
-            self.resolve(node, names, now);
+        if let Some((names, lease)) = names {
+            self.resolve(node, names, lease, now);
         }
     }
 
     pub(super) fn exchange(&mut self, message: Exchange, now: Instant) {
-        let Exchange { node, names, tag } = message;
-        let Some(session) = self.sessions.get_mut(&node).filter(|session| session.is_tag(&tag)) else {
-            return;
-        };
+        let session = self.sessions.get_mut(&message.node).filter(|session| session.is_tag(&message.tag));
+        let Some(session) = session else { return };
         if session.resolution.is_some() || session.operations.is_some() {
             return;
         }
+        session.names = None;
+        let Some(lease) = self.lease(&message.node, message.memory()) else {
+            return self.refuse(&message.node, now);
+        };
+        let Exchange { node, names, .. } = message;
+        let Some(session) = self.sessions.get_mut(&node) else { return };
         if session.lock.is_some() {
-            self.resolve(&node, names, now);
+            self.resolve(&node, names, lease, now);
         } else {
-            session.names = Some(names);
+            session.names = Some((names, lease));
         }
     }
 
+    /// Takes of a node's share what it has kept here until the two partitions are one; none, if there is not that much. Nothing
+    /// else ends a session with a node that does not go on but the locker's patience, and before that nothing at all.
+    fn lease(&mut self, node: &Atom, bytes: usize) -> Option<Lease> {
+        self.shares.of(node).lease(bytes)
+    }
+
+    /// There is no memory for the names of a partition: the session begins anew.
+    fn refuse(&mut self, node: &Atom, now: Instant) {
+        let kind = "the names of another partition take too much memory: it is met later";
+        self.mesh.warnings.refused_sessions.warn(kind, || format!("{kind}: {node}"));
+        self.restart(node, now);
+    }
+
     /// Compares the names of the other partition with those of the own one.
-    fn resolve(&mut self, node: &Atom, names: Vec<Registration>, now: Instant) {
-        let sent = self.sessions.get_mut(node).map(|session| std::mem::take(&mut session.sent)).unwrap_or_default();
+    fn resolve(&mut self, node: &Atom, names: Vec<Registration>, lease: Lease, now: Instant) {
+        let Some(session) = self.sessions.get_mut(node) else { return };
+        session.lease = Some(lease);
+        let sent = std::mem::take(&mut session.sent);
         let resolution = Resolution::new(names, sent, self.node(), node);
         self.go_on(node, resolution, now);
     }
@@ -119,7 +139,7 @@ impl State {
         session.operations = Some(found.here);
         let resolved = session.resolved.take();
         self.mesh.outbox.send(node, Message::Resolved(Resolved { tag: peer.tag.clone(), ..message }));
-        if let Some(resolved) = resolved {
+        if let Some((resolved, _lease)) = resolved {
             self.join(resolved, now);
         }
     }
@@ -128,9 +148,14 @@ impl State {
         let session = self.sessions.get_mut(&message.node).filter(|session| session.is_tag(&message.tag));
         let Some(session) = session else { return };
         if session.operations.is_some() {
-            self.join(message, now);
-        } else {
-            session.resolved = Some(message);
+            return self.join(message, now);
+        }
+        session.resolved = None;
+        let Some(lease) = self.lease(&message.node, message.memory()) else {
+            return self.refuse(&message.node, now);
+        };
+        if let Some(session) = self.sessions.get_mut(&message.node) {
+            session.resolved = Some((message, lease));
         }
     }
 
@@ -139,6 +164,8 @@ impl State {
         let Resolved { node, operations: found, known: theirs, external, .. } = message;
         let Some(session) = self.sessions.get_mut(&node) else { return };
         let mut operations = session.operations.take().unwrap_or_default();
+        // The names that are entered take of the memory by themselves.
+        session.lease = None;
         operations.extend(found);
         let (lock, members) = session.lock.clone().unzip();
         let version = session.peer.as_ref().map_or(0, |peer| peer.version);
@@ -212,5 +239,96 @@ impl State {
     pub(super) fn known_nodes(&self) -> Vec<KnownNode> {
         let known = self.mesh.known.iter();
         known.map(|(node, version)| KnownNode { node: node.clone(), version: *version }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use peerl_node::{Budget, Visibility};
+
+    use crate::global::event::{Event, LinkEnd};
+    use crate::global::message::Received;
+    use crate::global::state::Identity;
+
+    use super::*;
+
+    const MEMORY: usize = 1 << 20;
+
+    fn peer() -> Atom {
+        Atom::from_static("b@h")
+    }
+
+    /// A node that has asked another one for a session, which it calls 1.
+    fn meeting(memory: &Arc<Budget>) -> State {
+        let node = Atom::from_static("a@h");
+        let server = Pid { node: node.clone(), id: 1, serial: 0, creation: 1 };
+        let mut state = State::new(Identity { node, server, seed: 1 }, memory.clone());
+        state.handle(Event::NodeUp(peer(), Visibility::Visible), Instant::now());
+        state
+    }
+
+    fn take(state: &mut State, message: Message) {
+        state.handle(Event::Received(peer(), Box::new(Received::Message(Box::new(message)))), Instant::now());
+    }
+
+    fn registration(length: usize) -> Registration {
+        let pid = Pid { node: peer(), id: 1, serial: 0, creation: 1 };
+        Registration { name: Term::list(vec![Term::nil(); length]), pid, method: Term::nil() }
+    }
+
+    fn exchange(length: usize, tag: i64) -> Message {
+        Message::Exchange(Exchange { node: peer(), names: vec![registration(length)], tag: Term::from(tag) })
+    }
+
+    fn resolved(length: usize, tag: i64) -> Message {
+        Message::Resolved(Resolved {
+            node: peer(),
+            operations: vec![Operation::Insert(registration(length))],
+            known: vec![],
+            external: vec![],
+            tag: Term::from(tag),
+        })
+    }
+
+    #[test]
+    fn what_comes_early_takes_of_the_share_of_its_node() {
+        for message in [exchange, resolved] {
+            let memory = Budget::with_factor(MEMORY, 64, 4);
+            let mut state = meeting(&memory);
+            // The second one is in place of the first.
+            take(&mut state, message(1000, 1));
+            let lent = memory.lent();
+            assert!(lent > 10_000, "{lent}");
+            take(&mut state, message(1000, 1));
+            assert_eq!(memory.lent(), lent);
+            // Without room for it the session begins anew.
+            take(&mut state, message(100_000, 1));
+            assert_eq!((memory.lent(), state.sessions[&peer()].tag), (0, 2));
+            take(&mut state, message(1000, 2));
+            assert_eq!(memory.lent(), lent);
+            state.handle(Event::NodeDown(peer(), LinkEnd::Peer), Instant::now());
+            assert_eq!(memory.lent(), 0);
+        }
+    }
+
+    #[test]
+    fn names_take_of_the_share_while_the_partitions_are_locked() {
+        let memory = Budget::with_factor(MEMORY, 1, 4);
+        let mut state = meeting(&memory);
+        let locker = Pid { node: peer(), id: 2, serial: 0, creation: 1 };
+        let session = state.sessions.get_mut(&peer()).unwrap();
+        session.peer = Some(crate::global::session::Peer { tag: Term::from(7), version: 8, locker });
+        session.lock = Some((LockId::global(Term::nil()), Members::Same));
+        take(&mut state, exchange(1000, 1));
+        assert!(state.sessions[&peer()].operations.is_some());
+        let lent = memory.lent();
+        assert!(lent > 10_000, "{lent}");
+        // They have become one.
+        take(&mut state, resolved(1, 1));
+        assert!(state.sessions.is_empty() && state.is_member(&peer()));
+        state.handle(Event::NodeDown(peer(), LinkEnd::Peer), Instant::now());
+        assert_eq!(memory.lent(), 0);
     }
 }
