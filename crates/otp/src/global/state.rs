@@ -139,9 +139,9 @@ impl State {
             Event::Received(from, received) if !received.is_of(&from) => {
                 tracing::debug!(node = %from, "global has got a message in the name of another node");
             }
-            Event::Received(_, received) => match *received {
+            Event::Received(sender, received) => match *received {
                 Received::Call(from, request) => self.call(from, request, now),
-                Received::Message(message) => self.message(*message, now),
+                Received::Message(message) => self.message(&sender, *message, now),
             },
             Event::Answered(call, reply) => self.answered(call, reply.as_ref(), now),
             Event::Down(monitor) => {
@@ -213,7 +213,7 @@ impl State {
         }
     }
 
-    fn message(&mut self, message: Message, now: Instant) {
+    fn message(&mut self, sender: &Atom, message: Message, now: Instant) {
         match message {
             Message::InitConnect(message) => self.init_connect(message, now),
             Message::InitConnectAck(message) => self.init_connect_ack(&message, now),
@@ -223,7 +223,7 @@ impl State {
             Message::Resolved(message) => self.resolved(message, now),
             Message::NewNodes(message) => self.new_nodes(message, now),
             Message::InSync { node } => self.in_sync(&node, now),
-            Message::LostConnection(message) => self.lost_connection(&message, now),
+            Message::LostConnection(message) => self.lost_connection(sender, &message, now),
             Message::RemoveConnection { node } => self.remove_connection(&node, now),
             Message::Whereis { name, from } => {
                 let pid = self.whereis(&name);

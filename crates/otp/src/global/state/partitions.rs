@@ -31,7 +31,13 @@ impl State {
         }
     }
 
-    pub(super) fn lost_connection(&mut self, report: &LostConnection, now: Instant) {
+    pub(super) fn lost_connection(&mut self, sender: &Atom, report: &LostConnection, now: Instant) {
+        // One that takes this node for a member of its partition tells it, too.
+        let is_sender = sender == self.node() || self.is_potentially_known(sender) || self.doubts.contains_key(sender);
+        if !is_sender {
+            tracing::debug!(node = %sender, "a node that is not of the partition tells of a lost connection");
+            return;
+        }
         if !self.lost_connections.is_new(report, now) {
             return;
         }
@@ -42,7 +48,7 @@ impl State {
             tracing::warn!(node = %lost, reporter = %report.node, "parting with a node that another has lost");
             let message = Message::RemoveConnection { node: self.node().clone() };
             self.mesh.outbox.send(lost, message);
-            self.removing.insert(lost.clone());
+            self.expect_end(lost);
             self.forget(lost, now);
         }
     }
@@ -51,8 +57,15 @@ impl State {
         if self.is_potentially_known(node) {
             tracing::warn!(%node, "parting with a node that has lost another, or was lost");
             self.mesh.outbox.push(Action::Disconnect(node.clone()));
-            self.removing.insert(node.clone());
+            self.expect_end(node);
             self.forget(node, now);
+        }
+    }
+
+    /// A connection is about to end. One that is still being made has no end that is told.
+    fn expect_end(&mut self, node: &Atom) {
+        if self.mesh.outbox.is_connected(node) {
+            self.removing.insert(node.clone());
         }
     }
 
@@ -114,5 +127,43 @@ impl State {
         for node in receivers {
             self.mesh.outbox.send(&node, Message::LostConnection(report.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_node::{Budget, Visibility};
+    use peerl_term::Pid;
+
+    use super::*;
+    use crate::global::event::Event;
+    use crate::global::message::Received;
+    use crate::global::state::Identity;
+
+    fn report(state: &mut State, operation: i64, lost: &Atom) {
+        let report = LostConnection { node: Atom::from_static("c@h"), incarnation: 1, operation, lost: lost.clone() };
+        let received = Received::Message(Box::new(Message::LostConnection(report)));
+        state.handle(Event::Received(Atom::from_static("b@h"), Box::new(received)), Instant::now());
+    }
+
+    #[test]
+    fn reports_are_taken_from_members_and_the_end_of_a_connection_is_awaited_if_there_is_one() {
+        let (node, peer) = (Atom::from_static("a@h"), Atom::from_static("b@h"));
+        let (dialled, connected) = (Atom::from_static("d@h"), Atom::from_static("e@h"));
+        let server = Pid { node: node.clone(), id: 1, serial: 0, creation: 1 };
+        let mut state = State::new(Identity { node, server, seed: 1 }, Budget::new(usize::MAX, 1));
+        for node in [&peer, &connected] {
+            state.handle(Event::NodeUp(node.clone(), Visibility::Visible), Instant::now());
+        }
+        state.mesh.known = [(dialled.clone(), 8), (connected.clone(), 8)].into();
+        report(&mut state, 1, &connected);
+        assert!(state.is_member(&connected) && state.lost_connections.deadline().is_none());
+        state.mesh.known.insert(peer.clone(), 8);
+        report(&mut state, 1, &connected);
+        report(&mut state, 2, &dialled);
+        assert!(!state.is_member(&connected) && !state.is_member(&dialled));
+        assert_eq!(state.removing, [connected.clone()].into());
+        state.handle(Event::NodeDown(connected, LinkEnd::Peer), Instant::now());
+        assert!(state.removing.is_empty());
     }
 }
