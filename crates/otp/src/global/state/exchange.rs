@@ -1,5 +1,6 @@
 //! Two partitions that are locked exchange their names.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use peerl_node::Lease;
@@ -173,10 +174,14 @@ impl State {
         let mut nodes = vec![KnownNode { node: node.clone(), version }];
         nodes.extend_from_slice(&theirs);
         // Two partitions that overlap may disagree within themselves: then all get all names.
-        let overlap = members == Some(Members::Differ) || theirs.iter().any(|known| ours.contains(&known.node));
+        let is_known = |known: &KnownNode| self.mesh.known.contains_key(&known.node);
+        let overlap = members == Some(Members::Differ) || theirs.iter().any(is_known);
         self.add_known(nodes.clone());
         for known in &theirs {
-            self.connect(&known.node);
+            // Not one that is left out, since there are too many.
+            if self.is_member(&known.node) {
+                self.connect(&known.node);
+            }
         }
         self.apply(&operations, &external, |state| state.mesh.locks.covers_lock(lock.as_ref()));
         self.syncs.settled(&node, &mut self.mesh.outbox);
@@ -203,11 +208,10 @@ impl State {
         external: &[ExternalName],
         is_covered: impl Fn(&Self) -> bool,
     ) {
+        let external: HashMap<_, _> = external.iter().map(|name| ((&name.name, &name.pid), &name.node)).collect();
         for operation in operations {
             if let Operation::Insert(registration) = operation {
-                let is_same =
-                    |external: &&ExternalName| external.name == registration.name && external.pid == registration.pid;
-                let registering = external.iter().find(is_same).map(|external| external.node.clone());
+                let registering = external.get(&(&registration.name, &registration.pid)).map(|node| (*node).clone());
                 self.insert(registration.clone(), registering, &is_covered);
             }
         }
