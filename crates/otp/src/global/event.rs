@@ -55,6 +55,8 @@ pub enum LocalRequest {
     Whereis(Term),
     /// The list of all names.
     RegisteredNames,
+    /// About how many bytes of memory that list takes, as it is and encoded.
+    NamesMemory,
     /// `ok` when the names of these nodes, or of all that are connected, are known.
     Sync(Option<Vec<Atom>>),
     /// Leaves the cluster: the list of nodes with which it was connected.

@@ -20,6 +20,8 @@ pub(super) struct Names {
     by_pid: HashMap<Pid, usize>,
     /// How many were not entered.
     refused: usize,
+    /// The bytes of the names alone.
+    listed: usize,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,8 @@ struct Entry {
     monitor: MonitorId,
     /// The bytes that it takes.
     cost: usize,
+    /// Those of them that its name takes in a list.
+    listed: usize,
     /// The node that has registered the name, if the process is of a node without `global`.
     external: Option<Atom>,
 }
@@ -37,16 +41,21 @@ impl Names {
     /// The bytes that a name takes, beside its term and that of its method.
     pub(super) const NAME: usize = 512;
 
+    /// The bytes that a name takes in a list, beside its term.
+    const LISTED: usize = 64;
+
     /// None yet; they take of this share.
     pub(super) fn new(memory: Share) -> Self {
-        Self { memory, table: BTreeMap::new(), by_monitor: HashMap::new(), by_pid: HashMap::new(), refused: 0 }
+        let (table, by_monitor, by_pid) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Self { memory, table, by_monitor, by_pid, refused: 0, listed: 0 }
     }
 
     /// Enters a name, in place of one that was there; the process is monitored from then on.
     pub(super) fn insert(&mut self, registration: Registration, external: Option<Atom>, outbox: &mut Outbox) {
         let Registration { name, pid, method } = registration;
         let (name, method) = (to_keep(&name), to_keep(&method));
-        let cost = Self::NAME + 2 * term_memory(&name) + term_memory(&method);
+        let name_memory = term_memory(&name);
+        let cost = Self::NAME + 2 * name_memory + term_memory(&method);
         if self.table.get(&name).is_some_and(|entry| entry.pid != pid) {
             self.remove(&name, outbox);
         }
@@ -63,7 +72,9 @@ impl Names {
         let monitor = outbox.monitor(&pid);
         *self.by_pid.entry(pid.clone()).or_default() += 1;
         self.by_monitor.insert(monitor, name.clone());
-        self.table.insert(name, Entry { pid, method, monitor, cost, external });
+        let listed = Self::LISTED + name_memory;
+        self.listed += listed;
+        self.table.insert(name, Entry { pid, method, monitor, cost, listed, external });
     }
 
     /// How many names were not entered since this was asked last, because there was no memory for them.
@@ -106,6 +117,11 @@ impl Names {
         self.by_pid.contains_key(pid)
     }
 
+    /// About how many bytes of memory a list of all names takes, as a term and encoded.
+    pub(super) fn listed_memory(&self) -> usize {
+        self.listed
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &Term> {
         self.table.keys()
     }
@@ -132,6 +148,7 @@ impl Names {
     fn take(&mut self, name: &Term) -> Option<Entry> {
         let entry = self.table.remove(name)?;
         self.memory.give_back(entry.cost);
+        self.listed -= entry.listed;
         self.by_monitor.remove(&entry.monitor);
         if let Some(count) = self.by_pid.get_mut(&entry.pid) {
             *count -= 1;
@@ -183,11 +200,12 @@ mod tests {
         }
         let count = names.names().count();
         assert!((4..10).contains(&count), "{count}");
+        assert!(names.listed_memory() > count * 1000);
         let large = Term::list((0..1000).map(Term::from));
         names.insert(registration(format!("{:1000}", 0), 0, large), None, &mut outbox);
         assert_eq!(names.get(&Term::from(format!("{:1000}", 0).as_str())).unwrap().method, Term::nil());
         names.node_gone(&Atom::from_static("a@h"), &mut outbox);
-        assert_eq!((names.names().count(), memory.lent()), (0, 0));
+        assert_eq!((names.names().count(), memory.lent(), names.listed_memory()), (0, 0, 0));
     }
 
     #[test]

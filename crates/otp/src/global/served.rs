@@ -31,7 +31,6 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
     function("re_register_name", 2, |given| Ok(LocalRequest::ReRegister(registration(given)?)))?;
     function("re_register_name", 3, |given| Ok(LocalRequest::ReRegister(registration(given)?)))?;
     function("unregister_name", 1, |given| Ok(LocalRequest::Unregister(given[0].clone())))?;
-    function("registered_names", 0, |_| Ok(LocalRequest::RegisteredNames))?;
     function("sync", 0, |_| Ok(LocalRequest::Sync(None)))?;
     function("sync", 1, |given| Ok(LocalRequest::Sync(Some(node_atoms(&given[0], 1)?))))?;
     function("disconnect", 0, |_| Ok(LocalRequest::Disconnect))?;
@@ -41,6 +40,11 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
             Ok(LocalRequest::Resolve([method.clone(), name.clone(), one.clone(), other.clone()]))
         }
         _ => Err(Exception::badarg()),
+    })?;
+    let this = served.clone();
+    node.export_raw("global", Functions::Exact("registered_names", 0), move |call| {
+        let served = this.clone();
+        async move { served.registered_names(&call.context).await }
     })?;
     let this = served.clone();
     node.export("global", "whereis_name", move |(name,): (Term,)| {
@@ -110,6 +114,17 @@ impl Served {
         let node = self.node()?;
         let is_gone = pid.as_pid().is_some_and(|pid| !may_live(&node, pid));
         Ok(if is_gone { Term::atom("undefined") } else { pid })
+    }
+
+    /// `registered_names()`. There may be far more of them than the caller has memory for.
+    async fn registered_names(&self, context: &CallContext) -> Result<Encoded, Exception> {
+        let bytes = self.ask(LocalRequest::NamesMemory).await?;
+        let bytes = bytes.as_integer().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
+        let _lease = context.lease(bytes)?;
+        let names = self.ask(LocalRequest::RegisteredNames).await?;
+        let mut encoded = Encoded::default();
+        encode::term(&names, &mut encoded);
+        Ok(encoded)
     }
 
     async fn send(&self, name: Term, message: Term) -> Outcome {

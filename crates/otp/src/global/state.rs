@@ -243,6 +243,7 @@ impl State {
             LocalRequest::Unregister(name) if self.names.pid(&name).is_none() => Term::atom("ok"),
             LocalRequest::Unregister(name) => return self.change(request, Change::Unregister(name), now),
             LocalRequest::Whereis(name) => self.whereis(&name),
+            LocalRequest::NamesMemory => Term::from(self.names.listed_memory()),
             LocalRequest::RegisteredNames => Term::list(self.names.names().cloned()),
             LocalRequest::Sync(nodes) => {
                 return self.sync(requester, nodes.unwrap_or_else(|| self.mesh.outbox.visible()));
