@@ -160,6 +160,7 @@ impl Process {
         let taken = self.core.take().map_err(|reason| Ended {
             reason: match reason {
                 Reason::Term(term) => Term::clone(&term),
+                Reason::Large(large) => Term::clone(&large.term),
                 // Only a process that makes a call for `erpc` ends so, and it receives nothing.
                 Reason::Returned { .. } => Term::atom("normal"),
             },

@@ -140,6 +140,11 @@ impl Share {
         taken + amount <= lent || self.budget.could_lend(lent, taken + amount - lent)
     }
 
+    /// Whether there would be that much for this peer if nothing were taken.
+    pub fn could_have(&self, amount: usize) -> bool {
+        self.budget.with_more(0, 0, amount).is_some()
+    }
+
     /// Says that more is kept for the peer than it may have: of what it sends, something could be neither kept nor refused.
     pub fn exceed(&self) {
         self.is_exceeded.store(true, Ordering::Relaxed);
@@ -344,9 +349,10 @@ mod tests {
     fn a_fixed_lease_gives_back_what_it_has() {
         let budget = Budget::new(1000, 1);
         let share = Arc::new(budget.share());
-        assert!(share.has_room(500) && !share.has_room(501));
+        assert!(share.has_room(500) && !share.has_room(501) && share.could_have(500) && !share.could_have(501));
         let leases: Vec<FixedLease<100>> = std::iter::from_fn(|| FixedLease::of(&share)).collect();
         assert_eq!((leases.len(), share.taken(), share.has_room(1)), (5, 500, false));
+        assert!(share.could_have(500));
         drop(leases);
         assert_eq!((share.taken(), share.unused(), budget.lent()), (0, 0, 0));
     }

@@ -31,7 +31,7 @@ impl Kernel {
     pub(super) fn end_all(&self, mut ending: Ending) {
         while let Some((process, reason)) = ending.0.pop_front() {
             long_work::run_if(process.is_known_to_many(), || {
-                let Some(ended) = process.end(&reason) else { return };
+                let Some(ended) = process.end(&reason.to_keep()) else { return };
                 self.processes.remove(&process.pid, &ended.names, &ended.aliases);
                 self.propagate_end(&process.pid, ended, &reason, &mut ending);
             });
@@ -39,6 +39,7 @@ impl Kernel {
     }
 
     fn propagate_end(&self, pid: &Pid, mut ended: EndedState, reason: &Reason, ending: &mut Ending) {
+        let reason = &reason.to_share();
         // A node that is not connected knows: its connection has ended.
         for linked in ended.links {
             let token = ended.trace.as_mut().and_then(|trace| trace.next(pid));

@@ -17,7 +17,7 @@ pub struct Limits {
     /// leaves for the others: one that wants all gets half, two get a third each.
     pub calls: usize,
     /// The most bytes that may wait to be written to a peer that does not read. A single message may be larger, and so may the
-    /// large answers for a peer that reads.
+    /// large answers for a peer that reads. All takes from the peer's share of [`memory`](Self::memory), too.
     pub queued: usize,
 }
 

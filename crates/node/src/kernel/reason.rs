@@ -1,8 +1,9 @@
 //! Exit reasons: kept, sent and received.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use peerl_proto::budget::Lease;
+use peerl_proto::channel::Fragments;
 use peerl_proto::control::{Priority, TraceToken};
 use peerl_term::{Atom, Encoded, RawTerm, Reference, Sink, Term, encode};
 
@@ -13,11 +14,20 @@ use crate::kernel::serving::PeerCalls;
 #[derive(Debug, Clone)]
 pub(crate) enum Reason {
     Term(Arc<Term>),
+    /// A large term, while it goes to several processes.
+    Large(Arc<LargeTerm>),
     /// `{Id, return, Value}`: a call for `erpc` has a value.
     Returned {
         id: CallId,
         value: RawTerm,
     },
+}
+
+/// A term that is encoded once, for all receivers.
+#[derive(Debug)]
+pub(crate) struct LargeTerm {
+    pub(crate) term: Arc<Term>,
+    encoded: OnceLock<RawTerm>,
 }
 
 /// A reason that is an atom.
@@ -44,6 +54,24 @@ impl Reason {
         Term::tuple([Term::atom("reason_too_large"), Term::from(bytes)]).into()
     }
 
+    /// The reason, to be sent to several processes: if it is large, they share its encoding.
+    pub(crate) fn to_share(&self) -> Self {
+        match self {
+            Self::Term(term) if is_large(term) => {
+                Self::Large(Arc::new(LargeTerm { term: term.clone(), encoded: OnceLock::new() }))
+            }
+            reason => reason.clone(),
+        }
+    }
+
+    /// The reason, to be kept: without its encoding.
+    pub(crate) fn to_keep(&self) -> Self {
+        match self {
+            Self::Large(large) => Self::Term(large.term.clone()),
+            reason => reason.clone(),
+        }
+    }
+
     pub(crate) fn is_atom(&self, name: &str) -> bool {
         matches!(self, Self::Term(term) if term.is_atom(name))
     }
@@ -51,6 +79,7 @@ impl Reason {
     pub(crate) fn to_raw(&self) -> RawTerm {
         match self {
             Self::Term(term) => RawTerm::encoded_from(term),
+            Self::Large(large) => large.encoded.get_or_init(|| RawTerm::encoded_from(&large.term)).clone(),
             Self::Returned { id, value } => {
                 let mut out = Encoded::with_capacity(64 + value.bytes().len());
                 id.encode_return(&mut out);
@@ -59,6 +88,24 @@ impl Reason {
             }
         }
     }
+}
+
+/// Whether an encoded term is too large to be copied for each receiver. Only as much of it is looked at.
+pub(crate) fn is_large(term: &Term) -> bool {
+    if let Term::Atom(_) = term {
+        return false;
+    }
+    let mut size = 0;
+    let grows_large = |part: &Term| {
+        size += 8;
+        size += match part {
+            Term::Binary(bytes) => bytes.len(),
+            Term::BitString(bits) => bits.bytes().len(),
+            _ => 0,
+        };
+        (size > Fragments::LARGE).then_some(())
+    };
+    term.find(grows_large).is_some()
 }
 
 /// The reason of a signal on its way to a process of this node, with the signal's trace token if it has one.

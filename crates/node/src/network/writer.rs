@@ -64,6 +64,8 @@ async fn write_until_broken(connection: &Connection, stream: &mut (dyn AsyncWrit
         tokio::select! {
             biased;
             () = connection.outbox.filled() => {}
+            // A large message was lost, while nothing is queued.
+            () = connection.outbox.overflowed() => return NodeDownReason::Congested,
             () = &mut tick => {
                 let now = clock::now();
                 match connection.outbox.poll(now) {

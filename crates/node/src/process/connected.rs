@@ -25,8 +25,8 @@ pub enum NotSent {
     /// The connection is about to end: what is queued is still written, and nothing more.
     #[error("the connection is about to end")]
     Closed,
-    /// More is queued for the node than [`Limits::queued`](crate::Limits::queued), since it does not read: its connection
-    /// ends. Or a process of this node has a full mailbox and makes its senders wait.
+    /// More is queued for the node than [`Limits::queued`](crate::Limits::queued), since it does not read, or than there is memory
+    /// for: its connection ends. Or a process of this node has a full mailbox and makes its senders wait.
     #[error("the receiver does not take what is sent to it")]
     Full,
     /// The node cannot take the message: it would end the connection.
@@ -101,7 +101,8 @@ impl Inner {
             }
             Connected::There(connection) => connection,
         };
-        queue(&connection, from, address, payload).transpose()?.ok_or(NotSent::Unsendable)
+        let queued = queue(&connection, from, address, payload).ok_or(NotSent::Unsendable)?;
+        Ok(connection.outbox.end_if_lost(queued)?)
     }
 
     /// Sends a message as soon as there is room for it.
@@ -114,7 +115,8 @@ impl Inner {
             }
             Connected::There(connection) => connection,
         };
-        queue_in_turn(&connection, from, address, payload).await?.ok_or(NotSent::Unsendable)
+        let queued = queue_in_turn(&connection, from, address, payload).await.transpose().ok_or(NotSent::Unsendable)?;
+        Ok(connection.outbox.end_if_lost(queued)?)
     }
 
     fn connected(&self, to: Address<'_>, payload: &Payload<'_>) -> Result<Connected, NotSent> {

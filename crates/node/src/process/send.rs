@@ -155,8 +155,16 @@ pub(super) async fn queue_in_turn(
     to: Address<'_>,
     payload: Payload<'_>,
 ) -> Result<Option<()>, QueueError> {
-    connection.outbox.ready(&from.pid, payload.size()).await?;
-    queue(connection, from, to, payload).transpose()
+    let size = payload.size();
+    if size <= Fragments::LARGE {
+        connection.outbox.ready(&from.pid, size).await?;
+        return queue(connection, from, to, payload).transpose();
+    }
+    // Encoded when it has its turn: then its size is known, for which there must be memory.
+    connection.outbox.not_busy(&from.pid, size).await?;
+    let encoded = payload.into_raw();
+    connection.outbox.ready(&from.pid, encoded.bytes().len()).await?;
+    queue(connection, from, to, Payload::Raw(&encoded)).transpose()
 }
 
 /// Queues a message; `None` if it is for an alias and the peer knows none.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
+use peerl_proto::connection::Payer;
 use peerl_proto::control::{ErpcKind, ErpcRequest, Offered, ProcessId};
 use peerl_proto::node_name::NodeName;
 use peerl_term::{Atom, RawTerm, Reference, Term};
@@ -183,7 +184,7 @@ fn send(
     mfa: &Mfa,
 ) -> Result<(), QueueError> {
     let start = |out: &mut MessageBuffer<'_>| request.control().encode_start(out);
-    connection.outbox.send_parts(sender, request, start, mfa.arguments(), ErpcRequest::END)
+    connection.outbox.send_parts(sender, request, start, mfa.arguments(), ErpcRequest::END, Payer::Queue)
 }
 
 impl Connection {

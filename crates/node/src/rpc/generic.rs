@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use peerl_proto::channel::MessageBuffer;
+use peerl_proto::connection::Payer;
 use peerl_proto::control::{Priority, ProcessId};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::node_name::NodeName;
@@ -185,12 +186,22 @@ async fn make<T: DeserializeOwned>(
     };
     let from = node.kernel.requester.clone();
     let sent = match &target {
-        ProcessId::Pid(to) => {
-            connection.outbox.send_parts(sender, &connection.forms.send(from, to.clone()), start, request, &[])
-        }
-        ProcessId::Name(to) => {
-            connection.outbox.send_parts(sender, &connection.forms.reg_send(from, to.clone()), start, request, &[])
-        }
+        ProcessId::Pid(to) => connection.outbox.send_parts(
+            sender,
+            &connection.forms.send(from, to.clone()),
+            start,
+            request,
+            &[],
+            Payer::Queue,
+        ),
+        ProcessId::Name(to) => connection.outbox.send_parts(
+            sender,
+            &connection.forms.reg_send(from, to.clone()),
+            start,
+            request,
+            &[],
+            Payer::Queue,
+        ),
     };
     sent.map_err(not_sent)?;
     let answer = match limit {
@@ -370,7 +381,8 @@ impl Inner {
         let address =
             alias.as_ref().map_or(Address::Process(&to.pid), |alias| Address::Alias(alias, Priority::Ordinary));
         // A caller whose connection has ended waits no more.
-        let _ = queue(&connection, from, address, Payload::Raw(&message));
+        let queued = queue(&connection, from, address, Payload::Raw(&message));
+        let _ = connection.outbox.end_if_lost(queued.unwrap_or(Ok(())));
         Ok(())
     }
 }

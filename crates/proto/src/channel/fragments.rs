@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::lead;
+use crate::budget::Lease;
 
 /// The frames of one large message, in sending order. Frames of other messages may go between them.
 ///
@@ -47,6 +48,11 @@ impl Fragments {
     pub(super) fn of_parts(sequence: u64, start: Vec<u8>, payload: Bytes, end: Bytes) -> Self {
         let remaining = payload.len().div_ceil(Self::SIZE).max(1) as u64 + u64::from(!end.is_empty());
         Fragments { sequence, remaining, control: Some(start.into()), payload, end }
+    }
+
+    /// With a lease that lasts until the last fragment has been dropped: until then, the whole payload is in memory.
+    pub fn with_lease(self, lease: Lease) -> Self {
+        Fragments { payload: lease.hold_for(self.payload), ..self }
     }
 
     /// How many bytes are still to be sent, headers excluded.

@@ -140,6 +140,31 @@ impl MessageEncoder {
         self.encode_apart(control, payload, out)
     }
 
+    /// Appends the frame of a message if it is small. Returns `false` for a larger one, which leaves `out` unchanged and is to be
+    /// encoded [apart](Self::encode_apart).
+    ///
+    /// Small is a payload of up to [`Fragments::LARGE`] in a message of up to twice as much.
+    #[inline]
+    pub fn encode_small(
+        &mut self,
+        control: &Offered<impl Control>,
+        payload: impl Fn(&mut MessageBuffer<'_>),
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Unsendable> {
+        if self.format == Format::AtomCache {
+            return self.put_cached(control, payload, Fragments::LARGE, out);
+        }
+        let start = out.len();
+        let payload_start = self.put_inline(control, payload, out)?;
+        if out.len() - payload_start > Fragments::LARGE || out.len() - start > 2 * Fragments::LARGE {
+            out.truncate(start);
+            out.shrink_to(start + Fragments::LARGE);
+            return Ok(false);
+        }
+        close_frame(start, out)?;
+        Ok(true)
+    }
+
     /// As [`Self::encode_or_fragment`], for a message that may be sent after messages encoded later: its atoms are
     /// inline.
     ///
@@ -186,7 +211,7 @@ impl MessageEncoder {
     }
 
     /// Appends the frame of a message with its atoms in the header. Returns `false`, without a frame, if the payload
-    /// exceeds `largest` bytes.
+    /// exceeds `largest` bytes, or the message exceeds twice as many.
     #[inline]
     fn put_cached(
         &mut self,
@@ -212,7 +237,7 @@ impl MessageEncoder {
             self.atoms.take_back();
             return Err(Unsendable::NativeRecord);
         }
-        if self.message.len() - payload_start > largest {
+        if self.message.len() - payload_start > largest || self.message.len() > largest.saturating_mul(2) {
             self.atoms.take_back();
             self.message = Vec::new();
             return Ok(false);

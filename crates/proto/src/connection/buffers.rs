@@ -24,6 +24,9 @@ impl Buffers {
     /// when it has been written.
     const FULL: usize = SendHalf::BUSY;
 
+    /// What a buffer takes that follows a full one.
+    const NEXT: usize = Self::FULL + 2 * Fragments::LARGE;
+
     /// Where the next frame is appended.
     #[inline]
     pub(super) fn end(&mut self) -> &mut Vec<u8> {
@@ -57,11 +60,24 @@ impl Buffers {
     /// Appends to another buffer from now on, if the last one is full.
     pub(super) fn begin_next_if_full(&mut self) {
         if self.last.len() >= Self::FULL {
-            self.full_bytes += self.last.len();
-            self.full_memory += self.last.capacity();
-            let next = Vec::with_capacity(Self::FULL + 2 * Fragments::LARGE);
-            self.full.push_back(mem::replace(&mut self.last, next));
+            let full = mem::replace(&mut self.last, Vec::with_capacity(Self::NEXT));
+            self.push_full(full);
         }
+    }
+
+    /// Appends a large frame, as a buffer of its own.
+    pub(super) fn push(&mut self, frame: Vec<u8>) {
+        if !self.last.is_empty() {
+            let last = mem::take(&mut self.last);
+            self.push_full(last);
+        }
+        self.push_full(frame);
+    }
+
+    fn push_full(&mut self, full: Vec<u8>) {
+        self.full_bytes += full.len();
+        self.full_memory += full.capacity();
+        self.full.push_back(full);
     }
 
     /// Takes the first buffer, to be written, in exchange for the one that has been written.
@@ -72,6 +88,10 @@ impl Buffers {
             self.full_memory -= full.capacity();
             *written = full;
         } else {
+            if written.capacity() > 2 * Self::NEXT {
+                // It was a large frame.
+                *written = Vec::new();
+            }
             mem::swap(&mut self.last, written);
         }
         self.writing = written.capacity();

@@ -30,6 +30,8 @@ impl From<&Pid> for Sender {
 pub(super) struct Lanes {
     lanes: VecDeque<Lane>,
     bytes: usize,
+    /// Those of the frames.
+    frame_bytes: usize,
 }
 
 /// The messages of one sender, from its unfinished large message on.
@@ -64,6 +66,11 @@ impl Lanes {
         self.bytes
     }
 
+    /// How many bytes are in frames that are queued behind large messages.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.frame_bytes
+    }
+
     /// The bytes left of the largest unfinished message.
     pub(super) fn largest(&self) -> usize {
         let largest = self.lanes.iter().filter_map(|lane| match lane.queue.front() {
@@ -81,6 +88,9 @@ impl Lanes {
     /// Appends a message to its sender's lane.
     pub(super) fn add(&mut self, sender: Sender, queue: Queued) {
         self.bytes += queue.bytes();
+        if let Queued::Frame(frame) = &queue {
+            self.frame_bytes += frame.len();
+        }
         match self.lanes.iter_mut().find(|lane| lane.sender == sender) {
             Some(lane) => lane.queue.push_back(queue),
             None => self.lanes.push_back(Lane { sender, queue: [queue].into() }),
@@ -119,6 +129,7 @@ impl Lanes {
                     }
                     Queued::Frame(frame) => {
                         self.bytes -= frame.len();
+                        self.frame_bytes -= frame.len();
                         buffer.append(frame);
                     }
                 }

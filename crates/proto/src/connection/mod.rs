@@ -19,4 +19,4 @@ pub use batch::{Batch, Freed};
 pub use lanes::Sender;
 pub use measuring::LARGE;
 pub use receive::{ReceiveError, ReceiveHalf};
-pub use send::{Busy, QueueError, SendHalf};
+pub use send::{Busy, Payer, QueueError, SendHalf};

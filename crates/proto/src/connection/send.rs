@@ -51,6 +51,9 @@ pub enum QueueError {
     /// The limit of queued bytes is reached: the peer does not read.
     #[error("the peer does not read what is sent to it")]
     Full,
+    /// The message is large, and the peer's share of the memory has no room for it. Others can still be queued.
+    #[error("too much memory is taken for the peer, or for others, to send it so large a message")]
+    NoMemory,
     /// The peer does not accept this message.
     #[error("the peer cannot take the message: {0}")]
     Unsendable(Unsendable),
@@ -60,7 +63,7 @@ impl QueueError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Closed | Self::Full => Fault::ConnectionLost,
+            Self::Closed | Self::Full | Self::NoMemory => Fault::ConnectionLost,
             Self::Unsendable(reason) => reason.fault(),
         }
     }
@@ -79,6 +82,15 @@ pub enum Busy {
     Small,
     /// Too many bytes are queued, large messages included; [`Freed::large`] tells when to retry.
     Large,
+}
+
+/// Who pays for the memory of a large payload that is not copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payer {
+    /// The queue takes it from the peer's share.
+    Queue,
+    /// A lease is held with the payload already.
+    Payload,
 }
 
 impl SendHalf {
@@ -106,7 +118,8 @@ impl SendHalf {
         }
     }
 
-    /// Takes what is queued from the peer's share of a budget. Without room there, the queue is full.
+    /// Takes what is queued from the peer's share of a budget: of a large message, all of it, until its last part has been written.
+    /// Without room there, the queue is full for small messages, and a large one is refused.
     pub fn with_memory(self, memory: Arc<Share>) -> Self {
         Self { held: Some(Lease::nothing(memory)), ..self }
     }
@@ -123,19 +136,15 @@ impl SendHalf {
         payload: impl Fn(&mut MessageBuffer<'_>),
     ) -> Result<(), QueueError> {
         self.check()?;
-        if self.lanes.has(sender) {
-            let mut frame = Vec::new();
-            let fragments = self.channel.encode_apart(control, payload, &mut frame)?;
-            self.lanes.add(sender, fragments.map_or(Queued::Frame(frame), Queued::Large));
-        } else if let Some(fragments) = self.channel.encode_or_fragment(control, payload, self.small.end())? {
-            self.lanes.add(sender, Queued::Large(fragments));
+        if self.lanes.has(sender) || !self.channel.encode_small(control, &payload, self.small.end())? {
+            self.send_apart(sender, control, &payload)?;
         }
         self.messages += 1;
         Ok(())
     }
 
     /// Queues a message whose payload is what `start` writes, then `payload`, then `end`. A large `payload` is not
-    /// copied.
+    /// copied if the peer accepts fragments.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -146,6 +155,7 @@ impl SendHalf {
         start: impl Fn(&mut MessageBuffer<'_>),
         payload: &RawTerm,
         end: &'static [u8],
+        payer: Payer,
     ) -> Result<(), QueueError> {
         debug_assert!(payload.atoms().is_empty());
         if let Some(terms) = self.channel.rename().and_then(|rename| rename.terms(payload.bytes())) {
@@ -169,8 +179,7 @@ impl SendHalf {
             });
         }
         let fragments = self.channel.fragment_parts(control, start, payload.clone(), Bytes::from_static(end))?;
-        self.lanes.add(sender, Queued::Large(fragments));
-        Ok(())
+        self.add_large(sender, fragments, payer)
     }
 
     /// Queues a tick, unless something else is queued.
@@ -212,7 +221,7 @@ impl SendHalf {
             // What they take is not accounted then.
             self.small.shrink(&mut batch.buffer, Self::UNACCOUNTED);
         }
-        let memory = if is_idle { 0 } else { self.small.memory() + self.lanes.bytes() };
+        let memory = if is_idle { 0 } else { self.memory() };
         if let Some(held) = &mut self.held
             && held.amount() > memory
         {
@@ -299,14 +308,59 @@ impl SendHalf {
         Ok(())
     }
 
-    /// Whether what is queued is within the limit, and there is room for it. A single message may exceed both.
+    /// Whether what is queued is within the limit, which a single message may exceed, and there is memory for it.
     #[cold]
     fn has_room(&mut self) -> bool {
         self.small.begin_next_if_full();
         let lanes = self.lanes.bytes() - self.lanes.largest();
-        let memory = self.small.memory() + lanes;
-        self.small.bytes() + lanes <= self.limit
-            && self.held.as_mut().is_none_or(|held| held.amount() >= memory || held.resize(memory))
+        self.small.bytes() + lanes <= self.limit && self.hold(self.memory())
+    }
+
+    /// What the queue takes, beside large messages in fragments, with which leases are held.
+    fn memory(&self) -> usize {
+        self.small.memory() + self.lanes.frame_bytes()
+    }
+
+    fn hold(&mut self, memory: usize) -> bool {
+        self.held.as_mut().is_none_or(|held| held.amount() >= memory || held.resize(memory))
+    }
+
+    /// Queues a message that is large, or follows a large one.
+    #[cold]
+    fn send_apart(
+        &mut self,
+        sender: Sender,
+        control: &Offered<impl Control>,
+        payload: impl Fn(&mut MessageBuffer<'_>),
+    ) -> Result<(), QueueError> {
+        let mut frame = Vec::new();
+        if let Some(fragments) = self.channel.encode_apart(control, payload, &mut frame)? {
+            return self.add_large(sender, fragments, Payer::Queue);
+        }
+        if frame.len() > Fragments::LARGE {
+            frame.shrink_to_fit();
+            if !self.hold(self.memory() + frame.len()) {
+                return Err(QueueError::NoMemory);
+            }
+        }
+        if self.lanes.has(sender) {
+            self.lanes.add(sender, Queued::Frame(frame));
+        } else {
+            self.small.push(frame);
+        }
+        Ok(())
+    }
+
+    fn add_large(&mut self, sender: Sender, fragments: Fragments, payer: Payer) -> Result<(), QueueError> {
+        let fragments = match (&self.held, payer) {
+            (Some(held), Payer::Queue) => {
+                let lease = held.share().lease(fragments.remaining_bytes()).ok_or(QueueError::NoMemory)?;
+                fragments.with_lease(lease)
+            }
+            _ => fragments,
+        };
+        self.lanes.add(sender, Queued::Large(fragments));
+        Ok(())
     }
 
     /// The bytes that are queued.
@@ -433,12 +487,11 @@ mod tests {
     fn the_queue_takes_from_a_share() {
         let memory = Arc::new(Budget::new(1 << 20, 1).share());
         let mut half = SendHalf { limit: 8 << 20, ..half() }.with_memory(memory.clone());
-        send(&mut half, 1, 1, 4 << 20);
         let mut sent = 0;
         while half.send((&pid(2)).into(), &message(2), |out| out.put(&[2; 60 << 10])).is_ok() {
             sent += 60 << 10;
         }
-        assert!((384 << 10..640 << 10).contains(&sent), "less than half of the budget, beside the large one: {sent}");
+        assert!((384 << 10..640 << 10).contains(&sent), "about half of the budget: {sent}");
         let mut batch = Batch::default();
         half.take(&mut batch);
         assert!(memory.taken() > 0);
@@ -452,6 +505,62 @@ mod tests {
         assert!(memory.taken() > 0);
         half.close();
         assert_eq!(memory.taken(), 0);
+    }
+
+    /// The whole payload is in memory until the last of its parts has been written.
+    #[test]
+    fn a_large_message_takes_from_the_share_until_it_is_written() {
+        let memory = Arc::new(Budget::with_factor(8 << 20, 1, 4).share());
+        let mut half = SendHalf { limit: 8 << 20, ..half() }.with_memory(memory.clone());
+        send(&mut half, 1, 1, 4 << 20);
+        let refused = half.send((&pid(2)).into(), &message(2), |out| out.put(&vec![2; 4 << 20]));
+        assert_eq!(refused, Err(QueueError::NoMemory));
+        send(&mut half, 3, 3, 20);
+        let mut batch = Batch::default();
+        half.take(&mut batch);
+        while !batch.is_empty() {
+            assert!(memory.taken() >= 4 << 20, "{}", memory.taken());
+            half.take(&mut batch);
+        }
+        assert_eq!(memory.taken(), 0);
+        send(&mut half, 2, 2, 4 << 20);
+        half.close();
+        assert_eq!(memory.taken(), 0);
+    }
+
+    #[test]
+    fn what_is_paid_for_is_not_counted_twice() {
+        let memory = Arc::new(Budget::with_factor(8 << 20, 1, 4).share());
+        let mut half = SendHalf { limit: 8 << 20, ..half() }.with_memory(memory.clone());
+        let bytes = memory.lease(4 << 20).unwrap().hold_for(vec![1; 4 << 20].into());
+        let value = RawTerm::new(bytes, Default::default());
+        half.send_parts((&pid(1)).into(), &message(1), |_| {}, &value, &[], Payer::Payload).unwrap();
+        drop(value);
+        assert_eq!(memory.taken(), 4 << 20);
+        while !batches(&mut half).is_empty() {}
+        assert_eq!(memory.taken(), 0);
+    }
+
+    /// For a peer without fragments, or that gets the term inside of the control message.
+    #[test]
+    fn a_large_frame_takes_from_the_share() {
+        let exit = |flags| Forms::new(flags).exit(pid(1), pid(2));
+        let one = FLAGS.difference(DistributionFlags::FRAGMENTS);
+        let cacheless = one.difference(DistributionFlags::DIST_HDR_ATOM_CACHE);
+        for flags in [one, cacheless, FLAGS.difference(DistributionFlags::EXIT_PAYLOAD)] {
+            let memory = Arc::new(Budget::with_factor(8 << 20, 1, 4).share());
+            let mut half = SendHalf { limit: 16 << 20, ..half_at(Instant::now(), flags) }.with_memory(memory.clone());
+            let large = |out: &mut MessageBuffer<'_>| out.put(&vec![2; 4 << 20]);
+            half.send((&pid(1)).into(), &exit(flags), |out| out.put(&[1; 20])).unwrap();
+            half.send((&pid(1)).into(), &exit(flags), large).unwrap();
+            half.send((&pid(1)).into(), &exit(flags), |out| out.put(&[3; 20])).unwrap();
+            assert!((4 << 20..5 << 20).contains(&memory.taken()), "{}", memory.taken());
+            assert_eq!(half.send((&pid(1)).into(), &exit(flags), large), Err(QueueError::NoMemory));
+            let order: Vec<u8> = batches(&mut half).into_iter().flat_map(|(small, _)| small).collect();
+            assert_eq!((order, memory.taken()), (vec![1, 2, 3], 0));
+            send(&mut half, 1, 4, 20);
+            assert_eq!(batches(&mut half), [(vec![4], vec![])]);
+        }
     }
 
     /// What a peer does not read, which its writer has taken, is in memory, too.
@@ -525,7 +634,7 @@ mod tests {
         let mut half = half_at(Instant::now(), flags);
         let mut reason = Encoded::with_capacity(0);
         encode::term(&Term::binary(vec![7; 300_000]), &mut reason);
-        half.send_parts((&pid(1)).into(), &exit, |_| {}, &reason.into(), &[]).unwrap();
+        half.send_parts((&pid(1)).into(), &exit, |_| {}, &reason.into(), &[], Payer::Queue).unwrap();
         let mut batch = Batch::default();
         half.take(&mut batch);
         assert!(batch.fragments.is_empty() && batch.buffer.len() > 300_000);

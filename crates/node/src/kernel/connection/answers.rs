@@ -31,14 +31,14 @@ impl Answers {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Waits until an answer of this size may be queued. If more than `limit` bytes wait and the peer has stalled, the
+    /// Waits until an answer of this size may be queued, for which a lease is held. If more than `limit` bytes wait and the peer has stalled, the
     /// connection ends.
     pub(crate) async fn ready(&self, outbox: &Outbox, from: &Pid, size: usize, limit: usize) -> Result<(), QueueError> {
         self.bytes.fetch_add(size, Ordering::Relaxed);
         let waiting = Waiting { answers: self, size };
         loop {
             let before = outbox.batches();
-            if let Ok(ready) = tokio::time::timeout(Self::STALLED, outbox.ready(from, waiting.size)).await {
+            if let Ok(ready) = tokio::time::timeout(Self::STALLED, outbox.not_busy(from, waiting.size)).await {
                 return ready;
             }
             if outbox.batches() == before && self.bytes() > limit {

@@ -10,15 +10,20 @@ impl Connection {
     /// The reason in a form that this peer can decode.
     pub(super) fn fit_reason(&self, reason: &Reason) -> Reason {
         match reason {
-            Reason::Term(term) => match term.find(|term| Unfit::of(term, self)) {
-                None => reason.clone(),
-                Some(unfit) => Term::tuple([Term::atom("unsendable_reason"), Term::atom(unfit.name())]).into(),
-            },
+            Reason::Term(term) => self.fit_term(reason, term),
+            Reason::Large(large) => self.fit_term(reason, &large.term),
             Reason::Returned { id, value } if value.has_records() && !takes_records(self) => {
                 let error = Term::tuple([Term::atom("unsendable_result"), Term::atom(Unfit::NativeRecord.name())]);
                 Term::tuple([id.clone().into(), Term::atom("error"), error, Term::nil()]).into()
             }
             Reason::Returned { .. } => reason.clone(),
+        }
+    }
+
+    fn fit_term(&self, reason: &Reason, term: &Term) -> Reason {
+        match term.find(|term| Unfit::of(term, self)) {
+            None => reason.clone(),
+            Some(unfit) => Term::tuple([Term::atom("unsendable_reason"), Term::atom(unfit.name())]).into(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! The send queue of a connection, and the tasks that wait for it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use peerl_proto::budget::Share;
-use peerl_proto::channel::{MessageBuffer, Rename};
-use peerl_proto::connection::{Batch, Busy, QueueError, SendHalf, Sender};
+use peerl_proto::channel::{Fragments, MessageBuffer, Rename};
+use peerl_proto::connection::{Batch, Busy, Payer, QueueError, SendHalf, Sender};
 use peerl_proto::control::{Control, Offered};
 use peerl_proto::flags::DistributionFlags;
 use peerl_proto::tick::{TickAction, TickTimer, Traffic};
@@ -21,6 +21,8 @@ use crate::kernel::clock;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
+    /// The peer's share, from which the queue takes.
+    memory: Arc<Share>,
     wait: ShortWait,
     /// There is something to write.
     filled: Notify,
@@ -48,6 +50,12 @@ struct Queue {
 }
 
 impl Outbox {
+    /// So long a sender waits for memory for a large message: as long as a peer may be silent.
+    const PATIENCE: Duration = TickTimer::DEFAULT_TICK_TIME;
+
+    /// Memory is given back by other connections, too, which tell nobody: a sender that waits for it looks so often.
+    const RETRY: Duration = Duration::from_millis(20);
+
     pub(crate) fn new(
         flags: DistributionFlags,
         rename: Option<Rename>,
@@ -58,6 +66,7 @@ impl Outbox {
         let half = SendHalf::new(flags, rename, limit, timing.ticks).with_memory(memory.clone());
         Self {
             queue: Mutex::new(Queue { half, gathering: Gathering::default() }),
+            memory: memory.clone(),
             wait: timing.wait,
             filled: Notify::new(),
             gathered: Notify::new(),
@@ -86,8 +95,9 @@ impl Outbox {
         start: impl Fn(&mut MessageBuffer<'_>),
         payload: &RawTerm,
         end: &'static [u8],
+        payer: Payer,
     ) -> Result<(), QueueError> {
-        self.add(|half| half.send_parts(from.into(), control, start, payload, end))
+        self.add(|half| half.send_parts(from.into(), control, start, payload, end, payer))
     }
 
     /// Queues a message whose payload is a term that is encoded already. A large one is not copied.
@@ -97,7 +107,7 @@ impl Outbox {
         control: &Offered<impl Control>,
         payload: &RawTerm,
     ) -> Result<(), QueueError> {
-        self.send_parts(from, control, |_| {}, payload, &[])
+        self.send_parts(from, control, |_| {}, payload, &[], Payer::Queue)
     }
 
     /// Queues a message that the writer is not woken for: another one follows in a moment, or [`release`](Self::release).
@@ -105,7 +115,7 @@ impl Outbox {
     pub(crate) fn send_held(&self, from: impl Into<Sender>, control: &Offered<impl Control>) -> Result<(), QueueError> {
         let mut queue = self.queue.lock();
         let was_empty = queue.half.is_empty();
-        self.noted(queue.half.send(from.into(), control, |_| {}))?;
+        self.noted(self.end_if_lost(queue.half.send(from.into(), control, |_| {})))?;
         queue.gathering.hold(was_empty);
         Ok(())
     }
@@ -155,9 +165,29 @@ impl Outbox {
         sent
     }
 
-    /// Waits until the connection is not busy. A sender on behalf of a user waits here first, and says about how many bytes are to
-    /// come.
+    /// Waits until the connection is not busy, and for a large message until there is memory for it. A sender on behalf of a user
+    /// waits here first, and says about how many bytes are to come.
     pub(crate) async fn ready(&self, from: impl Into<Sender>, size: usize) -> Result<(), QueueError> {
+        let sender = from.into();
+        self.not_busy(sender, size).await?;
+        if size > Fragments::LARGE && !self.memory.has_room(size) {
+            return Box::pin(self.memory_for(sender, size)).await;
+        }
+        Ok(())
+    }
+
+    /// Large messages that are written give their memory back, as do others that are kept for peers.
+    async fn memory_for(&self, sender: Sender, size: usize) -> Result<(), QueueError> {
+        let end = clock::now() + Self::PATIENCE;
+        while !self.memory.has_room(size) && self.memory.could_have(size) && clock::now() < end {
+            tokio::time::sleep(Self::RETRY).await;
+            self.not_busy(sender, size).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the connection is not busy.
+    pub(crate) async fn not_busy(&self, from: impl Into<Sender>, size: usize) -> Result<(), QueueError> {
         let sender = from.into();
         loop {
             let room = {
@@ -169,6 +199,17 @@ impl Outbox {
                 }
             };
             room.await;
+        }
+    }
+
+    /// Has the connection end if a message was lost for want of memory, of which its receiver is not told otherwise.
+    pub(crate) fn end_if_lost(&self, sent: Result<(), QueueError>) -> Result<(), QueueError> {
+        match sent {
+            Err(QueueError::NoMemory) => {
+                self.overflow();
+                Err(QueueError::Full)
+            }
+            sent => sent,
         }
     }
 
@@ -298,6 +339,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use peerl_proto::budget::Budget;
     use peerl_proto::control::{Forms, RegSend};
     use peerl_term::{Atom, Pid, Sink};
 
@@ -306,8 +348,12 @@ mod tests {
     const FLAGS: DistributionFlags = DistributionFlags::FULL_MEMBER;
 
     fn outbox() -> Outbox {
+        outbox_with(Share::unlimited())
+    }
+
+    fn outbox_with(memory: Share) -> Outbox {
         let ticks = TickTimer::new(Instant::now(), TickTimer::DEFAULT_TICK_TIME, 4);
-        Outbox::new(FLAGS, None, 1 << 20, &Arc::new(Share::unlimited()), Timing { ticks, wait: ShortWait::Yield })
+        Outbox::new(FLAGS, None, 1 << 20, &Arc::new(memory), Timing { ticks, wait: ShortWait::Yield })
     }
 
     fn pid(id: u32) -> Pid {
@@ -355,6 +401,46 @@ mod tests {
         let mut batch = Batch::default();
         while outbox.take(&mut batch) {}
         assert_eq!(waits.now_or_never(), Some(Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_message_waits_for_memory() {
+        const LARGE: usize = 5 << 20;
+        let budget = Budget::with_factor(8 << 20, 1, 4);
+        let others = Arc::new(budget.share());
+        let outbox = outbox_with(budget.share());
+        let taken = others.lease(2 << 20).unwrap();
+        assert_eq!(outbox.ready(&pid(1), 64 << 10).now_or_never(), Some(Ok(())), "it is not large");
+        let (one, another) = (Sender::from(&pid(1)), Sender::from(&pid(2)));
+        let mut waits = std::pin::pin!(outbox.ready(one, LARGE));
+        assert!(tokio::time::timeout(Duration::from_secs(50), &mut waits).await.is_err());
+        drop(taken);
+        assert_eq!(waits.await, Ok(()));
+        send(&outbox, 1, LARGE);
+        // It is in memory until its end has been written, which is after the connection has ceased to be busy.
+        let mut waits = std::pin::pin!(outbox.ready(another, LARGE));
+        let mut batch = Batch::default();
+        while outbox.take(&mut batch) {
+            assert!(tokio::time::timeout(Duration::from_millis(50), &mut waits).await.is_err());
+        }
+        assert_eq!(waits.await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_message_waits_for_memory_in_vain() {
+        let budget = Budget::with_factor(8 << 20, 1, 4);
+        let outbox = outbox_with(budget.share());
+        let start = clock::now();
+        assert_eq!(outbox.ready(&pid(1), 9 << 20).await, Ok(()));
+        assert_eq!(clock::now(), start, "there is never as much");
+        let _taken = Arc::new(budget.share()).lease(5 << 20).unwrap();
+        assert_eq!(outbox.ready(&pid(1), 5 << 20).await, Ok(()));
+        assert!(clock::now() >= start + Outbox::PATIENCE);
+        let sent = outbox.send(&pid(1), &message(1), |out| out.put(&vec![1; 5 << 20]));
+        assert_eq!(sent, Err(QueueError::NoMemory));
+        assert_eq!(outbox.overflowed().now_or_never(), None, "the sender knows");
+        assert_eq!(outbox.end_if_lost(sent), Err(QueueError::Full));
+        assert_eq!(outbox.overflowed().now_or_never(), Some(()));
     }
 
     #[test]

@@ -4,13 +4,14 @@
 
 use std::num::NonZeroU64;
 
-use peerl_proto::channel::Fragments;
+use peerl_proto::channel::{Fragments, MessageBuffer};
+use peerl_proto::connection::Payer;
 use peerl_proto::control::{Control, Offered, ProcessId, TraceToken};
 use peerl_term::{Pid, Reference, Sink, encode};
 
 use super::{Connection, QueueError};
 use crate::kernel::address::Address;
-use crate::kernel::reason::{Reason, Returned, leased};
+use crate::kernel::reason::{Reason, Returned, is_large, leased};
 use crate::kernel::signal::{Delivery, Signal};
 
 impl Connection {
@@ -109,16 +110,29 @@ impl Connection {
             return sent.map(|()| Delivery::Done);
         }
         let value = leased(value, lease);
-        self.outbox.send_parts(&process, &control, |out| id.encode_return(out), &value, &[]).map(|()| Delivery::Done)
+        self.send_with(&process, &control, &Reason::Returned { id, value }).map(|()| Delivery::Done)
     }
 
-    /// Sends a signal with its reason, encoded anew for this peer.
+    /// Sends a signal with its reason. A small one is encoded anew for this peer; one for which there is no memory is replaced.
     fn send_with(&self, sender: &Pid, control: &Offered<impl Control>, reason: &Reason) -> Result<(), QueueError> {
-        match reason {
-            Reason::Term(term) => self.outbox.send(sender, control, |out| encode::term(term, out)),
-            Reason::Returned { id, value } => {
-                self.outbox.send_parts(sender, control, |out| id.encode_return(out), value, &[])
+        let (sent, bytes) = match reason {
+            Reason::Term(term) if !is_large(term) => {
+                return self.outbox.end_if_lost(self.outbox.send(sender, control, |out| encode::term(term, out)));
             }
+            Reason::Term(_) | Reason::Large(_) => {
+                let encoded = reason.to_raw();
+                (self.outbox.send_term(sender, control, &encoded), encoded.bytes().len())
+            }
+            // The share of the caller has paid for a large one.
+            Reason::Returned { id, value } => {
+                let start = |out: &mut MessageBuffer<'_>| id.encode_return(out);
+                let sent = self.outbox.send_parts(sender, control, start, value, &[], Payer::Payload);
+                (sent, value.bytes().len())
+            }
+        };
+        match sent {
+            Err(QueueError::NoMemory) => self.send_with(sender, control, &Reason::too_large(bytes)),
+            sent => sent,
         }
     }
 

@@ -212,6 +212,7 @@ pub(super) enum Seen {
 pub(super) fn ended(process: &Core) -> Option<Term> {
     match process.take() {
         Err(Reason::Term(term)) => Some(Term::clone(&term)),
+        Err(Reason::Large(_)) => panic!("its encoding is kept"),
         Err(Reason::Returned { .. }) => panic!("the reason of a call"),
         Ok(_) => None,
     }

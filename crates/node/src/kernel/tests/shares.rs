@@ -7,6 +7,7 @@ use peerl_term::{Atom, Pid, Reference, Term};
 use super::pair::{Pair, Seen, Side, connection, links, mailbox};
 use crate::kernel::limits::Limits;
 use crate::kernel::process::{Core, Exits, Links, MonitorId, Monitored, Watcher};
+use crate::kernel::reason::Reason;
 use crate::kernel::violation::Violation;
 
 /// More than the share of a peer has room for, if a node has the least memory.
@@ -176,4 +177,40 @@ fn each_connection_pays_for_itself() {
     assert!(connections.iter().all(|connection| connection.kept_bytes() == 0));
     drop(connections);
     assert_eq!(pair.b.kernel.kept_bytes(), 0);
+}
+
+/// As many watchers as there is memory for get a large reason, the others learn that it is too large.
+#[test]
+fn large_reasons_take_from_the_share_until_they_are_written() {
+    const LARGE: usize = 6 << 20;
+    let mut pair = Pair::with(small());
+    let target = pair.b.process();
+    let watchers: Vec<Arc<Core>> = (0..3).map(|_| pair.a.process()).collect();
+    for watcher in &watchers {
+        pair.a.monitor(watcher, Monitored::Process(target.pid.clone()));
+    }
+    let linked = pair.a.trapping();
+    pair.a.kernel.link(&linked, &target.pid);
+    pair.deliver();
+    let reason = Term::binary(vec![7; LARGE]);
+    pair.b.kernel.end(&target, &reason.clone().into());
+    assert!((2 * LARGE..2 * LARGE + 1000).contains(&pair.b.kernel.kept_bytes()), "{}", pair.b.kernel.kept_bytes());
+    pair.deliver();
+    assert_eq!(pair.b.kernel.kept_bytes(), 0);
+    let bytes = Reason::from(reason.clone()).to_raw().bytes().len();
+    let too_large = Term::tuple([Term::atom("reason_too_large"), Term::from(bytes)]);
+    assert_eq!(mailbox(&linked), [Seen::Exit(target.pid.clone(), reason.clone())]);
+    let down = |reason: &Term| vec![Seen::Down(Monitored::Process(target.pid.clone()), reason.clone())];
+    let expected = [down(&reason), down(&too_large), down(&too_large)];
+    assert!(watchers.iter().map(|watcher| mailbox(watcher)).eq(expected));
+}
+
+#[test]
+fn the_receivers_of_a_large_reason_share_its_encoding() {
+    let bytes = |reason: &Reason| reason.to_raw().bytes().as_ptr();
+    let large = Reason::from(Term::list([Term::binary(vec![7; 100_000]), Term::from(1)])).to_share();
+    assert_eq!(bytes(&large), bytes(&large.clone()));
+    assert!(matches!(large.to_keep(), Reason::Term(_)));
+    let small = Reason::from(Term::list([Term::binary(vec![7; 1000])]));
+    assert!(matches!(small.to_share(), Reason::Term(_)));
 }
