@@ -28,6 +28,11 @@ impl Peer {
         self.calls.peer.as_ref()
     }
 
+    /// Waits until the connection has ended by which its message has come.
+    pub async fn disconnected(&self) {
+        self.calls.closed.cancelled().await;
+    }
+
     /// Takes so many bytes of its share; none, if it has not that much left.
     pub fn lease(&self, bytes: usize) -> Option<Lease> {
         self.calls.memory.lease(bytes)

@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::inner::Inner;
 use crate::kernel::address::Address;
 use crate::kernel::call::Call;
-use crate::kernel::process::{Core, Exits, MailboxPolicy, Message, NodeUp};
+#[cfg(doc)]
+use crate::kernel::process::Overflow;
+use crate::kernel::process::{Core, Exits, Looked, MailboxPolicy, Message, NodeUp, Taken};
 use crate::kernel::reason::{self, Reason};
 use crate::kernel::signal::Signal;
 use crate::node::Node;
@@ -65,6 +67,19 @@ enum Ends {
 pub struct Ended {
     /// The exit reason.
     pub reason: Term,
+}
+
+impl Ended {
+    fn because(reason: Reason) -> Self {
+        Self {
+            reason: match reason {
+                Reason::Term(term) => Term::clone(&term),
+                Reason::Large(large) => Term::clone(&large.term),
+                // Only a process that makes a call for `erpc` ends so, and it receives nothing.
+                Reason::Returned { .. } => Term::atom("normal"),
+            },
+        }
+    }
 }
 
 /// Why a name cannot be registered.
@@ -151,24 +166,45 @@ impl Process {
         }
     }
 
+    /// Waits for the next message that is wanted. The others are set aside: they stay in the mailbox and count for its limits, and come
+    /// first when [`receive`](Self::receive) is called again. Until then they are not looked at once more, so what is wanted must not
+    /// change. A mailbox that [makes senders wait](Overflow::Wait) overflows while messages are set aside.
+    ///
+    /// # Errors
+    /// If the process has been ended by an exit signal.
+    pub async fn receive_only(&mut self, wanted: impl Fn(&Message) -> bool + Sync) -> Result<Message, Ended> {
+        loop {
+            self.received = None;
+            match self.core.take_if(&wanted).map_err(Ended::because)? {
+                Looked::Taken(taken) => return Ok(self.take(taken)),
+                Looked::SetAside if self.at_once > AT_ONCE => {
+                    self.at_once = 0;
+                    tokio::task::yield_now().await;
+                }
+                Looked::SetAside => self.at_once += FRAME,
+                Looked::Nothing => {
+                    self.at_once = 0;
+                    self.core.arrival().await;
+                }
+            }
+        }
+    }
+
     /// Takes the next message, if there is one.
     ///
     /// # Errors
     /// If the process has been ended by an exit signal.
     pub fn try_receive(&mut self) -> Result<Option<Message>, Ended> {
         self.received = None;
-        let taken = self.core.take().map_err(|reason| Ended {
-            reason: match reason {
-                Reason::Term(term) => Term::clone(&term),
-                Reason::Large(large) => Term::clone(&large.term),
-                // Only a process that makes a call for `erpc` ends so, and it receives nothing.
-                Reason::Returned { .. } => Term::atom("normal"),
-            },
-        })?;
-        let (taken, sender) = taken.unzip();
-        self.received_from = sender.flatten().map(Peer::new);
-        self.received = taken.as_ref().and_then(Message::large_payload).map(|payload| payload.bytes().clone());
-        Ok(taken)
+        self.received_from = None;
+        let taken = self.core.take().map_err(Ended::because)?;
+        Ok(taken.map(|taken| self.take(taken)))
+    }
+
+    fn take(&mut self, (message, sender): Taken) -> Message {
+        self.received_from = sender.map(Peer::new);
+        self.received = message.large_payload().map(|payload| payload.bytes().clone());
+        message
     }
 
     /// From the next message on, [`received_from`](Self::received_from) tells which peer has sent it.

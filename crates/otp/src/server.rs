@@ -15,3 +15,5 @@ mod receive_loop;
 mod start;
 pub use start::{Options, Running, StartError};
 mod system;
+#[cfg(test)]
+mod tests;

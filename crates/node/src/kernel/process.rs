@@ -12,11 +12,13 @@ mod table;
 mod tie;
 mod trace;
 
-pub(crate) use self::core::{Core, EndedState, Exits, MonitorId, State as ProcessState, Watched, Watcher};
+pub(crate) use self::core::{
+    Core, EndedState, Exits, Looked, MonitorId, State as ProcessState, Taken, Watched, Watcher,
+};
 pub(crate) use alias::Aliases;
 pub use info::{ProcessInfo, ProcessSummary};
 pub(crate) use link::Links;
-pub(crate) use mailbox::Mailbox;
+pub(crate) use mailbox::{Mailbox, Next};
 pub use mailbox::{MailboxPolicy, Overflow};
 pub use message::{Down, Exit, Message, Monitored, NodeDown, NodeUp};
 pub(crate) use node_monitors::NodeMonitors;

@@ -1,10 +1,9 @@
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::time::Duration;
 
-use peerl_node::{Caller, Ended, MailboxPolicy, Message, Peer, Term};
-use peerl_term::RawTerm;
+use peerl_node::{Caller, Ended, Message, Peer, Pid, Term};
+use peerl_term::{Decoder, Limits, RawTerm};
 use serde::de::DeserializeOwned;
 
 use super::context::{Context, ExitSignals};
@@ -14,9 +13,8 @@ use super::system::{self, Control, Mode};
 use super::{Answer, Server, Stop};
 
 /// Receives messages until the server ends; returns the exit reason.
-pub(super) async fn run<S: Server>(server: S, context: Context, mailbox: MailboxPolicy) -> Term {
-    let waiting = HeldMessages { messages: VecDeque::new(), bytes: 0, mailbox };
-    let mut state = State { server, context, control: Control::default(), waiting };
+pub(super) async fn run<S: Server>(server: S, context: Context) -> Term {
+    let mut state = State { server, context, control: Control::default() };
     let reason = match state.receive().await {
         // The process has already ended: it was killed, or its node stops.
         Err(LoopEnd::Signal(Ended { reason })) => return reason,
@@ -52,31 +50,6 @@ struct State<S> {
     server: S,
     context: Context,
     control: Control,
-    waiting: HeldMessages,
-}
-
-/// Messages that arrived while the server was suspended, with their sizes. The limits are those of the mailbox.
-struct HeldMessages {
-    messages: VecDeque<(usize, Received, Option<Peer>)>,
-    bytes: usize,
-    mailbox: MailboxPolicy,
-}
-
-impl HeldMessages {
-    fn push(&mut self, size: usize, received: Received, from: Option<Peer>) -> Result<(), Stop> {
-        if self.messages.len() >= self.mailbox.messages || self.bytes + size > self.mailbox.bytes {
-            return Err(Stop::because(Term::atom("mailbox_overflow")));
-        }
-        self.bytes += size;
-        self.messages.push_back((size, received, from));
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Option<(Received, Option<Peer>)> {
-        let (size, received, from) = self.messages.pop_front()?;
-        self.bytes -= size;
-        Some((received, from))
-    }
 }
 
 enum LoopEnd {
@@ -106,23 +79,22 @@ impl<S: Server> State<S> {
                 guarded(self.server.handle_continue(&mut self.context)).await?;
             }
             let limit = self.context.timeout.take();
+            if let Mode::Suspended { by } = &self.control.mode {
+                let by = by.clone();
+                self.handle_system(by.as_ref()).await?;
+                self.context.timeout = limit;
+                continue;
+            }
             let (size, long, next) = self.next(limit).await?;
             match next {
                 None => guarded(self.server.handle_timeout(&mut self.context)).await?,
                 Some(Received::System(from, request)) => {
                     // As in OTP, a system message does not cancel a time-out: its time begins anew.
                     self.context.timeout = limit;
-                    let Self { server, context, control, .. } = self;
-                    if let Some(reason) = system::handle(server, context, control, &from, &request).await {
-                        return Err(Stop::because(reason).into());
-                    }
+                    self.system(&from, &request).await?;
                 }
                 Some(Received::Exit(from, reason, _)) if Some(&from) == self.context.parent.as_ref() => {
                     return Err(Stop::because(reason).into());
-                }
-                Some(received) if self.control.mode == Mode::Suspended => {
-                    self.context.timeout = limit;
-                    self.waiting.push(size, received, self.context.received_from.clone())?;
                 }
                 Some(received) if self.control.debug.is_active() => {
                     working(long, self.handle_recorded(size, received)).await?;
@@ -132,15 +104,9 @@ impl<S: Server> State<S> {
         }
     }
 
-    /// The next message, its size in bytes, and its term if that is a long one; no message after a time-out. A suspended server
-    /// has none.
+    /// The next message, its size in bytes, and its term if that is a long one; no message after a time-out.
     async fn next(&mut self, limit: Option<Duration>) -> Result<(usize, Option<RawTerm>, Option<Received>), LoopEnd> {
-        let is_running = self.control.mode == Mode::Running;
-        if is_running && let Some((received, from)) = self.waiting.pop() {
-            self.context.received_from = from;
-            return Ok((0, None, Some(received)));
-        }
-        let message = match limit.filter(|_| is_running) {
+        let message = match limit {
             Some(limit) => tokio::time::timeout(limit, self.context.process.receive()).await.ok(),
             None => Some(self.context.process.receive().await),
         };
@@ -151,6 +117,44 @@ impl<S: Server> State<S> {
             _ => (0, None),
         };
         Ok((size, long, message.map(Received::of)))
+    }
+
+    /// Handles the next system message of a suspended server. All others stay in the mailbox, and count there for their senders. A
+    /// server that a peer has suspended is resumed when the peer has gone.
+    async fn handle_system(&mut self, by: Option<&Peer>) -> Result<(), LoopEnd> {
+        let Context { process, parent, .. } = &mut self.context;
+        let gone = async {
+            match by {
+                Some(peer) => peer.disconnected().await,
+                None => std::future::pending().await,
+            }
+        };
+        let message = tokio::select! {
+            biased;
+            () = gone => {
+                self.control.mode = Mode::Running;
+                return Ok(());
+            }
+            message = process.receive_only(|message| comes_while_suspended(message, parent.as_ref())) => message,
+        };
+        let message = message.map_err(LoopEnd::Signal)?;
+        self.context.received_from = self.context.process.received_from().cloned();
+        match Received::of(message) {
+            Received::System(from, request) => self.system(&from, &request).await,
+            Received::Exit(_, reason, _) => Err(Stop::because(reason).into()),
+            _ => {
+                self.context.warn_dropped("a system message that is none");
+                Ok(())
+            }
+        }
+    }
+
+    async fn system(&mut self, from: &Caller, request: &Term) -> Result<(), LoopEnd> {
+        let Self { server, context, control } = self;
+        match system::handle(server, context, control, from, request).await {
+            Some(reason) => Err(Stop::because(reason).into()),
+            None => Ok(()),
+        }
     }
 
     /// Handles a message, and records it for `sys`.
@@ -185,7 +189,7 @@ impl<S: Server> State<S> {
                 ExitSignals::End => return Err(Stop::because(reason)),
             },
             Received::Info(message) => self.info(message).await?,
-            // System messages are never held back.
+            // System messages are handled elsewhere.
             Received::System(..) | Received::Malformed => {}
         }
         Ok(None)
@@ -213,6 +217,19 @@ impl<S: Server> State<S> {
             }
             Answer::Later => Ok(None),
         }
+    }
+}
+
+/// Whether a suspended server takes a message: the exit signal of its parent, and `{system, From, Request}`, of which only the
+/// beginning is looked at.
+fn comes_while_suspended(message: &Message, parent: Option<&Pid>) -> bool {
+    match message {
+        Message::User(payload) => {
+            let mut decoder = Decoder::new(payload.bytes(), payload.atoms(), &Limits::default());
+            decoder.tuple_header().is_ok_and(|arity| arity == 3) && decoder.atom().is_ok_and(|kind| kind == "system")
+        }
+        Message::Exit(exit) => Some(&exit.from) == parent,
+        _ => false,
     }
 }
 

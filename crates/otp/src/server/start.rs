@@ -97,7 +97,7 @@ impl<S: Server> Options<S> {
         }
         let (ended, ending) = watch::channel(None);
         tokio::spawn(async move {
-            let reason = receive_loop::run(server, context, mailbox).await;
+            let reason = receive_loop::run(server, context).await;
             ended.send_replace(Some(reason));
         });
         Ok((pid, ending))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, PacedTasks, Term};
+use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, PacedTasks, Peer, Term};
 use peerl_term::Atom;
 
 use super::debug::Debug;
@@ -11,12 +11,15 @@ use super::{Context, Server};
 use crate::state_form::StateForm;
 
 /// Whether a server handles messages other than system messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Mode {
     /// It does.
     Running,
     /// It is suspended: other messages wait.
-    Suspended,
+    Suspended {
+        /// The peer that has done it; none, if a process of this node has.
+        by: Option<Peer>,
+    },
 }
 
 /// What `sys` controls of a server.
@@ -51,7 +54,10 @@ pub(super) async fn handle<S: Server>(
             }
             "get_status" => status(server, context, control),
             "suspend" => {
-                control.mode = Mode::Suspended;
+                // What this node has suspended, no peer takes over.
+                if !matches!(control.mode, Mode::Suspended { by: None }) {
+                    control.mode = Mode::Suspended { by: context.received_from().cloned() };
+                }
                 ok()
             }
             "resume" => {
@@ -73,7 +79,9 @@ pub(super) async fn handle<S: Server>(
                 }
                 Err(exception) => replacement_failed(exception),
             },
-            [kind, _, version, extra] if kind.is_atom("change_code") && control.mode == Mode::Suspended => {
+            [kind, _, version, extra]
+                if kind.is_atom("change_code") && matches!(control.mode, Mode::Suspended { .. }) =>
+            {
                 match guarded(server.code_change(version, extra, context)).await {
                     Ok(()) => ok(),
                     Err(stop) => Term::tuple([Term::atom("error"), stop.into_reason()]),
@@ -163,7 +171,7 @@ async fn reply_with_state(context: &Context, tasks: &PacedTasks, from: &Caller, 
 fn status<S: Server>(server: &S, context: &Context, control: &Control) -> Term {
     let mode = Term::atom(match control.mode {
         Mode::Running => "running",
-        Mode::Suspended => "suspended",
+        Mode::Suspended { .. } => "suspended",
     });
     let pid = Term::from(context.pid().clone());
     let parent = context.parent.clone().map_or_else(|| pid.clone(), Term::from);

@@ -10,7 +10,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::link::order;
-use super::{Aliases, Envelope, Links, Mailbox, MailboxPolicy, Message, Monitored, Overflow, SequentialTrace, Tie};
+use super::{
+    Aliases, Envelope, Links, Mailbox, MailboxPolicy, Message, Monitored, Next, Overflow, SequentialTrace, Tie,
+};
 use crate::kernel::reason::Reason;
 use crate::kernel::serving::PeerCalls;
 use crate::kernel::table_memory::shrink;
@@ -102,6 +104,14 @@ pub(crate) struct EndedState {
 
 /// A message, and the peer that has sent it if that is to be told.
 pub(crate) type Taken = (Message, Option<Arc<PeerCalls>>);
+
+/// What has become of the oldest message that was not set aside.
+pub(crate) enum Looked {
+    Taken(Taken),
+    SetAside,
+    /// There is none.
+    Nothing,
+}
 
 impl State {
     /// Ends a monitor on this process.
@@ -208,13 +218,34 @@ impl Core {
         if let Some(reason) = &state.ended {
             return Err(reason.clone());
         }
-        let Some((Envelope { message, token }, sender)) = state.mailbox.pop() else { return Ok(None) };
+        let Some((envelope, sender)) = state.mailbox.pop() else { return Ok(None) };
+        Ok(Some((self.received(state, envelope), sender)))
+    }
+
+    /// Takes the oldest message that is not set aside, if it is wanted, and sets it aside if not.
+    ///
+    /// # Errors
+    /// The exit reason, if the process has ended.
+    pub(crate) fn take_if(&self, wanted: impl FnOnce(&Message) -> bool) -> Result<Looked, Reason> {
+        let mut state = self.state.lock();
+        if let Some(reason) = &state.ended {
+            return Err(reason.clone());
+        }
+        Ok(match state.mailbox.pop_if(wanted) {
+            Next::Taken(envelope, sender) => Looked::Taken((self.received(state, envelope), sender)),
+            Next::SetAside => Looked::SetAside,
+            Next::None => Looked::Nothing,
+        })
+    }
+
+    fn received(&self, mut state: MutexGuard<'_, State>, envelope: Envelope) -> Message {
+        let Envelope { message, token } = envelope;
         if token.is_some() || state.trace.is_some() {
             self.follow(&mut state, &message, token);
         }
         drop(state);
         self.room.notify_one();
-        Ok(Some((message, sender)))
+        message
     }
 
     /// Whether what the process sends has a trace token.

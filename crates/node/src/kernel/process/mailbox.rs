@@ -43,7 +43,9 @@ impl Default for MailboxPolicy {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     queue: VecDeque<Waiting>,
-    /// So many messages at the front have come with priority.
+    /// Older messages, which the receiver did not want yet.
+    set_aside: VecDeque<Waiting>,
+    /// So many messages at the front of the queue have come with priority.
     urgent: usize,
     bytes: usize,
     policy: MailboxPolicy,
@@ -60,12 +62,30 @@ struct Waiting {
     sender: Option<Arc<PeerCalls>>,
 }
 
+/// The oldest message that is not set aside.
+pub(crate) enum Next {
+    /// It is wanted, and is taken with the peer that has sent it if that is to be told.
+    Taken(Envelope, Option<Arc<PeerCalls>>),
+    /// It is set aside now.
+    SetAside,
+    /// There is none.
+    None,
+}
+
 impl Mailbox {
     /// So many bytes wait without being taken from the shares of their senders.
     const UNACCOUNTED: usize = 4 << 10;
 
     pub(crate) fn new(policy: MailboxPolicy) -> Self {
-        Self { queue: VecDeque::new(), urgent: 0, bytes: 0, policy, debts: Debts::default(), tells_senders: false }
+        Self {
+            queue: VecDeque::new(),
+            set_aside: VecDeque::new(),
+            urgent: 0,
+            bytes: 0,
+            policy,
+            debts: Debts::default(),
+            tells_senders: false,
+        }
     }
 
     /// From now on, messages tell which peer has sent them.
@@ -82,9 +102,14 @@ impl Mailbox {
     ) -> Result<(), (Envelope, Overflow)> {
         let size = message.size();
         // An empty mailbox accepts a message of any size; otherwise it could never be received.
-        let room = self.queue.len() < self.policy.messages && self.bytes + size <= self.policy.bytes;
-        if !room && !self.queue.is_empty() {
-            return Err((message, self.policy.overflow));
+        let room = self.len() < self.policy.messages && self.bytes + size <= self.policy.bytes;
+        if !room && self.len() > 0 {
+            let overflow = match self.policy.overflow {
+                // Nobody makes room while messages are set aside, and behind this one may be that for which the receiver waits.
+                Overflow::Wait if !self.set_aside.is_empty() => Overflow::Exit,
+                overflow => overflow,
+            };
+            return Err((message, overflow));
         }
         self.push_always(message, priority, sender);
         Ok(())
@@ -113,6 +138,37 @@ impl Mailbox {
 
     /// Takes the oldest message, and the peer that has sent it if that is to be told.
     pub(crate) fn pop(&mut self) -> Option<(Envelope, Option<Arc<PeerCalls>>)> {
+        if !self.set_aside.is_empty() {
+            self.restore();
+        }
+        self.pop_queued()
+    }
+
+    /// Takes the oldest message that is not set aside, if it is wanted, and sets it aside if not.
+    pub(crate) fn pop_if(&mut self, wanted: impl FnOnce(&Message) -> bool) -> Next {
+        let Some(oldest) = self.queue.front() else { return Next::None };
+        if wanted(&oldest.envelope.message) {
+            return self.pop_queued().map_or(Next::None, |(message, sender)| Next::Taken(message, sender));
+        }
+        self.urgent = self.urgent.saturating_sub(1);
+        if let Some(mut message) = self.queue.pop_front() {
+            if !message.debtor.is_somebody() {
+                message.envelope.message.unshare();
+            }
+            self.set_aside.push_back(message);
+        }
+        Next::SetAside
+    }
+
+    /// Puts the messages that were set aside before those that came later, but for those with priority.
+    fn restore(&mut self) {
+        let later = self.queue.split_off(self.urgent);
+        self.queue.append(&mut self.set_aside);
+        self.queue.extend(later);
+        self.set_aside = VecDeque::new();
+    }
+
+    fn pop_queued(&mut self) -> Option<(Envelope, Option<Arc<PeerCalls>>)> {
         let message = self.queue.pop_front()?;
         self.urgent = self.urgent.saturating_sub(1);
         self.bytes -= message.envelope.size();
@@ -124,6 +180,7 @@ impl Mailbox {
 
     pub(crate) fn clear(&mut self) {
         self.queue = VecDeque::new();
+        self.set_aside = VecDeque::new();
         self.urgent = 0;
         self.bytes = 0;
         self.debts = Debts::default();
@@ -131,15 +188,55 @@ impl Mailbox {
 
     /// The messages, the oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Message> {
-        self.queue.iter().map(|waiting| &waiting.envelope.message)
+        self.set_aside.iter().chain(&self.queue).map(|waiting| &waiting.envelope.message)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.set_aside.len()
     }
 
     /// About how many bytes its messages have.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerl_term::{RawTerm, Term};
+
+    use super::*;
+
+    fn message(number: i64) -> Envelope {
+        Message::User(RawTerm::encoded_from(&Term::from(number))).into()
+    }
+
+    fn number(envelope: Envelope) -> Term {
+        envelope.message.into_term().unwrap()
+    }
+
+    #[test]
+    fn what_is_set_aside_counts_and_comes_first_afterwards() {
+        let policy = MailboxPolicy { messages: 4, overflow: Overflow::Wait, ..MailboxPolicy::default() };
+        let mut mailbox = Mailbox::new(policy);
+        let push = |mailbox: &mut Mailbox, number, priority| {
+            mailbox.push(message(number), priority, None).map_err(|(_, how)| how)
+        };
+        for number in [1, 2] {
+            push(&mut mailbox, number, Priority::Ordinary).unwrap();
+            assert!(matches!(mailbox.pop_if(|_| false), Next::SetAside));
+        }
+        assert!(matches!(mailbox.pop_if(|_| true), Next::None));
+        push(&mut mailbox, 3, Priority::Ordinary).unwrap();
+        push(&mut mailbox, 4, Priority::Ordinary).unwrap();
+        assert_eq!((mailbox.len(), mailbox.iter().count()), (4, 4));
+        assert_eq!(push(&mut mailbox, 5, Priority::Ordinary), Err(Overflow::Exit), "nothing waits for room");
+        let Next::Taken(taken, _) = mailbox.pop_if(|_| true) else { panic!("it is not set aside") };
+        assert_eq!(number(taken), Term::from(3));
+        push(&mut mailbox, 0, Priority::High).unwrap();
+        for expected in [0, 1, 2, 4] {
+            assert_eq!(number(mailbox.pop().unwrap().0), Term::from(expected));
+        }
+        assert_eq!((mailbox.len(), mailbox.bytes()), (0, 0));
     }
 }
