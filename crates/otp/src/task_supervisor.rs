@@ -5,6 +5,8 @@
 mod request;
 mod server;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use peerl_proto::control::Priority;
-use peerl_term::{RawTerm, Term};
+use peerl_term::{Limits, RawTerm, Term};
 
 use super::send::{envelope, queue, queue_in_turn};
 use super::{Destination, Payload, Process};
@@ -106,8 +106,12 @@ impl Inner {
     }
 
     /// Sends a message as soon as there is room for it.
-    pub(super) async fn send_if_connected(&self, from: &Core, to: &Destination, message: &Term) -> Result<(), NotSent> {
-        let (address, payload) = (to.address(&self.kernel.identity), Payload::Term(message));
+    pub(super) async fn send_if_connected(
+        &self,
+        from: &Core,
+        address: Address<'_>,
+        payload: Payload<'_>,
+    ) -> Result<(), NotSent> {
         let connection = match self.connected(address, &payload)? {
             Connected::Here(process) => {
                 self.send_here(from, process, address, payload).await;
@@ -125,9 +129,15 @@ impl Inner {
             Place::Connected(connection) => connection,
             Place::Unconnected => return Err(NotSent::NotConnected),
         };
-        if let Payload::Term(term) = payload
-            && !connection.can_take(term)
-        {
+        let is_fit = match payload {
+            Payload::Term(term) => connection.can_take(term),
+            Payload::Tagged(tag, value) => {
+                let value = value.decode_with(&Limits::NONE).map_err(|_| NotSent::Malformed)?;
+                connection.can_take(tag) && connection.can_take(&value)
+            }
+            Payload::Encoded(_) | Payload::Raw(_) => true,
+        };
+        if !is_fit {
             return Err(NotSent::Unsendable);
         }
         match to {

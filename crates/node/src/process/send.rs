@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use peerl_proto::channel::Fragments;
+use peerl_proto::connection::Payer;
 use peerl_proto::control::{Control, Offered, TraceToken, Traceable};
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Encoded, Pid, RawTerm, Term, encode};
+use peerl_term::{Encoded, Pid, RawTerm, Sink, Term, encode};
 
 use crate::inner::Inner;
 use crate::kernel::address::Address;
@@ -45,6 +46,8 @@ pub(crate) enum Payload<'a> {
     Term(&'a Term),
     /// Of this program's own making.
     Raw(&'a RawTerm),
+    /// `{Tag, Value}`. The value is of this program's own making.
+    Tagged(&'a Term, &'a RawTerm),
 }
 
 impl Payload<'_> {
@@ -54,6 +57,7 @@ impl Payload<'_> {
             Self::Encoded(encoded) => encoded.bytes().len(),
             Self::Term(term) => size(term),
             Self::Raw(raw) => raw.bytes().len(),
+            Self::Tagged(tag, value) => size(tag) + value.bytes().len(),
         }
     }
 
@@ -62,8 +66,20 @@ impl Payload<'_> {
             Self::Encoded(encoded) => encoded.into(),
             Self::Term(term) => RawTerm::encoded_from(term),
             Self::Raw(raw) => raw.clone(),
+            Self::Tagged(tag, value) => {
+                let mut encoded = Encoded::with_capacity(64 + value.bytes().len());
+                put_tag(tag, &mut encoded);
+                encoded.put_term(value);
+                encoded.into()
+            }
         }
     }
+}
+
+/// The part of `{Tag, Value}` before the value.
+fn put_tag(tag: &Term, sink: &mut impl Sink) {
+    encode::tuple_header(2, sink);
+    encode::term(tag, sink);
 }
 
 fn size(term: &Term) -> usize {
@@ -156,7 +172,7 @@ pub(super) async fn queue_in_turn(
     payload: Payload<'_>,
 ) -> Result<Option<()>, QueueError> {
     let size = payload.size();
-    if size <= Fragments::LARGE {
+    if size <= Fragments::LARGE || !matches!(payload, Payload::Term(_)) {
         connection.outbox.ready(&from.pid, size).await?;
         return queue(connection, from, to, payload).transpose();
     }
@@ -208,6 +224,9 @@ fn queue_as(
     match payload {
         Payload::Term(term) if size(term) <= Fragments::LARGE => {
             connection.outbox.send(from, control, |out| encode::term(term, out))
+        }
+        Payload::Tagged(tag, value) if size(tag) <= Fragments::LARGE => {
+            connection.outbox.send_parts(from, control, |out| put_tag(tag, out), value, &[], Payer::Queue)
         }
         payload => connection.outbox.send_term(from, control, &payload.into_raw()),
     }

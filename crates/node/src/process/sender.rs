@@ -1,11 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use peerl_term::{Pid, Term};
+use peerl_proto::control::Priority;
+use peerl_term::{Pid, RawTerm, Reference, Term};
 use serde::Serialize;
 
 use super::{Destination, NotSent, Payload, Process};
 use crate::inner::Inner;
+use crate::kernel::address::Address;
 use crate::kernel::process::Core;
 use crate::node::Node;
 use crate::rpc::{Caller, ReplyError};
@@ -51,7 +53,43 @@ impl ProcessSender {
     /// # Errors
     /// If the node is not connected, or the message cannot be sent.
     pub async fn send_if_connected(&self, to: impl Into<Destination>, message: &Term) -> Result<(), NotSent> {
-        self.inner.send_if_connected(&self.core, &to.into(), message).await
+        let to = to.into();
+        self.inner.send_if_connected(&self.core, to.address(&self.inner.kernel.identity), Payload::Term(message)).await
+    }
+
+    /// Sends `{Tag, Value}` as [`send_if_connected`](Self::send_if_connected) does, with the value of a
+    /// [call](crate::ServedCall::apply). While it waits, the value is kept as it is.
+    ///
+    /// # Errors
+    /// If the node is not connected, or the message cannot be sent.
+    pub async fn send_value_if_connected(
+        &self,
+        to: impl Into<Destination>,
+        tag: &Term,
+        value: &RawTerm,
+    ) -> Result<(), NotSent> {
+        let to = to.into();
+        let address = to.address(&self.inner.kernel.identity);
+        self.inner.send_if_connected(&self.core, address, Payload::Tagged(tag, value)).await
+    }
+
+    /// As [`send_value_if_connected`](Self::send_value_if_connected), to an alias.
+    ///
+    /// # Errors
+    /// If the node is not connected or knows no aliases, or the message cannot be sent.
+    pub async fn send_value_to_alias_if_connected(
+        &self,
+        alias: &Reference,
+        tag: &Term,
+        value: &RawTerm,
+    ) -> Result<(), NotSent> {
+        let address = Address::Alias(alias, Priority::Ordinary);
+        self.inner.send_if_connected(&self.core, address, Payload::Tagged(tag, value)).await
+    }
+
+    /// Answers a `gen` call with the value of a [call](crate::ServedCall::apply), as [`reply`](Self::reply) does.
+    pub fn reply_value(&self, to: &Caller, value: &RawTerm) {
+        self.inner.reply_with(&self.core, to, Payload::Tagged(&to.tag, value));
     }
 
     /// Answers a `gen` call: [`Process::reply`].

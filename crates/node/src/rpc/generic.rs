@@ -357,7 +357,12 @@ impl Inner {
         encode::tuple_header(2, &mut message);
         encode::term(&to.tag, &mut message);
         peerl_term::serde::to_sink(reply, &mut message)?;
-        let message = message.into();
+        self.reply_with(from, to, Payload::Encoded(message));
+        Ok(())
+    }
+
+    /// Sends the message that answers a `gen` call, to the caller's alias if it has one.
+    pub(crate) fn reply_with(&self, from: &Core, to: &Caller, message: Payload<'_>) {
         let own_alias = alias_tag(&to.tag).filter(|alias| self.kernel.identity.is_own(alias.node()));
         let address =
             own_alias.as_ref().map_or(Address::Process(&to.pid), |alias| Address::Alias(alias, Priority::Ordinary));
@@ -365,24 +370,23 @@ impl Inner {
             Place::Here(process) => {
                 if let Some(process) = process {
                     let token = from.next_token().map(Box::new);
-                    let message = Envelope { message: Message::User(message), token };
+                    let message = Envelope { message: Message::User(message.into_raw()), token };
                     let _ = process.deliver(message, Priority::Ordinary, None);
                 }
-                return Ok(());
+                return;
             }
             Place::Connected(connection) => connection,
-            Place::Unconnected => return Ok(()),
+            Place::Unconnected => return,
         };
         // The caller may have been named by another node.
         if connection.never_made(&to.pid) || !connection.can_take(&to.tag) {
-            return Ok(());
+            return;
         }
         let alias = alias_tag(&to.tag).filter(|_| connection.flags.contains(DistributionFlags::ALIAS));
         let address =
             alias.as_ref().map_or(Address::Process(&to.pid), |alias| Address::Alias(alias, Priority::Ordinary));
         // A caller whose connection has ended waits no more.
-        let queued = queue(&connection, from, address, Payload::Raw(&message));
+        let queued = queue(&connection, from, address, message);
         let _ = connection.outbox.end_if_lost(queued.unwrap_or(Ok(())));
-        Ok(())
     }
 }

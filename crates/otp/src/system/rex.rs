@@ -5,7 +5,7 @@ use peerl_node::{
     Atom, Class, Destination, Exception, GenRequest, Node, PeerCall, Pid, ProcessSender, Refused, ServiceError,
     WeakNode,
 };
-use peerl_term::{Limits, Term};
+use peerl_term::{RawTerm, Term};
 
 use super::process::{self, BegunCall, Received, SystemProcess};
 use crate::last_element::last_element;
@@ -37,7 +37,7 @@ fn answer_call(node: &Node, received: Received<'_>, call: GenRequest) {
     match received.begin_call(node) {
         Ok(begun) => received.tasks.spawn(async move {
             let value = evaluate(&begun, function.of_caller(&from.pid, &rex)).await;
-            let _ = rex.reply(&from, &value);
+            rex.reply_value(&from, &value);
             drop(begun);
         }),
         Err(refused) => drop(rex.reply(&from, &not_taken(refused))),
@@ -73,15 +73,15 @@ fn answer_message(node: &Node, received: Received<'_>, message: Term) {
                 let to = (**from).clone();
                 let Some(function) = function(last_element(message), &["call"]) else { return };
                 let rex = received.process.sender();
-                let answer = |value| Term::tuple([Term::atom("rex"), value]);
+                let tag = Term::atom("rex");
                 match received.begin_call(node) {
                     Ok(begun) => received.tasks.spawn(async move {
                         let value = evaluate(&begun, function.of_caller(&to, &rex)).await;
-                        let _ = rex.send_if_connected(to, &answer(value)).await;
+                        let _ = rex.send_value_if_connected(to, &tag, &value).await;
                         drop(begun);
                     }),
                     // Nothing waits to be sent but what is counted.
-                    Err(refused) => drop(rex.send_connected(&to, &answer(not_taken(refused)))),
+                    Err(refused) => drop(rex.send_connected(&to, &Term::tuple([tag, not_taken(refused)]))),
                 }
             }
         },
@@ -135,16 +135,12 @@ fn not_taken(refused: Refused) -> Term {
     }
 }
 
-/// The value, or `{badrpc, Reason}`.
-async fn evaluate(begun: &BegunCall, call: PeerCall) -> Term {
+/// The value, or `{badrpc, Reason}`. It stays encoded while it waits to be sent: so a large one counts for the caller, and
+/// takes no more than that.
+async fn evaluate(begun: &BegunCall, call: PeerCall) -> RawTerm {
     // Freed when the value is there: the task may wait long until the caller reads that.
-    match Box::pin(begun.served.apply(call)).await {
-        Ok(value) => {
-            let value = value.decode_with(&Limits::NONE);
-            value.unwrap_or_else(|error| badrpc(Exception::error(Term::from(error.to_string()))))
-        }
-        Err(exception) => badrpc(exception),
-    }
+    let value = Box::pin(begun.served.apply(call)).await;
+    value.unwrap_or_else(|exception| RawTerm::encoded_from(&badrpc(exception)))
 }
 
 /// What `rpc:call` makes of an exception: `{badrpc, {'EXIT', Reason}}`; a thrown value is a value.

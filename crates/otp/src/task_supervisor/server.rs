@@ -80,7 +80,7 @@ impl Tasks {
         *self.by_peer.entry(name_of(peer.as_ref())).or_default() += 1;
         let again = (restart != Restart::Temporary).then(|| start.clone());
         self.running.insert(pid.clone(), Child { peer, lease, restart, shutdown, again });
-        let task = Task { process, node: node.downgrade(), group_leader: node.group_leader().clone(), served };
+        let task = Task { process, group_leader: node.group_leader().clone(), served };
         self.paced.room().await;
         self.paced.spawn(task.begin(start));
         Ok(Some(pid))

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use peerl_node::{Class, Exception, Message, NodeName, PeerCall, Pid, Process, Reference, ServedCall, Term, WeakNode};
-use peerl_term::{Limits, RawTerm};
+use peerl_node::{Class, Exception, Message, PeerCall, Pid, Process, Reference, ServedCall, Term};
+use peerl_term::RawTerm;
 use tokio::time::{Instant, timeout_at};
 
 use super::request::{Assignment, Function, Start};
@@ -13,7 +13,6 @@ const ASSIGNMENT: Duration = Duration::from_secs(5);
 
 pub(super) struct Task {
     pub(super) process: Process,
-    pub(super) node: WeakNode,
     pub(super) group_leader: Pid,
     /// The task counts among the calls under way.
     pub(super) served: ServedCall,
@@ -59,14 +58,12 @@ impl Task {
             Err(reason) => return reason,
         };
         let value = match self.evaluate(owner, &function).await {
-            Some(Ok(value)) => value.decode_with(&Limits::NONE),
+            Some(Ok(value)) => value,
             Some(Err(exception)) => return exit_reason(exception),
             None => return Term::atom("killed"),
         };
-        match value {
-            Ok(value) => self.reply(&reply_to, Term::tuple([tag, value])).await,
-            Err(error) => return exit_reason(Exception::error(Term::from(error.to_string()))),
-        }
+        drop(function);
+        self.reply(&reply_to, &tag, &value).await;
         Term::atom("normal")
     }
 
@@ -116,19 +113,13 @@ impl Task {
     }
 
     /// Sends the value, if the node of its receiver is still connected: a task does not connect nodes again.
-    async fn reply(&self, to: &Term, message: Term) {
-        let Some(node) = self.node.upgrade() else { return };
-        let is_there = |name: &str| {
-            let peer = NodeName::new(name).ok();
-            peer.is_some_and(|peer| peer == *node.name() || node.connection(&peer).is_some())
+    async fn reply(&self, to: &Term, tag: &Term, value: &RawTerm) {
+        let sender = self.process.sender();
+        let _ = match to {
+            Term::Pid(to) => sender.send_value_if_connected(&**to, tag, value).await,
+            Term::Reference(alias) => sender.send_value_to_alias_if_connected(alias, tag, value).await,
+            _ => return,
         };
-        match to {
-            Term::Pid(to) => drop(self.process.sender().send_if_connected(&**to, &message).await),
-            Term::Reference(alias) if is_there(alias.node()) => {
-                let _ = self.process.send_to_alias(alias, &message).await;
-            }
-            _ => {}
-        }
     }
 }
 
