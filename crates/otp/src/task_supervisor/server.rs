@@ -75,6 +75,7 @@ impl Tasks {
         let node = context.node()?;
         let Ok(served) = node.begin_call(peer.as_ref(), 0) else { return Ok(None) };
         let process = node.process();
+        process.tell_senders();
         process.link(context.pid()).await;
         let pid = process.pid().clone();
         *self.by_peer.entry(name_of(peer.as_ref())).or_default() += 1;

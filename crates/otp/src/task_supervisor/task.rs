@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerl_node::{Class, Exception, Message, PeerCall, Pid, Process, Reference, ServedCall, Term};
+use peerl_node::{Class, Exception, Lease, Message, PeerCall, Pid, Process, Reference, ServedCall, Term};
 use peerl_term::RawTerm;
 use tokio::time::{Instant, timeout_at};
 
@@ -53,8 +53,8 @@ impl Task {
 
     /// Evaluates the function that the owner sends, and sends it the value. Gives the exit reason.
     async fn run_for(&mut self, owner: &Pid, monitor: &Reference) -> Term {
-        let Assignment { tag, reply_to, function } = match self.assignment(owner, monitor).await {
-            Ok(assignment) => assignment,
+        let (Assignment { tag, reply_to, function }, _kept) = match self.assignment(owner, monitor).await {
+            Ok(assigned) => assigned,
             Err(reason) => return reason,
         };
         let value = match self.evaluate(owner, &function).await {
@@ -67,11 +67,11 @@ impl Task {
         Term::atom("normal")
     }
 
-    /// Waits for the message of the owner.
+    /// Waits for the message of the owner. It is kept until the value is sent, and counts for its sender.
     ///
     /// # Errors
-    /// The exit reason of the task, if none comes.
-    async fn assignment(&mut self, owner: &Pid, monitor: &Reference) -> Result<Assignment, Term> {
+    /// The exit reason of the task, if none comes, or if the sender has no memory left for it.
+    async fn assignment(&mut self, owner: &Pid, monitor: &Reference) -> Result<(Assignment, Option<Lease>), Term> {
         let deadline = Instant::now() + ASSIGNMENT;
         loop {
             let received = timeout_at(deadline, self.process.receive()).await.map_err(|_| Term::atom("timeout"))?;
@@ -80,7 +80,10 @@ impl Task {
                     let message = payload.decode().ok();
                     if let Some(assignment) = message.and_then(|message| Assignment::of(&message, owner)) {
                         self.process.demonitor(monitor);
-                        return Ok(assignment);
+                        let no_room = || Term::atom("system_limit");
+                        let peer = self.process.received_from();
+                        let kept = peer.map(|peer| peer.lease_for(&payload).ok_or_else(no_room)).transpose()?;
+                        return Ok((assignment, kept));
                     }
                 }
                 Message::Down(down) if down.reference == *monitor => {

@@ -83,3 +83,16 @@ async fn small_and_large_values_come_from_tasks_and_rex() {
         assert!(received(&mut process).await == (Term::from(8), expected.clone()));
     }
 }
+
+#[tokio::test]
+async fn what_a_task_is_told_to_do_counts_for_its_sender() {
+    let (node, peer) = pair().await;
+    let mut process = peer.process();
+    let task = task(&node, &mut process).await;
+    process.monitor(&task).await;
+    let long = Term::list((0..30_000).map(|_| Term::from(1)));
+    let assignment = assignment(&process, process.pid().clone().into(), copies(long, 0));
+    process.send_term(&task, &assignment).await.unwrap();
+    let Message::Down(down) = next(&mut process).await else { panic!("the task has not ended") };
+    assert!(down.reason.is_atom("system_limit"), "{:?}", down.reason.decode());
+}
