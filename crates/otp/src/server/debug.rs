@@ -6,13 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use peerl_node::{Pid, Term};
 use peerl_term::text::Syntax;
 
+use crate::term_memory::{term_memory, to_keep};
+
 /// The most events that a log keeps, whatever number is asked for: a peer must not fill the memory.
 const MOST_EVENTS: usize = 100;
 
 /// The number of events that a log keeps if none is asked for, as in OTP.
 const USUAL_EVENTS: usize = 10;
 
-/// Larger messages are logged by their size: a log must not keep many of them.
+/// Messages, replies and states that take more memory are recorded by their size: a log must not keep many of them.
 const LARGE: usize = 64 << 10;
 
 /// The debug options of a server.
@@ -51,8 +53,8 @@ impl Debug {
         if let Some(statistics) = &mut self.statistics {
             statistics.received += 1;
         }
-        let shown = if size > LARGE { Term::tuple([Term::atom("bytes"), Term::from(size)]) } else { message };
-        self.record(pid, Term::tuple([Term::atom("in"), shown]));
+        let shown = if size > LARGE { of_size(size) } else { message };
+        self.record(pid, [Term::atom("in"), shown]);
     }
 
     /// A reply has been sent to this caller; the server's state is this.
@@ -60,15 +62,19 @@ impl Debug {
         if let Some(statistics) = &mut self.statistics {
             statistics.sent += 1;
         }
-        self.record(pid, Term::tuple([Term::atom("out"), reply, to, state]));
+        self.record(pid, [Term::atom("out"), reply, to, state]);
     }
 
     /// A message has been handled without a reply; the server's state is this.
     pub(super) fn handled(&mut self, pid: &Pid, state: Term) {
-        self.record(pid, Term::tuple([Term::atom("noreply"), state]));
+        self.record(pid, [Term::atom("noreply"), state]);
     }
 
-    fn record(&mut self, pid: &Pid, event: Term) {
+    fn record<const PARTS: usize>(&mut self, pid: &Pid, event: [Term; PARTS]) {
+        if !self.traces && self.log.is_none() {
+            return;
+        }
+        let event = Term::tuple(event.map(kept));
         if self.traces {
             trace(pid, &event);
         }
@@ -145,6 +151,18 @@ impl Debug {
     }
 }
 
+/// A part of an event as it is recorded: in memory of its own, and only its size if that is large.
+fn kept(part: Term) -> Term {
+    match term_memory(&part) {
+        ..=LARGE => to_keep(&part),
+        memory => of_size(memory),
+    }
+}
+
+fn of_size(bytes: usize) -> Term {
+    Term::tuple([Term::atom("bytes"), Term::from(bytes)])
+}
+
 fn switch(value: &Term) -> Option<bool> {
     match value.as_atom()?.as_str() {
         "true" => Some(true),
@@ -201,10 +219,31 @@ fn date_and_time(time: SystemTime) -> Term {
 mod tests {
     use std::time::Duration;
 
+    use peerl_node::Atom;
+
     use super::*;
 
     fn at(seconds: u64) -> String {
         Syntax::Erlang.display(&date_and_time(UNIX_EPOCH + Duration::from_secs(seconds))).to_string()
+    }
+
+    #[test]
+    fn a_log_keeps_no_large_states_replies_or_messages() {
+        let mut debug = Debug::default();
+        let pid = Pid { node: Atom::from_static("a@b"), id: 1, serial: 0, creation: 1 };
+        let log = Term::tuple([Term::atom("log"), Term::tuple([Term::from(true), Term::from(100)])]);
+        assert!(debug.request(&pid, &log).is_atom("ok"));
+        let large = || Term::list((0..100_000).map(Term::from));
+        for _ in 0..100 {
+            debug.received(&pid, 5, large());
+            debug.replied(&pid, large(), Term::from(1), large());
+            debug.handled(&pid, large());
+        }
+        assert!(term_memory(&debug.events()) < 100 * 4 * LARGE);
+        debug.replied(&pid, Term::from(2), Term::from(1), Term::from(3));
+        let events = debug.events();
+        let [.., last] = events.as_list().unwrap() else { panic!("{events:?}") };
+        assert_eq!(Syntax::Erlang.display(last).to_string(), "{out,2,1,3}");
     }
 
     #[test]
