@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerl_node::{Mfa, Node, NodeName, Term};
-use peerl_term::Atom;
+use peerl_term::{Atom, Encoded, RawTerm, encode};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StateForm {
@@ -28,11 +28,17 @@ impl StateForm {
         }
     }
 
-    /// The answer with this state.
-    pub(crate) fn answer(self, state: Term) -> Term {
+    /// The answer with this encoded state.
+    pub(crate) fn answer(self, state: RawTerm) -> RawTerm {
         match self {
             Self::Bare => state,
-            Self::Tagged => Term::tuple([Term::atom("ok"), state]),
+            Self::Tagged => {
+                let mut answer = Encoded::with_capacity(8 + state.bytes().len());
+                encode::tuple_header(2, &mut answer);
+                encode::atom(&Atom::from_static("ok"), &mut answer);
+                answer.put_term(&state);
+                answer.into()
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, PacedTasks, Peer, Term};
-use peerl_term::Atom;
+use peerl_term::{Atom, RawTerm};
 
 use super::debug::Debug;
 use super::guarded::guarded;
@@ -77,7 +77,7 @@ pub(super) async fn handle<S: Server>(
                     reply_with_state(context, &control.tasks, from, server.state()).await;
                     return None;
                 }
-                Err(exception) => replacement_failed(exception),
+                Err(exception) => failed("system_replace_state", exception),
             },
             [kind, _, version, extra]
                 if kind.is_atom("change_code") && matches!(control.mode, Mode::Suspended { .. }) =>
@@ -105,8 +105,8 @@ fn unknown(request: &Term) -> Term {
 }
 
 /// `{error, {callback_failed, {Module, Function}, {Class, Reason}}}`.
-fn replacement_failed(exception: Exception) -> Term {
-    let callback = Term::tuple([Term::atom("gen_server"), Term::atom("system_replace_state")]);
+fn failed(callback: &'static str, exception: Exception) -> Term {
+    let callback = Term::tuple([Term::atom("gen_server"), Term::atom(callback)]);
     let class = match exception.class {
         Class::Error => "error",
         Class::Exit => "exit",
@@ -151,19 +151,24 @@ fn raised(error: CallError) -> Exception {
     }
 }
 
-/// Answers with the state in the form that the caller's release takes.
+/// Answers with the state in the form that the caller's release takes. Until that is known, the state waits encoded, and counts for
+/// the caller, as does the answer that is made of it.
 async fn reply_with_state(context: &Context, tasks: &PacedTasks, from: &Caller, state: Term) {
     let (sender, from) = (context.process.sender(), from.clone());
     let Ok(node) = context.node() else { return };
     // The release is asked for: who does not answer may not have any number of questions.
     let Ok(served) = node.begin_call(context.received_from(), 0) else { return };
+    let state = RawTerm::encoded_from(&state);
+    let kept = context.received_from().map(|peer| peer.lease(2 * state.bytes().len()));
+    if matches!(kept, Some(None)) {
+        return reply(context, &from, &failed("system_get_state", Exception::exit(Term::atom("system_limit"))));
+    }
     tasks.room().await;
     tasks.spawn(async move {
         let form = StateForm::at(&node, &from.pid.node).await;
         drop(node);
-        let answer = form.answer(state);
-        let _ = sender.reply(&from, &answer);
-        drop(served);
+        sender.reply_value(&from, &form.answer(state));
+        drop((served, kept));
     });
 }
 

@@ -94,3 +94,13 @@ async fn a_server_that_its_own_node_has_suspended_stays_so() {
     own.resume().await.unwrap();
     assert_eq!(all(&own).await, [1]);
 }
+
+#[tokio::test]
+async fn no_state_waits_for_a_peer_that_has_no_memory_for_it() {
+    let network = Network::new();
+    let (node, peer) = pair(&network).await;
+    let server = Numbers((0..200_000).collect()).start(&node).name("numbers").await.unwrap();
+    let state = ServerRef::new(&peer, ("numbers", node.name())).state().await.unwrap();
+    assert!(is(&state, "{error,{callback_failed,{gen_server,system_get_state},{exit,system_limit}}}"));
+    assert_eq!(ServerRef::new(&node, server.pid()).state().await.unwrap().as_list().map(<[Term]>::len), Some(200_000));
+}
