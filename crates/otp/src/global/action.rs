@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use peerl_node::Caller;
 use peerl_term::{Atom, Pid, Term};
 
@@ -15,7 +17,7 @@ pub enum Action {
     SendProcess(Pid, Term),
     /// Calls the server of a node from the server of this one: a monitor, then the call.
     /// [`Event::Answered`](super::Event::Answered) tells the outcome.
-    Call(CallId, Atom, Request),
+    Call(CallId, Atom, Arc<Request>),
     /// Nobody waits for the answer to a call any more.
     AbandonCall(CallId),
     /// Answers a call of a peer.

@@ -1,5 +1,7 @@
 //! What the servers of two nodes say to each other, each message in one place.
 
+use std::sync::Arc;
+
 use peerl_node::{Caller, GenRequest};
 use peerl_term::{Atom, Pid, Term};
 
@@ -32,8 +34,8 @@ pub enum Message {
     Exchange(Exchange),
     /// What the sender has found out about names that both partitions have.
     Resolved(Resolved),
-    /// Nodes that have joined the sender's partition.
-    NewNodes(NewNodes),
+    /// Nodes that have joined the sender's partition. All of the partition get the same.
+    NewNodes(Arc<NewNodes>),
     /// The sender has learnt of the receiver.
     InSync {
         /// The sender.
@@ -148,7 +150,7 @@ impl Message {
             "lock_set" => LockSet::from_parts(rest).map(Self::LockSet),
             "exchange" => Exchange::from_parts(rest).map(Self::Exchange),
             "resolved" => Resolved::from_parts(rest).map(Self::Resolved),
-            "new_nodes" => NewNodes::from_parts(rest).map(Self::NewNodes),
+            "new_nodes" => NewNodes::from_parts(rest).map(Arc::new).map(Self::NewNodes),
             "in_sync" => match rest {
                 [node, _] => Some(Self::InSync { node: node.as_atom()?.clone() }),
                 _ => None,
@@ -229,14 +231,14 @@ mod tests {
             external: vec![external.clone()],
             tag: Term::from(1),
         }));
-        comes_back(Message::NewNodes(NewNodes {
+        comes_back(Message::NewNodes(Arc::new(NewNodes {
             node: node(),
             operations,
             external: vec![external],
             nodes: known,
             version: 8,
             lock: Some(LockId::global(Term::nil())),
-        }));
+        })));
         comes_back(Message::InSync { node: node() });
         comes_back(Message::LostConnection(LostConnection {
             node: node(),

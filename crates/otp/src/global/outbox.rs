@@ -1,6 +1,7 @@
 //! The actions that are to be done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use peerl_node::Visibility;
 use peerl_term::{Atom, Pid};
@@ -20,7 +21,7 @@ pub(super) struct Outbox {
     /// Monitors of processes of nodes that are not connected yet.
     waiting: BTreeMap<Atom, Vec<(MonitorId, Pid)>>,
     /// Calls of nodes that are not connected yet.
-    waiting_calls: BTreeMap<Atom, Vec<(CallId, Request)>>,
+    waiting_calls: BTreeMap<Atom, Vec<(CallId, Arc<Request>)>>,
 }
 
 impl Outbox {
@@ -48,8 +49,9 @@ impl Outbox {
         self.push(Action::Send(node.clone(), message));
     }
 
-    /// Calls a node, once it is connected.
-    pub(super) fn call(&mut self, node: &Atom, request: Request) -> CallId {
+    /// Calls a node, once it is connected. Calls of many nodes share one request.
+    pub(super) fn call(&mut self, node: &Atom, request: impl Into<Arc<Request>>) -> CallId {
+        let request = request.into();
         let call = CallId(self.next_id());
         if self.is_connected(node) {
             self.push(Action::Call(call, node.clone(), request));

@@ -220,7 +220,7 @@ impl Change {
                 (Request::Unregister(name.clone()), Term::atom("ok"))
             }
         };
-        (Self::call_others(&request, nodes, mesh), answer)
+        (Self::call_others(request, nodes, mesh), answer)
     }
 
     /// Tells all nodes once more: one was lost at the first time. Others that have it may have been told or not.
@@ -238,10 +238,11 @@ impl Change {
             // It is changed again meanwhile.
             (Some(_), _) => return HashSet::new(),
         };
-        Self::call_others(&request, nodes, mesh)
+        Self::call_others(request, nodes, mesh)
     }
 
-    fn call_others(request: &Request, nodes: &[Atom], mesh: &mut Mesh) -> HashSet<CallId> {
+    fn call_others(request: Request, nodes: &[Atom], mesh: &mut Mesh) -> HashSet<CallId> {
+        let request = Arc::new(request);
         let others = nodes.iter().filter(|node| **node != mesh.outbox.node).cloned().collect::<Vec<_>>();
         others.iter().map(|node| mesh.outbox.call(node, request.clone())).collect()
     }

@@ -221,7 +221,7 @@ impl State {
             Message::LockSet(message) => self.lock_set(message, now),
             Message::Exchange(message) => self.exchange(message, now),
             Message::Resolved(message) => self.resolved(message, now),
-            Message::NewNodes(message) => self.new_nodes(message, now),
+            Message::NewNodes(message) => self.new_nodes(&message, now),
             Message::InSync { node } => self.in_sync(&node, now),
             Message::LostConnection(message) => self.lost_connection(sender, &message, now),
             Message::RemoveConnection { node } => self.remove_connection(&node, now),

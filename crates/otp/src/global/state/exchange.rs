@@ -1,6 +1,7 @@
 //! Two partitions that are locked exchange their names.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use peerl_node::Lease;
@@ -193,7 +194,7 @@ impl State {
             operations.retain(|operation| matches!(operation, Operation::Delete(_)));
             operations.extend(self.names.all().into_iter().map(Operation::Insert));
         }
-        let news = NewNodes { node: self.node().clone(), operations, external, nodes, version, lock };
+        let news = Arc::new(NewNodes { node: self.node().clone(), operations, external, nodes, version, lock });
         for known in ours {
             self.mesh.outbox.send(&known, Message::NewNodes(news.clone()));
         }
@@ -248,8 +249,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use peerl_node::{Budget, Visibility};
 
     use crate::global::event::{Event, LinkEnd};
@@ -329,8 +328,18 @@ mod tests {
         assert!(state.sessions[&peer()].operations.is_some());
         let lent = memory.lent();
         assert!(lent > 10_000, "{lent}");
-        // They have become one.
+        // They have become one, of which the others learn by one message.
+        let others = ["c@h", "d@h"].map(Atom::from_static);
+        state.mesh.known = others.map(|node| (node, 8)).into();
+        while state.next_action().is_some() {}
         take(&mut state, resolved(1, 1));
+        let news: Vec<_> = std::iter::from_fn(|| state.next_action())
+            .filter_map(|action| match action {
+                Action::Send(_, Message::NewNodes(news)) => Some(news),
+                _ => None,
+            })
+            .collect();
+        assert!(news.len() == 2 && Arc::ptr_eq(&news[0], &news[1]));
         assert!(state.sessions.is_empty() && state.is_member(&peer()));
         state.handle(Event::NodeDown(peer(), LinkEnd::Peer), Instant::now());
         assert_eq!(memory.lent(), 0);

@@ -27,7 +27,7 @@ impl State {
         node == self.node() || self.mesh.known.contains_key(node)
     }
 
-    pub(super) fn new_nodes(&mut self, message: NewNodes, now: Instant) {
+    pub(super) fn new_nodes(&mut self, message: &NewNodes, now: Instant) {
         let sender = &message.node;
         // Of those that are no members, one may take this node for a member of its partition; any other one would have it dial.
         if !self.is_member(sender) {
@@ -37,11 +37,11 @@ impl State {
             }
             return;
         }
-        for node in self.add_known(message.nodes) {
+        for node in self.add_known(message.nodes.clone()) {
             self.connect(&node);
         }
-        let lock = message.lock;
-        self.apply(&message.operations, &message.external, |state| state.mesh.locks.covers_lock(lock.as_ref()));
+        let covered = |state: &Self| state.mesh.locks.covers_lock(message.lock.as_ref());
+        self.apply(&message.operations, &message.external, covered);
     }
 
     pub(super) fn in_sync(&mut self, node: &Atom, now: Instant) {
@@ -132,6 +132,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use peerl_node::{Budget, Visibility};
     use peerl_term::Pid;
 
@@ -144,7 +146,14 @@ mod tests {
     fn new_nodes(node: &Atom) -> Message {
         let nodes = vec![KnownNode { node: Atom::from_static("c@h"), version: 8 }];
         let (operations, external) = (vec![], vec![]);
-        Message::NewNodes(NewNodes { node: node.clone(), operations, external, nodes, version: 8, lock: None })
+        Message::NewNodes(Arc::new(NewNodes {
+            node: node.clone(),
+            operations,
+            external,
+            nodes,
+            version: 8,
+            lock: None,
+        }))
     }
 
     #[test]
