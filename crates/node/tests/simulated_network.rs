@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use peerl_node::testing::Network;
-use peerl_node::{CallError, ConnectError, Exception, Mfa, Node, NodeDownReason, NodeEvent, Nodes};
+use peerl_node::{
+    CallError, ConnectError, Exception, Mfa, Node, NodeDownReason, NodeEvent, Nodes, NotSent, QueueError, SendError,
+    Term,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 async fn start(network: &Network, name: &str) -> Node {
@@ -84,6 +87,31 @@ async fn a_call_that_waits_for_a_connection_ends_with_its_node() {
     };
     let (result, ()) = tokio::join!(timeout(Duration::from_secs(60), double(&one, &two)), stops);
     assert!(matches!(result, Ok(Err(CallError::Connect(ConnectError::Disconnected)))), "{result:?}");
+}
+
+/// The sender that waits learns that there is never enough memory. Who sends at once may not look, so the connection ends.
+#[tokio::test(start_paused = true)]
+async fn a_message_without_memory_is_refused_or_ends_the_connection() {
+    let network = Network::new();
+    let (one, two) = (network.node("a@one").memory(16 << 20).start().await.unwrap(), start(&network, "b@two").await);
+    one.connect(two.name()).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let (process, mut receiver) = (one.process(), two.process());
+    let to = receiver.pid().clone();
+    let (most, more) = (Term::binary(vec![7; 10 << 20]), Term::binary(vec![7; 14 << 20]));
+    for _ in 0..3 {
+        // Each waits until the one before has been written.
+        process.send_term(to.clone(), &most).await.unwrap();
+    }
+    for _ in 0..3 {
+        receiver.receive().await.unwrap();
+    }
+    let refused = process.send_term(to.clone(), &more).await;
+    assert!(matches!(refused, Err(SendError::Connection { source: QueueError::NoMemory, .. })), "{refused:?}");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(one.nodes(Nodes::Visible), [two.name().clone()]);
+    let (reason, sent) = tokio::join!(down(&one), async { process.send_connected(to, &more) });
+    assert_eq!((reason, sent), (NodeDownReason::Congested, Err(NotSent::Full)));
 }
 
 #[tokio::test(start_paused = true)]
