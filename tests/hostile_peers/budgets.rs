@@ -69,8 +69,17 @@ fn messages_that_nobody_wants_alone() {
 
 #[test]
 fn requests_to_services_alone() {
-    let attacks = [Request::Features, Request::SetLock, Request::JoinLarge, Request::Discover]
-        .map(|request| services::requests(request, 1));
+    let requests = [
+        Request::Features,
+        Request::SetLock,
+        Request::JoinLarge,
+        Request::Discover,
+        Request::LeaveMany,
+        Request::CastToSuspended,
+        Request::SetLockElsewhere,
+        Request::Apply,
+    ];
+    let attacks = requests.map(|request| services::requests(request, 1));
     endure(attacks, catalogue::services);
 }
 
