@@ -29,6 +29,7 @@ pub fn tables() -> Vec<Attack> {
     all.push(tables::exits(Entry::Monitor, 50_000, Reading::Read));
     all.push(tables::exits(Entry::Monitor, 50_000, Reading::Unread));
     all.push(tables::exits(Entry::Link, 50_000, Reading::Unread));
+    all.push(tables::large_exit(8));
     all
 }
 

@@ -72,6 +72,33 @@ pub fn exits(entry: Entry, watchers: u32, reading: Reading) -> Attack {
     })
 }
 
+/// Ends a process of the worker, by a reason of 100 MB, that so many connections monitor which read nothing.
+pub fn large_exit(watchers: usize) -> Attack {
+    const SIZE: usize = 100_000_000;
+    Attack::new(
+        format!("an exit by a reason of 100 MB, which {watchers} connections do not read"),
+        move |target, end| {
+            let mut owner = Attacker::connect(target);
+            let mut deaf: Vec<_> = (0..watchers).map(|_| Reading::Unread.connect(target)).collect();
+            let spawn = calls::spawned(&owner, 1, &[]);
+            owner.write(&[&spawn], end);
+            if let Some(process) = owner.spawned(end) {
+                for watcher in &mut deaf {
+                    let monitor = frame(watcher, Entry::Monitor, &process, 1);
+                    watcher.write(&[&monitor], end);
+                }
+                // They come by connections of their own.
+                std::thread::sleep(Duration::from_millis(200));
+                let reason = Term::binary(vec![7; SIZE]).encode();
+                let exit = Term::tuple([26.into(), owner.process(1).into(), process]);
+                owner.write(&[&head(&exit, reason.len() - 1), &reason[1..]], end + PATIENCE);
+            }
+            owner.wait(end);
+            deaf.into_iter().chain([owner]).map(Attacker::fate).sum()
+        },
+    )
+}
+
 /// Writes so many frames, as fast as they are read.
 pub(super) fn fill(attacker: &mut Attacker, most: u32, end: Instant, frame: impl Fn(&Attacker, u32) -> Vec<u8>) {
     const AT_ONCE: usize = 256 << 10;

@@ -52,6 +52,7 @@ fn monitors_and_links_without_end_alone() {
         tables::entries(Entry::Link, 1_000_000),
         tables::linked_calls(1_000_000),
         tables::exits(Entry::Monitor, 50_000, Reading::Unread),
+        tables::large_exit(8),
     ];
     endure(attacks, catalogue::tables);
 }
