@@ -247,6 +247,7 @@ fn every_limit_is_that_of_the_code() {
     use peerl::otp::global::Global;
     use peerl::otp::pg::Scope;
     use peerl::proto::admission::Rejections;
+    use peerl::proto::channel::Fragments;
     use peerl::proto::connection::LARGE;
     use peerl::proto::handshake::SetupTimer;
 
@@ -256,7 +257,7 @@ fn every_limit_is_that_of_the_code() {
     let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
     let epmd = peerl::epmd::Config::default();
     let monitors = [Limits::MONITOR, Limits::LINK].map(|bytes| bytes.to_string());
-    let numbers: [(&str, Vec<String>); 17] = [
+    let numbers: [(&str, Vec<String>); 18] = [
         ("a connection: its tasks, buffers and cache of atoms", vec![kibibytes(Limits::CONNECTION)]),
         ("pending handshakes", vec![Limits::HANDSHAKES.to_string(), seconds(SetupTimer::DEFAULT_STEP)]),
         ("unanswered connections to the EPMD", vec![epmd.connections.to_string(), seconds(epmd.idle)]),
@@ -269,6 +270,7 @@ fn every_limit_is_that_of_the_code() {
             ],
         ),
         ("large frames, messages in fragments, messages above", vec![kibibytes(LARGE)]),
+        ("messages above 64 KiB that wait to be written", vec![kibibytes(Fragments::LARGE)]),
         ("calls of a peer", vec![kibibytes(Limits::CALL), format!("{} bytes", Limits::ARGUMENT), kibibytes(LARGE)]),
         ("bytes queued for a peer", vec![mebibytes(Limits::BUSY as u64)]),
         ("monitors and links of a peer", vec![monitors[0].clone(), format!("{} bytes", monitors[1])]),
