@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::stage::{Stage, eval, eval_with, eventually, expect, export, name, until};
+use crate::stage::{LIMIT, Stage, eval, eval_with, eventually, expect, export, name, until};
 use peerl::{Atom, CallContext, Exception, Functions, Mfa, Node, Pid, Process, RawCall, Term};
 use peerl_term::{Encoded, RawTerm};
 use peerl_test_support::{Otp, matrix};
@@ -116,7 +116,7 @@ async fn contexts() {
             expect(&beam, &node, ends, "ok").await;
             let mut seen = calls.recv().await.unwrap();
             assert_eq!(seen.context.caller_node(), Some(name(&beam)));
-            let told = tokio::time::timeout(crate::stage::LIMIT, seen.cancelled.recv()).await;
+            let told = tokio::time::timeout(LIMIT, seen.cancelled.recv()).await;
             assert_eq!(told, Ok(Some(())), "{ends} on {otp:?}");
             assert!(seen.context.is_cancelled());
         }
@@ -139,10 +139,11 @@ async fn contexts() {
         // The connection ends.
         node.disconnect(&name(&beam));
         for seen in &mut by_message {
-            let told = tokio::time::timeout(crate::stage::LIMIT, seen.cancelled.recv()).await;
+            let told = tokio::time::timeout(LIMIT, seen.cancelled.recv()).await;
             assert_eq!(told, Ok(Some(())), "after the connection, on {otp:?}");
             eventually("the context of an ended call", || seen.context.is_cancelled()).await;
         }
+        beam.wait_for_async("nodes(connected)", "[]", LIMIT).await;
         // Nobody has waited for the value of a cast.
         expect(&beam, &node, "erpc:call(NODE, rust, who, []), ok", "ok").await;
         assert!(!cast.context.is_cancelled() && cast.cancelled.try_recv().is_err());
