@@ -9,7 +9,6 @@ use super::Scope;
 use super::scopes::shown_by;
 use super::server::Request;
 use super::view::View;
-use crate::term_memory::term_memory;
 
 type Outcome = Result<Term, Exception>;
 
@@ -29,12 +28,12 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     export(node, "leave", |[group, pids]: [Term; 2]| Ok(Request::Leave(group, pids_of(pids)?)))?;
     let all = Table::<0> {
         steps: |view, _| view.lens()[0],
-        bytes: |view, _| names(view.groups()),
+        bytes: |view, _| view.names_memory(false),
         value: |view, _| Term::list(view.groups()),
     };
     let local = Table::<0> {
         steps: |view, _| view.lens()[1],
-        bytes: |view, _| names(view.local_groups()),
+        bytes: |view, _| view.names_memory(true),
         value: |view, _| Term::list(view.local_groups()),
     };
     let members = Table {
@@ -56,11 +55,6 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
 
 fn pids(pids: &[Pid]) -> Term {
     Term::list(pids.iter().cloned().map(Term::from))
-}
-
-/// About how many bytes these names take, together with their encoded form.
-fn names(groups: Vec<Term>) -> usize {
-    groups.iter().map(|group| 2 * term_memory(group)).sum()
 }
 
 /// What is read of that which a scope process shows.

@@ -6,6 +6,7 @@ use peerl_node::{Pid, Term};
 use super::groups::{Groups, Members};
 use super::message::Change;
 use super::state::Origin;
+use crate::term_memory::term_memory;
 
 /// What those who ask see of a scope: the members of each group on all nodes, and who is told of changes.
 #[derive(Debug, Default)]
@@ -111,6 +112,12 @@ impl View {
     /// How many members a group has on all nodes, and on this one.
     pub(super) fn totals(&self, group: &Term) -> [usize; 2] {
         [&self.all, &self.local].map(|groups| groups.get(group).map_or(0, Members::total))
+    }
+
+    /// About how many bytes the names of the groups take that there are on all nodes, or on this one, together with their encoded form.
+    pub(super) fn names_memory(&self, is_local: bool) -> usize {
+        let groups = if is_local { &self.local } else { &self.all };
+        groups.iter().map(|(group, _)| 2 * term_memory(group)).sum()
     }
 
     /// How many groups there are on all nodes, and on this one.

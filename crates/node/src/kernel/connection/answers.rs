@@ -31,8 +31,8 @@ impl Answers {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Waits until an answer of this size may be queued, for which a lease is held. If more than `limit` bytes wait and the peer has stalled, the
-    /// connection ends.
+    /// Waits until an answer of this size may be queued, for which a lease is held. If more than `limit` bytes wait and the peer has
+    /// stalled, the connection ends.
     pub(crate) async fn ready(&self, outbox: &Outbox, from: &Pid, size: usize, limit: usize) -> Result<(), QueueError> {
         self.bytes.fetch_add(size, Ordering::Relaxed);
         let waiting = Waiting { answers: self, size };
