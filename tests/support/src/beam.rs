@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::control::{self, Control, EvalError, Request};
@@ -206,12 +205,12 @@ impl Beam {
 
     /// Stops the node without ending it (SIGSTOP): it answers nothing, and its connections stay open.
     pub fn sigstop(&self) {
-        self.0.group.signal(Signal::STOP, Whom::Group);
+        self.0.group.stop(Whom::Group);
     }
 
     /// Lets a stopped node go on (SIGCONT).
     pub fn sigcont(&self) {
-        self.0.group.signal(Signal::CONT, Whom::Group);
+        self.0.group.go_on(Whom::Group);
     }
 
     /// The full name, such as `a_4711_1@127.0.0.1`.

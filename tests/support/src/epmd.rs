@@ -5,8 +5,6 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::output::Output;
 use crate::process::{Group, Whom};
 use crate::{Otp, free_port};
@@ -101,14 +99,14 @@ impl Epmd {
     /// Stops it without ending it (SIGSTOP): connections are accepted by the kernel and never answered.
     pub fn sigstop(&self) {
         if let Some(group) = self.group().as_ref() {
-            group.signal(Signal::STOP, Whom::Group);
+            group.stop(Whom::Group);
         }
     }
 
     /// Lets a stopped one go on (SIGCONT).
     pub fn sigcont(&self) {
         if let Some(group) = self.group().as_ref() {
-            group.signal(Signal::CONT, Whom::Group);
+            group.go_on(Whom::Group);
         }
     }
 

@@ -6,7 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::exit_watch;
 use crate::output::Output;
@@ -50,6 +51,23 @@ impl Group {
                 Whom::Group => rustix::process::kill_process_group(pid, signal),
             };
         });
+    }
+
+    /// Stops the process, or its whole group, without ending it, and waits until no thread of the process runs: a
+    /// signal is on its way when it has been sent, and until it arrives the threads go on.
+    pub(crate) fn stop(&self, whom: Whom) {
+        self.signal(Signal::STOP, whom);
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return;
+        };
+        // It is left in the state that is waited for, so that it can be stopped twice. An error: it has ended.
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), stopped) {}
+    }
+
+    /// Lets a stopped process, or its group, go on.
+    pub(crate) fn go_on(&self, whom: Whom) {
+        self.signal(Signal::CONT, whom);
     }
 
     /// Kills the whole group and waits for the process.
@@ -173,12 +191,12 @@ impl ProcessGuard {
 
     /// Stops the process without ending it (SIGSTOP).
     pub fn sigstop(&self) {
-        self.group.signal(Signal::STOP, Whom::Process);
+        self.group.stop(Whom::Process);
     }
 
     /// Lets a stopped process go on (SIGCONT).
     pub fn sigcont(&self) {
-        self.group.signal(Signal::CONT, Whom::Process);
+        self.group.go_on(Whom::Process);
     }
 
     /// Kills the process (SIGKILL) and all processes that it has started, and waits for it.
@@ -236,6 +254,26 @@ mod tests {
         assert_eq!(process.wait(Duration::from_secs(10)).code(), Some(3));
         assert_eq!(process.stdout(), "one\ngot two\n");
         assert!(!process.is_running());
+    }
+
+    #[test]
+    fn a_stopped_process_has_no_thread_that_runs() {
+        let spins = "import threading\ndef spin():\n  while True: pass\nprint('started', flush=True)\n\
+                     for _ in range(4): threading.Thread(target=spin).start()";
+        let process = ProcessGuard::spawn(Command::new("python3").args(["-c", spins]));
+        process.wait_for_line("started", Duration::from_secs(10));
+        let tasks = format!("/proc/{}/task", process.pid());
+        for _ in 0..20 {
+            process.sigstop();
+            process.sigstop();
+            for task in std::fs::read_dir(&tasks).unwrap() {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+                assert!(stat.contains(") T "), "{stat}");
+            }
+            process.sigcont();
+        }
+        process.kill();
+        process.sigstop();
     }
 
     #[test]
