@@ -56,6 +56,7 @@ pub fn services() -> Vec<Attack> {
 pub fn connections() -> Vec<Attack> {
     let mut all = vec![
         connections::full_atom_caches(2000),
+        connections::begun_messages(6000),
         connections::frames_that_fill_a_read(64 << 10),
         connections::frames_that_fill_a_read(512),
     ];

@@ -3,39 +3,86 @@
 use std::time::Instant;
 
 use peerl_node::Term;
-use peerl_term::Reference;
+use peerl_term::{Pid, Reference};
 
 use super::attacker::{Attacker, Written, head};
 use super::fragments::to_name;
-use super::{Attack, Fate, Reading};
+use super::{Attack, Fate, Reading, Target};
+use crate::intruder::fragment;
 
 /// So many connections of other names, opened over the whole time, that each fill the atom cache with the longest atoms there are.
 pub fn full_atom_caches(connections: u32) -> Attack {
     Attack::new(format!("up to {connections} connections with full atom caches"), move |target, end| {
-        let (start, mut open) = (Instant::now(), Vec::new());
-        let pause = end.saturating_duration_since(start) / connections;
-        for number in 0..connections {
-            std::thread::sleep((start + pause * number).saturating_duration_since(Instant::now()));
-            if Instant::now() >= end {
-                break;
-            }
-            let mut attacker = Attacker::deaf(target);
-            for frame in atom_cache(&attacker, number) {
-                if attacker.write(&[&frame], end) != Written::All {
-                    break;
-                }
-                attacker.sent += ATOMS as u64;
-            }
-            open.push(attacker);
+        let fill =
+            |attacker: &mut Attacker, number| send_all(attacker, atom_cache(attacker, number), ATOMS.into(), end);
+        remain(open_until(end, connections, target, fill), end)
+    })
+}
+
+/// So many connections of other names, opened in half of the time. Then each sends the beginnings of messages in fragments, with the
+/// longest atoms and labels that are kept.
+pub fn begun_messages(connections: u32) -> Attack {
+    Attack::new(format!("up to {connections} connections with messages that are only begun"), move |target, end| {
+        let half = Instant::now() + end.saturating_duration_since(Instant::now()) / 2;
+        let mut open = open_until(half, connections, target, |_, _| {});
+        for (attacker, number) in open.iter_mut().zip(0..) {
+            send_all(attacker, beginnings(attacker, number), 1, end);
         }
-        std::thread::sleep(end.saturating_duration_since(Instant::now()));
-        // One that the worker has ended takes no more ticks than one.
-        for _ in 0..2 {
-            for attacker in &mut open {
-                let _ = attacker.write(&[&[0; 4]], end);
-            }
+        remain(open, end)
+    })
+}
+
+/// Opens so many connections, evenly until the end, and does this with each.
+fn open_until(end: Instant, connections: u32, target: &Target, with: impl Fn(&mut Attacker, u32)) -> Vec<Attacker> {
+    let (start, mut open) = (Instant::now(), Vec::new());
+    let pause = end.saturating_duration_since(start) / connections;
+    for number in 0..connections {
+        std::thread::sleep((start + pause * number).saturating_duration_since(Instant::now()));
+        if Instant::now() >= end {
+            break;
         }
-        open.into_iter().map(Attacker::fate).sum::<Fate>()
+        let mut attacker = Attacker::deaf(target);
+        with(&mut attacker, number);
+        open.push(attacker);
+    }
+    open
+}
+
+/// Sends frames that count for so much each.
+fn send_all(attacker: &mut Attacker, frames: impl Iterator<Item = Vec<u8>>, count: u64, end: Instant) {
+    for frame in frames {
+        if attacker.write(&[&frame], end) != Written::All {
+            break;
+        }
+        attacker.sent += count;
+    }
+}
+
+/// Keeps connections open until the end.
+fn remain(mut open: Vec<Attacker>, end: Instant) -> Fate {
+    std::thread::sleep(end.saturating_duration_since(Instant::now()));
+    // One that the worker has ended takes no more ticks than one.
+    for _ in 0..2 {
+        for attacker in &mut open {
+            let _ = attacker.write(&[&[0; 4]], end);
+        }
+    }
+    open.into_iter().map(Attacker::fate).sum()
+}
+
+/// The first of two fragments of many messages. No two have an atom in common.
+fn beginnings(attacker: &Attacker, connection: u32) -> impl Iterator<Item = Vec<u8>> + use<> {
+    const MESSAGES: u32 = 64;
+    let own = attacker.process(1);
+    (0..MESSAGES).map(move |sequence| {
+        let number = connection << 7 | sequence << 1;
+        let process = |number| Term::from(Pid { node: longest_atom(number).into(), ..own.clone() });
+        let label = Term::binary(vec![7; 1000]);
+        let token = Term::tuple([1.into(), label, 1.into(), process(number), 0.into()]);
+        let to = Term::atom(longest_atom(number | 1));
+        let control = Term::tuple([16.into(), process(number), Term::atom(""), to, token]);
+        let frame = fragment(69, sequence.into(), 2, &[&[0][..], &control.encode()[1..], &[109]].concat());
+        [&(frame.len() as u32).to_be_bytes()[..], &frame].concat()
     })
 }
 

@@ -87,8 +87,8 @@ impl Reassembly {
     /// What a control message takes for each of its bytes, when it is decoded.
     const CONTROL: usize = 24;
 
-    /// So many incomplete messages may be there in any case.
-    const FEW: usize = 64;
+    /// So many incomplete messages may be there in any case. They take less than the connection itself.
+    const FEW: usize = 8;
 
     pub(super) fn new(limits: ChannelLimits, memory: Arc<Share>, origin: Origin) -> Self {
         Reassembly {
@@ -243,7 +243,7 @@ impl Reassembly {
         while !lease.grow(bytes) {
             match self.kept.values().next().copied() {
                 Some(oldest) => self.lose(oldest, Loss::NoRoom),
-                None if self.sequences.len() > Self::FEW => self.forget_oldest(),
+                None if self.sequences.len() >= Self::FEW => self.forget_oldest(),
                 None => break,
             }
         }
@@ -492,6 +492,25 @@ mod tests {
         }
         assert!(reassembly.sequences.len() <= 100 && memory.taken() <= 100 << 10);
         assert!(reassembly.go_on(1, 2, b"y").is_err());
+    }
+
+    /// Each connection of a peer that has used up all its memory may have these.
+    #[test]
+    fn without_memory_a_few_messages_are_kept_without_their_payloads() {
+        let memory = Arc::new(Budget::new(200 << 10, 1).share());
+        let mut all = Lease::nothing(memory.clone());
+        while all.grow(1) {}
+        let mut reassembly = Reassembly::new(ChannelLimits::default(), memory, Origin::new(|_| {}));
+        for sequence in 1..=Reassembly::FEW as u64 {
+            assert!(!start(&mut reassembly, sequence, 2, b"x").unwrap());
+        }
+        for sequence in 1..=Reassembly::FEW as u64 {
+            assert_eq!(go_on(&mut reassembly, sequence, 1, b"y"), Some(Err((Loss::NoRoom, 2))));
+        }
+        for sequence in 0..1000 {
+            assert!(!start(&mut reassembly, sequence, 2, b"x").unwrap());
+            assert!(reassembly.sequences.len() <= Reassembly::FEW);
+        }
     }
 
     #[test]
