@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use peerl_node::Term;
-use peerl_term::{Pid, Reference};
+use peerl_term::{Atom, Pid, Reference};
 
 use super::attacker::{Attacker, Written, head};
 use super::fragments::to_name;
@@ -76,10 +76,11 @@ fn beginnings(attacker: &Attacker, connection: u32) -> impl Iterator<Item = Vec<
     let own = attacker.process(1);
     (0..MESSAGES).map(move |sequence| {
         let number = connection << 7 | sequence << 1;
-        let process = |number| Term::from(Pid { node: longest_atom(number).into(), ..own.clone() });
+        let atom = |number| Atom::new(&longest_atom(number)).expect("255 characters");
+        let process = |number| Term::from(Pid { node: atom(number), ..own.clone() });
         let label = Term::binary(vec![7; 1000]);
         let token = Term::tuple([1.into(), label, 1.into(), process(number), 0.into()]);
-        let to = Term::atom(longest_atom(number | 1));
+        let to = Term::from(atom(number | 1));
         let control = Term::tuple([16.into(), process(number), Term::atom(""), to, token]);
         let frame = fragment(69, sequence.into(), 2, &[&[0][..], &control.encode()[1..], &[109]].concat());
         [&(frame.len() as u32).to_be_bytes()[..], &frame].concat()
