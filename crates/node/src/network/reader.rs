@@ -98,7 +98,7 @@ async fn read_until_broken(
             give_up_idle(&mut half, connection, stream).await;
         }
         // After a read that took less than it could, tokio does not ask the kernel again until more has come.
-        match stream.read_buf(half.read_buffer()).await {
+        match stream.read_buf(&mut half.read_space()).await {
             Ok(0) => return NodeDownReason::ConnectionClosed,
             Ok(count) => {
                 read_in_turn += count;
