@@ -7,7 +7,7 @@ use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::connection::LARGE;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
-use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
+use peerl_term::{Atom, Binary, Pid, RawTerm, Reference, Term};
 
 use super::active::{Active, Refused};
 use super::job::Job;
@@ -64,7 +64,7 @@ pub(crate) fn take_spawn(
                     module: request.function.module.clone(),
                     function: request.function.function.clone(),
                     options,
-                    arguments,
+                    arguments: kept(arguments),
                     token,
                     active,
                 }));
@@ -75,6 +75,12 @@ pub(crate) fn take_spawn(
     };
     refuse(node, connection, reference, from, refused)?;
     Ok(None)
+}
+
+/// Arguments of which a function may keep parts for long: a large binary is a part of the bytes that it is decoded from, and those of
+/// the read buffer may be a hundred times as many. A large message has left that buffer.
+fn kept(arguments: RawTerm) -> RawTerm {
+    if (Binary::SHARED..=LARGE).contains(&arguments.bytes().len()) { arguments.unshared() } else { arguments }
 }
 
 /// Takes memory for a call: the process keeps the token, too.
