@@ -147,7 +147,8 @@ pub(crate) async fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spaw
 
 /// Starts a process whose arguments take long to decode, where no other call waits for it. A peer gets one after another.
 async fn start_long(node: Arc<Kernel>, connection: Arc<Connection>, spawn: Spawn) {
-    let _turn = connection.served.long.lock().await;
+    let _of_peer = connection.served.long.lock().await;
+    let _turn = long_work::turn().await;
     long_work::run(|| start(&node, &connection, spawn));
 }
 
