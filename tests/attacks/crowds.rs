@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use peerl_node::Term;
 
 use super::attacker::{Attacker, Written, head};
-use super::fragments::to_name;
 use super::terms::Shape;
 use super::{Attack, Fate, Target};
 
@@ -21,34 +20,33 @@ pub fn ends_at_once(connections: usize) -> Attack {
     })
 }
 
-/// So many connections that each send a message that takes some work, at the same moment, while others have the worker decode
-/// much longer ones.
+/// So many connections that each send an exit signal that takes some work, at the same moment, while another one has the worker
+/// decode much longer ones.
 pub fn long_work_at_once(connections: usize) -> Attack {
     const BYTES: usize = 70 << 10;
     const LONG: usize = 8_000_000;
-    Attack::new(format!("messages of {BYTES} bytes by {connections} connections at once"), move |target, end| {
+    Attack::new(format!("exit signals of {BYTES} bytes by {connections} connections at once"), move |target, end| {
         let mut crowd = crowd(target, connections);
         let mut longest = Attacker::connect(target);
         let Some(rex) = longest.pid_of("rex", end + PATIENCE) else { return longest.fate() };
-        let exit = Term::tuple([26.into(), longest.process(1).into(), rex]);
+        let exit = Term::tuple([26.into(), longest.process(1).into(), rex.clone()]);
         let long = Shape::Nils.encode(LONG);
         let long = [&head(&exit, long.len())[..], &long].concat();
         let end = end.max(Instant::now() + Duration::from_secs(1));
         let short = Shape::Nils.encode(BYTES);
+        let (begin, last) = short.split_at(short.len() - 1);
         while Instant::now() < end {
             for attacker in &mut crowd {
-                let frame = [&head(&to_name(attacker, 1, "nobody"), short.len())[..], &short].concat();
-                let (begin, last) = frame.split_at(frame.len() - 1);
-                if attacker.write(&[begin], end + PATIENCE) == Written::All {
+                let exit = Term::tuple([26.into(), attacker.process(1).into(), rex.clone()]);
+                if attacker.write(&[&head(&exit, short.len()), begin], end + PATIENCE) == Written::All {
                     attacker.sent += 1;
                 }
-                debug_assert_eq!(last, [106]);
             }
             for _ in 0..2 {
                 longest.write(&[&long], end + PATIENCE);
             }
             for attacker in &mut crowd {
-                attacker.write(&[&[106]], end + PATIENCE);
+                attacker.write(&[last], end + PATIENCE);
             }
         }
         crowd.into_iter().chain([longest]).map(Attacker::fate).sum::<Fate>()
