@@ -12,7 +12,7 @@ mod intruder;
 use std::process::Command;
 use std::time::Duration;
 
-use attacks::catalogue::{calls, connections, floods, fragments, services, tables, terms};
+use attacks::catalogue::{calls, connections, crowds, floods, fragments, services, tables, terms};
 use attacks::{Outcome, Trial};
 use harness::{Settings, describe};
 use peerl_test_support::Epmd;
@@ -30,7 +30,7 @@ fn main() {
     };
     println!("\n{}", Outcome::HEADER);
     let epmd = Epmd::start();
-    let all = [terms(), fragments(), tables(), calls(), floods(), services(), connections()];
+    let all = [terms(), fragments(), tables(), calls(), floods(), services(), connections(), crowds()];
     for attack in all.into_iter().flatten().filter(|attack| settings.wants(&attack.name)) {
         let trial = Trial::start(&epmd, &peerl);
         println!("{}", trial.run(&attack, time));

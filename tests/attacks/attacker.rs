@@ -112,8 +112,12 @@ impl Attacker {
 
     /// Connects, and reads nothing.
     pub fn deaf(target: &Target) -> Self {
-        let name = format!("{}@127.0.0.1", unique_name(Self::STEM));
-        let intruder = Intruder::connect_to(&name, &target.name, target.port);
+        Self::deaf_as(&format!("{}@127.0.0.1", unique_name(Self::STEM)), target)
+    }
+
+    /// The same with this name, in the place of one that has it.
+    pub fn deaf_as(name: &str, target: &Target) -> Self {
+        let intruder = Intruder::connect_to(name, &target.name, target.port);
         intruder.socket.set_write_timeout(Some(Duration::from_millis(200))).expect("a time-out");
         Self { intruder, sent: 0, numbers: 0, tally: Arc::default(), reader: None, closed: false }
     }

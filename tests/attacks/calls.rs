@@ -1,14 +1,18 @@
 //! Calls: of functions that take long, and with answers that are not read.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerl_node::Term;
 use peerl_term::Reference;
 
 use super::Attack;
-use super::attacker::{Attacker, END, erpc, head, one_argument};
+use super::attacker::{Attacker, END, Written, erpc, head, one_argument};
+use super::fragments::to_name;
 use super::tables::fill;
+
+/// For how long the attacker waits for what it sends to be read, on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// As many calls as come through, up to this number, of a function that sleeps for an hour.
 pub fn sleeping(most: u32) -> Attack {
@@ -27,6 +31,37 @@ pub fn sleeping_with_arguments(most: u32) -> Attack {
         let mut attacker = Attacker::connect(target);
         fill(&mut attacker, most, end, |attacker, number| call(attacker, number, "peerl_page", "checksum", &url));
         attacker.wait(end);
+        attacker.fate()
+    })
+}
+
+/// Small calls that wait. What is read with each of them begins with the end of a message of 40 MB for nobody.
+pub fn waiting_behind_large_messages(most: u32) -> Attack {
+    const LARGE: usize = 40_000_000;
+    /// Of which so much comes with the call.
+    const LAST: usize = 4 << 10;
+    Attack::new(format!("{most} waiting calls, each behind a message of {LARGE} bytes"), move |target, end| {
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = silent.local_addr().expect("its address");
+        // It is large enough to be a part of the read buffer.
+        let url = Term::binary(format!("http://{address}/{}", "a".repeat(5000)).into_bytes());
+        let large = Term::binary(vec![7; LARGE]).encode();
+        let mut attacker = Attacker::connect(target);
+        let message = [&head(&to_name(&attacker, 1, "nobody"), large.len() - 1), &large[1..]].concat();
+        let (first, last) = message.split_at(message.len() - LAST);
+        for number in 1..=most {
+            let call = call(&attacker, number, "peerl_page", "checksum", &url);
+            if attacker.write(&[first], end + PATIENCE) != Written::All {
+                break;
+            }
+            // The worker has read that.
+            std::thread::sleep(Duration::from_millis(50));
+            if attacker.write(&[&[last, &call].concat()], end + PATIENCE) != Written::All {
+                break;
+            }
+            attacker.sent += 1;
+        }
+        attacker.wait(Instant::now() + Duration::from_secs(1));
         attacker.fate()
     })
 }

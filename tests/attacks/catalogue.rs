@@ -5,7 +5,7 @@ use super::fragments::Rest;
 use super::services::{self, Request};
 use super::tables::Entry;
 use super::terms::{Delivery, Part, Shape};
-use super::{Attack, Reading, calls, floods, fragments, tables, terms};
+use super::{Attack, Reading, calls, crowds, floods, fragments, tables, terms};
 
 /// Every shape as an argument, and the deepest term in every place and in every way.
 pub fn terms() -> Vec<Attack> {
@@ -37,6 +37,7 @@ pub fn calls() -> Vec<Attack> {
     vec![
         calls::sleeping(1_000_000),
         calls::sleeping_with_arguments(100_000),
+        calls::waiting_behind_large_messages(40),
         calls::unread(4),
         calls::unread_amplified(4),
         calls::unread_introspection(4),
@@ -44,7 +45,9 @@ pub fn calls() -> Vec<Attack> {
 }
 
 pub fn floods() -> Vec<Attack> {
-    [10, 2 << 10, 60 << 10].map(|size| floods::messages(size, 2)).into()
+    let mut all: Vec<_> = [10, 2 << 10, 60 << 10].map(|size| floods::messages(size, 2)).into();
+    all.push(floods::in_large_reads(8000));
+    all
 }
 
 pub fn services() -> Vec<Attack> {
@@ -63,4 +66,13 @@ pub fn connections() -> Vec<Attack> {
     all.extend(Frame::ALL.map(|frame| connections::frames(frame, Reading::Unread)));
     all.push(connections::frames(Frame::LinkAndUnlink, Reading::Read));
     all
+}
+
+pub fn crowds() -> Vec<Attack> {
+    vec![
+        crowds::ends_at_once(3000),
+        crowds::long_work_at_once(700),
+        crowds::replaced_within_long_work(4),
+        crowds::ends_beside_many_links(1_000_000),
+    ]
 }

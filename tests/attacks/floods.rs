@@ -1,6 +1,6 @@
 //! Messages to the processes of every node, as many as fit.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerl_node::Term;
 
@@ -31,5 +31,24 @@ pub fn messages(size: usize, connections: usize) -> Attack {
             attacker.sent += count;
         }
         attacker.wait(end);
+    })
+}
+
+/// Up to so many messages of 66 KB for a suspended process, each in a read of its own, which is full of ticks.
+pub fn in_large_reads(most: u32) -> Attack {
+    Attack::together(format!("{most} messages of 66 KB that nobody takes, with ticks"), 1, move |attacker, end| {
+        let (patience, from) = (end + Duration::from_secs(20), Term::tuple([attacker.process(1).into(), 1.into()]));
+        let suspend = Term::tuple([Term::atom("system"), from, Term::atom("suspend")]);
+        let control = to_name(attacker, 1, "pg");
+        attacker.intruder.frame(control.clone(), Some(suspend));
+        let payload = Term::binary(vec![7; 66_000]).encode();
+        let round = [&vec![0; 190 << 10][..], &head(&control, payload.len() - 1), &payload[1..]].concat();
+        for _ in 0..most {
+            if attacker.write(&[&round], patience) != Written::All {
+                break;
+            }
+            attacker.sent += 1;
+        }
+        attacker.wait(Instant::now() + Duration::from_secs(1));
     })
 }

@@ -6,6 +6,7 @@ pub mod attacker;
 pub mod calls;
 pub mod catalogue;
 pub mod connections;
+pub mod crowds;
 pub mod floods;
 pub mod fragments;
 mod neighbours;

@@ -10,6 +10,7 @@ use peerl_test_support::{Epmd, peerl_command};
 
 use crate::attacks::calls;
 use crate::attacks::connections::{self, Frame};
+use crate::attacks::crowds;
 use crate::attacks::floods;
 use crate::attacks::fragments::{self, Rest};
 use crate::attacks::services::{self, Request};
@@ -59,13 +60,19 @@ fn monitors_and_links_without_end_alone() {
 
 #[test]
 fn calls_without_end_alone() {
-    let attacks = [calls::sleeping(1_000_000), calls::sleeping_with_arguments(100_000), calls::unread(4)];
+    let attacks = [
+        calls::sleeping(1_000_000),
+        calls::sleeping_with_arguments(100_000),
+        calls::waiting_behind_large_messages(40),
+        calls::unread(4),
+    ];
     endure(attacks, catalogue::calls);
 }
 
 #[test]
 fn messages_that_nobody_wants_alone() {
-    endure([floods::messages(10, 2), floods::messages(60 << 10, 2)], catalogue::floods);
+    let attacks = [floods::messages(10, 2), floods::messages(60 << 10, 2), floods::in_large_reads(8000)];
+    endure(attacks, catalogue::floods);
 }
 
 #[test]
@@ -92,6 +99,17 @@ fn connections_and_their_frames_alone() {
         connections::frames(Frame::TracedToPid(1000), Reading::Unread),
     ];
     endure(attacks, catalogue::connections);
+}
+
+#[test]
+fn crowds_of_connections_alone() {
+    let attacks = [
+        crowds::ends_at_once(1000),
+        crowds::long_work_at_once(700),
+        crowds::replaced_within_long_work(4),
+        crowds::ends_beside_many_links(100_000),
+    ];
+    endure(attacks, catalogue::crowds);
 }
 
 /// What is no attack works with the same bound.

@@ -48,7 +48,16 @@ impl Intruder {
         let mut buffer = BytesMut::new();
         let (state, out) = initiator::start(local, peer.clone());
         socket.write_all(&out).unwrap();
-        let AfterStatus::Proceed(state) = state.receive(&next(&mut socket, &mut buffer)).unwrap() else { panic!() };
+        let state = match state.receive(&next(&mut socket, &mut buffer)).unwrap() {
+            AfterStatus::Proceed(state) => state,
+            // It takes the place of one of the same name.
+            AfterStatus::Alive(state) => {
+                let (state, out) = state.replace();
+                socket.write_all(&out).unwrap();
+                state
+            }
+            AfterStatus::Yield => panic!("nobody else is connecting"),
+        };
         let (state, out) = state.receive(&next(&mut socket, &mut buffer), 1).unwrap();
         socket.write_all(&out).unwrap();
         state.receive(&next(&mut socket, &mut buffer)).unwrap();

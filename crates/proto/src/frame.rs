@@ -102,7 +102,7 @@ impl FrameReader {
     }
 
     /// How many bytes are still missing before the frame at the front of `buffer` can be taken.
-    fn missing(&self, buffer: &BytesMut) -> usize {
+    pub fn missing(&self, buffer: &BytesMut) -> usize {
         let length = if self.passing > 0 { None } else { self.announced(buffer) };
         let wanted = length.map_or(0, |length| if self.is_oversize(length) { Self::HEAD } else { length });
         (wanted + 4).saturating_sub(buffer.len())

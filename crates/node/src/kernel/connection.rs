@@ -34,6 +34,7 @@ use crate::kernel::event::{ConnectionId, Visibility};
 use crate::kernel::figures::ConnectionCounts;
 use crate::kernel::identity::Identity;
 use crate::kernel::limits::Limits;
+use crate::kernel::long_work;
 use crate::kernel::process::Ties;
 use crate::kernel::serving::PeerCalls;
 use crate::kernel::transferred::TransferCounter;
@@ -139,7 +140,11 @@ impl Connection {
     pub(crate) fn close(&self) -> bool {
         let first = self.outbox.close();
         self.closed.cancel();
-        drop(self.delivery.lock());
+        let is_delivering = self.delivery.try_lock().is_none();
+        if is_delivering {
+            // A message that takes long, perhaps.
+            long_work::wait(|| drop(self.delivery.lock()));
+        }
         first
     }
 

@@ -30,7 +30,7 @@ impl Kernel {
     /// Ends these processes, and in turn those of this node that are linked to them.
     pub(super) fn end_all(&self, mut ending: Ending) {
         while let Some((process, reason)) = ending.0.pop_front() {
-            long_work::run_if(process.is_known_to_many(), || {
+            long_work::run_if(process.has_much(), || {
                 let Some(ended) = process.end(&reason.to_keep()) else { return };
                 self.processes.remove(&process.pid, &ended.names, &ended.aliases);
                 self.propagate_end(&process.pid, ended, &reason, &mut ending);
@@ -119,7 +119,7 @@ impl Kernel {
         for number in connection.ties.close() {
             let Some(process) = self.processes.numbered(number) else { continue };
             // It may have as many with other nodes.
-            let (links, watched) = long_work::run_if(process.is_known_to_many(), || {
+            let (links, watched) = long_work::run_if(process.has_much(), || {
                 let Some(mut state) = process.alive() else { return Default::default() };
                 let gone = |watched: &Watched| match &watched.object {
                     Monitored::Process(pid) => of_node(pid),

@@ -3,7 +3,7 @@ use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use crate::kernel::exception::Exception;
 #[cfg(feature = "metrics")]
 use crate::kernel::figures::FunctionFigures;
 use crate::kernel::figures::OutcomeCounts;
-use crate::kernel::long_work;
+use crate::kernel::long_work::{self, Turns};
 use crate::kernel::process::Core;
 use crate::kernel::repeats::Repeats;
 use crate::kernel::spans::ServeSpan;
@@ -179,7 +179,8 @@ pub(crate) struct Evaluation {
 
 /// The large message from which arguments come: it holds a lease until the handler has done with them.
 pub(crate) struct LargeMessage {
-    is_long: bool,
+    /// If going through it takes long.
+    long: Option<Turns>,
     _bytes: Bytes,
 }
 
@@ -187,7 +188,7 @@ impl LargeMessage {
     /// The message of these arguments, if they are large.
     pub(crate) fn of(arguments: &RawTerm) -> Option<Self> {
         let bytes = arguments.bytes();
-        (bytes.len() > LARGE).then(|| Self { is_long: arguments.is_long(), _bytes: bytes.clone() })
+        (bytes.len() > LARGE).then(|| Self { long: arguments.is_long().then(Turns::default), _bytes: bytes.clone() })
     }
 }
 
@@ -216,7 +217,7 @@ impl Evaluation {
         let guard = call.as_ref().map(|call| call.cancelled.clone().drop_guard());
         let evaluable = Evaluable { arguments, call };
         // One whose arguments take long to read has a task already.
-        let is_long = message.as_ref().is_some_and(|message| message.is_long);
+        let is_long = message.as_ref().is_some_and(|message| message.long.is_some());
         let stage = if exported.pace.is_quick() || is_long { Stage::Ready(evaluable) } else { Stage::Apart(evaluable) };
         Self { exported, stage, span: ServeSpan::default(), call: guard, message }
     }
@@ -268,15 +269,19 @@ impl Future for Evaluation {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let span = self.span.clone();
+        let Some(turns) = self.message.as_mut().and_then(|message| message.long.as_mut()) else {
+            return span.within(|| self.as_mut().advance(cx));
+        };
         // Its arguments may be gone through, or dropped, at any time.
-        long_work::run_if(self.is_long(), || span.within(|| self.as_mut().advance(cx)))
+        let _turn = ready!(turns.poll_next(cx));
+        long_work::run(|| span.within(|| self.as_mut().advance(cx)))
     }
 }
 
 impl Evaluation {
     /// Whether going through the arguments takes long.
     fn is_long(&self) -> bool {
-        self.message.as_ref().is_some_and(|message| message.is_long)
+        self.message.as_ref().is_some_and(|message| message.long.is_some())
     }
 
     fn advance(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::connection::Connection;
 use super::event::{Level, NodeDownReason, NodeEvent, Visibility};
 use super::long_work;
@@ -49,8 +51,7 @@ impl Kernel {
             Level::Warning => tracing::warn!(target: MEMBERS, peer = %connection.peer, %reason, "node down"),
             Level::Info => tracing::info!(peer = %connection.peer, %reason, "node down"),
         }
-        let is_long = connection.memory.taken() > MUCH || connection.ties.len() > MANY;
-        long_work::run_if(is_long, || {
+        long_work::run_if(has_much(connection), || {
             connection.calls.close(&reason);
             self.break_ties(connection);
         });
@@ -63,6 +64,11 @@ impl Kernel {
         let down = NodeDown { node: node.clone(), reason: reason.clone(), connection: connection.id() };
         self.node_monitors.tell(&Message::NodeDown(Box::new(down)));
         let _ = self.events.send(NodeEvent::NodeDown { node, reason });
+    }
+
+    /// Waits for the turn of the end of a connection, if that takes long.
+    pub(crate) async fn turn_to_end(&self, connection: &Connection) -> Option<OwnedSemaphorePermit> {
+        if has_much(connection) { long_work::turn().await } else { None }
     }
 
     /// What all connections have carried, those included that are no longer up.
@@ -84,6 +90,11 @@ impl Kernel {
     pub(crate) fn demonitor_nodes(&self, process: &Arc<Core>) -> bool {
         self.node_monitors.remove(process)
     }
+}
+
+/// Whether it takes long to forget what there is of a connection.
+fn has_much(connection: &Connection) -> bool {
+    connection.memory.taken() > MUCH || connection.ties.len() > MANY
 }
 
 fn node_up(connection: &Connection) -> NodeUp {

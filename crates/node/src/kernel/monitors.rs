@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use peerl_proto::control::ProcessId;
+use peerl_proto::control::{Priority, ProcessId};
 use peerl_term::{Pid, RawTerm, Reference};
 
 use super::address::Address;
@@ -12,16 +12,18 @@ use super::connection::{Added, Connection};
 use super::exits::Ending;
 use super::process::{Core, Down, Message, MonitorId, Monitored, Watched, Watcher};
 use super::reason;
+use super::serving::PeerCalls;
 use super::signal::{Delivery, Signal};
 use super::state::Kernel;
 use super::violation::Violation;
 
 impl Core {
-    /// What this process monitors has ended.
-    pub(super) fn monitor_fired(&self, reference: &Reference, reason: RawTerm) {
+    /// What this process monitors has ended, as this peer tells if it is one of a peer.
+    pub(super) fn monitor_fired(&self, reference: &Reference, reason: RawTerm, teller: Option<&Arc<PeerCalls>>) {
         let watched = self.alive().and_then(|mut state| state.watched.remove(reference));
         if let Some(Watched { object, .. }) = watched {
-            self.deliver_signal(Message::Down(Box::new(Down { reference: reference.clone(), object, reason })));
+            let down = Message::Down(Box::new(Down { reference: reference.clone(), object, reason }));
+            self.deliver_signal_with(down, Priority::Ordinary, teller);
         }
     }
 }
@@ -40,7 +42,7 @@ impl Kernel {
             Delivery::Unreachable => Some("noconnection"),
         };
         if let Some(reason) = reason {
-            watcher.monitor_fired(reference, reason::atom(reason).to_raw());
+            watcher.monitor_fired(reference, reason::atom(reason).to_raw(), None);
         }
         if watcher.alive().is_none() {
             // It has ended meanwhile, and the demonitor of its end may have been sent before the monitor.
@@ -88,7 +90,7 @@ impl Kernel {
                     watched.here = Some(process.pid.clone());
                 }
             }
-            None => watching.monitor_fired(reference, reason::atom("noproc").to_raw()),
+            None => watching.monitor_fired(reference, reason::atom("noproc").to_raw(), None),
         }
     }
 

@@ -224,15 +224,15 @@ impl Kernel {
             return;
         }
         if let Some(process) = self.process(to) {
-            process.monitor_fired(&self.identity.own_reference(reference), reason);
+            process.monitor_fired(&self.identity.own_reference(reference), reason, Some(&connection.served));
         }
     }
 }
 
 /// A payload for a mailbox, where it may stay for long. A small one is copied out of the read buffer, which may be a thousand
-/// times as large and is not counted by the mailbox's limit.
+/// times as large and is not counted by the mailbox's limit; the mailbox does so with larger ones.
 fn kept(payload: RawTerm) -> RawTerm {
-    const SMALL: usize = 1 << 10;
+    const SMALL: usize = 4 << 10;
     if payload.bytes().len() < SMALL { payload.unshared() } else { payload }
 }
 

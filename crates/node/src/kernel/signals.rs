@@ -98,7 +98,7 @@ impl Kernel {
                 }
             }
             (Signal::Down { reference, reason, .. }, Some(process)) => {
-                process.monitor_fired(reference, reason.to_raw());
+                process.monitor_fired(reference, reason.to_raw(), None);
             }
             (
                 Signal::Exit(..)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use peerl_proto::channel::Message;
 use peerl_proto::connection::ReceiveHalf;
-use peerl_proto::control::Priority;
+use peerl_proto::control::{Priority, Signal};
 use peerl_proto::tick::Traffic;
 use peerl_term::{Origin, RawTerm};
 use tokio::io::AsyncReadExt;
@@ -38,6 +38,7 @@ pub(crate) async fn read(
         () = connection.closed.cancelled() => return,
         reason = read_until_broken(&node, &connection, &mut *stream, buffer) => reason,
     };
+    let _turn = node.kernel.turn_to_end(&connection).await;
     node.bring_down(&connection, reason);
 }
 
@@ -55,15 +56,26 @@ async fn read_until_broken(
     let mut read_in_turn = 0;
     loop {
         loop {
-            let route = || route_all(node, connection, &mut half, &mut message, &mut spawns);
-            match connection.while_up(route) {
+            let route_read = || route_all(node, connection, &mut half, &mut message, &mut spawns);
+            match connection.while_up(route_read) {
                 // Others run between its steps.
-                Some(Ok(None)) if half.is_measuring() => {
+                Some(Ok(Stop::Empty)) if half.is_measuring() => {
                     serving::serve(&node.kernel, connection, &mut spawns).await;
                     tokio::task::yield_now().await;
                 }
-                Some(Ok(None)) => break,
-                Some(Ok(Some((process, message)))) => {
+                Some(Ok(Stop::Empty)) => break,
+                Some(Ok(Stop::Long)) => {
+                    serving::serve(&node.kernel, connection, &mut spawns).await;
+                    let _turn = long_work::turn().await;
+                    let route_long = || long_work::run(|| route(node, connection, &mut message, &mut spawns));
+                    match connection.while_up(route_long) {
+                        // No exit signal waits for room in a mailbox.
+                        Some(Ok(_)) => {}
+                        Some(Err(violation)) => return NodeDownReason::Protocol(violation),
+                        None => return std::future::pending().await,
+                    }
+                }
+                Some(Ok(Stop::Full(process, message))) => {
                     // Perhaps they are what the process waits for.
                     serving::serve(&node.kernel, connection, &mut spawns).await;
                     wait_for_room(connection, &process, message).await;
@@ -98,7 +110,7 @@ async fn read_until_broken(
             give_up_idle(&mut half, connection, stream).await;
         }
         // After a read that took less than it could, tokio does not ask the kernel again until more has come.
-        match stream.read_buf(half.read_buffer()).await {
+        match stream.read_buf(&mut half.read_space()).await {
             Ok(0) => return NodeDownReason::ConnectionClosed,
             Ok(count) => {
                 read_in_turn += count;
@@ -110,32 +122,63 @@ async fn read_until_broken(
     }
 }
 
-/// Routes the messages that have been read. Stops at one that does not fit into its mailbox.
+/// Why no further message is routed at once.
+enum Stop {
+    /// All that have been read completely are.
+    Empty,
+    /// This one takes long, and has not been routed yet.
+    Long,
+    /// This one does not fit into the mailbox of the process.
+    Full(Arc<Core>, Envelope),
+}
+
+/// Routes the messages that have been read, as far as that goes at once.
 fn route_all(
     node: &Network,
     connection: &Arc<Connection>,
     half: &mut ReceiveHalf,
     message: &mut Message,
     spawns: &mut Vec<Spawn>,
-) -> Result<Option<(Arc<Core>, Envelope)>, Violation> {
+) -> Result<Stop, Violation> {
     loop {
         match half.next(message) {
-            Ok(false) => return Ok(None),
+            Ok(false) => return Ok(Stop::Empty),
             Ok(true) => {}
             Err(error) => return Err(error.into()),
         }
-        let is_long = message.payload.as_ref().is_some_and(RawTerm::is_long);
-        let routed = long_work::run_if(is_long, || node.kernel.route(connection, message, spawns));
-        if connection.memory.is_exceeded() {
-            return Err(Violation::TooMuchMemory);
+        if message.payload.as_ref().is_some_and(RawTerm::is_long) && is_decoded(&message.signal) {
+            return Ok(Stop::Long);
         }
-        match routed {
-            Ok(Routed::Done) => {}
-            Ok(Routed::Dropped(reason)) => connection.counts.dropped(reason),
-            Ok(Routed::Full(process, message)) => return Ok(Some((process, message))),
-            Err(violation) => return Err(violation),
+        if let Some(stop) = route(node, connection, message, spawns)? {
+            return Ok(stop);
         }
     }
+}
+
+/// Routes a message. Returns what does not fit into its mailbox.
+fn route(
+    node: &Network,
+    connection: &Arc<Connection>,
+    message: &mut Message,
+    spawns: &mut Vec<Spawn>,
+) -> Result<Option<Stop>, Violation> {
+    let routed = node.kernel.route(connection, message, spawns);
+    if connection.memory.is_exceeded() {
+        return Err(Violation::TooMuchMemory);
+    }
+    match routed? {
+        Routed::Done => Ok(None),
+        Routed::Dropped(reason) => {
+            connection.counts.dropped(reason);
+            Ok(None)
+        }
+        Routed::Full(process, message) => Ok(Some(Stop::Full(process, message))),
+    }
+}
+
+/// Whether the payload is decoded where the signal is routed. Any other is kept as it is for its receiver.
+fn is_decoded(signal: &Signal) -> bool {
+    matches!(signal, Signal::Exit { .. } | Signal::Exit2 { .. } | Signal::Exit2ToAlias { .. })
 }
 
 /// What ends the connection when a term that came by it turns out to be malformed. The thread that finds out may hold locks
@@ -282,6 +325,32 @@ mod tests {
         assert!(matches!(read.await.unwrap(), NodeDownReason::ConnectionClosed));
         others.abort();
         turns.load(Ordering::Relaxed)
+    }
+
+    /// The end of a connection waits for what is being delivered, which may take long.
+    #[test]
+    fn others_have_their_turn_while_a_connection_ends_within_a_delivery() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let node = network();
+            let connection = connection(&node);
+            let (begun, delivers) = tokio::sync::oneshot::channel();
+            let (seen, others_run) = std::sync::mpsc::channel();
+            let delivering = connection.clone();
+            let delivery = std::thread::spawn(move || {
+                delivering.while_up(|| {
+                    begun.send(()).unwrap();
+                    others_run.recv_timeout(Duration::from_secs(30))
+                })
+            });
+            delivers.await.unwrap();
+            let end = tokio::spawn(async move {
+                tokio::spawn(async move { seen.send(()) });
+                connection.close()
+            });
+            assert!(end.await.unwrap());
+            assert_eq!(delivery.join().unwrap(), Some(Ok(())));
+        });
     }
 
     /// Each read ends where a frame ends.

@@ -22,6 +22,7 @@ pub(crate) async fn write(
         () = connection.closed.cancelled() => return,
         reason = write_until_broken(&connection, &mut *stream) => reason,
     };
+    let _turn = node.kernel.turn_to_end(&connection).await;
     node.bring_down(&connection, reason);
 }
 

@@ -26,8 +26,9 @@ pub(super) struct Measuring {
 }
 
 impl Measuring {
-    /// How many elements are counted in a step: it takes less than a millisecond.
-    const STEP: usize = 1 << 16;
+    /// How many elements are counted in a step: it takes less than 50 µs. A thousand connections may have their turns before another
+    /// one.
+    const STEP: usize = 1 << 12;
 
     /// Begins to measure a message with a payload, of which a part may have been accounted for already.
     pub(super) fn begin(message: &mut Message, payload: RawTerm, lease: Lease) -> Box<Self> {

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
+use bytes::buf::Limit;
+use bytes::{BufMut, BytesMut};
 use peerl_term::Origin;
 
 use super::measuring::{LARGE, Measuring};
@@ -38,6 +39,8 @@ pub struct ReceiveHalf {
     room: usize,
     /// The space that the last read had.
     free: usize,
+    /// The size of the buffer of the last read.
+    allocated: usize,
     /// When to drop messages that receive no further fragments.
     period_end: Instant,
 }
@@ -48,6 +51,9 @@ impl ReceiveHalf {
 
     /// The largest space for a read. It grows to this while reads fill it.
     const LARGEST_READ: usize = 256 << 10;
+
+    /// A larger buffer is that of one frame. What came after that frame would keep all of the buffer in memory.
+    const OF_MANY: usize = 2 * Self::LARGEST_READ;
 
     /// The connection itself pays for a smaller buffer.
     const USUAL: usize = 2 * Self::FIRST_READ;
@@ -77,6 +83,7 @@ impl ReceiveHalf {
             buffer,
             room: Self::FIRST_READ,
             free: 0,
+            allocated: 0,
             period_end: now + Self::PERIOD,
         }
     }
@@ -91,8 +98,25 @@ impl ReceiveHalf {
         if !self.held.resize(self.buffer.capacity().saturating_sub(Self::USUAL)) {
             self.has_no_room();
         }
-        self.free = self.buffer.capacity() - self.buffer.len();
+        self.allocated = self.buffer.capacity();
+        self.free = self.allocated - self.buffer.len();
         &mut self.buffer
+    }
+
+    /// The [buffer](Self::read_buffer) for the next read, up to the end of a frame that has a buffer of its own.
+    pub fn read_space(&mut self) -> Limit<&mut BytesMut> {
+        self.read_buffer();
+        if self.is_of_one()
+            && let missing @ 1.. = self.frames.missing(&self.buffer)
+        {
+            self.free = self.free.min(missing);
+        }
+        (&mut self.buffer).limit(self.free)
+    }
+
+    /// Whether the buffer is that of one frame.
+    fn is_of_one(&self) -> bool {
+        self.allocated > Self::OF_MANY
     }
 
     #[cold]
@@ -129,6 +153,9 @@ impl ReceiveHalf {
                 None => return Ok(false),
                 Some(Frame::Tick) => {}
                 Some(frame) => {
+                    if self.is_of_one() && self.buffer.is_empty() {
+                        self.buffer = BytesMut::new();
+                    }
                     if self.decoder.receive_into(frame, to)? {
                         return Ok(!is_large(to) || self.begin_to_measure(to));
                     }
@@ -145,7 +172,10 @@ impl ReceiveHalf {
     #[cold]
     fn begin_to_measure(&mut self, to: &mut Message) -> bool {
         let Some(payload) = to.payload.take() else { return true };
-        let lease = self.decoder.take_lease().unwrap_or_else(|| self.held.split(payload.bytes().len()));
+        let in_fragments = self.decoder.take_lease();
+        // Others than this message may have most of the buffer.
+        let payload = if in_fragments.is_some() || self.is_of_one() { payload } else { payload.unshared() };
+        let lease = in_fragments.unwrap_or_else(|| self.held.split(payload.bytes().len()));
         self.measure(Measuring::begin(to, payload, lease), to)
     }
 
@@ -302,6 +332,43 @@ mod tests {
             assert!(half.is_between_frames());
             assert_eq!(memory.taken(), 0);
         }
+    }
+
+    /// What is kept of a peer is a small part of what it sends.
+    #[test]
+    fn what_is_kept_of_a_read_does_not_keep_the_buffer() {
+        let (mut half, memory) = half_with(100 << 20);
+        let (large, small) = (frame(&Term::binary(vec![1; 8 << 20])), frame(&Term::binary(vec![2; 5000])));
+        let (begin, end) = large.split_at(large.len() - 1000);
+        let mut message = Message::vacant();
+        for piece in begin.chunks(100_000) {
+            read(&mut half, piece);
+            assert!(!half.next(&mut message).unwrap());
+        }
+        let space = half.read_space();
+        assert_eq!(space.remaining_mut(), 1000);
+        space.into_inner().extend_from_slice(end);
+        half.has_read(1000);
+        while !half.next(&mut message).unwrap() {}
+        let own = message.payload.take().unwrap().bytes().as_ptr_range();
+        assert_eq!(half.buffer.capacity(), 0);
+        assert!(half.read_buffer().capacity() <= ReceiveHalf::OF_MANY);
+        assert!(memory.taken() <= ReceiveHalf::OF_MANY);
+        read(&mut half, &small);
+        assert!(half.next(&mut message).unwrap());
+        assert!(!own.contains(&message.payload.unwrap().bytes().as_ptr()));
+    }
+
+    /// As many as fit into one buffer, of which one is kept.
+    #[test]
+    fn a_large_message_leaves_the_buffer_of_many() {
+        let (mut half, _) = half_with(100 << 20);
+        let (large, small) = (frame(&Term::binary(vec![1; 70 << 10])), frame(&Term::binary(vec![2; 5000])));
+        read(&mut half, &[large, small.repeat(30)].concat());
+        let within = half.buffer.as_ptr_range();
+        let mut message = Message::vacant();
+        assert!(half.next(&mut message).unwrap());
+        assert!(!within.contains(&message.payload.unwrap().bytes().as_ptr()));
     }
 
     /// A frame of which not all comes, on a connection whose share is used up.

@@ -314,10 +314,13 @@ impl Core {
         }
     }
 
-    /// Whether so many are linked to the process, monitor it or are monitored by it that to tell them of its end takes long.
-    pub(crate) fn is_known_to_many(&self) -> bool {
+    /// Whether so many are linked to the process, monitor it or are monitored by it that to tell them of its end takes long; or so many
+    /// messages wait that to drop them does.
+    pub(crate) fn has_much(&self) -> bool {
         const MANY: usize = 4096;
-        self.alive().is_some_and(|state| state.links.len() + state.watchers.len() + state.watched.len() > MANY)
+        self.alive().is_some_and(|state| {
+            state.links.len() + state.watchers.len() + state.watched.len() + state.mailbox.len() > MANY
+        })
     }
 
     /// Marks the process as ended. The first caller gets its tables.

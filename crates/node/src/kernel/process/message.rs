@@ -116,9 +116,13 @@ impl Message {
 
     /// Copies a term that is not large out of the read buffer, which may be much larger.
     pub(super) fn unshare(&mut self) {
-        if let Self::User(payload) = self
-            && payload.bytes().len() <= LARGE
-        {
+        let payload = match self {
+            Self::User(payload) => payload,
+            Self::Exit(exit) => &mut exit.reason,
+            Self::Down(down) => &mut down.reason,
+            Self::NodeUp(_) | Self::NodeDown(_) => return,
+        };
+        if payload.bytes().len() <= LARGE {
             *payload = payload.clone().unshared();
         }
     }

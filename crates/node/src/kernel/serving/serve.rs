@@ -7,7 +7,7 @@ use futures::FutureExt;
 use peerl_proto::channel::Fragments;
 use peerl_proto::connection::LARGE;
 use peerl_proto::control::{ProcessId, SpawnOptions, SpawnReply, SpawnReplyFlags, SpawnRequest, TraceToken};
-use peerl_term::{Atom, Pid, RawTerm, Reference, Term};
+use peerl_term::{Atom, Binary, Pid, RawTerm, Reference, Term};
 
 use super::active::{Active, Refused};
 use super::job::Job;
@@ -64,7 +64,7 @@ pub(crate) fn take_spawn(
                     module: request.function.module.clone(),
                     function: request.function.function.clone(),
                     options,
-                    arguments,
+                    arguments: kept(arguments),
                     token,
                     active,
                 }));
@@ -75,6 +75,12 @@ pub(crate) fn take_spawn(
     };
     refuse(node, connection, reference, from, refused)?;
     Ok(None)
+}
+
+/// Arguments of which a function may keep parts for long: a large binary is a part of the bytes that it is decoded from, and those of
+/// the read buffer may be a hundred times as many. A large message has left that buffer.
+fn kept(arguments: RawTerm) -> RawTerm {
+    if (Binary::SHARED..=LARGE).contains(&arguments.bytes().len()) { arguments.unshared() } else { arguments }
 }
 
 /// Takes memory for a call: the process keeps the token, too.
@@ -141,7 +147,8 @@ pub(crate) async fn serve(node: &Arc<Kernel>, connection: &Arc<Connection>, spaw
 
 /// Starts a process whose arguments take long to decode, where no other call waits for it. A peer gets one after another.
 async fn start_long(node: Arc<Kernel>, connection: Arc<Connection>, spawn: Spawn) {
-    let _turn = connection.served.long.lock().await;
+    let _of_peer = connection.served.long.lock().await;
+    let _turn = long_work::turn().await;
     long_work::run(|| start(&node, &connection, spawn));
 }
 

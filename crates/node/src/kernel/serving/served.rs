@@ -113,7 +113,13 @@ impl Served {
     pub(crate) fn peer(&self, peer: Atom, memory: Arc<Share>) -> Arc<PeerCalls> {
         let calls = PeerCalls::new(Some(peer), self.budget.share(), memory, &self.formerly_taken);
         let mut of_peers = self.of_peers.lock();
-        of_peers.retain(|calls| calls.strong_count() > 0);
+        // Those that are gone go when there is no more room: each connection looks at a few.
+        if of_peers.len() == of_peers.capacity() {
+            of_peers.retain(|calls| calls.strong_count() > 0);
+            let room = of_peers.len() + 1;
+            of_peers.shrink_to(4 * room);
+            of_peers.reserve(room);
+        }
         of_peers.push(Arc::downgrade(&calls));
         calls
     }
