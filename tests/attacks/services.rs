@@ -50,10 +50,18 @@ pub enum Request {
     Nodes,
     /// A call of `erlang:apply`, which applies itself 3,000 times.
     Apply,
+    /// A message that `rex` is to pass on to `pg`: the group leader of the worker joins a new group with a name of 60 KiB.
+    JoinThroughRex,
+    /// A call that has it do so.
+    JoinOwn,
+    /// A call that has `rex` set a lock, which lasts as long as `rex`, on a resource with a name of 60 KiB.
+    LockOfRex,
+    /// A call that registers the group leader of the worker by a name of 60 KiB, beside others that it has.
+    NameOfOwn,
 }
 
 impl Request {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::LogEvent,
         Self::LogEventOfNobody,
         Self::PutChars,
@@ -70,6 +78,10 @@ impl Request {
         Self::SetLockElsewhere,
         Self::Nodes,
         Self::Apply,
+        Self::JoinThroughRex,
+        Self::JoinOwn,
+        Self::LockOfRex,
+        Self::NameOfOwn,
     ];
 
     /// The registered process that takes it; none if it is the group leader, which has no name.
@@ -79,6 +91,7 @@ impl Request {
             Self::PutChars | Self::PutFormatted => None,
             Self::Features | Self::OldCall | Self::RegisterName => Some("rex"),
             Self::SetLockElsewhere | Self::Nodes | Self::Apply => Some("rex"),
+            Self::JoinThroughRex | Self::JoinOwn | Self::LockOfRex | Self::NameOfOwn => Some("rex"),
             Self::SetLock => Some("global_name_server"),
             Self::Discover | Self::Join | Self::JoinLarge | Self::LeaveMany | Self::CastToSuspended => Some("pg"),
         }
@@ -87,7 +100,9 @@ impl Request {
     /// What goes before them: what unknown scope processes tell is ignored.
     fn first(self, attacker: &Attacker) -> Option<Term> {
         match self {
-            Self::Join | Self::JoinLarge | Self::LeaveMany => Some(Self::Discover.message(attacker, 1, &Term::nil())),
+            Self::Join | Self::JoinLarge | Self::LeaveMany => {
+                Some(Self::Discover.message(attacker, 1, &Term::nil(), &Term::nil()))
+            }
             Self::CastToSuspended => {
                 let from = Term::tuple([attacker.process(1).into(), 1.into()]);
                 Some(Term::tuple([Term::atom("system"), from, Term::atom("suspend")]))
@@ -121,7 +136,8 @@ impl Request {
         }
     }
 
-    fn message(self, attacker: &Attacker, number: u32, text: &Term) -> Term {
+    /// `leader` is the group leader of the worker.
+    fn message(self, attacker: &Attacker, number: u32, text: &Term, leader: &Term) -> Term {
         let (atom, tuple) = (Term::atom, |parts: &[Term]| Term::tuple(parts.iter().cloned()));
         let (one, own) = (Term::from(attacker.process(1)), Term::from(attacker.process(number)));
         let numbered = || tuple(&[number.into(), text.clone()]);
@@ -143,6 +159,16 @@ impl Request {
             Self::SetLockElsewhere => old_call(own, "global", "set_lock", text.as_list().expect("arguments")),
             Self::Nodes => old_call(own, "erlang", "nodes", text.as_list().expect("arguments")),
             Self::Apply => old_call(own, "erlang", "apply", text.as_list().expect("arguments")),
+            Self::JoinThroughRex => {
+                let join = gen_call(own.clone(), number, &[atom("join"), numbered(), Term::list([leader.clone()])]);
+                tuple(&[own, tuple(&[atom("sbcast"), atom("pg"), join])])
+            }
+            Self::JoinOwn => old_call(own, "pg", "join", &[numbered(), leader.clone()]),
+            Self::LockOfRex => {
+                let victim = Term::list([leader.as_pid().expect("a pid").node.clone().into()]);
+                old_call(own, "global", "set_lock", &[tuple(&[numbered(), 1.into()]), victim])
+            }
+            Self::NameOfOwn => old_call(own, "global", "re_register_name", &[numbered(), leader.clone()]),
             Self::LeaveMany | Self::CastToSuspended => text.clone(),
             Self::SetLock => gen_call(own, number, &[atom("set_lock"), tuple(&[numbered(), one])]),
             Self::RegisterName => old_call(own.clone(), "global", "register_name", &[numbered(), own]),
@@ -174,8 +200,9 @@ fn send(attacker: &mut Attacker, request: Request, leader: &Option<Term>, end: I
         attacker.intruder.frame(to_server(attacker), Some(message));
     }
     let text = request.content(attacker);
+    let own = leader.clone().unwrap_or_else(Term::nil);
     fill(attacker, MOST, end, |attacker, number| {
-        let payload = request.message(attacker, number, &text).encode();
+        let payload = request.message(attacker, number, &text, &own).encode();
         let mut frame = head(&to_server(attacker), payload.len() - 1);
         frame.extend_from_slice(&payload[1..]);
         frame
@@ -202,4 +229,31 @@ fn old_call(from: Term, module: &'static str, function: &'static str, arguments:
 fn gen_call(from: Term, number: u32, request: &[Term]) -> Term {
     let from = Term::tuple([from, number.into()]);
     Term::tuple([Term::atom("$gen_call"), from, Term::tuple(request.iter().cloned())])
+}
+
+/// Connections that each have 200,000 members of groups, and take them back by a message that names none; and again.
+pub fn vanishing_members(connections: usize) -> Attack {
+    const GROUPS: u32 = 200;
+    const MEMBERS: u32 = 1000;
+    Attack::together(format!("{connections} times 200,000 members that vanish"), connections, move |attacker, end| {
+        let (atom, own) = (Term::atom, Term::from(attacker.process(1)));
+        let pids = Term::list((0..MEMBERS).map(|number| Term::from(attacker.process(number))));
+        let nothing = Term::tuple([atom("sync"), own.clone(), Term::nil()]);
+        let nothing = Term::tuple([atom("$gen_cast"), nothing]);
+        let frame = |attacker: &Attacker, message: Term| {
+            let payload = message.encode();
+            let mut frame = head(&to_name(attacker, 1, "pg"), payload.len() - 1);
+            frame.extend_from_slice(&payload[1..]);
+            frame
+        };
+        attacker.intruder.frame(to_name(attacker, 1, "pg"), Some(Term::tuple([atom("discover"), own.clone()])));
+        while Instant::now() < end && !attacker.is_closed() {
+            let joins = |attacker: &Attacker, number: u32| {
+                frame(attacker, Term::tuple([atom("join"), own.clone(), number.into(), pids.clone()]))
+            };
+            fill(attacker, GROUPS, end, joins);
+            attacker.write(&[&frame(attacker, nothing.clone())], end);
+        }
+        attacker.wait(end);
+    })
 }

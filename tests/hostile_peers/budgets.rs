@@ -86,9 +86,18 @@ fn requests_to_services_alone() {
         Request::CastToSuspended,
         Request::SetLockElsewhere,
         Request::Apply,
+        Request::JoinThroughRex,
+        Request::JoinOwn,
+        Request::LockOfRex,
+        Request::NameOfOwn,
     ];
     let attacks = requests.map(|request| services::requests(request, 1));
     endure(attacks, catalogue::services);
+}
+
+#[test]
+fn members_that_vanish_alone() {
+    endure([services::vanishing_members(4)], || vec![services::vanishing_members(4)]);
 }
 
 #[test]
@@ -149,11 +158,11 @@ fn honest_work_with_little_memory_alone() {
 }
 
 /// Runs the attacks on one worker, which is to endure them. All begins with the first of the few.
-fn endure<const N: usize>(few: [Attack; N], all: fn() -> Vec<Attack>) -> Vec<Outcome> {
+fn endure(few: impl Into<Vec<Attack>>, all: fn() -> Vec<Attack>) -> Vec<Outcome> {
     let longer = std::env::var("PEERL_ATTACK_SECONDS").ok().map(|seconds| seconds.parse().expect("a number"));
     let (attacks, time) = match longer {
         Some(seconds) => (all(), Duration::from_secs(seconds)),
-        None => (Vec::from(few), Duration::from_millis(1500)),
+        None => (few.into(), Duration::from_millis(1500)),
     };
     let epmd = Epmd::start();
     let trial = Trial::start(&epmd, &peerl_command());

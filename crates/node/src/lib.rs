@@ -54,6 +54,7 @@ pub use kernel::exception::{Class, Exception};
 #[cfg(feature = "metrics")]
 pub use kernel::figures::{Dropped, FunctionFigures, PeerFigures};
 pub use kernel::limits::Limits;
+pub use kernel::long_work::long_work;
 pub use kernel::paced_tasks::PacedTasks;
 pub use kernel::process::{
     Down, Exit, MailboxPolicy, Message, Monitored, NodeDown, NodeUp, Overflow, ProcessInfo, ProcessSummary,

@@ -12,6 +12,7 @@ use crate::kernel::call::Call;
 use crate::kernel::process::Overflow;
 use crate::kernel::process::{Core, Exits, Looked, MailboxPolicy, Message, NodeUp, Taken};
 use crate::kernel::reason::{self, Reason};
+use crate::kernel::serving::PeerCalls;
 use crate::kernel::signal::Signal;
 use crate::node::Node;
 use crate::peer::Peer;
@@ -26,7 +27,7 @@ mod sender;
 pub use connected::NotSent;
 pub use destination::Destination;
 pub use send::SendError;
-pub(crate) use send::{Payload, queue};
+pub(crate) use send::{Author, Payload, envelope, queue};
 pub use sender::ProcessSender;
 
 /// A process of this node: it has a pid and a mailbox, and its owner receives from it.
@@ -42,6 +43,8 @@ pub struct Process {
     received: Option<Bytes>,
     /// The peer that has sent the message that was received last, if that is told.
     received_from: Option<Peer>,
+    /// The peer for which it sends what it sends before it receives something.
+    acts_for: Option<Arc<PeerCalls>>,
     /// The bytes of the messages that were received since other tasks could run.
     at_once: usize,
 }
@@ -108,7 +111,15 @@ impl Process {
     pub(crate) fn start(inner: &Arc<Inner>, policy: MailboxPolicy) -> Self {
         let core = Core::new(inner.kernel.identity.next_pid(), policy);
         inner.kernel.processes.insert(core.clone());
-        Self { inner: inner.clone(), core, ends: Ends::WhenDropped, received: None, received_from: None, at_once: 0 }
+        Self {
+            inner: inner.clone(),
+            core,
+            ends: Ends::WhenDropped,
+            received: None,
+            received_from: None,
+            acts_for: None,
+            at_once: 0,
+        }
     }
 
     /// The process that evaluates the function of this call, which receives its messages. A function that another process
@@ -121,6 +132,7 @@ impl Process {
                 ends: Ends::WithItsFunction,
                 received: None,
                 received_from: None,
+                acts_for: None,
                 at_once: 0,
             };
         }
@@ -131,6 +143,18 @@ impl Process {
         }
         call.process = process.pid().clone();
         process
+    }
+
+    /// What it sends before it receives something comes as from this peer, and counts for that.
+    pub(crate) fn on_behalf_of(mut self, peer: Option<Arc<PeerCalls>>) -> Self {
+        self.acts_for = peer;
+        self
+    }
+
+    /// In whose name it sends.
+    pub(crate) fn author(&self) -> Author<'_> {
+        let peer = self.received_from.as_ref().map(Peer::calls).or(self.acts_for.as_ref());
+        Author { core: &self.core, peer }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -197,6 +221,7 @@ impl Process {
     pub fn try_receive(&mut self) -> Result<Option<Message>, Ended> {
         self.received = None;
         self.received_from = None;
+        self.acts_for = None;
         let taken = self.core.take().map_err(Ended::because)?;
         Ok(taken.map(|taken| self.take(taken)))
     }
@@ -207,15 +232,17 @@ impl Process {
         message
     }
 
-    /// From the next message on, [`received_from`](Self::received_from) tells which peer has sent it.
+    /// From the next message on, [`received_from`](Self::received_from) tells which peer has sent it. What this process sends to others
+    /// of this node after that, until it receives again, comes as from that peer, too, and counts for it while it waits: no peer has a
+    /// process of this node speak for it.
     pub fn tell_senders(&self) {
         if let Some(mut state) = self.core.alive() {
             state.mailbox.tell_senders();
         }
     }
 
-    /// The peer that has sent the message received last; none, if a process of this node has, or if that is not
-    /// [told](Self::tell_senders).
+    /// The peer that has sent the message received last, or has caused a process of this node to send it; none, if neither is so, or if
+    /// that is not [told](Self::tell_senders).
     pub fn received_from(&self) -> Option<&Peer> {
         self.received_from.as_ref()
     }
@@ -260,7 +287,7 @@ impl Process {
         let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
         let to = to.into();
-        self.inner.send_from(&self.core, to.address(&self.inner.kernel.identity), Payload::Encoded(payload)).await
+        self.inner.send_from(self.author(), to.address(&self.inner.kernel.identity), Payload::Encoded(payload)).await
     }
 
     /// Sends a message that is a term.
@@ -269,7 +296,7 @@ impl Process {
     /// If the peer cannot be reached.
     pub async fn send_term(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
         let to = to.into();
-        self.inner.send_from(&self.core, to.address(&self.inner.kernel.identity), Payload::Term(message)).await
+        self.inner.send_from(self.author(), to.address(&self.inner.kernel.identity), Payload::Term(message)).await
     }
 
     /// Subscribes to [`Message::NodeUp`] and [`Message::NodeDown`], as `net_kernel:monitor_nodes/1`; returns the nodes that are

@@ -104,7 +104,7 @@ impl ServedCall {
                 let origin = CallOrigin {
                     node: node.as_ref(),
                     caller: caller.as_ref(),
-                    is_claimed: true,
+                    calls: self.active.peer(),
                     group_leader: group_leader.as_ref(),
                     process: &process,
                 };

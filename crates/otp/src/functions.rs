@@ -131,8 +131,7 @@ fn binary(
     })
 }
 
-/// Takes a place for the peer that calls, until what this returns is dropped. Those that call by a message, which may name any node,
-/// have the places of this node.
+/// Takes a place for the peer that calls, until what this returns is dropped.
 fn place_of(context: &CallContext, places: &Places) -> Result<Lease, Exception> {
     let (own, peer) = (context.node()?, context.peer());
     places.take(peer.as_ref().unwrap_or(own.name()).as_atom()).ok_or_else(Exception::system_limit)

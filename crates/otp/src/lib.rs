@@ -30,6 +30,7 @@ pub use client::{
 pub mod functions;
 pub mod global;
 mod last_element;
+mod lasting;
 mod node;
 pub mod pg;
 pub use node::{guest, node};

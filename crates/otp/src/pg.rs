@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | scope processes of another node | 16, of its share of the [memory](peerl_node::Node::memory) | further ones are not answered, with a warning |
 //! | groups and members of another node | its share of the memory | further ones are left out, with a warning |
-//! | processes of this node that another has join | its share of the memory | they do not join: `{error, system_limit}` |
+//! | processes of this node that another has join | its share of a sixty-fourth of the memory | they do not join: `{error, system_limit}` |
 //! | updates that wait for a monitor | 16,384 | it is told of no more: [`UpdatesEnded::Lagging`] |
 //!
 //! The first warning of a kind is logged at once, and further ones are summed up.

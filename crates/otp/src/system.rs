@@ -6,6 +6,8 @@ mod lent_group_leader;
 mod log_event;
 mod logger;
 mod net_kernel;
+#[cfg(test)]
+mod on_behalf;
 mod process;
 mod queues;
 mod rex;

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use peerl_proto::budget::Lease;
 use peerl_proto::node_name::NodeName;
-use peerl_term::{Atom, Pid, Term};
+use peerl_term::{Pid, Term};
 
 use crate::Exception;
 use crate::kernel::call::Call;
 use crate::kernel::long_work;
 use crate::kernel::serving::PeerCalls;
 use crate::node::{Node, WeakNode};
-use crate::process::ProcessSender;
+use crate::process::{Process, ProcessSender};
 
 /// What the handler of an exported function may know of the call. It can be kept, and given to other tasks.
 #[derive(Debug, Clone)]
@@ -45,7 +45,8 @@ impl CallContext {
     pub async fn sender(&self) -> Result<ProcessSender, Exception> {
         // The process of a call is not there until its function waits.
         tokio::task::yield_now().await;
-        self.node()?.sender_of(self.pid()).ok_or_else(|| Exception::exit(Term::atom("killed")))
+        let sender = self.node()?.sender_of(self.pid(), self.call.calls.clone());
+        sender.ok_or_else(|| Exception::exit(Term::atom("killed")))
     }
 
     /// The process that calls; none if it is not told, as in a cast of `rpc`, or if this node calls itself.
@@ -58,10 +59,19 @@ impl CallContext {
         NodeName::new(self.call.node.as_ref()?).ok()
     }
 
-    /// The node over whose connection the call has come; none if this node calls itself, or if a message asks for the call, as with
-    /// `rpc:block_call`: such a message names its caller as its sender likes.
+    /// The node over whose connection the call has come; none if this node calls itself. A message that asks for a call, as with
+    /// `rpc:block_call`, names its caller as its sender likes; this is its sender.
     pub fn peer(&self) -> Option<NodeName> {
-        if self.call.is_claimed { None } else { self.caller_node() }
+        NodeName::new(self.call.calls.as_ref()?.peer.as_ref()?).ok()
+    }
+
+    /// A new process, by which the function sends something for its caller: to a process of this node it comes as from the
+    /// [peer](Self::peer), and counts for that while it waits.
+    ///
+    /// # Errors
+    /// As [`node`](Self::node).
+    pub fn process(&self) -> Result<Process, Exception> {
+        Ok(self.node()?.process().on_behalf_of(self.call.calls.clone()))
     }
 
     /// The process to which the caller wants sent what the function prints.
@@ -75,8 +85,8 @@ impl CallContext {
     /// # Errors
     /// `system_limit`, if there is not that much; or as [`node`](Self::node).
     pub fn lease(&self, bytes: usize) -> Result<Lease, Exception> {
-        let calls = self.node()?.inner.kernel.calls_of(self.payer());
-        calls.lease(bytes).ok_or_else(Exception::system_limit)
+        let node = self.node()?;
+        self.calls(&node).lease(bytes).ok_or_else(Exception::system_limit)
     }
 
     /// Does work of so many steps, each of which takes about a microsecond. While many are done, another thread takes over the tasks
@@ -89,7 +99,7 @@ impl CallContext {
             return Ok(work());
         }
         let (node, gone) = (self.node()?, || Exception::exit(Term::atom("noconnection")));
-        let calls = self.connection(&node).ok_or_else(gone)?;
+        let calls = self.calls(&node);
         let _of_peer = calls.long_work.lock().await;
         let _of_all = node.inner.kernel.served.long_work.lock().await;
         // Calls that come one after another find it free.
@@ -116,23 +126,14 @@ impl CallContext {
     /// Waits until the connection has ended over which the call has come, whether or not the caller waits for the value. For a call
     /// without such a [peer](Self::peer) it waits for ever.
     pub async fn disconnected(&self) {
-        let Ok(node) = self.node() else { return };
-        let calls = self.connection(&node);
-        // The node may end meanwhile.
-        drop(node);
-        if let Some(calls) = calls {
-            calls.closed.cancelled().await;
+        match &self.call.calls {
+            Some(calls) => calls.closed.cancelled().await,
+            None => std::future::pending().await,
         }
     }
 
-    /// What the peer has of this node whose connection the call has come over, or nobody; none if the connection has ended.
-    fn connection(&self, node: &Node) -> Option<Arc<PeerCalls>> {
-        let calls = node.inner.kernel.calls_of(self.payer());
-        (calls.peer.as_ref() == self.payer()).then_some(calls)
-    }
-
-    /// The peer from whose share memory is taken: not one that a message only names.
-    fn payer(&self) -> Option<&Atom> {
-        self.call.node.as_ref().filter(|_| !self.call.is_claimed)
+    /// What the peer has of this node by whose connection the call has come, or what nobody has.
+    fn calls<'a>(&'a self, node: &'a Node) -> &'a Arc<PeerCalls> {
+        self.call.calls.as_ref().unwrap_or(&node.inner.kernel.served.of_nobody)
     }
 }

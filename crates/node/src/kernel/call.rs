@@ -4,6 +4,7 @@ use peerl_term::{Atom, Pid};
 use tokio_util::sync::CancellationToken;
 
 use crate::kernel::process::Core;
+use crate::kernel::serving::PeerCalls;
 
 /// Who has a function called, and where it is evaluated.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +13,9 @@ pub(crate) struct CallOrigin<'a> {
     pub(crate) node: Option<&'a Atom>,
     /// The process that asks, if that is known.
     pub(crate) caller: Option<&'a Pid>,
-    /// Node and process are what a message says, and not the sender that its connection knows.
-    pub(crate) is_claimed: bool,
+    /// What the peer has of this node by whose connection the call has come, whatever node and process a message names; none, if
+    /// this node itself calls.
+    pub(crate) calls: Option<&'a Arc<PeerCalls>>,
     /// Where the caller wants printed what the function prints.
     pub(crate) group_leader: Option<&'a Pid>,
     /// The process that evaluates the function.
@@ -28,8 +30,8 @@ pub(crate) struct Call {
     pub(crate) arity: usize,
     pub(crate) caller: Option<Pid>,
     pub(crate) node: Option<Atom>,
-    /// As [`CallOrigin::is_claimed`].
-    pub(crate) is_claimed: bool,
+    /// As [`CallOrigin::calls`].
+    pub(crate) calls: Option<Arc<PeerCalls>>,
     pub(crate) group_leader: Option<Pid>,
     pub(crate) process: Pid,
     /// The process that evaluates the function, if that receives its messages; of others they are dropped.
@@ -47,7 +49,7 @@ impl CallOrigin<'_> {
             arity,
             caller: self.caller.cloned(),
             node: self.node.cloned(),
-            is_claimed: self.is_claimed,
+            calls: self.calls.cloned(),
             group_leader: self.group_leader.cloned(),
             process: self.process.clone(),
             receiver: None,

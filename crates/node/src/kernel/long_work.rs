@@ -104,6 +104,12 @@ pub(crate) fn is_long(steps: usize) -> bool {
     steps > FEW
 }
 
+/// Does work of so many steps, each of which takes about a microsecond: while many are done, another thread of the runtime takes over the
+/// tasks of this one. For what a process has to do at once that goes through tables which peers fill.
+pub fn long_work<T>(steps: usize, work: impl FnOnce() -> T) -> T {
+    run_if(is_long(steps), work)
+}
+
 /// As [`run`], if the work is known to be long.
 pub(crate) fn run_if<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
     if is_long { run(work) } else { work() }

@@ -166,6 +166,12 @@ impl Kernel {
         }
     }
 
+    /// A message for a process is dropped, since the peer that has caused it has no memory left for it.
+    pub(crate) fn no_room(&self, process: &Core) {
+        let warning = || format!("dropped a message for {:?}: its peer has no memory left for it", process.pid);
+        self.dropped_messages.warn("messages of peers without memory dropped", warning);
+    }
+
     /// An alias of this node belongs to a process, or is the reference of a pending request.
     fn route_alias(
         &self,

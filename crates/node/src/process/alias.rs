@@ -50,7 +50,7 @@ impl Process {
     ) -> Result<(), SendError> {
         let mut payload = Encoded::default();
         peerl_term::serde::to_sink(message, &mut payload)?;
-        self.inner().send_from(self.core(), Address::Alias(alias, priority), Payload::Encoded(payload)).await
+        self.inner().send_from(self.author(), Address::Alias(alias, priority), Payload::Encoded(payload)).await
     }
 
     /// Sends an exit signal to the process that has made an alias, as `exit(Alias, Reason)` and `exit(Alias, Reason,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use peerl_proto::control::Priority;
 use peerl_term::{Limits, RawTerm, Term};
 
-use super::send::{envelope, queue, queue_in_turn};
+use super::send::{Author, envelope, queue, queue_in_turn};
 use super::{Destination, Payload, Process};
 use crate::inner::Inner;
 use crate::kernel::address::Address;
@@ -69,7 +69,7 @@ impl Process {
     /// # Errors
     /// If the node is not connected, or the message cannot be queued.
     pub fn send_connected(&self, to: impl Into<Destination>, message: &Term) -> Result<(), NotSent> {
-        self.inner.send_at_once(&self.core, &to.into(), Payload::Term(message))
+        self.inner.send_at_once(self.author(), &to.into(), Payload::Term(message))
     }
 
     /// Sends a message that is encoded already, as [`send_connected`](Self::send_connected). One that goes to many receivers is
@@ -79,36 +79,37 @@ impl Process {
     /// As [`send_connected`](Self::send_connected); if the message has arrived from another node, also if it is malformed.
     pub fn send_connected_raw(&self, to: impl Into<Destination>, message: &RawTerm) -> Result<(), NotSent> {
         if message.is_own() {
-            return self.inner.send_at_once(&self.core, &to.into(), Payload::Raw(message));
+            return self.inner.send_at_once(self.author(), &to.into(), Payload::Raw(message));
         }
         // Malformed bytes would end the connection of the next node that gets them.
         let message = message.decode().map_err(|_| NotSent::Malformed)?;
-        self.inner.send_at_once(&self.core, &to.into(), Payload::Term(&message))
+        self.inner.send_at_once(self.author(), &to.into(), Payload::Term(&message))
     }
 }
 
 impl Inner {
     /// Sends a message if that can be done at once.
-    pub(super) fn send_at_once(&self, from: &Core, to: &Destination, payload: Payload<'_>) -> Result<(), NotSent> {
+    pub(super) fn send_at_once(&self, from: Author<'_>, to: &Destination, payload: Payload<'_>) -> Result<(), NotSent> {
         let address = to.address(&self.kernel.identity);
         let connection = match self.connected(address, &payload)? {
             Connected::Here(None) => return Ok(()),
             Connected::Here(Some(process)) => {
-                return match self.kernel.deliver(process, envelope(from, payload), Priority::Ordinary, None) {
+                let Some(message) = envelope(from, payload) else { return Err(NotSent::Full) };
+                return match self.kernel.deliver(process, message, Priority::Ordinary, from.peer) {
                     Routed::Full(..) => Err(NotSent::Full),
                     _ => Ok(()),
                 };
             }
             Connected::There(connection) => connection,
         };
-        let queued = queue(&connection, from, address, payload).ok_or(NotSent::Unsendable)?;
+        let queued = queue(&connection, from.core, address, payload).ok_or(NotSent::Unsendable)?;
         Ok(connection.outbox.end_if_lost(queued)?)
     }
 
     /// Sends a message as soon as there is room for it.
     pub(super) async fn send_if_connected(
         &self,
-        from: &Core,
+        from: Author<'_>,
         address: Address<'_>,
         payload: Payload<'_>,
     ) -> Result<(), NotSent> {
@@ -119,7 +120,8 @@ impl Inner {
             }
             Connected::There(connection) => connection,
         };
-        let queued = queue_in_turn(&connection, from, address, payload).await.transpose().ok_or(NotSent::Unsendable)?;
+        let queued =
+            queue_in_turn(&connection, from.core, address, payload).await.transpose().ok_or(NotSent::Unsendable)?;
         Ok(connection.outbox.end_if_lost(queued)?)
     }
 

@@ -12,6 +12,7 @@ use crate::kernel::connection::{Connection, QueueError};
 use crate::kernel::place::Place;
 use crate::kernel::process::{Core, Envelope, Message};
 use crate::kernel::router::Routed;
+use crate::kernel::serving::PeerCalls;
 use crate::network::connect_error::ConnectError;
 
 /// Why a message was not sent.
@@ -38,6 +39,14 @@ pub enum SendError {
     /// There is no node of that name.
     #[error("the pid's node name is not one")]
     NodeName(#[from] peerl_proto::node_name::NodeNameError),
+}
+
+/// In whose name something is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Author<'a> {
+    pub(crate) core: &'a Core,
+    /// The peer that has caused it: to a process of this node it comes as from that one, and counts for it while it waits.
+    pub(crate) peer: Option<&'a Arc<PeerCalls>>,
 }
 
 /// What is sent, before it is encoded for good.
@@ -122,7 +131,12 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn send_from(&self, from: &Core, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {
+    pub(crate) async fn send_from(
+        &self,
+        from: Author<'_>,
+        to: Address<'_>,
+        payload: Payload<'_>,
+    ) -> Result<(), SendError> {
         let connection = match self.kernel.place(to) {
             Place::Here(process) => {
                 self.send_here(from, process, to, payload).await;
@@ -131,29 +145,35 @@ impl Inner {
             Place::Connected(connection) => connection,
             Place::Unconnected => self.network.connect(&NodeName::new(to.node())?).await?,
         };
-        send_on(&connection, from, to, payload).await
+        send_on(&connection, from.core, to, payload).await
     }
 
     pub(crate) async fn send_here(
         &self,
-        from: &Core,
+        from: Author<'_>,
         process: Option<Arc<Core>>,
         to: Address<'_>,
         payload: Payload<'_>,
     ) {
         let Some(process) = process else { return };
+        let Some(message) = envelope(from, payload) else { return self.kernel.no_room(&process) };
         let priority = self.kernel.priority(&process, to);
-        let mut routed = self.kernel.deliver(process, envelope(from, payload), priority, None);
+        let mut routed = self.kernel.deliver(process, message, priority, from.peer);
         while let Routed::Full(process, message) = routed {
             process.room().await;
-            routed = self.kernel.deliver(process, message, priority, None);
+            routed = self.kernel.deliver(process, message, priority, from.peer);
         }
     }
 }
 
-/// A message to a process of this node.
-pub(super) fn envelope(from: &Core, payload: Payload<'_>) -> Envelope {
-    Envelope { message: Message::User(payload.into_raw()), token: from.next_token().map(Box::new) }
+/// A message to a process of this node; none, if the peer that has caused it has no memory left for it.
+pub(crate) fn envelope(from: Author<'_>, payload: Payload<'_>) -> Option<Envelope> {
+    let message = payload.into_raw();
+    let message = match from.peer {
+        Some(peer) => peer.measured(message)?,
+        None => message,
+    };
+    Some(Envelope { message: Message::User(message), token: from.core.next_token().map(Box::new) })
 }
 
 async fn send_on(connection: &Connection, from: &Core, to: Address<'_>, payload: Payload<'_>) -> Result<(), SendError> {

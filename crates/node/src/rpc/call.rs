@@ -172,7 +172,7 @@ async fn make_here<T: DeserializeOwned>(node: &Arc<Inner>, mfa: &Mfa) -> Result<
 /// The evaluation of a function of this node itself.
 fn evaluation(node: &Inner, mfa: &Mfa) -> Applied {
     let process = &node.kernel.requester;
-    let origin = CallOrigin { node: None, caller: None, is_claimed: false, group_leader: None, process };
+    let origin = CallOrigin { node: None, caller: None, calls: None, group_leader: None, process };
     apply(&node.kernel, origin, mfa.module().clone(), mfa.function().clone(), Arguments::new(mfa.arguments().clone()))
 }
 

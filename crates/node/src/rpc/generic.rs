@@ -25,11 +25,11 @@ use crate::inner::Inner;
 use crate::kernel::address::Address;
 use crate::kernel::connection::{Answer, Connection, Sender};
 use crate::kernel::place::Place;
-use crate::kernel::process::{Core, Envelope, MailboxPolicy, Message};
+use crate::kernel::process::{MailboxPolicy, Message};
 use crate::kernel::reply_tag::{alias_tag, reply_tag};
 use crate::kernel::signal::Delivery;
 use crate::node::Node;
-use crate::process::{Destination, Ended, Payload, Process, queue};
+use crate::process::{Author, Destination, Ended, Payload, Process, envelope, queue};
 
 /// A `gen_server:call` that is about to be made. It is made when it is awaited.
 #[must_use = "a call is made when it is awaited"]
@@ -346,13 +346,13 @@ impl Process {
     /// # Errors
     /// If the reply cannot be a term.
     pub fn reply(&self, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
-        self.inner().reply(self.core(), to, reply)
+        self.inner().reply(self.author(), to, reply)
     }
 }
 
 impl Inner {
     /// Sends `{Tag, Reply}`, to the caller's alias if it has one.
-    pub(crate) fn reply(&self, from: &Core, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
+    pub(crate) fn reply(&self, from: Author<'_>, to: &Caller, reply: &impl Serialize) -> Result<(), ReplyError> {
         let mut message = Encoded::default();
         encode::tuple_header(2, &mut message);
         encode::term(&to.tag, &mut message);
@@ -362,17 +362,15 @@ impl Inner {
     }
 
     /// Sends the message that answers a `gen` call, to the caller's alias if it has one.
-    pub(crate) fn reply_with(&self, from: &Core, to: &Caller, message: Payload<'_>) {
+    pub(crate) fn reply_with(&self, from: Author<'_>, to: &Caller, message: Payload<'_>) {
         let own_alias = alias_tag(&to.tag).filter(|alias| self.kernel.identity.is_own(alias.node()));
         let address =
             own_alias.as_ref().map_or(Address::Process(&to.pid), |alias| Address::Alias(alias, Priority::Ordinary));
         let connection = match self.kernel.place(address) {
             Place::Here(process) => {
-                if let Some(process) = process {
-                    let token = from.next_token().map(Box::new);
-                    let message = Envelope { message: Message::User(message.into_raw()), token };
-                    let _ = process.deliver(message, Priority::Ordinary, None);
-                }
+                let Some(process) = process else { return };
+                let Some(message) = envelope(from, message) else { return self.kernel.no_room(&process) };
+                let _ = process.deliver(message, Priority::Ordinary, from.peer);
                 return;
             }
             Place::Connected(connection) => connection,
@@ -386,7 +384,7 @@ impl Inner {
         let address =
             alias.as_ref().map_or(Address::Process(&to.pid), |alias| Address::Alias(alias, Priority::Ordinary));
         // A caller whose connection has ended waits no more.
-        let queued = queue(&connection, from, address, message);
+        let queued = queue(&connection, from.core, address, message);
         let _ = connection.outbox.end_if_lost(queued.unwrap_or(Ok(())));
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
             let place = place?;
             let process = context.node()?.process();
             process.trap_exit(true);
+            process.tell_senders();
             // Unlike a link, it does not make this node connect with whatever node the caller names.
             process.monitor_connected(&client);
             let started = Term::tuple([Term::atom("ok"), process.pid().clone().into()]);

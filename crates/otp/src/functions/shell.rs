@@ -15,7 +15,7 @@ const PRINTING: Duration = Duration::from_secs(10);
 pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     node.export("shell", "start", |context: CallContext, ()| async move {
         let node = context.node()?;
-        let mut process = node.process();
+        let mut process = context.process()?;
         let pid = process.pid().clone();
         if tell_user_by(&process, &node, &context, "and has no shell. It answers calls by rpc") {
             tokio::spawn(async move {

@@ -5,9 +5,9 @@ use peerl_term::Term;
 
 /// Prints what a node of this kind is, and this, at the group leader of the process that asks: that of the tool's user.
 pub(super) fn tell_user(context: &CallContext, text: &str) {
-    if let Ok(node) = context.node() {
+    if let (Ok(node), Ok(process)) = (context.node(), context.process()) {
         // Nobody waits for the reply.
-        tell_user_by(&node.process(), &node, context, text);
+        tell_user_by(&process, &node, context, text);
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use peerl_node::{
     Atom, Down, MailboxPolicy, Message, Mfa, Node, NodeDown, NodeDownReason, NodeName, Overflow, Peer, Pid, Process,
-    Reference, RegisterError, Term, WeakNode,
+    Reference, RegisterError, Term, WeakNode, long_work,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -202,8 +202,10 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
-        self.state.handle(event, Instant::now().into_std());
-        self.act_all();
+        long_work(self.state.steps(&event), || {
+            self.state.handle(event, Instant::now().into_std());
+            self.act_all();
+        });
     }
 
     fn act_all(&mut self) {

@@ -66,3 +66,10 @@ pub enum LocalRequest {
     /// What a resolve function of this node says to `Name`, `Pid1`, `Pid2`.
     Resolve([Term; 4]),
 }
+
+impl LocalRequest {
+    /// Whether it is about one name, whatever else there is.
+    pub(super) fn is_about_one(&self) -> bool {
+        !matches!(self, Self::RegisteredNames | Self::Sync(_) | Self::Disconnect | Self::Info)
+    }
+}

@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use peerl_node::Lease;
+use peerl_node::{Budget, Lease, Share};
 use peerl_term::{Atom, Pid, Term};
 
 use super::ids::MonitorId;
 use super::lock::LockId;
 use super::outbox::Outbox;
+use crate::lasting::Lasting;
 use crate::node_shares::NodeShares;
 use crate::places::Places;
 use crate::term_memory::{term_memory, to_keep};
@@ -25,6 +27,8 @@ pub(super) struct Locks {
     table: BTreeMap<Term, Lock>,
     by_monitor: HashMap<MonitorId, Term>,
     places: Places,
+    /// What those of processes of this node take of the memory, which may last for ever: no more than a small part.
+    lasting: Arc<Share>,
     /// The last lock on the name space went because its holder ended.
     is_global_lost: bool,
 }
@@ -40,7 +44,14 @@ struct Holder {
     pid: Pid,
     monitor: MonitorId,
     /// Memory, and a place.
-    _leases: Option<[Lease; 2]>,
+    _leases: Option<Leases>,
+}
+
+#[derive(Debug)]
+struct Leases {
+    _memory: Lease,
+    _place: Lease,
+    _lasting: Option<Lease>,
 }
 
 /// What a lock is for.
@@ -57,9 +68,16 @@ impl Locks {
     pub(super) const HOLDER: usize = 512;
 
     /// None yet; they take of this memory.
-    pub(super) fn new(shares: NodeShares) -> Self {
+    pub(super) fn new(memory: Arc<Budget>) -> Self {
         let places = Places::new(MAX_LOCKS);
-        Self { shares, table: BTreeMap::new(), by_monitor: HashMap::new(), places, is_global_lost: false }
+        let lasting = Arc::new(Budget::with_factor(memory.most() / Lasting::PART, 64, usize::MAX).share());
+        let shares = NodeShares::new(memory);
+        Self { shares, table: BTreeMap::new(), by_monitor: HashMap::new(), places, lasting, is_global_lost: false }
+    }
+
+    /// How many are set.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
     }
 
     /// Whether a lock could be set.
@@ -89,9 +107,8 @@ impl Locks {
             LockFor::Caller => {
                 // Each holder pays for the lock: any of them may be the last one.
                 let cost = Self::HOLDER + 2 * term_memory(&id.resource) + term_memory(&id.requester);
-                let Some(place) = self.places.take(&pid.node) else { return false };
-                let Some(lease) = self.shares.of(&pid.node).lease(cost) else { return false };
-                Some([lease, place])
+                let Some(leases) = self.leases(&pid.node, cost, pid.node == outbox.node) else { return false };
+                Some(leases)
             }
         };
         let (resource, monitor) = (to_keep(&id.resource), outbox.monitor(pid));
@@ -100,6 +117,15 @@ impl Locks {
         lock.holders.push(Holder { pid: pid.clone(), monitor, _leases: leases });
         self.by_monitor.insert(monitor, resource);
         true
+    }
+
+    /// A place and memory for a lock of a process of this node's or another's.
+    fn leases(&mut self, node: &Atom, bytes: usize, is_lasting: bool) -> Option<Leases> {
+        Some(Leases {
+            _place: self.places.take(node)?,
+            _memory: self.shares.of(node).lease(bytes)?,
+            _lasting: if is_lasting { Some(self.lasting.lease(bytes)?) } else { None },
+        })
     }
 
     /// Removes a lock of a process. The others that hold it keep it.
@@ -179,7 +205,7 @@ enum End {
 
 #[cfg(test)]
 mod tests {
-    use peerl_node::{Budget, Visibility};
+    use peerl_node::Visibility;
 
     use super::*;
     use crate::global::Action;
@@ -193,7 +219,7 @@ mod tests {
     }
 
     fn locks() -> Locks {
-        Locks::new(NodeShares::new(Budget::new(usize::MAX, 1)))
+        Locks::new(Budget::new(usize::MAX, 1))
     }
 
     fn outbox() -> Outbox {
@@ -258,7 +284,7 @@ mod tests {
     fn take_of_the_share_of_their_holders_node() {
         const MEMORY: usize = 1 << 20;
         let memory = Budget::with_factor(MEMORY, 64, 4);
-        let (mut locks, mut outbox) = (Locks::new(NodeShares::new(memory.clone())), outbox());
+        let (mut locks, mut outbox) = (Locks::new(memory.clone()), outbox());
         let large = |number: i64| LockId {
             resource: Term::tuple([Term::from(number), Term::list(vec![Term::nil(); 1000])]),
             requester: Term::from("a requester"),

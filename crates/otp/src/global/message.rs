@@ -92,6 +92,22 @@ impl Received {
 }
 
 impl Received {
+    /// Whether it is about one name or lock, whatever else there is.
+    pub(super) fn is_about_one(&self) -> bool {
+        match self {
+            Self::Call(_, request) => matches!(
+                request,
+                Request::SetLock(_)
+                    | Request::DelLock(_)
+                    | Request::Register(_)
+                    | Request::RegisterExternal(..)
+                    | Request::Unregister(_)
+                    | Request::ProtocolVersion
+            ),
+            Self::Message(message) => matches!(**message, Message::Whereis { .. } | Message::Obsolete),
+        }
+    }
+
     /// Whether it says that it is of this node, or does not say of which.
     pub(super) fn is_of(&self, node: &Atom) -> bool {
         let is_own = |pid: &Pid| pid.node == *node;

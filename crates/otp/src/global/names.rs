@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
+use std::sync::Arc;
 
-use peerl_node::Share;
+use peerl_node::{Budget, Share};
 use peerl_term::{Atom, Pid, Term};
 
 use super::ids::MonitorId;
@@ -14,6 +15,9 @@ use crate::term_memory::{term_memory, to_keep};
 pub(super) struct Names {
     /// What they take of the node's memory: no peer can fill that with them.
     memory: Share,
+    /// The most that is taken of it. Names last as long as their processes, which may be longer than the peer is there that has had them
+    /// registered; and all of them are copied when two partitions meet.
+    most: usize,
     table: BTreeMap<Term, Entry>,
     by_monitor: HashMap<MonitorId, Term>,
     /// How many names each process has.
@@ -42,12 +46,21 @@ impl Names {
     pub(super) const NAME: usize = 512;
 
     /// The bytes that a name takes in a list, beside its term.
-    const LISTED: usize = 64;
+    pub(super) const LISTED: usize = 64;
 
-    /// None yet; they take of this share.
-    pub(super) fn new(memory: Share) -> Self {
+    /// The part of the node's memory that they take at most, as a divisor.
+    pub(super) const PART: usize = 16;
+
+    /// None yet; they take of this memory.
+    pub(super) fn new(memory: &Arc<Budget>) -> Self {
         let (table, by_monitor, by_pid) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        Self { memory, table, by_monitor, by_pid, refused: 0, listed: 0 }
+        let most = memory.most() / Self::PART;
+        Self { memory: memory.share(), most, table, by_monitor, by_pid, refused: 0, listed: 0 }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
     }
 
     /// Enters a name, in place of one that was there; the process is monitored from then on.
@@ -59,7 +72,7 @@ impl Names {
         if self.table.get(&name).is_some_and(|entry| entry.pid != pid) {
             self.remove(&name, outbox);
         }
-        if !self.memory.take(cost) {
+        if self.memory.taken() + cost > self.most || !self.memory.take(cost) {
             self.refused += 1;
             return;
         }
@@ -162,15 +175,13 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use peerl_node::Budget;
-
     use super::*;
     use crate::global::Action;
 
     #[test]
     fn go_with_their_processes() {
         let mut outbox = Outbox::new(Atom::from_static("a@h"));
-        let mut names = Names::new(Budget::new(usize::MAX, 1).share());
+        let mut names = Names::new(&Budget::new(usize::MAX, 1));
         let pid = |id| Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 1 };
         let registration = |id| Registration { name: Term::atom("n"), pid: pid(id), method: Term::nil() };
         names.insert(registration(1), None, &mut outbox);
@@ -186,9 +197,9 @@ mod tests {
 
     #[test]
     fn take_what_is_there_and_give_it_back() {
-        let memory = Budget::with_factor(40_000, 1, usize::MAX);
+        let memory = Budget::with_factor(Names::PART * 40_000, 1, usize::MAX);
         let mut outbox = Outbox::new(Atom::from_static("a@h"));
-        let mut names = Names::new(memory.share());
+        let mut names = Names::new(&memory);
         let registration = |name: String, id, method| Registration {
             name: Term::from(name.as_str()),
             pid: Pid { node: Atom::from_static("a@h"), id, serial: 0, creation: 1 },
@@ -211,7 +222,7 @@ mod tests {
     #[test]
     fn of_nodes_that_are_not_connected_yet_wait_for_them() {
         let mut outbox = Outbox::new(Atom::from_static("a@h"));
-        let mut names = Names::new(Budget::new(usize::MAX, 1).share());
+        let mut names = Names::new(&Budget::new(usize::MAX, 1));
         let node = Atom::from_static("b@h");
         let pid = Pid { node: node.clone(), id: 1, serial: 0, creation: 1 };
         names.insert(Registration { name: Term::atom("n"), pid, method: Term::nil() }, None, &mut outbox);

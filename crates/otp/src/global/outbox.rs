@@ -1,5 +1,6 @@
 //! The actions that are to be done.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -19,9 +20,49 @@ pub(super) struct Outbox {
     connected: BTreeMap<Atom, Visibility>,
     connecting: BTreeSet<Atom>,
     /// Monitors of processes of nodes that are not connected yet.
-    waiting: BTreeMap<Atom, Vec<(MonitorId, Pid)>>,
+    waiting: Waiting<MonitorId, Pid>,
     /// Calls of nodes that are not connected yet.
-    waiting_calls: BTreeMap<Atom, Vec<(CallId, Arc<Request>)>>,
+    waiting_calls: Waiting<CallId, Arc<Request>>,
+}
+
+/// What waits for nodes to be connected. There may be very much, of which each is given up without a look at the others.
+#[derive(Debug)]
+struct Waiting<K, V> {
+    of_nodes: BTreeMap<Atom, BTreeMap<K, V>>,
+    nodes: BTreeMap<K, Atom>,
+}
+
+impl<K: Copy + Ord, V> Waiting<K, V> {
+    fn add(&mut self, node: &Atom, id: K, what: V) {
+        self.of_nodes.entry(node.clone()).or_default().insert(id, what);
+        self.nodes.insert(id, node.clone());
+    }
+
+    /// Returns whether it was there.
+    fn remove(&mut self, id: K) -> bool {
+        let Some(node) = self.nodes.remove(&id) else { return false };
+        if let Entry::Occupied(mut of_node) = self.of_nodes.entry(node) {
+            of_node.get_mut().remove(&id);
+            if of_node.get().is_empty() {
+                of_node.remove();
+            }
+        }
+        true
+    }
+
+    /// What waits for a node, the first of it first, waits no longer.
+    fn take(&mut self, node: &Atom) -> BTreeMap<K, V> {
+        let taken = self.of_nodes.remove(node).unwrap_or_default();
+        taken.keys().for_each(|id| drop(self.nodes.remove(id)));
+        taken
+    }
+}
+
+/// Nothing waits.
+impl<K, V> Default for Waiting<K, V> {
+    fn default() -> Self {
+        Self { of_nodes: BTreeMap::new(), nodes: BTreeMap::new() }
+    }
 }
 
 impl Outbox {
@@ -32,8 +73,8 @@ impl Outbox {
             last_id: 0,
             connected: BTreeMap::new(),
             connecting: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            waiting_calls: BTreeMap::new(),
+            waiting: Waiting::default(),
+            waiting_calls: Waiting::default(),
         }
     }
 
@@ -56,7 +97,7 @@ impl Outbox {
         if self.is_connected(node) {
             self.push(Action::Call(call, node.clone(), request));
         } else {
-            self.waiting_calls.entry(node.clone()).or_default().push((call, request));
+            self.waiting_calls.add(node, call, request);
             self.connect(node);
         }
         call
@@ -64,7 +105,7 @@ impl Outbox {
 
     /// Waits for the answer to a call no longer.
     pub(super) fn abandon(&mut self, call: CallId) {
-        self.waiting_calls.values_mut().for_each(|calls| calls.retain(|(other, _)| *other != call));
+        self.waiting_calls.remove(call);
         self.push(Action::AbandonCall(call));
     }
 
@@ -78,22 +119,14 @@ impl Outbox {
         if self.is_connected(&pid.node) || pid.node == self.node {
             self.push(Action::Monitor(monitor, pid.clone()));
         } else {
-            self.waiting.entry(pid.node.clone()).or_default().push((monitor, pid.clone()));
+            self.waiting.add(&pid.node, monitor, pid.clone());
             self.connect(&pid.node);
         }
         monitor
     }
 
     pub(super) fn demonitor(&mut self, monitor: MonitorId) {
-        let mut has_waited = false;
-        self.waiting.retain(|_, monitors| {
-            monitors.retain(|(other, _)| {
-                has_waited |= *other == monitor;
-                *other != monitor
-            });
-            !monitors.is_empty()
-        });
-        if !has_waited {
+        if !self.waiting.remove(monitor) {
             self.push(Action::Demonitor(monitor));
         }
     }
@@ -121,10 +154,10 @@ impl Outbox {
     pub(super) fn node_up(&mut self, node: &Atom, visibility: Visibility) {
         self.connecting.remove(node);
         self.connected.insert(node.clone(), visibility);
-        for (monitor, pid) in self.waiting.remove(node).unwrap_or_default() {
+        for (monitor, pid) in self.waiting.take(node) {
             self.push(Action::Monitor(monitor, pid));
         }
-        for (call, request) in self.waiting_calls.remove(node).unwrap_or_default() {
+        for (call, request) in self.waiting_calls.take(node) {
             self.push(Action::Call(call, node.clone(), request));
         }
     }
@@ -133,13 +166,37 @@ impl Outbox {
     pub(super) fn node_down(&mut self, node: &Atom) -> Vec<CallId> {
         self.connecting.remove(node);
         self.connected.remove(node);
-        self.waiting.remove(node);
-        let calls = self.waiting_calls.remove(node).unwrap_or_default();
-        calls.into_iter().map(|(call, _)| call).collect()
+        self.waiting.take(node);
+        self.waiting_calls.take(node).into_keys().collect()
     }
 
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that is a member can have as many names wait for a node as there is memory for, and have each given up by a message.
+    #[test]
+    fn what_waits_is_given_up_without_a_look_at_the_rest() {
+        const MANY: u32 = 200_000;
+        let mut outbox = Outbox::new(Atom::from_static("a@h"));
+        let pid = |id| Pid { node: Atom::from_static("b@h"), id, serial: 0, creation: 1 };
+        let monitors: Vec<_> = (0..MANY).map(|id| outbox.monitor(&pid(id))).collect();
+        let (last, others) = monitors.split_last().unwrap();
+        others.iter().for_each(|monitor| outbox.demonitor(*monitor));
+        let call = outbox.call(&pid(0).node, Request::Known);
+        let abandoned = outbox.call(&pid(0).node, Request::Known);
+        outbox.abandon(abandoned);
+        assert!(matches!(outbox.take(), Some(Action::Connect(_))));
+        assert!(matches!(outbox.take(), Some(Action::AbandonCall(_))));
+        outbox.node_up(&pid(0).node, Visibility::Visible);
+        assert!(matches!(outbox.take(), Some(Action::Monitor(monitor, _)) if monitor == *last));
+        assert!(matches!(outbox.take(), Some(Action::Call(made, ..)) if made == call));
+        assert!(outbox.take().is_none() && outbox.waiting.nodes.is_empty() && outbox.waiting_calls.nodes.is_empty());
     }
 }

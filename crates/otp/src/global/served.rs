@@ -12,6 +12,7 @@ use super::event::LocalRequest;
 use super::lock::LockId;
 use super::lock_holder::{LockHolder, Retries};
 use super::method::Method;
+use super::names::Names;
 use super::registration::Registration;
 
 type Outcome = Result<Term, Exception>;
@@ -52,9 +53,9 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
         async move { served.whereis(name).await }
     })?;
     let this = served.clone();
-    node.export("global", "send", move |(name, message): (Term, Term)| {
+    node.export("global", "send", move |context: CallContext, (name, message): (Term, Term)| {
         let served = this.clone();
-        async move { served.send(name, message).await }
+        async move { served.send(&context, name, message).await }
     })?;
     for arity in 1..=3 {
         let this = served.clone();
@@ -122,19 +123,24 @@ impl Served {
         let bytes = bytes.as_integer().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
         let _lease = context.lease(bytes)?;
         let names = self.ask(LocalRequest::RegisteredNames).await?;
-        let mut encoded = Encoded::default();
-        encode::term(&names, &mut encoded);
-        Ok(encoded)
+        let encode = move || {
+            let mut encoded = Encoded::default();
+            encode::term(&names, &mut encoded);
+            // It takes as long to be dropped.
+            drop(names);
+            encoded
+        };
+        context.work(bytes / Names::LISTED, encode).await
     }
 
-    async fn send(&self, name: Term, message: Term) -> Outcome {
+    async fn send(&self, context: &CallContext, name: Term, message: Term) -> Outcome {
         let found = self.whereis(name.clone()).await?;
         let Some(pid) = found.as_pid() else {
             let wanted = Term::tuple([name, message]);
             return Err(Exception::exit(Term::tuple([Term::atom("badarg"), wanted])));
         };
         // Nobody tells whether it arrives.
-        let _ = self.node()?.process().send_term(pid, &message).await;
+        let _ = context.process()?.send_term(pid, &message).await;
         Ok(found)
     }
 
@@ -151,7 +157,15 @@ impl Served {
             },
         };
         let holder = LockHolder::new(self.node.clone(), context.pid().clone(), id);
-        holder.set(&nodes, retries).await.map(Term::from).map_err(|_| stopped())
+        // Who waits for a lock and leaves does not keep the memory of the call.
+        tokio::select! {
+            set = holder.set(&nodes, retries) => return set.map(Term::from).map_err(|_| stopped()),
+            () = context.cancelled() => {}
+            () = context.disconnected() => {}
+        }
+        // It may just have been set, for a process that goes on.
+        holder.remove(&nodes).await;
+        Err(Exception::exit(Term::atom("noconnection")))
     }
 
     /// `del_lock(Id)`, `del_lock(Id, Nodes)`.

@@ -96,7 +96,7 @@ impl State {
             server,
             known: BTreeMap::new(),
             suspects: BTreeMap::new(),
-            locks: Locks::new(NodeShares::new(memory.clone())),
+            locks: Locks::new(memory.clone()),
             outbox: Outbox::new(node),
             random,
             warnings: Warnings::default(),
@@ -107,7 +107,7 @@ impl State {
             last_tag: 0,
             locker: Locker::default(),
             registrar: Registrar::default(),
-            names: Names::new(memory.share()),
+            names: Names::new(&memory),
             shares: NodeShares::new(memory),
             synced: BTreeSet::new(),
             syncs: Syncs::default(),
@@ -157,6 +157,19 @@ impl State {
         if refused > 0 {
             let kind = "the global names take too much memory: some are not entered";
             self.mesh.warnings.refused_names.warn(kind, || format!("{kind}: {refused}"));
+        }
+    }
+
+    /// About how many steps it takes to handle an event, and to do what comes of it, beside those for what the event brings.
+    pub(super) fn steps(&self, event: &Event) -> usize {
+        let all = self.names.len() + self.mesh.locks.len() + self.syncs.len() + self.mesh.known.len();
+        match event {
+            Event::Down(_) => 0,
+            Event::Request(_, wanted) if wanted.is_about_one() => 0,
+            Event::Received(_, received) if received.is_about_one() => 0,
+            // Nobody is met.
+            Event::Answered(..) | Event::Timeout if self.sessions.is_empty() => 0,
+            _ => all,
         }
     }
 

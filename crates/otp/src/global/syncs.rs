@@ -83,6 +83,11 @@ impl Default for Syncs {
 }
 
 impl Syncs {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Has one wait, which takes of this share.
     pub(super) fn add(&mut self, requester: Requester, nodes: BTreeSet<Atom>, share: &Arc<Share>, outbox: &mut Outbox) {
         if nodes.is_empty() {

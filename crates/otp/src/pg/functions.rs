@@ -8,7 +8,8 @@ use peerl_term::{AtomError, Encoded, encode};
 use super::Scope;
 use super::scopes::shown_by;
 use super::server::Request;
-use super::view::View;
+use super::shared::Shared;
+use super::view::{Reach, View};
 
 type Outcome = Result<Term, Exception>;
 
@@ -27,24 +28,24 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     export(node, "join", |[group, pids]: [Term; 2]| Ok(Request::Join(group, pids_of(pids)?)))?;
     export(node, "leave", |[group, pids]: [Term; 2]| Ok(Request::Leave(group, pids_of(pids)?)))?;
     let all = Table::<0> {
-        steps: |view, _| view.lens()[0],
-        bytes: |view, _| view.names_memory(false),
-        value: |view, _| Term::list(view.groups()),
+        length: |view, _| view.lens()[0],
+        bytes: |view, _| view.names_memory()[0],
+        value: |shown, _, most| Term::list(shown.groups_in_turns(Reach::All, most)),
     };
     let local = Table::<0> {
-        steps: |view, _| view.lens()[1],
-        bytes: |view, _| view.names_memory(true),
-        value: |view, _| Term::list(view.local_groups()),
+        length: |view, _| view.lens()[1],
+        bytes: |view, _| view.names_memory()[1],
+        value: |shown, _, most| Term::list(shown.groups_in_turns(Reach::Local, most)),
     };
     let members = Table {
-        steps: |view, [group]| view.totals(group)[0],
+        length: |view, [group]| view.totals(group)[0],
         bytes: |view, [group]| PID * view.totals(group)[0],
-        value: |view, [group]| pids(&view.members(group)),
+        value: |shown, [group], most| pids(shown.members_in_turns(group, Reach::All, most)),
     };
     let local_members = Table {
-        steps: |view, [group]| view.totals(group)[1],
+        length: |view, [group]| view.totals(group)[1],
         bytes: |view, [group]| PID * view.totals(group)[1],
-        value: |view, [group]| pids(&view.local_members(group)),
+        value: |shown, [group], most| pids(shown.members_in_turns(group, Reach::Local, most)),
     };
     // On the BEAM these read a table, which may not be there.
     export_table(node, "which_groups", all, || Err(Exception::badarg()))?;
@@ -53,17 +54,18 @@ pub(super) fn register(node: &Node) -> Result<(), AtomError> {
     export_table(node, "get_local_members", local_members, || Ok(Term::nil()))
 }
 
-fn pids(pids: &[Pid]) -> Term {
-    Term::list(pids.iter().cloned().map(Term::from))
+fn pids(pids: Vec<Pid>) -> Term {
+    Term::list(pids.into_iter().map(Term::from))
 }
 
 /// What is read of that which a scope process shows.
 struct Table<const N: usize> {
-    /// About how many microseconds it takes to read it.
-    steps: fn(&View, &[Term; N]) -> usize,
+    /// How many elements it has, each of which takes about a microsecond.
+    length: fn(&View, &[Term; N]) -> usize,
     /// How many bytes it takes at most.
     bytes: fn(&View, &[Term; N]) -> usize,
-    value: fn(&View, &[Term; N]) -> Term,
+    /// So many elements at most.
+    value: fn(&Shared, &[Term; N], usize) -> Term,
 }
 
 /// Exports a function that reads what a scope process shows, in two forms as [`export`]. The value is made once there is memory for it
@@ -74,19 +76,20 @@ fn export_table<const N: usize>(
     table: Table<N>,
     nothing: fn() -> Outcome,
 ) -> Result<(), AtomError> {
-    let Table { steps, bytes, value } = table;
+    let Table { length, bytes, value } = table;
     export_scoped(node, name, N, move |context, scope, arguments| async move {
         let arguments = <[Term; N]>::try_from(arguments).map_err(|_| Exception::badarg())?;
         let shown = context.node()?.whereis(scope.as_str()).and_then(|process| shown_by(&process));
         let Some(shown) = shown else { return nothing().map(|value| encoded(&value)) };
         let mut lease = context.lease(0)?;
         let work = || {
-            if !lease.resize(shown.read(|view| bytes(view, &arguments))) {
+            let (most, bytes) = shown.read(|view| (length(view, &arguments), bytes(view, &arguments)));
+            if !lease.resize(bytes) {
                 return Err(Exception::system_limit());
             }
-            Ok(encoded(&shown.read(|view| value(view, &arguments))))
+            Ok(encoded(&value(&shown, &arguments, most)))
         };
-        context.work(shown.read(|view| steps(view, &arguments)), work).await?
+        context.work(shown.read(|view| length(view, &arguments)), work).await?
     })
 }
 
@@ -100,11 +103,10 @@ fn export<const N: usize>(
         let arguments = <[Term; N]>::try_from(arguments).map_err(|_| Exception::badarg())?;
         let node = context.node()?;
         let request = match request(arguments)? {
-            // Who only says in a message that it calls has no share: this node pays.
-            Request::Join(group, pids) if context.caller_node().is_some() => {
-                let peer = context.peer();
-                Request::JoinFor(peer.as_ref().unwrap_or(node.name()).as_atom().clone(), group, pids)
-            }
+            Request::Join(group, pids) => match context.peer() {
+                Some(peer) => Request::JoinFor(peer.as_atom().clone(), group, pids),
+                None => Request::Join(group, pids),
+            },
             request => request,
         };
         Ok(encoded(&ask(&node, scope, request).await?))

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::iter::repeat_n;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use peerl_node::{Pid, Term};
@@ -12,6 +13,8 @@ use crate::term_memory::to_keep;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Groups {
     groups: BTreeMap<Arc<Term>, Members>,
+    /// How many members there are in all groups.
+    members: usize,
 }
 
 /// The members of one group.
@@ -41,6 +44,7 @@ impl Groups {
         // Names may be long: they are compared once.
         let members = self.groups.entry(group.clone()).or_default();
         pids.iter().for_each(|pid| members.add(pid));
+        self.members += pids.len();
     }
 
     /// Removes a process from a group once. Returns whether it was there.
@@ -52,6 +56,7 @@ impl Groups {
     pub(super) fn remove_all(&mut self, group: &Term, pids: &[Pid]) -> usize {
         let Some(members) = self.groups.get_mut(group) else { return 0 };
         let removed = pids.iter().filter(|pid| members.remove(pid)).count();
+        self.members -= removed;
         if members.total == 0 {
             self.groups.remove(group);
         }
@@ -61,6 +66,11 @@ impl Groups {
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    /// About how many steps it takes to go through all of them.
+    pub(super) fn steps(&self) -> usize {
+        self.groups.len() + self.members
     }
 
     /// The members of a group, if it has any.
@@ -76,6 +86,12 @@ impl Groups {
     /// The name of a group as it is kept here, or one to be kept.
     pub(super) fn name(&self, group: &Term) -> Arc<Term> {
         self.groups.get_key_value(group).map_or_else(|| Arc::new(to_keep(group)), |(name, _)| name.clone())
+    }
+
+    /// The names of the groups that come after this one, so many at most.
+    pub(super) fn after(&self, last: Option<&Arc<Term>>, most: usize) -> Vec<Arc<Term>> {
+        let begin = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.groups.range::<Arc<Term>, _>((begin, Bound::Unbounded)).take(most).map(|(name, _)| name.clone()).collect()
     }
 
     /// All groups, in the order of their terms.
@@ -124,6 +140,12 @@ impl Members {
     /// The members; one that has joined several times is there as often.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pid> {
         self.counts.iter().flat_map(|(pid, count)| repeat_n(pid, *count))
+    }
+
+    /// The members that come after this one, so many at most, and how often each has joined.
+    pub(super) fn after(&self, last: Option<&Pid>, most: usize) -> Vec<(Pid, usize)> {
+        let begin = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.counts.range((begin, Bound::Unbounded)).take(most).map(|(pid, count)| (pid.clone(), *count)).collect()
     }
 
     /// What is in these members and not in the others.

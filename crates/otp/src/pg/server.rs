@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use peerl_node::{Atom, Caller, Message, Node, NodeName, Peer, Pid, Reference, Repeats, Term, Visibility};
+use peerl_node::{Atom, Caller, Message, Node, NodeName, Peer, Pid, Reference, Repeats, Term, Visibility, long_work};
 use serde::{Deserialize, Serialize};
 
 use super::message::PeerMessage;
@@ -117,8 +117,19 @@ impl ScopeServer {
             return tracing::debug!(scope = %self.name, "dropped a message that is none of process groups");
         };
         let Some(from) = context.received_from().and_then(Peer::node) else { return };
-        let actions = self.state.as_mut().map(|state| state.received(from, message));
-        self.perform(actions.unwrap_or_default(), context);
+        let steps = self.state.as_ref().map_or(0, |state| state.steps(&message));
+        long_work(steps, || {
+            let actions = self.state.as_mut().map(|state| state.received(from, message));
+            self.perform(actions.unwrap_or_default(), context);
+        });
+    }
+
+    fn ended(&mut self, watched: &Watched, context: &Context) {
+        let steps = self.state.as_ref().map_or(0, |state| state.steps_of_end(watched));
+        long_work(steps, || {
+            let actions = self.state.as_mut().map(|state| state.down(watched));
+            self.perform(actions.unwrap_or_default(), context);
+        });
     }
 
     fn node_up(&mut self, node: peerl_node::NodeUp, context: &Context) {
@@ -193,8 +204,7 @@ impl Server for ScopeServer {
             Message::Down(down) => {
                 if let Some(watched) = self.watched.remove(&down.reference) {
                     self.references.remove(&watched);
-                    let actions = self.state.as_mut().map(|state| state.down(&watched));
-                    self.perform(actions.unwrap_or_default(), context);
+                    self.ended(&watched, context);
                 }
             }
             _ => {}
@@ -211,6 +221,10 @@ impl Server for ScopeServer {
 
 impl Drop for ScopeServer {
     fn drop(&mut self) {
-        self.shared.end();
+        let steps = self.state.as_ref().map_or(0, State::all_steps);
+        long_work(steps, || {
+            self.shared.end();
+            self.state = None;
+        });
     }
 }

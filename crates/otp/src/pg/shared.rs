@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::message::Change;
 use super::state::Origin;
-use super::view::{MonitorId, Subject, Update, View};
+use super::view::{MonitorId, Reach, Subject, Update, View};
 
 /// What a scope process shows to the tasks of its program: they read it without asking the process, as BEAM processes read
 /// the table of `pg`.
@@ -28,6 +29,9 @@ struct Shown {
 
 /// The updates that wait for one that is told of them.
 const QUEUE: usize = 16_384;
+
+/// How many groups or members are read at a time.
+const TURN: usize = 512;
 
 impl Shared {
     /// Applies a change, and tells of it.
@@ -51,10 +55,38 @@ impl Shared {
     /// The scope process has ended: nothing is known any more.
     pub(super) fn end(&self) {
         let mut shown = self.0.write();
-        shown.view.clear();
+        let former = shown.view.clear();
         shown.receivers.clear();
         shown.is_over = true;
         shown.ended += 1;
+        // Nobody waits for that.
+        drop(shown);
+        drop(former);
+    }
+
+    /// The groups, so many at most. Who changes groups does not wait until all are read: one that comes or goes meanwhile may be there
+    /// or not.
+    pub(super) fn groups_in_turns(&self, reach: Reach, most: usize) -> Vec<Term> {
+        let (mut groups, mut last) = (Vec::new(), None);
+        while groups.len() < most {
+            let next = self.read(|view| view.groups_after(last.as_ref(), reach, TURN.min(most - groups.len())));
+            let Some(end) = next.last() else { break };
+            last = Some(end.clone());
+            groups.extend(next.iter().map(|group| Term::clone(group)));
+        }
+        groups
+    }
+
+    /// The members of a group, so many at most, in the same way.
+    pub(super) fn members_in_turns(&self, group: &Term, reach: Reach, most: usize) -> Vec<Pid> {
+        let (mut members, mut last) = (Vec::new(), None);
+        while members.len() < most {
+            let next = self.read(|view| view.members_after(group, last.as_ref(), reach, TURN));
+            let Some((end, _)) = next.last() else { break };
+            last = Some(end.clone());
+            members.extend(next.into_iter().flat_map(|(pid, count)| repeat_n(pid, count)).take(most - members.len()));
+        }
+        members
     }
 
     /// Reads what is shown.

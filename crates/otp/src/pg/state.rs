@@ -6,6 +6,7 @@ use peerl_node::{Atom, Budget, Lease, NodeName, Pid, Share, Term};
 
 use super::groups::{Groups, Members};
 use super::message::{self, Change, Content, PeerMessage, Version};
+use crate::lasting::{Lasting, LastingLease};
 use crate::node_shares::NodeShares;
 use crate::term_memory::term_memory;
 
@@ -28,9 +29,10 @@ pub(super) struct State {
     /// How many of them each node has that has some.
     peers_of: BTreeMap<Atom, usize>,
     limits: Limits,
-    /// What the scope processes and groups of each node, and the groups that it has had processes of this node join, take of the
-    /// memory.
+    /// What the scope processes and groups of each node take of the memory.
     shares: NodeShares,
+    /// What the groups take that each has had processes of this node join.
+    lasting: Lasting,
 }
 
 /// A group that a process of this node has joined.
@@ -38,7 +40,7 @@ pub(super) struct State {
 struct Joined {
     group: Arc<Term>,
     /// What it takes of the memory of the node that has had the process join.
-    _lease: Option<Lease>,
+    _lease: Option<LastingLease>,
 }
 
 /// The node that has had processes join has no memory left for that.
@@ -178,6 +180,7 @@ impl State {
             peers: BTreeMap::new(),
             peers_of: BTreeMap::new(),
             shares: NodeShares::new(limits.memory.clone()),
+            lasting: Lasting::new(limits.memory.clone()),
             limits,
         }
     }
@@ -186,6 +189,29 @@ impl State {
     pub(super) fn node_up(&self, node: &NodeName) -> Action {
         // In the form that every release takes.
         Action::SendToScope(node.clone(), message::discover(&self.own, Version::V0))
+    }
+
+    /// About how many steps it takes to deal with a message, beside those for what the message brings.
+    pub(super) fn steps(&self, message: &PeerMessage) -> usize {
+        let known = self.peers.get(&message.peer);
+        match message.content {
+            Content::Discover(_) => self.local.steps(),
+            Content::Data(..) => known.map_or_else(|| self.local.steps(), |known| 2 * known.groups.steps()),
+            Content::Update(_) | Content::Leave(..) => 0,
+        }
+    }
+
+    /// About how many steps it takes to deal with the end of a process.
+    pub(super) fn steps_of_end(&self, watched: &Watched) -> usize {
+        match watched {
+            Watched::Peer(pid) => self.peers.get(pid).map_or(0, |peer| 2 * peer.groups.steps()),
+            Watched::Member(pid) => self.joined.get(pid).map_or(0, Vec::len) * (2 + self.peers.len()),
+        }
+    }
+
+    /// About how many steps it takes to forget everything.
+    pub(super) fn all_steps(&self) -> usize {
+        self.local.steps() + self.peers.values().map(|peer| peer.groups.steps()).sum::<usize>()
     }
 
     /// A message of another scope process has come from this node. One that names a process of another node is ignored: nobody
@@ -222,7 +248,7 @@ impl State {
         let mut lease = match for_node {
             Some(node) => {
                 let cost = cost();
-                Some((cost, self.shares.of(node).lease(cost.saturating_mul(pids.len())).ok_or(NoRoom)?))
+                Some((cost, self.lasting.lease(node, cost.saturating_mul(pids.len())).ok_or(NoRoom)?))
             }
             None => None,
         };

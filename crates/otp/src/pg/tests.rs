@@ -7,6 +7,7 @@ use peerl_node::{Atom, Budget, NodeName, Pid, Term};
 use super::groups::Groups;
 use super::message::{Change, Content, PeerMessage, Version};
 use super::state::{Action, Limits, NoRoom, Origin, Refusal, State, Watched};
+use crate::lasting::Lasting;
 
 const OWN: &str = "own@h.x";
 
@@ -270,7 +271,7 @@ fn the_groups_of_a_peer_take_its_share() {
 /// What a peer has processes of this node join takes of its share, each time that one has joined, until it leaves or ends.
 #[test]
 fn what_a_peer_has_others_join_takes_its_share() {
-    const MEMORY: usize = 1 << 20;
+    const MEMORY: usize = 64 << 20;
     let memory = Budget::with_factor(MEMORY, 64, 4);
     let mut state = State::new(pid(OWN, 1), Limits::new(memory.clone()));
     let (peer, other) = (Atom::from_static("b@h.x"), Atom::from_static("c@h.x"));
@@ -281,7 +282,8 @@ fn what_a_peer_has_others_join_takes_its_share() {
         joined += 1;
         assert!(joined < 100, "what a peer joins has no bound");
     }
-    assert!(memory.lent() <= MEMORY / 5 * 4 && memory.lent() > 4 * 10_000 * joined as usize, "{}", memory.lent());
+    let lent = memory.lent();
+    assert!(lent <= MEMORY / Lasting::PART && lent > 4 * 10_000 * joined as usize, "{lent}");
     // It is refused as a whole, and others are not.
     assert_eq!(state.local().iter().count(), joined as usize);
     assert_eq!(state.join(&name(joined), &members, Some(&peer)), Err(NoRoom));

@@ -13,6 +13,8 @@ use crate::term_memory::term_memory;
 pub(super) struct View {
     all: Groups,
     local: Groups,
+    /// About how many bytes the names of those groups take, together with their encoded form.
+    names: [usize; 2],
     /// Lists of members that have been asked for since the last change of their group.
     lists: BTreeMap<Arc<Term>, OnceLock<Arc<[Pid]>>>,
     monitors: BTreeMap<MonitorId, Subject>,
@@ -24,6 +26,15 @@ pub(super) struct View {
 /// One that is told of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct MonitorId(u64);
+
+/// Whose groups and members are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Those of all nodes.
+    All,
+    /// Those of this node.
+    Local,
+}
 
 /// Of which changes a monitor is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,9 +69,16 @@ impl View {
     /// Applies a change; gives who is to be told of what, in this order.
     pub(super) fn apply(&mut self, origin: Origin, change: Change) -> Vec<(MonitorId, Update)> {
         let Change { group, joined, left } = change;
-        for groups in std::iter::once(&mut self.all).chain((origin == Origin::Local).then_some(&mut self.local)) {
+        let tables = if origin == Origin::Local { 2 } else { 1 };
+        for (groups, names) in [&mut self.all, &mut self.local].into_iter().zip(&mut self.names).take(tables) {
+            let was_there = groups.get(&group).is_some();
             groups.extend(&group, &joined);
             groups.remove_all(&group, &left);
+            match (was_there, groups.get(&group).is_some()) {
+                (false, true) => *names += 2 * term_memory(&group),
+                (true, false) => *names -= 2 * term_memory(&group),
+                _ => {}
+            }
         }
         if self.all.get(&group).is_some() {
             self.lists.insert(group.clone(), OnceLock::new());
@@ -76,9 +94,11 @@ impl View {
         told.flat_map(updates).filter(|(_, update)| !update.pids().is_empty()).collect()
     }
 
-    /// Forgets all groups and all who are told of changes. Later ones are not taken for them.
-    pub(super) fn clear(&mut self) {
-        *self = Self { last_monitor: self.last_monitor, ..Self::default() };
+    /// Forgets all groups and all who are told of changes. Later ones are not taken for them. Gives what was there, which takes long to
+    /// be dropped if it is much.
+    pub(super) fn clear(&mut self) -> Self {
+        let new = Self { last_monitor: self.last_monitor, ..Self::default() };
+        std::mem::replace(self, new)
     }
 
     /// Adds one that is told of changes.
@@ -114,10 +134,32 @@ impl View {
         [&self.all, &self.local].map(|groups| groups.get(group).map_or(0, Members::total))
     }
 
-    /// About how many bytes the names of the groups take that there are on all nodes, or on this one, together with their encoded form.
-    pub(super) fn names_memory(&self, is_local: bool) -> usize {
-        let groups = if is_local { &self.local } else { &self.all };
-        groups.iter().map(|(group, _)| 2 * term_memory(group)).sum()
+    /// About how many bytes the names of the groups take that there are on all nodes, and on this one, together with their encoded form.
+    pub(super) fn names_memory(&self) -> [usize; 2] {
+        self.names
+    }
+
+    /// The next groups, on all nodes or on this one.
+    pub(super) fn groups_after(&self, after: Option<&Arc<Term>>, reach: Reach, most: usize) -> Vec<Arc<Term>> {
+        self.groups_in(reach).after(after, most)
+    }
+
+    /// The next members of a group, on all nodes or on this one, and how often each has joined.
+    pub(super) fn members_after(
+        &self,
+        group: &Term,
+        after: Option<&Pid>,
+        reach: Reach,
+        most: usize,
+    ) -> Vec<(Pid, usize)> {
+        self.groups_in(reach).get(group).map_or_else(Vec::new, |members| members.after(after, most))
+    }
+
+    fn groups_in(&self, reach: Reach) -> &Groups {
+        match reach {
+            Reach::All => &self.all,
+            Reach::Local => &self.local,
+        }
     }
 
     /// How many groups there are on all nodes, and on this one.

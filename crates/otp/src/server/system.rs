@@ -1,8 +1,8 @@
 //! System messages, sent by `sys`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, PacedTasks, Peer, Term};
+use peerl_node::{CallError, Caller, Class, Exception, Mfa, NodeName, PacedTasks, Peer, Term, long_work};
 use peerl_term::{Atom, RawTerm};
 
 use super::debug::Debug;
@@ -29,11 +29,22 @@ pub(super) struct Control {
     pub(super) debug: Debug,
     /// The tasks of its answers.
     tasks: PacedTasks,
+    /// Whether it took long to show the state the last time.
+    is_slow: bool,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { mode: Mode::Running, debug: Debug::default(), tasks: PacedTasks::default() }
+        Self { mode: Mode::Running, debug: Debug::default(), tasks: PacedTasks::default(), is_slow: false }
+    }
+}
+
+impl Control {
+    /// The state of a server, encoded.
+    fn state_of<S: Server>(&mut self, server: &S) -> RawTerm {
+        let state;
+        (state, self.is_slow) = timed(self.is_slow, || RawTerm::encoded_from(&server.state()));
+        state
     }
 }
 
@@ -49,10 +60,15 @@ pub(super) async fn handle<S: Server>(
     let answer = match request {
         Term::Atom(name) => match name.as_str() {
             "get_state" => {
-                reply_with_state(context, &control.tasks, from, server.state()).await;
+                let state = control.state_of(server);
+                reply_with_state(context, &control.tasks, from, state).await;
                 return None;
             }
-            "get_status" => status(server, context, control),
+            "get_status" => {
+                ((), control.is_slow) =
+                    timed(control.is_slow, || reply(context, from, &status(server, context, control)));
+                return None;
+            }
             "suspend" => {
                 // What this node has suspended, no peer takes over.
                 if !matches!(control.mode, Mode::Suspended { by: None }) {
@@ -74,7 +90,8 @@ pub(super) async fn handle<S: Server>(
             [kind, what] if kind.is_atom("debug") => control.debug.request(context.pid(), what),
             [kind, fun] if kind.is_atom("replace_state") => match replace_state(server, context, from, fun).await {
                 Ok(()) => {
-                    reply_with_state(context, &control.tasks, from, server.state()).await;
+                    let state = control.state_of(server);
+                    reply_with_state(context, &control.tasks, from, state).await;
                     return None;
                 }
                 Err(exception) => failed("system_replace_state", exception),
@@ -93,6 +110,17 @@ pub(super) async fn handle<S: Server>(
     };
     reply(context, from, &answer);
     None
+}
+
+/// Goes through the state of a server, which may be large and is asked for by a short message: where nothing else waits for it, if it took
+/// long the last time. Says whether it did now.
+fn timed<T>(is_slow: bool, work: impl FnOnce() -> T) -> (T, bool) {
+    const LONG: Duration = Duration::from_millis(1);
+    let timed = || {
+        let start = Instant::now();
+        (work(), start.elapsed() > LONG)
+    };
+    long_work(if is_slow { usize::MAX } else { 0 }, timed)
 }
 
 fn reply(context: &Context, from: &Caller, answer: &Term) {
@@ -153,12 +181,11 @@ fn raised(error: CallError) -> Exception {
 
 /// Answers with the state in the form that the caller's release takes. Until that is known, the state waits encoded, and counts for
 /// the caller, as does the answer that is made of it.
-async fn reply_with_state(context: &Context, tasks: &PacedTasks, from: &Caller, state: Term) {
+async fn reply_with_state(context: &Context, tasks: &PacedTasks, from: &Caller, state: RawTerm) {
     let (sender, from) = (context.process.sender(), from.clone());
     let Ok(node) = context.node() else { return };
     // The release is asked for: who does not answer may not have any number of questions.
     let Ok(served) = node.begin_call(context.received_from(), 0) else { return };
-    let state = RawTerm::encoded_from(&state);
     let kept = context.received_from().map(|peer| peer.lease(2 * state.bytes().len()));
     if matches!(kept, Some(None)) {
         return reply(context, &from, &failed("system_get_state", Exception::exit(Term::atom("system_limit"))));

@@ -52,6 +52,9 @@ impl Shutdown {
 const KILL: Atom = Atom::from_static("kill");
 const SHUTDOWN: Atom = Atom::from_static("shutdown");
 
+/// How many children are told to end before others run: the supervisor of tasks may have very many.
+const AT_ONCE: usize = 128;
+
 /// Ends children all at once, and waits until each has ended.
 pub(crate) async fn end_all(context: &Context, children: Vec<(Pid, Shutdown)>) {
     // If the node is about to stop, so are they.
@@ -60,7 +63,10 @@ pub(crate) async fn end_all(context: &Context, children: Vec<(Pid, Shutdown)>) {
     drop(node);
     let mut ending = HashMap::new();
     let now = Instant::now();
-    for (pid, shutdown) in children {
+    for (number, (pid, shutdown)) in children.into_iter().enumerate() {
+        if number % AT_ONCE == AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         let monitor = watch.monitor_connected(&pid);
         context.process().unlink(&pid);
         let (reason, limit) = match shutdown {

@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 
-use peerl_node::{Atom, Caller, Lease, Message, PacedTasks, Peer, Pid, Term};
+use peerl_node::{Atom, Caller, Lease, Message, PacedTasks, Peer, Pid, Term, long_work};
 use tokio::time::Instant;
 
 use super::TaskSupervisor;
 use super::request::{Request, Start};
 use super::task::Task;
-use crate::server::{Context, Outcome, Server, Stop, reply};
+use crate::server::{Context, Outcome, Server, Stop, later, reply};
 use crate::supervisor::{Restart, Restarts, Shutdown, end_all, is_failure};
 
 /// The process of a [`TaskSupervisor`].
@@ -134,9 +134,13 @@ impl Server for Tasks {
         Ok(())
     }
 
-    async fn handle_call(&mut self, request: Term, _: Caller, context: &mut Context) -> Outcome<Term> {
+    async fn handle_call(&mut self, request: Term, from: Caller, context: &mut Context) -> Outcome<Term> {
         reply(match Request::of(&request) {
-            Request::WhichChildren => self.children(),
+            Request::WhichChildren => {
+                // A peer may have very many.
+                long_work(self.running.len(), || context.reply(&from, &self.children()))?;
+                return later();
+            }
             Request::CountChildren => {
                 let count = |name, count: usize| Term::tuple([Term::atom(name), Term::from(count)]);
                 let tasks = self.running.len();

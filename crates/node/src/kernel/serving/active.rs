@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use peerl_proto::connection::LARGE;
-use peerl_term::{Measure, RawTerm};
+use peerl_term::RawTerm;
 
 use super::served::PeerCalls;
 use crate::kernel::exception::Exception;
 use crate::kernel::exports::Outcome;
 use crate::kernel::limits::Limits;
-use crate::kernel::long_work;
 use crate::kernel::reason::leased;
 use crate::kernel::state::Kernel;
 
@@ -75,6 +74,11 @@ impl Active {
         self.calls.closed.cancelled().await;
     }
 
+    /// The peer of the call; none if a process of this node has asked for it.
+    pub(crate) fn peer(&self) -> Option<&Arc<PeerCalls>> {
+        Some(&self.calls).filter(|calls| calls.peer.is_some())
+    }
+
     pub(crate) fn kernel(&self) -> &Arc<Kernel> {
         &self.kernel
     }
@@ -82,15 +86,7 @@ impl Active {
     /// Takes room for large arguments that are encoded anew, and for what decoding them takes, as long as they are kept; none,
     /// if there is not that much.
     pub(crate) fn measured(&self, arguments: RawTerm) -> Option<RawTerm> {
-        let bytes = arguments.bytes().len();
-        if bytes <= LARGE {
-            return Some(arguments);
-        }
-        let mut measure = Measure::new();
-        long_work::run_if(arguments.is_long(), || measure.advance(arguments.bytes(), usize::MAX));
-        let lease = self.calls.memory.lease(bytes.saturating_add(measure.memory()))?;
-        let held = lease.hold_for(arguments.bytes().clone());
-        Some(arguments.with_bytes(held))
+        self.calls.measured(arguments)
     }
 
     /// The encoded value, with room for a large one as long as it is kept; `system_limit`, if there is not that much.

@@ -160,7 +160,7 @@ fn start(node: &Arc<Kernel>, connection: &Arc<Connection>, spawn: Spawn) {
     let origin = CallOrigin {
         node: Some(&from.node),
         caller: Some(&from),
-        is_claimed: false,
+        calls: Some(&connection.served),
         group_leader: Some(&group_leader),
         process: &pid,
     };

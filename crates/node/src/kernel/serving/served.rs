@@ -3,13 +3,14 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use peerl_proto::budget::{Budget, Lease, Share};
-use peerl_term::Atom;
+use peerl_proto::connection::LARGE;
+use peerl_term::{Atom, Measure, RawTerm};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::kernel::long_work;
 use crate::kernel::paced_tasks::PacedTasks;
 use crate::kernel::repeats::Repeats;
-use crate::kernel::state::Kernel;
 
 /// How many calls a peer's share borrows at a time.
 const CHUNK: usize = 16;
@@ -24,7 +25,7 @@ pub(crate) struct Served {
     /// The calls of each connection that is up, or of which a call is under way.
     of_peers: Mutex<Vec<Weak<PeerCalls>>>,
     /// Calls whose peer is not known.
-    pub(super) of_nobody: Arc<PeerCalls>,
+    pub(crate) of_nobody: Arc<PeerCalls>,
     /// The calls that were taken of connections that are no more.
     formerly_taken: Arc<AtomicU64>,
     pub(super) ended: Notify,
@@ -74,6 +75,19 @@ impl PeerCalls {
     /// Takes memory of the peer's share, if there is that much.
     pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
         self.memory.lease(bytes)
+    }
+
+    /// Takes room for a large term that was made for the peer, and for what decoding it takes, as long as it is kept; none, if there
+    /// is not that much. A small one counts where it is kept.
+    pub(crate) fn measured(&self, term: RawTerm) -> Option<RawTerm> {
+        let bytes = term.bytes().len();
+        if bytes <= LARGE {
+            return Some(term);
+        }
+        let mut measure = Measure::new();
+        long_work::run_if(term.is_long(), || measure.advance(term.bytes(), usize::MAX));
+        let held = self.lease(bytes.saturating_add(measure.memory()))?.hold_for(term.bytes().clone());
+        Some(term.with_bytes(held))
     }
 
     /// Waits for room for so many calls that have not begun; they have it until what this returns is dropped. However many they
@@ -148,13 +162,5 @@ impl Served {
     pub(crate) fn taken(&self) -> u64 {
         let taken: u64 = self.sum(|calls| calls.taken.load(Ordering::Relaxed));
         taken + self.formerly_taken.load(Ordering::Relaxed)
-    }
-}
-
-impl Kernel {
-    /// The calls of this node's connection, or those of nobody.
-    pub(crate) fn calls_of(&self, caller: Option<&Atom>) -> Arc<PeerCalls> {
-        let connection = caller.and_then(|caller| self.connections.get(caller));
-        connection.map_or_else(|| self.served.of_nobody.clone(), |connection| connection.served.clone())
     }
 }
