@@ -12,8 +12,8 @@ mod intruder;
 use std::process::Command;
 use std::time::Duration;
 
-use attacks::catalogue::{calls, connections, crowds, floods, fragments, services, tables, terms};
-use attacks::{Outcome, Trial};
+use attacks::catalogue::{calls, connections, crowds, floods, fragments, pages, services, tables, terms, visitors};
+use attacks::{Outcome, Trial, Victim};
 use harness::{Settings, describe};
 use peerl_test_support::Epmd;
 
@@ -30,9 +30,13 @@ fn main() {
     };
     println!("\n{}", Outcome::HEADER);
     let epmd = Epmd::start();
-    let all = [terms(), fragments(), tables(), calls(), floods(), services(), connections(), crowds()];
+    let all = [terms(), fragments(), tables(), calls(), floods(), services(), connections(), crowds(), pages()];
     for attack in all.into_iter().flatten().filter(|attack| settings.wants(&attack.name)) {
         let trial = Trial::start(&epmd, &peerl);
+        println!("{}", trial.run(&attack, time));
+    }
+    for attack in visitors().into_iter().filter(|attack| settings.wants(&attack.name)) {
+        let trial = Trial::of(Victim::with_page(&epmd, &peerl), &epmd);
         println!("{}", trial.run(&attack, time));
     }
 }

@@ -115,6 +115,11 @@ fn call(attacker: &Attacker, number: u32, module: &'static str, function: &'stat
     frame
 }
 
+/// The same of `peerl_page:checksum`, with any arguments.
+pub(super) fn checksum(attacker: &Attacker, number: u32, arguments: &[Term]) -> Vec<u8> {
+    request(attacker, number, "peerl_page", "checksum", arguments)
+}
+
 /// The same with any arguments.
 fn request(
     attacker: &Attacker,

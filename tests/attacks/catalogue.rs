@@ -5,7 +5,8 @@ use super::fragments::Rest;
 use super::services::{self, Request};
 use super::tables::Entry;
 use super::terms::{Delivery, Part, Shape};
-use super::{Attack, Reading, calls, crowds, floods, fragments, tables, terms};
+use super::visitors::{self, Unread};
+use super::{Attack, Reading, calls, crowds, floods, fragments, pages, tables, terms};
 
 /// Every shape as an argument, and the deepest term in every place and in every way.
 pub fn terms() -> Vec<Attack> {
@@ -75,4 +76,19 @@ pub fn crowds() -> Vec<Attack> {
         crowds::replaced_within_long_work(4),
         crowds::ends_beside_many_links(1_000_000),
     ]
+}
+
+pub fn pages() -> Vec<Attack> {
+    vec![
+        pages::long_address(100 << 20),
+        pages::long_option(100 << 20),
+        pages::hosts_that_keep_connections(4096),
+        pages::rules(1000),
+        pages::endless(1000),
+    ]
+}
+
+/// Those of the visitors of a page.
+pub fn visitors() -> Vec<Attack> {
+    vec![visitors::bodies_that_stop(400), visitors::unread(Unread::Page, 100), visitors::unread(Unread::Events, 500)]
 }

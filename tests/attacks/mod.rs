@@ -10,13 +10,15 @@ pub mod crowds;
 pub mod floods;
 pub mod fragments;
 mod neighbours;
+pub mod pages;
 pub mod services;
 pub mod tables;
 pub mod terms;
 mod trial;
 mod victim;
+pub mod visitors;
 
-pub use attacker::{Attacker, Fate, Reading};
+pub use attacker::{Attacker, Fate, Reading, Written};
 pub use neighbours::{Neighbours, Waits};
 pub use trial::{Outcome, Trial};
 pub use victim::{MIB, Target, Victim};

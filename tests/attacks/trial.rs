@@ -34,6 +34,8 @@ pub struct Outcome {
     pub before: u64,
     pub peak: u64,
     pub after: u64,
+    /// How many descriptors are open after it.
+    pub descriptors: usize,
     /// How long it took after the attack until no more than [`Trial::REMAINS`] remained.
     pub settled: Option<Duration>,
 }
@@ -45,7 +47,11 @@ impl Trial {
     const WITHIN: Duration = Duration::from_secs(60);
 
     pub fn start(epmd: &Epmd, peerl: &Command) -> Self {
-        let victim = Victim::start(epmd, peerl);
+        Self::of(Victim::start(epmd, peerl), epmd)
+    }
+
+    /// One with this worker.
+    pub fn of(victim: Victim, epmd: &Epmd) -> Self {
         let beam = Beam::erlang(Otp::V25).epmd(epmd).start();
         assert!(beam.ping(victim.target().name.as_str()));
         let quiet = Neighbours::start(victim.target(), &beam);
@@ -59,6 +65,7 @@ impl Trial {
         self.victim.reset();
         let neighbours = Neighbours::start(self.victim.target(), &self.beam);
         let fate = attack.run(self.victim.target(), time);
+        let descriptors = self.victim.descriptors();
         // The worker may still be busy with what it has read.
         std::thread::sleep(Duration::from_millis(500));
         let settled = self.victim.settles(self.before + Self::REMAINS, Self::WITHIN);
@@ -76,14 +83,15 @@ impl Trial {
             before: self.before,
             peak,
             after,
+            descriptors,
             settled,
         }
     }
 }
 
 impl Outcome {
-    pub const HEADER: &str = "| attack | longest wait: caller, BEAM (quiet) | failed calls | peak RSS | RSS after | the attacker |\n\
-                              |---|--:|--:|--:|--:|---|";
+    pub const HEADER: &str = "| attack | longest wait: caller, BEAM (quiet) | failed calls | peak RSS | RSS after | descriptors | the attacker |\n\
+                              |---|--:|--:|--:|--:|--:|---|";
 }
 
 /// A row of the table.
@@ -99,7 +107,7 @@ impl fmt::Display for Outcome {
         };
         write!(
             f,
-            "| {} | {}, {} ms ({}, {}) | {} of {} | {} MiB | {settled} | {life}{} sent, {} answers, {} refused, {} of {} connections ended {:?} |",
+            "| {} | {}, {} ms ({}, {}) | {} of {} | {} MiB | {settled} | {} | {life}{} sent, {} answers, {} refused, {} of {} connections ended {:?} |",
             self.attack,
             ms(caller.longest),
             ms(beam.longest),
@@ -108,6 +116,7 @@ impl fmt::Display for Outcome {
             caller.failures + beam.failures,
             caller.calls + beam.calls,
             mib(self.peak),
+            self.descriptors,
             fate.sent,
             fate.answers,
             fate.refusals,

@@ -1,6 +1,7 @@
 //! The worker that is attacked.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ pub const MIB: u64 = 1 << 20;
 pub struct Target {
     pub name: NodeName,
     pub port: u16,
+    /// Its page, if it has one.
+    pub page: Option<SocketAddr>,
 }
 
 /// A `peerl worker` that has 1 GiB of memory.
@@ -29,6 +32,15 @@ impl Victim {
     pub const MEMORY: u64 = 1 << 30;
 
     pub fn start(epmd: &Epmd, peerl: &Command) -> Self {
+        Self::start_with(epmd, peerl, &[])
+    }
+
+    /// One that serves a page to the host.
+    pub fn with_page(epmd: &Epmd, peerl: &Command) -> Self {
+        Self::start_with(epmd, peerl, &["--web", "127.0.0.1:0"])
+    }
+
+    fn start_with(epmd: &Epmd, peerl: &Command, more: &[&str]) -> Self {
         let name = format!("{}@127.0.0.1", unique_name("victim"));
         let bound = Cgroup::new(Self::MEMORY);
         let mut command = match &bound {
@@ -50,11 +62,15 @@ impl Victim {
         }
         command
             .args(["worker", "-v", "--name", &name, "--cookie", COOKIE, "--listen", "127.0.0.1"])
+            .args(more)
             .env("ERL_EPMD_PORT", epmd.port().to_string());
         let process = ProcessGuard::spawn(&mut command);
         let ready = process.wait_for_line("ready", Duration::from_secs(60));
-        let port = ready.split(' ').nth(2).and_then(|port| port.parse().ok()).expect("ready NAME PORT");
-        Self { process, target: Target { name: name.parse().expect("a name"), port }, bound }
+        let mut words = ready.split(' ').skip(2);
+        let port = words.next().and_then(|port| port.parse().ok()).expect("ready NAME PORT");
+        let page = words.next().map(|url| url.trim_start_matches("http://").trim_end_matches('/'));
+        let page = page.map(|address| address.parse().expect("ready NAME PORT URL"));
+        Self { process, target: Target { name: name.parse().expect("a name"), port, page }, bound }
     }
 
     pub fn target(&self) -> &Target {
@@ -77,6 +93,11 @@ impl Victim {
     /// The most resident memory since the last [`reset`](Self::reset).
     pub fn peak(&self) -> u64 {
         self.status("VmHWM:")
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.pid())).map_or(0, Iterator::count)
     }
 
     pub fn reset(&self) {

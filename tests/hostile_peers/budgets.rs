@@ -13,9 +13,11 @@ use crate::attacks::connections::{self, Frame};
 use crate::attacks::crowds;
 use crate::attacks::floods;
 use crate::attacks::fragments::{self, Rest};
+use crate::attacks::pages;
 use crate::attacks::services::{self, Request};
 use crate::attacks::tables::{self, Entry};
 use crate::attacks::terms::{self, Delivery, Part, Shape};
+use crate::attacks::visitors::{self, Unread};
 use crate::attacks::{Attack, Outcome, Reading, Trial, Victim, catalogue};
 
 /// Ten times as long as a call of another peer waits for a worker that is built without optimization, on a machine that runs nothing
@@ -121,6 +123,30 @@ fn crowds_of_connections_alone() {
     endure(attacks, catalogue::crowds);
 }
 
+#[test]
+fn pages_of_hostile_servers_alone() {
+    let attacks = [
+        pages::hosts_that_keep_connections(2048),
+        pages::rules(1000),
+        pages::endless(1000),
+        pages::long_option(100 << 20),
+        pages::long_address(100 << 20),
+    ];
+    let outcomes = endure(attacks, catalogue::pages);
+    // A quarter of 1,024, the usual limit, is for connections that are kept.
+    let most = outcomes.iter().map(|outcome| outcome.descriptors).max();
+    assert!(most.is_some_and(|most| most < 400), "{most:?} descriptors are open");
+}
+
+#[test]
+fn visitors_of_a_page_alone() {
+    let attacks =
+        [visitors::unread(Unread::Events, 500), visitors::unread(Unread::Page, 100), visitors::bodies_that_stop(400)];
+    let epmd = Epmd::start();
+    let trial = Trial::of(Victim::with_page(&epmd, &peerl_command()), &epmd);
+    endure_in(&trial, attacks, catalogue::visitors);
+}
+
 /// What is no attack works with the same bound.
 #[test]
 fn honest_work_with_little_memory_alone() {
@@ -159,13 +185,16 @@ fn honest_work_with_little_memory_alone() {
 
 /// Runs the attacks on one worker, which is to endure them. All begins with the first of the few.
 fn endure(few: impl Into<Vec<Attack>>, all: fn() -> Vec<Attack>) -> Vec<Outcome> {
+    let epmd = Epmd::start();
+    endure_in(&Trial::start(&epmd, &peerl_command()), few, all)
+}
+
+fn endure_in(trial: &Trial, few: impl Into<Vec<Attack>>, all: fn() -> Vec<Attack>) -> Vec<Outcome> {
     let longer = std::env::var("PEERL_ATTACK_SECONDS").ok().map(|seconds| seconds.parse().expect("a number"));
     let (attacks, time) = match longer {
         Some(seconds) => (all(), Duration::from_secs(seconds)),
         None => (few.into(), Duration::from_millis(1500)),
     };
-    let epmd = Epmd::start();
-    let trial = Trial::start(&epmd, &peerl_command());
     eprintln!("{}", Outcome::HEADER);
     let mut outcomes = Vec::new();
     for attack in attacks {

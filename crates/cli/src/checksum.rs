@@ -173,12 +173,15 @@ fn text(term: &Term) -> Option<String> {
     }
 }
 
+/// The longest error that is shown as a term.
+const LONGEST: usize = 4096;
+
 fn words(term: &Term) -> String {
-    text(term).unwrap_or_else(|| Syntax::Erlang.display(term).to_string())
+    text(term).unwrap_or_else(|| term.shown(LONGEST))
 }
 
 fn unexpected(value: &Term) -> String {
-    format!("the function gave no sum but {}", shortened(Syntax::Erlang.display(value), MAX_CELL))
+    format!("the function gave no sum but {}", value.shown(MAX_CELL))
 }
 
 fn status_words(status: u16) -> String {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use peerl_node::{CallContext, Exception, Node};
 use peerl_term::{AtomError, Term};
+use tokio::task::JoinSet;
 
-use crate::page_client::{Fetches, PageClient};
+use crate::page_client::{Fetches, MAX_URL, PageClient, PageError, on_behalf_of};
 
 mod cluster_scrape;
 mod page;
@@ -21,11 +22,36 @@ pub fn register(node: &Node, pages: &PageClient) -> Result<(), AtomError> {
     peerl_otp::functions::export(node)
 }
 
-/// What a fetch for this call gives, which ends with the connection of its caller: nobody keeps places of fetches without it.
-async fn while_connected(context: &CallContext, fetch: impl Future<Output = Outcome>) -> Outcome {
+/// What a fetch for this call gives, which ends with the connection of its caller: nobody keeps places of fetches without it. It has
+/// a task of its own, because each step of a call with long arguments counts as long work.
+async fn while_connected(context: &CallContext, fetch: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+    let mut task = JoinSet::new();
+    task.spawn(on_behalf_of(context.peer(), fetch));
     tokio::select! {
-        outcome = fetch => outcome,
+        outcome = task.join_next() => match outcome {
+            Some(Ok(outcome)) => outcome,
+            _ => Err(Exception::exit(Term::atom("failed"))),
+        },
         () = context.disconnected() => Err(Exception::exit(Term::atom("noconnection"))),
+    }
+}
+
+/// The URL that an argument tells. Of a text that is too long for one, no copy is made.
+///
+/// # Errors
+/// If it is no text; inside, if it is too long.
+fn url(argument: &Term) -> Result<Result<String, PageError>, Exception> {
+    if is_longer(argument, MAX_URL) {
+        return Ok(Err(PageError::LongUrl));
+    }
+    text(argument).map(Ok).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))
+}
+
+fn is_longer(term: &Term, most: usize) -> bool {
+    match term {
+        Term::Binary(bytes) => bytes.len() > most,
+        Term::List(list) => list.len() > most,
+        _ => false,
     }
 }
 

@@ -12,6 +12,7 @@ mod access;
 pub use access::{Access, AccessError, admit, is_this_host};
 mod connection;
 mod json;
+mod kept_bytes;
 pub use json::{error, json};
 mod layers;
 pub use layers::{RequestLimits, api, json_errors, no_store};

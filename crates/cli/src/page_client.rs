@@ -4,22 +4,32 @@ mod address_rule;
 pub use address_rule::{AddressRule, Addresses, Allow, Network, Refusal};
 mod fetches;
 pub use fetches::Fetches;
+mod clients;
 mod guard;
+mod kept_hosts;
+mod lookups;
+pub use lookups::on_behalf_of;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
 use reqwest::dns::Resolve;
 use reqwest::header::LOCATION;
-use reqwest::{Client, ClientBuilder, Response, Url};
+use reqwest::{ClientBuilder, Response, Url};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::explain::os_words;
+use crate::output::{MAX_CELL, shortened};
+use clients::{Afterwards, Clients};
 use guard::{Guard, GuardedNames, RefusedAddress, SystemNames};
+use kept_hosts::{KeptHost, KeptHosts};
+
+/// The longest URL, in bytes: what the HTTP client takes.
+pub const MAX_URL: usize = u16::MAX as usize - 1;
 
 /// Fetches pages by HTTP and HTTPS. Clones share their connections; the setup happens with the first page.
 ///
@@ -32,7 +42,8 @@ pub struct PageClient {
     guard: Guard,
     /// The name resolver, if not the system's.
     names: Option<Arc<dyn Resolve>>,
-    http: Arc<OnceLock<Client>>,
+    http: Arc<Clients>,
+    hosts: KeptHosts,
     stricter: Arc<Mutex<VecDeque<PageClient>>>,
 }
 
@@ -135,7 +146,8 @@ impl PageClient {
         if let Some(known) = stricter.iter().find(|client| client.guard == guard) {
             return known.clone();
         }
-        let client = Self { guard, names: self.names.clone(), ..Self::default() };
+        let (names, hosts) = (self.names.clone(), self.hosts.clone());
+        let client = Self { guard, names, hosts, ..Self::default() };
         if stricter.len() >= Self::RULES {
             stricter.pop_front();
         }
@@ -151,7 +163,7 @@ impl PageClient {
         let start = Instant::now();
         let url = parse(url)?;
         let work = async {
-            let response = self.get(url, limits.redirects).await?;
+            let (response, _kept) = self.get(url, limits.redirects).await?;
             let status = response.status().as_u16();
             let (sha256, bytes) = hash_body(response, limits.max_bytes).await?;
             Ok(Page { status, sha256, bytes, elapsed: start.elapsed() })
@@ -162,66 +174,42 @@ impl PageClient {
         }
     }
 
-    async fn get(&self, mut url: Url, redirects: Redirects) -> Result<Response, PageError> {
+    /// The response, and the place of its host if its connection is kept.
+    async fn get(&self, mut url: Url, redirects: Redirects) -> Result<(Response, Option<KeptHost>), PageError> {
         let mut followed = 0;
         loop {
             self.guard.check_literal(&url)?;
-            let response = self.http()?.get(url.clone()).send().await.map_err(PageError::transport)?;
+            let kept = self.hosts.begin(self.http.number, &url, Instant::now());
+            let afterwards = if kept.is_some() { Afterwards::Keep } else { Afterwards::Close };
+            let client = self.http.get(afterwards, |builder| self.adapt(builder)).map_err(PageError::transport)?;
+            let response = client.get(url.clone()).send().await.map_err(PageError::transport)?;
             let location = match redirects {
                 Redirects::Follow(_) if response.status().is_redirection() => response.headers().get(LOCATION),
                 _ => None,
             };
             let (Redirects::Follow(most), Some(location)) = (redirects, location) else {
-                return Ok(response);
+                return Ok((response, kept));
             };
             if followed == most {
                 return Err(PageError::TooManyRedirects(most));
             }
             followed += 1;
+            if location.len() > MAX_URL {
+                return Err(PageError::LongUrl);
+            }
             let target = String::from_utf8_lossy(location.as_bytes()).into_owned();
-            let next = url.join(&target).map_err(|_| PageError::BadUrl(target.clone()))?;
+            let next = url.join(&target).map_err(|_| PageError::bad_url(&target))?;
             url = checked(next, &target)?;
         }
     }
 
-    fn http(&self) -> Result<&Client, PageError> {
-        if let Some(client) = self.http.get() {
-            return Ok(client);
-        }
-        let client = self.build().map_err(PageError::transport)?;
-        Ok(self.http.get_or_init(|| client))
-    }
-
-    fn build(&self) -> reqwest::Result<Client> {
+    fn adapt(&self, builder: ClientBuilder) -> ClientBuilder {
         let names = self.names.clone().unwrap_or_else(|| Arc::new(SystemNames));
         if self.names.is_none() && !self.guard.restricts() {
-            return build_client(|builder| builder.dns_resolver(names.clone()));
+            return builder.dns_resolver(names);
         }
-        let names = Arc::new(GuardedNames { guard: self.guard.clone(), names });
-        build_client(|builder| builder.no_proxy().dns_resolver(names.clone()))
+        builder.no_proxy().dns_resolver(Arc::new(GuardedNames { guard: self.guard.clone(), names }))
     }
-}
-
-fn build_client(adapt: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
-    // A provider may have been installed already; any will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        let builder = Client::builder()
-            .user_agent(concat!("peerl/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .pool_max_idle_per_host(16)
-            .pool_idle_timeout(Duration::from_secs(30));
-        adapt(builder)
-    };
-    builder().build().or_else(|error| {
-        // A machine without certificates can still fetch by HTTP; HTTPS connections fail.
-        tracing::warn!(%error, "no certificates of the operating system; HTTPS will not work");
-        let trust_nobody = rustls::ClientConfig::builder()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        builder().tls_backend_preconfigured(trust_nobody).build()
-    })
 }
 
 async fn hash_body(mut response: Response, max_bytes: u64) -> Result<(Sum, u64), PageError> {
@@ -241,14 +229,17 @@ async fn hash_body(mut response: Response, max_bytes: u64) -> Result<(Sum, u64),
 }
 
 fn parse(text: &str) -> Result<Url, PageError> {
-    let url = Url::parse(text.trim()).map_err(|_| PageError::BadUrl(text.to_owned()))?;
+    if text.len() > MAX_URL {
+        return Err(PageError::LongUrl);
+    }
+    let url = Url::parse(text.trim()).map_err(|_| PageError::bad_url(text))?;
     checked(url, text)
 }
 
 fn checked(url: Url, text: &str) -> Result<Url, PageError> {
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        _ => Err(PageError::BadUrl(text.to_owned())),
+        _ => Err(PageError::bad_url(text)),
     }
 }
 
@@ -256,9 +247,12 @@ fn checked(url: Url, text: &str) -> Result<Url, PageError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PageError {
-    /// The text is not a URL, or has another scheme.
+    /// The text, of which this is the beginning, is not a URL, or has another scheme.
     #[error("not an http or https URL: {0:?}")]
     BadUrl(String),
+    /// The text is too long for a URL.
+    #[error("longer than {MAX_URL} bytes, the most of a URL")]
+    LongUrl,
     /// No complete answer arrived in time.
     #[error("no whole answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
@@ -301,7 +295,7 @@ impl PageError {
     /// `timeout`, `closed` …).
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::BadUrl(_) => "badurl",
+            Self::BadUrl(_) | Self::LongUrl => "badurl",
             Self::TimedOut(_) => "timeout",
             Self::TooLarge(_) => "toolarge",
             Self::TooMany { .. } => "system_limit",
@@ -309,6 +303,10 @@ impl PageError {
             Self::RefusedAddress { .. } => "refusedaddress",
             Self::Transport { reason, .. } => reason,
         }
+    }
+
+    fn bad_url(text: &str) -> Self {
+        Self::BadUrl(shortened(text, MAX_CELL))
     }
 
     fn transport(error: reqwest::Error) -> Self {

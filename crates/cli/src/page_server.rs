@@ -65,6 +65,7 @@ impl PageServer {
         head_bytes: 16 << 10,
         stall: Duration::from_secs(60),
         lifetime: Lifetime::Unlimited,
+        memory: 1 << 30,
     };
 
     /// Starts a server.

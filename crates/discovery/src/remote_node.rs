@@ -161,9 +161,12 @@ impl RemoteNode {
         RemoteError::CannotConnect { node: self.name.clone(), peer: peer.clone(), obstacle }
     }
 
+    /// The most nodes that are kept of such an answer: a hostile node may make up any number.
+    const MOST_NODES: usize = 1 << 14;
+
     async fn nodes(&self, which: &'static str) -> Result<BTreeSet<NodeName>, CallError> {
         let nodes: Vec<Atom> = self.call("erlang", "nodes", vec![Term::atom(which)]).await?;
-        Ok(nodes.iter().filter_map(|node| NodeName::new(node.as_str()).ok()).collect())
+        Ok(nodes.iter().filter_map(|node| NodeName::new(node.as_str()).ok()).take(Self::MOST_NODES).collect())
     }
 
     /// Calls a function. Private, so that this file lists every operation on the node; none harms other nodes.

@@ -10,10 +10,11 @@ use peerl_proto::epmd::{
     NodeType, ResponseError, StopRequest, StopResponse, TransportProtocol,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::compat::Compat;
 
+use crate::addresses::addresses_of;
 use crate::lease::Lease;
 use crate::wire::{TooLong, Wire};
 use crate::{Error, Registration, environment};
@@ -222,9 +223,8 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Compat<Wire>, Error> {
-        let resolved = lookup_host((self.host.as_str(), self.port)).await;
-        let mut addresses: Vec<SocketAddr> =
-            resolved.map_err(|source| Error::UnknownHost { host: self.host.clone(), source })?.collect();
+        let resolved = addresses_of(&self.host, self.port).await;
+        let mut addresses = resolved.map_err(|source| Error::UnknownHost { host: self.host.clone(), source })?;
         // In almost all installations EPMD listens on IPv4, while `localhost` resolves to `::1` first.
         addresses.sort_by_key(SocketAddr::is_ipv6);
         addresses.extend(self.more.iter().map(|address| SocketAddr::new(*address, self.port)));

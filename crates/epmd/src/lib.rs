@@ -35,6 +35,8 @@
 //! # }
 //! ```
 
+mod addresses;
+pub use addresses::addresses_of;
 mod client;
 pub use client::Client;
 pub mod environment;

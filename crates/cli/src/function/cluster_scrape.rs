@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerl_node::{CallContext, Exception, Lease, Node};
+use peerl_node::{CallContext, Lease, Node};
 use peerl_term::{AtomError, Term};
 
-use super::{Outcome, text, while_connected};
+use super::{Outcome, while_connected};
 use crate::page_client::{Fetches, PageClient, PageError, PageLimits, Redirects};
 
 /// `'Elixir.ClusterScrape.PageController':fetch(Url)`, with the values of the original: `{ok, Url, Sum}` with the sum
@@ -22,18 +22,18 @@ pub(super) fn register(node: &Node, pages: &PageClient, fetches: &Arc<Fetches>) 
 }
 
 async fn fetch(client: PageClient, place: Result<Lease, PageError>, url: Term) -> Outcome {
-    let address = text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?;
+    let address = super::url(&url)?;
     let limits = PageLimits { timeout: Duration::from_secs(30), redirects: Redirects::Keep, ..PageLimits::default() };
-    let fetched = match place {
-        Ok(_place) => client.checksum(&address, limits).await,
-        Err(error) => Err(error),
+    let fetched = match (address, place) {
+        (Ok(address), Ok(_place)) => client.checksum(&address, limits).await,
+        (Err(error), _) | (_, Err(error)) => Err(error),
     };
     let (tag, what) = match fetched {
         Ok(page) if page.status == 200 => ("ok", Term::from(page.sha256.to_upper_hex())),
         Ok(page) if page.status == 404 => ("error", Term::from("URL Not Found")),
         Ok(_) => ("error", Term::from("Other failure")),
         // The original's error for a URL with an unknown scheme.
-        Err(PageError::BadUrl(_)) => ("error", Term::atom("nxdomain")),
+        Err(PageError::BadUrl(_) | PageError::LongUrl) => ("error", Term::atom("nxdomain")),
         Err(error) => ("error", Term::atom(error.reason())),
     };
     Ok(Term::tuple([Term::atom(tag), url, what]))

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use peerl_node::{CallContext, Exception, Lease, Node};
 use peerl_term::{AtomError, Term};
 
-use super::{Outcome, text, while_connected};
+use super::{Outcome, is_longer, text, while_connected};
 use crate::page_client::{AddressRule, Addresses, Fetches, Network, PageClient, PageError, PageLimits, Redirects};
 
 /// `peerl_page:checksum(Url)` and `peerl_page:checksum(Url, Options)`.
@@ -47,13 +47,12 @@ async fn checksum(
     url: Term,
     options: Result<Options, Exception>,
 ) -> Outcome {
-    let (Options { limits, rule }, address) =
-        (options?, text(&url).ok_or_else(|| Exception::bad_argument(1, "a URL is a binary or a charlist"))?);
+    let (Options { limits, rule }, address) = (options?, super::url(&url)?);
     let client = if rule.restricts() { client.within(rule) } else { client };
     let start = Instant::now();
-    let result = match place {
-        Ok(_place) => client.checksum(&address, limits).await,
-        Err(error) => Err(error),
+    let result = match (address, place) {
+        (Ok(address), Ok(_place)) => client.checksum(&address, limits).await,
+        (Err(error), _) | (_, Err(error)) => Err(error),
     };
     let of_all = [
         (Term::atom("url"), url),
@@ -130,6 +129,9 @@ fn read(options: Term) -> Result<Options, Exception> {
 /// The most networks in a caller's rule.
 const NETWORKS: usize = 256;
 
+/// The longest text of a network.
+const NETWORK: usize = 64;
+
 fn networks(key: &Term, value: Term) -> Result<Vec<IpNet>, Exception> {
     let wrong = || bad_option(key, "its value is a list of at most 256 networks, such as <<\"10.0.0.0/8\">>");
     let Term::List(list) = value else { return Err(wrong()) };
@@ -138,7 +140,8 @@ fn networks(key: &Term, value: Term) -> Result<Vec<IpNet>, Exception> {
         return Err(wrong());
     }
     let network = |term: &Term| {
-        let network = text(term).ok_or_else(wrong)?.parse::<Network>();
+        let text = if is_longer(term, NETWORK) { None } else { text(term) };
+        let network = text.ok_or_else(wrong)?.parse::<Network>();
         network.map(|network| network.0).map_err(|error| bad_option(key, &error))
     };
     texts.iter().map(network).collect()
@@ -187,6 +190,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_that_is_too_long_is_not_repeated() {
+        let most = "\u{1}".repeat(crate::page_client::MAX_URL);
+        for url in [most.clone(), most + "x", "\u{1}".repeat(1 << 20)] {
+            let value = sum_of(Term::from(url), Term::map([])).await.unwrap();
+            let details = value.as_tuple().unwrap()[1].as_map().unwrap();
+            assert!(details.get_atom("reason").unwrap().is_atom("badurl"), "{details:?}");
+            let message = details.get_atom("message").unwrap().as_binary().unwrap();
+            assert!(message.len() < 2000, "{}", message.len());
+        }
+    }
+
+    #[tokio::test]
     async fn a_caller_can_be_stricter_than_the_worker() {
         let server = PageServer::start().await.unwrap();
         let networks = |text: &str| Term::list([Term::from(text)]);
@@ -221,6 +236,7 @@ mod tests {
             Term::map([(Term::atom("allow"), Term::list([Term::from("example.org")]))]),
             Term::map([(Term::atom("deny"), Term::list([Term::from(10)]))]),
             Term::map([(Term::atom("deny"), Term::list(vec![Term::from("10.0.0.0/8"); NETWORKS + 1]))]),
+            Term::map([(Term::atom("deny"), Term::list([Term::from("\u{1}".repeat(1 << 20))]))]),
             Term::list([
                 Term::tuple([Term::atom("addresses"), Term::atom("all")]),
                 Term::tuple([Term::atom("allow"), Term::list([Term::from("10.0.0.0/8")])]),
@@ -228,6 +244,7 @@ mod tests {
         ] {
             let error = sum_of(url(), options).await.unwrap_err();
             assert!(error.reason.is_atom("badarg") && error.cause().unwrap().starts_with("argument 2: "), "{error:?}");
+            assert!(error.cause().unwrap().len() < 200, "{error:?}");
         }
         let error = sum_of(Term::atom("url"), Term::map([])).await.unwrap_err();
         assert_eq!(error.cause(), Some("argument 1: a URL is a binary or a charlist"));

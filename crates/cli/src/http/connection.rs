@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use peerl_proto::budget::Share;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -26,6 +28,7 @@ use tower::ServiceExt;
 use super::connection_state::ConnectionState;
 use super::connection_table::Activity;
 use super::json::error;
+use super::kept_bytes::KeptBytes;
 use super::limits::{Lifetime, Limits};
 use super::refusals::Refused;
 
@@ -35,12 +38,13 @@ pub(super) async fn serve(
     state: ConnectionState,
     router: Router,
     limits: Limits,
+    memory: Arc<Share>,
     mut stop: watch::Receiver<Option<Duration>>,
 ) {
     let stream = Watched { stream, state: state.clone() };
     let service = service_fn(move |request| {
-        let (router, state) = (router.clone(), state.clone());
-        async move { Ok::<_, Infallible>(answer(request, router, state).await) }
+        let (router, state, kept) = (router.clone(), state.clone(), KeptBytes::new(&memory));
+        async move { Ok::<_, Infallible>(answer(request, router, state, kept).await) }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -69,11 +73,11 @@ async fn end_of(lifetime: Lifetime) {
     }
 }
 
-async fn answer(request: Request<Incoming>, router: Router, state: ConnectionState) -> Response {
+async fn answer(request: Request<Incoming>, router: Router, state: ConnectionState, kept: KeptBytes) -> Response {
     // Polled only after earlier answers are sent, so a client that does not read causes no work.
     state.works();
     let path = request.uri().path().to_owned();
-    let mut request = request.map(|body| RequestBody { body, state: state.clone() });
+    let mut request = request.map(|body| RequestBody { body, state: state.clone(), kept: kept.clone() });
     request.extensions_mut().insert(ConnectInfo(state.client()));
     let response = match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
         Ok(Ok(response)) => response,
@@ -83,7 +87,8 @@ async fn answer(request: Request<Incoming>, router: Router, state: ConnectionSta
     if let Some(refused) = response.extensions().get::<Refused>() {
         state.refused(&path, *refused);
     }
-    response.map(|body| Body::new(AnswerBody { body, state }))
+    let response = kept.answer(response);
+    response.map(|body| Body::new(AnswerBody { body, state, kept }))
 }
 
 /// A stream that reports when its client does not read.
@@ -126,19 +131,28 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// The body of a request, which reports when its client does not send it.
+/// The body of a request, which reports when its client does not send it, and takes memory for what has come.
 struct RequestBody {
     body: Incoming,
     state: ConnectionState,
+    kept: KeptBytes,
 }
 
 impl hyper::body::Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.state.comes_to(Activity::AwaitsClient, frame)
+        let frame = self.state.comes_to(Activity::AwaitsClient, frame);
+        frame.map(|frame| {
+            let frame = match frame? {
+                Ok(frame) => frame,
+                Err(error) => return Some(Err(axum::Error::new(error))),
+            };
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            Some(self.kept.keep(size).map(|()| frame).map_err(axum::Error::new))
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -154,6 +168,7 @@ impl hyper::body::Body for RequestBody {
 struct AnswerBody {
     body: Body,
     state: ConnectionState,
+    kept: KeptBytes,
 }
 
 impl hyper::body::Body for AnswerBody {
@@ -162,7 +177,8 @@ impl hyper::body::Body for AnswerBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.state.comes_to(Activity::AwaitsEvent, frame)
+        let frame = self.state.comes_to(Activity::AwaitsEvent, frame);
+        frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(|part| self.kept.hold(part)))))
     }
 
     fn is_end_stream(&self) -> bool {

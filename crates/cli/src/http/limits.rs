@@ -19,6 +19,9 @@ pub struct Limits {
     pub stall: Duration,
     /// The lifetime of a connection.
     pub lifetime: Lifetime,
+    /// The memory for the bodies of requests and for whole answers, in bytes. A connection may have four times what it leaves for the
+    /// others; a request that finds none is answered with 503.
+    pub memory: usize,
 }
 
 /// The lifetime of a connection.
@@ -39,6 +42,7 @@ impl Default for Limits {
             head_bytes: 16 << 10,
             stall: Duration::from_secs(30),
             lifetime: Lifetime::Limited(Duration::from_secs(60)),
+            memory: 16 << 20,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use peerl_proto::budget::Budget;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -66,6 +67,7 @@ impl Drop for Server {
 struct Running {
     router: Router,
     limits: Limits,
+    memory: Arc<Budget>,
     stop: watch::Receiver<Option<Duration>>,
     shared: Arc<Shared>,
     connections: JoinSet<()>,
@@ -82,7 +84,8 @@ async fn run(
     // On the loopback address all clients are one.
     let share = if address.ip().is_loopback() { most } else { most.div_ceil(2) };
     let shared = Arc::new(Shared::new(ConnectionTable::new(most, share), Refusals::new(address)));
-    let mut running = Running { router, limits, stop: stop.clone(), shared, connections: JoinSet::new() };
+    let memory = Budget::with_factor(limits.memory, 1 << 16, 4);
+    let mut running = Running { router, limits, memory, stop: stop.clone(), shared, connections: JoinSet::new() };
     let mut stalls = interval(STALLS);
     let within = loop {
         let shared = running.shared.clone();
@@ -120,9 +123,11 @@ impl Running {
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
         let (shared, connections) = (&self.shared, &mut self.connections);
         let (router, limits, stop) = (self.router.clone(), self.limits, self.stop.clone());
+        let memory = Arc::new(self.memory.share());
         let admission = shared.connections().admit(client.ip().into(), Instant::now(), |id| {
             let place = Slot(ConnectionState::new(id, client, shared.clone()));
-            connections.spawn(async move { connection::serve(stream, place.0.clone(), router, limits, stop).await })
+            connections
+                .spawn(async move { connection::serve(stream, place.0.clone(), router, limits, memory, stop).await })
         });
         match admission {
             Admission::Admitted(_) => {}

@@ -6,10 +6,10 @@ use std::sync::{Arc, LazyLock};
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::address_rule::{AddressRule, Refusal};
+use super::lookups::{Lookups, owner};
 
 /// The rules of a fetch: the worker's own, and the caller's additional one, if any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,12 +88,13 @@ impl Resolve for GuardedNames {
 pub(super) struct SystemNames;
 
 /// The most names that are resolved at a time.
-static RESOLVING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(64)));
+static LOOKUPS: LazyLock<Arc<Lookups>> = LazyLock::new(|| Lookups::new(64));
 
 impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {
+        let owner = owner();
         Box::pin(async move {
-            let place = RESOLVING.clone().acquire_owned().await?;
+            let place = LOOKUPS.place(owner).await;
             let resolve = move || {
                 let _place = place;
                 (name.as_str(), 0).to_socket_addrs().map(Iterator::collect)

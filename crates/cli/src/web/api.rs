@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Json, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
@@ -66,19 +66,28 @@ impl From<JobHead> for CreatedJob {
 /// `POST /api/jobs`.
 pub(super) async fn begin(State(site): State<Arc<Site>>, requester: Requester, request: Request) -> Answer {
     may_act(&site, &requester)?;
-    let wanted = Json::<JobRequest>::from_request(request, &()).await;
-    let Json(JobRequest { urls }) = wanted.map_err(|error| unreadable(&error))?;
+    if !is_json(&requester) {
+        return Err(no_json().into());
+    }
+    let body = Bytes::from_request(request, &()).await;
+    let body = body.map_err(|error| Problem::new(error.status(), &sentence(&error.body_text())))?;
     requester.take(&site.requests, "jobs")?;
-    let urls = Urls::of_list(urls.iter().map(String::as_str)).map_err(|error| {
-        let lines = error.lines().into_iter().map(|line| line.replacen("Line ", "URL ", 1)).collect();
-        Problem::of_lines(StatusCode::UNPROCESSABLE_ENTITY, lines)
-    })?;
+    let urls = site.apart(move || urls_of(&body)).await?;
     let made = CreatedJob::from(site.begin(urls)?.head());
     let mut response = http::json(StatusCode::CREATED, &made);
     if let Ok(location) = HeaderValue::from_str(&made.page) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+fn urls_of(body: &[u8]) -> Result<Urls, Problem> {
+    let Json(JobRequest { urls }) =
+        Json::from_bytes(body).map_err(|error| Problem::new(error.status(), &sentence(&error.body_text())))?;
+    Urls::of_list(urls.iter().map(String::as_str)).map_err(|error| {
+        let lines = error.lines().into_iter().map(|line| line.replacen("Line ", "URL ", 1)).collect();
+        Problem::of_lines(StatusCode::UNPROCESSABLE_ENTITY, lines)
+    })
 }
 
 /// `GET /api/jobs`.
@@ -129,7 +138,18 @@ pub(super) async fn retry(
 /// Admits programs: not the pages in a browser, whatever session it has.
 fn may_act(site: &Site, requester: &Requester) -> Result<(), Problem> {
     admitted(requester)?;
-    let is_json = requester.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+    match (&site.access, requester.rights) {
+        (Access::Token(_), Rights::Program) => Ok(()),
+        (Access::Token(_), _) => {
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "Programs bear the token: authorization: Bearer TOKEN."))
+        }
+        (Access::ThisHost, _) if is_json(requester) => Ok(()),
+        (Access::ThisHost, _) => Err(no_json()),
+    }
+}
+
+fn is_json(requester: &Requester) -> bool {
+    requester.headers().get(CONTENT_TYPE).is_some_and(|kind| {
         kind.to_str()
             .unwrap_or_default()
             .split(';')
@@ -137,19 +157,9 @@ fn may_act(site: &Site, requester: &Requester) -> Result<(), Problem> {
             .unwrap_or_default()
             .trim()
             .eq_ignore_ascii_case("application/json")
-    });
-    match (&site.access, requester.rights) {
-        (Access::Token(_), Rights::Program) => Ok(()),
-        (Access::Token(_), _) => {
-            Err(Problem::new(StatusCode::UNAUTHORIZED, "Programs bear the token: authorization: Bearer TOKEN."))
-        }
-        (Access::ThisHost, _) if is_json => Ok(()),
-        (Access::ThisHost, _) => {
-            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content-type must be application/json."))
-        }
-    }
+    })
 }
 
-fn unreadable(error: &JsonRejection) -> Problem {
-    Problem::new(error.status(), &sentence(&error.body_text()))
+fn no_json() -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content-type must be application/json.")
 }

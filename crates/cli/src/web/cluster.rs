@@ -11,7 +11,7 @@ use peerl_node::{Node, NodeEvent, NodeName, Nodes, Visibility};
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::address::name_of;
 use super::workers::{WorkerRole, Workers};
@@ -105,6 +105,12 @@ pub(crate) struct ClusterView {
 /// How often the nodes are queried while someone watches.
 const EVERY: Duration = Duration::from_secs(3);
 
+/// The most nodes that are inspected and shown. What they report is compared for each two of them.
+const MOST: usize = 256;
+
+/// The pause between two updates of the page's knowledge: many nodes may come and go at once.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// How long queries continue after the last page view.
 const LINGERING: Duration = Duration::from_secs(15);
 
@@ -180,8 +186,14 @@ impl Observer {
         }
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut is_old, mut publish_at) = (false, tokio::time::Instant::now());
         loop {
             tokio::select! {
+                () = sleep_until(publish_at), if is_old => {
+                    (is_old, publish_at) = (false, tokio::time::Instant::now() + PAUSE);
+                    self.publish();
+                    continue;
+                }
                 Some(_) = self.healer.next() => {}
                 Some(()) = self.asking.next() => {}
                 event = mesh.recv() => match event {
@@ -207,7 +219,7 @@ impl Observer {
                     self.healer.look_again();
                 }
             }
-            self.publish();
+            is_old = true;
         }
     }
 
@@ -230,15 +242,28 @@ impl Observer {
             }
             _ => {}
         }
-        if let Some(FleetEvent::DiscoveryFailed { strategy, error }) = self.healer.heed(event) {
+        let is_shown = match &event {
+            MeshEvent::Connected { peer } | MeshEvent::ConnectFailed { peer, .. } | MeshEvent::Lost { peer, .. } => {
+                self.has_room_for(peer)
+            }
+            _ => true,
+        };
+        if is_shown && let Some(FleetEvent::DiscoveryFailed { strategy, error }) = self.healer.heed(event) {
             self.discovery.insert(strategy, error);
         }
     }
 
     fn up(&mut self, peer: NodeName) {
         self.since.insert(peer.clone(), SystemTime::now());
-        self.healer.look(peer.clone());
+        if self.has_room_for(&peer) {
+            self.healer.look(peer.clone());
+        }
         self.ask(peer);
+    }
+
+    fn has_room_for(&self, peer: &NodeName) -> bool {
+        let members = self.healer.members();
+        members.len() < MOST || members.contains_key(peer)
     }
 
     fn down(&mut self, peer: NodeName) {

@@ -9,6 +9,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use hyper::StatusCode;
+use peerl_proto::budget::{Lease, Share};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -84,10 +85,19 @@ fn stream(site: Arc<Site>, requester: &Requester, job: Option<(JobAddress, u64)>
         let line = "Too many streams of events are open already.";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, line).retry_after(10).for_programs();
     };
-    let (sender, mut receiver) = mpsc::channel(4);
-    tokio::spawn(EventSender { site, sender, _permit: permit }.run(job));
-    let events =
-        stream::poll_fn(move |context| receiver.poll_recv(context).map(|event| event.map(Ok::<_, Infallible>)));
+    let (sender, mut receiver) = mpsc::channel::<(Event, Lease)>(4);
+    let share = Arc::new(site.events.share());
+    tokio::spawn(EventSender { site, sender, share, _permit: permit }.run(job));
+    let mut written = None;
+    let events = stream::poll_fn(move |context| {
+        receiver.poll_recv(context).map(|event| {
+            event.map(|(event, lease)| {
+                // It is asked for the next event when this one has been taken.
+                written = Some(lease);
+                Ok::<_, Infallible>(event)
+            })
+        })
+    });
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
     // A buffering proxy would delay the events.
     response.headers_mut().insert("x-accel-buffering", hyper::header::HeaderValue::from_static("no"));
@@ -97,16 +107,18 @@ fn stream(site: Arc<Site>, requester: &Requester, job: Option<(JobAddress, u64)>
 /// Sends events to one client.
 struct EventSender {
     site: Arc<Site>,
-    sender: mpsc::Sender<Event>,
+    sender: mpsc::Sender<(Event, Lease)>,
+    share: Arc<Share>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// The client has disconnected.
+/// The client has disconnected; or there is no memory for what it does not read, and it has to connect again.
 struct Disconnected;
 
 impl EventSender {
     async fn run(self, job: Option<(JobAddress, u64)>) {
-        let _ = self.sender.send(Event::default().retry(RECONNECT)).await;
+        let nothing = Lease::nothing(self.share.clone());
+        let _ = self.sender.send((Event::default().retry(RECONNECT), nothing)).await;
         let _ = match job {
             Some((address, after)) => self.tell(Some(address), after).await,
             None => self.tell(None, 0).await,
@@ -149,7 +161,10 @@ impl EventSender {
                 let now = cluster.borrow_and_update().clone();
                 let jobs = if head.is_none() { self.site.jobs.running() } else { Vec::new() };
                 let work = head.as_ref().map_or(Work::OfAll(&jobs), Work::Of);
-                if let Some(html) = drawing.changed(&now, work) {
+                let turn = self.site.turns.acquire().await;
+                let changed = drawing.changed(&now, work);
+                drop(turn);
+                if let Some(html) = changed {
                     self.send(Event::default().event("cluster"), &json!({ "html": html })).await?;
                 }
             }
@@ -180,8 +195,13 @@ impl EventSender {
     }
 
     async fn send(&self, event: Event, data: &impl Serialize) -> Result<(), Disconnected> {
-        let event = event.json_data(data).map_err(|_| Disconnected)?;
-        self.sender.send(event).await.map_err(|_| Disconnected)
+        let turn = self.site.turns.acquire().await;
+        let text = serde_json::to_string(data).map_err(|_| Disconnected)?;
+        // Once here, and once in what is to be written.
+        let lease = self.share.lease(2 * text.len()).ok_or(Disconnected)?;
+        let event = event.data(text);
+        drop(turn);
+        self.sender.send((event, lease)).await.map_err(|_| Disconnected)
     }
 }
 

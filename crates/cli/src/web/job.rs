@@ -26,6 +26,9 @@ pub(crate) struct Job {
     node: String,
     created: SystemTime,
     urls: Urls,
+    weight: usize,
+    /// For each URL, how many rows it has.
+    rows: Vec<u32>,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
 }
@@ -33,6 +36,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 struct State {
     items: Vec<Item>,
+    tally: Tally,
     version: u64,
     phase: Phase,
     ended: Option<SystemTime>,
@@ -119,16 +123,17 @@ impl Job {
         let item = |index| Item { state: RowState::Waiting, node: None, record: None, version: index + 1 };
         let version = urls.unique.len() as u64;
         let items = (0..version).map(item).collect();
-        let state = State { items, version, phase: Phase::Running, ended: None, task: None };
-        let (node, created) = (node.to_owned(), SystemTime::now());
-        Self { id, node, created, urls, state: Mutex::new(state), changed: watch::Sender::new(version) }
+        let mut rows = vec![0; urls.unique.len()];
+        urls.places.iter().for_each(|index| rows[*index as usize] += 1);
+        let tally = Tally::of_waiting(urls.len());
+        let state = State { items, tally, version, phase: Phase::Running, ended: None, task: None };
+        let (node, created, weight) = (node.to_owned(), SystemTime::now(), weight(&urls));
+        Self { id, node, created, urls, weight, rows, state: Mutex::new(state), changed: watch::Sender::new(version) }
     }
 
     /// Its approximate size in bytes.
     pub(crate) fn weight(&self) -> usize {
-        const ITEM: usize = 512;
-        let text: usize = self.urls.unique.iter().map(String::len).sum();
-        2 * text + ITEM * self.urls.unique.len() + 4 * self.urls.len()
+        self.weight
     }
 
     /// The version, and its changes.
@@ -168,19 +173,15 @@ impl Job {
 
     /// A node has begun a URL.
     pub(crate) fn begin(&self, index: u32, node: &str) {
-        self.change(index, |item| {
-            item.state = RowState::Running;
-            item.node = Some(node.to_owned());
-        });
+        let node = Some(node.to_owned());
+        self.change(index, |version| Item { state: RowState::Running, node, record: None, version });
     }
 
     /// A URL has an outcome.
     pub(crate) fn finish(&self, index: u32, record: ChecksumRecord) {
-        self.change(index, |item| {
-            item.state = if record.error.is_some() { RowState::Failed } else { RowState::Done };
-            item.node.clone_from(&record.node);
-            item.record = Some(Box::new(record));
-        });
+        let state = if record.error.is_some() { RowState::Failed } else { RowState::Done };
+        let (node, record) = (record.node.clone(), Some(Box::new(record)));
+        self.change(index, |version| Item { state, node, record, version });
     }
 
     /// All work is done.
@@ -205,10 +206,11 @@ impl Job {
             return false;
         }
         (state.phase, state.ended) = (Phase::Running, None);
-        let State { items, version, .. } = &mut *state;
-        for item in items.iter_mut().filter(|item| item.state == RowState::Failed) {
+        let State { items, tally, version, .. } = &mut *state;
+        for (item, rows) in items.iter_mut().zip(&self.rows).filter(|(item, _)| item.state == RowState::Failed) {
             *version += 1;
-            *item = Item { state: RowState::Waiting, node: None, record: None, version: *version };
+            let again = Item { state: RowState::Waiting, node: None, record: None, version: *version };
+            tally.replace(item, *rows, again);
         }
         self.tell(state);
         true
@@ -257,23 +259,7 @@ impl Job {
     }
 
     fn head_of(&self, state: &State) -> JobHead {
-        let mut counts = [0; 4];
-        for item in &self.urls.places {
-            counts[state.items[*item as usize].state as usize] += 1;
-        }
-        let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
-        for item in &state.items {
-            let Some(node) = &item.node else { continue };
-            let empty = || Share { node: node.clone(), running: 0, done: 0, failed: 0 };
-            let share = shares.entry(node).or_insert_with(empty);
-            match item.state {
-                RowState::Waiting => {}
-                RowState::Running => share.running += 1,
-                RowState::Done => share.done += 1,
-                RowState::Failed => share.failed += 1,
-            }
-        }
-        let [waiting, running, done, failed] = counts;
+        let [waiting, running, done, failed] = state.tally.rows;
         JobHead {
             id: self.id.clone(),
             node: self.node.clone(),
@@ -285,21 +271,20 @@ impl Job {
             running,
             done,
             failed,
-            nodes: shares.into_values().collect(),
+            nodes: state.tally.shares.values().cloned().collect(),
         }
     }
 
-    fn change(&self, index: u32, change: impl FnOnce(&mut Item)) {
+    fn change(&self, index: u32, change: impl FnOnce(u64) -> Item) {
         let mut state = self.lock();
-        let State { items, version, phase, .. } = &mut *state;
+        let State { items, tally, version, phase, .. } = &mut *state;
         // Ignore results that arrive after the end.
         if *phase != Phase::Running {
             return;
         }
         let Some(item) = items.get_mut(index as usize) else { return };
         *version += 1;
-        change(item);
-        item.version = *version;
+        tally.replace(item, self.rows[index as usize], change(*version));
         self.tell(state);
     }
 
@@ -309,13 +294,14 @@ impl Job {
             return false;
         }
         (state.phase, state.ended, state.task) = (phase, Some(SystemTime::now()), None);
-        let State { items, version, .. } = &mut *state;
+        let State { items, tally, version, .. } = &mut *state;
         *version += 1;
-        for (item, url) in items.iter_mut().zip(&self.urls.unique) {
+        for ((item, url), rows) in items.iter_mut().zip(&self.urls.unique).zip(&self.rows) {
             if matches!(item.state, RowState::Waiting | RowState::Running) {
                 *version += 1;
                 let record = Box::new(ChecksumRecord::failed(url, why));
-                *item = Item { state: RowState::Failed, node: None, record: Some(record), version: *version };
+                let failed = Item { state: RowState::Failed, node: None, record: Some(record), version: *version };
+                tally.replace(item, *rows, failed);
             }
         }
         self.tell(state);
@@ -335,6 +321,57 @@ impl Job {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The counts of a job's rows and of its nodes' pages, kept with each change: many readers ask for them.
+#[derive(Debug)]
+struct Tally {
+    rows: [usize; 4],
+    shares: BTreeMap<String, Share>,
+}
+
+impl Tally {
+    fn of_waiting(rows: usize) -> Self {
+        let mut tally = Self { rows: [0; 4], shares: BTreeMap::new() };
+        tally.rows[RowState::Waiting as usize] = rows;
+        tally
+    }
+
+    /// Replaces an item that has so many rows.
+    fn replace(&mut self, item: &mut Item, rows: u32, by: Item) {
+        self.rows[item.state as usize] -= rows as usize;
+        self.rows[by.state as usize] += rows as usize;
+        if let Some(count) = self.count(item) {
+            *count -= 1;
+        }
+        if let Some(count) = self.count(&by) {
+            *count += 1;
+        }
+        *item = by;
+    }
+
+    /// The count of a node in which an item is.
+    fn count(&mut self, item: &Item) -> Option<&mut usize> {
+        let node = item.node.as_ref()?;
+        if !self.shares.contains_key(node) {
+            let none = Share { node: node.clone(), running: 0, done: 0, failed: 0 };
+            self.shares.insert(node.clone(), none);
+        }
+        let share = self.shares.get_mut(node)?;
+        match item.state {
+            RowState::Waiting => None,
+            RowState::Running => Some(&mut share.running),
+            RowState::Done => Some(&mut share.done),
+            RowState::Failed => Some(&mut share.failed),
+        }
+    }
+}
+
+/// The approximate size of a job with these URLs, in bytes.
+fn weight(urls: &Urls) -> usize {
+    const ITEM: usize = 1024;
+    let text: usize = urls.unique.iter().map(String::len).sum();
+    2 * text + ITEM * urls.unique.len() + 8 * urls.len()
 }
 
 impl JobHead {

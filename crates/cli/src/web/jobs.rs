@@ -20,6 +20,17 @@ pub(crate) struct JobLimits {
     pub(crate) age: Duration,
 }
 
+impl JobLimits {
+    /// The limits of a node that keeps so many bytes for its peers: the jobs may have a quarter of that.
+    pub(crate) fn of_memory(memory: usize) -> Self {
+        let usual = Self::default();
+        Self { bytes: usual.bytes.min(memory / 4).max(Self::LEAST), ..usual }
+    }
+
+    /// Room for a job of the most and longest URLs.
+    const LEAST: usize = 24 << 20;
+}
+
 impl Default for JobLimits {
     fn default() -> Self {
         Self { running: 8, kept: 100, bytes: 256 << 20, age: Duration::from_secs(24 * 3600) }
@@ -149,7 +160,7 @@ mod tests {
         old.cancel();
         jobs.add(urls()).unwrap();
         assert!(jobs.get(&old.id).is_none());
-        let narrow = self::jobs(JobLimits { bytes: 900, ..JobLimits::default() });
+        let narrow = self::jobs(JobLimits { bytes: 1700, ..JobLimits::default() });
         let first = narrow.add(urls()).unwrap();
         assert_eq!(narrow.add(urls()).unwrap_err(), JobsError::Full);
         first.cancel();

@@ -9,6 +9,9 @@ use super::cluster::{Cluster, ClusterNode};
 /// With more nodes than this, adjacent equal cells are merged, so that the picture stays small.
 const SINGLE: usize = 24;
 
+/// The most nodes in a picture, which has a cell for each two of them.
+const MOST: usize = 128;
+
 /// The margin for numbers on the left and at the top.
 const MARGIN: usize = 26;
 
@@ -59,6 +62,9 @@ pub(crate) fn matrix(cluster: &Cluster) -> Markup {
     let count = nodes.len();
     if count == 0 {
         return html! {};
+    }
+    if count > MOST {
+        return html! { p .empty { "There is no picture of more than " (MOST) " nodes." } };
     }
     let cell = (420 / count).clamp(6, 40);
     let (width, height) = (MARGIN + cell * count + RIGHT, MARGIN + cell * count + 1);
@@ -185,6 +191,12 @@ mod tests {
         let parted = matrix(&cluster(60, |one, other| (one < 30) == (other < 30))).into_string();
         assert!(parted.len() < 60_000, "{}", parted.len());
         assert!(parted.contains("does not see 30 nodes, from n30@h to n59@h"));
+    }
+
+    #[test]
+    fn a_picture_has_a_bound_however_the_nodes_see_each_other() {
+        assert!(matrix(&cluster(128, |one, other| (one + other) % 2 == 0)).into_string().len() < 3 << 20);
+        assert!(matrix(&cluster(129, |_, _| true)).into_string().len() < 100);
     }
 
     #[test]

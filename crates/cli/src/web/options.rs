@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use peerl_discovery::MeshEvent;
 use peerl_node::Node;
+use peerl_proto::budget::Budget;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
 
@@ -136,9 +137,9 @@ impl Reserved {
         let transport = self.options.public_url.as_ref().map_or(Transport::Http, Origin::transport);
         let digest = self.token.as_ref().map(Token::digest);
         let workers = Workers::new(self.scope, beam);
-        let name = name_of(node);
+        let (name, memory) = (name_of(node), node.memory().most());
         let site = Arc::new(Site {
-            jobs: Jobs::new(&name, JobLimits::default()),
+            jobs: Jobs::new(&name, JobLimits::of_memory(memory)),
             name,
             cluster: ClusterView::follow(node, mesh, &workers),
             fetch_options: self.options.fetch_options(),
@@ -148,12 +149,21 @@ impl Reserved {
             logins: Site::login_rate(),
             requests: Site::request_rate(),
             streams: Arc::new(Semaphore::new(Site::STREAMS)),
+            events: Budget::with_factor((memory / 16).clamp(8 << 20, 32 << 20), 1 << 16, 4),
+            apart: Arc::new(Semaphore::new(Site::APART)),
+            turns: Semaphore::new(Site::TURNS),
+            remote: Semaphore::new(Site::REMOTE),
             node: node.clone(),
             workers,
             example,
         });
         shared_jobs::register(&site).map_err(Failure::new)?;
-        let limits = Limits { connections: 2 * Site::STREAMS, lifetime: Lifetime::Unlimited, ..Limits::default() };
+        let limits = Limits {
+            connections: 2 * Site::STREAMS,
+            lifetime: Lifetime::Unlimited,
+            memory: (memory / 8).clamp(16 << 20, 64 << 20),
+            ..Limits::default()
+        };
         let server = http::serve(self.listener, router(site.clone()), limits);
         tracing::info!(address = %self.address, "the page is open");
         Ok(WebPage { site, server, address: self.address })

@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
 use super::address::JobAddress;
 use super::export::{self, Results};
 use super::html::{self, Draft, RowFilter, Work};
-use super::job::Phase;
+use super::job::{Phase, Update};
 use super::problem::{Problem, sentence};
 use super::requester::{Requester, Rights};
 use super::session::Visitor;
@@ -148,17 +149,22 @@ pub(super) async fn begin(
     let Form(JobForm { form_token, urls: text }) = form.map_err(|error| unreadable(&error))?;
     may_act(&site, &requester, &form_token)?;
     requester.take(&site.requests, "jobs")?;
-    let urls = match Urls::parse(&text) {
-        Ok(urls) => urls,
-        Err(error) => return self::form(&site, requester, StatusCode::UNPROCESSABLE_ENTITY, &text, &error.lines()),
-    };
-    match site.begin(urls) {
-        Ok(job) => Ok(Redirect::to(&job.head().path()).into_response()),
-        Err(error) => {
-            let problem = Problem::from(error);
-            self::form(&site, requester, problem.status, &text, &problem.lines)
+    let (here, runtime) = (site.clone(), Handle::current());
+    site.apart(move || {
+        let urls = match Urls::parse(&text) {
+            Ok(urls) => urls,
+            Err(error) => return self::form(&here, requester, StatusCode::UNPROCESSABLE_ENTITY, &text, &error.lines()),
+        };
+        let _runtime = runtime.enter();
+        match here.begin(urls) {
+            Ok(job) => Ok(Redirect::to(&job.head().path()).into_response()),
+            Err(error) => {
+                let problem = Problem::from(error);
+                self::form(&here, requester, problem.status, &text, &problem.lines)
+            }
         }
-    }
+    })
+    .await
 }
 
 /// `GET /jobs/NODE/ID`.
@@ -173,17 +179,20 @@ pub(super) async fn job(
     if !requester.is_admitted() {
         return Ok(Redirect::to(&format!("/?next={path}")).into_response());
     }
-    let update = site.whole(&address).await?;
-    requester.begin_session(&site)?;
-    let token = requester.form_token(&site);
-    let title = update.job.summary();
-    let events = format!("{path}/events");
-    let mut frame = requester.frame(&site, &title, token.as_deref());
-    frame.events = Some(&events);
-    frame.refresh = (update.job.phase == Phase::Running).then_some(2);
-    let filter = if show == "failed" { RowFilter::Failed } else { RowFilter::All };
-    let page = html::results(frame, &update.job, &update.rows, filter, update.version, &site.cluster.now());
-    Ok(requester.keep(page.into_response()))
+    let here = site.clone();
+    let page = move |update: Update| {
+        requester.begin_session(&here)?;
+        let token = requester.form_token(&here);
+        let title = update.job.summary();
+        let events = format!("{path}/events");
+        let mut frame = requester.frame(&here, &title, token.as_deref());
+        frame.events = Some(&events);
+        frame.refresh = (update.job.phase == Phase::Running).then_some(2);
+        let filter = if show == "failed" { RowFilter::Failed } else { RowFilter::All };
+        let page = html::results(frame, &update.job, &update.rows, filter, update.version, &here.cluster.now());
+        Ok(requester.keep(page.into_response()))
+    };
+    site.show(&address, page).await?
 }
 
 /// `POST /jobs/NODE/ID/cancel`.
@@ -223,11 +232,11 @@ pub(super) async fn csv(
     Path((node, id)): Path<(String, String)>,
     requester: Requester,
 ) -> Response {
-    let update = match whole(&site, node, id, &requester).await {
-        Ok(update) => update,
+    let file = match file(&site, node, id, &requester, |update| export::csv(&update)).await {
+        Ok(file) => file,
         Err(problem) => return problem.for_programs(),
     };
-    let mut response = Response::new(export::csv(&update).into());
+    let mut response = Response::new(file.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"checksums.csv\""));
@@ -240,15 +249,20 @@ pub(super) async fn json(
     Path((node, id)): Path<(String, String)>,
     requester: Requester,
 ) -> Response {
-    match whole(&site, node, id, &requester).await {
-        Ok(update) => http::json(StatusCode::OK, &Results { job: &update.job, rows: &update.rows }),
-        Err(problem) => problem.for_programs(),
-    }
+    let json = |update: Update| http::json(StatusCode::OK, &Results { job: &update.job, rows: &update.rows });
+    file(&site, node, id, &requester, json).await.unwrap_or_else(Problem::for_programs)
 }
 
-async fn whole(site: &Site, node: String, id: String, requester: &Requester) -> Result<super::job::Update, Problem> {
+/// The results of a job in some form.
+async fn file<T: Send + 'static>(
+    site: &Site,
+    node: String,
+    id: String,
+    requester: &Requester,
+    form: impl FnOnce(Update) -> T + Send + 'static,
+) -> Result<T, Problem> {
     admitted(requester)?;
-    Ok(site.whole(&JobAddress { node, id }).await?)
+    Ok(site.show(&JobAddress { node, id }, form).await?)
 }
 
 /// `GET /cluster.json`.
@@ -294,11 +308,11 @@ fn may_act(site: &Site, requester: &Requester, form_token: &str) -> Result<(), P
 fn unreadable(error: &FormRejection) -> Problem {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let most = super::routes::BODY >> 20;
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                &format!("The form has more than {most} MiB, the most that is taken."),
-            )
+            let (most, strangers) = (super::routes::BODY >> 20, super::routes::STRANGERS_BODY >> 10);
+            let line = format!(
+                "The form has more than {most} MiB, the most that is taken; or {strangers} KiB without a login."
+            );
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &line)
         }
         status => Problem::new(status, &sentence(&error.body_text())),
     }

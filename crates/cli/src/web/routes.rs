@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http_body_util::Limited;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -16,12 +18,16 @@ use hyper::{Method, StatusCode};
 use super::assets;
 use super::origin::is_same;
 use super::problem::Problem;
+use super::requester::Requester;
 use super::site::Site;
 use super::{api, events, pages};
 use crate::http::{Access, AccessError};
 
 /// The largest form: enough for 10,000 URLs of 400 bytes.
 pub(super) const BODY: usize = 4 << 20;
+
+/// The largest form of a visitor without the token.
+pub(super) const STRANGERS_BODY: usize = 16 << 10;
 
 /// All routes of a page.
 pub(crate) fn router(site: Arc<Site>) -> Router {
@@ -68,7 +74,13 @@ async fn admit(State(site): State<Arc<Site>>, request: Request, next: Next) -> R
                     address of the same site, open it by the one that was given with --public-url.";
         return Problem::new(StatusCode::FORBIDDEN, line).logged("sent by a page of another site").into_response();
     }
-    next.run(request).await
+    let (mut head, body) = request.into_parts();
+    // A body is read before its form is checked. That of a stranger is the token at most.
+    let body = match Requester::from_request_parts(&mut head, &site).await {
+        Ok(requester) if requester.is_admitted() => body,
+        _ => Body::new(Limited::new(body, STRANGERS_BODY)),
+    };
+    next.run(Request::from_parts(head, body)).await
 }
 
 /// Adds the security headers.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::address::JobAddress;
 use super::job::{Job, Update};
 use super::site::Site;
+use super::urls::MAX_URLS;
 use crate::explain;
 
 const MODULE: &str = "peerl_web";
@@ -96,19 +97,42 @@ impl Site {
     pub(crate) async fn update(&self, address: &JobAddress, after: u64) -> Result<Update, JobError> {
         if address.node == self.name {
             let job = self.jobs.get(&address.id).ok_or(JobError::Unknown)?;
+            // The semaphore is never closed.
+            let _turn = self.turns.acquire().await;
             return Ok(job.update(after, ROWS));
         }
         let update: Option<Update> = self.ask(address, "job", vec![Term::from(after)]).await?;
         update.ok_or(JobError::Unknown)
     }
 
-    /// A job with all its rows.
+    /// Shows a job with all its rows. Only a few are shown at a time: others do not take memory while they wait.
     ///
     /// # Errors
     /// As [`update`](Self::update).
-    pub(crate) async fn whole(&self, address: &JobAddress) -> Result<Update, JobError> {
+    pub(crate) async fn show<T: Send + 'static>(
+        &self,
+        address: &JobAddress,
+        show: impl FnOnce(Update) -> T + Send + 'static,
+    ) -> Result<T, JobError> {
+        if address.node == self.name {
+            let job = self.jobs.get(&address.id).ok_or(JobError::Unknown)?;
+            return Ok(self.apart(move || show(job.update(0, usize::MAX))).await);
+        }
+        // The semaphore is never closed.
+        let _one = self.remote.acquire().await;
+        let whole = self.whole(address).await?;
+        Ok(self.apart(move || show(whole)).await)
+    }
+
+    /// A job of another node with all its rows.
+    async fn whole(&self, address: &JobAddress) -> Result<Update, JobError> {
         let mut whole = self.update(address, 0).await?;
         while whole.more {
+            // Rows that change meanwhile come again.
+            if whole.rows.len() > 2 * MAX_URLS {
+                let why = "it sends more rows than a job has".to_owned();
+                return Err(JobError::Unreachable { node: address.node.clone(), why });
+            }
             let Update { job, rows, version, more } = self.update(address, whole.version).await?;
             whole.rows.extend(rows);
             (whole.job, whole.version, whole.more) = (job, version, more);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerl_node::Node;
+use peerl_proto::budget::Budget;
 use tokio::sync::Semaphore;
 
 use super::cluster::ClusterView;
@@ -46,11 +47,29 @@ pub(crate) struct Site {
     pub(crate) requests: Rate,
     /// The permits for event streams.
     pub(crate) streams: Arc<Semaphore>,
+    /// The memory for events that their clients have not read.
+    pub(crate) events: Arc<Budget>,
+    /// The permits for work that takes long.
+    pub(crate) apart: Arc<Semaphore>,
+    /// The turns of event streams, of which each makes its next event in its turn.
+    pub(crate) turns: Semaphore,
+    /// The permits for whole jobs of other web nodes.
+    pub(crate) remote: Semaphore,
 }
 
 impl Site {
     /// The most simultaneous event streams.
     pub(crate) const STREAMS: usize = 512;
+
+    /// The most threads beside those of the runtime that do what takes long: long forms and large pages, of which each takes
+    /// memory while it is made.
+    pub(crate) const APART: usize = 2;
+
+    /// The most event streams that make an event at a time: however many there are, they are not in the way of other tasks.
+    pub(crate) const TURNS: usize = 2;
+
+    /// The most whole jobs of other web nodes that are transferred at a time.
+    pub(crate) const REMOTE: usize = 4;
 
     /// The rate of login attempts per client: ten at once, and ten per minute.
     pub(crate) fn login_rate() -> Rate {
@@ -61,6 +80,23 @@ impl Site {
     /// as one.
     pub(crate) fn request_rate() -> Rate {
         Rate::new(30, Duration::from_secs(2))
+    }
+
+    /// Does work that takes long, while the threads of the runtime do other work.
+    pub(crate) async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let permit = self.apart.clone().acquire_owned().await;
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it the caller.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     /// Creates a job and starts it.

@@ -14,6 +14,7 @@ use crate::answer::Answer;
 use crate::checksum::ChecksumRecord;
 use crate::item_error::ItemError;
 use crate::items::Item;
+use crate::output::{MAX_CELL, shortened};
 
 /// The options for fetching the pages of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,9 @@ async fn run(job: Arc<Job>, node: Node, workers: Workers, fetch_options: FetchOp
         if let Some(words) = record.error.as_deref().and_then(words_of) {
             record.error = Some(words.to_owned());
         }
+        // A node may tell more than a job has room for.
+        record.error =
+            record.error.map(|error| if error.len() > MAX_CELL { shortened(error, MAX_CELL) } else { error });
         job.finish(index, record);
     }
     job.end();

@@ -95,6 +95,9 @@ async fn a_page_for_others_wants_the_token() {
     assert_eq!(visitor.get("/jobs/a@h/1").await.is(303).header("location"), "/?next=/jobs/a@h/1");
     let token = visitor.get("/?next=/jobs/a@h/1").await.form_token();
     visitor.post("/jobs", &[("form_token", &token), ("urls", "http://a/")]).await.is(401);
+    // It is not read before that is known.
+    let long = "http://a/,".repeat(10_000);
+    visitor.post("/jobs", &[("form_token", &token), ("urls", &long)]).await.is(413);
     let wrong = visitor.post("/login", &[("form_token", &token), ("token", "a-token-that-somebody-guesses")]).await;
     assert!(wrong.is(403).body.contains("This is not the token."));
     let mut other_site = visitor.form("/login", &[("form_token", &token), ("token", TOKEN)]);

@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     head_bytes: 16 << 10,
     stall: Duration::from_secs(600),
     lifetime: Lifetime::Limited(Duration::from_secs(600)),
+    memory: 1 << 20,
 };
 
 /// More than the buffers of two sockets hold.

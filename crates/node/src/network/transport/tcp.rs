@@ -102,8 +102,8 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 
 /// Tries the addresses of a host one after another.
 async fn open(family: Family, host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses = tokio::net::lookup_host((host, port)).await?;
-    let addresses: Vec<SocketAddr> = addresses.filter(|address| family.has(address.ip())).collect();
+    let mut addresses = peerl_epmd::addresses_of(host, port).await?;
+    addresses.retain(|address| family.has(address.ip()));
     let each = Duration::from_secs(3).max(SetupTimer::DEFAULT_STEP / addresses.len().max(1) as u32);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in addresses {
