@@ -79,7 +79,8 @@ impl Task {
                 Message::User(payload) => {
                     let message = payload.decode().ok();
                     if let Some(assignment) = message.and_then(|message| Assignment::of(&message, owner)) {
-                        self.process.demonitor(monitor);
+                        // The owner may have ended already: what the function receives is its own.
+                        self.process.demonitor_and_flush(monitor);
                         let no_room = || Term::atom("system_limit");
                         let peer = self.process.received_from();
                         let kept = peer.map(|peer| peer.lease_for(&payload).ok_or_else(no_room)).transpose()?;

@@ -171,11 +171,32 @@ impl Mailbox {
     fn pop_queued(&mut self) -> Option<(Envelope, Option<Arc<PeerCalls>>)> {
         let message = self.queue.pop_front()?;
         self.urgent = self.urgent.saturating_sub(1);
+        Some(self.taken(message))
+    }
+
+    /// Removes the oldest message like this, wherever it is.
+    pub(crate) fn remove_first(&mut self, is_it: impl Fn(&Message) -> bool) {
+        let place = |messages: &VecDeque<Waiting>| messages.iter().position(|waiting| is_it(&waiting.envelope.message));
+        let removed = if let Some(place) = place(&self.set_aside) {
+            self.set_aside.remove(place)
+        } else if let Some(place) = place(&self.queue) {
+            self.urgent -= usize::from(place < self.urgent);
+            self.queue.remove(place)
+        } else {
+            None
+        };
+        if let Some(message) = removed {
+            self.taken(message);
+        }
+    }
+
+    /// A message that waits no longer.
+    fn taken(&mut self, message: Waiting) -> (Envelope, Option<Arc<PeerCalls>>) {
         self.bytes -= message.envelope.size();
         if message.debtor.is_somebody() {
             self.debts.remove(message.debtor, message.envelope.unleased());
         }
-        Some((message.envelope, message.sender))
+        (message.envelope, message.sender)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -238,5 +259,28 @@ mod tests {
             assert_eq!(number(mailbox.pop().unwrap().0), Term::from(expected));
         }
         assert_eq!((mailbox.len(), mailbox.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_removed_no_longer_counts() {
+        let mut mailbox = Mailbox::new(MailboxPolicy::default());
+        let push = |mailbox: &mut Mailbox, number, priority| mailbox.push(message(number), priority, None).unwrap();
+        push(&mut mailbox, 1, Priority::Ordinary);
+        assert!(matches!(mailbox.pop_if(|_| false), Next::SetAside));
+        push(&mut mailbox, 2, Priority::Ordinary);
+        push(&mut mailbox, 3, Priority::High);
+        push(&mut mailbox, 4, Priority::High);
+        let is = |number: i64| {
+            let wanted = RawTerm::encoded_from(&Term::from(number));
+            move |message: &Message| matches!(message, Message::User(term) if term.bytes() == wanted.bytes())
+        };
+        for number in [7, 1, 3] {
+            mailbox.remove_first(is(number));
+        }
+        push(&mut mailbox, 5, Priority::High);
+        for expected in [4, 5, 2] {
+            assert_eq!(number(mailbox.pop().unwrap().0), Term::from(expected));
+        }
+        assert_eq!((mailbox.len(), mailbox.bytes(), mailbox.urgent), (0, 0, 0));
     }
 }
