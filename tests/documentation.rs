@@ -100,7 +100,7 @@ fn every_claim_about_security_has_its_test() {
         "tests",
         "crates/cli/tests",
         "crates/epmd/tests",
-        "crates/epmd/src/server",
+        "crates/epmd/src",
         "crates/term/tests",
         "crates/term/src/text/erlang",
         "crates/cli/src",
@@ -110,14 +110,13 @@ fn every_claim_about_security_has_its_test() {
     ];
     let mut count = 0;
     for (file, test) in names {
-        let text = places.iter().find_map(|place| {
+        let mut texts = places.iter().flat_map(|place| {
             let topics = std::fs::read_dir(root.join(place)).unwrap().map(|entry| entry.unwrap().path());
-            let mut directories = topics.filter(|path| path.is_dir()).chain([root.join(place)]);
-            directories.find_map(|directory| std::fs::read_to_string(directory.join(format!("{file}.rs"))).ok())
+            let directories = topics.filter(|path| path.is_dir()).chain([root.join(place)]);
+            directories.filter_map(|directory| std::fs::read_to_string(directory.join(format!("{file}.rs"))).ok())
         });
-        let text = text.unwrap_or_else(|| panic!("docs/security.md names {file}, and there is no such file of tests"));
         let function = format!("fn {test}()");
-        let is_test = text.split("#[").any(|part| part.contains("test") && part.contains(&function));
+        let is_test = texts.any(|text| text.split("#[").any(|part| part.contains("test") && part.contains(&function)));
         assert!(is_test, "docs/security.md names {file}::{test}, which is no test");
         count += 1;
     }

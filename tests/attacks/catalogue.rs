@@ -54,6 +54,7 @@ pub fn floods() -> Vec<Attack> {
 pub fn services() -> Vec<Attack> {
     let mut all: Vec<_> = Request::ALL.iter().map(|&request| services::requests(request, 1)).collect();
     all.push(services::requests(Request::LogEvent, 2));
+    all.push(services::vanishing_members(4));
     all
 }
 
