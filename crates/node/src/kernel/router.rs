@@ -119,7 +119,7 @@ impl Kernel {
         }
         match self.process(to) {
             Some(process) => {
-                let message = Envelope { message: Message::User(kept(payload)), token };
+                let message = Envelope { message: Message::of_peer(payload), token };
                 self.deliver(process, message, Priority::Ordinary, Some(&connection.served))
             }
             None => Routed::Dropped(Dropped::NoProcess),
@@ -135,7 +135,7 @@ impl Kernel {
     ) -> Routed {
         match self.processes.whereis(to) {
             Some(process) => {
-                let message = Envelope { message: Message::User(kept(payload)), token };
+                let message = Envelope { message: Message::of_peer(payload), token };
                 self.deliver(process, message, Priority::Ordinary, Some(&connection.served))
             }
             None => Routed::Dropped(Dropped::NoProcess),
@@ -184,7 +184,7 @@ impl Kernel {
         match self.processes.of_alias(number) {
             Some(process) => {
                 let priority = self.priority(&process, Address::Alias(to, sent));
-                let message = Envelope { message: Message::User(kept(payload)), token };
+                let message = Envelope { message: Message::of_peer(payload), token };
                 self.deliver(process, message, priority, Some(&connection.served))
             }
             None => {
@@ -233,13 +233,6 @@ impl Kernel {
             process.monitor_fired(&self.identity.own_reference(reference), reason, Some(&connection.served));
         }
     }
-}
-
-/// A payload for a mailbox, where it may stay for long. A small one is copied out of the read buffer, which may be a thousand
-/// times as large and is not counted by the mailbox's limit; the mailbox does so with larger ones.
-fn kept(payload: RawTerm) -> RawTerm {
-    const SMALL: usize = 4 << 10;
-    if payload.bytes().len() < SMALL { payload.unshared() } else { payload }
 }
 
 /// Takes the pid out of a signal whose storage is reused.

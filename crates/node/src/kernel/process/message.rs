@@ -114,9 +114,19 @@ impl Message {
         self.payload().filter(|payload| payload.bytes().len() > LARGE)
     }
 
-    /// Copies a term that is not large out of the read buffer, which may be much larger.
+    /// A payload for a mailbox, where it may stay for long. A small one is copied out of the read buffer, which may be a thousand
+    /// times as large and is not counted by the mailbox's limit; the mailbox does so with [larger](Self::unshare) ones.
+    pub(crate) fn of_peer(payload: RawTerm) -> Self {
+        Self::User(if payload.bytes().len() < Self::SMALL { payload.unshared() } else { payload })
+    }
+
+    /// The payload of a smaller message has memory of its own.
+    const SMALL: usize = 4 << 10;
+
+    /// Copies a term that is neither small nor large out of the read buffer, which may be much larger.
     pub(super) fn unshare(&mut self) {
         let payload = match self {
+            Self::User(payload) if payload.bytes().len() < Self::SMALL => return,
             Self::User(payload) => payload,
             Self::Exit(exit) => &mut exit.reason,
             Self::Down(down) => &mut down.reason,
