@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use crate::cluster::{A_WHILE, Cluster, Ran};
 use peerl_test_support::{Beam, BeamBuilder, Otp, ProcessGuard, free_port, matrix};
 
-/// Nodes that do not connect by themselves.
+/// For nodes that do not connect by themselves. Their `global`, which cannot either, would disconnect others for each hole of the mesh.
+const LONER: [&str; 6] =
+    ["-kernel", "dist_auto_connect", "never", "-kernel", "prevent_overlapping_partitions", "false"];
+
 fn loners(cluster: &Cluster, otp: Otp, count: usize) -> Vec<Beam> {
     let builders = (0..count).map(|index| match index {
         0 => Beam::elixir(otp),
         _ => Beam::erlang(otp),
     });
-    start(builders.map(|builder| builder.epmd(&cluster.epmd).args(["-kernel", "dist_auto_connect", "never"])))
+    start(builders.map(|builder| builder.epmd(&cluster.epmd).args(LONER)))
 }
 
 fn start(builders: impl Iterator<Item = BeamBuilder>) -> Vec<Beam> {
@@ -131,7 +134,7 @@ fn watching_heals_what_breaks() {
         wait_for_mesh(&all);
 
         // A later node is included.
-        let late = Beam::erlang(otp).epmd(&cluster.epmd).arg("-kernel").args(["dist_auto_connect", "never"]).start();
+        let late = Beam::erlang(otp).epmd(&cluster.epmd).args(LONER).start();
         wait_for_mesh(&[&beams[0], &beams[1], &beams[2], &late]);
 
         watch.sigterm();
