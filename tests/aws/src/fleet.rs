@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ec2::config::retry::RetryConfig;
-use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::types::{Instance, InstanceType, ResourceType, Tag, TagSpecification};
 use futures::{StreamExt, TryStreamExt, stream};
 use peerl_discovery::aws::{Access, InstanceMetadata, SdkConfig};
@@ -12,7 +11,7 @@ use peerl_discovery::strategy::{AutoScaling, Ec2};
 use peerl_discovery::{Peers, Spec, Strategy, StrategyError};
 use peerl_test_support::{FaultProxy, MetadataService, Moto};
 
-use crate::ask::{access, client_config, config};
+use crate::ask::{access, client_config, config, patient};
 
 pub struct Fleet {
     pub moto: Moto,
@@ -119,12 +118,7 @@ pub fn access_to(endpoint: &str) -> Arc<Access> {
 /// With short pauses between attempts.
 pub fn config_of_peerl(proxy: &FaultProxy) -> SdkConfig {
     let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(20));
-    // Moto is slow with a thousand instances on a busy machine.
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(Duration::from_secs(120))
-        .operation_timeout(Duration::from_secs(240))
-        .build();
-    config(&proxy.endpoint()).to_builder().retry_config(retries).timeout_config(timeouts).build()
+    config(&proxy.endpoint()).to_builder().retry_config(retries).timeout_config(patient()).build()
 }
 
 pub fn ids(instances: &[Instance]) -> Vec<String> {

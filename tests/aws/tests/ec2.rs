@@ -254,7 +254,7 @@ async fn no_failure_tears_the_mesh_down() {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), found).await.unwrap()
+        tokio::time::timeout(Duration::from_secs(120), found).await.unwrap()
     };
     for _ in 0..5 {
         next(|event| matches!(event, MeshEvent::Connected { .. })).await;
