@@ -9,6 +9,7 @@ use peerl_node::{Atom, Mfa, NodeEvent, Term};
 use peerl_test_support::{conformance, matrix};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 /// More atoms than a cache has entries, in messages that use many of them at once, twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,18 +48,21 @@ async fn atoms_beyond_the_cache() {
     }
 }
 
-/// Passes on what comes at a port of this host to another one, and back, each way with this many bytes a second.
+/// Passes on what comes at a port of this host to another one, and back, each way with this many bytes a second. What it has
+/// missed for want of the processor it makes up for within a second.
 async fn slow_link(to: SocketAddr, rate: usize) -> u16 {
-    const STEP: Duration = Duration::from_millis(20);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let pass_on = move |mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf| async move {
         let mut buffer = vec![0; rate / 50];
+        let mut next = Instant::now();
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
             if to.write_all(&buffer[..length]).await.is_err() {
                 return;
             }
-            tokio::time::sleep(STEP.mul_f64(length as f64 / buffer.len() as f64)).await;
+            let earliest = Instant::now() - Duration::from_secs(1);
+            next = next.max(earliest) + Duration::from_secs_f64(length as f64 / rate as f64);
+            tokio::time::sleep_until(next).await;
         }
     };
     tokio::spawn(async move {
