@@ -226,6 +226,7 @@ impl Process {
         Ok(taken.map(|taken| self.take(taken)))
     }
 
+    #[inline]
     fn take(&mut self, (message, sender): Taken) -> Message {
         self.received_from = sender.map(Peer::new);
         self.received = message.large_payload().map(|payload| payload.bytes().clone());

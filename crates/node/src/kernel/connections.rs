@@ -11,12 +11,15 @@ use super::connection::Connection;
 #[derive(Debug)]
 pub(crate) struct Connections {
     parts: [Part; Self::PARTS],
-    /// Tells the part of a name. No peer knows it: one with many names cannot have them all in one part.
+    /// Hashes the names. No peer knows it: one with many names cannot have them all in one part, or with one hash.
     hasher: RandomState,
 }
 
-/// A change makes another table, in place of one that may be in use.
-type Part = ArcSwap<FxHashMap<Atom, Arc<Connection>>>;
+/// A change makes another table, in place of one that may be in use. The keys are the hashes of the names.
+type Part = ArcSwap<FxHashMap<u64, Same>>;
+
+/// The connections to peers whose names have the same hash: usually one.
+type Same = Vec<Arc<Connection>>;
 
 impl Default for Connections {
     /// None is up.
@@ -32,39 +35,50 @@ impl Connections {
 
     /// The connection to a peer, if it is up.
     pub(crate) fn get(&self, peer: &Atom) -> Option<Arc<Connection>> {
-        self.part(peer).load().get(peer).cloned()
+        let hash = self.hash(peer);
+        self.part(hash).load().get(&hash)?.iter().find(|connection| connection.atom == *peer).cloned()
     }
 
     /// All connections that are up, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
         let mut all = Vec::new();
         for part in &self.parts {
-            all.extend(part.load().values().cloned());
+            all.extend(part.load().values().flatten().cloned());
         }
         all.sort_unstable_by_key(|connection| connection.id);
         all
     }
 
     pub(super) fn insert(&self, connection: &Arc<Connection>) {
-        self.part(&connection.atom).rcu(|up| {
-            let mut up = FxHashMap::clone(up);
-            up.insert(connection.atom.clone(), connection.clone());
-            up
+        self.change(&connection.atom, |same| {
+            same.retain(|other| other.atom != connection.atom);
+            same.push(connection.clone());
         });
     }
 
     /// Removes this connection; a newer one of the same peer stays.
     pub(super) fn remove(&self, connection: &Connection) {
-        self.part(&connection.atom).rcu(|up| {
+        self.change(&connection.atom, |same| same.retain(|other| other.id != connection.id));
+    }
+
+    fn change(&self, peer: &Atom, change: impl Fn(&mut Same)) {
+        let hash = self.hash(peer);
+        self.part(hash).rcu(|up| {
             let mut up = FxHashMap::clone(up);
-            if up.get(&connection.atom).is_some_and(|other| other.id == connection.id) {
-                up.remove(&connection.atom);
+            let mut same = up.remove(&hash).unwrap_or_default();
+            change(&mut same);
+            if !same.is_empty() {
+                up.insert(hash, same);
             }
             up
         });
     }
 
-    fn part(&self, peer: &Atom) -> &Part {
-        &self.parts[self.hasher.hash_one(peer) as usize % Self::PARTS]
+    fn hash(&self, peer: &Atom) -> u64 {
+        self.hasher.hash_one(peer)
+    }
+
+    fn part(&self, hash: u64) -> &Part {
+        &self.parts[hash as usize % Self::PARTS]
     }
 }

@@ -92,29 +92,46 @@ fn put_tag(tag: &Term, sink: &mut impl Sink) {
 }
 
 fn size(term: &Term) -> usize {
-    let mut size = 0;
-    let mut open = vec![term];
-    while let Some(term) = open.pop() {
-        size += 8;
+    let mut size = own_size(term);
+    // A term without compound elements, as most are, takes no memory here.
+    let mut open = Vec::new();
+    let mut next = Some(term);
+    while let Some(term) = next
+        && size <= Fragments::LARGE
+    {
+        let mut count = |element| {
+            size += own_size(element);
+            if has_elements(element) {
+                open.push(element);
+            }
+        };
         match term {
-            Term::Binary(bytes) => size += bytes.len(),
-            Term::BitString(bits) => size += bits.bytes().len(),
-            Term::Tuple(elements) => {
-                size += elements.len();
-                open.extend(elements.iter().take(ENOUGH));
-            }
-            Term::List(elements) => {
-                size += elements.len();
-                open.extend(elements.iter().take(ENOUGH));
-            }
-            Term::Map(map) => open.extend(map.iter().take(ENOUGH).flat_map(|(key, value)| [key, value])),
+            Term::Tuple(elements) => elements.iter().take(ENOUGH).for_each(count),
+            Term::List(elements) => elements.iter().take(ENOUGH).for_each(count),
+            Term::Map(map) => map.iter().take(ENOUGH).for_each(|(key, value)| {
+                count(key);
+                count(value);
+            }),
             _ => {}
         }
-        if size > Fragments::LARGE {
-            break;
-        }
+        next = open.pop();
     }
     size
+}
+
+/// About how many bytes it has without its elements.
+fn own_size(term: &Term) -> usize {
+    8 + match term {
+        Term::Binary(bytes) => bytes.len(),
+        Term::BitString(bits) => bits.bytes().len(),
+        Term::Tuple(elements) => elements.len(),
+        Term::List(elements) => elements.len(),
+        _ => 0,
+    }
+}
+
+fn has_elements(term: &Term) -> bool {
+    matches!(term, Term::Tuple(_) | Term::List(_) | Term::Map(_))
 }
 
 /// So many elements make a term large, whatever they are.

@@ -213,6 +213,7 @@ impl Core {
     ///
     /// # Errors
     /// The exit reason, if the process has ended.
+    #[inline]
     pub(crate) fn take(&self) -> Result<Option<Taken>, Reason> {
         let mut state = self.state.lock();
         if let Some(reason) = &state.ended {
@@ -238,13 +239,17 @@ impl Core {
         })
     }
 
+    #[inline]
     fn received(&self, mut state: MutexGuard<'_, State>, envelope: Envelope) -> Message {
         let Envelope { message, token } = envelope;
         if token.is_some() || state.trace.is_some() {
             self.follow(&mut state, &message, token);
         }
+        let has_refused = state.mailbox.has_refused();
         drop(state);
-        self.room.notify_one();
+        if has_refused {
+            self.room.notify_one();
+        }
         message
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Mailbox {
     debts: Debts,
     /// The receiver asks who has sent a message.
     tells_senders: bool,
+    /// A message was refused: since then, somebody may wait for room.
+    has_refused: bool,
 }
 
 /// A message, and whose share its bytes are taken from.
@@ -85,7 +87,13 @@ impl Mailbox {
             policy,
             debts: Debts::default(),
             tells_senders: false,
+            has_refused: false,
         }
+    }
+
+    /// Whether somebody may wait for room.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.has_refused
     }
 
     /// From now on, messages tell which peer has sent them.
@@ -109,22 +117,29 @@ impl Mailbox {
                 Overflow::Wait if !self.set_aside.is_empty() => Overflow::Exit,
                 overflow => overflow,
             };
+            self.has_refused = true;
             return Err((message, overflow));
         }
-        self.push_always(message, priority, sender);
+        self.add(message, size, priority, sender);
         Ok(())
     }
 
     /// Adds a signal; signals are never lost.
     pub(crate) fn push_always(&mut self, envelope: Envelope, priority: Priority, sender: Option<&Arc<PeerCalls>>) {
-        self.bytes += envelope.size();
+        let size = envelope.size();
+        self.add(envelope, size, priority, sender);
+    }
+
+    #[inline]
+    fn add(&mut self, envelope: Envelope, size: usize, priority: Priority, sender: Option<&Arc<PeerCalls>>) {
+        self.bytes += size;
         let told = sender.filter(|_| self.tells_senders).cloned();
         let mut message = Waiting { envelope, debtor: Debtor::default(), sender: told };
         if let Some(sender) = sender
             && self.bytes > Self::UNACCOUNTED
         {
             message.envelope.message.unshare();
-            message.debtor = self.debts.add(&sender.memory, message.envelope.unleased());
+            message.debtor = self.debts.add(&sender.memory, size - message.envelope.leased());
         }
         match priority {
             Priority::Ordinary => self.queue.push_back(message),
@@ -137,6 +152,7 @@ impl Mailbox {
     }
 
     /// Takes the oldest message, and the peer that has sent it if that is to be told.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<(Envelope, Option<Arc<PeerCalls>>)> {
         if !self.set_aside.is_empty() {
             self.restore();
@@ -168,6 +184,7 @@ impl Mailbox {
         self.set_aside = VecDeque::new();
     }
 
+    #[inline]
     fn pop_queued(&mut self) -> Option<(Envelope, Option<Arc<PeerCalls>>)> {
         let message = self.queue.pop_front()?;
         self.urgent = self.urgent.saturating_sub(1);
@@ -191,10 +208,12 @@ impl Mailbox {
     }
 
     /// A message that waits no longer.
+    #[inline]
     fn taken(&mut self, message: Waiting) -> (Envelope, Option<Arc<PeerCalls>>) {
-        self.bytes -= message.envelope.size();
+        let size = message.envelope.size();
+        self.bytes -= size;
         if message.debtor.is_somebody() {
-            self.debts.remove(message.debtor, message.envelope.unleased());
+            self.debts.remove(message.debtor, size - message.envelope.leased());
         }
         (message.envelope, message.sender)
     }

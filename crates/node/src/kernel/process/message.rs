@@ -88,6 +88,7 @@ impl Message {
     }
 
     /// About how many bytes of memory the message takes.
+    #[inline]
     pub(crate) fn size(&self) -> usize {
         let boxed = match self {
             Self::User(_) => 0,
@@ -124,6 +125,7 @@ impl Message {
     const SMALL: usize = 4 << 10;
 
     /// Copies a term that is neither small nor large out of the read buffer, which may be much larger.
+    #[inline]
     pub(super) fn unshare(&mut self) {
         let payload = match self {
             Self::User(payload) if payload.bytes().len() < Self::SMALL => return,

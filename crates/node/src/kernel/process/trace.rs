@@ -22,15 +22,16 @@ impl From<Message> for Envelope {
 
 impl Envelope {
     /// About how many bytes of memory it takes.
+    #[inline]
     pub(crate) fn size(&self) -> usize {
         let token = self.token.as_ref().map_or(0, |token| token.memory());
         self.message.size() + token
     }
 
-    /// The part of that which no lease covers.
-    pub(super) fn unleased(&self) -> usize {
-        let leased = self.message.large_payload().map_or(0, |payload| payload.bytes().len());
-        self.size() - leased
+    /// The part of that which a lease covers.
+    #[inline]
+    pub(super) fn leased(&self) -> usize {
+        self.message.large_payload().map_or(0, |payload| payload.bytes().len())
     }
 }
 
