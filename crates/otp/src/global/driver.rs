@@ -38,6 +38,8 @@ pub(super) struct Driver {
     watched: HashMap<Reference, Watched>,
     monitors: HashMap<MonitorId, Reference>,
     calls: HashMap<CallId, Reference>,
+    /// The node that has sent what is being handled.
+    cause: Option<Atom>,
     /// Attempts to connect to nodes. They end with this process.
     dials: JoinSet<()>,
 }
@@ -72,6 +74,7 @@ impl Driver {
             watched: HashMap::new(),
             monitors: HashMap::new(),
             calls: HashMap::new(),
+            cause: None,
             dials: JoinSet::new(),
         })
     }
@@ -209,6 +212,10 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        self.cause = match &event {
+            Event::Received(sender, _) => Some(sender.clone()),
+            _ => None,
+        };
         long_work(self.state.steps(&event), || {
             self.state.handle(event, Instant::now().into_std());
             self.act_all();
@@ -291,9 +298,14 @@ impl Driver {
             let _ = report.send(Event::ConnectFailed(node));
             return;
         }
+        // A peer may name any nodes as members of its partition.
+        let asker = self.cause.as_ref().and_then(|cause| NodeName::new(cause).ok());
         self.dials.spawn(async move {
             let connected = match (this, NodeName::new(&node)) {
-                (Some(this), Ok(name)) => this.connect(&name).await.is_ok(),
+                (Some(this), Ok(name)) => {
+                    let asker = asker.as_ref().unwrap_or(this.name());
+                    this.connect_for(asker, &name).await.is_ok()
+                }
                 _ => false,
             };
             if !connected {
