@@ -71,7 +71,7 @@ fn a_process_that_receives_no_node_events_ends_when_its_mailbox_is_full() {
     let [ending, waiting] = [Overflow::Exit, Overflow::Wait].map(|overflow| pair.a.process_with(policy(overflow)));
     [&ending, &waiting].map(|process| pair.a.kernel.monitor_nodes(process));
     for _ in 0..2 {
-        assert_eq!(ending.exit_reason(), None);
+        assert!(ending.exit_reason().is_none());
         pair.disconnect();
         pair.connect();
     }
