@@ -69,7 +69,9 @@ fn a_process_that_receives_no_node_events_ends_when_its_mailbox_is_full() {
     let mut pair = Pair::connected();
     let policy = |overflow| MailboxPolicy { messages: 3, overflow, ..MailboxPolicy::default() };
     let [ending, waiting] = [Overflow::Exit, Overflow::Wait].map(|overflow| pair.a.process_with(policy(overflow)));
-    [&ending, &waiting].map(|process| pair.a.kernel.monitor_nodes(process));
+    for process in [&ending, &waiting] {
+        pair.a.kernel.monitor_nodes(process);
+    }
     for _ in 0..2 {
         assert!(ending.exit_reason().is_none());
         pair.disconnect();
