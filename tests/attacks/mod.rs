@@ -19,7 +19,7 @@ mod victim;
 pub mod visitors;
 
 pub use attacker::{Attacker, Fate, Reading, Written};
-pub use neighbours::{Neighbours, Waits};
+pub use neighbours::{Neighbours, Seen};
 pub use trial::{Outcome, Trial};
 pub use victim::{MIB, Target, Victim};
 

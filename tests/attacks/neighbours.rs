@@ -24,10 +24,36 @@ pub struct Waits {
     pub longest: Duration,
 }
 
-/// A peer that makes a small call every 2 ms, and a BEAM that pings every 5 ms.
+/// What the neighbours have seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// Of the peer that calls.
+    pub caller: Waits,
+    /// Of the peer that asks `global`.
+    pub asker: Waits,
+    /// Of the BEAM that pings.
+    pub beam: Waits,
+}
+
+impl Seen {
+    pub fn all(&self) -> [&Waits; 3] {
+        [&self.caller, &self.asker, &self.beam]
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.all().iter().map(|waits| waits.failures).sum()
+    }
+
+    pub fn longest(&self) -> Duration {
+        self.all().iter().map(|waits| waits.longest).max().unwrap_or_default()
+    }
+}
+
+/// A peer that makes a small call every 2 ms, one that asks `global` something as often, and a BEAM that pings every 5 ms.
 pub struct Neighbours {
     beam: Beam,
     caller: JoinHandle<Waits>,
+    asker: JoinHandle<Waits>,
     stop: Arc<AtomicBool>,
 }
 
@@ -50,33 +76,34 @@ impl Neighbours {
         let started = beam.eval(&ping);
         assert_eq!(started.as_deref(), Ok("ok"));
         let stop = Arc::new(AtomicBool::new(false));
-        let caller = std::thread::spawn({
+        let [caller, asker] = [echo, version].map(|request| {
             let (target, stop) = (target.clone(), stop.clone());
-            move || call(&target, &stop)
+            std::thread::spawn(move || call(&target, &stop, request))
         });
-        Self { beam: beam.clone(), caller, stop }
+        Self { beam: beam.clone(), caller, asker, stop }
     }
 
-    /// What the caller and the BEAM have seen.
-    pub fn stop(self) -> (Waits, Waits) {
+    /// What they have seen.
+    pub fn stop(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
         let ask = "pinger ! {stop, self()}, receive {waits, N, Failures, Longest} -> [N, Failures, Longest] end";
         let seen = self.beam.eval_within(ask, Duration::from_secs(90)).expect("the BEAM answers");
         let numbers: Vec<u64> =
             seen.trim_matches(['[', ']']).split(',').map(|number| number.parse().expect("a number")).collect();
         let beam = Waits { calls: numbers[0], failures: numbers[1], longest: Duration::from_micros(numbers[2]) };
-        (self.caller.join().expect("the caller does not fail"), beam)
+        let [caller, asker] = [self.caller, self.asker].map(|peer| peer.join().expect("it does not fail"));
+        Seen { caller, asker, beam }
     }
 }
 
-/// Calls until it is told to stop, or the worker ends the connection.
-fn call(target: &Target, stop: &AtomicBool) -> Waits {
+/// Makes requests until it is told to stop, or the worker ends the connection.
+fn call(target: &Target, stop: &AtomicBool, request: fn(&mut Intruder, u32) -> Option<bool>) -> Waits {
     let name = format!("{}@127.0.0.1", unique_name("neighbour"));
     let mut peer = Intruder::connect_to(&name, &target.name, target.port);
     let mut waits = Waits::default();
     while !stop.load(Ordering::Relaxed) {
         let start = Instant::now();
-        let answered = echo(&mut peer, waits.calls as u32);
+        let answered = request(&mut peer, waits.calls as u32);
         waits.calls += 1;
         waits.longest = waits.longest.max(start.elapsed());
         match answered {
@@ -114,6 +141,23 @@ fn echo(peer: &mut Intruder, number: u32) -> Option<bool> {
                 return Some(false);
             }
             _ => {}
+        }
+    }
+}
+
+/// Asks `global` for the version of its protocol: whether it answers; `None` if the connection has ended.
+fn version(peer: &mut Intruder, number: u32) -> Option<bool> {
+    let from = Term::tuple([peer.pid().into(), number.into()]);
+    let question = Term::tuple([Term::atom("$gen_call"), from, Term::atom("get_protocol_version")]);
+    let control = [6.into(), peer.pid().into(), Term::atom(""), Term::atom("global_name_server")];
+    peer.frame(Term::tuple(control), Some(question));
+    loop {
+        let message = peer.next_message()?;
+        let answer = message.payload.and_then(|payload| payload.decode().ok());
+        if let Some([tag, version]) = answer.as_ref().and_then(Term::as_tuple)
+            && *tag == Term::from(number)
+        {
+            return Some(*version == Term::from(8));
         }
     }
 }

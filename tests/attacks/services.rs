@@ -5,7 +5,7 @@ use std::time::Instant;
 use peerl_node::{Atom, Term};
 
 use super::Attack;
-use super::attacker::{Attacker, head};
+use super::attacker::{Attacker, Reading, head};
 use super::fragments::to_name;
 use super::tables::fill;
 
@@ -58,10 +58,16 @@ pub enum Request {
     LockOfRex,
     /// A call that registers the group leader of the worker by a name of 60 KiB, beside others that it has.
     NameOfOwn,
+    /// The smallest question to `global`.
+    Version,
+    /// A process of the attacker joins the others that hold a lock of `global`.
+    HoldTogether,
+    /// A process of the attacker waits for the names of 300 nodes that are not there.
+    SyncWithNobody,
 }
 
 impl Request {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::LogEvent,
         Self::LogEventOfNobody,
         Self::PutChars,
@@ -82,6 +88,9 @@ impl Request {
         Self::JoinOwn,
         Self::LockOfRex,
         Self::NameOfOwn,
+        Self::Version,
+        Self::HoldTogether,
+        Self::SyncWithNobody,
     ];
 
     /// The registered process that takes it; none if it is the group leader, which has no name.
@@ -92,8 +101,16 @@ impl Request {
             Self::Features | Self::OldCall | Self::RegisterName => Some("rex"),
             Self::SetLockElsewhere | Self::Nodes | Self::Apply => Some("rex"),
             Self::JoinThroughRex | Self::JoinOwn | Self::LockOfRex | Self::NameOfOwn => Some("rex"),
-            Self::SetLock => Some("global_name_server"),
+            Self::SetLock | Self::Version | Self::HoldTogether | Self::SyncWithNobody => Some("global_name_server"),
             Self::Discover | Self::Join | Self::JoinLarge | Self::LeaveMany | Self::CastToSuspended => Some("pg"),
+        }
+    }
+
+    /// Whether the answers are read: else their number ends the connection.
+    fn reading(self) -> Reading {
+        match self {
+            Self::Version | Self::HoldTogether | Self::SyncWithNobody => Reading::Read,
+            _ => Reading::Unread,
         }
     }
 
@@ -120,9 +137,9 @@ impl Request {
                 Term::tuple([Term::atom("leave"), attacker.process(1).into(), pids, list(30_000, 1.into())])
             }
             Self::CastToSuspended => Term::tuple([Term::atom("$gen_cast"), list(60_000, Term::nil())]),
+            Self::SyncWithNobody => Term::list(nobodies(300)),
             Self::SetLockElsewhere => {
-                let nodes =
-                    (0..2000).map(|number| Term::Atom(Atom::new(&format!("n{number}@127.0.0.1")).expect("a name")));
+                let nodes = nobodies(2000);
                 let id = Term::tuple([Term::binary(vec![b'a'; 40_000]), attacker.process(1).into()]);
                 Term::list([id, Term::list(nodes), 0.into()])
             }
@@ -170,6 +187,12 @@ impl Request {
             }
             Self::NameOfOwn => old_call(own, "global", "re_register_name", &[numbered(), leader.clone()]),
             Self::LeaveMany | Self::CastToSuspended => text.clone(),
+            Self::Version => {
+                let from = tuple(&[own, number.into()]);
+                tuple(&[atom("$gen_call"), from, atom("get_protocol_version")])
+            }
+            Self::HoldTogether => gen_call(own, number, &[atom("set_lock"), tuple(&[1.into(), 1.into()])]),
+            Self::SyncWithNobody => gen_call(own, number, &[atom("sync"), text.clone()]),
             Self::SetLock => gen_call(own, number, &[atom("set_lock"), tuple(&[numbered(), one])]),
             Self::RegisterName => old_call(own.clone(), "global", "register_name", &[numbered(), own]),
             Self::Discover => tuple(&[atom("discover"), own]),
@@ -179,13 +202,19 @@ impl Request {
     }
 }
 
+/// Nodes that are not there.
+fn nobodies(count: usize) -> impl Iterator<Item = Term> {
+    (0..count).map(|number| Term::Atom(Atom::new(&format!("n{number}@127.0.0.1")).expect("a name")))
+}
+
 /// As many as come through. Where the answers are not read, the worker has to keep or to drop them.
 pub fn requests(request: Request, connections: usize) -> Attack {
     let name = format!("{request:?}, {connections} connections");
     Attack::new(name, move |target, end| {
         let mut scout = Attacker::connect(target);
         let leader = scout.group_leader(end);
-        let attack = Attack::deaf("", connections, move |attacker, end| send(attacker, request, &leader, end));
+        let send = move |attacker: &mut Attacker, end| send(attacker, request, &leader, end);
+        let attack = Attack::side_by_side("", connections, request.reading(), send);
         attack.run(target, end.saturating_duration_since(Instant::now()))
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use peerl_test_support::{Beam, Epmd, Otp};
 
-use super::{Attack, Attacker, Fate, MIB, Neighbours, Victim, Waits};
+use super::{Attack, Attacker, Fate, MIB, Neighbours, Seen, Victim};
 
 /// A worker, and the BEAM beside the attacker.
 pub struct Trial {
@@ -15,7 +15,7 @@ pub struct Trial {
     /// What is resident before all attacks.
     before: u64,
     /// What the neighbours see without an attack.
-    pub quiet: (Waits, Waits),
+    pub quiet: Seen,
 }
 
 /// What an attack has done.
@@ -26,10 +26,9 @@ pub struct Outcome {
     pub fate: Fate,
     /// Why the worker has ended connections of the attackers.
     pub reasons: Vec<String>,
-    /// Of a peer that calls, and of a BEAM that pings.
-    pub caller: Waits,
-    pub beam: Waits,
-    pub quiet: (Waits, Waits),
+    /// What the neighbours have seen, and what they see without an attack.
+    pub seen: Seen,
+    pub quiet: Seen,
     /// Resident memory, in bytes: before, at most, and at the end.
     pub before: u64,
     pub peak: u64,
@@ -69,7 +68,7 @@ impl Trial {
         // The worker may still be busy with what it has read.
         std::thread::sleep(Duration::from_millis(500));
         let settled = self.victim.settles(self.before + Self::REMAINS, Self::WITHIN);
-        let (caller, beam) = neighbours.stop();
+        let seen = neighbours.stop();
         let (after, peak) = (self.victim.resident(), self.victim.peak());
         Outcome {
             attack: attack.name.clone(),
@@ -77,8 +76,7 @@ impl Trial {
             is_running: after > 0 && self.victim.is_running(),
             reasons: if fate.closed > 0 { self.victim.reasons(Attacker::STEM) } else { Vec::new() },
             fate,
-            caller,
-            beam,
+            seen,
             quiet: self.quiet,
             before: self.before,
             peak,
@@ -90,7 +88,7 @@ impl Trial {
 }
 
 impl Outcome {
-    pub const HEADER: &str = "| attack | longest wait: caller, BEAM (quiet) | failed calls | peak RSS | RSS after | descriptors | the attacker |\n\
+    pub const HEADER: &str = "| attack | longest wait: caller, asker of `global`, BEAM (quiet) | failed calls | peak RSS | RSS after | descriptors | the attacker |\n\
                               |---|--:|--:|--:|--:|--:|---|";
 }
 
@@ -98,8 +96,8 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes / MIB;
-        let ms = |time: Duration| time.as_millis();
-        let Self { fate, caller, beam, quiet, .. } = self;
+        let ms = |seen: &Seen| seen.all().map(|waits| waits.longest.as_millis().to_string()).join(", ");
+        let Self { fate, seen, quiet, .. } = self;
         let life = if self.is_running { "" } else { "**the worker has died**; " };
         let settled = match self.settled {
             Some(time) => format!("{} MiB in {:.1} s", mib(self.after), time.as_secs_f64()),
@@ -107,14 +105,12 @@ impl fmt::Display for Outcome {
         };
         write!(
             f,
-            "| {} | {}, {} ms ({}, {}) | {} of {} | {} MiB | {settled} | {} | {life}{} sent, {} answers, {} refused, {} of {} connections ended {:?} |",
+            "| {} | {} ms ({}) | {} of {} | {} MiB | {settled} | {} | {life}{} sent, {} answers, {} refused, {} of {} connections ended {:?} |",
             self.attack,
-            ms(caller.longest),
-            ms(beam.longest),
-            ms(quiet.0.longest),
-            ms(quiet.1.longest),
-            caller.failures + beam.failures,
-            caller.calls + beam.calls,
+            ms(seen),
+            ms(quiet),
+            seen.failures(),
+            seen.all().iter().map(|waits| waits.calls).sum::<u64>(),
             mib(self.peak),
             self.descriptors,
             fate.sent,

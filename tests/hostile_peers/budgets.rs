@@ -92,6 +92,9 @@ fn requests_to_services_alone() {
         Request::JoinOwn,
         Request::LockOfRex,
         Request::NameOfOwn,
+        Request::Version,
+        Request::HoldTogether,
+        Request::SyncWithNobody,
     ];
     let attacks = requests.map(|request| services::requests(request, 1));
     endure(attacks, catalogue::services);
@@ -201,9 +204,9 @@ fn endure_in(trial: &Trial, few: impl Into<Vec<Attack>>, all: fn() -> Vec<Attack
         outcomes.push(outcome);
     }
     for outcome in &outcomes {
-        let Outcome { attack, caller, beam, .. } = outcome;
-        assert_eq!(caller.failures + beam.failures, 0, "{attack}: calls of others failed");
-        assert!(caller.longest < PATIENCE && beam.longest < PATIENCE, "{attack}: others waited: {caller:?}, {beam:?}");
+        let Outcome { attack, seen, .. } = outcome;
+        assert_eq!(seen.failures(), 0, "{attack}: calls of others failed");
+        assert!(seen.longest() < PATIENCE, "{attack}: others waited: {seen:?}");
         assert!(outcome.peak < Victim::MEMORY, "{attack}: {} bytes", outcome.peak);
         assert!(outcome.settled.is_some(), "{attack}: {} bytes remain of {}", outcome.after, outcome.peak);
     }

@@ -36,7 +36,7 @@
 //! ```
 
 mod addresses;
-pub use addresses::addresses_of;
+pub use addresses::{addresses_of, in_places};
 mod client;
 pub use client::Client;
 pub mod environment;

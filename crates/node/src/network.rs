@@ -11,6 +11,7 @@ pub(crate) mod epmd;
 pub(crate) mod granted_names;
 pub(crate) mod guest;
 pub(crate) mod handshake;
+pub(crate) mod lookups;
 pub(crate) mod reader;
 pub(crate) mod state;
 pub mod transport;

@@ -273,6 +273,15 @@ impl Node {
         self.inner.network.connect(peer).await.map(drop)
     }
 
+    /// Connects to a peer as [`connect`](Self::connect) does, because another peer asks for it. That one may name any host: only some
+    /// look-ups of such names go on at a time, and its look-ups wait for each other.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_for(&self, asker: &NodeName, peer: &NodeName) -> Result<(), ConnectError> {
+        self.inner.network.connect_for(asker, peer).await
+    }
+
     /// Begins to connect to a peer, unless it is connected already, and does not wait: processes that
     /// [monitor nodes](crate::Process::monitor_nodes) learn that the peer is up. [`connect`](Self::connect) waits, and tells why
     /// the peer cannot be connected.

@@ -17,7 +17,7 @@ use crate::kernel::state::Kernel;
 use crate::kernel::violation::Violation;
 
 impl Kernel {
-    /// Logs that a payload was dropped, and handles the signal without it.
+    /// Logs that payloads are dropped, and handles the signal without it.
     #[cold]
     pub(crate) fn lost(
         self: &Arc<Self>,
@@ -27,9 +27,12 @@ impl Kernel {
         bytes: usize,
     ) -> Result<(), Violation> {
         connection.counts.dropped(Dropped::TooLarge);
-        let limit = self.limits.channel.message;
-        let sender = signal.sender().map_or_else(|| "unknown".to_owned(), |pid| format!("{pid:?}"));
-        tracing::warn!(peer = %connection.peer, %sender, bytes, limit, "dropped the contents of a message: {loss}");
+        let warning = || {
+            let (peer, limit) = (connection.peer.as_str().escape_debug(), self.limits.channel.message);
+            let sender = signal.sender().map_or_else(|| "unknown".to_owned(), |pid| format!("{pid:?}"));
+            format!("dropped the contents of a message: {loss} peer={peer} sender={sender} bytes={bytes} limit={limit}")
+        };
+        self.lost_messages.warn("messages whose contents were dropped", warning);
         let reason = || Reason::too_large(bytes);
         let answer = Answer::Lost(loss, bytes);
         match signal {

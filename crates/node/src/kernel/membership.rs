@@ -27,11 +27,13 @@ impl Kernel {
             Visibility::Visible => tracing::info!(target: MEMBERS, peer = %connection.peer, "node up"),
             Visibility::Hidden => tracing::info!(peer = %connection.peer, visibility = ?Visibility::Hidden, "node up"),
         }
-        let _held = self.changing.lock();
+        let held = self.changing.lock();
         self.connections.insert(connection);
         let (node, visibility) = (connection.peer.clone(), connection.visibility());
-        self.node_monitors.tell(&Message::NodeUp(Box::new(node_up(connection))));
+        let exceeded = self.node_monitors.tell(&Message::NodeUp(Box::new(node_up(connection))));
         let _ = self.events.send(NodeEvent::NodeUp { node, visibility });
+        drop(held);
+        exceeded.iter().for_each(|process| self.end_overflowing(process));
     }
 
     /// Ends a connection; only the first call has an effect. When this returns, all links and monitors with the node are
@@ -55,15 +57,17 @@ impl Kernel {
             connection.calls.close(&reason);
             self.break_ties(connection);
         });
-        let _held = self.changing.lock();
+        let held = self.changing.lock();
         let transferred = connection.transferred.total();
         *self.formerly_transferred.lock() += transferred;
         self.former_peers.lock().add(connection.peer.as_atom(), transferred, &connection.counts);
         release(&|| self.connections.remove(connection));
         let node = connection.peer.clone();
         let down = NodeDown { node: node.clone(), reason: reason.clone(), connection: connection.id() };
-        self.node_monitors.tell(&Message::NodeDown(Box::new(down)));
+        let exceeded = self.node_monitors.tell(&Message::NodeDown(Box::new(down)));
         let _ = self.events.send(NodeEvent::NodeDown { node, reason });
+        drop(held);
+        exceeded.iter().for_each(|process| self.end_overflowing(process));
     }
 
     /// Waits for the turn of the end of a connection, if that takes long.

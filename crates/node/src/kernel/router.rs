@@ -159,11 +159,16 @@ impl Kernel {
                 Routed::Dropped(Dropped::MailboxFull)
             }
             Err((_, Overflow::Exit)) => {
-                tracing::error!(pid = ?process.pid, "ended a process: its mailbox is full");
-                self.end(&process, &reason::atom("mailbox_overflow"));
+                self.end_overflowing(&process);
                 Routed::Dropped(Dropped::MailboxFull)
             }
         }
+    }
+
+    /// Ends a process whose mailbox is full.
+    pub(super) fn end_overflowing(&self, process: &Arc<Core>) {
+        tracing::error!(pid = ?process.pid, "ended a process: its mailbox is full");
+        self.end(process, &reason::atom("mailbox_overflow"));
     }
 
     /// A message for a process is dropped, since the peer that has caused it has no memory left for it.

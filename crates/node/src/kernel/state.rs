@@ -46,6 +46,8 @@ pub(crate) struct Kernel {
     pub(super) former_peers: Mutex<FormerPeers>,
     /// Messages for full mailboxes.
     pub(super) dropped_messages: Arc<Repeats>,
+    /// Messages whose contents were dropped.
+    pub(super) lost_messages: Arc<Repeats>,
 }
 
 impl Kernel {
@@ -69,6 +71,7 @@ impl Kernel {
             formerly_transferred: Mutex::default(),
             former_peers: Mutex::default(),
             dropped_messages: Arc::default(),
+            lost_messages: Arc::default(),
         }
     }
 

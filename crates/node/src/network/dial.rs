@@ -8,6 +8,7 @@ use peerl_proto::error_chain::ErrorChain;
 use peerl_proto::handshake::arbitration::{AttemptId, UpVerdict};
 use peerl_proto::handshake::{Established, HandshakeError, SetupTimer};
 use peerl_proto::node_name::NodeName;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::attempts::Requested;
@@ -20,14 +21,20 @@ use crate::kernel::connection::Connection;
 impl Network {
     /// The connection to a peer; a new one if there is none.
     pub(crate) async fn connect(self: &Arc<Self>, peer: &NodeName) -> Result<Arc<Connection>, ConnectError> {
-        match self.begin_connect(peer)? {
-            Requested::Up(connection) => Ok(connection),
-            Requested::Pending(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
-        }
+        connected(self.begin_connect(peer)?).await
+    }
+
+    /// The same, if another peer asks for it: the look-ups of names take places of that one.
+    pub(crate) async fn connect_for(self: &Arc<Self>, asker: &NodeName, peer: &NodeName) -> Result<(), ConnectError> {
+        connected(self.request(peer, self.lookups.of(asker))?).await.map(drop)
     }
 
     /// Has a connection to a peer made, unless there is one.
     pub(crate) fn begin_connect(self: &Arc<Self>, peer: &NodeName) -> Result<Requested, ConnectError> {
+        self.request(peer, Vec::new())
+    }
+
+    fn request(self: &Arc<Self>, peer: &NodeName, lookups: Vec<Arc<Semaphore>>) -> Result<Requested, ConnectError> {
         if let Some(connection) = self.kernel.connections.get(peer.as_atom()) {
             return Ok(Requested::Up(connection));
         }
@@ -41,10 +48,17 @@ impl Network {
                 tokio::select! {
                     biased;
                     () = cancelled.cancelled() => {}
-                    () = self::attempt(node, peer, attempt) => {}
+                    () = peerl_epmd::in_places(lookups, self::attempt(node, peer, attempt)) => {}
                 }
             });
         }))
+    }
+}
+
+async fn connected(requested: Requested) -> Result<Arc<Connection>, ConnectError> {
+    match requested {
+        Requested::Up(connection) => Ok(connection),
+        Requested::Pending(waiter) => waiter.await.unwrap_or(Err(ConnectError::Disconnected)),
     }
 }
 

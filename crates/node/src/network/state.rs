@@ -14,6 +14,7 @@ use super::attempts::Attempts;
 use super::epmd::PortMapper;
 use super::granted_names::{Grant, GrantError, GrantedNames};
 use super::guest::GuestNames;
+use super::lookups::Lookups;
 use super::transport::Transport;
 use crate::kernel::random::Random;
 use crate::kernel::state::Kernel;
@@ -32,6 +33,7 @@ pub(crate) struct Network {
     pub(crate) net_ticktime: Duration,
     pub(crate) attempts: Attempts,
     granted_names: GrantedNames,
+    pub(super) lookups: Lookups,
     /// The node listens no more; it drains, or has stopped.
     pub(crate) unlisted: CancellationToken,
     pub(crate) stopped: CancellationToken,
@@ -64,6 +66,7 @@ impl Network {
             net_ticktime: settings.net_ticktime,
             attempts: Attempts::default(),
             granted_names: GrantedNames::default(),
+            lookups: Lookups::default(),
             unlisted: CancellationToken::new(),
             stopped: CancellationToken::new(),
             worn: Notify::new(),

@@ -42,7 +42,9 @@ async fn connect(context: &CallContext, dials: &Places, peer: &Term) -> Outcome 
         return Ok(Term::from(true));
     }
     let _dial = place_of(context, dials)?;
-    let connected = node.connect(&peer).await.inspect_err(|error| tracing::info!(%peer, %error, "cannot be connected"));
+    let asker = context.peer().unwrap_or_else(|| node.name().clone());
+    let connected =
+        node.connect_for(&asker, &peer).await.inspect_err(|error| tracing::info!(%peer, %error, "cannot be connected"));
     Ok(Term::from(connected.is_ok()))
 }
 

@@ -11,15 +11,16 @@ use tokio::time::Instant;
 
 use super::SERVER;
 use super::action::Action;
-use super::event::{Event, LinkEnd, LocalRequest};
+use super::ask::Asked;
+use super::event::{Event, LinkEnd};
 use super::ids::{CallId, MonitorId, RequestId};
 use super::message::{Received, Request};
 use super::random::seed_of;
 use super::registration::Registration;
 use super::state::{Identity, State};
 
-/// A request of this node, and where its answer goes.
-pub(super) type Asked = (LocalRequest, oneshot::Sender<Term>);
+/// The most messages that wait. Those of others may have to wait for all of them.
+const MOST_WAITING: usize = 8192;
 
 /// The most attempts to connect at a time. The names come from peers, and each attempt takes seconds.
 const DIALS: usize = 1024;
@@ -34,10 +35,11 @@ pub(super) struct Driver {
     outcomes: mpsc::UnboundedReceiver<Event>,
     report: mpsc::UnboundedSender<Event>,
     answers: HashMap<RequestId, oneshot::Sender<Term>>,
-    last_request: u64,
     watched: HashMap<Reference, Watched>,
     monitors: HashMap<MonitorId, Reference>,
     calls: HashMap<CallId, Reference>,
+    /// The node that has sent what is being handled.
+    cause: Option<Atom>,
     /// Attempts to connect to nodes. They end with this process.
     dials: JoinSet<()>,
 }
@@ -52,7 +54,7 @@ enum Watched {
 impl Driver {
     /// Starts the process.
     pub(super) fn start(node: &Node, requests: mpsc::Receiver<Asked>) -> Result<Self, RegisterError> {
-        let mailbox = MailboxPolicy { messages: 1_000_000, bytes: 256 << 20, overflow: Overflow::Wait };
+        let mailbox = MailboxPolicy { messages: MOST_WAITING, bytes: 64 << 20, overflow: Overflow::Wait };
         let process = node.process_with(mailbox);
         // OTP ends the node if this process ends: names and locks would be half there.
         process.ignore_exits();
@@ -69,10 +71,10 @@ impl Driver {
             outcomes,
             report,
             answers: HashMap::new(),
-            last_request: 0,
             watched: HashMap::new(),
             monitors: HashMap::new(),
             calls: HashMap::new(),
+            cause: None,
             dials: JoinSet::new(),
         })
     }
@@ -133,12 +135,7 @@ impl Driver {
                 biased;
                 () = timeout => self.handle(Event::Timeout),
                 Some(event) = self.outcomes.recv() => self.handle(event),
-                Some((wanted, answer)) = self.requests.recv() => {
-                    self.last_request += 1;
-                    let request = RequestId(self.last_request);
-                    self.answers.insert(request, answer);
-                    self.handle(Event::Request(request, wanted));
-                }
+                Some(asked) = self.requests.recv() => self.asked(asked),
                 message = self.process.receive() => match message {
                     Ok(message) => self.receive(message),
                     Err(ended) => {
@@ -146,6 +143,19 @@ impl Driver {
                         return;
                     }
                 },
+            }
+        }
+    }
+
+    fn asked(&mut self, asked: Asked) {
+        match asked {
+            Asked::Request(request, wanted, answer) => {
+                self.answers.insert(request, answer);
+                self.handle(Event::Request(request, wanted));
+            }
+            Asked::GivenUp(request) => {
+                self.answers.remove(&request);
+                self.handle(Event::GivenUp(request));
             }
         }
     }
@@ -202,6 +212,10 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        self.cause = match &event {
+            Event::Received(sender, _) => Some(sender.clone()),
+            _ => None,
+        };
         long_work(self.state.steps(&event), || {
             self.state.handle(event, Instant::now().into_std());
             self.act_all();
@@ -284,9 +298,14 @@ impl Driver {
             let _ = report.send(Event::ConnectFailed(node));
             return;
         }
+        // A peer may name any nodes as members of its partition.
+        let asker = self.cause.as_ref().and_then(|cause| NodeName::new(cause).ok());
         self.dials.spawn(async move {
             let connected = match (this, NodeName::new(&node)) {
-                (Some(this), Ok(name)) => this.connect(&name).await.is_ok(),
+                (Some(this), Ok(name)) => {
+                    let asker = asker.as_ref().unwrap_or(this.name());
+                    this.connect_for(asker, &name).await.is_ok()
+                }
                 _ => false,
             };
             if !connected {

@@ -25,6 +25,8 @@ pub enum Event {
     Returned(ResolutionId, Option<Term>),
     /// This node itself wants something.
     Request(RequestId, LocalRequest),
+    /// Nobody waits any more for the answer to a request of this node.
+    GivenUp(RequestId),
     /// The time of [`State::deadline`](super::State::deadline) has come.
     Timeout,
 }

@@ -3,8 +3,7 @@ use std::fmt;
 use peerl_node::{Atom, Node, Nodes, Pid, Term};
 use tokio::sync::mpsc;
 
-use super::ask::{NotRunning, ask};
-use super::driver::Asked;
+use super::ask::{Asked, NotRunning, ask};
 use super::event::LocalRequest;
 use super::guard::LockGuard;
 use super::lock::LockId;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use peerl_node::{Budget, Lease, Share};
@@ -26,6 +26,8 @@ pub(super) struct Locks {
     shares: NodeShares,
     table: BTreeMap<Term, Lock>,
     by_monitor: HashMap<MonitorId, Term>,
+    /// The monitors of the holders of each node.
+    of_nodes: HashMap<Atom, BTreeSet<MonitorId>>,
     places: Places,
     /// What those of processes of this node take of the memory, which may last for ever: no more than a small part.
     lasting: Arc<Share>,
@@ -36,13 +38,14 @@ pub(super) struct Locks {
 #[derive(Debug)]
 struct Lock {
     requester: Term,
-    holders: Vec<Holder>,
+    /// Of many, each is found without a look at the others.
+    holders: BTreeMap<MonitorId, Holder>,
+    by_pid: HashMap<Pid, MonitorId>,
 }
 
 #[derive(Debug)]
 struct Holder {
     pid: Pid,
-    monitor: MonitorId,
     /// Memory, and a place.
     _leases: Option<Leases>,
 }
@@ -65,19 +68,20 @@ pub(super) enum LockFor {
 
 impl Locks {
     /// The bytes that a process which holds a lock takes, beside the terms of the lock.
-    pub(super) const HOLDER: usize = 512;
+    pub(super) const HOLDER: usize = 768;
 
     /// None yet; they take of this memory.
     pub(super) fn new(memory: Arc<Budget>) -> Self {
         let places = Places::new(MAX_LOCKS);
         let lasting = Arc::new(Budget::with_factor(memory.most() / Lasting::PART, 64, usize::MAX).share());
         let shares = NodeShares::new(memory);
-        Self { shares, table: BTreeMap::new(), by_monitor: HashMap::new(), places, lasting, is_global_lost: false }
+        let (table, by_monitor, of_nodes) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Self { shares, table, by_monitor, of_nodes, places, lasting, is_global_lost: false }
     }
 
-    /// How many are set.
+    /// How many processes hold locks, each as often as it holds one.
     pub(super) fn len(&self) -> usize {
-        self.table.len()
+        self.by_monitor.len()
     }
 
     /// Whether a lock could be set.
@@ -96,7 +100,7 @@ impl Locks {
             return false;
         }
         let held = self.table.get(&id.resource);
-        if held.is_some_and(|lock| lock.holders.iter().any(|holder| holder.pid == *pid)) {
+        if held.is_some_and(|lock| lock.by_pid.contains_key(pid)) {
             return true;
         }
         if held.is_some_and(|lock| lock.holders.len() >= MAX_HOLDERS) {
@@ -112,10 +116,12 @@ impl Locks {
             }
         };
         let (resource, monitor) = (to_keep(&id.resource), outbox.monitor(pid));
-        let new = || Lock { requester: to_keep(&id.requester), holders: Vec::new() };
+        let new = || Lock { requester: to_keep(&id.requester), holders: BTreeMap::new(), by_pid: HashMap::new() };
         let lock = self.table.entry(resource.clone()).or_insert_with(new);
-        lock.holders.push(Holder { pid: pid.clone(), monitor, _leases: leases });
+        lock.holders.insert(monitor, Holder { pid: pid.clone(), _leases: leases });
+        lock.by_pid.insert(pid.clone(), monitor);
         self.by_monitor.insert(monitor, resource);
+        self.of_nodes.entry(pid.node.clone()).or_default().insert(monitor);
         true
     }
 
@@ -130,26 +136,24 @@ impl Locks {
 
     /// Removes a lock of a process. The others that hold it keep it.
     pub(super) fn remove(&mut self, id: &LockId, pid: &Pid, outbox: &mut Outbox) {
-        if self.table.get(&id.resource).is_some_and(|lock| lock.requester == id.requester) {
-            self.remove_holder(&id.resource, outbox, End::Deleted, |holder| holder.pid == *pid);
+        let lock = self.table.get(&id.resource).filter(|lock| lock.requester == id.requester);
+        if let Some(monitor) = lock.and_then(|lock| lock.by_pid.get(pid)).copied() {
+            outbox.demonitor(monitor);
+            self.remove_holder(monitor, End::Deleted);
         }
     }
 
     /// The process of a monitor has ended. Says whether it held a lock.
-    pub(super) fn down(&mut self, monitor: MonitorId, outbox: &mut Outbox) -> bool {
-        let Some(resource) = self.by_monitor.get(&monitor).cloned() else { return false };
-        self.remove_holder(&resource, outbox, End::Down, |holder| holder.monitor == monitor);
-        true
+    pub(super) fn down(&mut self, monitor: MonitorId) -> bool {
+        self.remove_holder(monitor, End::Down)
     }
 
     /// A connection has ended, and with it what the processes of that node hold; also what has come by it and was handled
     /// when there was another connection already.
     pub(super) fn node_gone(&mut self, node: &Atom, outbox: &mut Outbox) {
-        let held = self.table.values().flat_map(|lock| &lock.holders);
-        let gone: Vec<_> = held.filter(|holder| holder.pid.node == *node).map(|holder| holder.monitor).collect();
-        for monitor in gone {
+        for monitor in self.of_nodes.remove(node).unwrap_or_default() {
             outbox.demonitor(monitor);
-            self.down(monitor, outbox);
+            self.down(monitor);
         }
     }
 
@@ -157,7 +161,7 @@ impl Locks {
     /// does, then it has not been lost.
     pub(super) fn covers_process(&self, pid: &Pid) -> bool {
         match self.table.get(&Term::atom("global")) {
-            Some(lock) => lock.holders.iter().any(|holder| holder.pid == *pid),
+            Some(lock) => lock.by_pid.contains_key(pid),
             None => !self.is_global_lost,
         }
     }
@@ -174,25 +178,30 @@ impl Locks {
     pub(super) fn all(&self) -> Vec<(LockId, Vec<Pid>)> {
         let all = self.table.iter().map(|(resource, lock)| {
             let id = LockId { resource: resource.clone(), requester: lock.requester.clone() };
-            (id, lock.holders.iter().map(|holder| holder.pid.clone()).collect())
+            (id, lock.holders.values().map(|holder| holder.pid.clone()).collect())
         });
         all.collect()
     }
 
-    fn remove_holder(&mut self, resource: &Term, outbox: &mut Outbox, end: End, is_meant: impl Fn(&Holder) -> bool) {
-        let Some(lock) = self.table.get_mut(resource) else { return };
-        let Some(index) = lock.holders.iter().position(is_meant) else { return };
-        let Holder { monitor, .. } = lock.holders.swap_remove(index);
-        self.by_monitor.remove(&monitor);
-        if end == End::Deleted {
-            outbox.demonitor(monitor);
+    /// Says whether the monitor was that of a holder.
+    fn remove_holder(&mut self, monitor: MonitorId, end: End) -> bool {
+        let Some(resource) = self.by_monitor.remove(&monitor) else { return false };
+        let Some(lock) = self.table.get_mut(&resource) else { return false };
+        let Some(Holder { pid, .. }) = lock.holders.remove(&monitor) else { return false };
+        lock.by_pid.remove(&pid);
+        if let Some(of_node) = self.of_nodes.get_mut(&pid.node) {
+            of_node.remove(&monitor);
+            if of_node.is_empty() {
+                self.of_nodes.remove(&pid.node);
+            }
         }
         if lock.holders.is_empty() {
-            self.table.remove(resource);
+            self.table.remove(&resource);
             if resource.is_atom("global") {
                 self.is_global_lost = end == End::Down;
             }
         }
+        true
     }
 }
 
@@ -258,15 +267,15 @@ mod tests {
         assert!(locks.covers_process(&pid(1)) && !locks.covers_process(&pid(2)));
         assert!(locks.covers_lock(Some(&lock(1))) && !locks.covers_lock(Some(&lock(2))) && !locks.covers_lock(None));
         let monitor = monitored(&mut outbox);
-        assert!(locks.down(monitor, &mut outbox));
-        assert!(!locks.down(monitor, &mut outbox));
+        assert!(locks.down(monitor));
+        assert!(!locks.down(monitor));
         assert!(!locks.is_global_set());
         // A name that comes late, after its lock was lost, does not count.
         assert!(!locks.covers_process(&pid(1)) && !locks.covers_lock(Some(&lock(1))));
         assert!(locks.set(&lock(2), &pid(2), LockFor::Caller, &mut outbox));
         locks.remove(&lock(2), &pid(2), &mut outbox);
         assert!(locks.covers_process(&pid(1)));
-        assert!(locks.by_monitor.is_empty());
+        assert!(locks.by_monitor.is_empty() && locks.of_nodes.is_empty());
     }
 
     #[test]
@@ -305,5 +314,7 @@ mod tests {
         locks.node_gone(&Atom::from_static("b@h"), &mut outbox);
         locks.remove(&lock(1), &other, &mut outbox);
         assert_eq!(memory.lent(), 0);
+        // The server has one, of this node.
+        assert_eq!((locks.len(), locks.of_nodes.len()), (1, 1));
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(super) struct Names {
     by_monitor: HashMap<MonitorId, Term>,
     /// How many names each process has.
     by_pid: HashMap<Pid, usize>,
+    /// The monitors of the processes of each node.
+    of_nodes: HashMap<Atom, BTreeSet<MonitorId>>,
     /// How many were not entered.
     refused: usize,
     /// The bytes of the names alone.
@@ -54,8 +56,8 @@ impl Names {
     /// None yet; they take of this memory.
     pub(super) fn new(memory: &Arc<Budget>) -> Self {
         let (table, by_monitor, by_pid) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        let most = memory.most() / Self::PART;
-        Self { memory: memory.share(), most, table, by_monitor, by_pid, refused: 0, listed: 0 }
+        let (of_nodes, most) = (HashMap::new(), memory.most() / Self::PART);
+        Self { memory: memory.share(), most, table, by_monitor, by_pid, of_nodes, refused: 0, listed: 0 }
     }
 
     /// How many there are.
@@ -85,6 +87,7 @@ impl Names {
         let monitor = outbox.monitor(&pid);
         *self.by_pid.entry(pid.clone()).or_default() += 1;
         self.by_monitor.insert(monitor, name.clone());
+        self.of_nodes.entry(pid.node.clone()).or_default().insert(monitor);
         let listed = Self::LISTED + name_memory;
         self.listed += listed;
         self.table.insert(name, Entry { pid, method, monitor, cost, listed, external });
@@ -110,9 +113,9 @@ impl Names {
 
     /// Removes the names of the processes of a node.
     pub(super) fn node_gone(&mut self, node: &Atom, outbox: &mut Outbox) {
-        let gone = self.table.iter().filter(|(_, entry)| entry.pid.node == *node).map(|(name, _)| name.clone());
-        for name in gone.collect::<Vec<_>>() {
-            self.remove(&name, outbox);
+        for monitor in self.of_nodes.remove(node).unwrap_or_default() {
+            outbox.demonitor(monitor);
+            self.down(monitor);
         }
     }
 
@@ -163,6 +166,12 @@ impl Names {
         self.memory.give_back(entry.cost);
         self.listed -= entry.listed;
         self.by_monitor.remove(&entry.monitor);
+        if let Some(of_node) = self.of_nodes.get_mut(&entry.pid.node) {
+            of_node.remove(&entry.monitor);
+            if of_node.is_empty() {
+                self.of_nodes.remove(&entry.pid.node);
+            }
+        }
         if let Some(count) = self.by_pid.get_mut(&entry.pid) {
             *count -= 1;
             if *count == 0 {
@@ -192,7 +201,8 @@ mod tests {
         assert!(!names.down(first) && !names.has_name(&pid(1)) && names.has_name(&pid(2)));
         assert_eq!(names.external().len(), 1);
         assert!(names.down(second));
-        assert!(names.table.is_empty() && names.by_monitor.is_empty() && names.by_pid.is_empty());
+        assert!(names.table.is_empty() && names.by_monitor.is_empty());
+        assert!(names.by_pid.is_empty() && names.of_nodes.is_empty());
     }
 
     #[test]

@@ -6,8 +6,7 @@ use peerl_node::{CallContext, Exception, Functions, Node, NodeName, Nodes, Pid, 
 use peerl_term::{AtomError, Encoded, encode};
 use tokio::sync::mpsc;
 
-use super::ask::ask;
-use super::driver::Asked;
+use super::ask::{Asked, ask, ask_until};
 use super::event::LocalRequest;
 use super::lock::LockId;
 use super::lock_holder::{LockHolder, Retries};
@@ -22,9 +21,9 @@ pub(super) fn export(node: &Node, requests: &mpsc::Sender<Asked>) -> Result<(), 
     let served = Served { node: node.downgrade(), requests: requests.clone() };
     let function = |name: &str, arity: u8, to_request: fn(&[Term]) -> Result<LocalRequest, Exception>| {
         let served = served.clone();
-        export_terms(node, name, arity, move |_, arguments| {
+        export_terms(node, name, arity, move |context, arguments| {
             let served = served.clone();
-            async move { served.ask(to_request(&arguments)?).await }
+            async move { served.ask_for(&context, to_request(&arguments)?).await }
         })
     };
     function("register_name", 2, |given| Ok(LocalRequest::Register(registration(given)?)))?;
@@ -108,6 +107,18 @@ struct Served {
 impl Served {
     async fn ask(&self, request: LocalRequest) -> Outcome {
         ask(&self.requests, request).await.map_err(|_| stopped())
+    }
+
+    /// Who asks for what takes long, and leaves, keeps nothing here.
+    async fn ask_for(&self, context: &CallContext, request: LocalRequest) -> Outcome {
+        let gone = async {
+            tokio::select! {
+                () = context.cancelled() => {}
+                () = context.disconnected() => {}
+            }
+        };
+        let answer = ask_until(&self.requests, request, gone).await.map_err(|_| stopped())?;
+        answer.ok_or_else(|| Exception::exit(Term::atom("noconnection")))
     }
 
     async fn whereis(&self, name: Term) -> Outcome {

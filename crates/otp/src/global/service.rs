@@ -5,8 +5,7 @@ use futures::future::BoxFuture;
 use peerl_node::{Node, NodeName, RunningService, Service, ServiceError, Term};
 use tokio::sync::mpsc;
 
-use super::ask::ask;
-use super::driver::Asked;
+use super::ask::{Asked, ask};
 use super::event::LocalRequest;
 use super::handle::Global;
 use super::{served, supervisor};

@@ -20,7 +20,7 @@ use super::random::Random;
 use super::registrar::{Change, Registrar};
 use super::registration::Registration;
 use super::session::Session;
-use super::syncs::{Requester, Syncs};
+use super::syncs::{Asker, Requester, Syncs};
 use super::unreachable::Unreachable;
 use super::warnings::Warnings;
 use crate::node_shares::NodeShares;
@@ -145,12 +145,13 @@ impl State {
             },
             Event::Answered(call, reply) => self.answered(call, reply.as_ref(), now),
             Event::Down(monitor) => {
-                if !self.mesh.locks.down(monitor, &mut self.mesh.outbox) {
+                if !self.mesh.locks.down(monitor) {
                     self.names.down(monitor);
                 }
             }
             Event::Returned(resolution, answer) => self.returned(resolution, answer.as_ref(), now),
             Event::Request(request, wanted) => self.request(request, wanted, now),
+            Event::GivenUp(request) => self.syncs.given_up(&Asker::Local(request)),
             Event::Timeout => self.tick(now),
         }
         let refused = self.names.take_refused();
@@ -164,7 +165,7 @@ impl State {
     pub(super) fn steps(&self, event: &Event) -> usize {
         let all = self.names.len() + self.mesh.locks.len() + self.syncs.len() + self.mesh.known.len();
         match event {
-            Event::Down(_) => 0,
+            Event::Down(_) | Event::GivenUp(_) => 0,
             Event::Request(_, wanted) if wanted.is_about_one() => 0,
             Event::Received(_, received) if received.is_about_one() => 0,
             // Nobody is met.
@@ -281,7 +282,9 @@ impl State {
     }
 
     fn sync(&mut self, requester: Requester, nodes: Vec<Atom>) {
-        let is_awaited = |node: &Atom| node != self.node() && !self.synced.contains(node);
+        // Of one that is neither connected nor about to be no news would come, ever.
+        let may_come = |node: &Atom| self.mesh.outbox.is_connected(node) || self.joining.contains(node);
+        let is_awaited = |node: &Atom| may_come(node) && !self.synced.contains(node);
         let nodes = nodes.into_iter().filter(is_awaited).collect();
         let share = self.shares.of(requester.node().unwrap_or(&self.mesh.outbox.node));
         self.syncs.add(requester, nodes, &share, &mut self.mesh.outbox);

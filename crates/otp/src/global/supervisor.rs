@@ -11,7 +11,8 @@ use futures::FutureExt;
 use peerl_node::{Node, Nodes, RegisterError, Term};
 use tokio::sync::mpsc;
 
-use super::driver::{Asked, Driver};
+use super::ask::Asked;
+use super::driver::Driver;
 use crate::panic;
 
 /// The most requests of this node that wait to be taken: beyond it, they wait to be sent.

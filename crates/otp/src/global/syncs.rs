@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use peerl_node::{Caller, Lease, Share};
@@ -14,8 +14,8 @@ use crate::term_memory::{term_memory, to_keep};
 const MAX_WAITING: usize = 10_000;
 
 /// The bytes that one takes that waits, and each node for which it waits, beside the text of its name.
-const WAITING: usize = 256;
-const NODE: usize = 64;
+const WAITING: usize = 512;
+const NODE: usize = 128;
 
 /// Who asked.
 #[derive(Debug, Clone)]
@@ -32,6 +32,14 @@ impl Requester {
         match self {
             Self::Local(_) => None,
             Self::Remote(caller) => Some(&caller.pid.node),
+        }
+    }
+
+    /// With what it goes.
+    fn asker(&self) -> Asker {
+        match self {
+            Self::Local(request) => Asker::Local(*request),
+            Self::Remote(caller) => Asker::Node(caller.pid.node.clone()),
         }
     }
 
@@ -60,10 +68,13 @@ impl Requester {
     }
 }
 
-/// Those that wait until the names of some nodes are known here.
+/// Those that wait until the names of some nodes are known here. There may be very many, for each of many nodes.
 #[derive(Debug)]
 pub(super) struct Syncs {
-    waiting: Vec<Sync>,
+    waiting: BTreeMap<u64, Sync>,
+    of_nodes: BTreeMap<Atom, BTreeSet<u64>>,
+    of_requesters: BTreeMap<Asker, BTreeSet<u64>>,
+    last: u64,
     places: Places,
 }
 
@@ -75,10 +86,18 @@ struct Sync {
     _place: Lease,
 }
 
+/// With what a request goes that nobody waits for any more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asker {
+    Local(RequestId),
+    Node(Atom),
+}
+
 impl Default for Syncs {
     /// Nobody waits.
     fn default() -> Self {
-        Self { waiting: Vec::new(), places: Places::new(MAX_WAITING) }
+        let (waiting, of_nodes, of_requesters) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { waiting, of_nodes, of_requesters, last: 0, places: Places::new(MAX_WAITING) }
     }
 }
 
@@ -95,7 +114,13 @@ impl Syncs {
         } else if let Some(place) = self.places.take(requester.node().unwrap_or(&outbox.node))
             && let Some(lease) = requester.lease(&nodes, share)
         {
-            self.waiting.push(Sync { requester: requester.into_kept(), nodes, _lease: lease, _place: place });
+            self.last += 1;
+            for node in &nodes {
+                self.of_nodes.entry(node.clone()).or_default().insert(self.last);
+            }
+            self.of_requesters.entry(requester.asker()).or_default().insert(self.last);
+            let requester = requester.into_kept();
+            self.waiting.insert(self.last, Sync { requester, nodes, _lease: lease, _place: place });
         } else {
             requester.answer(Term::tuple([Term::atom("error"), Term::atom("system_limit")]), outbox);
         }
@@ -103,11 +128,39 @@ impl Syncs {
 
     /// The names of a node are known, or it is gone.
     pub(super) fn settled(&mut self, node: &Atom, outbox: &mut Outbox) {
-        for sync in &mut self.waiting {
+        for id in self.of_nodes.remove(node).unwrap_or_default() {
+            let Some(sync) = self.waiting.get_mut(&id) else { continue };
             sync.nodes.remove(node);
+            if sync.nodes.is_empty()
+                && let Some(sync) = self.remove(id)
+            {
+                sync.requester.answer(Term::atom("ok"), outbox);
+            }
         }
-        for Sync { requester, .. } in self.waiting.extract_if(.., |sync| sync.nodes.is_empty()) {
-            requester.answer(Term::atom("ok"), outbox);
+    }
+
+    /// Nobody waits any more for what was asked.
+    pub(super) fn given_up(&mut self, asker: &Asker) {
+        for id in self.of_requesters.remove(asker).unwrap_or_default() {
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Sync> {
+        let sync = self.waiting.remove(&id)?;
+        for node in &sync.nodes {
+            remove_from(&mut self.of_nodes, node, id);
+        }
+        remove_from(&mut self.of_requesters, &sync.requester.asker(), id);
+        Some(sync)
+    }
+}
+
+fn remove_from<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<u64>>, key: &K, id: u64) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(&id);
+        if set.is_empty() {
+            sets.remove(key);
         }
     }
 }
@@ -137,5 +190,28 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| outbox.take()).count(), 100 - waiting);
         syncs.settled(&awaited, &mut outbox);
         assert_eq!((std::iter::from_fn(|| outbox.take()).count(), memory.lent()), (waiting, 0));
+        assert!(syncs.of_nodes.is_empty() && syncs.of_requesters.is_empty());
+    }
+
+    #[test]
+    fn those_whose_requester_has_gone_take_nothing() {
+        let memory = Budget::with_factor(1 << 20, 64, 4);
+        let (mut shares, mut syncs) = (NodeShares::new(memory.clone()), Syncs::default());
+        let mut outbox = Outbox::new(Atom::from_static("a@h"));
+        let [own, peer, awaited] = ["a@h", "b@h", "c@h"].map(Atom::from_static);
+        let pid = Pid { node: peer.clone(), id: 1, serial: 0, creation: 1 };
+        let remote = || Requester::Remote(Caller { pid: pid.clone(), tag: Term::nil() });
+        let nodes = || [awaited.clone(), Atom::from_static("d@h")].into();
+        for number in 0..10 {
+            syncs.add(Requester::Local(RequestId(number)), nodes(), &shares.of(&own), &mut outbox);
+            syncs.add(remote(), nodes(), &shares.of(&peer), &mut outbox);
+        }
+        syncs.given_up(&Asker::Local(RequestId(3)));
+        assert_eq!((syncs.len(), syncs.of_nodes[&awaited].len()), (19, 19));
+        syncs.given_up(&Asker::Node(peer.clone()));
+        assert_eq!((syncs.len(), syncs.of_nodes[&awaited].len()), (9, 9));
+        (0..10).for_each(|number| syncs.given_up(&Asker::Local(RequestId(number))));
+        assert!(syncs.waiting.is_empty() && syncs.of_nodes.is_empty() && syncs.of_requesters.is_empty());
+        assert_eq!((memory.lent(), outbox.take()), (0, None));
     }
 }

@@ -128,10 +128,34 @@ async fn who_waits_for_a_lock_and_leaves_keeps_no_call() {
     let (node, peer) = pair(&network).await;
     let lock = node.global().lock(Term::atom("resource")).await.unwrap();
     let id = Term::tuple([Term::atom("resource"), Term::from(1)]);
-    let arguments = Term::list([id, Term::list([Term::from(node.name().as_atom().clone())])]);
+    let arguments = [id, Term::list([Term::from(node.name().as_atom().clone())])];
+    call_and_leave(&network, &node, &peer, "set_lock", &arguments).await;
+    lock.release().await;
+    assert!(node.global().try_lock(Term::atom("resource"), 0).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn who_waits_for_names_and_leaves_keeps_no_call() {
+    let network = Network::new();
+    let (node, peer) = pair(&network).await;
+    // It has no names to tell.
+    let silent = network.node("c@three").start().await.unwrap();
+    silent.connect(node.name()).await.unwrap();
+    let nodes = |name: &Term| Term::list([name.clone()]);
+    let silent = Term::from(silent.name().as_atom().clone());
+    call_and_leave(&network, &node, &peer, "sync", &[nodes(&silent)]).await;
+    // Of one that is not connected nobody waits for names.
+    let sync = Mfa::new("global", "sync", (nodes(&Term::atom("nobody@nowhere")),)).unwrap();
+    let answer = peer.call::<Term>(node.name(), sync);
+    assert!(timeout(LIMIT, answer).await.unwrap().unwrap().is_atom("ok"));
+}
+
+/// Calls a function of `global` through `rex`, and ends the connection of the peer while it waits.
+async fn call_and_leave(network: &Network, node: &Node, peer: &Node, function: &'static str, arguments: &[Term]) {
     let process = peer.process();
     let own = || Term::from(process.pid().clone());
-    let call = [Term::atom("call"), Term::atom("global"), Term::atom("set_lock"), arguments, own()];
+    let arguments = Term::list(arguments.iter().cloned());
+    let call = [Term::atom("call"), Term::atom("global"), Term::atom(function), arguments, own()];
     process.send_term(("rex", node.name()), &Term::tuple([own(), Term::tuple(call)])).await.unwrap();
     let served = async |count| {
         while node.calls_served() != count {
@@ -141,6 +165,4 @@ async fn who_waits_for_a_lock_and_leaves_keeps_no_call() {
     timeout(LIMIT, served(1)).await.unwrap();
     network.reset("one", "two");
     timeout(LIMIT, served(0)).await.unwrap();
-    lock.release().await;
-    assert!(node.global().try_lock(Term::atom("resource"), 0).await.unwrap().is_some());
 }

@@ -151,6 +151,12 @@ impl Mailbox {
         }
     }
 
+    /// Whether so much waits that the process is to end: a signal is put into a full mailbox, too.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        let MailboxPolicy { messages, bytes, overflow } = self.policy;
+        overflow == Overflow::Exit && (self.len() > messages || self.bytes > bytes)
+    }
+
     /// Takes the oldest message, and the peer that has sent it if that is to be told.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<(Envelope, Option<Arc<PeerCalls>>)> {

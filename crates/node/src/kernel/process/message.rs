@@ -94,8 +94,8 @@ impl Message {
             Self::User(_) => 0,
             Self::Exit(_) => size_of::<Exit>(),
             Self::Down(_) => size_of::<Down>(),
-            Self::NodeUp(_) => size_of::<NodeUp>(),
-            Self::NodeDown(_) => size_of::<NodeDown>(),
+            Self::NodeUp(up) => size_of::<NodeUp>() + up.node.as_str().len(),
+            Self::NodeDown(down) => size_of::<NodeDown>() + down.node.as_str().len(),
         };
         size_of::<Self>() + boxed + self.payload().map_or(0, |payload| payload.bytes().len())
     }

@@ -24,15 +24,14 @@ impl NodeMonitors {
         processes.len() < count
     }
 
-    /// Delivers a message to all of them.
-    pub(crate) fn tell(&self, message: &Message) {
+    /// Delivers a message to all of them. Gives those that are to end, since they have not received very many such messages, for which
+    /// no peer pays: a peer may have suspended one, and connect by one name after another.
+    #[must_use]
+    pub(crate) fn tell(&self, message: &Message) -> Vec<Arc<Core>> {
         let mut processes = self.0.lock();
-        processes.retain(|process| {
-            let is_alive = process.alive().is_some();
-            if is_alive {
-                process.deliver_signal(message.clone());
-            }
-            is_alive
-        });
+        processes.retain(|process| process.alive().is_some());
+        processes.iter().for_each(|process| process.deliver_signal(message.clone()));
+        let is_exceeded = |process: &Arc<Core>| process.alive().is_some_and(|state| state.mailbox.is_exceeded());
+        processes.extract_if(.., |process| is_exceeded(process)).collect()
     }
 }

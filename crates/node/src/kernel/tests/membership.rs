@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use peerl_term::Term;
 
 use super::pair::{Pair, Seen, ended, links, mailbox};
-use crate::kernel::process::Monitored;
+use crate::kernel::process::{MailboxPolicy, Monitored, Overflow};
 
 /// First what depended on the node, then the node itself.
 #[test]
@@ -61,6 +61,24 @@ fn only_its_own_place_is_given_up() {
     assert!(pair.a.kernel.connections.all().is_empty());
     let kinds: Vec<bool> = mailbox(&process).iter().map(|seen| matches!(seen, Seen::NodeUp(_))).collect();
     assert_eq!(kinds, [false, true, false]);
+}
+
+/// It may be suspended, and nobody pays for what it is told.
+#[test]
+fn a_process_that_receives_no_node_events_ends_when_its_mailbox_is_full() {
+    let mut pair = Pair::connected();
+    let policy = |overflow| MailboxPolicy { messages: 3, overflow, ..MailboxPolicy::default() };
+    let [ending, waiting] = [Overflow::Exit, Overflow::Wait].map(|overflow| pair.a.process_with(policy(overflow)));
+    for process in [&ending, &waiting] {
+        pair.a.kernel.monitor_nodes(process);
+    }
+    for _ in 0..2 {
+        assert!(ending.exit_reason().is_none());
+        pair.disconnect();
+        pair.connect();
+    }
+    assert_eq!(ended(&ending), Some(Term::atom("mailbox_overflow")));
+    assert_eq!(mailbox(&waiting).len(), 4);
 }
 
 /// A process of a node that many know is not asked each time one of the others goes.

@@ -113,7 +113,11 @@ impl Side {
     }
 
     pub(super) fn process(&self) -> Arc<Core> {
-        let process = Core::new(self.kernel.identity.next_pid(), MailboxPolicy::default());
+        self.process_with(MailboxPolicy::default())
+    }
+
+    pub(super) fn process_with(&self, policy: MailboxPolicy) -> Arc<Core> {
+        let process = Core::new(self.kernel.identity.next_pid(), policy);
         self.kernel.processes.insert(process.clone());
         process
     }

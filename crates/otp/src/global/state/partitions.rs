@@ -8,7 +8,7 @@ use super::{Leaving, State};
 use crate::global::action::Action;
 use crate::global::event::LinkEnd;
 use crate::global::message::{LostConnection, Message};
-use crate::global::syncs::Requester;
+use crate::global::syncs::{Asker, Requester};
 
 /// The first version of the protocol that knows these messages.
 const SINCE: u32 = 7;
@@ -22,6 +22,7 @@ impl State {
             self.suspect(node, end, now);
         }
         self.syncs.settled(node, &mut self.mesh.outbox);
+        self.syncs.given_up(&Asker::Node(node.clone()));
         self.forget(node, now);
         self.disconnected(node, now);
         self.left(node);
