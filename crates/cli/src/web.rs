@@ -3,7 +3,7 @@
 //! ```text
 //!   routes ──▶ requester, session, origin, rate   authorization
 //!     ├──▶ pages ──▶ html ──▶ matrix, assets      for browsers, with or without script
-//!     ├──▶ events                                 event streams
+//!     ├──▶ events ──▶ feed                        event streams, and what is made once for many
 //!     └──▶ api, export                            for programs
 //!            └──▶ site ──▶ jobs ──▶ job ──▶ work  the jobs of this node
 //!                  │  └──▶ shared_jobs            the jobs of other web nodes
@@ -14,8 +14,10 @@ mod address;
 mod api;
 mod assets;
 mod cluster;
+mod event_text;
 mod events;
 mod export;
+mod feed;
 mod html;
 mod job;
 mod jobs;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use peerl_proto::budget::Budget;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -23,6 +25,11 @@ const STALLS: Duration = Duration::from_secs(5);
 /// The pause after a failed `accept`, usually for lack of file descriptors; without it, the loop would take a whole
 /// core.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// How much the system keeps for a client beyond what it has sent: usually it takes some MiB of an answer at once, of the memory of
+/// this process's container, and with many clients that do not read it takes all; nobody counts it.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 64 << 10;
 
 /// Serves a router until the server is shut down or dropped.
 ///
@@ -119,6 +126,8 @@ async fn asked(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
 impl Running {
     fn begin(&mut self, stream: TcpStream, client: SocketAddr) {
         let _ = stream.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         // A socket for both families reports IPv4 addresses as `::ffff:10.0.0.7`.
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
         let (shared, connections) = (&self.shared, &mut self.connections);

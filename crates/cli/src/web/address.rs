@@ -13,7 +13,7 @@ pub(crate) fn name_of(node: &Node) -> String {
 }
 
 /// The identity of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct JobAddress {
     /// The name of the node that runs it, or has run it.
     pub(crate) node: String,

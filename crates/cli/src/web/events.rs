@@ -4,25 +4,27 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use bytes::Bytes;
 use futures::stream;
 use hyper::StatusCode;
-use peerl_proto::budget::{Lease, Share};
-use serde::{Deserialize, Serialize};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use peerl_proto::budget::Share;
+use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::address::JobAddress;
 use super::cluster::Cluster;
-use super::html::{self, Work};
-use super::job::{JobHead, Phase, Update};
+use super::event_text::event;
+use super::feed::{Feed, POLL};
+use super::job::Phase;
 use super::pages::admitted;
 use super::problem::{Problem, sentence};
 use super::requester::Requester;
-use super::row::Row;
 use super::shared_jobs::JobError;
 use super::site::Site;
 
@@ -32,17 +34,14 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long changes are collected before they are sent together.
 const BATCH: Duration = Duration::from_millis(200);
 
-/// How often another web node is polled for its job, while the job runs and afterwards.
-const POLL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
-
-/// The shortest interval between updates of the cluster.
-const CLUSTER: Duration = Duration::from_secs(1);
-
 /// How often the nodes' work for all jobs is refreshed.
 const ALL_JOBS: Duration = Duration::from_secs(2);
 
-/// How long a browser waits before it reconnects after the end of a stream.
-const RECONNECT: Duration = Duration::from_secs(2);
+/// The first line of a stream: how many milliseconds a browser waits before it reconnects after the end.
+const RECONNECT: &[u8] = b"retry: 2000\n\n";
+
+/// A line without an event.
+const COMMENT: &[u8] = b":\n\n";
 
 /// The state that the client has already.
 #[derive(Debug, Default, Deserialize)]
@@ -50,14 +49,6 @@ pub(super) struct Since {
     /// The version of the job.
     #[serde(default)]
     after: u64,
-}
-
-/// Changed rows.
-#[derive(Serialize)]
-struct Rows<'a> {
-    job: &'a JobHead,
-    summary: String,
-    rows: &'a [Row],
 }
 
 /// `GET /jobs/NODE/ID/events`.
@@ -85,148 +76,195 @@ fn stream(site: Arc<Site>, requester: &Requester, job: Option<(JobAddress, u64)>
         let line = "Too many streams of events are open already.";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, line).retry_after(10).for_programs();
     };
-    let (sender, mut receiver) = mpsc::channel::<(Event, Lease)>(4);
-    let share = Arc::new(site.events.share());
-    tokio::spawn(EventSender { site, sender, share, _permit: permit }.run(job));
-    let mut written = None;
-    let events = stream::poll_fn(move |context| {
-        receiver.poll_recv(context).map(|event| {
-            event.map(|(event, lease)| {
-                // It is asked for the next event when this one has been taken.
-                written = Some(lease);
-                Ok::<_, Infallible>(event)
-            })
-        })
+    let watcher = Watcher::new(site, job, permit);
+    let events = stream::unfold(watcher, |mut watcher| async {
+        let event = watcher.next().await?;
+        Some((Ok::<_, Infallible>(event), watcher))
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
-    // A buffering proxy would delay the events.
-    response.headers_mut().insert("x-accel-buffering", hyper::header::HeaderValue::from_static("no"));
+    let mut response = Response::new(Body::from_stream(events));
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-cache"),
+        // A buffering proxy would delay the events.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }
 
-/// Sends events to one client.
-struct EventSender {
+/// A client with a stream. It is asked for the next event when the client has read most of the last one.
+struct Watcher {
     site: Arc<Site>,
-    sender: mpsc::Sender<(Event, Lease)>,
     share: Arc<Share>,
+    has_begun: bool,
+    job: Option<WatchedJob>,
+    /// The events of all jobs.
+    all: Arc<Feed>,
+    cluster: watch::Receiver<Arc<Cluster>>,
+    /// The number of the picture of the cluster that was sent last.
+    picture: Option<u64>,
+    /// When there can be another one, and whether it is wanted.
+    draw_at: Instant,
+    is_old: bool,
     _permit: OwnedSemaphorePermit,
 }
 
-/// The client has disconnected; or there is no memory for what it does not read, and it has to connect again.
-struct Disconnected;
+/// The job of a client.
+struct WatchedJob {
+    feed: Arc<Feed>,
+    /// Its changes, if this node runs it.
+    changes: Option<watch::Receiver<u64>>,
+    version: u64,
+    /// Its phase in the last event.
+    phase: Option<Phase>,
+    /// Whether there may be news.
+    is_due: bool,
+    /// When another node is asked again.
+    poll_at: Instant,
+    trouble: Option<String>,
+    is_gone: bool,
+}
 
-impl EventSender {
-    async fn run(self, job: Option<(JobAddress, u64)>) {
-        let nothing = Lease::nothing(self.share.clone());
-        let _ = self.sender.send((Event::default().retry(RECONNECT), nothing)).await;
-        let _ = match job {
-            Some((address, after)) => self.tell(Some(address), after).await,
-            None => self.tell(None, 0).await,
-        };
+impl Watcher {
+    fn new(site: Arc<Site>, job: Option<(JobAddress, u64)>, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            share: Arc::new(site.events.share()),
+            has_begun: false,
+            job: job.map(|(address, version)| WatchedJob::new(&site, address, version)),
+            all: site.feeds.of(None, &site.events),
+            cluster: site.cluster.watch(),
+            picture: None,
+            draw_at: Instant::now(),
+            is_old: true,
+            site,
+            _permit: permit,
+        }
     }
 
-    async fn tell(&self, mut address: Option<JobAddress>, mut version: u64) -> Result<(), Disconnected> {
-        let mut own = address.as_ref().and_then(|address| self.site.own(address)).map(|job| job.watch());
-        let (mut cluster, mut head, mut trouble) = (self.site.cluster.watch(), None, None);
-        let (mut drawing, mut draw_at, mut is_old) = (ClusterSnapshot::default(), Instant::now(), true);
-        loop {
+    /// The next event. There is none if there is no memory for what the client does not read: it has to connect again.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            return Some(Bytes::from_static(RECONNECT));
+        }
+        let silent_until = Instant::now() + HEARTBEAT;
+        while Instant::now() < silent_until {
             self.site.cluster.want();
-            if let Some(job) = &address {
-                match self.site.update(job, version).await {
-                    Ok(update) => {
-                        let more = update.more;
-                        is_old |= self.rows(&mut version, &mut head, update).await?;
-                        trouble = None;
-                        if more {
-                            continue;
-                        }
-                    }
-                    Err(error) => {
-                        let is_final = !matches!(error, JobError::Unreachable { .. });
-                        let text = sentence(&error.to_string());
-                        if trouble.as_ref() != Some(&text) {
-                            let kind = if is_final { "gone" } else { "trouble" };
-                            self.send(Event::default().event(kind), &json!({ "message": text })).await?;
-                            trouble = Some(text);
-                        }
-                        if is_final {
-                            address = None;
-                            own = None;
-                        }
-                    }
-                }
+            let event = match self.news().await {
+                Some(event) => Some(event),
+                None => self.drawing().await,
+            };
+            if let Some(event) = event {
+                return self.share.lease(event.len()).map(|lease| lease.hold_for(event));
             }
-            if is_old && draw_at <= Instant::now() {
-                (is_old, draw_at) = (false, Instant::now() + CLUSTER);
-                let now = cluster.borrow_and_update().clone();
-                let jobs = if head.is_none() { self.site.jobs.running() } else { Vec::new() };
-                let work = head.as_ref().map_or(Work::OfAll(&jobs), Work::Of);
-                let turn = self.site.turns.acquire().await;
-                let changed = drawing.changed(&now, work);
-                drop(turn);
-                if let Some(html) = changed {
-                    self.send(Event::default().event("cluster"), &json!({ "html": html })).await?;
-                }
-            }
-            let running = head.as_ref().is_some_and(|head: &JobHead| head.phase == Phase::Running);
-            let poll = if running { POLL.0 } else { POLL.1 };
-            tokio::select! {
-                () = self.sender.closed() => return Err(Disconnected),
-                () = changed(own.as_mut()), if own.is_some() => sleep(BATCH).await,
-                () = sleep(poll), if own.is_none() && address.is_some() => {}
-                () = changed(Some(&mut cluster)), if !is_old => is_old = true,
-                () = sleep_until(draw_at), if is_old => {}
-                // While a page shows the cluster, it is inspected, and its work for all jobs is sent.
-                () = sleep(ALL_JOBS) => is_old |= address.is_none(),
-            }
+            self.change(silent_until).await;
+        }
+        Some(Bytes::from_static(COMMENT))
+    }
+
+    /// News of the job.
+    async fn news(&mut self) -> Option<Bytes> {
+        let job = self.job.as_mut().filter(|job| job.is_due)?;
+        let was_known = job.phase.is_some();
+        let news = job.news(&self.site).await;
+        self.is_old |= news.is_some();
+        if job.phase.is_some() && !was_known {
+            // From now on the pictures are those of the job.
+            self.picture = None;
+        }
+        news
+    }
+
+    /// The cluster, if its picture has changed.
+    async fn drawing(&mut self) -> Option<Bytes> {
+        if !self.is_old || self.draw_at > Instant::now() {
+            return None;
+        }
+        self.cluster.mark_unchanged();
+        let feed = self.job.as_ref().filter(|job| job.phase.is_some()).map_or(&self.all, |job| &job.feed);
+        let shown = feed.cluster(&self.site).await;
+        (self.draw_at, self.is_old) = (shown.next, !shown.is_current);
+        let last = self.picture.replace(shown.number);
+        (last != Some(shown.number)).then_some(shown.event)
+    }
+
+    /// Waits until something may have changed, at most until this instant.
+    async fn change(&mut self, until: Instant) {
+        let follows = self.job.as_ref().is_some_and(|job| !job.is_gone);
+        tokio::select! {
+            pause = changed(self.job.as_mut()), if follows => sleep(pause).await,
+            Ok(()) = self.cluster.changed(), if !self.is_old => self.is_old = true,
+            () = sleep_until(self.draw_at), if self.is_old => {}
+            // While a page shows the cluster, it is inspected, and its work for all jobs is sent.
+            () = sleep(ALL_JOBS) => self.is_old |= !follows,
+            () = sleep_until(until) => {}
+        }
+    }
+}
+
+async fn changed(job: Option<&mut WatchedJob>) -> Duration {
+    match job {
+        Some(job) => job.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl WatchedJob {
+    fn new(site: &Site, address: JobAddress, version: u64) -> Self {
+        Self {
+            changes: site.own(&address).map(|job| job.watch()),
+            feed: site.feeds.of(Some(address), &site.events),
+            version,
+            phase: None,
+            is_due: true,
+            poll_at: Instant::now(),
+            trouble: None,
+            is_gone: false,
         }
     }
 
-    /// Sends rows, and the job if it has changed. Returns whether anything was sent.
-    async fn rows(&self, version: &mut u64, head: &mut Option<JobHead>, update: Update) -> Result<bool, Disconnected> {
-        let is_new = head.as_ref() != Some(&update.job) || !update.rows.is_empty();
-        if is_new {
-            let rows = Rows { summary: update.job.summary(), job: &update.job, rows: &update.rows };
-            self.send(Event::default().event("rows").id(update.version.to_string()), &rows).await?;
+    /// Changed rows, or why there are none.
+    async fn news(&mut self, site: &Site) -> Option<Bytes> {
+        self.is_due = false;
+        let news = match self.feed.rows(site, self.version, self.phase.is_none()).await {
+            Ok(piece) => {
+                self.trouble = None;
+                piece.map(|piece| {
+                    (self.version, self.phase) = (piece.version, Some(piece.head.phase));
+                    // It may be one that was made before the last change.
+                    let is_old = self.changes.as_ref().is_some_and(|changes| *changes.borrow() > piece.version);
+                    self.is_due = piece.more || is_old;
+                    piece.event.clone()
+                })
+            }
+            Err(error) => self.told(&error),
+        };
+        self.poll_at = Instant::now() + if self.phase == Some(Phase::Running) { POLL.0 } else { POLL.1 };
+        news
+    }
+
+    /// The event of an error, unless it was the last one.
+    fn told(&mut self, error: &JobError) -> Option<Bytes> {
+        self.is_gone = !matches!(error, JobError::Unreachable { .. });
+        let text = sentence(&error.to_string());
+        let is_new = self.trouble.as_ref() != Some(&text);
+        let kind = if self.is_gone { "gone" } else { "trouble" };
+        let told = is_new.then(|| event(kind, None, text.len() + 64, &json!({ "message": text })));
+        self.trouble = Some(text);
+        told
+    }
+
+    /// Waits until there may be news. Returns how long others may follow, which are then sent together.
+    async fn changed(&mut self) -> Duration {
+        let mut pause = Duration::ZERO;
+        match &mut self.changes {
+            Some(changes) => match changes.changed().await {
+                Ok(()) => pause = BATCH,
+                // This node has forgotten the job.
+                Err(_) => self.changes = None,
+            },
+            None => sleep_until(self.poll_at).await,
         }
-        *version = update.version;
-        *head = Some(update.job);
-        Ok(is_new)
-    }
-
-    async fn send(&self, event: Event, data: &impl Serialize) -> Result<(), Disconnected> {
-        let turn = self.site.turns.acquire().await;
-        let text = serde_json::to_string(data).map_err(|_| Disconnected)?;
-        // Once here, and once in what is to be written.
-        let lease = self.share.lease(2 * text.len()).ok_or(Disconnected)?;
-        let event = event.data(text);
-        drop(turn);
-        self.sender.send((event, lease)).await.map_err(|_| Disconnected)
-    }
-}
-
-async fn changed<T>(watched: Option<&mut watch::Receiver<T>>) {
-    let is_gone = match watched {
-        Some(watched) => watched.changed().await.is_err(),
-        None => true,
-    };
-    if is_gone {
-        std::future::pending().await
-    }
-}
-
-/// The cluster as sent last.
-#[derive(Default)]
-struct ClusterSnapshot {
-    html: String,
-}
-
-impl ClusterSnapshot {
-    fn changed(&mut self, cluster: &Cluster, work: Work<'_>) -> Option<&str> {
-        let html = html::cluster(cluster, work).into_string();
-        (html != self.html).then(|| {
-            self.html = html;
-            self.html.as_str()
-        })
+        self.is_due = true;
+        pause
     }
 }

@@ -221,29 +221,40 @@ impl Job {
         self.head_of(&self.lock())
     }
 
+    /// The number of its last change.
+    pub(crate) fn version(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
     /// The job, and up to about `most` rows that have changed since a version; since version 0 all rows have.
+    ///
+    /// What is told at a time ends at a multiple of `most`, so that readers who have begun with different versions go on with the same
+    /// ones.
     pub(crate) fn update(&self, after: u64, most: usize) -> Update {
         let state = self.lock();
+        let most = most.max(1);
+        let first = state.items.iter().map(|item| item.version).filter(|version| *version > after).min();
+        let end = first.and_then(|first| first.checked_next_multiple_of(most as u64)).unwrap_or(u64::MAX);
         let mut changed: Vec<(u64, u32)> = Vec::new();
         for (place, item) in self.urls.places.iter().enumerate() {
             let version = state.items[*item as usize].version;
-            if version > after {
+            if version > after && version <= end {
                 changed.push((version, place as u32));
             }
         }
         changed.sort_unstable();
-        let mut kept = changed.len().min(most.max(1));
+        let mut kept = changed.len().min(most);
         // The rows of one URL have the same version, and are sent together.
         while kept > 0 && kept < changed.len() && changed[kept].0 == changed[kept - 1].0 {
             kept += 1;
         }
-        let more = kept < changed.len();
+        let last = if kept < changed.len() { changed[kept - 1].0 } else { end };
+        let version = last.min(state.version);
         changed.truncate(kept);
-        let version = if more { changed.last().map_or(after, |(version, _)| *version) } else { state.version };
         let mut places: Vec<u32> = changed.into_iter().map(|(_, place)| place).collect();
         places.sort_unstable();
         let rows = places.into_iter().map(|place| self.row(&state, place)).collect();
-        Update { job: self.head_of(&state), rows, version, more }
+        Update { job: self.head_of(&state), rows, version, more: version < state.version }
     }
 
     fn row(&self, state: &State, place: u32) -> Row {
@@ -450,6 +461,29 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, (0..1000).collect::<Vec<_>>());
         assert!(pieces > 10, "{pieces}");
+    }
+
+    #[test]
+    fn readers_of_different_versions_come_to_the_same_ones() {
+        let text: String = (0..300).map(|number| format!("http://a/{number}\n")).collect();
+        let job = job(&text);
+        let versions = |mut after| {
+            let mut versions = Vec::new();
+            loop {
+                let update = job.update(after, 100);
+                versions.push(update.version);
+                after = update.version;
+                if !update.more {
+                    return versions;
+                }
+            }
+        };
+        assert_eq!(versions(0), [100, 200, 300]);
+        assert_eq!(versions(7), [100, 200, 300]);
+        job.begin(0, "w@h");
+        job.begin(150, "w@h");
+        assert_eq!((versions(0), versions(199)), (vec![100, 200, 300, 302], vec![200, 300, 302]));
+        assert_eq!(versions(u64::MAX), [302]);
     }
 
     #[test]

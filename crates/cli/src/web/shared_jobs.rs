@@ -97,8 +97,6 @@ impl Site {
     pub(crate) async fn update(&self, address: &JobAddress, after: u64) -> Result<Update, JobError> {
         if address.node == self.name {
             let job = self.jobs.get(&address.id).ok_or(JobError::Unknown)?;
-            // The semaphore is never closed.
-            let _turn = self.turns.acquire().await;
             return Ok(job.update(after, ROWS));
         }
         let update: Option<Update> = self.ask(address, "job", vec![Term::from(after)]).await?;

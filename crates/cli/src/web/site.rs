@@ -8,6 +8,7 @@ use peerl_proto::budget::Budget;
 use tokio::sync::Semaphore;
 
 use super::cluster::ClusterView;
+use super::feed::Feeds;
 use super::job::Job;
 use super::jobs::{Jobs, JobsError};
 use super::origin::Origin;
@@ -51,8 +52,8 @@ pub(crate) struct Site {
     pub(crate) events: Arc<Budget>,
     /// The permits for work that takes long.
     pub(crate) apart: Arc<Semaphore>,
-    /// The turns of event streams, of which each makes its next event in its turn.
-    pub(crate) turns: Semaphore,
+    /// The events that several clients get.
+    pub(crate) feeds: Feeds,
     /// The permits for whole jobs of other web nodes.
     pub(crate) remote: Semaphore,
 }
@@ -61,12 +62,9 @@ impl Site {
     /// The most simultaneous event streams.
     pub(crate) const STREAMS: usize = 512;
 
-    /// The most threads beside those of the runtime that do what takes long: long forms and large pages, of which each takes
-    /// memory while it is made.
+    /// The most threads beside those of the runtime that do what takes long: long forms, large pages and events, of which each
+    /// takes memory while it is made.
     pub(crate) const APART: usize = 2;
-
-    /// The most event streams that make an event at a time: however many there are, they are not in the way of other tasks.
-    pub(crate) const TURNS: usize = 2;
 
     /// The most whole jobs of other web nodes that are transferred at a time.
     pub(crate) const REMOTE: usize = 4;

@@ -154,6 +154,23 @@ async fn events_go_on_where_the_last_ones_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_made_for_another_visitor_is_followed_by_what_has_changed_since() {
+    let (cluster, pages) = (Cluster::start(), Pages::serve());
+    let (_worker, name) = cluster.worker(&[]);
+    let page = Page::of(&cluster, &[&name], &[]);
+    let mut visitor = Visitor::of(&page.url);
+    visitor.workers(1).await;
+    let job = visitor.take(&pages.url("/300/a")).await;
+    let mut first = Events::of(&visitor, &job, None).await;
+    first.next_of("rows").await;
+    visitor.ended(&job).await;
+    let mut second = Events::of(&visitor, &job, None).await;
+    for events in [&mut first, &mut second] {
+        while events.next_of("rows").await.data["job"]["phase"] != "done" {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_leaves_no_hole() {
     let (cluster, pages) = (Cluster::start(), Pages::serve());
     let [(doomed, one), (_b, other), (_c, third)] = [cluster.worker(&[]), cluster.worker(&[]), cluster.worker(&[])];

@@ -213,7 +213,9 @@ async fn heads_and_stalls_have_their_time() {
     while let Ok(Ok(length @ 1..)) = timeout(SOON, large.read(&mut buffer)).await {
         bytes += length;
     }
-    assert!(bytes < LARGE, "{bytes} bytes");
+    // What the systems of both keep: usually that of a sender keeps some MiB.
+    let most = if cfg!(target_os = "linux") { 1 << 20 } else { LARGE };
+    assert!(bytes < most, "{bytes} bytes");
 }
 
 #[tokio::test]
