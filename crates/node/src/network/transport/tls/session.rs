@@ -119,8 +119,8 @@ impl Session {
     pub(super) fn halves(self, socket: Socket) -> Stream {
         let (read, write) = socket.into_inner();
         let session = Arc::new(Mutex::new(self));
-        let receiver =
-            Receiver { socket: read.into_half(), session: session.clone(), received: BytesMut::new(), is_worn: false };
+        let (socket, received) = (read.into_half(), BytesMut::new());
+        let receiver = Receiver { socket, session: session.clone(), received, in_turn: 0, is_worn: false };
         Stream {
             read: Box::new(receiver),
             write: Box::new(Sender { socket: write, session, encrypted: Vec::new(), sent: 0, taken: 0 }),
@@ -141,18 +141,34 @@ enum Decrypted {
 /// How much is read at a time: two of the largest records.
 const READ: usize = 32 << 10;
 
+/// After so many bytes others have their turn, however little text is in them: a peer may send a record for each byte of it, or records
+/// without any, each of which takes about a microsecond.
+const TURN: usize = 64 << 10;
+
 struct Receiver {
     socket: Box<dyn ReadHalf>,
     session: Arc<Mutex<Session>>,
     /// What has come and has not been given to the session. An idle connection has no buffer.
     received: BytesMut,
+    /// How many bytes have come since others had their turn.
+    in_turn: usize,
     is_worn: bool,
 }
 
 impl Receiver {
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.in_turn >= TURN {
+            self.in_turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         self.received.reserve(READ);
-        pin!(self.socket.read_buf(&mut self.received)).poll(context)
+        let received = pin!(self.socket.read_buf(&mut self.received)).poll(context);
+        match &received {
+            Poll::Ready(Ok(count)) => self.in_turn += count,
+            _ => self.in_turn = 0,
+        }
+        received
     }
 }
 
@@ -274,5 +290,71 @@ impl AsyncWrite for Sender {
         }
         ready!(this.poll_send(context))?;
         Pin::new(&mut this.socket).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use rustls::crypto::ring;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, ServerConfig};
+    use tokio::io::AsyncWriteExt;
+    use tokio_rustls::client::TlsStream;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::super::config::ServerName as NameToVerify;
+    use super::super::verifier::ServerVerifier;
+    use super::*;
+
+    type Near = TlsStream<tokio::io::DuplexStream>;
+
+    /// The client's end, and what the server reads.
+    async fn pair() -> (Near, Box<dyn ReadHalf>) {
+        let provider = Arc::new(ring::default_provider());
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let server = server.unwrap().with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = ServerVerifier { authorities: None, depth: 0, name: NameToVerify::Any, algorithms };
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let client = client.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let Stream { read, write } = Stream::split(far);
+        let accept = TlsAcceptor::from(Arc::new(server)).accept(tokio::io::join(Peeked::new(read), write));
+        let name = ServerName::try_from("localhost").unwrap();
+        let connect = TlsConnector::from(Arc::new(client)).connect(name, near);
+        let (far, near) = tokio::join!(accept, connect);
+        let (socket, session) = far.unwrap().into_inner();
+        (near.unwrap(), Session::new(session.into(), &RoleOptions::default()).halves(socket).read)
+    }
+
+    #[tokio::test]
+    async fn many_records_with_little_text_are_read_in_turns() {
+        const RECORDS: usize = 10_000;
+        let (mut near, mut read) = pair().await;
+        for _ in 0..RECORDS {
+            near.write_all(&[7]).await.unwrap();
+        }
+        near.flush().await.unwrap();
+        let (mut count, mut turns) = (0, 0);
+        while count < RECORDS {
+            let mut buffer = [0; RECORDS];
+            let mut space = ReadBuf::new(&mut buffer);
+            match poll_fn(|context| Poll::Ready(Pin::new(&mut read).poll_read(context, &mut space))).await {
+                Poll::Ready(read) => {
+                    read.unwrap();
+                    count += space.filled().len();
+                }
+                Poll::Pending => {
+                    turns += 1;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        // Each takes 23 bytes.
+        assert!(turns >= RECORDS * 23 / TURN, "{turns}");
     }
 }
