@@ -230,9 +230,13 @@ impl WatchedJob {
                 self.trouble = None;
                 piece.map(|piece| {
                     (self.version, self.phase) = (piece.version, Some(piece.head.phase));
+                    self.is_due = piece.more;
                     // It may be one that was made before the last change.
-                    let is_old = self.changes.as_ref().is_some_and(|changes| *changes.borrow() > piece.version);
-                    self.is_due = piece.more || is_old;
+                    if let Some(changes) = &mut self.changes
+                        && *changes.borrow() > piece.version
+                    {
+                        changes.mark_changed();
+                    }
                     piece.event.clone()
                 })
             }
