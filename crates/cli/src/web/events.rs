@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::address::JobAddress;
 use super::cluster::Cluster;
 use super::event_text::event;
-use super::feed::{Feed, POLL};
+use super::feed::{Feed, Feeds, POLL};
 use super::job::Phase;
 use super::pages::admitted;
 use super::problem::{Problem, sentence};
@@ -54,21 +55,26 @@ pub(super) struct Since {
 /// `GET /jobs/NODE/ID/events`.
 pub(super) async fn of_job(
     State(site): State<Arc<Site>>,
+    Extension(feeds): Extension<Arc<Feeds>>,
     Path((node, id)): Path<(String, String)>,
     Query(Since { after }): Query<Since>,
     requester: Requester,
 ) -> Response {
     // The header of a reconnecting browser overrides the address of its first request.
     let last = requester.headers().get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    stream(site, &requester, Some((JobAddress { node, id }, last.unwrap_or(after))))
+    stream(site, &feeds, &requester, Some((JobAddress { node, id }, last.unwrap_or(after))))
 }
 
 /// `GET /cluster/events`.
-pub(super) async fn of_cluster(State(site): State<Arc<Site>>, requester: Requester) -> Response {
-    stream(site, &requester, None)
+pub(super) async fn of_cluster(
+    State(site): State<Arc<Site>>,
+    Extension(feeds): Extension<Arc<Feeds>>,
+    requester: Requester,
+) -> Response {
+    stream(site, &feeds, &requester, None)
 }
 
-fn stream(site: Arc<Site>, requester: &Requester, job: Option<(JobAddress, u64)>) -> Response {
+fn stream(site: Arc<Site>, feeds: &Feeds, requester: &Requester, job: Option<(JobAddress, u64)>) -> Response {
     if let Err(problem) = admitted(requester) {
         return problem.for_programs();
     }
@@ -76,7 +82,7 @@ fn stream(site: Arc<Site>, requester: &Requester, job: Option<(JobAddress, u64)>
         let line = "Too many streams of events are open already.";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, line).retry_after(10).for_programs();
     };
-    let watcher = Watcher::new(site, job, permit);
+    let watcher = Watcher::new(site, feeds, job, permit);
     let events = stream::unfold(watcher, |mut watcher| async {
         let event = watcher.next().await?;
         Some((Ok::<_, Infallible>(event), watcher))
@@ -126,12 +132,12 @@ struct WatchedJob {
 }
 
 impl Watcher {
-    fn new(site: Arc<Site>, job: Option<(JobAddress, u64)>, permit: OwnedSemaphorePermit) -> Self {
+    fn new(site: Arc<Site>, feeds: &Feeds, job: Option<(JobAddress, u64)>, permit: OwnedSemaphorePermit) -> Self {
         Self {
             share: Arc::new(site.events.share()),
             has_begun: false,
-            job: job.map(|(address, version)| WatchedJob::new(&site, address, version)),
-            all: site.feeds.of(None, &site.events),
+            job: job.map(|(address, version)| WatchedJob::new(&site, feeds, address, version)),
+            all: feeds.of(None, &site.events),
             cluster: site.cluster.watch(),
             picture: None,
             draw_at: Instant::now(),
@@ -209,10 +215,10 @@ async fn changed(job: Option<&mut WatchedJob>) -> Duration {
 }
 
 impl WatchedJob {
-    fn new(site: &Site, address: JobAddress, version: u64) -> Self {
+    fn new(site: &Site, feeds: &Feeds, address: JobAddress, version: u64) -> Self {
         Self {
             changes: site.own(&address).map(|job| job.watch()),
-            feed: site.feeds.of(Some(address), &site.events),
+            feed: feeds.of(Some(address), &site.events),
             version,
             phase: None,
             is_due: true,

@@ -14,7 +14,6 @@ use tokio::sync::{Semaphore, broadcast};
 
 use super::address::name_of;
 use super::cluster::ClusterView;
-use super::feed::Feeds;
 use super::job::JobHead;
 use super::jobs::{JobLimits, Jobs};
 use super::origin::Origin;
@@ -152,7 +151,6 @@ impl Reserved {
             streams: Arc::new(Semaphore::new(Site::STREAMS)),
             events: Budget::with_factor((memory / 16).clamp(8 << 20, 32 << 20), 1 << 16, 4),
             apart: Arc::new(Semaphore::new(Site::APART)),
-            feeds: Feeds::default(),
             remote: Semaphore::new(Site::REMOTE),
             node: node.clone(),
             workers,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http_body_util::Limited;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -16,6 +16,7 @@ use hyper::header::{
 use hyper::{Method, StatusCode};
 
 use super::assets;
+use super::feed::Feeds;
 use super::origin::is_same;
 use super::problem::Problem;
 use super::requester::Requester;
@@ -39,22 +40,25 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/cluster.json", get(pages::cluster_json))
         .route("/jobs/{node}/{id}/results.json", get(pages::json))
         .layer(map_response(crate::http::json_errors));
+    let of_events = Router::new()
+        .route("/jobs/{node}/{id}/events", get(events::of_job))
+        .route("/cluster/events", get(events::of_cluster))
+        .layer(Extension(Arc::new(Feeds::default())));
     Router::new()
         .route("/", get(pages::start))
         .route("/login", post(pages::login))
         .route("/logout", post(pages::logout))
         .route("/jobs", post(pages::begin))
         .route("/jobs/{node}/{id}", get(pages::job))
-        .route("/jobs/{node}/{id}/events", get(events::of_job))
         .route("/jobs/{node}/{id}/results.csv", get(pages::csv))
         .route("/jobs/{node}/{id}/cancel", post(pages::cancel))
         .route("/jobs/{node}/{id}/retry", post(pages::retry))
         .route("/cluster", get(pages::cluster))
-        .route("/cluster/events", get(events::of_cluster))
         .route("/style.css", get(async || assets::STYLE.response()))
         .route("/script.js", get(async || assets::SCRIPT.response()))
         .route("/icon.svg", get(async || assets::ICON.response()))
         .merge(of_programs)
+        .merge(of_events)
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this address."))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn_with_state(site.clone(), admit))

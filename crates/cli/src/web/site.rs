@@ -8,7 +8,6 @@ use peerl_proto::budget::Budget;
 use tokio::sync::Semaphore;
 
 use super::cluster::ClusterView;
-use super::feed::Feeds;
 use super::job::Job;
 use super::jobs::{Jobs, JobsError};
 use super::origin::Origin;
@@ -52,8 +51,6 @@ pub(crate) struct Site {
     pub(crate) events: Arc<Budget>,
     /// The permits for work that takes long.
     pub(crate) apart: Arc<Semaphore>,
-    /// The events that several clients get.
-    pub(crate) feeds: Feeds,
     /// The permits for whole jobs of other web nodes.
     pub(crate) remote: Semaphore,
 }
