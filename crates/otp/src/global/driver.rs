@@ -1,6 +1,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
 use peerl_node::{
     Atom, Down, MailboxPolicy, Message, Mfa, Node, NodeDown, NodeDownReason, NodeName, Overflow, Peer, Pid, Process,
     Reference, RegisterError, Term, WeakNode, long_work,
@@ -35,6 +38,9 @@ pub(super) struct Driver {
     outcomes: mpsc::UnboundedReceiver<Event>,
     report: mpsc::UnboundedSender<Event>,
     answers: HashMap<RequestId, oneshot::Sender<Term>>,
+    /// Each ends when nobody waits for the answer any more.
+    waits: FuturesUnordered<BoxFuture<'static, RequestId>>,
+    last_request: u64,
     watched: HashMap<Reference, Watched>,
     monitors: HashMap<MonitorId, Reference>,
     calls: HashMap<CallId, Reference>,
@@ -71,6 +77,8 @@ impl Driver {
             outcomes,
             report,
             answers: HashMap::new(),
+            waits: FuturesUnordered::new(),
+            last_request: 0,
             watched: HashMap::new(),
             monitors: HashMap::new(),
             calls: HashMap::new(),
@@ -135,6 +143,7 @@ impl Driver {
                 biased;
                 () = timeout => self.handle(Event::Timeout),
                 Some(event) = self.outcomes.recv() => self.handle(event),
+                Some(request) = self.waits.next() => self.given_up(request),
                 Some(asked) = self.requests.recv() => self.asked(asked),
                 message = self.process.receive() => match message {
                     Ok(message) => self.receive(message),
@@ -147,16 +156,20 @@ impl Driver {
         }
     }
 
-    fn asked(&mut self, asked: Asked) {
-        match asked {
-            Asked::Request(request, wanted, answer) => {
-                self.answers.insert(request, answer);
-                self.handle(Event::Request(request, wanted));
-            }
-            Asked::GivenUp(request) => {
-                self.answers.remove(&request);
-                self.handle(Event::GivenUp(request));
-            }
+    fn asked(&mut self, Asked { wanted, answer, wait }: Asked) {
+        self.last_request += 1;
+        let request = RequestId(self.last_request);
+        self.answers.insert(request, answer);
+        self.handle(Event::Request(request, wanted));
+        if self.answers.contains_key(&request) {
+            self.waits.push(wait.map(move |_| request).boxed());
+        }
+    }
+
+    fn given_up(&mut self, request: RequestId) {
+        // That who has the answer no longer waits is nothing new.
+        if self.answers.remove(&request).is_some() {
+            self.handle(Event::GivenUp(request));
         }
     }
 

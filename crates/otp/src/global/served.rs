@@ -6,7 +6,7 @@ use peerl_node::{CallContext, Exception, Functions, Node, NodeName, Nodes, Pid, 
 use peerl_term::{AtomError, Encoded, encode};
 use tokio::sync::mpsc;
 
-use super::ask::{Asked, ask, ask_until};
+use super::ask::{Asked, ask};
 use super::event::LocalRequest;
 use super::lock::LockId;
 use super::lock_holder::{LockHolder, Retries};
@@ -111,14 +111,11 @@ impl Served {
 
     /// Who asks for what takes long, and leaves, keeps nothing here.
     async fn ask_for(&self, context: &CallContext, request: LocalRequest) -> Outcome {
-        let gone = async {
-            tokio::select! {
-                () = context.cancelled() => {}
-                () = context.disconnected() => {}
-            }
-        };
-        let answer = ask_until(&self.requests, request, gone).await.map_err(|_| stopped())?;
-        answer.ok_or_else(|| Exception::exit(Term::atom("noconnection")))
+        tokio::select! {
+            answer = self.ask(request) => answer,
+            () = context.cancelled() => Err(Exception::exit(Term::atom("noconnection"))),
+            () = context.disconnected() => Err(Exception::exit(Term::atom("noconnection"))),
+        }
     }
 
     async fn whereis(&self, name: Term) -> Outcome {

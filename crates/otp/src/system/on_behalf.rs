@@ -150,6 +150,20 @@ async fn who_waits_for_names_and_leaves_keeps_no_call() {
     assert!(timeout(LIMIT, answer).await.unwrap().unwrap().is_atom("ok"));
 }
 
+#[tokio::test]
+async fn requests_that_are_dropped_while_they_wait_for_names_take_nothing() {
+    let network = Network::new();
+    let (node, _peer) = pair(&network).await;
+    let silent = network.node("c@three").start().await.unwrap();
+    silent.connect(node.name()).await.unwrap();
+    let global = node.global();
+    for _ in 0..3000 {
+        assert!(timeout(Duration::from_micros(1), global.sync()).await.is_err());
+    }
+    // One that finds no memory is refused, and does not wait.
+    assert!(timeout(Duration::from_millis(100), global.sync()).await.is_err());
+}
+
 /// Calls a function of `global` through `rex`, and ends the connection of the peer while it waits.
 async fn call_and_leave(network: &Network, node: &Node, peer: &Node, function: &'static str, arguments: &[Term]) {
     let process = peer.process();
